@@ -1,0 +1,94 @@
+//! Discover: reads the kernel and leaves what it saw in [`Facts`].
+//!
+//! In: the running kernel, through one [`Source`]. Out: `&mut Facts`. It must not join, name or
+//! publish anything, keep a network namespace open over a pass, or follow a link of `/proc/PID/fd`.
+//!
+//! I/O: yes; every call may block for a bounded time, so it runs on its own thread.
+
+use probelet_core::facts::{Facts, Tier, Want};
+
+/// A kind of work that `spec.limits` bounds by its own token bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limiter {
+    /// Files of `/proc` that are opened and read.
+    ProcfsReads,
+    /// Entries of `/proc/PID/fd` that are looked at.
+    Fds,
+    /// Network namespaces that are entered or dumped.
+    Netns,
+}
+
+/// How a pass shares the CPU with its budget. The engine implements it; [`Unpaced`] is for one-shot
+/// use and tests.
+pub trait Pace {
+    /// Called between slices of at most 1 ms of work: waits until the budget allows the next one.
+    /// `false` means: give up this pass (shutdown, pause or a new configuration).
+    fn breathe(&mut self) -> bool;
+
+    /// Asks for `n` units of limited work; returns how many are granted now, without waiting.
+    fn take(&mut self, limiter: Limiter, n: u32) -> u32;
+}
+
+/// No budget, no limits.
+#[derive(Debug, Default)]
+pub struct Unpaced;
+
+impl Pace for Unpaced {
+    fn breathe(&mut self) -> bool {
+        true
+    }
+
+    fn take(&mut self, _: Limiter, n: u32) -> u32 {
+        n
+    }
+}
+
+/// How a pass ended that met no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// All that was wanted is in the facts.
+    Complete,
+    /// [`Pace::breathe`] said stop: the facts are partial and must not be joined.
+    Abandoned,
+}
+
+/// One way to read the kernel.
+pub trait Source {
+    /// Which tier it is.
+    fn tier(&self) -> Tier;
+
+    /// Reads what is wanted into `facts`: clears and refills the sections that [`Want`] names,
+    /// adds to `facts.losses`, sets `facts.fresh`. Vanished processes are losses, not errors.
+    ///
+    /// `facts.closed` holds only what closed since the last pass with [`Want::Sockets`] or more.
+    fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error>;
+}
+
+/// Why a pass, or the loading of a source, failed. The source stays usable unless it says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A source refused to load.
+    #[error("{tier} refused at {step}: {hint}")]
+    Refused {
+        /// The tier.
+        tier: &'static str,
+        /// The step that failed, as a user can understand it.
+        step: String,
+        /// One sentence: the missing capability or kernel feature, as far as can be told.
+        hint: String,
+        /// The kernel's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A read that the pass cannot do without failed.
+    #[error("cannot {operation} {path}")]
+    Read {
+        /// What was tried: "read", "list", "enter".
+        operation: &'static str,
+        /// On what.
+        path: String,
+        /// The kernel's answer.
+        #[source]
+        source: std::io::Error,
+    },
+}

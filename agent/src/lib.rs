@@ -1,0 +1,3 @@
+//! The agent as a library: the binary is a thin door to it, and the end-to-end tests use it too.
+
+pub mod discover;

@@ -1,0 +1,509 @@
+//! What one pass of a source saw: plain data with ids, the only thing a source hands over.
+//!
+//! In: a source's reading of the kernel. Out: the buffers that `join` reads. It must not resolve,
+//! guess or drop anything: what a source could not read is a counted loss, not a missing field.
+//!
+//! Pure: no I/O.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// One way to read the kernel, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// Programs run on demand, reading through `bpf_rdonly_cast` (kernel 6.2 and newer).
+    Bpf,
+    /// The same programs, reading through `bpf_probe_read_kernel` (5.17 and newer).
+    BpfCompat,
+    /// `sock_diag` per network namespace, gated by its counters, plus a budgeted fd walk.
+    Netlink,
+    /// `/proc/PID/net/*` plus a budgeted fd walk: works everywhere.
+    Procfs,
+}
+
+impl Tier {
+    /// All tiers, best first.
+    pub const ALL: [Self; 4] = [Self::Bpf, Self::BpfCompat, Self::Netlink, Self::Procfs];
+
+    /// The name used in the report, the metrics and the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bpf => "bpf",
+            Self::BpfCompat => "bpf-compat",
+            Self::Netlink => "netlink",
+            Self::Procfs => "procfs",
+        }
+    }
+}
+
+/// Which part of the node a pass reads; each includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// The TCP and UDP counters of every network namespace: the cheap "did anything change".
+    Counters,
+    /// Also every process.
+    Processes,
+    /// Also every socket with its owner, and the connections closed since the last such pass.
+    /// Sources that can may take unchanged namespaces from their memory.
+    Sockets,
+    /// Like `Sockets`, but nothing from memory: traffic counters and fd-only changes are fresh.
+    Everything,
+}
+
+/// A name of at most 15 bytes, as the kernel keeps it (`task_struct.comm`).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Comm(pub [u8; 16]);
+
+impl Comm {
+    /// Cuts `name` to the 15 bytes that the kernel would keep.
+    #[must_use]
+    pub fn new(name: &[u8]) -> Self {
+        let mut comm = [0; 16];
+        let len = name.len().min(15);
+        comm[..len].copy_from_slice(&name[..len]);
+        Self(comm)
+    }
+
+    /// The bytes before the first NUL.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        let end = self.0.iter().position(|&b| b == 0).unwrap_or(self.0.len());
+        &self.0[..end]
+    }
+}
+
+impl std::fmt::Display for Comm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.bytes()))
+    }
+}
+
+impl std::fmt::Debug for Comm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.bytes()))
+    }
+}
+
+/// An interned container, an index into [`Facts::containers`]. Stable while the agent runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerId(pub u32);
+
+/// A container as its cgroup names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// The full id, 64 hexadecimal digits with the usual runtimes.
+    pub id: String,
+    /// Who runs it, as the cgroup path tells.
+    pub runtime: Runtime,
+    /// The pod's uid, when the path names one.
+    pub pod_uid: Option<String>,
+    /// The cgroup path, from the root of the hierarchy that names the container.
+    pub cgroup: String,
+}
+
+/// Who runs a container, as far as its cgroup path tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// The path names a container but not its runtime (cgroupfs driver under kubepods).
+    #[default]
+    Unknown,
+    /// containerd through the CRI.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// Docker, alone or under Kubernetes.
+    Docker,
+    /// podman (libpod).
+    Podman,
+}
+
+/// One process (a thread group) of the agent's pid namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Process id in the agent's pid namespace.
+    pub pid: u32,
+    /// Parent's process id in the same namespace; 0 when the parent is outside of it.
+    pub ppid: u32,
+    /// Start, nanoseconds since boot (`CLOCK_BOOTTIME`). With `pid` it is the process's identity.
+    /// `/proc/PID/stat` rounds it down to 10 ms, so tiers differ below that.
+    pub start_ns: u64,
+    /// Inode number of the network namespace (`/proc/PID/ns/net`); 0 when it could not be read.
+    pub netns: u32,
+    /// Threads of the process.
+    pub threads: u32,
+    /// Open file descriptors; `None` when the source may not count them.
+    pub open_fds: Option<u32>,
+    /// CPU time of all threads, dead ones included, nanoseconds. Procfs tiers round to 10 ms.
+    pub cpu_ns: u64,
+    /// Resident memory, bytes.
+    pub rss_bytes: u64,
+    /// Id of the cgroup v2 directory (its inode number); 0 when unknown, 1 for the root.
+    pub cgroup: u64,
+    /// The container, filled in by the container resolver and not by the source.
+    pub container: Option<ContainerId>,
+    /// `task_struct.comm` of the group leader.
+    pub comm: Comm,
+}
+
+/// Transport protocol of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// The name in the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// State of a socket, with the numbers of the kernel's `include/net/tcp_states.h`.
+/// UDP uses `Established` (connected) and `Close` (bound only, a listener).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum State {
+    /// Connected.
+    #[default]
+    Established = 1,
+    /// connect() is waiting for the answer.
+    SynSent = 2,
+    /// A handshake is under way on the listening side.
+    SynRecv = 3,
+    /// We closed, the FIN is not yet acknowledged.
+    FinWait1 = 4,
+    /// We closed, the peer has not.
+    FinWait2 = 5,
+    /// Closed here first, kept for 60 s.
+    TimeWait = 6,
+    /// Not connected: a bound UDP socket.
+    Close = 7,
+    /// The peer closed, we have not.
+    CloseWait = 8,
+    /// Both closed, the last acknowledgement is missing.
+    LastAck = 9,
+    /// Waiting for connections.
+    Listen = 10,
+    /// Both sides closed at once.
+    Closing = 11,
+}
+
+impl State {
+    /// From the kernel's number; 12 (`TCP_NEW_SYN_RECV`) is shown as `SynRecv`, as ss does.
+    #[must_use]
+    pub const fn from_kernel(n: u8) -> Option<Self> {
+        Some(match n {
+            1 => Self::Established,
+            2 => Self::SynSent,
+            3 | 12 => Self::SynRecv,
+            4 => Self::FinWait1,
+            5 => Self::FinWait2,
+            6 => Self::TimeWait,
+            7 => Self::Close,
+            8 => Self::CloseWait,
+            9 => Self::LastAck,
+            10 => Self::Listen,
+            11 => Self::Closing,
+            _ => return None,
+        })
+    }
+
+    /// As `ss` spells it, in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Established => "established",
+            Self::SynSent => "syn-sent",
+            Self::SynRecv => "syn-recv",
+            Self::FinWait1 => "fin-wait-1",
+            Self::FinWait2 => "fin-wait-2",
+            Self::TimeWait => "time-wait",
+            Self::Close => "unconnected",
+            Self::CloseWait => "close-wait",
+            Self::LastAck => "last-ack",
+            Self::Listen => "listen",
+            Self::Closing => "closing",
+        }
+    }
+}
+
+/// An address and a port. IPv4 is kept v4-mapped (`::ffff:a.b.c.d`), so that a dual-stack
+/// socket's v4 peer and a plain v4 socket's are equal; they are shown as IPv4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// The address as an IPv6 number, most significant byte first (`u128::from(Ipv6Addr)`).
+    pub addr: u128,
+    /// The port, host order.
+    pub port: u16,
+}
+
+const MAPPED: u128 = 0xffff << 32;
+
+impl Endpoint {
+    /// An IPv4 endpoint.
+    #[must_use]
+    pub const fn v4(addr: Ipv4Addr, port: u16) -> Self {
+        Self { addr: MAPPED | addr.to_bits() as u128, port }
+    }
+
+    /// An IPv6 endpoint.
+    #[must_use]
+    pub const fn v6(addr: Ipv6Addr, port: u16) -> Self {
+        Self { addr: addr.to_bits(), port }
+    }
+
+    /// The address, IPv4 when it is v4-mapped.
+    #[must_use]
+    pub fn ip(self) -> IpAddr {
+        Ipv6Addr::from_bits(self.addr).to_canonical()
+    }
+
+    /// Whether the address is the wildcard of either family.
+    #[must_use]
+    pub const fn is_wildcard(self) -> bool {
+        self.addr == 0 || self.addr == MAPPED
+    }
+
+    /// Whether the address is a v4 one.
+    #[must_use]
+    pub const fn is_v4(self) -> bool {
+        self.addr >> 32 == 0xffff
+    }
+
+    /// Whether both name no machine but this one (127.0.0.0/8 or ::1).
+    #[must_use]
+    pub fn is_loopback(self) -> bool {
+        self.ip().is_loopback()
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    /// `ip:port` or `[ip6]:port`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        SocketAddr::new(self.ip(), self.port).fmt(f)
+    }
+}
+
+/// One TCP or UDP socket, once per process that holds it. TIME_WAIT ones stand in [`Facts::closed`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Socket {
+    /// Inode number of the network namespace of the socket.
+    pub netns: u32,
+    /// Inode number of the socket; 0 for one that no file holds (not accepted yet, or orphaned).
+    pub inode: u32,
+    /// Holder, in the agent's pid namespace; 0 when unknown. A socket that several processes
+    /// share comes once per process.
+    pub pid: u32,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// State.
+    pub state: State,
+    /// Own end.
+    pub local: Endpoint,
+    /// The other end; all zero (or v4-mapped zero) for listeners.
+    pub remote: Endpoint,
+    /// Id of the cgroup v2 directory in which the socket was created; 0 when unknown.
+    pub cgroup: u64,
+    /// Bytes that the peer has acknowledged; `None` when the source does not say.
+    pub bytes_sent: Option<u64>,
+    /// Bytes received; `None` when the source does not say.
+    pub bytes_received: Option<u64>,
+}
+
+/// A connection that this side closed first: its TIME_WAIT socket, reported once by a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Own end.
+    pub local: Endpoint,
+    /// The other end.
+    pub remote: Endpoint,
+    /// Milliseconds until the kernel forgets it (at most 60,000).
+    pub remaining_ms: u32,
+}
+
+/// Counters of one network namespace, monotonic unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Netns {
+    /// Inode number of the namespace.
+    pub inode: u32,
+    /// `Tcp: ActiveOpens` of /proc/net/snmp: connections opened from here.
+    pub active_opens: u64,
+    /// `Tcp: PassiveOpens`: connections accepted here.
+    pub passive_opens: u64,
+    /// `Tcp: EstabResets`.
+    pub estab_resets: u64,
+    /// `Tcp: CurrEstab`, a gauge.
+    pub curr_estab: u64,
+    /// TCP sockets in use (`/proc/net/sockstat{,6}`), a gauge.
+    pub tcp_in_use: u64,
+    /// UDP sockets in use, a gauge.
+    pub udp_in_use: u64,
+}
+
+/// Why something that exists is missing from the facts, or known only in part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+pub enum Loss {
+    /// A process or one of its fds went away while it was read.
+    Vanished,
+    /// The kernel refused: a capability is missing.
+    Permission,
+    /// No process of this node holds the socket (in flight, in the kernel, or not accepted).
+    NoOwner,
+    /// The owner is not known yet: the fd walk has not come by.
+    OwnerPending,
+    /// A TIME_WAIT socket whose owner could not be told from what was known before.
+    ClosedNoOwner,
+    /// More sockets than `limits.maxSockets`.
+    SocketsFull,
+    /// More processes than `limits.maxProcesses`.
+    ProcessesFull,
+    /// A hash chain longer than the source follows.
+    ChainCut,
+    /// A record that mixes two sockets or makes no sense: recycled while it was read.
+    Torn,
+    /// Text or a message of the kernel that could not be parsed.
+    Malformed,
+    /// A network namespace that went away, or could not be entered, while it was read.
+    NetnsVanished,
+    /// A rate limit put work off to a later pass.
+    RateLimited,
+    /// A container whose cgroup path could not be read.
+    ContainerUnknown,
+    /// More flows than the table holds; they are counted in the flow named `other`.
+    FlowsFull,
+}
+
+impl Loss {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Vanished,
+        Self::Permission,
+        Self::NoOwner,
+        Self::OwnerPending,
+        Self::ClosedNoOwner,
+        Self::SocketsFull,
+        Self::ProcessesFull,
+        Self::ChainCut,
+        Self::Torn,
+        Self::Malformed,
+        Self::NetnsVanished,
+        Self::RateLimited,
+        Self::ContainerUnknown,
+        Self::FlowsFull,
+    ];
+
+    /// The reason as a metric label and in `losses` of the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vanished => "vanished",
+            Self::Permission => "permission",
+            Self::NoOwner => "no_owner",
+            Self::OwnerPending => "owner_pending",
+            Self::ClosedNoOwner => "closed_no_owner",
+            Self::SocketsFull => "sockets_full",
+            Self::ProcessesFull => "processes_full",
+            Self::ChainCut => "chain_cut",
+            Self::Torn => "torn",
+            Self::Malformed => "malformed",
+            Self::NetnsVanished => "netns_vanished",
+            Self::RateLimited => "rate_limited",
+            Self::ContainerUnknown => "container_unknown",
+            Self::FlowsFull => "flows_full",
+        }
+    }
+}
+
+/// How often each [`Loss`] was met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses([u64; Loss::ALL.len()]);
+
+impl Losses {
+    /// Counts `n` more.
+    pub fn add(&mut self, loss: Loss, n: u64) {
+        self.0[loss as usize] += n;
+    }
+
+    /// The count for one reason.
+    #[must_use]
+    pub const fn get(&self, loss: Loss) -> u64 {
+        self.0[loss as usize]
+    }
+
+    /// Adds all counts of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// Every reason with its count, zero ones included.
+    pub fn iter(&self) -> impl Iterator<Item = (Loss, u64)> + '_ {
+        Loss::ALL.iter().map(|&loss| (loss, self.get(loss)))
+    }
+}
+
+/// What one pass saw. The buffers are reused: a source clears what it refills, so a pass on a
+/// node where nothing grew allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// How much of the rest the last pass refreshed; sections beyond it are from earlier passes.
+    pub fresh: Option<Want>,
+    /// Every process, in no particular order.
+    pub processes: Vec<Process>,
+    /// Every socket of every network namespace that a process of this node is in.
+    pub sockets: Vec<Socket>,
+    /// Connections closed since the last pass that read sockets, each once.
+    pub closed: Vec<Closed>,
+    /// One entry per network namespace that a process of this node is in.
+    pub netns: Vec<Netns>,
+    /// Containers by [`ContainerId`]; grows only.
+    pub containers: Vec<Container>,
+    /// What this pass met, not a running total.
+    pub losses: Losses,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_addresses_are_shown_as_ipv4() {
+        let endpoint = Endpoint::v6("::ffff:10.0.0.1".parse().unwrap(), 80);
+
+        assert_eq!(endpoint, Endpoint::v4(Ipv4Addr::new(10, 0, 0, 1), 80));
+        assert_eq!(endpoint.to_string(), "10.0.0.1:80");
+    }
+
+    #[test]
+    fn ipv6_endpoints_stand_in_brackets() {
+        assert_eq!(Endpoint::v6("2001:db8::1".parse().unwrap(), 443).to_string(), "[2001:db8::1]:443");
+    }
+
+    #[test]
+    fn every_loss_has_its_own_number_and_name() {
+        for (number, loss) in Loss::ALL.iter().enumerate() {
+            assert_eq!(*loss as usize, number);
+        }
+        let mut names: Vec<_> = Loss::ALL.iter().map(|l| l.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Loss::ALL.len());
+    }
+
+    #[test]
+    fn a_long_name_is_cut_as_the_kernel_does() {
+        assert_eq!(Comm::new(b"a-name-of-more-than-fifteen").to_string(), "a-name-of-more-");
+    }
+}

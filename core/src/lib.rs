@@ -1,0 +1,12 @@
+//! Pure computation of probelet: what one pass saw (`facts`) is joined with its owners (`join`),
+//! laid beside what was known before (`report`), and paid for out of a budget (`budget`).
+//!
+//! ```text
+//! facts ─▶ join ─▶ report ─▶ snapshot        budget: how much of all that, and when
+//! ```
+//!
+//! Pure: no I/O, no clock, no locks, no async. Time is an argument, and the manifest gives this
+//! crate nothing to do I/O with.
+#![forbid(unsafe_code)]
+
+pub mod facts;

@@ -1,0 +1,2 @@
+//! The objects people edit.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Real binaries on a real kernel.

@@ -179,7 +179,7 @@ pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Recei
     let mut engine_lives = true;
     loop {
         tokio::select! {
-            _ = stop.wait_for(|&stop| stop) => break,
+            () = told(&mut stop) => break,
             news = snapshots.changed(), if engine_lives => {
                 engine_lives = news.is_ok();
                 if engine_lives {
@@ -205,6 +205,11 @@ pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Recei
     if timeout(GRACE, drained).await.is_err() {
         connections.shutdown().await;
     }
+}
+
+/// Waits until the agent is told to stop; a sender that is gone has told.
+async fn told(stop: &mut channel::Receiver<bool>) {
+    drop(stop.wait_for(|&stop| stop).await);
 }
 
 /// The full report as one text, for those who do not ask over HTTP.

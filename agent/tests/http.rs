@@ -1,5 +1,7 @@
 //! The server as a client sees it: real sockets, a made-up node.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, may fail a test by panicking")]
+
 #[path = "http/node.rs"]
 mod node;
 
@@ -57,17 +59,17 @@ async fn start_with(
     let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (snapshots, seen) = watch::channel(snapshot);
-    let (names, named) = watch::channel(Arc::new(Names::default()));
-    let (stop, stopped) = watch::channel(false);
-    let state = State::new(Parts {
+    let (sender, named) = watch::channel(Arc::new(Names::default()));
+    let (stop, told) = watch::channel(false);
+    let server = State::new(Parts {
         snapshots: seen,
         names: named,
         series: Arc::new(SeriesLimits::default),
         admit: Arc::new(admit),
         debug_pprof,
     });
-    let task = tokio::spawn(serve(listener, state, stopped));
-    Server { address, snapshots, stop, task, _names: names }
+    let task = tokio::spawn(serve(listener, server, told));
+    Server { address, snapshots, stop, task, _names: sender }
 }
 
 async fn start(snapshot: Arc<Snapshot>) -> Server {

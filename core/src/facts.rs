@@ -492,10 +492,7 @@ mod tests {
 
     #[test]
     fn ipv6_endpoints_stand_in_brackets() {
-        assert_eq!(
-            Endpoint::v6("2001:db8::1".parse().unwrap(), 443).to_string(),
-            "[2001:db8::1]:443"
-        );
+        assert_eq!(Endpoint::v6("2001:db8::1".parse().unwrap(), 443).to_string(), "[2001:db8::1]:443");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! I/O: the socket.
 
 use super::watch::{Doing, Phase, Watched};
-use super::{Shared, route};
+use super::{Shared, route, told};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -41,11 +41,12 @@ pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, stop: channel::R
     builder.max_buf_size(BUFFER).max_headers(HEADERS).header_read_timeout(None);
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut sleep = pin!(sleep_until(phase.get().1));
-    let mut stopping = pin!(async { stop.clone().wait_for(|&stop| stop).await.map(drop) });
-    let mut told = false;
+    let mut last_words = stop.clone();
+    let mut stopping = pin!(told(&mut last_words));
+    let mut leaving = false;
     let late = poll_fn(|cx| {
-        if !told && stopping.as_mut().poll(cx).is_ready() {
-            told = true;
+        if !leaving && stopping.as_mut().poll(cx).is_ready() {
+            leaving = true;
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {

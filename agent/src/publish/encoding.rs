@@ -58,7 +58,7 @@ impl Encoding {
                 star = Some(quality);
             }
         }
-        let implied = if self == Self::Identity { 1 } else { 0 };
+        let implied = u16::from(self == Self::Identity);
         star.unwrap_or(implied)
     }
 }
@@ -160,7 +160,7 @@ mod tests {
             match encoding {
                 Encoding::Identity => plain.clone_from(&sent),
                 Encoding::Gzip => {
-                    drop(flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut plain).unwrap())
+                    { assert!(flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut plain).unwrap() > 0); }
                 }
                 Encoding::Zstd => plain = zstd::stream::decode_all(&sent[..]).unwrap(),
             }

@@ -71,6 +71,6 @@ mod tests {
 
     #[test]
     fn a_paused_engine_may_be_silent() {
-        assert!(verdict(Duration::from_secs(3600), 1.0, true).is_ok());
+        assert!(verdict(Duration::from_hours(1), 1.0, true).is_ok());
     }
 }

@@ -20,20 +20,26 @@ pub(super) fn int(out: &mut Vec<u8>, mut n: u64) {
     let mut buf = [0; 20];
     let mut at = buf.len();
     while n >= 100 {
-        let pair = (n % 100) as usize * 2;
+        let digits = pair(n % 100);
         n /= 100;
         at -= 2;
-        buf[at..at + 2].copy_from_slice(&DIGITS[pair..pair + 2]);
+        buf[at..at + 2].copy_from_slice(&DIGITS[digits..digits + 2]);
     }
     if n >= 10 {
-        let pair = n as usize * 2;
+        let digits = pair(n);
         at -= 2;
-        buf[at..at + 2].copy_from_slice(&DIGITS[pair..pair + 2]);
+        buf[at..at + 2].copy_from_slice(&DIGITS[digits..digits + 2]);
     } else {
         at -= 1;
-        buf[at] = DIGITS[n as usize * 2 + 1];
+        buf[at] = DIGITS[pair(n) + 1];
     }
     out.extend_from_slice(&buf[at..]);
+}
+
+/// Where the two digits of a number below 100 stand.
+#[expect(clippy::cast_possible_truncation, reason = "below 100")]
+const fn pair(n: u64) -> usize {
+    n as usize * 2
 }
 
 /// `n` divided by ten to the power of `places`, exactly, without trailing zeros.
@@ -47,7 +53,7 @@ pub(super) fn decimal(out: &mut Vec<u8>, n: u64, places: usize) {
     out.push(b'.');
     let mut unit = unit / 10;
     while rest > 0 {
-        out.push(DIGITS[(rest / unit) as usize * 2 + 1]);
+        out.push(DIGITS[pair(rest / unit) + 1]);
         rest %= unit;
         unit /= 10;
     }

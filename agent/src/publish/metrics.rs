@@ -40,7 +40,7 @@ pub struct SeriesLimits {
 
 impl Default for SeriesLimits {
     fn default() -> Self {
-        Self { max_series: 500, ttl: Duration::from_secs(300) }
+        Self { max_series: 500, ttl: Duration::from_mins(5) }
     }
 }
 
@@ -74,15 +74,14 @@ pub(super) fn answer(shared: &Shared) -> Answer {
         return later(StatusCode::TOO_MANY_REQUESTS, &sentence, Duration::from_secs(1));
     }
     let fresh = metrics.rendered.as_ref().filter(|(at, _)| now.duration_since(*at) < CACHE);
-    let text = match fresh {
-        Some((_, text)) => text.clone(),
-        None => {
-            let snapshot = Arc::clone(&shared.snapshots.borrow());
-            let labels = shared.labels(&snapshot);
-            let text = metrics.render(&snapshot, &labels, (shared.series)(), &shared.http, now);
-            metrics.rendered = Some((now, text.clone()));
-            text
-        }
+    let text = if let Some((_, text)) = fresh {
+        text.clone()
+    } else {
+        let snapshot = Arc::clone(&shared.snapshots.borrow());
+        let labels = shared.labels(&snapshot);
+        let text = metrics.render(&snapshot, &labels, (shared.series)(), &shared.http, now);
+        metrics.rendered = Some((now, text.clone()));
+        text
     };
     whole(StatusCode::OK, TEXT_FORMAT, text)
 }

@@ -56,7 +56,7 @@ pub(super) struct Label {
 pub(super) struct Labels {
     containers: Arc<[Container]>,
     names: Arc<Names>,
-    labels: Vec<Label>,
+    shown: Vec<Label>,
     /// The newest change of any label.
     pub(super) changed: Epoch,
 }
@@ -79,25 +79,25 @@ impl Labels {
             let known = names.0.get(&container.id);
             let name = known.map_or_else(|| short(&container.id), |k| &k.name).into();
             let pod = known.and_then(ContainerName::pod).map(Into::into);
-            let changed = match old.labels.get(n) {
+            let changed = match old.shown.get(n) {
                 Some(before) if before.name == name && before.pod == pod => before.changed,
                 Some(_) => epoch + 1,
                 None => 0,
             };
             Label { name, pod, changed }
         });
-        let labels: Vec<_> = fresh.collect();
-        let changed = labels.iter().map(|l| l.changed).max().unwrap_or(0);
+        let shown: Vec<_> = fresh.collect();
+        let changed = shown.iter().map(|l| l.changed).max().unwrap_or(0);
         Arc::new(Self {
             containers: Arc::clone(containers),
             names: Arc::clone(names),
-            labels,
+            shown,
             changed,
         })
     }
 
     pub(super) fn get(&self, id: ContainerId) -> Option<&Label> {
-        self.labels.get(id.0 as usize)
+        self.shown.get(id.0 as usize)
     }
 
     /// What the runtime says of a container.
@@ -107,7 +107,7 @@ impl Labels {
 
     /// The containers whose name is `wanted` or whose id begins with it.
     pub(super) fn find(&self, wanted: &str) -> Vec<ContainerId> {
-        let ids = self.containers.iter().zip(&self.labels).zip(0..);
+        let ids = self.containers.iter().zip(&self.shown).zip(0..);
         let hits = ids.filter(|((container, label), _)| {
             &*label.name == wanted || (wanted.len() >= 3 && container.id.starts_with(wanted))
         });

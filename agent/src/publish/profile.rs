@@ -6,7 +6,7 @@
 //!
 //! I/O: a timer and its signals; a temporary file for the heap.
 
-use super::Shared;
+use super::{Shared, told};
 use super::query::decode;
 use super::route::{Answer, refuse, whole};
 use crate::sys::heap;
@@ -88,7 +88,7 @@ pub(super) async fn cpu(shared: &Shared, query: &str, mut stop: channel::Receive
     };
     tokio::select! {
         () = tokio::time::sleep(Duration::from_secs(wanted.seconds)) => {}
-        _ = stop.wait_for(|&stop| stop) => {}
+        () = told(&mut stop) => {}
     }
     // Naming the functions takes a good part of a second: not on the thread that serves.
     let named = tokio::task::spawn_blocking(move || {

@@ -156,7 +156,7 @@ impl Renderer {
             separate(out, &mut self.fresh);
             match removed {
                 Removed::Connection(id) | Removed::Listener(id) | Removed::Flow(id) => {
-                    json::int(out, id)
+                    json::int(out, id);
                 }
                 Removed::Process(pid, start_ns) => scene.process_key(out, pid, start_ns),
                 Removed::Container(id) => scene.container_key(out, id),

@@ -13,7 +13,7 @@ use super::query::Query;
 use super::render::{Renderer, Span};
 use super::route::{Answer, bad, later, refuse, seconds};
 use super::summary::instance;
-use super::{Shared, tag};
+use super::{Shared, tag, told};
 use crate::snapshot::Snapshot;
 use hyper::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
@@ -76,7 +76,7 @@ async fn until_news(
     tokio::select! {
         // Ended in either way, what there is now is the answer.
         _ = timeout_at(deadline, news) => {}
-        _ = stop.wait_for(|&stop| stop) => {}
+        () = told(&mut stop) => {}
     }
 }
 

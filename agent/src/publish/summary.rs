@@ -39,7 +39,7 @@ pub(super) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span) {
     match span {
         Span::Full { since: None } => out.extend_from_slice(b",\"full\":true"),
         Span::Full { since: Some(since) } => {
-            write(out, format_args!(",\"since\":{since},\"full\":true"))
+            write(out, format_args!(",\"since\":{since},\"full\":true"));
         }
         Span::Delta(since) => write(out, format_args!(",\"since\":{since},\"full\":false")),
     }

@@ -7,7 +7,6 @@ use crate::snapshot::{CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vital
 use probelet_core::budget::Level;
 use probelet_core::facts::Tier;
 use probelet_core::report::Picture;
-use std::sync::Arc;
 
 /// The snapshot.
 pub(crate) fn snapshot() -> Snapshot {

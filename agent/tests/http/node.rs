@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// The node and what the agent knows of it.
-pub struct Node {
+pub(crate) struct Node {
     facts: Facts,
     report: Report,
     pass: u64,
@@ -21,7 +21,7 @@ pub struct Node {
 impl Node {
     /// A node with so many connections, 20 of them to a process; every fourth process is in one of
     /// five containers.
-    pub fn new(connections: u32) -> Self {
+    pub(crate) fn new(connections: u32) -> Self {
         let mut facts =
             Facts { netns: vec![Netns { inode: 7, ..Netns::default() }], ..Facts::default() };
         for n in 0..5 {
@@ -64,7 +64,7 @@ impl Node {
     }
 
     /// One pass, in which the first `moved` connections moved some bytes.
-    pub fn pass(&mut self, moved: usize) -> Arc<Snapshot> {
+    pub(crate) fn pass(&mut self, moved: usize) -> Arc<Snapshot> {
         self.pass += 1;
         for socket in self.facts.sockets.iter_mut().take(moved) {
             socket.bytes_sent = socket.bytes_sent.map(|b| b + 1000);
@@ -80,7 +80,7 @@ impl Node {
 }
 
 /// Before the first pass.
-pub fn empty() -> Arc<Snapshot> {
+pub(crate) fn empty() -> Arc<Snapshot> {
     Arc::new(snapshot(Picture::default()))
 }
 

@@ -66,12 +66,7 @@ struct Key {
 
 impl Key {
     const fn of(record: &ConnectionRecord) -> Self {
-        Self {
-            netns: record.netns,
-            protocol: record.protocol,
-            local: record.local,
-            remote: record.remote,
-        }
+        Self { netns: record.netns, protocol: record.protocol, local: record.local, remote: record.remote }
     }
 
     fn hash64(&self) -> u64 {
@@ -287,8 +282,7 @@ impl Connections {
             if owner == record.owner || owner == Owner::default() {
                 continue;
             }
-            let peer =
-                self.find(&Key { local: record.remote, remote: record.local, ..Key::of(record) });
+            let peer = self.find(&Key { local: record.remote, remote: record.local, ..Key::of(record) });
             if let Some(record) = self.table.get_mut(slot, pass.epoch) {
                 record.owner = owner;
                 record.changed = pass.epoch;
@@ -332,12 +326,7 @@ impl Connections {
 
     /// Drops TIME_WAIT records that the kernel has forgotten: their minute is over, or their
     /// namespace is gone (`netns` lists those that are there, when the pass says).
-    pub(super) fn expire(
-        &mut self,
-        netns: Option<&[Netns]>,
-        flows: &mut Flows,
-        pass: &mut Pass<'_>,
-    ) {
+    pub(super) fn expire(&mut self, netns: Option<&[Netns]>, flows: &mut Flows, pass: &mut Pass<'_>) {
         let due = self.next_expiry_ms <= pass.now.mono_ms;
         if !due && netns.is_none() {
             return;

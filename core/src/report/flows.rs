@@ -78,12 +78,7 @@ impl Flows {
     }
 
     /// Writes one flow.
-    pub(super) fn change(
-        &mut self,
-        slot: Slot,
-        pass: &Pass<'_>,
-        change: impl FnOnce(&mut FlowRecord),
-    ) {
+    pub(super) fn change(&mut self, slot: Slot, pass: &Pass<'_>, change: impl FnOnce(&mut FlowRecord)) {
         if let Some(flow) = self.table.get_mut(slot, pass.epoch) {
             change(flow);
             flow.active_ms = pass.now.mono_ms;
@@ -110,8 +105,7 @@ impl Flows {
                 && f.key.source != Workload::Other
                 && pass.now.mono_ms.saturating_sub(f.active_ms) > ttl_ms
         };
-        let gone: Vec<Slot> =
-            self.table.iter().filter(|(_, f)| idle(f)).map(|(slot, _)| slot).collect();
+        let gone: Vec<Slot> = self.table.iter().filter(|(_, f)| idle(f)).map(|(slot, _)| slot).collect();
         gone.iter().for_each(|&slot| self.remove(slot, pass));
         !gone.is_empty()
     }

@@ -190,7 +190,7 @@ fn an_old_report_and_a_delta_make_the_new_report() {
         let snapshot = world.pass();
         let labels = labels(&snapshot);
         let full = lists(&render(&snapshot, &labels, "", FULL));
-        for (epoch, old) in &kept {
+        for (epoch, old) in kept.iter().rev().take(12) {
             let mut old = old.clone();
             apply(&mut old, &render(&snapshot, &labels, "", Span::Delta(*epoch)));
             assert_eq!(old, full, "from epoch {epoch} to {}", snapshot.picture.epoch);

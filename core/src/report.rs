@@ -71,6 +71,8 @@ pub struct Report {
     limits: Limits,
     ports: PortRange,
     began: bool,
+    /// A process changed its name or container since sockets were last looked at.
+    renamed: bool,
     next_id: u64,
     previous_ms: u64,
     joined: join::Processes,
@@ -130,6 +132,7 @@ impl Report {
             limits,
             ports,
             began: false,
+            renamed: false,
             next_id: 1,
             previous_ms: 0,
             joined: join::Processes::default(),
@@ -164,16 +167,15 @@ impl Report {
         self.losses.merge(&facts.losses);
         let mut changed = self.name_containers(facts);
         let fresh = facts.fresh.unwrap_or(Want::Counters);
-        let mut renamed = false;
         if fresh >= Want::Processes {
             self.joined.refill(&facts.processes);
             let update = self.processes.update(facts, epoch, &mut self.removed, &mut self.losses);
-            renamed = update.renamed;
+            self.renamed |= update.renamed;
             changed |= update.changed;
             changed |= self.containers.count(facts, epoch, &mut self.removed);
         }
         if fresh >= Want::Sockets {
-            changed |= self.sockets(facts, now, epoch, renamed);
+            changed |= self.sockets(facts, now, epoch);
         }
         changed |= self.expire(facts, now, epoch);
         changed |= self.removed.count() != before;
@@ -217,7 +219,8 @@ impl Report {
         grew
     }
 
-    fn sockets(&mut self, facts: &Facts, now: Now, epoch: Epoch, renamed: bool) -> bool {
+    fn sockets(&mut self, facts: &Facts, now: Now, epoch: Epoch) -> bool {
+        let renamed = std::mem::take(&mut self.renamed);
         let previous_ms = self.previous_ms;
         let born = |netns| {
             let mut inside = facts.processes.iter().filter(|p| p.netns == netns).peekable();

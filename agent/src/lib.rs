@@ -6,3 +6,4 @@ pub mod discover;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod logging;
+pub mod snapshot;

@@ -258,7 +258,7 @@ fn wait(failures: u32) -> Duration {
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.subsec_nanos());
     let less = full / 2 * (nanos / 1000 % 1024) / 1024;
-    (full - less).max(WAIT.0)
+    full.saturating_sub(less).max(WAIT.0)
 }
 
 #[cfg(test)]

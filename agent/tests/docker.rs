@@ -196,7 +196,7 @@ async fn until(
     match waited {
         Ok(Ok(names)) => names,
         Ok(Err(_)) => panic!("the follower ended before {what}"),
-        Err(_) => panic!("not in time: {what}; {:?}", rx.borrow()),
+        Err(time::error::Elapsed { .. }) => panic!("not in time: {what}; {:?}", rx.borrow()),
     }
 }
 

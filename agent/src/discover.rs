@@ -9,9 +9,13 @@ use probelet_core::facts::{Facts, Tier, Want};
 
 pub mod choose;
 pub mod containers;
+pub mod netlink;
 pub mod netns_counters;
 pub mod owners;
 pub mod procfs;
+
+#[cfg(test)]
+mod live;
 
 /// How much a source may remember and report; from `spec.limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -309,26 +309,29 @@ impl Pace for Sparing {
 
 #[test]
 fn the_owner_among_twenty_thousand_fds_is_found_piece_by_piece() {
-    let program = "import resource;resource.setrlimit(resource.RLIMIT_NOFILE,(30000,30000))\nf=[os.open('/dev/null',0) for _ in range(20000)]\ns=socket.create_server(('127.0.0.1',4247));print('ok')";
+    let program = "import resource as r\nh=r.getrlimit(r.RLIMIT_NOFILE)[1];r.setrlimit(r.RLIMIT_NOFILE,(h,h));n=min(h-100,20000)\nf=[os.open('/dev/null',0) for _ in range(n)]\ns=socket.create_server(('127.0.0.1',4247));print(n)";
     let Some(there) = Elsewhere::start(program) else { return };
+    let fds: u32 = there.said().parse().unwrap();
+    if fds < 10_000 {
+        println!("SKIP this shell may open only {fds} files");
+        return;
+    }
     let tree = tempfile::tempdir().unwrap();
     let pid = there.0.id();
     std::os::unix::fs::symlink(format!("/proc/{pid}"), tree.path().join(pid.to_string())).unwrap();
     let mut source = Procfs::with_root(tree.path(), LIMITS).unwrap();
     let mut pace = Sparing::default();
-    let mut pending = 0;
-    for _ in 0..30 {
+    for pending in 0..30 {
         let mut facts = Facts::default();
         // The count of a copied tree comes from listing: let it be done before.
-        pace.fds = if pending == 0 { 20_100 } else { 0 } + 1_000;
+        pace.fds = if pending == 0 { fds + 300 } else { 0 } + 1_000;
         source.pass(Want::Sockets, &mut facts, &mut pace).unwrap();
         if at(&facts, 4247).contains(&(pid, State::Listen)) {
-            assert!((15..=25).contains(&pending), "{pending}");
+            assert!(pending >= fds / 1_000 - 1, "{pending} passes for {fds} fds");
             return;
         }
         assert_eq!(facts.losses.get(Loss::OwnerPending), 1);
         assert_eq!(at(&facts, 4247), [(0, State::Listen)].into());
-        pending += 1;
     }
     panic!("not found; {} fds looked at", pace.asked);
 }

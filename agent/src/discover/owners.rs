@@ -273,7 +273,13 @@ impl Owners {
                 }
             }
             let process = &processes[candidate.index as usize];
-            match self.walk_one(root, process, hunting, losses, allowance) {
+            let resumed = self.walks.get(&process.pid).is_some_and(|walk| walk.cursor > 0);
+            let mut stop = self.walk_one(root, process, hunting, losses, allowance);
+            if stop == Stop::End && resumed && hunting {
+                // What is hunted may be a lower fd than where the walk went on.
+                stop = self.walk_one(root, process, hunting, losses, allowance);
+            }
+            match stop {
                 Stop::End | Stop::Enough => {}
                 Stop::Limit => {
                     if hunting {

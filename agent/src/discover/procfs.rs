@@ -12,7 +12,7 @@ use std::path::Path;
 
 use probelet_core::facts::{Facts, Loss, Protocol, Tier, Want};
 
-use self::node::{Dump, Dumped, Intake, Node};
+use self::node::{Dump, Dumped, Intake, Node, Target};
 use self::root::{Root, is_gone};
 use super::{Error, Limits, Pace, Pass, Source};
 
@@ -83,23 +83,22 @@ impl Dump for Tables {
     fn dump(
         &mut self,
         root: &Root,
-        pid: u32,
-        netns: u32,
-        _detail: bool,
+        target: Target,
         intake: &mut Intake<'_>,
         pace: &mut dyn Pace,
     ) -> Result<Dumped, Error> {
         // The process may have entered another namespace since it was listed.
-        match root.link_number(pid, "ns/net") {
-            Ok(now) if now != netns => return Ok(Dumped::Moved(now)),
+        match root.link_number(target.pid, "ns/net") {
+            Ok(now) if now != target.netns => return Ok(Dumped::Moved(now)),
             Ok(_) => {}
             Err(error) => return Ok(missing(&error)),
         }
-        for (number, (name, protocol)) in TABLES.into_iter().enumerate() {
+        let wanted = if target.udp { TABLES.len() } else { 2 };
+        for (number, (name, protocol)) in TABLES.into_iter().take(wanted).enumerate() {
             if number > 0 && !pace.breathe() {
                 return Ok(Dumped::Abandoned);
             }
-            match root.read(pid, name, &mut self.text) {
+            match root.read(target.pid, name, &mut self.text) {
                 Ok(()) => lines(&self.text, protocol, intake),
                 // A kernel without IPv6 has no such file; a process that ended has none at all.
                 Err(error) if is_gone(&error) && number > 0 && name.ends_with('6') => {}

@@ -225,7 +225,7 @@ mod tests {
         );
         let found = container(&rootless).unwrap();
         assert_eq!((found.id.as_str(), found.runtime), (ID, Runtime::Podman));
-        assert!(found.cgroup.ends_with(".scope"), "{}", found.cgroup);
+        assert!(found.cgroup.ends_with(&text("/libpod-{ID}.scope")), "{}", found.cgroup);
     }
 
     #[test]

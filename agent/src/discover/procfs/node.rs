@@ -33,15 +33,26 @@ pub enum Dumped {
     Abandoned,
 }
 
+/// What to dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A process in the namespace.
+    pub pid: u32,
+    /// The namespace.
+    pub netns: u32,
+    /// Whether the bytes of each socket are wanted, where the tier can tell.
+    pub detail: bool,
+    /// Whether it has UDP sockets: their tables are the machine's, and walked for nothing else.
+    pub udp: bool,
+}
+
 /// Reads all sockets of one network namespace.
 pub trait Dump {
-    /// Reads the sockets of namespace `netns` through process `pid`; `detail` asks for bytes.
+    /// Reads the sockets of a namespace through one of its processes.
     fn dump(
         &mut self,
         root: &Root,
-        pid: u32,
-        netns: u32,
-        detail: bool,
+        target: Target,
         intake: &mut Intake<'_>,
         pace: &mut dyn Pace,
     ) -> Result<Dumped, Error>;
@@ -189,6 +200,7 @@ impl<D: Dump> Node<D> {
         let Some(space) = self.spaces.get_mut(netns) else { return Ok(Pass::Complete) };
         let room =
             (self.limits.max_sockets as usize + space.sockets.len()).saturating_sub(elsewhere);
+        let udp = space.counters.is_none_or(|counters| counters.udp_in_use > 0);
         let mut loss = Loss::NetnsVanished;
         for &pid in &space.readers {
             self.scratch.clear();
@@ -201,7 +213,12 @@ impl<D: Dump> Node<D> {
                 now_ms: millis(self.began),
             };
             self.dumps += 1;
-            match self.dump.dump(&self.root, pid, netns, detail, &mut intake, pace)? {
+            match self.dump.dump(
+                &self.root,
+                Target { pid, netns, detail, udp },
+                &mut intake,
+                pace,
+            )? {
                 Dumped::Complete => {
                     if !detail {
                         keep_bytes(&space.sockets, &mut self.scratch, &mut self.bytes);

@@ -97,10 +97,14 @@ impl Spaces {
         self.by_inode.values().map(|space| space.sockets.len()).sum()
     }
 
-    /// Namespaces that differ from their last dump, or all, the longest not dumped first.
+    /// Namespaces that differ from their last dump, or all that have sockets, the longest not
+    /// dumped first.
     pub fn to_dump(&self, all: bool, into: &mut Vec<(u64, u32)>) {
         into.clear();
-        let due = self.by_inode.iter().filter(|(_, space)| all || space.changed());
+        let due = self
+            .by_inode
+            .iter()
+            .filter(|(_, space)| space.changed() || all && !space.sockets.is_empty());
         into.extend(due.map(|(inode, space)| (space.dumped_in, *inode)));
         into.sort_unstable();
     }

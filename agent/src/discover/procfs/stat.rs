@@ -59,7 +59,8 @@ pub fn parse(line: &[u8], units: Units) -> Option<Stat> {
     let threads = fields.skip(4)?.number()?;
     let start = fields.skip(1)?.number()?;
     // A process that gave up its memory may show a negative count; it is 0 for our purpose.
-    let rss = fields.skip(1)?.number().unwrap_or(0);
+    let rss = fields.skip(1)?.next()?;
+    let rss = if rss.starts_with(b"-") { 0 } else { decimal(rss)? };
     Some(Stat {
         pid: u32::try_from(pid).ok()?,
         comm,
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_cut_line_is_refused() {
-        for end in 0..CAT.find(" 18446744073709551615").unwrap() - 3 {
+        for end in 0..=CAT.find(" 366 ").unwrap() {
             assert_eq!(parse(&CAT.as_bytes()[..end], UNITS), None, "{end} bytes");
         }
     }
@@ -173,7 +174,7 @@ mod tests {
             assert_eq!(ours.cpu_ns, (theirs.utime + theirs.stime) * units.tick_ns);
             assert_eq!(ours.start_ns, theirs.starttime * units.tick_ns);
             assert_eq!(ours.rss_bytes, theirs.rss * units.page_bytes);
-            assert_eq!(u64::from(ours.kernel), u64::from(theirs.flags) & PF_KTHREAD / PF_KTHREAD);
+            assert_eq!(ours.kernel, u64::from(theirs.flags) & PF_KTHREAD != 0);
             compared += 1;
         }
         assert!(compared > 1);

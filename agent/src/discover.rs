@@ -5,6 +5,8 @@
 //!
 //! I/O: yes; every call may block for a bounded time, so it runs on its own thread.
 
+pub mod bpf;
+
 use probelet_core::facts::{Facts, Tier, Want};
 
 /// A kind of work that `spec.limits` bounds by its own token bucket.

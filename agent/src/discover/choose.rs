@@ -5,7 +5,7 @@
 //!
 //! I/O: loads BPF programs, opens sockets, reads `/proc`.
 
-use super::{Error, Limits, Source, procfs};
+use super::{Error, Limits, Source, bpf, netlink, procfs};
 use probelet_core::facts::Tier;
 
 /// A loaded source and why it is not a better one.
@@ -19,7 +19,9 @@ pub struct Chosen {
 /// Loads one tier.
 pub fn load(tier: Tier, limits: Limits) -> Result<Box<dyn Source>, Error> {
     Ok(match tier {
-        _ => Box::new(procfs::load(limits)?),
+        Tier::Bpf | Tier::BpfCompat => Box::new(bpf::load(tier, limits)?),
+        Tier::Netlink => Box::new(netlink::load(limits)?),
+        Tier::Procfs => Box::new(procfs::load(limits)?),
     })
 }
 

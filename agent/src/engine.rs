@@ -40,7 +40,8 @@ const RETRY_NS: u64 = 1_000_000_000;
 const FAILURES: u32 = 5;
 
 /// Loads a tier; a function so that tests can bring a source of their own.
-pub type Load = Box<dyn Fn(Option<Tier>, discover::Limits) -> Result<Chosen, discover::Error> + Send>;
+pub type Load =
+    Box<dyn Fn(Option<Tier>, discover::Limits) -> Result<Chosen, discover::Error> + Send>;
 
 /// What the engine starts from.
 pub struct Setup {
@@ -89,7 +90,8 @@ impl Engine {
         info!(source = tier.name(), refused = chosen.refused.len(), "source loaded");
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
         let report = Report::new(tuning.report_limits, port_range());
-        let schedule = Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
+        let schedule =
+            Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
         let signs = Signs::new(&config, &chosen);
         Ok(Self {
             tuning,
@@ -281,7 +283,9 @@ impl Engine {
                 self.source = chosen.source;
                 self.start_over();
             }
-            Err(error) => warn!(error = error_chain(&error), "no other source; keeping the last one"),
+            Err(error) => {
+                warn!(error = error_chain(&error), "no other source; keeping the last one")
+            }
         }
     }
 
@@ -299,7 +303,8 @@ impl Engine {
         );
         self.limiters.set(tuning.procfs_reads, tuning.fds, tuning.netns);
         self.report.set_limits(tuning.report_limits);
-        let reload = tuning.pin != self.tuning.pin || tuning.source_limits != self.tuning.source_limits;
+        let reload =
+            tuning.pin != self.tuning.pin || tuning.source_limits != self.tuning.source_limits;
         self.tuning = tuning;
         if reload {
             self.load(self.tuning.pin);
@@ -332,7 +337,13 @@ impl Engine {
     fn publish(&mut self, now: u64) {
         self.published_ns = now;
         let picture = self.report.picture(self::now());
-        let vitals = self.signs.vitals(&self.setup.governor, &self.tuning, self.ladder.level(), &self.limiters, &picture);
+        let vitals = self.signs.vitals(
+            &self.setup.governor,
+            &self.tuning,
+            self.ladder.level(),
+            &self.limiters,
+            &picture,
+        );
         let boot_unix = seconds(clock::unix_ns().saturating_sub(clock::boot_ns()));
         let snapshot = Snapshot { node: Arc::clone(&self.setup.node), boot_unix, picture, vitals };
         self.setup.snapshots.send_replace(Arc::new(snapshot));
@@ -343,14 +354,18 @@ fn now() -> Now {
     Now { unix_ms: clock::unix_ns() / 1_000_000, mono_ms: clock::boot_ns() / 1_000_000 }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "seconds for people; nanoseconds of 2026 fit to 0.2 µs")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds for people; nanoseconds of 2026 fit to 0.2 µs"
+)]
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
 /// The host's ephemeral ports; other namespaces may differ, which the stronger evidence covers.
 fn port_range() -> PortRange {
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let text =
+        std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut ports = text.split_whitespace().filter_map(|n| n.parse().ok());
     match (ports.next(), ports.next()) {
         (Some(first), Some(last)) => PortRange(first, last),

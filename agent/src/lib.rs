@@ -3,9 +3,9 @@
 pub mod args;
 pub mod config;
 pub mod discover;
-pub mod engine;
 #[cfg(feature = "docker")]
 pub mod docker;
+pub mod engine;
 pub mod logging;
 pub mod snapshot;
 pub mod sys;

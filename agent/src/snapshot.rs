@@ -202,7 +202,11 @@ impl Vitals {
             pass_cpu: Histogram::default(),
             full_pass_cpu: 0.0,
             skipped: [0; Skip::ALL.len()],
-            limiter_wait_seconds: [(Limiter::ProcfsReads, 0.0), (Limiter::Fds, 0.0), (Limiter::Netns, 0.0)],
+            limiter_wait_seconds: [
+                (Limiter::ProcfsReads, 0.0),
+                (Limiter::Fds, 0.0),
+                (Limiter::Netns, 0.0),
+            ],
             config_generation: 0,
             config_hash: String::new(),
             config_origin: String::new(),

@@ -77,7 +77,9 @@ fn start(spec: ProbeConfigSpec, world: World) -> Running {
         config: seen,
         governor: Arc::clone(&governor),
         snapshots: sender,
-        load: Box::new(move |_, _| Ok(Chosen { source: Box::new(Fake(Arc::clone(&fake))), refused: Vec::new() })),
+        load: Box::new(move |_, _| {
+            Ok(Chosen { source: Box::new(Fake(Arc::clone(&fake))), refused: Vec::new() })
+        }),
     };
     let engine = thread::spawn(move || Engine::new(setup).unwrap().run());
     Running { world, governor, config, snapshots, engine }
@@ -133,7 +135,8 @@ fn a_quiet_node_is_read_in_full_once_and_then_only_looked_at() {
 
     assert_eq!(running.count(Want::Sockets), 1);
     assert!(running.count(Want::Counters) >= 8);
-    let skipped = running.until("skips are shown", |s| s.vitals.skipped[Skip::Unchanged as usize] > 3);
+    let skipped =
+        running.until("skips are shown", |s| s.vitals.skipped[Skip::Unchanged as usize] > 3);
     assert_eq!(skipped.vitals.level, Level::Full);
     running.stop();
 }
@@ -173,7 +176,8 @@ fn a_source_that_fails_keeps_the_last_picture_and_is_tried_again() {
     running.until("the first picture", |s| s.picture.processes.len() == 1);
 
     running.world.broken.store(true, Ordering::Relaxed);
-    let failing = running.until("failures are counted", |s| s.vitals.skipped[Skip::Failed as usize] > 0);
+    let failing =
+        running.until("failures are counted", |s| s.vitals.skipped[Skip::Failed as usize] > 0);
     assert_eq!(failing.picture.processes.len(), 1);
 
     running.world.broken.store(false, Ordering::Relaxed);
@@ -191,11 +195,16 @@ fn a_reading_too_dear_for_its_budget_is_stretched_and_says_what_it_would_take() 
     let mut spec = rich();
     spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(20);
     spec.budget.window = probelet_crds::Interval::from_secs(10);
-    let world = World { moving: AtomicBool::new(true), burn_ms: AtomicU64::new(40), ..World::default() };
+    let world =
+        World { moving: AtomicBool::new(true), burn_ms: AtomicU64::new(40), ..World::default() };
     let running = start(spec, world);
 
     let stretched = running.until("stretched", |s| s.vitals.level >= Level::Stretched);
-    assert!(stretched.vitals.level_reason.starts_with("needs "), "{}", stretched.vitals.level_reason);
+    assert!(
+        stretched.vitals.level_reason.starts_with("needs "),
+        "{}",
+        stretched.vitals.level_reason
+    );
     running.stop();
 }
 

@@ -46,8 +46,10 @@ impl Governor {
     /// An account with nothing used; what the process has used so far counts at the first look.
     #[must_use]
     pub fn new(cores: Nanocores, window: Duration, reports_per_second: u32) -> Self {
-        let account =
-            Account { budget: Budget::new(cores, nanos(window)), reports: budget::Limiter::new(reports_per_second) };
+        let account = Account {
+            budget: Budget::new(cores, nanos(window)),
+            reports: budget::Limiter::new(reports_per_second),
+        };
         Self { account: Mutex::new(account), stop: AtomicBool::new(false) }
     }
 
@@ -198,7 +200,8 @@ mod tests {
         let mut limiters = Limiters::new(1, 1, 1);
         governor.stop();
 
-        let mut pace = Paced { governor: &governor, limiters: &mut limiters, interrupted: &mut || false };
+        let mut pace =
+            Paced { governor: &governor, limiters: &mut limiters, interrupted: &mut || false };
 
         assert!(!pace.breathe());
     }

@@ -213,8 +213,8 @@ impl Signs {
         limiters: &Limiters,
         picture: &Picture,
     ) -> Vitals {
-        let (used, budget, window) =
-            governor.charged(|b, _| (seconds(b.used_cores()), seconds(b.cores()), seconds(b.window_ns())));
+        let (used, budget, window) = governor
+            .charged(|b, _| (seconds(b.used_cores()), seconds(b.cores()), seconds(b.window_ns())));
         let cpu = self.cpu();
         let uptime = (seconds(clock::unix_ns()) - self.started_unix).max(1.0);
         let serve = cpu[Task::Serve as usize];
@@ -263,7 +263,8 @@ impl Signs {
     fn cpu(&self) -> [CpuTime; Task::ALL.len()] {
         let (thread, process) = (crate::sys::usage::thread(), crate::sys::usage::process());
         let report = CpuTime { user: seconds(self.report_cpu_ns), system: 0.0 };
-        let discover = CpuTime { user: (thread.user - report.user).max(0.0), system: thread.system };
+        let discover =
+            CpuTime { user: (thread.user - report.user).max(0.0), system: thread.system };
         let serve = CpuTime {
             user: (process.user - thread.user).max(0.0),
             system: (process.system - thread.system).max(0.0),

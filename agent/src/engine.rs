@@ -15,7 +15,7 @@ use crate::config::Effective;
 use crate::discover::containers::{Containers, usage::Usage};
 use crate::discover::{self, Pass, Source, choose::Chosen};
 use crate::snapshot::{Skip, Snapshot};
-pub use governor::{Admission, Governor};
+pub use governor::Governor;
 use governor::{Limiters, Paced};
 use probelet_core::budget::{Ladder, Level};
 use probelet_core::facts::{Facts, Losses, Tier, Want};

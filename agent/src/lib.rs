@@ -1,4 +1,9 @@
 //! The agent as a library: the binary is a thin door to it, and the end-to-end tests use it too.
 
+pub mod args;
+pub mod config;
 pub mod discover;
+#[cfg(feature = "docker")]
+pub mod docker;
+pub mod logging;
 pub mod snapshot;

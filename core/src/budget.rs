@@ -144,7 +144,10 @@ const fn index(cell: u64) -> usize {
     index
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "cores × window: 8 cores over an hour is 2.9e13")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "cores × window: 8 cores over an hour is 2.9e13"
+)]
 const fn mul(cores: Nanocores, ns: u64) -> u64 {
     (cores as u128 * ns as u128 / 1_000_000_000) as u64
 }

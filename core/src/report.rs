@@ -16,9 +16,11 @@ mod removed;
 use crate::coverage::{Count, Coverage};
 use crate::facts::{Container, ContainerId, Facts, Losses, Want};
 use crate::join::{self, Listeners, PortRange};
-use crate::records::{ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord};
+use crate::records::{
+    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord,
+};
 use crate::table::{Epoch, Frozen};
-pub use removed::{Removed, Removals};
+pub use removed::{Removals, Removed};
 use std::sync::Arc;
 
 /// `/proc/PID/stat` rounds start times down to clock ticks of 10 ms.
@@ -224,7 +226,8 @@ impl Report {
         let previous_ms = self.previous_ms;
         let born = |netns| {
             let mut inside = facts.processes.iter().filter(|p| p.netns == netns).peekable();
-            inside.peek().is_some() && inside.all(|p| p.start_ns / 1_000_000 + START_ROUNDING_MS >= previous_ms)
+            inside.peek().is_some()
+                && inside.all(|p| p.start_ns / 1_000_000 + START_ROUNDING_MS >= previous_ms)
         };
         self.coverage.counters(&facts.netns, born, now.mono_ms);
         self.previous_ms = now.mono_ms;
@@ -238,12 +241,26 @@ impl Report {
             losses: &mut self.losses,
         };
         self.began = true;
-        let mut changed =
-            self.listeners.update(&facts.sockets, renamed, &mut self.listening, &mut self.next_id, &mut pass);
-        let evidence =
-            connections::Evidence { listeners: &self.listening, ports: self.ports, coverage: &mut self.coverage };
-        changed |=
-            self.connections.update(facts, renamed, evidence, &mut self.flows, &mut self.next_id, &mut pass);
+        let mut changed = self.listeners.update(
+            &facts.sockets,
+            renamed,
+            &mut self.listening,
+            &mut self.next_id,
+            &mut pass,
+        );
+        let evidence = connections::Evidence {
+            listeners: &self.listening,
+            ports: self.ports,
+            coverage: &mut self.coverage,
+        };
+        changed |= self.connections.update(
+            facts,
+            renamed,
+            evidence,
+            &mut self.flows,
+            &mut self.next_id,
+            &mut pass,
+        );
         changed
     }
 

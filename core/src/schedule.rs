@@ -52,7 +52,17 @@ impl Schedule {
     pub const fn new(intervals: Intervals, looks: u64, phase_ns: u64) -> Self {
         let (looked_ns, processes_ns, sockets_ns, bytes_ns) = (0, 0, 0, 0);
         let (moved, fresh) = (false, true);
-        Self { intervals, looks, looked_ns, processes_ns, sockets_ns, bytes_ns, moved, fresh, phase_ns }
+        Self {
+            intervals,
+            looks,
+            looked_ns,
+            processes_ns,
+            sockets_ns,
+            bytes_ns,
+            moved,
+            fresh,
+            phase_ns,
+        }
     }
 
     /// Takes over new intervals without losing what was read when.
@@ -73,9 +83,11 @@ impl Schedule {
         }
         let look = (self.intervals.sockets / self.looks.max(1)).max(LOOK_NS);
         let counters = Some((self.looked_ns + look, Want::Counters));
-        let sockets = self.moved.then_some((self.sockets_ns + self.intervals.sockets, Want::Sockets));
+        let sockets =
+            self.moved.then_some((self.sockets_ns + self.intervals.sockets, Want::Sockets));
         let detail = level < Level::CountersOnly;
-        let processes = detail.then_some((self.processes_ns + self.intervals.processes, Want::Processes));
+        let processes =
+            detail.then_some((self.processes_ns + self.intervals.processes, Want::Processes));
         let everything = detail.then_some((self.bytes_ns + self.intervals.bytes, Want::Everything));
         let due = [counters, processes, sockets, everything];
         let first = due.iter().flatten().map(|&(at, _)| at).min()?;
@@ -116,7 +128,8 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
-    const INTERVALS: Intervals = Intervals { sockets: SECOND, processes: SECOND, bytes: 10 * SECOND };
+    const INTERVALS: Intervals =
+        Intervals { sockets: SECOND, processes: SECOND, bytes: 10 * SECOND };
 
     fn ran(looks: u64, seconds: u64, moves: impl Fn(u64) -> bool) -> Vec<(u64, Want)> {
         let mut schedule = Schedule::new(INTERVALS, looks, 0);

@@ -177,7 +177,8 @@ impl<T> Frozen<T> {
     pub fn page(&self, first: Slot) -> (impl Iterator<Item = &T> + '_, Option<Slot>) {
         let number = first as usize / CHUNK;
         let page = self.chunks.get(number).map(|c| c.slots.iter().flatten());
-        let next = Slot::try_from((number + 1) * CHUNK).ok().filter(|_| number + 1 < self.chunks.len());
+        let next =
+            Slot::try_from((number + 1) * CHUNK).ok().filter(|_| number + 1 < self.chunks.len());
         (page.into_iter().flatten(), next)
     }
 }

@@ -1,8 +1,8 @@
 //! The report from pass to pass, fed with facts as a source would hand them over.
 
 use probelet_core::facts::{
-    Closed, Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Protocol, Runtime, Socket, State,
-    Want,
+    Closed, Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Protocol, Runtime,
+    Socket, State, Want,
 };
 use probelet_core::join::PortRange;
 use probelet_core::records::{ConnectionRecord, Direction, Workload};
@@ -63,7 +63,10 @@ impl Node {
     }
 
     fn now(&self) -> Now {
-        Now { unix_ms: 1_700_000_000_000 + self.second * 1000, mono_ms: 100_000 + self.second * 1000 }
+        Now {
+            unix_ms: 1_700_000_000_000 + self.second * 1000,
+            mono_ms: 100_000 + self.second * 1000,
+        }
     }
 
     fn picture(&self) -> Picture {
@@ -297,7 +300,8 @@ fn a_pid_used_again_is_another_process() {
 fn a_closed_connection_of_an_unknown_process_belongs_to_the_listeners_container() {
     let mut node = Node::new();
     let inside = Process { container: Some(ContainerId(0)), ..process(10, "server") };
-    let container = Container { id: "ab".repeat(32), runtime: Runtime::Docker, ..Container::default() };
+    let container =
+        Container { id: "ab".repeat(32), runtime: Runtime::Docker, ..Container::default() };
     let mut next = facts(&[inside], &[listener(10, 1, 8080)]);
     next.containers = vec![container];
     node.pass(&next);
@@ -328,7 +332,8 @@ fn more_sockets_than_the_limit_are_counted_not_kept() {
     let mut node = Node::new();
     node.report.set_limits(Limits { sockets: 2, ..Limits::default() });
     let to = at([192, 0, 2, 1], 443);
-    let sockets: Vec<_> = (0..5).map(|n| socket(10, n + 1, local(50_000 + u16::try_from(n).unwrap()), to)).collect();
+    let sockets: Vec<_> =
+        (0..5).map(|n| socket(10, n + 1, local(50_000 + u16::try_from(n).unwrap()), to)).collect();
 
     node.pass(&facts(&[process(10, "a")], &sockets));
 
@@ -342,8 +347,9 @@ fn more_flows_than_the_limit_are_counted_in_one_named_other() {
     let mut node = Node::new();
     node.report.set_limits(Limits { flows: 3, ..Limits::default() });
     let remote = |n: u8| at([192, 0, 2, n], 443);
-    let sockets: Vec<_> =
-        (0..10).map(|n| socket(10, u32::from(n) + 1, local(50_000 + u16::from(n)), remote(n))).collect();
+    let sockets: Vec<_> = (0..10)
+        .map(|n| socket(10, u32::from(n) + 1, local(50_000 + u16::from(n)), remote(n)))
+        .collect();
 
     node.pass(&facts(&[process(10, "a")], &sockets));
 

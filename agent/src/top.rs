@@ -17,7 +17,7 @@ mod state;
 mod view;
 
 use crate::label::Names;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::Snapshot;
 use ratatui::DefaultTerminal;
 use ratatui::style::{Color, Style};
 use state::{Effect, Key, State};

@@ -10,6 +10,7 @@ use std::io::Read as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const TIERS: [&str; 4] = ["procfs", "netlink", "bpf-compat", "bpf"];
@@ -39,6 +40,7 @@ fn once(tier: &str) -> Option<Value> {
 struct Scene {
     sleeper: Child,
     netns: u64,
+    container: String,
     cgroup: Option<PathBuf>,
     _sockets: Sockets,
 }
@@ -66,22 +68,27 @@ impl Scene {
             rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&space), Some(net)).unwrap();
             Sockets::open()
         });
-        let cgroup = Self::container(sleeper.id());
-        Self { netns, cgroup, _sockets: sockets.join().unwrap(), sleeper }
+        let container = container_id();
+        let cgroup = Self::contain(sleeper.id(), &container);
+        Self { netns, container, cgroup, _sockets: sockets.join().unwrap(), sleeper }
     }
 
     /// Puts the process into a cgroup that is named as Docker with the systemd driver names it.
-    fn container(pid: u32) -> Option<PathBuf> {
+    fn contain(pid: u32, id: &str) -> Option<PathBuf> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let root = mounts.lines().find(|l| l.split(' ').nth(2) == Some("cgroup2"))?.split(' ').nth(1)?.to_owned();
-        let dir = PathBuf::from(root).join(format!("docker-{}.scope", CONTAINER));
+        let dir = PathBuf::from(root).join(format!("docker-{id}.scope"));
         fs::create_dir_all(&dir).ok()?;
         fs::write(dir.join("cgroup.procs"), pid.to_string()).ok()?;
         Some(dir)
     }
 }
 
-const CONTAINER: &str = "5c0ffee05c0ffee05c0ffee05c0ffee05c0ffee05c0ffee05c0ffee05c0ffee0";
+/// A container id that no other scene of this run has.
+fn container_id() -> String {
+    static SCENES: AtomicU32 = AtomicU32::new(0);
+    format!("{:064x}", 0x5c0f_fee0_0000_u64 + u64::from(SCENES.fetch_add(1, Ordering::Relaxed)))
+}
 
 impl Drop for Scene {
     fn drop(&mut self) {
@@ -187,7 +194,7 @@ fn every_tier_sees_the_same_processes_in_the_same_containers() {
         let rows: BTreeSet<_> = ours.map(|p| row(p).join(" ")).collect();
         assert_eq!(rows.len(), 2);
         if scene.cgroup.is_some() {
-            assert!(rows.iter().any(|r| r.contains(CONTAINER)), "{rows:#?}");
+            assert!(rows.iter().any(|r| r.contains(&scene.container)), "{rows:#?}");
         }
         rows
     });
@@ -198,6 +205,7 @@ fn start_times_agree_to_a_clock_tick_and_memory_to_a_megabyte() {
     if !root() {
         return;
     }
+    let scene = Scene::new();
     let figures = |tier| {
         let report = once(tier)?;
         let processes = report["processes"].as_array().unwrap().clone();
@@ -208,8 +216,8 @@ fn start_times_agree_to_a_clock_tick_and_memory_to_a_megabyte() {
 
     for tier in &TIERS[1..] {
         let Some(seen) = figures(tier) else { continue };
-        let me = u64::from(std::process::id());
-        let (want, got) = (oracle[&me], seen[&me]);
+        let sleeper = u64::from(scene.sleeper.id());
+        let (want, got) = (oracle[&sleeper], seen[&sleeper]);
         // Boot time itself is measured anew by each run, to a few milliseconds.
         assert!((want.0 - got.0).abs() < 0.05, "{tier}: {want:?} {got:?}");
         assert!((want.1 - got.1).abs() < 1e6, "{tier}: {want:?} {got:?}");

@@ -98,7 +98,9 @@ impl Containers {
             && known.start_ns == process.start_ns
         {
             known.seen = pass;
-            let same = known.comm == process.comm && known.cgroup == process.cgroup;
+            // A pass that reads no processes leaves the id that we filled in ourselves.
+            let same_cgroup = [known.cgroup, known.found.cgroup].contains(&process.cgroup);
+            let same = known.comm == process.comm && same_cgroup;
             if same && !known.unsure {
                 return known.found;
             }
@@ -239,6 +241,18 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_no_pass_refreshed_is_not_read_again() {
+        let mut containers = Containers::new(Path::new("/proc")).unwrap();
+        let mut facts = facts(&[std::process::id()], 1);
+        containers.resolve(&mut facts);
+        containers.root = Root::open(tempfile::tempdir().unwrap().path()).unwrap();
+
+        containers.resolve(&mut facts);
+
+        assert_eq!(facts.losses.get(Loss::Vanished), 0);
+    }
+
+    #[test]
     fn a_young_process_is_read_twice_because_its_runtime_moves_it() {
         let tree = Tree::new();
         tree.cgroup(2, "0::/system.slice/docker.service\n");
@@ -268,6 +282,7 @@ mod tests {
 
         tree.cgroup(2, "0::/\n");
         facts.processes[0].cgroup = 77;
+        facts.processes[0].container = None;
         containers.resolve(&mut facts);
         assert_eq!(facts.processes[0].container, None);
     }

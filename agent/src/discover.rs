@@ -7,6 +7,8 @@
 
 use probelet_core::facts::{Facts, Tier, Want};
 
+pub mod bpf;
+pub mod choose;
 pub mod containers;
 pub mod netlink;
 pub mod netns_counters;

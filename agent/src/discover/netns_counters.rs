@@ -36,6 +36,7 @@ fn snmp_tcp(text: &[u8], counters: &mut Netns) -> Option<()> {
         let place = match name {
             b"ActiveOpens" => &mut counters.active_opens,
             b"PassiveOpens" => &mut counters.passive_opens,
+            b"AttemptFails" => &mut counters.attempt_fails,
             b"EstabResets" => &mut counters.estab_resets,
             b"CurrEstab" => &mut counters.curr_estab,
             _ => continue,
@@ -43,7 +44,7 @@ fn snmp_tcp(text: &[u8], counters: &mut Netns) -> Option<()> {
         *place = decimal(number)?;
         found += 1;
     }
-    (found == 4).then_some(())
+    (found == 5).then_some(())
 }
 
 /// `TCP: inuse 2 orphan 0 …`
@@ -74,6 +75,7 @@ mod tests {
             inode: 7,
             active_opens: 80,
             passive_opens: 2,
+            attempt_fails: 0,
             estab_resets: 59,
             curr_estab: 1,
             tcp_in_use: 5,

@@ -88,6 +88,26 @@ __noinline int put_chain(__u64 node)
 	return 0;
 }
 
+/* Four buckets of the block that begins at bucket `first` and has `n`. Returns 1 when the window
+ * might not hold another chain. */
+__noinline int put_four(__u32 first, __u32 i, __u32 n)
+{
+	struct scratch *s = scratch_area();
+	struct ctl *c = control();
+	if (!s || !c)
+		return 1;
+	for (int j = 0; j < 4; j++, i++) {
+		if (i >= n || i >= BUCKETS || s->bucket[i] & 1)
+			continue;
+		if (c->nsocks > SOCKS - CHAIN) {
+			c->bucket = first + i;
+			return 1;
+		}
+		put_chain(s->bucket[i]);
+	}
+	return 0;
+}
+
 struct bucket_walk { __u64 base; };
 static int walk_buckets(__u32 idx, struct bucket_walk *w)
 {
@@ -113,15 +133,8 @@ static int walk_buckets(__u32 idx, struct bucket_walk *w)
 		__u64 *b = &s->bucket[i];
 		if (b[0] & b[1] & b[2] & b[3] & 1) /* most are empty; what is left of an earlier block beyond n is harmless */
 			continue;
-		for (int j = 0; j < 4 && i + j < n; j++) {
-			if (b[j] & 1)
-				continue;
-			if (c->nsocks > SOCKS - CHAIN) {
-				c->bucket = first + i + j;
-				return 1;
-			}
-			put_chain(b[j]);
-		}
+		if (put_four(first, i, n))
+			return 1;
 	}
 	c->bucket = first + n;
 	return 0;

@@ -118,7 +118,7 @@ pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
 pub(super) enum Sock {
     /// A socket, and its fd when it has an owner.
     Open(Socket),
-    /// A TIME_WAIT socket with its expiry in jiffies and its address: its identity.
+    /// A `TIME_WAIT` socket with its expiry in jiffies and its address: its identity.
     Closed(Closed, u64, u64),
 }
 

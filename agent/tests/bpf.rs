@@ -71,7 +71,7 @@ fn both_ends_and_the_listener_of_a_connection_are_seen() {
         each_tier(|source| {
             let facts = pass(source, Want::Everything);
 
-            let [dialed] = find(&facts, dialer, Some(server))[..] else {
+            let [outgoing] = find(&facts, dialer, Some(server))[..] else {
                 panic!("{:?}", facts.sockets)
             };
             let [taken] = find(&facts, server, Some(dialer))[..] else {
@@ -79,10 +79,10 @@ fn both_ends_and_the_listener_of_a_connection_are_seen() {
             };
             let listening = facts.sockets.iter().filter(|s| s.state == State::Listen).count();
             assert_eq!(
-                (dialed.state, dialed.protocol, dialed.pid),
+                (outgoing.state, outgoing.protocol, outgoing.pid),
                 (State::Established, Protocol::Tcp, 1)
             );
-            assert_eq!((dialed.netns, taken.netns), (netns_of_self(), netns_of_self()));
+            assert_eq!((outgoing.netns, taken.netns), (netns_of_self(), netns_of_self()));
             assert_eq!(taken.bytes_received, Some(5));
             assert_eq!(listening, 1);
             assert_eq!(facts.sockets.len(), 3);

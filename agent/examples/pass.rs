@@ -9,10 +9,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, bail};
-use probelet_agent::discover::{
-    Source, Unpaced,
-    bpf::{Limits, load},
-};
+use probelet_agent::discover::{Limits, Source, Unpaced, bpf::load};
 use probelet_core::facts::{Facts, Tier, Want};
 use rustix::time::{ClockId, clock_gettime};
 

@@ -1,9 +1,10 @@
-//! System calls that no safe crate offers, each behind a safe function.
+//! The system calls for which no safe wrapper exists: the only place with `unsafe`.
 //!
-//! In and out: plain values and owned file descriptors. It must not decide anything: what a call
-//! is for stands with its caller. The only place of the agent where `unsafe` is allowed.
+//! In: plain values. Out: plain values and owned descriptors. It must not decide anything.
 //!
-//! I/O: yes.
+//! I/O: system calls.
 
 pub mod bpf;
+pub mod heap;
 pub mod mmap;
+pub mod usage;

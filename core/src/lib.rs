@@ -9,4 +9,12 @@
 //! crate nothing to do I/O with.
 #![forbid(unsafe_code)]
 
+pub mod budget;
+pub mod coverage;
 pub mod facts;
+pub mod gate;
+pub mod join;
+pub mod records;
+pub mod report;
+pub mod schedule;
+pub mod table;

@@ -24,18 +24,9 @@ use self::{
     records::{Ctl, Sock},
 };
 use crate::{
-    discover::{Error, Pace, Pass, Source},
+    discover::{Error, Limits, Pace, Pass, Source},
     sys::{bpf, mmap},
 };
-
-/// Bounds of the facts; what is beyond is counted as a loss.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Sockets, and separately connections closed since the last pass.
-    pub max_sockets: u32,
-    /// Processes.
-    pub max_processes: u32,
-}
 
 /// A loaded source.
 #[derive(Debug)]

@@ -106,6 +106,7 @@ pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
         inode: low(inode),
         active_opens,
         passive_opens,
+        attempt_fails: 0,
         estab_resets,
         curr_estab: if curr_estab.cast_signed() < 0 { 0 } else { curr_estab },
         tcp_in_use: gauge(low(inuse)),

@@ -1,0 +1,312 @@
+//! Joins sockets with what explains them: listeners give directions, processes give owners.
+//!
+//! In: the sockets and processes of one pass, and the listeners of the last ones. Out: for each
+//! connection its direction and, where no process holds it, the container it must belong to.
+//! It must not guess: what has no evidence is `Unknown` or has no owner.
+//!
+//! Pure: no I/O, no clock; time is an argument.
+
+use crate::coverage::Opened;
+use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol};
+use crate::records::{Direction, Owner};
+use rustc_hash::FxHashMap;
+
+/// A TIME_WAIT socket lives for 60 s (`TCP_TIMEWAIT_LEN`), so a listener explains closed
+/// connections for that long after it was last seen.
+const REMEMBER_MS: u64 = 62_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ListenKey {
+    netns: u32,
+    protocol: Protocol,
+    /// Wildcards of both families are one: an IPv6 one takes IPv4 connections too.
+    local: Endpoint,
+}
+
+impl ListenKey {
+    const fn new(netns: u32, protocol: Protocol, local: Endpoint) -> Self {
+        let local =
+            if local.is_wildcard() { Endpoint { addr: 0, port: local.port } } else { local };
+        Self { netns, protocol, local }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    container: Option<ContainerId>,
+    seen_ms: u64,
+}
+
+/// Every listener of the last passes.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    by_key: FxHashMap<ListenKey, Remembered>,
+    /// When the pass before the present one began: older listeners explain only closed connections.
+    previous_ms: u64,
+    present_ms: u64,
+}
+
+impl Listeners {
+    /// Begins a pass that reads sockets: listeners not seen for a minute are forgotten.
+    pub fn begin(&mut self, mono_ms: u64) {
+        self.previous_ms = self.present_ms;
+        self.present_ms = mono_ms;
+        self.by_key.retain(|_, l| mono_ms.saturating_sub(l.seen_ms) <= REMEMBER_MS);
+    }
+
+    /// Notes a listener of this pass.
+    pub fn saw(
+        &mut self,
+        netns: u32,
+        protocol: Protocol,
+        local: Endpoint,
+        container: Option<ContainerId>,
+    ) {
+        let seen = Remembered { container, seen_ms: self.present_ms };
+        let known = self.by_key.entry(ListenKey::new(netns, protocol, local)).or_insert(seen);
+        *known = Remembered { container: container.or(known.container), ..seen };
+    }
+
+    /// The container of the listener that took a connection to `local`, if one did: inner `None`
+    /// is a listener outside of any container.
+    #[must_use]
+    pub fn listening(
+        &self,
+        netns: u32,
+        protocol: Protocol,
+        local: Endpoint,
+        closed: bool,
+    ) -> Option<Option<ContainerId>> {
+        let wildcard = Endpoint { addr: 0, port: local.port };
+        [local, wildcard].into_iter().find_map(|at| {
+            let known = self.by_key.get(&ListenKey { netns, protocol, local: at })?;
+            (closed || known.seen_ms >= self.previous_ms).then_some(known.container)
+        })
+    }
+
+    /// How many listeners are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether none is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+}
+
+/// What is known of a connection before its direction is.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Network namespace of this end.
+    pub netns: u32,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// This end.
+    pub local: Endpoint,
+    /// The other end.
+    pub remote: Endpoint,
+    /// The namespace of the other end when it is on this node too.
+    pub remote_netns: Option<u32>,
+    /// What opened in this namespace since the last pass.
+    pub opened: Opened,
+    /// Whether it is closed already: then listeners of the last minute count as well.
+    pub closed: bool,
+}
+
+/// The first and the last ephemeral port (`net.ipv4.ip_local_port_range`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange(pub u16, pub u16);
+
+impl Default for PortRange {
+    fn default() -> Self {
+        Self(32_768, 60_999)
+    }
+}
+
+impl PortRange {
+    const fn contains(self, port: u16) -> bool {
+        self.0 <= port && port <= self.1
+    }
+}
+
+/// Who opened a connection. In order of strength: a listener on this end; a listener on the other
+/// end, when that is on this node; counters of this namespace that moved on one side only; exactly
+/// one of the two ports being ephemeral.
+#[must_use]
+pub fn direction(listeners: &Listeners, ports: PortRange, q: &Question) -> Direction {
+    if listeners.listening(q.netns, q.protocol, q.local, q.closed).is_some() {
+        return Direction::Inbound;
+    }
+    let there = q.remote_netns.and_then(|n| listeners.listening(n, q.protocol, q.remote, q.closed));
+    if there.is_some() {
+        return Direction::Outbound;
+    }
+    if q.protocol == Protocol::Tcp {
+        match q.opened {
+            Opened { active: 1.., passive: 0 } => return Direction::Outbound,
+            Opened { active: 0, passive: 1.. } => return Direction::Inbound,
+            _ => {}
+        }
+    }
+    match (ports.contains(q.local.port), ports.contains(q.remote.port)) {
+        (true, false) => Direction::Outbound,
+        (false, true) => Direction::Inbound,
+        _ => Direction::Unknown,
+    }
+}
+
+/// The processes of a pass by pid, and which container each namespace belongs to.
+#[derive(Debug, Default)]
+pub struct Processes {
+    by_pid: FxHashMap<u32, Process>,
+    sole: FxHashMap<u32, Option<ContainerId>>,
+}
+
+impl Processes {
+    /// Takes in the processes of a pass.
+    pub fn refill(&mut self, processes: &[Process]) {
+        self.by_pid.clear();
+        self.sole.clear();
+        let pause = Comm::new(b"pause");
+        for p in processes {
+            self.by_pid.insert(p.pid, *p);
+            // A pod's sandbox shares the namespace with the containers that do the work.
+            if p.comm != pause {
+                let sole = self.sole.entry(p.netns).or_insert(p.container);
+                if *sole != p.container {
+                    *sole = None;
+                }
+            }
+        }
+    }
+
+    /// The process with that pid.
+    #[must_use]
+    pub fn get(&self, pid: u32) -> Option<&Process> {
+        self.by_pid.get(&pid)
+    }
+
+    /// The owner that a holder makes; an unknown pid gives no owner.
+    #[must_use]
+    pub fn owner(&self, pid: u32) -> Owner {
+        self.get(pid).map_or_else(Owner::default, |p| Owner {
+            pid,
+            comm: p.comm,
+            container: p.container,
+        })
+    }
+
+    /// Of two holders of a socket, the one that started first: a listener belongs to the master
+    /// and not to one of its workers, and the answer does not flap from pass to pass.
+    #[must_use]
+    pub fn older(&self, a: u32, b: u32) -> u32 {
+        let age = |pid| self.get(pid).map_or((u64::MAX, u32::MAX), |p| (p.start_ns, p.pid));
+        if age(b) < age(a) { b } else { a }
+    }
+
+    /// The container that all processes of a namespace are in, if it is one and the same.
+    #[must_use]
+    pub fn sole_container(&self, netns: u32) -> Option<ContainerId> {
+        self.sole.get(&netns).copied().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn at(port: u16) -> Endpoint {
+        Endpoint::v4(Ipv4Addr::LOCALHOST, port)
+    }
+
+    fn question(local: u16, remote: u16) -> Question {
+        Question {
+            netns: 1,
+            protocol: Protocol::Tcp,
+            local: at(local),
+            remote: at(remote),
+            remote_netns: Some(1),
+            opened: Opened::default(),
+            closed: false,
+        }
+    }
+
+    fn listening_on(port: u16) -> Listeners {
+        let mut listeners = Listeners::default();
+        listeners.begin(1000);
+        listeners.saw(1, Protocol::Tcp, Endpoint::v4(Ipv4Addr::UNSPECIFIED, port), None);
+        listeners
+    }
+
+    #[test]
+    fn two_ephemeral_ports_are_told_apart_by_the_listener() {
+        let listeners = listening_on(40_000);
+
+        let ports = PortRange::default();
+        assert_eq!(direction(&listeners, ports, &question(40_000, 50_000)), Direction::Inbound);
+        assert_eq!(direction(&listeners, ports, &question(50_000, 40_000)), Direction::Outbound);
+    }
+
+    #[test]
+    fn without_evidence_the_direction_is_unknown() {
+        let q = question(40_000, 50_000);
+
+        assert_eq!(direction(&Listeners::default(), PortRange::default(), &q), Direction::Unknown);
+    }
+
+    #[test]
+    fn a_listener_in_another_namespace_says_nothing() {
+        let listeners = listening_on(40_000);
+        let q = Question { netns: 2, remote_netns: None, ..question(40_000, 50_000) };
+
+        assert_eq!(direction(&listeners, PortRange::default(), &q), Direction::Unknown);
+    }
+
+    #[test]
+    fn counters_that_moved_on_one_side_are_evidence() {
+        let q = Question { opened: Opened { active: 3, passive: 0 }, ..question(40_000, 50_000) };
+
+        assert_eq!(direction(&Listeners::default(), PortRange::default(), &q), Direction::Outbound);
+    }
+
+    #[test]
+    fn a_listener_that_is_gone_explains_closed_connections_only() {
+        let mut listeners = listening_on(40_000);
+        listeners.begin(2000);
+        listeners.begin(3000);
+
+        let open = question(40_000, 50_000);
+        let closed = Question { closed: true, ..open };
+        assert_eq!(direction(&listeners, PortRange::default(), &open), Direction::Unknown);
+        assert_eq!(direction(&listeners, PortRange::default(), &closed), Direction::Inbound);
+    }
+
+    #[test]
+    fn a_shared_socket_belongs_to_the_process_that_started_first() {
+        let mut processes = Processes::default();
+        let process = |pid, start_ns| Process { pid, start_ns, ..Process::default() };
+        processes.refill(&[process(10, 500), process(20, 100)]);
+
+        assert_eq!(processes.older(10, 20), 20);
+        assert_eq!(processes.older(20, 10), 20);
+    }
+
+    #[test]
+    fn a_pods_sandbox_does_not_make_its_namespace_ambiguous() {
+        let mut processes = Processes::default();
+        let process = |pid, comm: &[u8], id| Process {
+            pid,
+            netns: 7,
+            comm: Comm::new(comm),
+            container: Some(ContainerId(id)),
+            ..Process::default()
+        };
+        processes.refill(&[process(1, b"pause", 0), process(2, b"nginx", 1)]);
+
+        assert_eq!(processes.sole_container(7), Some(ContainerId(1)));
+    }
+}

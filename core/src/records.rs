@@ -1,0 +1,202 @@
+//! The records of a report: what is known of each process, connection, listener, container, flow.
+//!
+//! In: nothing. Out: plain `Copy` values that the tables hold and that a renderer reads. Names of
+//! containers are not in here: a record carries a [`ContainerId`], the snapshot the names.
+//!
+//! Pure: no I/O.
+
+use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, State};
+use crate::table::Epoch;
+
+/// Who opened a connection, as far as there is evidence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// This end called connect().
+    Outbound,
+    /// This end accepted.
+    Inbound,
+    /// No evidence either way; never guessed from the size of the port numbers.
+    #[default]
+    Unknown,
+}
+
+impl Direction {
+    /// The name in the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One end of a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Workload {
+    /// A container of this node.
+    Container(ContainerId),
+    /// A process of this node outside of any container, by name.
+    Process(Comm),
+    /// An address that no socket of this node has, v4-mapped like [`Endpoint::addr`].
+    External(u128),
+    /// On this node, but the owner could not be told.
+    #[default]
+    Unresolved,
+    /// Where flows go when the table of flows is full.
+    Other,
+}
+
+impl PartialOrd for Comm {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Comm {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+/// A process and when it last changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProcessRecord {
+    /// What the last pass saw of it.
+    pub fact: Process,
+    /// The last change.
+    pub changed: Epoch,
+}
+
+/// Who holds a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Process id; 0 when no process of this node holds the socket or none is known.
+    pub pid: u32,
+    /// Name of the process; empty when unknown. Kept after the process is gone.
+    pub comm: Comm,
+    /// Container of the process, or of the listener or namespace when the process is unknown.
+    pub container: Option<ContainerId>,
+}
+
+impl Owner {
+    /// The owner as one end of a flow.
+    #[must_use]
+    pub fn workload(&self) -> Workload {
+        match self.container {
+            Some(id) => Workload::Container(id),
+            None if self.comm == Comm::default() => Workload::Unresolved,
+            None => Workload::Process(self.comm),
+        }
+    }
+}
+
+/// One end of a TCP connection, or a connected UDP socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionRecord {
+    /// Unique while the agent runs.
+    pub id: u64,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Inode number of the socket, 0 when no file holds it.
+    pub inode: u32,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// State; `TimeWait` records stay until the kernel forgets them.
+    pub state: State,
+    /// Who opened it.
+    pub direction: Direction,
+    /// Own end.
+    pub local: Endpoint,
+    /// The other end.
+    pub remote: Endpoint,
+    /// Who holds it; of several holders, the one that started first.
+    pub owner: Owner,
+    /// The other end, as a flow names it.
+    pub peer: Workload,
+    /// Bytes acknowledged by the peer and bytes received; `None` when the source does not say.
+    pub bytes: Option<(u64, u64)>,
+    /// When it was first seen, Unix milliseconds.
+    pub since_ms: u64,
+    /// When the kernel forgets it, monotonic milliseconds; 0 while it is open.
+    pub expires_ms: u64,
+    /// Its flow, by slot; `u32::MAX` while it has none.
+    pub flow: u32,
+    /// Whether this end is the one that its flow counts (the other end may be on this node too).
+    pub counted: bool,
+    /// The last change.
+    pub changed: Epoch,
+}
+
+/// A socket that waits for connections (TCP) or datagrams (UDP).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerRecord {
+    /// Unique while the agent runs.
+    pub id: u64,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Inode number of the socket.
+    pub inode: u32,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Address and port.
+    pub local: Endpoint,
+    /// Who holds it; of several holders, the one that started first.
+    pub owner: Owner,
+    /// When it was first seen, Unix milliseconds.
+    pub since_ms: u64,
+    /// The last change.
+    pub changed: Epoch,
+}
+
+/// A container with at least one process, or one that lately had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContainerRecord {
+    /// Its index among the snapshot's container names.
+    pub id: ContainerId,
+    /// Processes in it.
+    pub processes: u32,
+    /// CPU time, nanoseconds, from its cgroup; `None` when that cannot be read.
+    pub cpu_ns: Option<u64>,
+    /// Memory in use, bytes, from its cgroup.
+    pub memory_bytes: Option<u64>,
+    /// The last change.
+    pub changed: Epoch,
+}
+
+/// What a flow is counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    /// Who opened the connections.
+    pub source: Workload,
+    /// Who accepted them.
+    pub destination: Workload,
+    /// The port that was connected to; 0 when the direction is unknown.
+    pub port: u16,
+    /// Protocol.
+    pub protocol: Protocol,
+}
+
+/// Connections grouped by (source, destination, port, protocol).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowRecord {
+    /// Unique while the agent runs.
+    pub id: u64,
+    /// What it is counted by.
+    pub key: FlowKey,
+    /// Connections that are open now.
+    pub current: u32,
+    /// Connections seen to open, short-lived ones included.
+    pub opened: u64,
+    /// Connections seen to close.
+    pub closed: u64,
+    /// Bytes from source to destination, as far as a source of the tier tells.
+    pub bytes_sent: u64,
+    /// Bytes from destination to source.
+    pub bytes_received: u64,
+    /// Last change, monotonic milliseconds: idle flows leave the table.
+    pub active_ms: u64,
+    /// The last change.
+    pub changed: Epoch,
+}

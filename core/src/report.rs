@@ -1,0 +1,284 @@
+//! The report: the full picture of one node, kept from pass to pass, and what changed in it.
+//!
+//! In: the facts of one pass and the time. Out: tables of records in which every record knows the
+//! epoch of its last change, and a [`Picture`] of them that costs no copy. It must not read the
+//! kernel, render anything or decide when to run.
+//!
+//! Pure: no I/O, no clock; time is an argument.
+
+mod connections;
+mod containers;
+mod flows;
+mod listeners;
+mod processes;
+mod removed;
+
+use crate::coverage::{Count, Coverage};
+use crate::facts::{Container, ContainerId, Facts, Losses, Want};
+use crate::join::{self, Listeners, PortRange};
+use crate::records::{
+    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord,
+};
+use crate::table::{Epoch, Frozen};
+pub use removed::{Removals, Removed};
+use std::sync::Arc;
+
+/// `/proc/PID/stat` rounds start times down to clock ticks of 10 ms.
+const START_ROUNDING_MS: u64 = 10;
+
+/// The time of a pass by two clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Unix time, milliseconds: shown to people, may step.
+    pub unix_ms: u64,
+    /// Milliseconds since boot (`CLOCK_BOOTTIME`, as process start times): what expires goes by it.
+    pub mono_ms: u64,
+}
+
+/// How much the report may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections, and likewise listeners.
+    pub sockets: usize,
+    /// Processes.
+    pub processes: usize,
+    /// Flows; one more stands for the rest.
+    pub flows: usize,
+    /// How long a flow without a connection stays, milliseconds.
+    pub flow_ttl_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sockets: 65_536, processes: 16_384, flows: 4096, flow_ttl_ms: 300_000 }
+    }
+}
+
+/// What the parts of a report share while one pass is taken in.
+struct Pass<'a> {
+    now: Now,
+    /// The epoch that changes of this pass belong to.
+    epoch: Epoch,
+    /// The first pass with sockets: what it finds did not open before our eyes.
+    first: bool,
+    processes: &'a join::Processes,
+    removed: &'a mut Removals,
+    losses: &'a mut Losses,
+}
+
+/// Everything known of the node.
+#[derive(Debug)]
+pub struct Report {
+    epoch: Epoch,
+    limits: Limits,
+    ports: PortRange,
+    began: bool,
+    /// A process changed its name or container since sockets were last looked at.
+    renamed: bool,
+    next_id: u64,
+    previous_ms: u64,
+    joined: join::Processes,
+    listening: Listeners,
+    coverage: Coverage,
+    losses: Losses,
+    removed: Removals,
+    processes: processes::Processes,
+    connections: connections::Connections,
+    listeners: listeners::ListenerTable,
+    containers: containers::Containers,
+    flows: flows::Flows,
+    names: Arc<[Container]>,
+}
+
+/// What readers get: shares its records with the report, and stays as it was.
+#[derive(Clone, Debug, Default)]
+pub struct Picture {
+    /// Grows by one whenever anything in the tables changed.
+    pub epoch: Epoch,
+    /// When the last pass was taken in.
+    pub now: Now,
+    /// Every process.
+    pub processes: Frozen<ProcessRecord>,
+    /// Every connection.
+    pub connections: Frozen<ConnectionRecord>,
+    /// Every listener.
+    pub listeners: Frozen<ListenerRecord>,
+    /// Every container with a process.
+    pub containers: Frozen<ContainerRecord>,
+    /// Every flow.
+    pub flows: Frozen<FlowRecord>,
+    /// Containers by [`ContainerId`], gone ones included.
+    pub names: Arc<[Container]>,
+    /// What went away, for deltas.
+    pub removed: Removals,
+    /// Coverage of the last minute and since the start.
+    pub coverage: [Count; 2],
+    /// What could not be read or attributed, since the start.
+    pub losses: Losses,
+}
+
+impl Picture {
+    /// The container with that id.
+    #[must_use]
+    pub fn container(&self, id: ContainerId) -> Option<&Container> {
+        self.names.get(id.0 as usize)
+    }
+}
+
+impl Report {
+    /// An empty report.
+    #[must_use]
+    pub fn new(limits: Limits, ports: PortRange) -> Self {
+        Self {
+            epoch: 0,
+            limits,
+            ports,
+            began: false,
+            renamed: false,
+            next_id: 1,
+            previous_ms: 0,
+            joined: join::Processes::default(),
+            listening: Listeners::default(),
+            coverage: Coverage::default(),
+            losses: Losses::default(),
+            removed: Removals::default(),
+            processes: processes::Processes::new(limits.processes),
+            connections: connections::Connections::new(limits.sockets),
+            listeners: listeners::ListenerTable::new(limits.sockets),
+            containers: containers::Containers::default(),
+            flows: flows::Flows::new(limits.flows),
+            names: Arc::default(),
+        }
+    }
+
+    /// New limits; what is held already stays.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.processes.set_limit(limits.processes);
+        self.connections.set_limit(limits.sockets);
+        self.listeners.set_limit(limits.sockets);
+        self.flows.set_limit(limits.flows);
+    }
+
+    /// Takes in one pass; `true` when anything changed, and then the epoch has grown.
+    ///
+    /// Only the sections that `facts.fresh` names are looked at.
+    pub fn update(&mut self, facts: &Facts, now: Now) -> bool {
+        let epoch = self.epoch + 1;
+        let before = self.removed.count();
+        self.losses.merge(&facts.losses);
+        let mut changed = self.name_containers(facts);
+        let fresh = facts.fresh.unwrap_or(Want::Counters);
+        if fresh >= Want::Processes {
+            self.joined.refill(&facts.processes);
+            let update = self.processes.update(facts, epoch, &mut self.removed, &mut self.losses);
+            self.renamed |= update.renamed;
+            changed |= update.changed;
+            changed |= self.containers.count(facts, epoch, &mut self.removed);
+        }
+        if fresh >= Want::Sockets {
+            changed |= self.sockets(facts, now, epoch);
+        }
+        changed |= self.expire(facts, now, epoch);
+        changed |= self.removed.count() != before;
+        if changed {
+            self.epoch = epoch;
+            self.removed.seal(epoch);
+        }
+        changed
+    }
+
+    /// Takes in what the containers' cgroups say, CPU time in nanoseconds and memory in bytes;
+    /// `true` when anything changed.
+    pub fn usage(
+        &mut self,
+        usage: impl Iterator<Item = (ContainerId, Option<u64>, Option<u64>)>,
+    ) -> bool {
+        let changed = self.containers.usage(usage, self.epoch + 1);
+        self.epoch += u64::from(changed);
+        changed
+    }
+
+    /// What a reader may keep.
+    #[must_use]
+    pub fn picture(&self, now: Now) -> Picture {
+        Picture {
+            epoch: self.epoch,
+            now,
+            processes: self.processes.freeze(),
+            connections: self.connections.freeze(),
+            listeners: self.listeners.freeze(),
+            containers: self.containers.freeze(),
+            flows: self.flows.freeze(),
+            names: Arc::clone(&self.names),
+            removed: self.removed.clone(),
+            coverage: [self.coverage.minute(), self.coverage.total()],
+            losses: self.losses,
+        }
+    }
+
+    fn name_containers(&mut self, facts: &Facts) -> bool {
+        let grew = facts.containers.len() > self.names.len();
+        if grew {
+            self.names = facts.containers.as_slice().into();
+        }
+        grew
+    }
+
+    fn sockets(&mut self, facts: &Facts, now: Now, epoch: Epoch) -> bool {
+        let renamed = std::mem::take(&mut self.renamed);
+        let previous_ms = self.previous_ms;
+        let born = |netns| {
+            let mut inside = facts.processes.iter().filter(|p| p.netns == netns).peekable();
+            inside.peek().is_some()
+                && inside.all(|p| p.start_ns / 1_000_000 + START_ROUNDING_MS >= previous_ms)
+        };
+        self.coverage.counters(&facts.netns, born, now.mono_ms);
+        self.previous_ms = now.mono_ms;
+        self.listening.begin(now.mono_ms);
+        let mut pass = Pass {
+            now,
+            epoch,
+            first: !self.began,
+            processes: &self.joined,
+            removed: &mut self.removed,
+            losses: &mut self.losses,
+        };
+        self.began = true;
+        let mut changed = self.listeners.update(
+            &facts.sockets,
+            renamed,
+            &mut self.listening,
+            &mut self.next_id,
+            &mut pass,
+        );
+        let evidence = connections::Evidence {
+            listeners: &self.listening,
+            ports: self.ports,
+            coverage: &mut self.coverage,
+        };
+        changed |= self.connections.update(
+            facts,
+            renamed,
+            evidence,
+            &mut self.flows,
+            &mut self.next_id,
+            &mut pass,
+        );
+        changed
+    }
+
+    fn expire(&mut self, facts: &Facts, now: Now, epoch: Epoch) -> bool {
+        let mut pass = Pass {
+            now,
+            epoch,
+            first: false,
+            processes: &self.joined,
+            removed: &mut self.removed,
+            losses: &mut self.losses,
+        };
+        let netns = (facts.fresh >= Some(Want::Sockets)).then_some(facts.netns.as_slice());
+        self.connections.expire(netns, &mut self.flows, &mut pass);
+        self.flows.expire(self.limits.flow_ttl_ms, &mut pass)
+    }
+}

@@ -1,0 +1,128 @@
+//! The table of flows: connections counted by (source, destination, port, protocol).
+//!
+//! In: connections that open, close, move bytes or turn out to belong elsewhere. Out: counts that
+//! outlive the connections. When the table is full, further flows are counted in one named `other`.
+//!
+//! Pure: no I/O; time is an argument.
+
+use super::{Pass, Removed};
+use crate::facts::{Loss, Protocol};
+use crate::records::{FlowKey, FlowRecord, Workload};
+use crate::table::{Frozen, Slot, Table};
+use rustc_hash::FxHashMap;
+
+/// How often idle flows are looked for, milliseconds.
+const SWEEP_MS: u64 = 10_000;
+
+#[derive(Debug)]
+pub(super) struct Flows {
+    table: Table<FlowRecord>,
+    by_key: FxHashMap<FlowKey, Slot>,
+    limit: usize,
+    next_id: u64,
+    swept_ms: u64,
+}
+
+const fn other(protocol: Protocol) -> FlowKey {
+    FlowKey { source: Workload::Other, destination: Workload::Other, port: 0, protocol }
+}
+
+impl Flows {
+    pub(super) fn new(limit: usize) -> Self {
+        // Two more for `other`, one a protocol.
+        let table = Table::new(limit + 2);
+        Self { table, by_key: FxHashMap::default(), limit, next_id: 1, swept_ms: 0 }
+    }
+
+    pub(super) const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        self.table.set_limit(limit + 2);
+    }
+
+    pub(super) fn freeze(&self) -> Frozen<FlowRecord> {
+        self.table.freeze()
+    }
+
+    pub(super) fn key(&self, slot: Slot) -> Option<FlowKey> {
+        self.table.get(slot).map(|f| f.key)
+    }
+
+    /// Finds or makes the flow; `u32::MAX` only if not even `other` has a place.
+    pub(super) fn slot(&mut self, key: FlowKey, pass: &mut Pass<'_>) -> Slot {
+        if let Some(&slot) = self.by_key.get(&key) {
+            return slot;
+        }
+        let mut key = key;
+        if self.table.len() >= self.limit && key != other(key.protocol) {
+            pass.losses.add(Loss::FlowsFull, 1);
+            key = other(key.protocol);
+            if let Some(&slot) = self.by_key.get(&key) {
+                return slot;
+            }
+        }
+        let record = FlowRecord {
+            id: self.next_id,
+            key,
+            current: 0,
+            opened: 0,
+            closed: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            active_ms: pass.now.mono_ms,
+            changed: pass.epoch,
+        };
+        let Ok(slot) = self.table.insert(record, pass.epoch) else { return Slot::MAX };
+        self.next_id += 1;
+        self.by_key.insert(key, slot);
+        slot
+    }
+
+    /// Writes one flow.
+    pub(super) fn change(
+        &mut self,
+        slot: Slot,
+        pass: &Pass<'_>,
+        change: impl FnOnce(&mut FlowRecord),
+    ) {
+        if let Some(flow) = self.table.get_mut(slot, pass.epoch) {
+            change(flow);
+            flow.active_ms = pass.now.mono_ms;
+            flow.changed = pass.epoch;
+        }
+    }
+
+    /// Drops a flow that holds nothing and never did: its connections turned out to be another's.
+    pub(super) fn drop_if_empty(&mut self, slot: Slot, pass: &mut Pass<'_>) {
+        let empty = |f: &FlowRecord| f.current == 0 && f.opened == 0 && f.closed == 0;
+        if self.table.get(slot).is_some_and(empty) {
+            self.remove(slot, pass);
+        }
+    }
+
+    /// Drops flows that had no connection for `ttl_ms`; `true` when any went.
+    pub(super) fn expire(&mut self, ttl_ms: u64, pass: &mut Pass<'_>) -> bool {
+        if pass.now.mono_ms.saturating_sub(self.swept_ms) < SWEEP_MS {
+            return false;
+        }
+        self.swept_ms = pass.now.mono_ms;
+        let idle = |f: &FlowRecord| {
+            f.current == 0
+                && f.key.source != Workload::Other
+                && pass.now.mono_ms.saturating_sub(f.active_ms) > ttl_ms
+        };
+        let gone: Vec<Slot> =
+            self.table.iter().filter(|(_, f)| idle(f)).map(|(slot, _)| slot).collect();
+        let any = !gone.is_empty();
+        for slot in gone {
+            self.remove(slot, pass);
+        }
+        any
+    }
+
+    fn remove(&mut self, slot: Slot, pass: &mut Pass<'_>) {
+        if let Some(flow) = self.table.remove(slot, pass.epoch) {
+            self.by_key.remove(&flow.key);
+            pass.removed.push(Removed::Flow(flow.id));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The table of listeners, and the memory of them that gives connections a direction.
+//!
+//! In: the sockets of a pass. Out: one record per listening socket (several may share an address
+//! through `SO_REUSEPORT`). It must not hold connections.
+//!
+//! Pure: no I/O; time is an argument.
+
+use super::{Pass, Removed};
+use crate::facts::{Loss, Protocol, Socket, State};
+use crate::join::Listeners;
+use crate::records::ListenerRecord;
+use crate::table::{Frozen, Slot, Table};
+use rustc_hash::FxHashMap;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    pass: u32,
+    pid: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct ListenerTable {
+    table: Table<ListenerRecord>,
+    /// By namespace, protocol and inode; an inode is unique among sockets while its socket lives.
+    by_socket: FxHashMap<(u32, Protocol, u32, u16), Slot>,
+    seen: Vec<Seen>,
+    pass: u32,
+}
+
+/// Whether a socket waits for others to begin.
+pub(super) fn listens(socket: &Socket) -> bool {
+    match socket.protocol {
+        Protocol::Tcp => socket.state == State::Listen,
+        Protocol::Udp => socket.state != State::Established,
+    }
+}
+
+impl ListenerTable {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            table: Table::new(limit),
+            by_socket: FxHashMap::default(),
+            seen: Vec::new(),
+            pass: 0,
+        }
+    }
+
+    pub(super) const fn set_limit(&mut self, limit: usize) {
+        self.table.set_limit(limit);
+    }
+
+    pub(super) fn freeze(&self) -> Frozen<ListenerRecord> {
+        self.table.freeze()
+    }
+
+    pub(super) fn update(
+        &mut self,
+        sockets: &[Socket],
+        renamed: bool,
+        memory: &mut Listeners,
+        next_id: &mut u64,
+        pass: &mut Pass<'_>,
+    ) -> bool {
+        self.pass = self.pass.wrapping_add(1);
+        let mut changed = false;
+        for socket in sockets.iter().filter(|s| listens(s)) {
+            let key = (socket.netns, socket.protocol, socket.inode, socket.local.port);
+            if let Some(&slot) = self.by_socket.get(&key) {
+                let seen = &mut self.seen[slot as usize];
+                let first = seen.pass != self.pass;
+                let pid =
+                    if first { socket.pid } else { pass.processes.older(seen.pid, socket.pid) };
+                *seen = Seen { pass: self.pass, pid };
+                continue;
+            }
+            let record = ListenerRecord {
+                id: *next_id,
+                netns: socket.netns,
+                inode: socket.inode,
+                protocol: socket.protocol,
+                local: socket.local,
+                owner: pass.processes.owner(socket.pid),
+                since_ms: pass.now.unix_ms,
+                changed: pass.epoch,
+            };
+            let Ok(slot) = self.table.insert(record, pass.epoch) else {
+                pass.losses.add(Loss::SocketsFull, 1);
+                continue;
+            };
+            *next_id += 1;
+            changed = true;
+            self.seen.resize(self.table.slots(), Seen::default());
+            self.seen[slot as usize] = Seen { pass: self.pass, pid: socket.pid };
+            self.by_socket.insert(key, slot);
+        }
+        self.settle(renamed, memory, pass, changed)
+    }
+
+    /// Owners, removals, and the memory that directions come from.
+    fn settle(
+        &mut self,
+        renamed: bool,
+        memory: &mut Listeners,
+        pass: &mut Pass<'_>,
+        changed: bool,
+    ) -> bool {
+        let mut changed = changed;
+        for (n, seen) in self.seen.iter().enumerate() {
+            let Ok(slot) = Slot::try_from(n) else { break };
+            let Some(record) = self.table.get(slot).copied() else { continue };
+            if seen.pass != self.pass {
+                self.table.remove(slot, pass.epoch);
+                self.by_socket.remove(&(
+                    record.netns,
+                    record.protocol,
+                    record.inode,
+                    record.local.port,
+                ));
+                pass.removed.push(Removed::Listener(record.id));
+                changed = true;
+                continue;
+            }
+            let mut owner = record.owner;
+            if seen.pid != 0 && (renamed || seen.pid != owner.pid) {
+                owner = pass.processes.owner(seen.pid);
+            }
+            if owner != record.owner
+                && let Some(record) = self.table.get_mut(slot, pass.epoch)
+            {
+                record.owner = owner;
+                record.changed = pass.epoch;
+                changed = true;
+            }
+            let container = owner.container.or_else(|| pass.processes.sole_container(record.netns));
+            let container = if owner.pid == 0 { container } else { owner.container };
+            memory.saw(record.netns, record.protocol, record.local, container);
+        }
+        changed
+    }
+}

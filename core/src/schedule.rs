@@ -85,7 +85,8 @@ impl Schedule {
             return Some((self.not_before[Want::Everything as usize], Want::Everything));
         }
         let look = (self.intervals.sockets / self.looks.max(1)).max(LOOK_NS);
-        let counters = Some((self.looked_ns + look, Want::Counters));
+        // What is known to have moved need not be looked at again before it is read.
+        let counters = (!self.moved).then_some((self.looked_ns + look, Want::Counters));
         let sockets =
             self.moved.then_some((self.sockets_ns + self.intervals.sockets, Want::Sockets));
         let detail = level < Level::CountersOnly;

@@ -200,8 +200,10 @@ impl Engine {
     /// The next reading of each kind that was just made waits until the rate that can be kept up has
     /// earned what it is expected to cost. What was spent already is in that rate.
     fn pay(&mut self, want: Want, began: u64) {
-        let costs = [Want::Counters, Want::Processes, Want::Sockets, Want::Everything].map(|w| self.signs.cost_ns(w));
-        let waits = self.setup.governor.charged(|budget, now| costs.map(|cost| budget.wait_ns(now, cost)));
+        let costs = [Want::Counters, Want::Processes, Want::Sockets, Want::Everything]
+            .map(|w| self.signs.cost_ns(w));
+        let waits =
+            self.setup.governor.charged(|budget, now| costs.map(|cost| budget.wait_ns(now, cost)));
         self.schedule.pay(want, began, waits);
     }
 

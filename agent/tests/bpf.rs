@@ -17,8 +17,8 @@ use std::{
 };
 
 use probelet_agent::discover::{
-    Pace, Pass, Source, Unpaced,
-    bpf::{Bpf, Limits, load},
+    Limits, Pace, Pass, Source, Unpaced,
+    bpf::{Bpf, load},
 };
 use probelet_core::facts::{Facts, Loss, Netns, Process, Protocol, Socket, State, Tier, Want};
 use sandbox::in_sandbox;

@@ -122,7 +122,8 @@ impl Schedule {
     /// they did.
     pub fn pay(&mut self, want: Want, began_ns: u64, waits: [u64; 4]) {
         let included = if want >= Want::Sockets { Want::Everything } else { want };
-        for (not_before, wait) in self.not_before.iter_mut().zip(waits).take(included as usize + 1) {
+        for (not_before, wait) in self.not_before.iter_mut().zip(waits).take(included as usize + 1)
+        {
             *not_before = began_ns + wait;
         }
     }

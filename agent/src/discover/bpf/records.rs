@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_gauge_that_is_read_below_zero_is_zero() {
-        let (netns, _) = netns(&[1, 2, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS]);
+        let (netns, _) = netns(&[1, 2, 0, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS]);
 
         assert_eq!((netns.curr_estab, netns.tcp_in_use, netns.udp_in_use), (0, 0, 0));
     }

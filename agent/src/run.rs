@@ -33,7 +33,11 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
     if !quiet && let Err(error) = logging::init(args.log_format, &args.log_level) {
         return fail(&error.into(), Exit::Failure);
     }
-    let config = match args.config.as_deref().map_or_else(|| Ok(Effective::defaults()), Effective::from_file) {
+    let config = match args
+        .config
+        .as_deref()
+        .map_or_else(|| Ok(Effective::defaults()), Effective::from_file)
+    {
         Ok(config) => config,
         Err(error) => return fail(&error.into(), Exit::Usage),
     };
@@ -114,7 +118,8 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
 
 fn examine() -> Exit {
     let limits = discover::Limits { max_sockets: 65_536, max_processes: 16_384 };
-    let mut probe = |tier| choose::load(tier, limits).map(drop).map_err(|error| choose::sentence(&error));
+    let mut probe =
+        |tier| choose::load(tier, limits).map(drop).map_err(|error| choose::sentence(&error));
     let diagnosis = doctor::examine(&doctor::Places::default(), &mut probe);
     match show(doctor::render(&diagnosis).as_bytes()) {
         Exit::Success if diagnosis.is_whole() => Exit::Success,

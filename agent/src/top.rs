@@ -47,7 +47,9 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Output goes into a file or a pipe.
-    #[error("top needs a terminal, and standard output is none; use `probelet-agent once` for text or JSON")]
+    #[error(
+        "top needs a terminal, and standard output is none; use `probelet-agent once` for text or JSON"
+    )]
     NotATerminal,
     /// No screen has such a column.
     #[error("there is no column {given:?} to sort by; there are: {known}")]
@@ -92,14 +94,23 @@ pub async fn run(
     }
     let mut screen = Terminal::open()?;
     let keys = input::keys().map_err(failed("read keys from"))?;
-    let top = Top { snapshots, keys, state, names: Some(names), view: None, monochrome: options.monochrome };
+    let top = Top {
+        snapshots,
+        keys,
+        state,
+        names: Some(names),
+        view: None,
+        monochrome: options.monochrome,
+    };
     top.show(&mut screen).await
 }
 
 fn begin(options: &Options) -> Result<State, Error> {
-    State::new(options.sort.as_deref(), options.filter.as_deref()).ok_or_else(|| Error::UnknownColumn {
-        given: options.sort.clone().unwrap_or_default(),
-        known: state::sort_names().join(", "),
+    State::new(options.sort.as_deref(), options.filter.as_deref()).ok_or_else(|| {
+        Error::UnknownColumn {
+            given: options.sort.clone().unwrap_or_default(),
+            known: state::sort_names().join(", "),
+        }
     })
 }
 

@@ -26,7 +26,10 @@ fn root() -> bool {
 /// One reading of this machine by one tier; `None` when this kernel refuses the tier.
 fn once(tier: &str) -> Option<Value> {
     let agent = env!("CARGO_BIN_EXE_probelet-agent");
-    let output = Command::new(agent).args(["once", "--json", "--docker", "off", "--source", tier]).output().unwrap();
+    let output = Command::new(agent)
+        .args(["once", "--json", "--docker", "off", "--source", tier])
+        .output()
+        .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(3) {
         println!("SKIP: {tier} is refused here: {error}");
@@ -65,7 +68,8 @@ impl Scene {
         // Threads have namespaces of their own, so only this one moves.
         let sockets = std::thread::spawn(move || {
             let net = rustix::thread::LinkNameSpaceType::Network;
-            rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&space), Some(net)).unwrap();
+            rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&space), Some(net))
+                .unwrap();
             Sockets::open()
         });
         let container = container_id();
@@ -76,7 +80,12 @@ impl Scene {
     /// Puts the process into a cgroup that is named as Docker with the systemd driver names it.
     fn contain(pid: u32, id: &str) -> Option<PathBuf> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let root = mounts.lines().find(|l| l.split(' ').nth(2) == Some("cgroup2"))?.split(' ').nth(1)?.to_owned();
+        let root = mounts
+            .lines()
+            .find(|l| l.split(' ').nth(2) == Some("cgroup2"))?
+            .split(' ')
+            .nth(1)?
+            .to_owned();
         let dir = PathBuf::from(root).join(format!("docker-{id}.scope"));
         fs::create_dir_all(&dir).ok()?;
         fs::write(dir.join("cgroup.procs"), pid.to_string()).ok()?;
@@ -120,7 +129,8 @@ impl Sockets {
         drop(gone);
         std::thread::sleep(Duration::from_millis(50));
         drop(peer);
-        let (here, there) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("[::1]:0").unwrap());
+        let (here, there) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("[::1]:0").unwrap());
         here.connect("127.0.0.1:9").unwrap();
         Self { _tcp: tcp, _listeners: vec![v4, v6, waiting], _udp: vec![here, there] }
     }
@@ -140,7 +150,10 @@ fn by_tier(look: impl Fn(&Value) -> BTreeSet<String>) {
             let seen = look(&report);
             let missing: Vec<_> = oracle.difference(&seen).collect();
             let more: Vec<_> = seen.difference(&oracle).collect();
-            assert!(missing.is_empty() && more.is_empty(), "{tier}: missing {missing:#?}, more {more:#?}");
+            assert!(
+                missing.is_empty() && more.is_empty(),
+                "{tier}: missing {missing:#?}, more {more:#?}"
+            );
         }
     }
 }
@@ -170,7 +183,12 @@ fn every_tier_sees_the_same_listeners() {
     let scene = Scene::new();
 
     by_tier(|report| {
-        let rows = rows(report, "listeners", scene.netns, &["protocol", "local", "pid", "comm", "container"]);
+        let rows = rows(
+            report,
+            "listeners",
+            scene.netns,
+            &["protocol", "local", "pid", "comm", "container"],
+        );
         assert_eq!(rows.len(), 4, "{rows:#?}");
         rows
     });
@@ -187,10 +205,13 @@ fn every_tier_sees_the_same_processes_in_the_same_containers() {
 
     by_tier(|report| {
         let processes = report["processes"].as_array().unwrap().iter();
-        let ours = processes.filter(|p| p["pid"] == u64::from(scene.sleeper.id()) || p["pid"] == me);
+        let ours =
+            processes.filter(|p| p["pid"] == u64::from(scene.sleeper.id()) || p["pid"] == me);
         // Other tests of this binary come and go as threads and files of ours.
         let stable = |p: &Value, f: &str| p["pid"] != me || !["threads", "openFds"].contains(&f);
-        let row = |p: &Value| fields.iter().filter(|f| stable(p, f)).map(|f| p[*f].to_string()).collect::<Vec<_>>();
+        let row = |p: &Value| {
+            fields.iter().filter(|f| stable(p, f)).map(|f| p[*f].to_string()).collect::<Vec<_>>()
+        };
         let rows: BTreeSet<_> = ours.map(|p| row(p).join(" ")).collect();
         assert_eq!(rows.len(), 2);
         if scene.cgroup.is_some() {
@@ -209,7 +230,12 @@ fn start_times_agree_to_a_clock_tick_and_memory_to_a_megabyte() {
     let figures = |tier| {
         let report = once(tier)?;
         let processes = report["processes"].as_array().unwrap().clone();
-        let of = |p: &Value| (p["pid"].as_u64().unwrap(), (p["startTime"].as_f64().unwrap(), p["rssBytes"].as_f64().unwrap()));
+        let of = |p: &Value| {
+            (
+                p["pid"].as_u64().unwrap(),
+                (p["startTime"].as_f64().unwrap(), p["rssBytes"].as_f64().unwrap()),
+            )
+        };
         Some(processes.iter().map(of).collect::<BTreeMap<_, _>>())
     };
     let oracle = figures("procfs").unwrap();

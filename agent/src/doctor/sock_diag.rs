@@ -24,8 +24,12 @@ const REQUEST: usize = 16 + 56;
 /// Asks for the listening TCP sockets of this namespace.
 pub(super) fn ask() -> Result<(), Errno> {
     let kind = SocketType::DGRAM;
-    let socket =
-        rustix::net::socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        kind,
+        SocketFlags::CLOEXEC,
+        Some(netlink::SOCK_DIAG),
+    )?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(1)))?;
     rustix::net::send(&socket, &request(), SendFlags::empty())?;
     let mut answer = [0_u8; 32 << 10];

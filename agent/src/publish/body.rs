@@ -5,10 +5,10 @@
 //!
 //! I/O: reads the thread's CPU clock, to learn what a response costs.
 
+use super::Shared;
 use super::encoding::Encoder;
 use super::render::Renderer;
 use super::watch::Phase;
-use super::Shared;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::io;
@@ -54,7 +54,9 @@ impl Stream {
     fn next(&mut self) -> io::Result<Option<Bytes>> {
         let began = cpu_now();
         let mut ready = Vec::new();
-        while ready.is_empty() && let Some(mut encoder) = self.encoder.take() {
+        while ready.is_empty()
+            && let Some(mut encoder) = self.encoder.take()
+        {
             let more = self.renderer.piece(&mut self.piece);
             ready = encoder.push(&mut self.piece)?;
             if more {
@@ -94,7 +96,10 @@ impl Body for Sending {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let next = match &mut self.reply {
             Reply::Whole(bytes) => Ok(bytes.take()),
             Reply::Report(stream) => stream.next(),
@@ -111,7 +116,9 @@ impl Body for Sending {
 
     fn size_hint(&self) -> SizeHint {
         match &self.reply {
-            Reply::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Reply::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
             Reply::Report(_) => SizeHint::default(),
         }
     }

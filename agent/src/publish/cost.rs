@@ -52,7 +52,12 @@ impl Default for Learned {
 }
 
 impl Learned {
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate"
+    )]
     pub(super) fn full(&self, records: usize) -> Duration {
         Duration::from_nanos((self.per_record * records as f64) as u64)
     }

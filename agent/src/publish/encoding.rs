@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn what_is_encoded_in_pieces_decodes_to_the_whole() {
-        let pieces: Vec<Vec<u8>> = (0..50_u32).map(|n| format!("piece {n} ").repeat(500).into_bytes()).collect();
+        let pieces: Vec<Vec<u8>> =
+            (0..50_u32).map(|n| format!("piece {n} ").repeat(500).into_bytes()).collect();
         for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Zstd] {
             let mut encoder = Encoder::new(encoding).unwrap();
             let mut sent = Vec::new();
@@ -158,7 +159,9 @@ mod tests {
             let mut plain = Vec::new();
             match encoding {
                 Encoding::Identity => plain.clone_from(&sent),
-                Encoding::Gzip => drop(flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut plain).unwrap()),
+                Encoding::Gzip => {
+                    drop(flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut plain).unwrap())
+                }
                 Encoding::Zstd => plain = zstd::stream::decode_all(&sent[..]).unwrap(),
             }
             assert_eq!(plain, pieces.concat());

@@ -29,7 +29,8 @@ impl Sieve {
             let named = container.as_deref().map(|c| labels.find(c));
             let ids = (0..u32::try_from(containers).unwrap_or(u32::MAX)).map(ContainerId);
             let ids = ids.filter(|id| named.as_ref().is_none_or(|n| n.contains(id)));
-            let ids = ids.filter(|&id| pod_passes(&filter, labels.get(id).and_then(|l| l.pod.as_deref())));
+            let ids = ids
+                .filter(|&id| pod_passes(&filter, labels.get(id).and_then(|l| l.pod.as_deref())));
             ids.collect()
         });
         Self { filter, open, containers: passing }
@@ -50,7 +51,10 @@ impl Sieve {
                 && self.filter.protocol.is_none_or(|p| p == record.protocol)
                 && self.filter.state.is_none_or(|s| s == record.state)
                 && self.filter.direction.is_none_or(|d| d == record.direction)
-                && self.filter.port.is_none_or(|p| p == record.local.port || p == record.remote.port))
+                && self
+                    .filter
+                    .port
+                    .is_none_or(|p| p == record.local.port || p == record.remote.port))
     }
 
     /// A listener has no direction, and its state follows from the protocol.
@@ -88,6 +92,7 @@ pub(super) const fn listening(record: &ListenerRecord) -> probelet_core::facts::
 
 fn pod_passes(filter: &Filter, pod: Option<&str>) -> bool {
     let namespace = pod.and_then(|p| p.split_once('/')).map(|(namespace, _)| namespace);
-    let wanted = |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == is);
+    let wanted =
+        |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == is);
     wanted(&filter.pod, pod) && wanted(&filter.namespace, namespace)
 }

@@ -31,7 +31,10 @@ pub(super) fn ready(shared: &Shared) -> Answer {
     if shared.snapshots.borrow().picture.epoch > 0 {
         text(StatusCode::OK, "ok\n".to_owned())
     } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, "the first pass over this node is not finished yet\n".to_owned())
+        text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the first pass over this node is not finished yet\n".to_owned(),
+        )
     }
 }
 
@@ -41,7 +44,9 @@ fn verdict(age: Duration, interval: f64, paused: bool) -> Result<(), String> {
         return Ok(());
     }
     let (age, allowed) = (age.as_secs(), allowed.as_secs());
-    Err(format!("the engine has published nothing for {age} s, more than the {allowed} s that it may take\n"))
+    Err(format!(
+        "the engine has published nothing for {age} s, more than the {allowed} s that it may take\n"
+    ))
 }
 
 fn text(status: StatusCode, text: String) -> Answer {

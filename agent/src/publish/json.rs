@@ -167,7 +167,14 @@ mod tests {
 
     #[test]
     fn any_name_a_process_may_give_itself_is_valid_json() {
-        for name in [&b"a\"b\\c"[..], b"\x01\x1f\n\t\x7f", "na\u{ef}ve".as_bytes(), b"cut\xc3", b"\xff\xfe", b""] {
+        for name in [
+            &b"a\"b\\c"[..],
+            b"\x01\x1f\n\t\x7f",
+            "na\u{ef}ve".as_bytes(),
+            b"cut\xc3",
+            b"\xff\xfe",
+            b"",
+        ] {
             let json = text(|out| string(out, name));
 
             let back: String = serde_json::from_str(&json).unwrap();

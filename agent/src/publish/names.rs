@@ -88,7 +88,12 @@ impl Labels {
         });
         let labels: Vec<_> = fresh.collect();
         let changed = labels.iter().map(|l| l.changed).max().unwrap_or(0);
-        Arc::new(Self { containers: Arc::clone(containers), names: Arc::clone(names), labels, changed })
+        Arc::new(Self {
+            containers: Arc::clone(containers),
+            names: Arc::clone(names),
+            labels,
+            changed,
+        })
     }
 
     pub(super) fn get(&self, id: ContainerId) -> Option<&Label> {

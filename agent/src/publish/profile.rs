@@ -6,9 +6,9 @@
 //!
 //! I/O: a timer and its signals; a temporary file for the heap.
 
+use super::Shared;
 use super::query::decode;
 use super::route::{Answer, refuse, whole};
-use super::Shared;
 use crate::sys::heap;
 use hyper::StatusCode;
 use pprof::protos::Message as _;
@@ -62,7 +62,9 @@ impl Wanted {
                 }
                 _ => {
                     let name: String = name.chars().take(64).collect();
-                    return Err(format!("unknown parameter `{name}`: a profile takes seconds and frequency"));
+                    return Err(format!(
+                        "unknown parameter `{name}`: a profile takes seconds and frequency"
+                    ));
                 }
             }
         }
@@ -144,7 +146,10 @@ mod tests {
     #[test]
     fn a_profile_has_sensible_defaults() {
         assert_eq!(Wanted::parse(""), Ok(Wanted { seconds: 10, frequency: FREQUENCY }));
-        assert_eq!(Wanted::parse("seconds=3&frequency=99"), Ok(Wanted { seconds: 3, frequency: 99 }));
+        assert_eq!(
+            Wanted::parse("seconds=3&frequency=99"),
+            Ok(Wanted { seconds: 3, frequency: 99 })
+        );
     }
 
     #[test]

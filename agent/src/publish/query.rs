@@ -100,9 +100,13 @@ impl Query {
             ),
             "wait" => put(&mut self.wait, "wait", value, wait, "it takes seconds from 0 to 60"),
             "pod" => put(&mut filter.pod, "pod", value, pod, "it takes `namespace/name`"),
-            "namespace" => {
-                put(&mut filter.namespace, "namespace", value, text, "it takes the name of a namespace")
-            }
+            "namespace" => put(
+                &mut filter.namespace,
+                "namespace",
+                value,
+                text,
+                "it takes the name of a namespace",
+            ),
             "pid" => put(&mut filter.pid, "pid", value, number, "it takes a process id"),
             "container" => put(
                 &mut filter.container,
@@ -111,7 +115,9 @@ impl Query {
                 container,
                 "it takes a name or at least 3 characters of an id",
             ),
-            "protocol" => put(&mut filter.protocol, "protocol", value, protocol, "it takes tcp or udp"),
+            "protocol" => {
+                put(&mut filter.protocol, "protocol", value, protocol, "it takes tcp or udp")
+            }
             "state" => put(
                 &mut filter.state,
                 "state",
@@ -120,10 +126,16 @@ impl Query {
                 "it takes established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, \
                  unconnected, close-wait, last-ack, listen or closing",
             ),
-            "direction" => {
-                put(&mut filter.direction, "direction", value, direction, "it takes outbound, inbound or unknown")
+            "direction" => put(
+                &mut filter.direction,
+                "direction",
+                value,
+                direction,
+                "it takes outbound, inbound or unknown",
+            ),
+            "port" => {
+                put(&mut filter.port, "port", value, number, "it takes a port from 1 to 65535")
             }
-            "port" => put(&mut filter.port, "port", value, number, "it takes a port from 1 to 65535"),
             _ => Err(Error::Unknown(shown(name))),
         }
     }
@@ -176,7 +188,9 @@ fn state(text: &str) -> Option<State> {
 }
 
 fn direction(text: &str) -> Option<Direction> {
-    [Direction::Outbound, Direction::Inbound, Direction::Unknown].into_iter().find(|d| d.name() == text)
+    [Direction::Outbound, Direction::Inbound, Direction::Unknown]
+        .into_iter()
+        .find(|d| d.name() == text)
 }
 
 fn shown(text: &str) -> String {
@@ -226,21 +240,33 @@ mod tests {
     #[test]
     fn a_wrong_value_is_answered_with_what_would_be_right() {
         assert_eq!(refused("pid=abc"), "`pid=abc` is not understood: it takes a process id");
-        assert_eq!(refused("protocol=sctp"), "`protocol=sctp` is not understood: it takes tcp or udp");
+        assert_eq!(
+            refused("protocol=sctp"),
+            "`protocol=sctp` is not understood: it takes tcp or udp"
+        );
     }
 
     #[test]
     fn values_out_of_range_are_refused() {
-        for text in
-            ["port=0", "port=65536", "wait=61&since=1", "wait=-1&since=1", "wait=nan&since=1", "pid=+1", "pod=web"]
-        {
+        for text in [
+            "port=0",
+            "port=65536",
+            "wait=61&since=1",
+            "wait=-1&since=1",
+            "wait=nan&since=1",
+            "pid=+1",
+            "pod=web",
+        ] {
             assert!(Query::parse(text, false).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_misspelt_parameter_is_refused_and_the_right_ones_listed() {
-        assert!(refused("sinse=3").starts_with("unknown parameter `sinse`: /v1/report takes since, wait,"));
+        assert!(
+            refused("sinse=3")
+                .starts_with("unknown parameter `sinse`: /v1/report takes since, wait,")
+        );
     }
 
     #[test]

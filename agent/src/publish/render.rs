@@ -97,7 +97,12 @@ pub(super) struct Renderer {
 }
 
 impl Renderer {
-    pub(super) const fn new(snapshot: Arc<Snapshot>, labels: Arc<Labels>, sieve: Sieve, span: Span) -> Self {
+    pub(super) const fn new(
+        snapshot: Arc<Snapshot>,
+        labels: Arc<Labels>,
+        sieve: Sieve,
+        span: Span,
+    ) -> Self {
         Self { snapshot, labels, sieve, span, step: Step::Head, fresh: true, records: 0 }
     }
 
@@ -150,7 +155,9 @@ impl Renderer {
         for removed in of_kind.skip(done) {
             separate(out, &mut self.fresh);
             match removed {
-                Removed::Connection(id) | Removed::Listener(id) | Removed::Flow(id) => json::int(out, id),
+                Removed::Connection(id) | Removed::Listener(id) | Removed::Flow(id) => {
+                    json::int(out, id)
+                }
                 Removed::Process(pid, start_ns) => scene.process_key(out, pid, start_ns),
                 Removed::Container(id) => scene.container_key(out, id),
             }
@@ -282,7 +289,11 @@ fn walk<T>(
 }
 
 fn scene<'a>(snapshot: &'a Snapshot, labels: &'a Labels) -> Scene<'a> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; microseconds fit")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates; microseconds fit"
+    )]
     let boot_us = (snapshot.boot_unix * 1e6) as u64;
     Scene { picture: &snapshot.picture, labels, boot_us }
 }

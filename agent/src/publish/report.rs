@@ -16,8 +16,8 @@ use super::summary::instance;
 use super::{Shared, tag};
 use crate::snapshot::Snapshot;
 use hyper::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_NONE_MATCH, VARY,
 };
 use hyper::{Response, StatusCode};
 use std::sync::Arc;
@@ -80,7 +80,12 @@ async fn until_news(
     }
 }
 
-fn stream(shared: &Arc<Shared>, headers: &HeaderMap, query: Query, permit: OwnedSemaphorePermit) -> Answer {
+fn stream(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    query: Query,
+    permit: OwnedSemaphorePermit,
+) -> Answer {
     let snapshot = Arc::clone(&shared.snapshots.borrow());
     if snapshot.picture.epoch == 0 {
         let sentence = "the first pass over this node is not finished yet; try again in 1 s";

@@ -19,7 +19,8 @@ use tokio::sync::watch as channel;
 /// Longest path and query.
 const URI: usize = 4096;
 /// What there is.
-const PATHS: &str = "/metrics, /healthz, /readyz, /v1/report, /debug/pprof/profile and /debug/pprof/heap";
+const PATHS: &str =
+    "/metrics, /healthz, /readyz, /v1/report, /debug/pprof/profile and /debug/pprof/heap";
 
 /// A response before it is sent.
 pub(super) type Answer = Response<Reply>;
@@ -35,19 +36,36 @@ pub(super) async fn answer(
     let answer = choose(&shared, &request, stop).await;
     phase.send();
     let (mut head, reply) = answer.into_parts();
-    head.headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    head.headers.insert(
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    );
     Response::from_parts(head, Sending::new(reply, phase))
 }
 
-async fn choose(shared: &Arc<Shared>, request: &Request<Incoming>, stop: channel::Receiver<bool>) -> Answer {
+async fn choose(
+    shared: &Arc<Shared>,
+    request: &Request<Incoming>,
+    stop: channel::Receiver<bool>,
+) -> Answer {
     let uri = request.uri();
     if uri.path_and_query().is_some_and(|p| p.as_str().len() > URI) {
-        return refuse(StatusCode::URI_TOO_LONG, &format!("the request line is longer than {URI} bytes"));
+        return refuse(
+            StatusCode::URI_TOO_LONG,
+            &format!("the request line is longer than {URI} bytes"),
+        );
     }
     let get = [Method::GET, Method::HEAD].contains(request.method());
     let query = uri.query().unwrap_or("");
     match uri.path() {
-        "/v1/report" | "/metrics" | "/healthz" | "/readyz" | "/debug/pprof/profile" | "/debug/pprof/heap" if !get => {
+        "/v1/report"
+        | "/metrics"
+        | "/healthz"
+        | "/readyz"
+        | "/debug/pprof/profile"
+        | "/debug/pprof/heap"
+            if !get =>
+        {
             let mut answer = refuse(
                 StatusCode::METHOD_NOT_ALLOWED,
                 &format!("{} is not for {}: only GET and HEAD are", request.method(), uri.path()),
@@ -73,7 +91,11 @@ async fn choose(shared: &Arc<Shared>, request: &Request<Incoming>, stop: channel
 }
 
 /// A finished answer.
-pub(super) fn whole(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(super) fn whole(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Answer {
     let body = body.into();
     let body = (!body.is_empty()).then_some(body);
     let mut answer = Response::new(Reply::Whole(body));

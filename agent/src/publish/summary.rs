@@ -16,24 +16,44 @@ const COVERAGE_WINDOW: u64 = 60;
 
 /// Which run of the agent a snapshot is of.
 pub(super) fn instance(snapshot: &Snapshot) -> Instance {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; milliseconds fit")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates; milliseconds fit"
+    )]
     Instance::new((snapshot.vitals.started_unix * 1000.0) as u64)
 }
 
 /// From the opening brace to the lists.
 pub(super) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span) {
     let picture = &snapshot.picture;
-    write(out, format_args!("{{\"epoch\":{},\"instance\":\"{}\",\"time\":", picture.epoch, instance(snapshot)));
+    write(
+        out,
+        format_args!(
+            "{{\"epoch\":{},\"instance\":\"{}\",\"time\":",
+            picture.epoch,
+            instance(snapshot)
+        ),
+    );
     decimal(out, picture.now.unix_ms, 3);
     match span {
         Span::Full { since: None } => out.extend_from_slice(b",\"full\":true"),
-        Span::Full { since: Some(since) } => write(out, format_args!(",\"since\":{since},\"full\":true")),
+        Span::Full { since: Some(since) } => {
+            write(out, format_args!(",\"since\":{since},\"full\":true"))
+        }
         Span::Delta(since) => write(out, format_args!(",\"since\":{since},\"full\":false")),
     }
     out.extend_from_slice(b",\"node\":");
     string(out, snapshot.node.as_bytes());
     let vitals = &snapshot.vitals;
-    write(out, format_args!(",\"source\":\"{}\",\"level\":\"{}\"", vitals.tier.name(), vitals.level.name()));
+    write(
+        out,
+        format_args!(
+            ",\"source\":\"{}\",\"level\":\"{}\"",
+            vitals.tier.name(),
+            vitals.level.name()
+        ),
+    );
     let [minute, total] = picture.coverage;
     out.extend_from_slice(b",\"coverage\":{");
     count(out, minute);
@@ -93,7 +113,12 @@ pub(super) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
 
 fn intervals(out: &mut Vec<u8>, name: &str, intervals: Intervals) {
     let Intervals { sockets, processes, containers, bytes } = intervals;
-    let fields = [("sockets", sockets), ("processes", processes), ("containers", containers), ("bytes", bytes)];
+    let fields = [
+        ("sockets", sockets),
+        ("processes", processes),
+        ("containers", containers),
+        ("bytes", bytes),
+    ];
     write(out, format_args!(",\"{name}\":{{"));
     for (n, (field, seconds)) in fields.into_iter().enumerate() {
         write(out, format_args!("{}\"{field}\":", if n == 0 { "" } else { "," }));

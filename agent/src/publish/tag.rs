@@ -70,7 +70,10 @@ pub(super) fn etag(instance: Instance, epoch: Epoch) -> String {
 pub(super) fn matches(if_none_match: &str, instance: Instance, epoch: Epoch) -> bool {
     let wanted = etag(instance, epoch);
     let opaque = wanted.trim_start_matches("W/");
-    if_none_match.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == opaque)
+    if_none_match
+        .split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == opaque)
 }
 
 #[cfg(test)]

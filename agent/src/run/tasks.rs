@@ -10,8 +10,8 @@ use crate::args::{Args, Sort};
 use crate::config::{self, Effective};
 use crate::engine::{Engine, Governor};
 use crate::publish::{self, names::Names};
-use crate::top;
 use crate::snapshot::Snapshot;
+use crate::top;
 use anyhow::{Context as _, anyhow};
 use probelet_core::facts::ContainerId;
 use std::sync::Arc;
@@ -25,7 +25,11 @@ use tracing::info;
 /// The engine is asked to stop and looks at most one slice of a pass later; this is generous.
 const STOP: Duration = Duration::from_millis(700);
 
-pub(super) async fn run(args: Args, parts: Parts, view: Option<(Sort, Option<String>)>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    args: Args,
+    parts: Parts,
+    view: Option<(Sort, Option<String>)>,
+) -> anyhow::Result<()> {
     let Parts { setup, config, snapshots, governor } = parts;
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
@@ -60,7 +64,8 @@ pub(super) async fn run(args: Args, parts: Parts, view: Option<(Sort, Option<Str
         match view {
             Some((sort, filter)) => {
                 let namer = namer(names, snapshots.clone());
-                let options = top::Options { sort: column(sort), filter, ..top::Options::default() };
+                let options =
+                    top::Options { sort: column(sort), filter, ..top::Options::default() };
                 top::run(snapshots, namer, options).await
             }
             None => std::future::pending().await,
@@ -82,7 +87,9 @@ pub(super) async fn run(args: Args, parts: Parts, view: Option<(Sort, Option<Str
 
 /// Starts the engine on its own thread, where it also loads its source: entering a network
 /// namespace is a matter of threads.
-async fn start(setup: crate::engine::Setup) -> anyhow::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+async fn start(
+    setup: crate::engine::Setup,
+) -> anyhow::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
     let (loaded, loading) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let engine = thread::Builder::new().name("probelet-engine".to_owned()).spawn(move || {

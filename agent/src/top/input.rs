@@ -19,7 +19,10 @@ const PATIENCE: Duration = Duration::from_millis(1000);
 /// Starts reading. The channel ends when the terminal is gone.
 pub(super) fn keys() -> io::Result<mpsc::Receiver<Key>> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    std::thread::Builder::new().name("top-keys".into()).stack_size(128 << 10).spawn(move || read(&sender))?;
+    std::thread::Builder::new()
+        .name("top-keys".into())
+        .stack_size(128 << 10)
+        .spawn(move || read(&sender))?;
     Ok(receiver)
 }
 
@@ -45,8 +48,12 @@ fn key(event: &Event) -> Option<Key> {
         Event::Resize(..) => Some(Key::Resized),
         Event::Key(KeyEvent { kind: KeyEventKind::Release, .. }) => None,
         Event::Key(key) => match key.code {
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Interrupt),
-            KeyCode::Char(c) if !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => {
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                Some(Key::Interrupt)
+            }
+            KeyCode::Char(c)
+                if !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
+            {
                 Some(Key::Char(c))
             }
             KeyCode::Esc => Some(Key::Escape),

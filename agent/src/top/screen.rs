@@ -215,7 +215,9 @@ pub(super) fn select<'r, R>(
     let Some(rank) = columns.get(wanted.sort).map(|c| c.rank) else { return (Vec::new(), 0) };
     let mut scratch = String::new();
     let mut rows: Vec<(Rank, usize, &R)> = records
-        .filter(|record| wanted.filter.is_empty() || shows(view, columns, record, wanted.filter, &mut scratch))
+        .filter(|record| {
+            wanted.filter.is_empty() || shows(view, columns, record, wanted.filter, &mut scratch)
+        })
         .enumerate()
         .map(|(n, record)| (rank(view, record), n, record))
         .collect();
@@ -242,7 +244,13 @@ pub(super) fn select<'r, R>(
     (window.iter().map(|row| row.2).collect(), total)
 }
 
-fn shows<R>(view: &View, columns: &[Column<R>], record: &R, filter: &str, scratch: &mut String) -> bool {
+fn shows<R>(
+    view: &View,
+    columns: &[Column<R>],
+    record: &R,
+    filter: &str,
+    scratch: &mut String,
+) -> bool {
     scratch.clear();
     for column in columns {
         (column.text)(view, record, scratch);

@@ -179,7 +179,9 @@ impl State {
             Key::Up | Key::Char('k') => self.scroll_to(self.place().offset.saturating_sub(1)),
             Key::Down | Key::Char('j') => self.scroll_to(self.place().offset + 1),
             Key::PageUp => self.scroll_to(self.place().offset.saturating_sub(self.fitted.height)),
-            Key::PageDown | Key::Char(' ') => self.scroll_to(self.place().offset + self.fitted.height),
+            Key::PageDown | Key::Char(' ') => {
+                self.scroll_to(self.place().offset + self.fitted.height)
+            }
             Key::Home => self.scroll_to(0),
             Key::End => self.scroll_to(usize::MAX),
             Key::Char(c) => return self.command(c),
@@ -218,7 +220,9 @@ impl State {
             Key::Backspace => {
                 self.filter.pop();
             }
-            Key::Char(c) if !c.is_control() && self.filter.chars().count() < FILTER_MAX => self.filter.push(c),
+            Key::Char(c) if !c.is_control() && self.filter.chars().count() < FILTER_MAX => {
+                self.filter.push(c)
+            }
             Key::Resized => return Effect::Redraw,
             _ => return Effect::Nothing,
         }

@@ -7,8 +7,8 @@
 #![expect(clippy::cast_precision_loss, reason = "the text format knows only floating point")]
 
 use super::family::Families;
-use crate::snapshot::{Intervals, Skip, Snapshot, Task, Vitals};
 use crate::discover::Limiter;
+use crate::snapshot::{Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::budget::Level;
 
 pub(super) fn add(families: &mut Families, snapshot: &Snapshot) {
@@ -29,7 +29,11 @@ fn cost(families: &mut Families, vitals: &Vitals) {
         "CPU time of the agent in seconds, by kind and by task.",
         cpu,
     );
-    families.value("probelet_agent_cpu_budget_cores", "CPU that the agent may use, in cores.", vitals.budget_cores);
+    families.value(
+        "probelet_agent_cpu_budget_cores",
+        "CPU that the agent may use, in cores.",
+        vitals.budget_cores,
+    );
     if vitals.budget_cores > 0.0 {
         families.value(
             "probelet_agent_cpu_used_ratio",
@@ -37,12 +41,20 @@ fn cost(families: &mut Families, vitals: &Vitals) {
             vitals.cpu_cores / vitals.budget_cores,
         );
     }
-    let levels = Level::ALL.iter().map(|&level| ([("level", level.name())], flag(level == vitals.level)));
-    families.gauge("probelet_agent_level", "What the agent gave up to stay in its budget: 1 for the level.", levels);
+    let levels =
+        Level::ALL.iter().map(|&level| ([("level", level.name())], flag(level == vitals.level)));
+    families.gauge(
+        "probelet_agent_level",
+        "What the agent gave up to stay in its budget: 1 for the level.",
+        levels,
+    );
     families.counter(
         "probelet_agent_limiter_wait_seconds_total",
         "Work that rate limits put off, in seconds of work at the allowed rate.",
-        vitals.limiter_wait_seconds.iter().map(|&(limiter, seconds)| ([("limiter", limiter_name(limiter))], seconds)),
+        vitals
+            .limiter_wait_seconds
+            .iter()
+            .map(|&(limiter, seconds)| ([("limiter", limiter_name(limiter))], seconds)),
     );
 }
 
@@ -70,8 +82,14 @@ fn passes(families: &mut Families, vitals: &Vitals) {
         "Time from one reading to the next as configured, in seconds.",
         intervals(vitals.desired),
     );
-    let skipped = Skip::ALL.iter().map(|&skip| ([("reason", skip.name())], vitals.skipped[skip as usize] as f64));
-    families.counter("probelet_agent_skipped_total", "Readings that were due and left out, by reason.", skipped);
+    let skipped = Skip::ALL
+        .iter()
+        .map(|&skip| ([("reason", skip.name())], vitals.skipped[skip as usize] as f64));
+    families.counter(
+        "probelet_agent_skipped_total",
+        "Readings that were due and left out, by reason.",
+        skipped,
+    );
 }
 
 fn quality(families: &mut Families, snapshot: &Snapshot) {
@@ -98,7 +116,11 @@ fn quality(families: &mut Families, snapshot: &Snapshot) {
         [([], total.observed as f64)],
     );
     let losses = picture.losses.iter().map(|(loss, n)| ([("reason", loss.name())], n as f64));
-    families.counter("probelet_agent_losses_total", "What could not be read or attributed, by reason.", losses);
+    families.counter(
+        "probelet_agent_losses_total",
+        "What could not be read or attributed, by reason.",
+        losses,
+    );
     let records = [
         ("processes", picture.processes.len()),
         ("connections", picture.connections.len()),

@@ -52,7 +52,13 @@ impl Families {
     }
 
     /// A histogram of durations.
-    pub(super) fn histogram(&mut self, name: &str, help: &str, label: (&str, &str), values: &Histogram) {
+    pub(super) fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: (&str, &str),
+        values: &Histogram,
+    ) {
         let mut below = 0;
         let buckets = BUCKETS.iter().zip(values.counts).map(|(&bound, count)| {
             below += count;

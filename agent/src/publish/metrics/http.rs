@@ -21,7 +21,10 @@ impl Default for Counters {
     fn default() -> Self {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
-            Opts::new("probelet_agent_report_requests_total", "Requests for the report, by HTTP status."),
+            Opts::new(
+                "probelet_agent_report_requests_total",
+                "Requests for the report, by HTTP status.",
+            ),
             &["code"],
         );
         let closed = IntCounterVec::new(
@@ -31,10 +34,12 @@ impl Default for Counters {
             ),
             &["reason"],
         );
-        let open = Opts::new("probelet_agent_http_connections", "Connections to the agent, by state.")
-            .const_label("state", "open");
+        let open =
+            Opts::new("probelet_agent_http_connections", "Connections to the agent, by state.")
+                .const_label("state", "open");
         let open = IntGauge::with_opts(open);
-        let bytes = IntCounter::new("probelet_agent_report_bytes_total", "Bytes of reports, as sent.");
+        let bytes =
+            IntCounter::new("probelet_agent_report_bytes_total", "Bytes of reports, as sent.");
         let expected = "constant names and labels are valid";
         let counters = Self {
             registry,

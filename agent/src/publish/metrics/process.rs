@@ -19,16 +19,36 @@ pub(super) fn add(families: &mut Families, started_unix: f64) {
         "CPU time of the process, user and system, in seconds.",
         [([], cpu.as_secs_f64())],
     );
-    families.value("process_start_time_seconds", "Start of the process, Unix time in seconds.", started_unix);
+    families.value(
+        "process_start_time_seconds",
+        "Start of the process, Unix time in seconds.",
+        started_unix,
+    );
     if let Some((size, resident)) = memory() {
-        families.value("process_virtual_memory_bytes", "Address space of the process, in bytes.", size);
-        families.value("process_resident_memory_bytes", "Memory of the process in RAM, in bytes.", resident);
+        families.value(
+            "process_virtual_memory_bytes",
+            "Address space of the process, in bytes.",
+            size,
+        );
+        families.value(
+            "process_resident_memory_bytes",
+            "Memory of the process in RAM, in bytes.",
+            resident,
+        );
     }
     if let Ok(fds) = fs::read_dir("/proc/self/fd") {
-        families.value("process_open_fds", "Open file descriptors of the process.", fds.count() as f64);
+        families.value(
+            "process_open_fds",
+            "Open file descriptors of the process.",
+            fds.count() as f64,
+        );
     }
     if let Some(most) = getrlimit(Resource::Nofile).current {
-        families.value("process_max_fds", "File descriptors that the process may have open.", most as f64);
+        families.value(
+            "process_max_fds",
+            "File descriptors that the process may have open.",
+            most as f64,
+        );
     }
     if let Ok(threads) = fs::read_dir("/proc/self/task") {
         families.value("process_threads", "Threads of the process.", threads.count() as f64);

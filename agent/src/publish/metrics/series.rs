@@ -57,10 +57,18 @@ impl<K, const C: usize, const G: usize> Default for Series<K, C, G> {
 
 impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
     /// Takes in what there is now, exporting at most `room` keys.
-    pub(super) fn update(&mut self, now: Instant, samples: &BTreeMap<K, Sample<C, G>>, room: usize, ttl: Duration) {
-        self.exported.retain(|key, entry| samples.contains_key(key) || now.duration_since(entry.seen) < ttl);
+    pub(super) fn update(
+        &mut self,
+        now: Instant,
+        samples: &BTreeMap<K, Sample<C, G>>,
+        room: usize,
+        ttl: Duration,
+    ) {
+        self.exported
+            .retain(|key, entry| samples.contains_key(key) || now.duration_since(entry.seen) < ttl);
         self.shrink(samples, room);
-        let mut waiting: Vec<_> = samples.iter().filter(|(key, _)| !self.exported.contains_key(key)).collect();
+        let mut waiting: Vec<_> =
+            samples.iter().filter(|(key, _)| !self.exported.contains_key(key)).collect();
         // Stable, so that keys of equal weight come in their own order.
         waiting.sort_by(|(_, a), (_, b)| b.weight.total_cmp(&a.weight));
         for (key, _) in waiting.into_iter().take(room.saturating_sub(self.exported.len())) {
@@ -191,7 +199,8 @@ mod tests {
             let now_here: Vec<_> = here.map(|(&name, n)| (name, f64::from(n + 1))).collect();
             series.update(now + Duration::from_secs(u64::from(step)), &samples(&now_here), 3, TTL);
 
-            let mut after: BTreeMap<_, _> = series.iter().map(|(k, v)| (*k, v.counters[0])).collect();
+            let mut after: BTreeMap<_, _> =
+                series.iter().map(|(k, v)| (*k, v.counters[0])).collect();
             after.extend(series.other().map(|o| ("other", o.counters[0])));
             for (key, value) in &before {
                 assert!(after.get(key).is_none_or(|a| a >= value), "{key} at {step}");

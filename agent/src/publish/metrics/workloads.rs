@@ -53,7 +53,13 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    pub(super) fn update(&mut self, snapshot: &Snapshot, labels: &Labels, limits: SeriesLimits, now: Instant) {
+    pub(super) fn update(
+        &mut self,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        limits: SeriesLimits,
+        now: Instant,
+    ) {
         let mut samples: BTreeMap<FlowKey, FlowSample> = BTreeMap::new();
         let mut last = FxHashMap::default();
         for flow in snapshot.picture.flows.iter() {
@@ -75,22 +81,46 @@ impl Flows {
     }
 
     pub(super) fn add(&self, families: &mut Families) {
-        let labelled = |key: &'_ FlowKey| (key.source.clone(), key.destination.clone(), key.port.clone(), key.protocol.name());
-        let mut rows: Vec<_> = self.series.iter().map(|(key, value)| (labelled(key), value)).collect();
+        let labelled = |key: &'_ FlowKey| {
+            (key.source.clone(), key.destination.clone(), key.port.clone(), key.protocol.name())
+        };
+        let mut rows: Vec<_> =
+            self.series.iter().map(|(key, value)| (labelled(key), value)).collect();
         let folded = || Box::<str>::from(OTHER);
-        rows.extend(self.series.other().map(|value| ((folded(), folded(), folded(), OTHER), value)));
+        rows.extend(
+            self.series.other().map(|value| ((folded(), folded(), folded(), OTHER), value)),
+        );
         let labels = |n: usize| {
             let (source, destination, port, protocol) = &rows[n].0;
-            [("destination", &**destination), ("port", &**port), ("protocol", *protocol), ("source", &**source)]
+            [
+                ("destination", &**destination),
+                ("port", &**port),
+                ("protocol", *protocol),
+                ("source", &**source),
+            ]
         };
         let gauge = (0..rows.len()).map(|n| (labels(n), rows[n].1.gauges[0]));
-        families.gauge("probelet_flows", "Connections that are open now, by who opened them to whom.", gauge);
+        families.gauge(
+            "probelet_flows",
+            "Connections that are open now, by who opened them to whom.",
+            gauge,
+        );
         let counted = [
-            ("probelet_connections_opened_total", "Connections seen to open, by who opened them to whom."),
-            ("probelet_connections_closed_total", "Connections seen to close, by who opened them to whom."),
+            (
+                "probelet_connections_opened_total",
+                "Connections seen to open, by who opened them to whom.",
+            ),
+            (
+                "probelet_connections_closed_total",
+                "Connections seen to close, by who opened them to whom.",
+            ),
         ];
         for (at, (name, help)) in counted.into_iter().enumerate() {
-            families.counter(name, help, (0..rows.len()).map(|n| (labels(n), rows[n].1.counters[at])));
+            families.counter(
+                name,
+                help,
+                (0..rows.len()).map(|n| (labels(n), rows[n].1.counters[at])),
+            );
         }
         let bytes = (0..rows.len()).flat_map(|n| {
             let [destination, port, protocol, source] = labels(n);
@@ -125,7 +155,9 @@ fn key(flow: &FlowRecord, labels: &Labels) -> FlowKey {
 /// A workload as a label: without anything that grows without bound on the other side.
 fn name(workload: Workload, labels: &Labels) -> Box<str> {
     match workload {
-        Workload::Container(id) => labels.get(id).map_or_else(|| "unresolved".into(), |l| l.name.clone()),
+        Workload::Container(id) => {
+            labels.get(id).map_or_else(|| "unresolved".into(), |l| l.name.clone())
+        }
         Workload::Process(comm) => comm_name(comm),
         Workload::External(_) => "external".into(),
         Workload::Unresolved => "unresolved".into(),
@@ -153,7 +185,13 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    pub(super) fn update(&mut self, snapshot: &Snapshot, labels: &Labels, limits: SeriesLimits, now: Instant) {
+    pub(super) fn update(
+        &mut self,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        limits: SeriesLimits,
+        now: Instant,
+    ) {
         let mut samples: BTreeMap<Box<str>, UsageSample> = BTreeMap::new();
         let measured = self.cgroups(snapshot, labels, &mut samples);
         self.add_up(snapshot, labels, &measured, &mut samples);
@@ -177,8 +215,12 @@ impl Usage {
             last.insert(container.id, cpu_ns);
             let grown = seconds(cpu_ns.saturating_sub(before));
             let memory = container.memory_bytes.unwrap_or(0) as f64;
-            let sample = Sample { counters: [grown], gauges: [0.0, memory], weight: seconds(cpu_ns) };
-            samples.entry(name(Workload::Container(container.id), labels)).or_default().add(&sample);
+            let sample =
+                Sample { counters: [grown], gauges: [0.0, memory], weight: seconds(cpu_ns) };
+            samples
+                .entry(name(Workload::Container(container.id), labels))
+                .or_default()
+                .add(&sample);
         }
         self.containers = last;
         self.containers.keys().copied().collect()
@@ -200,8 +242,11 @@ impl Usage {
             last.insert(identity, process.cpu_ns);
             let fds = f64::from(process.open_fds.unwrap_or(0));
             let grown = seconds(process.cpu_ns.saturating_sub(before));
-            let alone =
-                Sample { counters: [grown], gauges: [fds, process.rss_bytes as f64], weight: seconds(process.cpu_ns) };
+            let alone = Sample {
+                counters: [grown],
+                gauges: [fds, process.rss_bytes as f64],
+                weight: seconds(process.cpu_ns),
+            };
             let (workload, sample) = match process.container {
                 Some(id) if measured.contains(&id) => {
                     let files = Sample { counters: [0.0], gauges: [fds, 0.0], weight: 0.0 };
@@ -224,7 +269,9 @@ impl Usage {
             let own = self.series.iter().map(|(name, value)| (&**name, value));
             own.chain(self.series.other().map(|value| (OTHER, value))).collect()
         };
-        let labelled = |pick: fn(&UsageSample) -> f64| rows.iter().map(move |(name, v)| ([("workload", *name)], pick(v)));
+        let labelled = |pick: fn(&UsageSample) -> f64| {
+            rows.iter().map(move |(name, v)| ([("workload", *name)], pick(v)))
+        };
         families.counter(
             "probelet_workload_cpu_seconds_total",
             "CPU time of a container, or of all processes of one name outside of containers, in seconds.",

@@ -21,14 +21,24 @@ const COVERED: f64 = 0.99;
 /// The lines.
 pub(super) fn lines(view: &View, width: u16) -> Vec<Line<'static>> {
     let vitals = &view.snapshot().vitals;
-    let mut lines =
-        vec![title(view, width), cpu(vitals, width), intervals(vitals, width), picture(view, width)];
+    let mut lines = vec![
+        title(view, width),
+        cpu(vitals, width),
+        intervals(vitals, width),
+        picture(view, width),
+    ];
     lines.extend(losses(view, width));
     if !vitals.level_reason.is_empty() {
-        lines.push(Line::from(Span::styled(format!(" {}", vitals.level_reason), level_style(vitals.level))));
+        lines.push(Line::from(Span::styled(
+            format!(" {}", vitals.level_reason),
+            level_style(vitals.level),
+        )));
     }
     if let Some(error) = &vitals.config_error {
-        lines.push(Line::from(Span::styled(format!(" configuration refused, the last good one stays: {error}"), BAD)));
+        lines.push(Line::from(Span::styled(
+            format!(" configuration refused, the last good one stays: {error}"),
+            BAD,
+        )));
     }
     lines
 }
@@ -46,10 +56,14 @@ fn level_style(level: Level) -> Style {
 fn title(view: &View, width: u16) -> Line<'static> {
     let (snapshot, rule) = (view.snapshot(), |n| Span::styled("─".repeat(n), DIM));
     let vitals = &snapshot.vitals;
-    let up = if view.is_empty() { String::new() } else { format!(" up {} ", Age(uptime_ms(snapshot))) };
+    let up =
+        if view.is_empty() { String::new() } else { format!(" up {} ", Age(uptime_ms(snapshot))) };
     let mut parts = vec![
         vec![rule(1), Span::styled(" probelet ", TITLE)],
-        vec![rule(1), Span::styled(format!(" {} ", vitals.level.name()), level_style(vitals.level))],
+        vec![
+            rule(1),
+            Span::styled(format!(" {} ", vitals.level.name()), level_style(vitals.level)),
+        ],
         vec![rule(1), Span::raw(format!(" source {} ", vitals.tier.name()))],
         vec![rule(1), Span::raw(format!(" {} ", snapshot.node))],
     ];
@@ -62,7 +76,8 @@ fn title(view: &View, width: u16) -> Line<'static> {
 }
 
 fn cpu(vitals: &Vitals, width: u16) -> Line<'static> {
-    let share = if vitals.budget_cores > 0.0 { vitals.cpu_cores / vitals.budget_cores } else { 0.0 };
+    let share =
+        if vitals.budget_cores > 0.0 { vitals.cpu_cores / vitals.budget_cores } else { 0.0 };
     let style = match share {
         s if s < 0.8 => GOOD,
         s if s <= 1.0 => WARN,
@@ -135,7 +150,11 @@ fn picture(view: &View, width: u16) -> Line<'static> {
         ("netns", view.netns()),
         ("containers", picture.containers.len()),
     ] {
-        parts.push(figure(name, Count(u64::try_from(n).unwrap_or(u64::MAX)).to_string(), Style::new()));
+        parts.push(figure(
+            name,
+            Count(u64::try_from(n).unwrap_or(u64::MAX)).to_string(),
+            Style::new(),
+        ));
     }
     fit(&mut parts, width, "  ")
 }

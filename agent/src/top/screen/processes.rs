@@ -22,8 +22,12 @@ pub(in crate::top) static PROCESSES: [Column<ProcessRecord>; 9] = [
     },
     Column {
         heading: Heading::text("container", "CONTAINER", Width::Flex(1), 76),
-        rank: |view, p| p.fact.container.map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes())),
-        text: |view, p, out| p.fact.container.iter().for_each(|&id| out.push_str(&view.container(id))),
+        rank: |view, p| {
+            p.fact.container.map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
+        },
+        text: |view, p, out| {
+            p.fact.container.iter().for_each(|&id| out.push_str(&view.container(id)))
+        },
     },
     Column {
         heading: Heading::number("cpu", "CPU %", 6, 30),

@@ -25,13 +25,13 @@ use sandbox::in_sandbox;
 
 const LIMITS: Limits = Limits { max_sockets: 100_000, max_processes: 10_000 };
 
+/// Runs `body` with every tier that loads; SKIP means that none does.
 fn each_tier(body: impl Fn(&mut Bpf)) {
-    for tier in [Tier::Bpf, Tier::BpfCompat] {
-        match load(tier, LIMITS) {
-            Ok(mut source) => body(&mut source),
-            Err(error) => eprintln!("SKIP {}: {error}", tier.name()),
-        }
+    let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, LIMITS));
+    if let [Err(best), Err(compat)] = &loaded {
+        return eprintln!("SKIP {best}; {compat}");
     }
+    loaded.into_iter().flatten().for_each(|mut source| body(&mut source));
 }
 
 fn pass(source: &mut Bpf, want: Want) -> Facts {

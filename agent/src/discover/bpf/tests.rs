@@ -4,19 +4,19 @@ use std::process::{Child, Command};
 
 use probelet_core::facts::{Facts, Loss, Process, Tier, Want};
 
-use super::{Bpf, Ctl, Limits, load, run};
-use crate::discover::{Source as _, Unpaced};
+use super::{Bpf, Ctl, load, run};
+use crate::discover::{Limits, Source as _, Unpaced};
 
-/// Both tiers, with slices that end at the first look at the clock.
+/// Runs `body` with every tier that loads, with slices that end at the first look at the clock.
 fn each_tier(body: impl Fn(&mut Bpf)) {
-    for tier in [Tier::Bpf, Tier::BpfCompat] {
-        match load(tier, Limits { max_sockets: 100_000, max_processes: 100_000 }) {
-            Ok(mut source) => {
-                source.set(&[(Ctl::SliceNs, 0)]);
-                body(&mut source);
-            }
-            Err(error) => eprintln!("SKIP {}: {error}", tier.name()),
-        }
+    let limits = Limits { max_sockets: 100_000, max_processes: 100_000 };
+    let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, limits));
+    if let [Err(best), Err(compat)] = &loaded {
+        return eprintln!("SKIP {best}; {compat}");
+    }
+    for mut source in loaded.into_iter().flatten() {
+        source.set(&[(Ctl::SliceNs, 0)]);
+        body(&mut source);
     }
 }
 

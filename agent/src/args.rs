@@ -171,7 +171,7 @@ impl Args {
 /// Without a subcommand it does what `run` does. Nothing needs to be configured: containers are named through Docker if
 /// its socket is there, and the report and the metrics are served on loopback.
 #[derive(Debug, Parser)]
-#[command(name = "probelet-agent", version, after_help = EXAMPLES, max_term_width = 100, args_conflicts_with_subcommands = false)]
+#[command(name = "probelet-agent", version, after_help = EXAMPLES)]
 struct Typed {
     #[command(subcommand)]
     command: Option<TypedCommand>,
@@ -192,7 +192,7 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_NODE_NAME", value_name = "NAME", value_parser = node_name)]
     node_name: Option<String>,
 
-    /// Where Docker names its containers: `auto` is /var/run/docker.sock if it is there, or `off`, or unix:///PATH
+    /// Where Docker names its containers: `auto` is /var/run/docker.sock if it is there, or `off`, or `unix:///PATH`
     #[arg(long, global = true, env = "PROBELET_DOCKER", value_name = "SOCKET", default_value = "auto", value_parser = docker)]
     docker: Docker,
 

@@ -136,11 +136,10 @@ impl Follower<'_> {
 
     /// Connects, lists and follows; ends only by an error.
     async fn session(&mut self) -> Result<std::convert::Infallible, Error> {
+        // The version is not sent: Docker answers in its own, and no version is refused as too old or too new.
         let socket = self.socket.to_string_lossy();
         let docker = Docker::connect_with_unix(&socket, TIMEOUT.as_secs(), API_DEFAULT_VERSION)
             .map_err(Error::Connect)?;
-        // Docker refuses clients that are newer than itself, and those that are much older.
-        let docker = docker.negotiate_version().await.map_err(Error::Connect)?;
         // Events from before the list are asked for again, so that none falls between the two.
         let since = unix_seconds(SystemTime::now()).saturating_sub(1);
         let list = docker.list_containers(Some(running())).await.map_err(Error::List)?;
@@ -258,72 +257,8 @@ fn wait(failures: u32) -> Duration {
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.subsec_nanos());
     let less = full / 2 * (nanos / 1000 % 1024) / 1024;
-    (full - less).max(WAIT.0)
+    full.saturating_sub(less).max(WAIT.0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_and_stay_within_their_bounds() {
-        assert!(wait(1) >= WAIT.0 && wait(1) <= WAIT.0 * 2);
-        for failures in 6..100 {
-            assert!(wait(failures) >= WAIT.1 / 2 && wait(failures) <= WAIT.1, "{failures}");
-        }
-    }
-
-    /// What Docker 20.10 sent for `docker rename web web2`.
-    const RENAME: &str = r#"{"status":"rename","id":"b3a9","from":"probe:1","Type":"container","Action":"rename",
-        "Actor":{"ID":"b3a9","Attributes":{"app":"web","image":"probe:1","name":"web2","oldName":"/web","tier":"front"}},
-        "scope":"local","time":1795402113,"timeNano":1795402113981013942}"#;
-    /// The same for the start and for `docker kill`, which is no label but an attribute of `die`.
-    const START: &str = r#"{"status":"start","id":"b3a9","from":"probe:1","Type":"container","Action":"start",
-        "Actor":{"ID":"b3a9","Attributes":{"app":"web","image":"probe:1","name":"web","tier":"front"}},
-        "scope":"local","time":1795402112,"timeNano":1795402112981013942}"#;
-    const DIE: &str = r#"{"status":"die","id":"b3a9","from":"probe:1","Type":"container","Action":"die",
-        "Actor":{"ID":"b3a9","Attributes":{"app":"web","exitCode":"137","image":"probe:1","name":"web2","tier":"front"}},
-        "scope":"local","time":1795402114,"timeNano":1795402114183209331}"#;
-
-    fn after(events: &[&str]) -> Table {
-        let (tx, _) = tokio::sync::watch::channel(Arc::default());
-        let (table, names) = (Table::default(), DockerNames::default());
-        let mut follower = Follower { socket: PathBuf::new(), tx: &tx, table, names };
-        for event in events {
-            follower.apply(serde_json::from_str(event).expect("an event of Docker"));
-        }
-        follower.table
-    }
-
-    #[test]
-    fn a_started_container_has_its_name_image_and_labels() {
-        let table = after(&[START]);
-        let container = &table.containers()["b3a9"];
-        assert_eq!((container.name.as_str(), container.image.as_str()), ("web", "probe:1"));
-        assert_eq!(container.started, Some(1_795_402_112));
-        let labels = container
-            .labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect::<Vec<_>>();
-        assert_eq!(labels, ["app=web", "tier=front"]);
-    }
-
-    #[test]
-    fn a_renamed_container_keeps_its_labels_and_start() {
-        let table = after(&[START, RENAME]);
-        let container = &table.containers()["b3a9"];
-        assert_eq!((container.name.as_str(), container.labels.len()), ("web2", 2));
-        assert_eq!(container.started, Some(1_795_402_112));
-    }
-
-    #[test]
-    fn a_stopped_container_that_is_renamed_stays_unlisted() {
-        assert!(after(&[RENAME]).containers().is_empty());
-    }
-
-    #[test]
-    fn a_dead_container_is_forgotten() {
-        assert!(after(&[START, RENAME, DIE]).containers().is_empty());
-    }
-}
+mod tests;

@@ -5,5 +5,14 @@ pub mod config;
 pub mod discover;
 #[cfg(feature = "docker")]
 pub mod docker;
+pub mod doctor;
+pub mod engine;
+pub mod figures;
+pub mod label;
 pub mod logging;
+pub mod once;
+pub mod publish;
+pub mod run;
 pub mod snapshot;
+pub mod sys;
+pub mod top;

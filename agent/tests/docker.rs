@@ -64,40 +64,36 @@ impl Daemon {
     }
 
     fn start(&mut self) {
-        let log =
-            fs::File::options().create(true).append(true).open(self.path("log")).expect("a log");
+        let answers = self.try_start();
+        let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
+        assert!(answers, "dockerd does not answer: {}", log());
+    }
+
+    fn try_start(&mut self) -> bool {
+        let log = fs::File::options().create(true).append(true).open(self.path("log"));
+        let socket = format!("unix://{}", self.path("docker.sock"));
         let child = Command::new("dockerd")
             .args(["--data-root", &self.path("data"), "--exec-root", &self.path("exec")])
             .args(["--pidfile", &self.path("pid"), "--config-file", &self.path("none.json")])
-            .args([
-                "--host",
-                &format!("unix://{}", self.path("docker.sock")),
-                "--storage-driver=vfs",
-            ])
+            .args(["--host", &socket, "--storage-driver=vfs"])
             // Leaves the network of the machine alone.
-            .args([
-                "--bridge=none",
-                "--iptables=false",
-                "--ip6tables=false",
-                "--ip-masq=false",
-                "--ip-forward=false",
-            ])
+            .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
+            .args(["--ip-masq=false", "--ip-forward=false"])
+            // Containers outlive the daemon.
+            .arg("--live-restore")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("dockerd starts");
-        self.child = Some(child);
+            .stderr(log.expect("a log"))
+            .spawn();
+        self.child = Some(child.expect("dockerd starts"));
         let begun = Instant::now();
-        while !self.try_docker(&["version"]).0 {
-            let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
-            assert!(
-                begun.elapsed() < Duration::from_secs(30),
-                "dockerd does not answer: {}",
-                log()
-            );
+        while begun.elapsed() < Duration::from_secs(30) {
+            if self.try_docker(&["version"]).0 {
+                return true;
+            }
             std::thread::sleep(Duration::from_millis(100));
         }
+        false
     }
 
     /// Ends the daemon as an administrator would.
@@ -105,8 +101,9 @@ impl Daemon {
         let Some(mut child) = self.child.take() else { return };
         let pid = Pid::from_child(&child);
         for (signal, patience) in [(Signal::TERM, 20), (Signal::KILL, 5)] {
-            // An error means that it has ended already.
-            drop(kill_process(pid, signal));
+            if kill_process(pid, signal).is_err() {
+                continue;
+            }
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(patience) {
                 if matches!(child.try_wait(), Ok(Some(_))) {
@@ -156,7 +153,8 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if self.child.is_some() {
+        // After a failure the daemon may be away while its containers live.
+        if self.child.is_some() || self.try_start() {
             let (_, ids) = self.try_docker(&["ps", "-aq"]);
             let ids: Vec<&str> = ids.lines().collect();
             self.try_docker(&[&["rm", "-f"], &ids[..]].concat());
@@ -198,7 +196,7 @@ async fn until(
     match waited {
         Ok(Ok(names)) => names,
         Ok(Err(_)) => panic!("the follower ended before {what}"),
-        Err(_) => panic!("not in time: {what}; {:?}", rx.borrow()),
+        Err(time::error::Elapsed { .. }) => panic!("not in time: {what}; {:?}", rx.borrow()),
     }
 }
 
@@ -238,16 +236,22 @@ async fn the_names_of_docker_are_followed_through_its_absence() {
     let names = until(&mut rx, "an end", |names| name_of(names, &db).is_none()).await;
     assert_eq!((names.containers.len(), names.reconnects), (1, 0));
 
+    let batch = daemon.run("batch", &[]);
+    until(&mut rx, "another start", |names| name_of(names, &batch).is_some()).await;
+    let batch_pid = daemon.docker(&["inspect", "-f", "{{.State.Pid}}", "batch"]).parse().unwrap();
+    let batch_pid = Pid::from_raw(batch_pid).unwrap();
     daemon.stop();
     let names =
         until(&mut rx, "the loss", |names| matches!(names.state, State::Disconnected { .. })).await;
     assert_eq!(name_of(&names, &web).as_deref(), Some("web"), "names stay while Docker is away");
 
+    kill_process(batch_pid, Signal::KILL).unwrap();
     daemon.start();
     let cache = daemon.run("cache", &[]);
     let names = until(&mut rx, "the return", |names| name_of(names, &cache).is_some()).await;
     assert_eq!((names.state, names.reconnects), (State::Connected, 1));
-    assert_eq!(name_of(&names, &web), None, "it ended with the daemon");
+    assert_eq!(name_of(&names, &web).as_deref(), Some("web"), "it outlived the daemon");
+    assert_eq!(name_of(&names, &batch), None, "it ended while Docker was away");
 
     task.abort();
     tokio::task::spawn_blocking(move || drop(daemon)).await.unwrap();

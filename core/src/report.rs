@@ -188,8 +188,12 @@ impl Report {
         changed
     }
 
-    /// Takes in what the containers' cgroups say; `true` when anything changed.
-    pub fn usage(&mut self, usage: &[(ContainerId, u64, u64)]) -> bool {
+    /// Takes in what the containers' cgroups say, CPU time in nanoseconds and memory in bytes;
+    /// `true` when anything changed.
+    pub fn usage(
+        &mut self,
+        usage: impl Iterator<Item = (ContainerId, Option<u64>, Option<u64>)>,
+    ) -> bool {
         let changed = self.containers.usage(usage, self.epoch + 1);
         self.epoch += u64::from(changed);
         changed

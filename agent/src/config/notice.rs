@@ -1,7 +1,7 @@
 //! Notices of the kernel that a file may have changed.
 //!
 //! In: the file's path. Out: a future that is ready soon after somebody wrote it, renamed another file over it, or
-//! swapped the link that leads to it, as Kubernetes does with a mounted ConfigMap. The *directory* is watched, since a
+//! swapped the link that leads to it, as Kubernetes does with a mounted `ConfigMap`. The *directory* is watched, since a
 //! watch on the file would stay with the old inode. It must not read the file, and may miss what the poll finds.
 //! I/O: inotify.
 
@@ -19,7 +19,7 @@ use std::{
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
 
-/// The link that Kubernetes renames when a mounted ConfigMap changes.
+/// The link that Kubernetes renames when a mounted `ConfigMap` changes.
 const CONFIG_MAP_LINK: &[u8] = b"..data";
 
 pub(super) struct Notices {

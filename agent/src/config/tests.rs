@@ -77,10 +77,10 @@ async fn a_swapped_config_map_is_seen() {
     }
     symlink("..1", root.join("..data")).unwrap();
     symlink("..data/config.yaml", root.join("config.yaml")).unwrap();
-    let mut room = Room::at(directory, root.join("config.yaml")).await;
+    let mut mounted = Room::at(directory, root.join("config.yaml")).await;
     symlink("..2", root.join("..data_tmp")).unwrap();
     fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
-    assert!(room.next().await.spec.paused);
+    assert!(mounted.next().await.spec.paused);
 }
 
 #[tokio::test]
@@ -135,13 +135,13 @@ async fn a_file_that_is_cut_off_does_not_become_the_defaults() {
 #[tokio::test]
 async fn a_directory_that_is_replaced_is_found_by_looking() {
     let outer = TempDir::new().unwrap();
-    let root = outer.path().join("conf");
-    fs::create_dir(&root).unwrap();
-    fs::write(root.join("config.yaml"), "paused: false\n").unwrap();
-    let mut room = Room::at(outer, root.join("config.yaml")).await;
-    fs::rename(&root, root.with_extension("old")).unwrap();
-    fs::create_dir(&root).unwrap();
-    fs::write(root.join("config.yaml"), "paused: true\n").unwrap();
+    let conf = outer.path().join("conf");
+    fs::create_dir(&conf).unwrap();
+    fs::write(conf.join("config.yaml"), "paused: false\n").unwrap();
+    let mut room = Room::at(outer, conf.join("config.yaml")).await;
+    fs::rename(&conf, conf.with_extension("old")).unwrap();
+    fs::create_dir(&conf).unwrap();
+    fs::write(conf.join("config.yaml"), "paused: true\n").unwrap();
     let since = Instant::now();
     while !room.rx.borrow().spec.paused {
         assert!(since.elapsed() < Duration::from_secs(8));

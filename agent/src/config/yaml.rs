@@ -278,7 +278,7 @@ mod tests {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..9 {
             let items = vec![format!("*a{}", i - 1); 10].join(", ");
-            text += &format!("a{i}: &a{i} [{items}]\n");
+            text = format!("{text}a{i}: &a{i} [{items}]\n");
         }
         assert!(told(&text)[0].starts_with("is not readable as YAML: "));
     }

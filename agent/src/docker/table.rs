@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The most containers that are kept; Docker itself gets slow long before.
 pub const MAX_CONTAINERS: usize = 16_384;
@@ -109,9 +109,9 @@ impl Table {
 
     /// Makes these the only containers; how many are new, changed or gone.
     pub(super) fn replace(&mut self, running: Vec<(String, DockerContainer)>) -> usize {
-        let now: FxHashMap<&str, ()> = running.iter().map(|(id, _)| (id.as_str(), ())).collect();
+        let now: FxHashSet<&str> = running.iter().map(|(id, _)| id.as_str()).collect();
         let gone: Vec<Arc<str>> =
-            self.containers.keys().filter(|id| !now.contains_key(&***id)).cloned().collect();
+            self.containers.keys().filter(|id| !now.contains(&***id)).cloned().collect();
         let mut changes = gone.iter().filter(|id| self.remove(id)).count();
         for (id, mut container) in running {
             // The list does not tell when a container was started.

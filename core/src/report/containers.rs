@@ -75,11 +75,14 @@ impl Containers {
         changed
     }
 
-    pub(super) fn usage(&mut self, usage: &[(ContainerId, u64, u64)], epoch: Epoch) -> bool {
+    pub(super) fn usage(
+        &mut self,
+        usage: impl Iterator<Item = (ContainerId, Option<u64>, Option<u64>)>,
+        epoch: Epoch,
+    ) -> bool {
         let mut changed = false;
-        for &(id, cpu_ns, memory_bytes) in usage {
+        for (id, cpu_ns, memory_bytes) in usage {
             let Some(&slot) = self.by_id.get(&id) else { continue };
-            let (cpu_ns, memory_bytes) = (Some(cpu_ns), Some(memory_bytes));
             if self
                 .table
                 .get(slot)

@@ -1,0 +1,10 @@
+//! The system calls for which no safe wrapper exists: the only place with `unsafe`.
+//!
+//! In: plain values. Out: plain values and owned descriptors. It must not decide anything.
+//!
+//! I/O: system calls.
+
+pub mod bpf;
+pub mod heap;
+pub mod mmap;
+pub mod usage;

@@ -61,6 +61,7 @@ mod tests {
 
     fn connection(netns: u64, pid: u32, direction: &str) -> Connection {
         Connection {
+            id: None,
             protocol: "tcp".into(),
             state: "established".into(),
             local: "127.0.0.1:40000".into(),

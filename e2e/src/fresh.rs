@@ -57,6 +57,8 @@ pub struct Opened {
 pub struct Outcome {
     /// Connections opened.
     pub opened: usize,
+    /// Requests for the report that the agent refused meanwhile.
+    pub refused: u64,
     /// Of them in any report.
     pub reported: usize,
     /// Of them with the right pid at one end at least.
@@ -75,7 +77,7 @@ impl Outcome {
     /// Compares what was opened with what was seen.
     #[must_use]
     pub fn new(opened: &[Opened], sights: &Sights) -> Self {
-        let mut outcome = Self { opened: opened.len(), ..Self::default() };
+        let mut outcome = Self { opened: opened.len(), refused: sights.refused, ..Self::default() };
         for connection in opened {
             outcome.add(connection, sights);
         }
@@ -249,6 +251,7 @@ mod tests {
         let state = "established".into();
         let (local, remote, direction) = (local.into(), remote.into(), direction.into());
         Connection {
+            id: None,
             protocol: "tcp".into(),
             state,
             local,
@@ -261,7 +264,7 @@ mod tests {
 
     fn seen(ends: Vec<Connection>, times: &[f64]) -> Sights {
         let mut sights = Sights::default();
-        sights.report(times[0], &Report { connections: ends, ..Report::default() });
+        sights.report(times[0], &Report { connections: ends, full: true, ..Report::default() });
         times[1..].iter().for_each(|&at| sights.unchanged(at));
         sights
     }

@@ -121,6 +121,8 @@ const SINGLE: &[Single] = &[
     ("fresh.p95", "fresh", "freshness of a new connection, p95", "s", Goal::AtMost(1.2)),
     ("fresh.share", "fresh", "new connections reported", "%", Goal::AtLeast(100.0)),
     ("fresh.pids", "fresh", "new connections with the right pid", "%", Goal::AtLeast(100.0)),
+    ("whole.median", "fresh", "freshness for a reader of whole reports, median", "s", Goal::None),
+    ("whole.p95", "fresh", "freshness for a reader of whole reports, p95", "s", Goal::None),
     ("closed.median", "fresh", "closed connection still shown as open, median", "s", Goal::None),
     ("closed.p95", "fresh", "closed connection still shown as open, p95", "s", Goal::None),
     (

@@ -19,6 +19,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What the bench reads of a report; the rest is ignored.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Report {
+    /// Number of this picture; `since=` takes it.
+    #[serde(default)]
+    pub epoch: u64,
+    /// `false`: only what changed since the epoch that was asked for. An agent that does not say sends everything.
+    #[serde(default = "yes")]
+    pub full: bool,
+    /// What is gone since then.
+    #[serde(default)]
+    pub removed: Removed,
     /// The source that the agent chose.
     #[serde(default)]
     pub source: Option<String>,
@@ -33,9 +42,24 @@ pub struct Report {
     pub coverage: serde_json::Value,
 }
 
+fn yes() -> bool {
+    true
+}
+
+/// Ids of records that are gone.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Removed {
+    /// Of connections.
+    #[serde(default)]
+    pub connections: Vec<u64>,
+}
+
 /// One end of a connection as the agent reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Connection {
+    /// By which [`Removed`] names it.
+    #[serde(default)]
+    pub id: Option<u64>,
     /// `tcp` or `udp`.
     pub protocol: String,
     /// As `ss` spells it, in lower case.

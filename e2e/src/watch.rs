@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -71,16 +71,27 @@ pub struct Sights {
     pub polls: u64,
     /// Answers with a new body.
     pub bodies: u64,
-    open: Vec<Key>,
+    /// Requests that the agent refused: over its budget, or over its limit.
+    pub refused: u64,
+    open: FxHashMap<u64, Key>,
+    epoch: u64,
 }
 
 impl Sights {
-    /// Notes a new report.
+    /// Notes a new report, or what changed since the last one.
     pub fn report(&mut self, at: f64, report: &Report) {
         self.bodies += 1;
-        self.open.clear();
-        for connection in report.connections.iter().filter(|c| c.protocol == "tcp") {
-            self.connection(at, connection);
+        self.epoch = report.epoch;
+        if report.full {
+            self.open.clear();
+        }
+        for id in &report.removed.connections {
+            self.open.remove(id);
+        }
+        for (connection, nth) in
+            report.connections.iter().zip(0u64..).filter(|(c, _)| c.protocol == "tcp")
+        {
+            self.connection(at, connection, connection.id.unwrap_or(nth));
         }
         self.unchanged(at);
     }
@@ -88,24 +99,36 @@ impl Sights {
     /// Notes that the last report still holds.
     pub fn unchanged(&mut self, at: f64) {
         self.polls += 1;
-        for key in &self.open {
+        for key in self.open.values() {
             if let Some(sight) = self.by_end.get_mut(key) {
                 sight.last_open = at;
             }
         }
     }
 
-    fn connection(&mut self, at: f64, connection: &Connection) {
-        let Connection { protocol: _, state, local, remote, netns, pid, direction } = connection;
+    fn connection(&mut self, at: f64, connection: &Connection, id: u64) {
+        let Connection { id: _, protocol: _, state, local, remote, netns, pid, direction } =
+            connection;
         let key = (*netns, local.clone(), remote.clone());
         let new = Sight { first: at, last_open: at, pid: None, direction: None };
         let sight = self.by_end.entry(key.clone()).or_insert(new);
         sight.pid = pid.or(sight.pid);
         sight.direction = Direction::parse(direction).or(sight.direction);
-        if !state.to_ascii_lowercase().contains("time") {
-            self.open.push(key);
+        if state.to_ascii_lowercase().contains("time") {
+            self.open.remove(&id);
+        } else {
+            self.open.insert(id, key);
         }
     }
+}
+
+/// What a watch asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// The whole report, whenever it is not the last one.
+    Whole,
+    /// What changed since the last one.
+    Changes,
 }
 
 /// A watch that runs on a thread of its own.
@@ -118,10 +141,10 @@ pub struct Watch {
 impl Watch {
     /// Starts to poll.
     #[must_use]
-    pub fn start(server: SocketAddr) -> Self {
+    pub fn start(server: SocketAddr, ask: Ask) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || poll(server, &seen));
+        let thread = std::thread::spawn(move || poll(server, ask, &seen));
         Self { stop, thread }
     }
 
@@ -132,12 +155,16 @@ impl Watch {
     }
 }
 
-fn poll(server: SocketAddr, stop: &AtomicBool) -> anyhow::Result<Sights> {
+fn poll(server: SocketAddr, ask: Ask, stop: &AtomicBool) -> anyhow::Result<Sights> {
     let mut client = Client::new(server);
     let mut sights = Sights::default();
     let mut etag: Option<String> = None;
     while !stop.load(Ordering::Relaxed) {
-        let reply = client.get("/v1/report", etag.as_deref()).context("polling the report")?;
+        let path = match (ask, &etag) {
+            (Ask::Changes, Some(_)) => format!("/v1/report?since={}", sights.epoch),
+            _ => "/v1/report".to_owned(),
+        };
+        let reply = client.get(&path, etag.as_deref()).context("polling the report")?;
         match reply.status {
             200 => {
                 let report = serde_json::from_slice(&reply.body).context("the report")?;
@@ -145,8 +172,9 @@ fn poll(server: SocketAddr, stop: &AtomicBool) -> anyhow::Result<Sights> {
                 etag = reply.etag;
             }
             304 => sights.unchanged(now()),
-            // Over its limit of requests: the next poll asks again, and the freshness shows the delay.
-            _ => sights.polls += 1,
+            // The next poll asks again, and the freshness shows the delay.
+            429 | 503 => sights.refused += 1,
+            status => bail!("the report answered {status}"),
         }
         std::thread::sleep(EVERY);
     }
@@ -156,9 +184,11 @@ fn poll(server: SocketAddr, stop: &AtomicBool) -> anyhow::Result<Sights> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Removed;
 
     fn report(state: &str, direction: &str) -> Report {
         let connection = Connection {
+            id: Some(5),
             protocol: "tcp".into(),
             state: state.into(),
             local: "127.0.0.1:40000".into(),
@@ -167,7 +197,11 @@ mod tests {
             pid: Some(12),
             direction: direction.into(),
         };
-        Report { connections: vec![connection], ..Report::default() }
+        Report { connections: vec![connection], full: true, ..Report::default() }
+    }
+
+    fn gone(id: u64) -> Report {
+        Report { removed: Removed { connections: vec![id] }, full: false, ..Report::default() }
     }
 
     fn only(sights: &Sights) -> &Sight {
@@ -182,6 +216,18 @@ mod tests {
         sights.unchanged(2.5);
 
         assert_eq!((only(&sights).first, only(&sights).last_open), (1.0, 2.5));
+    }
+
+    #[test]
+    fn changes_leave_a_connection_open_until_they_name_it_as_gone() {
+        let mut sights = Sights::default();
+
+        sights.report(1.0, &report("established", "outbound"));
+        sights.report(2.0, &gone(9));
+        sights.report(3.0, &gone(5));
+        sights.unchanged(4.0);
+
+        assert!((only(&sights).last_open - 2.0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the agent sees, and how soon: cold start, coverage, freshness, short connections, directions.
 //!
-//! In: a bench. Out: rows of the table. All at W, by the best source, with the default budget: the reports are polled
-//! every 50 ms, and the agent pays for that out of the same budget. I/O: the load, the agent.
+//! In: a bench. Out: rows of the table. All at W, by the best source, with the default budget: what changed in the
+//! report is asked for every 50 ms, and the agent pays for that out of the same budget. I/O: the load, the agent.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{
     load::{Load, ends::End, topology},
     report::Client,
     table::Table,
-    watch::{Direction, Watch},
+    watch::{Ask, Direction, Watch},
 };
 
 /// The best source: the goals are its.
@@ -81,7 +81,7 @@ pub(super) fn fresh(bench: &mut Bench, table: &mut Table) -> anyhow::Result<()> 
         known: true,
         ephemeral: false,
     };
-    let outcome = watched(bench, &script)?;
+    let outcome = watched(bench, &script, Ask::Changes)?;
     put_quantile(table, "fresh.median", &outcome.latency, 50);
     put_quantile(table, "fresh.p95", &outcome.latency, 95);
     table.figure(
@@ -92,6 +92,9 @@ pub(super) fn fresh(bench: &mut Bench, table: &mut Table) -> anyhow::Result<()> 
     table.figure("fresh.pids", percent(outcome.right_pid, outcome.opened), "");
     put_quantile(table, "closed.median", &outcome.stale, 50);
     put_quantile(table, "closed.p95", &outcome.stale, 95);
+    let whole = watched(bench, &script, Ask::Whole)?;
+    put_quantile(table, "whole.median", &whole.latency, 50);
+    put_quantile(table, "whole.p95", &whole.latency, 95);
     Ok(())
 }
 
@@ -104,7 +107,7 @@ pub(super) fn new_process(bench: &mut Bench, table: &mut Table) -> anyhow::Resul
         known: false,
         ephemeral: false,
     };
-    let outcome = watched(bench, &script)?;
+    let outcome = watched(bench, &script, Ask::Changes)?;
     put_quantile(table, "new.median", &outcome.latency, 50);
     put_quantile(table, "new.p95", &outcome.latency, 95);
     table.figure(
@@ -125,7 +128,7 @@ pub(super) fn short(bench: &mut Bench, table: &mut Table) -> anyhow::Result<()> 
             known: true,
             ephemeral: false,
         };
-        let outcome = watched(bench, &script)?;
+        let outcome = watched(bench, &script, Ask::Changes)?;
         let median = quantile(&outcome.latency, 50).unwrap_or(f64::NAN);
         let detail = format!(
             "{} of {}, median after {median:.2} s, right pid {}",
@@ -145,7 +148,7 @@ pub(super) fn directions(bench: &mut Bench, table: &mut Table) -> anyhow::Result
         known: true,
         ephemeral: true,
     };
-    let outcome = watched(bench, &script)?;
+    let outcome = watched(bench, &script, Ask::Changes)?;
     table.figure(
         "directions.wrong",
         count(outcome.wrong_direction),
@@ -157,12 +160,12 @@ pub(super) fn directions(bench: &mut Bench, table: &mut Table) -> anyhow::Result
 }
 
 /// Runs a script while the report is polled, and goes on polling until what was closed is gone.
-fn watched(bench: &mut Bench, script: &Script) -> anyhow::Result<Outcome> {
+fn watched(bench: &mut Bench, script: &Script, ask: Ask) -> anyhow::Result<Outcome> {
     let load = Load::default();
     bench.stand(&load)?;
     let _agent = bench.agent(SOURCE, CONFIG)?;
     sleep(5);
-    let watch = Watch::start(Agent::address());
+    let watch = Watch::start(Agent::address(), ask);
     let opened = open(script, load.netns)?;
     sleep(4);
     let sights = watch.finish()?;

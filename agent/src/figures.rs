@@ -76,7 +76,11 @@ impl Display for Count {
 }
 
 impl Display for PerSecond {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rounded, not negative"
+    )]
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self.0 {
             n if n < 0.005 => f.write_str("0"),
@@ -109,7 +113,11 @@ impl Display for Age {
 }
 
 impl Display for Every {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rounded, not negative"
+    )]
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self.0 {
             s if s < 0.9995 => write!(f, "{:.0}ms", s * 1000.0),

@@ -25,7 +25,9 @@ pub fn short_id(id: &str) -> &str {
 #[must_use]
 pub fn container(picture: &Picture, names: &Names, id: ContainerId) -> String {
     names(id).unwrap_or_else(|| {
-        picture.container(id).map_or_else(|| format!("container {}", id.0), |c| short_id(&c.id).to_owned())
+        picture
+            .container(id)
+            .map_or_else(|| format!("container {}", id.0), |c| short_id(&c.id).to_owned())
     })
 }
 

@@ -17,8 +17,9 @@ mod state;
 mod view;
 
 use crate::label::Names;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::Snapshot;
 use ratatui::DefaultTerminal;
+use ratatui::crossterm::{cursor, execute};
 use ratatui::style::{Color, Style};
 use state::{Effect, Key, State};
 use std::io::{self, IsTerminal};
@@ -47,7 +48,9 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Output goes into a file or a pipe.
-    #[error("top needs a terminal, and standard output is none; use `probelet-agent once` for text or JSON")]
+    #[error(
+        "top needs a terminal, and standard output is none; use `probelet-agent once` for text or JSON"
+    )]
     NotATerminal,
     /// No screen has such a column.
     #[error("there is no column {given:?} to sort by; there are: {known}")]
@@ -92,14 +95,23 @@ pub async fn run(
     }
     let mut screen = Terminal::open()?;
     let keys = input::keys().map_err(failed("read keys from"))?;
-    let top = Top { snapshots, keys, state, names: Some(names), view: None, monochrome: options.monochrome };
+    let top = Top {
+        snapshots,
+        keys,
+        state,
+        names: Some(names),
+        view: None,
+        monochrome: options.monochrome,
+    };
     top.show(&mut screen).await
 }
 
 fn begin(options: &Options) -> Result<State, Error> {
-    State::new(options.sort.as_deref(), options.filter.as_deref()).ok_or_else(|| Error::UnknownColumn {
-        given: options.sort.clone().unwrap_or_default(),
-        known: state::sort_names().join(", "),
+    State::new(options.sort.as_deref(), options.filter.as_deref()).ok_or_else(|| {
+        Error::UnknownColumn {
+            given: options.sort.clone().unwrap_or_default(),
+            known: state::sort_names().join(", "),
+        }
     })
 }
 
@@ -112,19 +124,31 @@ struct Terminal(DefaultTerminal);
 
 impl Terminal {
     fn open() -> Result<Self, Error> {
-        ratatui::try_init().map(Self).map_err(|source| {
-            ratatui::restore();
+        let terminal = ratatui::try_init().map_err(|source| {
+            restore();
             Error::Terminal { operation: "prepare", source }
-        })
+        })?;
+        // ratatui's own hook leaves the other screen, but with the cursor hidden; and a build that
+        // aborts on a panic drops nothing.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            hook(panic);
+        }));
+        Ok(Self(terminal))
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        ratatui::restore();
-        // A shell prompt on a hidden cursor is as bad as a raw terminal.
-        drop(self.0.show_cursor());
+        restore();
     }
+}
+
+/// Puts the terminal back; when that fails, nobody is left to be told.
+fn restore() {
+    ratatui::restore();
+    drop(execute!(io::stdout(), cursor::Show));
 }
 
 struct Top {

@@ -25,8 +25,14 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Bpf, Self::Perfmon, Self::SysAdmin, Self::SysPtrace, Self::DacReadSearch, Self::NetAdmin];
+    pub const ALL: [Self; 6] = [
+        Self::Bpf,
+        Self::Perfmon,
+        Self::SysAdmin,
+        Self::SysPtrace,
+        Self::DacReadSearch,
+        Self::NetAdmin,
+    ];
 
     /// Its number in `include/uapi/linux/capability.h`.
     #[must_use]
@@ -60,9 +66,15 @@ impl Capability {
         match self {
             Self::Bpf => "the sources bpf and bpf-compat cannot load their programs",
             Self::Perfmon => "the programs of bpf and bpf-compat may not read kernel memory",
-            Self::SysAdmin => "the source netlink cannot enter the network namespaces of containers",
-            Self::SysPtrace => "netlink and procfs cannot tell which process holds a socket of another user",
-            Self::DacReadSearch => "netlink and procfs cannot list the open files of other users' processes",
+            Self::SysAdmin => {
+                "the source netlink cannot enter the network namespaces of containers"
+            }
+            Self::SysPtrace => {
+                "netlink and procfs cannot tell which process holds a socket of another user"
+            }
+            Self::DacReadSearch => {
+                "netlink and procfs cannot list the open files of other users' processes"
+            }
             Self::NetAdmin => "conntrack cannot be asked for the backend behind a Service address",
         }
     }

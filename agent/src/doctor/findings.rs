@@ -60,7 +60,7 @@ impl Read {
     /// Whether the process has a capability, or one that stands for it.
     pub(super) const fn may(&self, capability: Capability) -> bool {
         let implied = matches!(capability, Capability::Bpf | Capability::Perfmon);
-        self.status.has(capability) || implied && self.status.has(Capability::SysAdmin)
+        self.status.has(capability) || (implied && self.status.has(Capability::SysAdmin))
     }
 }
 
@@ -68,7 +68,8 @@ impl Read {
 pub(super) fn read(places: &Places) -> Read {
     let text = |path: &str| fs::read_to_string(places.proc.join(path)).unwrap_or_default();
     let value = |path: &str| Some(text(path).trim().to_owned()).filter(|v| !v.is_empty());
-    let lockdown = fs::read_to_string(places.sys.join("kernel/security/lockdown")).unwrap_or_default();
+    let lockdown =
+        fs::read_to_string(places.sys.join("kernel/security/lockdown")).unwrap_or_default();
     let pid_ns = fs::read_link(places.proc.join("self/ns/pid")).ok();
     Read {
         release: value("sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
@@ -91,7 +92,8 @@ pub(super) fn read(places: &Places) -> Read {
 
 /// The word in brackets: `none [integrity] confidentiality`.
 fn chosen_word(text: &str) -> Option<String> {
-    text.split_whitespace().find_map(|word| Some(word.strip_prefix('[')?.strip_suffix(']')?.to_owned()))
+    text.split_whitespace()
+        .find_map(|word| Some(word.strip_prefix('[')?.strip_suffix(']')?.to_owned()))
 }
 
 /// How everything is to be taken, given the source that would be chosen.
@@ -136,14 +138,21 @@ fn btf(read: &Read) -> Finding {
         return finding("BTF", Mark::Good, "/sys/kernel/btf/vmlinux is there");
     }
     let matters = read.version() >= Version::needed(Tier::BpfCompat);
-    finding("BTF", if matters { Mark::Lost } else { Mark::Note }, "/sys/kernel/btf/vmlinux is missing")
-        .meaning("bpf and bpf-compat cannot tell where the kernel keeps its fields")
-        .remedy("boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; in a container, mount the host's /sys")
+    finding(
+        "BTF",
+        if matters { Mark::Lost } else { Mark::Note },
+        "/sys/kernel/btf/vmlinux is missing",
+    )
+    .meaning("bpf and bpf-compat cannot tell where the kernel keeps its fields")
+    .remedy(
+        "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; in a container, mount the host's /sys",
+    )
 }
 
 fn unprivileged(read: &Read) -> Finding {
     let value = read.unprivileged_bpf.as_deref().unwrap_or("unknown");
-    finding("unprivileged_bpf_disabled", Mark::Good, value).meaning("does not matter: CAP_BPF passes it")
+    finding("unprivileged_bpf_disabled", Mark::Good, value)
+        .meaning("does not matter: CAP_BPF passes it")
 }
 
 fn lockdown(read: &Read) -> Finding {
@@ -156,7 +165,12 @@ fn lockdown(read: &Read) -> Finding {
     }
 }
 
-fn capability(read: &Read, capability: Capability, chosen: Option<Tier>, places: &Places) -> Finding {
+fn capability(
+    read: &Read,
+    capability: Capability,
+    chosen: Option<Tier>,
+    places: &Places,
+) -> Finding {
     let topic = match capability {
         Capability::Bpf => "CAP_BPF",
         Capability::Perfmon => "CAP_PERFMON",
@@ -173,15 +187,20 @@ fn capability(read: &Read, capability: Capability, chosen: Option<Tier>, places:
     }
     let programs = tiers::possible(read, Tier::BpfCompat) && capability.serves(Tier::Bpf);
     let lost = programs || chosen.is_none_or(|tier| capability.serves(tier));
-    let missing = finding(topic, if lost { Mark::Lost } else { Mark::Note }, "missing").meaning(capability.loss());
+    let missing = finding(topic, if lost { Mark::Lost } else { Mark::Note }, "missing")
+        .meaning(capability.loss());
     if lost { missing.remedy(tiers::grant(&[capability], places)) } else { missing }
 }
 
 fn seccomp(read: &Read) -> Finding {
     match read.status.seccomp {
         Some(0) => finding("seccomp", Mark::Good, "off"),
-        Some(mode) => finding("seccomp", Mark::Note, if mode == 1 { "strict" } else { "a filter is active" })
-            .meaning("it may refuse bpf() or netlink sockets; the sources below were tried under it"),
+        Some(mode) => {
+            finding("seccomp", Mark::Note, if mode == 1 { "strict" } else { "a filter is active" })
+                .meaning(
+                    "it may refuse bpf() or netlink sockets; the sources below were tried under it",
+                )
+        }
         None => finding("seccomp", Mark::Good, "not in this kernel"),
     }
 }
@@ -189,11 +208,15 @@ fn seccomp(read: &Read) -> Finding {
 fn pid_namespace(read: &Read) -> Finding {
     match &read.pid_ns {
         Some(ns) if ns == INITIAL_PID_NS => finding("pid namespace", Mark::Good, "the host's"),
-        Some(ns) => {
-            finding("pid namespace", Mark::Note, format!("{ns}, {} below /proc's", read.status.pid_depth.max(1) - 1))
-                .meaning("only processes of this namespace are seen; right on a node that is itself a container")
-                .remedy("else run on the host, or in Kubernetes set hostPID: true")
-        }
+        Some(ns) => finding(
+            "pid namespace",
+            Mark::Note,
+            format!("{ns}, {} below /proc's", read.status.pid_depth.max(1) - 1),
+        )
+        .meaning(
+            "only processes of this namespace are seen; right on a node that is itself a container",
+        )
+        .remedy("else run on the host, or in Kubernetes set hostPID: true"),
         None => finding("pid namespace", Mark::Lost, "unknown: /proc/self/ns/pid cannot be read")
             .meaning("/proc is not mounted here, or belongs to another pid namespace")
             .remedy("mount -t proc proc /proc"),
@@ -203,9 +226,8 @@ fn pid_namespace(read: &Read) -> Finding {
 fn hidepid(read: &Read) -> Finding {
     match &read.mounts.hidepid {
         None => finding("/proc hidepid", Mark::Good, "off"),
-        Some(mode) if read.may(Capability::SysPtrace) => {
-            finding("/proc hidepid", Mark::Good, mode).meaning("does not matter: CAP_SYS_PTRACE passes it")
-        }
+        Some(mode) if read.may(Capability::SysPtrace) => finding("/proc hidepid", Mark::Good, mode)
+            .meaning("does not matter: CAP_SYS_PTRACE passes it"),
         Some(mode) => finding("/proc hidepid", Mark::Lost, mode)
             .meaning("processes of other users are hidden")
             .remedy("grant CAP_SYS_PTRACE, or mount -o remount,hidepid=0 /proc"),
@@ -235,18 +257,21 @@ fn hash(read: &Read) -> Finding {
 fn diag(read: &Read, chosen: Option<Tier>) -> Finding {
     let Some(refusal) = &read.sock_diag else { return finding("sock_diag", Mark::Good, "answers") };
     let needed = chosen.is_none_or(|tier| tier >= Tier::Netlink);
-    finding("sock_diag", if needed { Mark::Lost } else { Mark::Note }, format!("refused: {refusal}"))
-        .meaning("netlink cannot list sockets")
-        .remedy("modprobe inet_diag tcp_diag udp_diag; allow netlink sockets in the seccomp profile")
+    finding(
+        "sock_diag",
+        if needed { Mark::Lost } else { Mark::Note },
+        format!("refused: {refusal}"),
+    )
+    .meaning("netlink cannot list sockets")
+    .remedy("modprobe inet_diag tcp_diag udp_diag; allow netlink sockets in the seccomp profile")
 }
 
 fn docker(read: &Read, places: &Places) -> Finding {
     let path = places.docker.display();
     match read.docker {
         Docker::Reachable => finding("Docker", Mark::Good, format!("answers at {path}")),
-        Docker::Absent => {
-            finding("Docker", Mark::Note, format!("no socket at {path}")).meaning("containers are shown by their ids")
-        }
+        Docker::Absent => finding("Docker", Mark::Note, format!("no socket at {path}"))
+            .meaning("containers are shown by their ids"),
         Docker::Forbidden => finding("Docker", Mark::Lost, format!("{path} may not be opened"))
             .meaning("containers are shown by their ids")
             .remedy("run in the group that owns the socket (usually docker)"),

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn hidepid_is_an_option_of_the_file_system_and_not_of_the_mount() {
-        let hidden = "22 27 0:21 / /proc rw,nosuid shared:5 - proc proc rw,gid=30,hidepid=invisible\n";
+        let hidden =
+            "22 27 0:21 / /proc rw,nosuid shared:5 - proc proc rw,gid=30,hidepid=invisible\n";
         let elsewhere = "90 27 0:60 / /srv/chroot/proc rw - proc proc rw,hidepid=2\n";
 
         assert_eq!(parse(hidden).hidepid.as_deref(), Some("invisible"));

@@ -62,11 +62,17 @@ fn conclusion(diagnosis: &Diagnosis) -> String {
     let source = diagnosis.sources.iter().find(|v| v.chosen).map(|v| v.source);
     match source {
         None => "No source can be used: there is nothing that the agent could show.".to_owned(),
-        Some(source) if diagnosis.is_whole() => format!("Nothing is lost: the agent will read through {source}."),
-        Some(source) if lost == 0 => {
-            format!("The agent will read through {source}; the lines REFUSED say why not through a better source.")
+        Some(source) if diagnosis.is_whole() => {
+            format!("Nothing is lost: the agent will read through {source}.")
         }
-        Some(source) => format!("The agent will read through {source}; the lines LOST say what that costs."),
+        Some(source) if lost == 0 => {
+            format!(
+                "The agent will read through {source}; the lines REFUSED say why not through a better source."
+            )
+        }
+        Some(source) => {
+            format!("The agent will read through {source}; the lines LOST say what that costs.")
+        }
     }
 }
 

@@ -24,12 +24,16 @@ const REQUEST: usize = 16 + 56;
 /// Asks for the listening TCP sockets of this namespace.
 pub(super) fn ask() -> Result<(), Errno> {
     let kind = SocketType::DGRAM;
-    let socket =
-        rustix::net::socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        kind,
+        SocketFlags::CLOEXEC,
+        Some(netlink::SOCK_DIAG),
+    )?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(1)))?;
     rustix::net::send(&socket, &request(), SendFlags::empty())?;
-    let mut answer = [0_u8; 32 << 10];
-    let (len, _) = rustix::net::recv(&socket, &mut answer[..], RecvFlags::empty())?;
+    let mut answer = vec![0_u8; 32 << 10];
+    let (len, _) = rustix::net::recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
     judge(answer.get(..len).unwrap_or(&answer))
 }
 

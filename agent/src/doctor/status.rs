@@ -22,7 +22,7 @@ pub(super) struct Status {
 impl Status {
     /// Whether the process has the capability.
     pub(super) const fn has(&self, capability: Capability) -> bool {
-        self.effective >> capability.bit() & 1 == 1
+        (self.effective >> capability.bit()) & 1 == 1
     }
 }
 
@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_default_set_of_a_container_has_none_of_them() {
-        let status = parse("Uid:\t0\t0\t0\t0\nNSpid:\t4711\t1\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n");
+        let status =
+            parse("Uid:\t0\t0\t0\t0\nNSpid:\t4711\t1\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n");
 
         assert!(!Capability::ALL.into_iter().any(|c| status.has(c)));
         assert_eq!((status.seccomp, status.pid_depth), (Some(2), 2));

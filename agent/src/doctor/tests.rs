@@ -19,7 +19,10 @@ fn host(release: &str, capabilities: &str, btf: bool) -> (tempfile::TempDir, Pla
     write("proc/sys/kernel/osrelease", &format!("{release}\n"));
     write("proc/sys/kernel/unprivileged_bpf_disabled", "2\n");
     write("proc/sys/net/ipv4/tcp_child_ehash_entries", "0\n");
-    write("proc/self/status", &format!("Uid:\t0\t0\t0\t0\nNSpid:\t77\nCapEff:\t{capabilities}\nSeccomp:\t0\n"));
+    write(
+        "proc/self/status",
+        &format!("Uid:\t0\t0\t0\t0\nNSpid:\t77\nCapEff:\t{capabilities}\nSeccomp:\t0\n"),
+    );
     write("proc/self/mountinfo", V2);
     write("sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
     if btf {
@@ -40,7 +43,9 @@ const ROOT: &str = "000001ffffffffff";
 
 fn refuse_programs(tier: Tier) -> Result<(), String> {
     match tier {
-        Tier::Bpf | Tier::BpfCompat => Err(format!("{} refused at BPF_PROG_LOAD: not permitted", tier.name())),
+        Tier::Bpf | Tier::BpfCompat => {
+            Err(format!("{} refused at BPF_PROG_LOAD: not permitted", tier.name()))
+        }
         Tier::Netlink | Tier::Procfs => Ok(()),
     }
 }
@@ -70,7 +75,10 @@ fn missing_capabilities_are_named_with_their_loss_and_their_remedy() {
     assert_eq!(found(&diagnosis, "CAP_BPF").mark, Mark::Lost);
     assert_eq!(found(&diagnosis, "CAP_SYS_PTRACE").mark, Mark::Good);
     let remedy = diagnosis.sources[0].remedy.as_deref().unwrap();
-    assert!(remedy.starts_with("setcap cap_bpf,cap_perfmon+ep /usr/local/bin/probelet-agent"), "{remedy}");
+    assert!(
+        remedy.starts_with("setcap cap_bpf,cap_perfmon+ep /usr/local/bin/probelet-agent"),
+        "{remedy}"
+    );
     assert!(remedy.ends_with("securityContext.capabilities.add: [BPF, PERFMON]"), "{remedy}");
 }
 
@@ -109,18 +117,29 @@ fn a_kernel_without_btf_has_lost_its_programs() {
 #[test]
 fn lockdown_confidentiality_is_the_reason_when_it_is_in_force() {
     let (root, places) = host("6.12.0", ROOT, true);
-    fs::write(root.path().join("sys/kernel/security/lockdown"), "none integrity [confidentiality]\n").unwrap();
+    fs::write(
+        root.path().join("sys/kernel/security/lockdown"),
+        "none integrity [confidentiality]\n",
+    )
+    .unwrap();
 
     let diagnosis = examine(&places, &mut refuse_programs);
 
     assert_eq!(found(&diagnosis, "lockdown").mark, Mark::Lost);
-    assert_eq!(diagnosis.sources[0].remedy.as_deref(), Some("boot with lockdown=integrity or none"));
+    assert_eq!(
+        diagnosis.sources[0].remedy.as_deref(),
+        Some("boot with lockdown=integrity or none")
+    );
 }
 
 #[test]
 fn hidden_processes_are_lost_unless_ptrace_shows_them() {
     let (root, places) = host("6.12.0", "000000c000000000", true);
-    fs::write(root.path().join("proc/self/mountinfo"), V2.replace("proc rw\n", "proc rw,hidepid=2\n")).unwrap();
+    fs::write(
+        root.path().join("proc/self/mountinfo"),
+        V2.replace("proc rw\n", "proc rw,hidepid=2\n"),
+    )
+    .unwrap();
 
     let diagnosis = examine(&places, &mut |_| Ok(()));
 
@@ -143,7 +162,8 @@ fn a_nested_pid_namespace_is_a_note() {
 fn a_tree_without_any_file_is_a_diagnosis_and_not_a_failure() {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
-    let places = Places { proc: at("proc"), sys: at("sys"), docker: at("docker.sock"), binary: at("agent") };
+    let places =
+        Places { proc: at("proc"), sys: at("sys"), docker: at("docker.sock"), binary: at("agent") };
 
     let diagnosis = examine(&places, &mut |_| Err("no".to_owned()));
 
@@ -154,7 +174,8 @@ fn a_tree_without_any_file_is_a_diagnosis_and_not_a_failure() {
 #[test]
 fn a_docker_socket_that_answers_is_found() {
     let (root, places) = host("6.12.0", ROOT, true);
-    let _listener = std::os::unix::net::UnixListener::bind(root.path().join("docker.sock")).unwrap();
+    let _listener =
+        std::os::unix::net::UnixListener::bind(root.path().join("docker.sock")).unwrap();
 
     assert_eq!(found(&examine(&places, &mut |_| Ok(())), "Docker").mark, Mark::Good);
 }

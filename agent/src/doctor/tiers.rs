@@ -23,11 +23,23 @@ pub(super) fn verdicts(
         verdicts.push(match probe(tier) {
             Ok(()) => {
                 let first = !std::mem::replace(&mut chosen, true);
-                Verdict { source, usable: true, chosen: first, possible, why: gives(tier).to_owned(), remedy: None }
+                Verdict {
+                    source,
+                    usable: true,
+                    chosen: first,
+                    possible,
+                    why: gives(tier).to_owned(),
+                    remedy: None,
+                }
             }
-            Err(why) => {
-                Verdict { source, usable: false, chosen: false, possible, why, remedy: remedy(read, tier, places) }
-            }
+            Err(why) => Verdict {
+                source,
+                usable: false,
+                chosen: false,
+                possible,
+                why,
+                remedy: remedy(read, tier, places),
+            },
         });
     }
     verdicts
@@ -46,7 +58,8 @@ pub(super) fn possible(read: &Read, tier: Tier) -> bool {
 /// How to grant capabilities, on a host and in a cluster.
 pub(super) fn grant(capabilities: &[Capability], places: &Places) -> String {
     let names: Vec<&str> = capabilities.iter().map(|c| c.name()).collect();
-    let lower: Vec<String> = names.iter().map(|name| format!("cap_{}", name.to_ascii_lowercase())).collect();
+    let lower: Vec<String> =
+        names.iter().map(|name| format!("cap_{}", name.to_ascii_lowercase())).collect();
     format!(
         "setcap {}+ep {} or run as root; in Kubernetes: securityContext.capabilities.add: [{}]",
         lower.join(","),
@@ -59,7 +72,9 @@ const fn gives(tier: Tier) -> &'static str {
     match tier {
         Tier::Bpf => "every socket with its exact owner and traffic, for the least CPU",
         Tier::BpfCompat => "the same picture as bpf, for several times the CPU of a pass",
-        Tier::Netlink => "every socket; owners come from a budgeted walk of open files, later than with bpf",
+        Tier::Netlink => {
+            "every socket; owners come from a budgeted walk of open files, later than with bpf"
+        }
         Tier::Procfs => "works everywhere, without traffic counters, for the most CPU",
     }
 }
@@ -87,5 +102,6 @@ fn remedy(read: &Read, tier: Tier, places: &Places) -> Option<String> {
         let call = if tier >= Tier::Netlink { "netlink sockets and setns()" } else { "bpf()" };
         return Some(format!("use a seccomp profile that allows {call}"));
     }
-    (tier == Tier::Netlink && read.sock_diag.is_some()).then(|| "modprobe inet_diag tcp_diag udp_diag".to_owned())
+    (tier == Tier::Netlink && read.sock_diag.is_some())
+        .then(|| "modprobe inet_diag tcp_diag udp_diag".to_owned())
 }

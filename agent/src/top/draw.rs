@@ -67,7 +67,12 @@ fn rooms(area: Rect, cost_lines: usize) -> [Rect; 4] {
         1..3 => 1,
         half => half.min(u16::try_from(cost_lines).unwrap_or(half)),
     };
-    [room(0, cost), room(cost, tabs), room(cost + tabs, spare - cost), room(area.height - keys, keys)]
+    [
+        room(0, cost),
+        room(cost, tabs),
+        room(cost + tabs, spare - cost),
+        room(area.height - keys, keys),
+    ]
 }
 
 fn body(state: &State, view: &View, area: Rect, buffer: &mut Buffer) -> Fitted {
@@ -93,7 +98,11 @@ fn draw_tabs(state: &State, fitted: Fitted, area: Rect, buffer: &mut Buffer) {
     }
     let mut spans = Vec::new();
     for (n, screen) in Screen::ALL.into_iter().enumerate() {
-        let style = if screen == state.screen() { CHOSEN.add_modifier(Modifier::BOLD) } else { Style::new() };
+        let style = if screen == state.screen() {
+            CHOSEN.add_modifier(Modifier::BOLD)
+        } else {
+            Style::new()
+        };
         let short = if area.width < 70 { &screen.title()[..4] } else { screen.title() };
         spans.push(Span::styled(format!(" {} {short} ", n + 1), style));
     }
@@ -134,10 +143,14 @@ fn draw_keys(state: &State, area: Rect, buffer: &mut Buffer) {
         spans.push(Span::styled("  Enter keeps  Esc clears", DIM));
     } else {
         if !state.filter().is_empty() {
-            spans.push(Span::styled(format!(" filter: {} ", state.filter()), TITLE.add_modifier(Modifier::REVERSED)));
+            spans.push(Span::styled(
+                format!(" filter: {} ", state.filter()),
+                TITLE.add_modifier(Modifier::REVERSED),
+            ));
         }
         let resume = if state.paused() { "resume" } else { "pause" };
-        let keys = [("q", "quit"), ("Tab", "screen"), ("s", "sort"), ("r", "reverse"), ("/", "filter")];
+        let keys =
+            [("q", "quit"), ("Tab", "screen"), ("s", "sort"), ("r", "reverse"), ("/", "filter")];
         for (key, what) in keys.into_iter().chain([("p", resume), ("c", "cost"), ("?", "help")]) {
             spans.push(Span::styled(format!(" {key}"), TITLE));
             spans.push(Span::raw(format!(" {what} ")));

@@ -14,12 +14,15 @@ use tokio::sync::mpsc;
 /// Keys that may wait: more than a burst of key repeats between two frames.
 const QUEUE: usize = 64;
 /// How often the thread looks whether it is still wanted; each look costs some 20 µs.
-const PATIENCE: Duration = Duration::from_millis(1000);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts reading. The channel ends when the terminal is gone.
 pub(super) fn keys() -> io::Result<mpsc::Receiver<Key>> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    std::thread::Builder::new().name("top-keys".into()).stack_size(128 << 10).spawn(move || read(&sender))?;
+    std::thread::Builder::new()
+        .name("top-keys".into())
+        .stack_size(128 << 10)
+        .spawn(move || read(&sender))?;
     Ok(receiver)
 }
 
@@ -32,10 +35,7 @@ fn read(sender: &mpsc::Sender<Key>) {
             Err(_) => return, // the terminal is gone; the closed channel says so
         }
         let Ok(event) = event::read() else { return };
-        if let Some(key) = key(&event) {
-            // A full queue drops the key.
-            drop(sender.try_send(key));
-        }
+        let _dropped = key(&event).is_some_and(|key| sender.try_send(key).is_err());
     }
 }
 
@@ -45,8 +45,12 @@ fn key(event: &Event) -> Option<Key> {
         Event::Resize(..) => Some(Key::Resized),
         Event::Key(KeyEvent { kind: KeyEventKind::Release, .. }) => None,
         Event::Key(key) => match key.code {
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Interrupt),
-            KeyCode::Char(c) if !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => {
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                Some(Key::Interrupt)
+            }
+            KeyCode::Char(c)
+                if !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
+            {
                 Some(Key::Char(c))
             }
             KeyCode::Esc => Some(Key::Escape),

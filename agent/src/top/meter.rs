@@ -67,7 +67,8 @@ impl<K: Hash + Eq, const N: usize> Meter<K, N> {
             None => return None,
         };
         Some(std::array::from_fn(|n| {
-            crate::figures::float(now[n].saturating_sub(from[n])) * 1000.0 / crate::figures::float(elapsed_ms)
+            crate::figures::float(now[n].saturating_sub(from[n])) * 1000.0
+                / crate::figures::float(elapsed_ms)
         }))
     }
 
@@ -104,7 +105,10 @@ impl LastMinute {
     /// What was lost in the last minute, non-zero reasons only.
     pub(super) fn losses(&self) -> impl Iterator<Item = (Loss, u64)> + '_ {
         let before = self.samples.front().map_or(Losses::default(), |&(_, losses)| losses);
-        self.now.iter().map(move |(loss, n)| (loss, n.saturating_sub(before.get(loss)))).filter(|&(_, n)| n > 0)
+        self.now
+            .iter()
+            .map(move |(loss, n)| (loss, n.saturating_sub(before.get(loss))))
+            .filter(|&(_, n)| n > 0)
     }
 }
 

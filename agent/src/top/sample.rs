@@ -5,15 +5,16 @@
 //!
 //! Pure: no I/O.
 
-use super::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use crate::discover::Limiter;
+use crate::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::coverage::Count;
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Loss, Losses, Process, Protocol, Runtime, State, Tier,
 };
 use probelet_core::records::{
-    ConnectionRecord, ContainerRecord, Direction, FlowKey, FlowRecord, ListenerRecord, Owner, ProcessRecord, Workload,
+    ConnectionRecord, ContainerRecord, Direction, FlowKey, FlowRecord, ListenerRecord, Owner,
+    ProcessRecord, Workload,
 };
 use probelet_core::report::{Now, Picture};
 use probelet_core::table::{Frozen, Table};
@@ -22,17 +23,17 @@ use probelet_core::table::{Frozen, Table};
 const BOOT_MS: u64 = 1_750_000_000_000;
 
 /// A node of some size after an hour.
-pub fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     at(3600, 40)
 }
 
 /// A node whose agent has not finished a pass.
-pub fn empty() -> Snapshot {
+pub(crate) fn empty() -> Snapshot {
     Snapshot { picture: Picture::default(), ..at(0, 0) }
 }
 
 /// A node of `size` processes, `second`s after boot.
-pub fn at(second: u64, size: u32) -> Snapshot {
+pub(crate) fn at(second: u64, size: u32) -> Snapshot {
     Snapshot {
         node: "node-a.example".into(),
         boot_unix: 1_750_000_000.0,
@@ -63,7 +64,10 @@ fn picture(second: u64, size: u32) -> Picture {
         containers: frozen((0..4.min(size)).map(|n| container(n, second))),
         flows: frozen((0..size).map(|n| flow(n, second))),
         names: (0..4).map(name).collect(),
-        coverage: [Count { opened: 1208, observed: 1204 }, Count { opened: second * 20, observed: second * 19 }],
+        coverage: [
+            Count { opened: 1208, observed: 1204 },
+            Count { opened: second * 20, observed: second * 19 },
+        ],
         losses,
         ..Picture::default()
     }
@@ -71,15 +75,26 @@ fn picture(second: u64, size: u32) -> Picture {
 
 fn name(n: u32) -> Container {
     let id = format!("{:064x}", u128::from(n + 1) * 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
-    Container { id: id.chars().rev().collect(), runtime: Runtime::Containerd, ..Container::default() }
+    Container {
+        id: id.chars().rev().collect(),
+        runtime: Runtime::Containerd,
+        ..Container::default()
+    }
 }
 
 fn comm(n: u32) -> Comm {
-    Comm::new([&b"nginx"[..], b"postgres", b"redis-server", b"envoy", b"java", b"python3"][n as usize % 6])
+    Comm::new(
+        [&b"nginx"[..], b"postgres", b"redis-server", b"envoy", b"java", b"python3"]
+            [n as usize % 6],
+    )
 }
 
 fn owner(n: u32) -> Owner {
-    Owner { pid: 1000 + n, comm: comm(n), container: (n % 3 > 0).then_some(ContainerId(n % 4)) }
+    Owner {
+        pid: 1000 + n,
+        comm: comm(n),
+        container: (!n.is_multiple_of(3)).then_some(ContainerId(n % 4)),
+    }
 }
 
 fn process(n: u32, second: u64) -> ProcessRecord {
@@ -102,7 +117,10 @@ fn process(n: u32, second: u64) -> ProcessRecord {
 fn remote(n: u32) -> Endpoint {
     let byte = |n: u32| u8::try_from(n % 250).unwrap_or(0);
     if n % 9 == 4 {
-        return Endpoint::v6(format!("2001:db8:10:{n:x}::17").parse().unwrap_or(std::net::Ipv6Addr::LOCALHOST), 443);
+        return Endpoint::v6(
+            format!("2001:db8:10:{n:x}::17").parse().unwrap_or(std::net::Ipv6Addr::LOCALHOST),
+            443,
+        );
     }
     Endpoint::v4([10, 244, byte(n / 250), byte(n)].into(), 5432)
 }
@@ -118,11 +136,16 @@ fn connection(n: u32, second: u64) -> ConnectionRecord {
         inode: n,
         protocol: if n % 13 == 12 { Protocol::Udp } else { Protocol::Tcp },
         state: if n % 11 == 10 { State::TimeWait } else { State::Established },
-        direction: [Direction::Outbound, Direction::Inbound, Direction::Outbound, Direction::Unknown][n as usize % 4],
+        direction: [
+            Direction::Outbound,
+            Direction::Inbound,
+            Direction::Outbound,
+            Direction::Unknown,
+        ][n as usize % 4],
         local: Endpoint::v4([192, 168, 100, 20].into(), port(n)),
         remote: remote(n),
         owner: owner(n / 10),
-        bytes: (n % 5 != 0).then_some((second * u64::from(n), second * u64::from(n) * 7)),
+        bytes: (!n.is_multiple_of(5)).then_some((second * u64::from(n), second * u64::from(n) * 7)),
         since_ms: BOOT_MS + (second * 1000).saturating_sub(u64::from(n) * 2500),
         ..ConnectionRecord::default()
     }
@@ -207,7 +230,11 @@ fn vitals(second: u64) -> Vitals {
         pass_cpu: passes,
         full_pass_cpu: 0.000_71,
         skipped: [second, 0, 0, 0, 1],
-        limiter_wait_seconds: [(Limiter::ProcfsReads, 0.0), (Limiter::Fds, 0.5), (Limiter::Netns, 0.0)],
+        limiter_wait_seconds: [
+            (Limiter::ProcfsReads, 0.0),
+            (Limiter::Fds, 0.5),
+            (Limiter::Netns, 0.0),
+        ],
         config_generation: 1,
         config_hash: "1f2e3d4c".to_owned(),
         config_origin: "defaults".to_owned(),

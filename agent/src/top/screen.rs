@@ -24,7 +24,7 @@ use std::cmp::Ordering;
 /// What the lower part of the terminal shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Screen {
+pub(super) enum Screen {
     /// Who talks to whom.
     #[default]
     Flows,
@@ -40,12 +40,12 @@ pub enum Screen {
 
 impl Screen {
     /// All screens, in the order of their number keys.
-    pub const ALL: [Self; 5] =
+    pub(super) const ALL: [Self; 5] =
         [Self::Flows, Self::Connections, Self::Processes, Self::Containers, Self::Listeners];
 
     /// The title of its tab.
     #[must_use]
-    pub const fn title(self) -> &'static str {
+    pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Flows => "Flows",
             Self::Connections => "Connections",
@@ -215,7 +215,9 @@ pub(super) fn select<'r, R>(
     let Some(rank) = columns.get(wanted.sort).map(|c| c.rank) else { return (Vec::new(), 0) };
     let mut scratch = String::new();
     let mut rows: Vec<(Rank, usize, &R)> = records
-        .filter(|record| wanted.filter.is_empty() || shows(view, columns, record, wanted.filter, &mut scratch))
+        .filter(|record| {
+            wanted.filter.is_empty() || shows(view, columns, record, wanted.filter, &mut scratch)
+        })
         .enumerate()
         .map(|(n, record)| (rank(view, record), n, record))
         .collect();
@@ -242,7 +244,13 @@ pub(super) fn select<'r, R>(
     (window.iter().map(|row| row.2).collect(), total)
 }
 
-fn shows<R>(view: &View, columns: &[Column<R>], record: &R, filter: &str, scratch: &mut String) -> bool {
+fn shows<R>(
+    view: &View,
+    columns: &[Column<R>],
+    record: &R,
+    filter: &str,
+    scratch: &mut String,
+) -> bool {
     scratch.clear();
     for column in columns {
         (column.text)(view, record, scratch);

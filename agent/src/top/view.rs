@@ -81,8 +81,13 @@ impl View {
         let every = self.snapshot.vitals.effective;
         let flows = || picture.flows.iter();
         self.opened.look(now, window(every.sockets), flows().map(|f| (f.id, [f.opened])));
-        self.traffic.look(now, window(every.bytes), flows().map(|f| (f.id, [f.bytes_sent, f.bytes_received])));
-        let processes = picture.processes.iter().map(|p| ((p.fact.pid, p.fact.start_ns), [p.fact.cpu_ns]));
+        self.traffic.look(
+            now,
+            window(every.bytes),
+            flows().map(|f| (f.id, [f.bytes_sent, f.bytes_received])),
+        );
+        let processes =
+            picture.processes.iter().map(|p| ((p.fact.pid, p.fact.start_ns), [p.fact.cpu_ns]));
         self.process_cpu.look(now, window(every.processes), processes);
         let containers = picture.containers.iter().filter_map(|c| Some((c.id, [c.cpu_ns?])));
         self.container_cpu.look(now, window(every.containers), containers);
@@ -117,7 +122,9 @@ impl View {
     /// Connections of a flow opened per second.
     pub(super) fn opened(&self, flow: &FlowRecord) -> Option<f64> {
         // A flow that was not there began with its first connection: it grew from zero.
-        self.opened.rate(&flow.id, [flow.opened], Some(self.opened.since_ms())).map(|[opened]| opened)
+        self.opened
+            .rate(&flow.id, [flow.opened], Some(self.opened.since_ms()))
+            .map(|[opened]| opened)
     }
 
     /// Bytes of a flow sent and received per second.
@@ -129,7 +136,11 @@ impl View {
     /// Cores that a process uses.
     pub(super) fn process_cpu(&self, process: &ProcessRecord) -> Option<f64> {
         let fact = &process.fact;
-        let rate = self.process_cpu.rate(&(fact.pid, fact.start_ns), [fact.cpu_ns], Some(fact.start_ns / 1_000_000));
+        let rate = self.process_cpu.rate(
+            &(fact.pid, fact.start_ns),
+            [fact.cpu_ns],
+            Some(fact.start_ns / 1_000_000),
+        );
         rate.map(|[ns]| ns / 1e9)
     }
 
@@ -151,7 +162,8 @@ impl View {
     /// Network namespaces that a process is in.
     pub(super) fn netns(&self) -> usize {
         *self.netns.get_or_init(|| {
-            let inodes: FxHashSet<u32> = self.snapshot.picture.processes.iter().map(|p| p.fact.netns).collect();
+            let inodes: FxHashSet<u32> =
+                self.snapshot.picture.processes.iter().map(|p| p.fact.netns).collect();
             inodes.iter().filter(|&&inode| inode != 0).count()
         })
     }
@@ -193,7 +205,11 @@ fn window(every_seconds: f64) -> u64 {
 }
 
 /// How long the agent has been running, milliseconds.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; years fit")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative; years fit"
+)]
 pub(super) fn uptime_ms(snapshot: &Snapshot) -> u64 {
     (float(snapshot.picture.now.unix_ms) - snapshot.vitals.started_unix * 1000.0).max(0.0) as u64
 }

@@ -21,14 +21,24 @@ const COVERED: f64 = 0.99;
 /// The lines.
 pub(super) fn lines(view: &View, width: u16) -> Vec<Line<'static>> {
     let vitals = &view.snapshot().vitals;
-    let mut lines =
-        vec![title(view, width), cpu(vitals, width), intervals(vitals, width), picture(view, width)];
+    let mut lines = vec![
+        title(view, width),
+        cpu(vitals, width),
+        intervals(vitals, width),
+        picture(view, width),
+    ];
     lines.extend(losses(view, width));
     if !vitals.level_reason.is_empty() {
-        lines.push(Line::from(Span::styled(format!(" {}", vitals.level_reason), level_style(vitals.level))));
+        lines.push(Line::from(Span::styled(
+            format!(" {}", vitals.level_reason),
+            level_style(vitals.level),
+        )));
     }
     if let Some(error) = &vitals.config_error {
-        lines.push(Line::from(Span::styled(format!(" configuration refused, the last good one stays: {error}"), BAD)));
+        lines.push(Line::from(Span::styled(
+            format!(" configuration refused, the last good one stays: {error}"),
+            BAD,
+        )));
     }
     lines
 }
@@ -46,23 +56,28 @@ fn level_style(level: Level) -> Style {
 fn title(view: &View, width: u16) -> Line<'static> {
     let (snapshot, rule) = (view.snapshot(), |n| Span::styled("─".repeat(n), DIM));
     let vitals = &snapshot.vitals;
-    let up = if view.is_empty() { String::new() } else { format!(" up {} ", Age(uptime_ms(snapshot))) };
-    let mut parts = vec![
+    let up =
+        if view.is_empty() { String::new() } else { format!(" up {} ", Age(uptime_ms(snapshot))) };
+    let parts = vec![
         vec![rule(1), Span::styled(" probelet ", TITLE)],
-        vec![rule(1), Span::styled(format!(" {} ", vitals.level.name()), level_style(vitals.level))],
+        vec![
+            rule(1),
+            Span::styled(format!(" {} ", vitals.level.name()), level_style(vitals.level)),
+        ],
         vec![rule(1), Span::raw(format!(" source {} ", vitals.tier.name()))],
         vec![rule(1), Span::raw(format!(" {} ", snapshot.node))],
     ];
     let up = Span::raw(up);
     let used = up.width() + 1;
-    let mut line = fit(&mut parts, width.saturating_sub(u16::try_from(used).unwrap_or(0)), "");
+    let mut line = fit(parts, width.saturating_sub(u16::try_from(used).unwrap_or(0)), "");
     let gap = usize::from(width).saturating_sub(line.width() + used);
     line.spans.extend([rule(gap), up, rule(1)]);
     line
 }
 
 fn cpu(vitals: &Vitals, width: u16) -> Line<'static> {
-    let share = if vitals.budget_cores > 0.0 { vitals.cpu_cores / vitals.budget_cores } else { 0.0 };
+    let share =
+        if vitals.budget_cores > 0.0 { vitals.cpu_cores / vitals.budget_cores } else { 0.0 };
     let style = match share {
         s if s < 0.8 => GOOD,
         s if s <= 1.0 => WARN,
@@ -95,7 +110,7 @@ fn cpu(vitals: &Vitals, width: u16) -> Line<'static> {
     let late = vitals.freshness_seconds > vitals.desired.sockets * LATE + 0.1;
     let fresh = if late { WARN } else { GOOD };
     parts.push(figure("fresh", Every(vitals.freshness_seconds).to_string(), fresh));
-    fit(&mut parts, width, "  ")
+    fit(parts, width, "  ")
 }
 
 fn intervals(vitals: &Vitals, width: u16) -> Line<'static> {
@@ -113,7 +128,7 @@ fn intervals(vitals: &Vitals, width: u16) -> Line<'static> {
         }
         parts.push(part);
     }
-    fit(&mut parts, width, "  ")
+    fit(parts, width, "  ")
 }
 
 fn picture(view: &View, width: u16) -> Line<'static> {
@@ -135,9 +150,13 @@ fn picture(view: &View, width: u16) -> Line<'static> {
         ("netns", view.netns()),
         ("containers", picture.containers.len()),
     ] {
-        parts.push(figure(name, Count(u64::try_from(n).unwrap_or(u64::MAX)).to_string(), Style::new()));
+        parts.push(figure(
+            name,
+            Count(u64::try_from(n).unwrap_or(u64::MAX)).to_string(),
+            Style::new(),
+        ));
     }
-    fit(&mut parts, width, "  ")
+    fit(parts, width, "  ")
 }
 
 /// What was lost in the last minute, largest first; no line when nothing was.
@@ -146,7 +165,7 @@ fn losses(view: &View, width: u16) -> Option<Line<'static>> {
     losses.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
     let mut parts = vec![vec![Span::styled("Lost", TITLE), Span::styled(" in a minute", DIM)]];
     parts.extend(losses.iter().map(|&(loss, n)| figure(loss.name(), Count(n).to_string(), WARN)));
-    (!losses.is_empty()).then(|| fit(&mut parts, width, "  "))
+    (!losses.is_empty()).then(|| fit(parts, width, "  "))
 }
 
 /// A name and its figure.
@@ -155,9 +174,9 @@ fn figure(name: &'static str, value: String, style: Style) -> Vec<Span<'static>>
 }
 
 /// As many parts as fit the width, whole; the first stands in any case.
-fn fit(parts: &mut Vec<Vec<Span<'static>>>, width: u16, between: &'static str) -> Line<'static> {
+fn fit(parts: Vec<Vec<Span<'static>>>, width: u16, between: &'static str) -> Line<'static> {
     let mut line = if between.is_empty() { Line::default() } else { Line::raw(" ") };
-    for (n, part) in parts.drain(..).enumerate() {
+    for (n, part) in parts.into_iter().enumerate() {
         let wide: usize = part.iter().map(Span::width).sum();
         if n > 0 && line.width() + between.len() + wide > usize::from(width) {
             break;

@@ -50,7 +50,12 @@ fn tasks(vitals: &Vitals) -> Vec<Line<'static>> {
         let time = vitals.cpu[task as usize];
         let share = if total > 0.0 { (time.user + time.system) / total } else { 0.0 };
         lines.push(Line::from(vec![
-            Span::raw(format!(" {:<9} {:>8} {:>8} ", task.name(), took(time.user), took(time.system))),
+            Span::raw(format!(
+                " {:<9} {:>8} {:>8} ",
+                task.name(),
+                took(time.user),
+                took(time.system)
+            )),
             Span::styled(format!("{:>7} ", Share(share).to_string()), DIM),
             Span::styled(bar(share, BAR / 2), GOOD),
         ]));
@@ -66,9 +71,13 @@ fn refused(vitals: &Vitals) -> Vec<Line<'static>> {
     let mut lines = vec![Line::from(vec![
         Span::styled("Source ", TITLE),
         Span::styled(vitals.tier.name(), GOOD),
-        Span::styled(if vitals.refused.is_empty() { ", none better was refused" } else { "; refused:" }, DIM),
+        Span::styled(
+            if vitals.refused.is_empty() { ", none better was refused" } else { "; refused:" },
+            DIM,
+        ),
     ])];
-    lines.extend(vitals.refused.iter().map(|why| Line::from(Span::styled(format!(" {why}"), WARN))));
+    lines
+        .extend(vitals.refused.iter().map(|why| Line::from(Span::styled(format!(" {why}"), WARN))));
     lines
 }
 
@@ -81,12 +90,17 @@ fn passes(vitals: &Vitals) -> Vec<Line<'static>> {
     let mut lines = vec![
         Line::from(vec![
             Span::styled(format!("Passes {}", Count(count)), TITLE),
-            Span::raw(format!("  mean {} CPU, {} wall", Took(cpu.sum / float(count)), mean(wall.sum, wall.count()))),
+            Span::raw(format!(
+                "  mean {} CPU, {} wall",
+                Took(cpu.sum / float(count)),
+                mean(wall.sum, wall.count())
+            )),
         ]),
         Line::from(Span::raw(format!(" last full pass {} CPU", Took(vitals.full_pass_cpu)))),
     ];
     for (n, &hits) in cpu.counts.iter().enumerate().filter(|&(_, &hits)| hits > 0) {
-        let bound = BUCKETS.get(n).map_or_else(|| "more".to_owned(), |&b| format!("≤ {}", bound(b)));
+        let bound =
+            BUCKETS.get(n).map_or_else(|| "more".to_owned(), |&b| format!("≤ {}", bound(b)));
         lines.push(Line::from(vec![
             Span::raw(format!(" {bound:>8} CPU {:>9} ", Count(hits).to_string())),
             Span::styled(bar(float(hits) / float(most), BAR), GOOD),
@@ -115,7 +129,9 @@ fn put_off(vitals: &Vitals) -> Vec<Line<'static>> {
         .filter(|&(_, n)| n > 0)
         .map(|(name, n)| format!("{name} {}", Count(n)))
         .collect();
-    for &(limiter, seconds) in vitals.limiter_wait_seconds.iter().filter(|(_, seconds)| *seconds > 0.0) {
+    for &(limiter, seconds) in
+        vitals.limiter_wait_seconds.iter().filter(|(_, seconds)| *seconds > 0.0)
+    {
         parts.push(format!("{limiter:?} limit {}", Took(seconds)));
     }
     let text = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
@@ -124,8 +140,12 @@ fn put_off(vitals: &Vitals) -> Vec<Line<'static>> {
 
 fn lost(picture: &Picture) -> Vec<Line<'static>> {
     let mut lines = vec![heading("Lost since the start")];
-    let parts: Vec<String> =
-        picture.losses.iter().filter(|&(_, n)| n > 0).map(|(loss, n)| format!("{} {}", loss.name(), Count(n))).collect();
+    let parts: Vec<String> = picture
+        .losses
+        .iter()
+        .filter(|&(_, n)| n > 0)
+        .map(|(loss, n)| format!("{} {}", loss.name(), Count(n)))
+        .collect();
     let text = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
     lines.push(Line::raw(format!(" {text}")));
     let total = picture.coverage[1];
@@ -141,8 +161,17 @@ fn configuration(vitals: &Vitals) -> Vec<Line<'static>> {
             " {}, generation {}, hash {}",
             vitals.config_origin, vitals.config_generation, vitals.config_hash
         )),
-        Line::raw(format!(" budget window {:.0} s, memory {}", vitals.window_seconds, Bytes(float(vitals.rss_bytes)))),
+        Line::raw(format!(
+            " budget window {:.0} s, memory {}",
+            vitals.window_seconds,
+            Bytes(float(vitals.rss_bytes))
+        )),
     ];
-    lines.extend(vitals.config_error.iter().map(|error| Line::from(Span::styled(format!(" refused: {error}"), BAD))));
+    lines.extend(
+        vitals
+            .config_error
+            .iter()
+            .map(|error| Line::from(Span::styled(format!(" refused: {error}"), BAD))),
+    );
     lines
 }

@@ -32,7 +32,9 @@ const WIDTH: u16 = 62;
 pub(super) fn draw(area: Rect, buffer: &mut Buffer) {
     let mut lines: Vec<Line<'_>> = KEYS
         .iter()
-        .map(|(key, what)| Line::from(vec![Span::styled(format!(" {key:<20}"), TITLE), Span::raw(*what)]))
+        .map(|(key, what)| {
+            Line::from(vec![Span::styled(format!(" {key:<20}"), TITLE), Span::raw(*what)])
+        })
         .collect();
     lines.push(Line::styled(" CPU is in % of one core, over the budget's window.", DIM));
     lines.push(Line::styled(" Coverage: connections seen ÷ opened, by the kernel's count.", DIM));
@@ -42,5 +44,7 @@ pub(super) fn draw(area: Rect, buffer: &mut Buffer) {
     let y = area.y + (area.height - height) / 2;
     let inside = Rect { x, y, width, height };
     Clear.render(inside, buffer);
-    Paragraph::new(lines).block(Block::bordered().title(" keys ").border_style(DIM)).render(inside, buffer);
+    Paragraph::new(lines)
+        .block(Block::bordered().title(" keys ").border_style(DIM))
+        .render(inside, buffer);
 }

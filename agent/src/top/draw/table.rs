@@ -6,7 +6,8 @@
 
 use super::{DIM, TITLE};
 use crate::top::screen::{
-    CONNECTIONS, CONTAINERS, Clip, Column, FLOWS, Heading, LISTENERS, PROCESSES, Screen, Wanted, Width, select,
+    CONNECTIONS, CONTAINERS, Clip, Column, FLOWS, Heading, LISTENERS, PROCESSES, Screen, Wanted,
+    Width, select,
 };
 use crate::top::state::{Fitted, State};
 use crate::top::view::View;
@@ -56,8 +57,10 @@ impl Table<'_> {
     ) -> Fitted {
         let (area, place) = (self.area, self.state.place());
         let headings: Vec<Heading> = columns.iter().map(|c| c.heading).collect();
-        let slots: Vec<Slot> =
-            slots(&headings, area.width).into_iter().map(|s| Slot { x: area.x + s.x, ..s }).collect();
+        let slots: Vec<Slot> = slots(&headings, area.width)
+            .into_iter()
+            .map(|s| Slot { x: area.x + s.x, ..s })
+            .collect();
         self.headings(&headings, &slots, buffer);
         let height = usize::from(area.height - 1);
         let filter = self.state.filter().to_ascii_lowercase();
@@ -73,7 +76,11 @@ impl Table<'_> {
                 let column = &columns[slot.column];
                 text.clear();
                 (column.text)(self.view, record, &mut text);
-                let style = if slot.column == place.sort { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
+                let style = if slot.column == place.sort {
+                    Style::new().add_modifier(Modifier::BOLD)
+                } else {
+                    Style::new()
+                };
                 cell(&column.heading, *slot, y, &text, style, buffer);
             }
         }
@@ -85,11 +92,16 @@ impl Table<'_> {
         for slot in slots {
             let heading = &headings[slot.column];
             if slot.column == place.sort {
-                let title = format!("{}{}", heading.title, if place.descending { '▾' } else { '▴' });
+                let title =
+                    format!("{}{}", heading.title, if place.descending { '▾' } else { '▴' });
                 let style = TITLE.add_modifier(Modifier::UNDERLINED);
                 // The mark may use the gap to the left of a number.
                 let wide = matches!(heading.width, Width::Number(_)) && slot.x > self.area.x;
-                let slot = if wide { Slot { x: slot.x - 1, width: slot.width + 1, ..*slot } } else { *slot };
+                let slot = if wide {
+                    Slot { x: slot.x - 1, width: slot.width + 1, ..*slot }
+                } else {
+                    *slot
+                };
                 cell(heading, slot, self.area.y, &title, style, buffer);
             } else {
                 cell(heading, *slot, self.area.y, heading.title, TITLE, buffer);

@@ -53,8 +53,14 @@ pub(in crate::top) static CONNECTIONS: [Column<ConnectionRecord>; 11] = [
     },
     Column {
         heading: Heading::text("container", "CONTAINER", Width::Flex(2), 130),
-        rank: |view, c| c.owner.container.map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes())),
-        text: |view, c, out| c.owner.container.iter().for_each(|&id| out.push_str(&view.container(id))),
+        rank: |view, c| {
+            c.owner
+                .container
+                .map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
+        },
+        text: |view, c, out| {
+            c.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)))
+        },
     },
     Column {
         heading: Heading::number("sent", "SENT", 8, 104),

@@ -65,6 +65,8 @@ pub(in crate::top) static FLOWS: [Column<FlowRecord>; 10] = [
     Column {
         heading: Heading::number("received", "RECV/s", 8, 76),
         rank: |view, flow| Rank::of(view.traffic(flow).map(|[_, received]| received)),
-        text: |view, flow, out| put_or_dash(out, view.traffic(flow).map(|[_, received]| Bytes(received))),
+        text: |view, flow, out| {
+            put_or_dash(out, view.traffic(flow).map(|[_, received]| Bytes(received)))
+        },
     },
 ];

@@ -32,8 +32,14 @@ pub(in crate::top) static LISTENERS: [Column<ListenerRecord>; 7] = [
     },
     Column {
         heading: Heading::text("container", "CONTAINER", Width::Flex(2), 70),
-        rank: |view, l| l.owner.container.map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes())),
-        text: |view, l, out| l.owner.container.iter().for_each(|&id| out.push_str(&view.container(id))),
+        rank: |view, l| {
+            l.owner
+                .container
+                .map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
+        },
+        text: |view, l, out| {
+            l.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)))
+        },
     },
     Column {
         heading: Heading::number("netns", "NETNS", 10, 90).ascending(),

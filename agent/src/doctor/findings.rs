@@ -99,7 +99,7 @@ fn chosen_word(text: &str) -> Option<String> {
 /// How everything is to be taken, given the source that would be chosen.
 pub(super) fn judge(read: &Read, chosen: Option<Tier>, places: &Places) -> Vec<Finding> {
     let mut findings = vec![kernel(read), btf(read), unprivileged(read), lockdown(read)];
-    findings.extend(Capability::ALL.into_iter().map(|c| capability(read, c, chosen, places)));
+    findings.extend(Capability::ALL.into_iter().map(|c| capability(read, c, chosen)));
     findings.extend([seccomp(read), pid_namespace(read), hidepid(read), cgroups(read), hash(read)]);
     findings.extend([diag(read, chosen), docker(read, places)]);
     findings
@@ -187,9 +187,8 @@ fn capability(
     }
     let programs = tiers::possible(read, Tier::BpfCompat) && capability.serves(Tier::Bpf);
     let lost = programs || chosen.is_none_or(|tier| capability.serves(tier));
-    let missing = finding(topic, if lost { Mark::Lost } else { Mark::Note }, "missing")
-        .meaning(capability.loss());
-    if lost { missing.remedy(tiers::grant(&[capability], places)) } else { missing }
+    // The remedy stands with the source: `setcap` replaces what was set, so it needs the whole list.
+    finding(topic, if lost { Mark::Lost } else { Mark::Note }, "missing").meaning(capability.loss())
 }
 
 fn seccomp(read: &Read) -> Finding {

@@ -192,7 +192,7 @@ impl State {
             Key::Down | Key::Char('j') => self.scroll_to(self.place().offset + 1),
             Key::PageUp => self.scroll_to(self.place().offset.saturating_sub(self.fitted.height)),
             Key::PageDown | Key::Char(' ') => {
-                self.scroll_to(self.place().offset + self.fitted.height)
+                self.scroll_to(self.place().offset + self.fitted.height);
             }
             Key::Home => self.scroll_to(0),
             Key::End => self.scroll_to(usize::MAX),
@@ -233,7 +233,7 @@ impl State {
                 self.filter.pop();
             }
             Key::Char(c) if !c.is_control() && self.filter.chars().count() < FILTER_MAX => {
-                self.filter.push(c)
+                self.filter.push(c);
             }
             Key::Resized => return Effect::Redraw,
             _ => return Effect::Nothing,

@@ -26,7 +26,7 @@ pub(in crate::top) static PROCESSES: [Column<ProcessRecord>; 9] = [
             p.fact.container.map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
         },
         text: |view, p, out| {
-            p.fact.container.iter().for_each(|&id| out.push_str(&view.container(id)))
+            p.fact.container.iter().for_each(|&id| out.push_str(&view.container(id)));
         },
     },
     Column {

@@ -32,7 +32,7 @@ test: setup ## Everything above and every test, cheapest first; ends with the co
 kernels: setup ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
 	e2e/kernels/run
 
-bench: build ## Measure the agent at the standard workload; writes docs/benchmarks.md (root, about 45 minutes)
+bench: build ## Measure the agent at the standard workload; writes docs/benchmarks.md (root, about 30 minutes)
 	$(RELEASE)/probelet-bench --write docs/benchmarks.md $(BENCH)
 
 bench-quick: build ## The same, shorter and coarser; writes nothing (root)

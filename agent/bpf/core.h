@@ -81,7 +81,8 @@ struct sock_common {
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
-	volatile unsigned char skc_state;
+	unsigned char skc_state;
+	unsigned char skc_net_refcnt : 1;
 	struct proto *skc_prot;
 	possible_net_t skc_net;
 	struct hlist_nulls_node skc_nulls_node;

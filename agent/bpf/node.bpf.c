@@ -78,6 +78,7 @@ int calibrate(__u64 *ctx)
 	struct net *net = READ(sk, __sk_common.skc_net.net);
 	struct proto *proto = READ(sk, __sk_common.skc_prot);
 	c->inuse_idx[slot & 3] = READ(proto, inuse_idx);
+	c->proto[slot & 3] = (__u64)proto;
 	if (slot != SLOT_TCP4)
 		return 0;
 	c->sock_fops = (__u64)READ(f, f_op);

@@ -22,7 +22,8 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 
 #define FDS 64           /* fd slots, and bitmap words, copied per step */
 #define BUCKETS 256      /* hash buckets copied per step */
-#define COMMON 136       /* bytes of struct sock_common that are copied; the verifier holds that every field fits */
+#define LINE 64          /* bytes of a cache line: what is not read costs nothing */
+#define COMMON (2 * LINE) /* bytes of struct sock_common that are copied; the verifier holds that every field fits */
 
 /* The agent runs one program at a time, so one scratch area will do. */
 struct scratch { __u64 word[FDS], bucket[BUCKETS], pointer; char common[COMMON]; };

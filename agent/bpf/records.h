@@ -28,7 +28,7 @@ struct procrec {
 };
 
 struct netrec {
-	__u64 active, passive, resets, established;
+	__u64 active, passive, failed, resets, established;
 	__u64 hash;                   /* the established hash this namespace uses */
 	__s32 tcp, udp;
 	__u32 inum, pad;
@@ -44,6 +44,7 @@ struct ctl {
 	/* out of `calibrate` */
 	__u64 sock_fops, hash, init_task, pidns, pidns_level, net_ops, fin_timeout, cpus;
 	__s64 inuse_idx[SLOTS];
+	__u64 proto[SLOTS];           /* tcp_prot and so on */
 	/* out of each slice */
 	__u64 done;                   /* nothing is left for another slice */
 	__u64 nsocks, nprocs, nnets, cut;
@@ -56,7 +57,6 @@ struct ctl {
 	/* `sockhash` */
 	__u64 table;                  /* in: which hash */
 	__u64 since;                  /* in: TIME_WAIT sockets that expire earlier are known already (jiffies) */
-	__u64 newest;                 /* out: the latest expiry of a TIME_WAIT socket */
 	__u64 jiffies;                /* out: the time now */
 	__u64 bucket, buckets;        /* cursor; out: how many there are */
 	/* `netns` */

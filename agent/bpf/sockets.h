@@ -53,6 +53,20 @@ static __always_inline void put_full(struct sockrec *r, struct sock *sk)
 	}
 }
 
+/* TCP or UDP, 0 for anything else. The protocol's operations stand in the first cache line and say
+ * it for all but sockets whose operations were replaced (kTLS, sockmap). By type as well then: a raw
+ * socket may have any protocol number. */
+static __always_inline __u8 protocol_of(struct ctl *c, struct sock_common *sc, struct sock *sk)
+{
+	__u64 proto = (__u64)sc->skc_prot;
+	if (proto == c->proto[SLOT_TCP4] || proto == c->proto[SLOT_TCP6])
+		return TCP;
+	if (proto == c->proto[SLOT_UDP4] || proto == c->proto[SLOT_UDP6])
+		return UDP;
+	__u16 protocol = READ(sk, sk_protocol), type = READ(sk, sk_type);
+	return (protocol == TCP && type == STREAM) || (protocol == UDP && type == DGRAM) ? protocol : 0;
+}
+
 /* One open socket file. A global (non-static) function is verified once, not once for each slot of
  * the loop that calls it; it takes numbers only. Returns 1 when the window is full. */
 __noinline int put_file(__u64 fp, __u32 pid, __u32 fd)
@@ -64,15 +78,15 @@ __noinline int put_file(__u64 fp, __u32 pid, __u32 fd)
 	struct file *f = CAST(fp, struct file);
 	struct socket *so = CAST(READ(f, private_data), struct socket);
 	struct sock *sk = READ(so, sk);
-	if (!sk || bpf_probe_read_kernel(s->common, COMMON, sk))
+	/* the second line holds the IPv6 addresses only */
+	if (!sk || bpf_probe_read_kernel(s->common, LINE, sk))
 		return 0;
 	struct sock_common *sc = (void *)s->common;
 	__u16 family = sc->skc_family;
-	__u16 protocol = READ(sk, sk_protocol), type = READ(sk, sk_type);
-	/* by type as well: a raw socket may have any protocol number */
-	bool tcp = protocol == TCP && type == STREAM && sc->skc_state != CLOSE;
-	bool udp = protocol == UDP && type == DGRAM && sc->skc_num;
-	if ((family != AF_INET && family != AF_INET6) || (!tcp && !udp))
+	if (family != AF_INET && (family != AF_INET6 || bpf_probe_read_kernel(s->common + LINE, LINE, (char *)sk + LINE)))
+		return 0;
+	__u8 protocol = protocol_of(c, sc, sk);
+	if (!protocol || (protocol == TCP ? sc->skc_state == CLOSE : !sc->skc_num))
 		return 0;
 	struct sockrec *r = put_common(c, sc);
 	if (!r)

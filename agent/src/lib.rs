@@ -11,6 +11,8 @@ pub mod figures;
 pub mod label;
 pub mod logging;
 pub mod once;
+pub mod publish;
+pub mod run;
 pub mod snapshot;
 pub mod sys;
 pub mod top;

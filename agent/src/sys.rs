@@ -5,5 +5,6 @@
 //! I/O: system calls.
 
 pub mod bpf;
+pub mod heap;
 pub mod mmap;
 pub mod usage;

@@ -175,11 +175,21 @@ impl<T> Frozen<T> {
     /// Slots from `first` on in one chunk's width, for readers that go on later: the records, and
     /// the slot to go on with, `None` after the last.
     pub fn page(&self, first: Slot) -> (impl Iterator<Item = &T> + '_, Option<Slot>) {
-        let number = first as usize / CHUNK;
-        let page = self.chunks.get(number).map(|c| c.slots.iter().flatten());
-        let next =
-            Slot::try_from((number + 1) * CHUNK).ok().filter(|_| number + 1 < self.chunks.len());
-        (page.into_iter().flatten(), next)
+        self.page_changed(first, 0)
+    }
+
+    /// Like [`Self::page`], but passes by the chunks in which nothing changed after `since`; the
+    /// caller still looks at each record's own epoch.
+    pub fn page_changed(
+        &self,
+        first: Slot,
+        since: Epoch,
+    ) -> (impl Iterator<Item = &T> + '_, Option<Slot>) {
+        let chunks = self.chunks.iter().enumerate().skip(first as usize / CHUNK);
+        let found = chunks.into_iter().find(|(_, c)| since == 0 || c.changed > since);
+        let after = found.map_or(self.chunks.len(), |(number, _)| number + 1);
+        let next = Slot::try_from(after * CHUNK).ok().filter(|_| after < self.chunks.len());
+        (found.into_iter().flat_map(|(_, c)| c.slots.iter().flatten()), next)
     }
 }
 
@@ -268,5 +278,20 @@ mod tests {
         }
 
         assert_eq!(seen, CHUNK * 2 + 3);
+    }
+
+    #[test]
+    fn pages_of_a_delta_pass_unchanged_chunks_by() {
+        let mut table = Table::new(1000);
+        for n in 0..CHUNK * 3 {
+            table.insert(n, 1).unwrap();
+        }
+        *table.get_mut(Slot::try_from(CHUNK).unwrap(), 5).unwrap() = 7777;
+        let frozen = table.freeze();
+
+        let (page, next) = frozen.page_changed(0, 4);
+
+        assert_eq!(page.copied().next(), Some(7777));
+        assert_eq!(frozen.page_changed(next.unwrap(), 4).0.count(), 0);
     }
 }

@@ -28,8 +28,8 @@ pub struct Setup {
     pub program: PathBuf,
     /// `bpf`, `bpf-compat`, `netlink` or `procfs`.
     pub source: &'static str,
-    /// The CPU budget; `None` is the default of the agent, with no configuration file at all.
-    pub budget: Option<&'static str>,
+    /// What the configuration file says; `None` is no file: the agent's defaults.
+    pub config: Option<&'static str>,
 }
 
 /// An agent that runs.
@@ -42,14 +42,14 @@ pub struct Agent {
 impl Agent {
     /// Starts it; log and configuration go to `dir`.
     pub fn start(setup: &Setup, dir: &Path) -> anyhow::Result<Self> {
-        let Setup { program, source, budget } = setup;
+        let Setup { program, source, config } = setup;
         let log = dir.join("agent.log");
         let mut command = Command::new(program);
         command.args(["--listen", &Self::address().to_string(), "--source", source]);
-        if let Some(cpu) = budget {
-            let config = dir.join("config.yaml");
-            fs::write(&config, format!("budget:\n  cpu: \"{cpu}\"\n"))?;
-            command.arg("--config").arg(config);
+        if let Some(text) = config {
+            let file = dir.join("config.yaml");
+            fs::write(&file, text)?;
+            command.arg("--config").arg(file);
         }
         let output = fs::File::create(&log)?;
         let child = command
@@ -77,7 +77,7 @@ impl Agent {
     pub fn wait_for(&mut self, enough: impl Fn(&Report) -> bool) -> anyhow::Result<Report> {
         let start = Instant::now();
         let mut client = Client::new(Self::address());
-        let mut last = None;
+        let (mut last, mut etag) = (None, None);
         loop {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
@@ -85,9 +85,10 @@ impl Agent {
                     log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
                 bail!("the agent ended at once ({status}), saying: {said}");
             }
-            match client.report() {
-                Ok(report) if enough(&report) => return Ok(report),
-                Ok(report) => {
+            match client.newer("/v1/report", &mut etag) {
+                Ok(Some(report)) if enough(&report) => return Ok(report),
+                Ok(None) => {}
+                Ok(Some(report)) => {
                     last = Some(format!(
                         "its last report had {} connections",
                         report.connections.len()

@@ -108,8 +108,8 @@ impl Bench {
     }
 
     /// Starts the agent and waits for its first report.
-    fn agent(&self, source: &'static str, budget: Option<&'static str>) -> anyhow::Result<Agent> {
-        let setup = Setup { program: self.agent.clone(), source, budget };
+    fn agent(&self, source: &'static str, config: Option<&'static str>) -> anyhow::Result<Agent> {
+        let setup = Setup { program: self.agent.clone(), source, config };
         let mut agent = Agent::start(&setup, &self.dir)?;
         agent.wait_until_it_serves(source)?;
         Ok(agent)

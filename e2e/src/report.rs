@@ -88,6 +88,24 @@ impl Client {
         Ok(serde_json::from_slice(&reply.body)?)
     }
 
+    /// The report if it is not the one with `etag`, which then becomes its tag.
+    pub fn newer(
+        &mut self,
+        path: &str,
+        etag: &mut Option<String>,
+    ) -> anyhow::Result<Option<Report>> {
+        let reply = self.get(path, etag.as_deref())?;
+        match reply.status {
+            200 => {
+                let report = serde_json::from_slice(&reply.body).context("the report")?;
+                *etag = reply.etag;
+                Ok(Some(report))
+            }
+            304 => Ok(None),
+            status => bail!("the report answered {status}"),
+        }
+    }
+
     /// One GET. A kept connection that the server has closed meanwhile is replaced once.
     pub fn get(&mut self, path: &str, etag: Option<&str>) -> anyhow::Result<Reply> {
         if let Some(stream) = self.stream.take()

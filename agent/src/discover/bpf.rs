@@ -10,6 +10,8 @@ mod closed;
 mod load;
 mod records;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -199,7 +201,7 @@ impl Bpf {
                 // a process may hold one socket by several fds
                 Ok(Sock::Open(socket)) if !self.held.insert((socket.pid, socket.inode)) => {}
                 Ok(Sock::Open(socket)) => {
-                    push(&mut facts.sockets, socket, self.limits, &mut facts.losses)
+                    push(&mut facts.sockets, socket, self.limits, &mut facts.losses);
                 }
                 Ok(Sock::Closed(..)) => facts.losses.add(Loss::Torn, 1),
                 Err(loss) => facts.losses.add(loss, 1),

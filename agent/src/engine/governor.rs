@@ -31,17 +31,6 @@ struct Account {
     reports: budget::Limiter,
 }
 
-/// Whether a reader's request may be served now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// Go on.
-    Granted,
-    /// More requests than `limits.reportRequestsPerSecond`.
-    TooMany(Duration),
-    /// The budget is used up; there will be room after this long.
-    NoBudget(Duration),
-}
-
 impl Governor {
     /// An account with nothing used; what the process has used so far counts at the first look.
     #[must_use]
@@ -84,26 +73,20 @@ impl Governor {
         look(&account.budget, now)
     }
 
-    /// Asks for a reader's request that may cost `cost_ns` of CPU time.
-    pub fn admit(&self, cost_ns: u64) -> Admission {
-        let (now, cpu) = (clock::boot_ns(), clock::process_cpu_ns());
-        let mut account = self.account();
-        if account.reports.take(now, 1) == 0 {
-            return Admission::TooMany(Duration::from_secs(1));
-        }
-        account.budget.charge(now, cpu);
-        let reserve = account.budget.window_budget_ns() / RESERVE;
-        if account.budget.headroom_ns() < cost_ns.saturating_add(reserve) {
-            let wait = account.budget.wait_ns(now, cost_ns.max(SLICE_NS));
-            return Admission::NoBudget(Duration::from_nanos(wait));
-        }
-        Admission::Granted
+    /// Asks for one request of a reader; `Some` is how long to wait before asking again.
+    pub fn request(&self) -> Option<Duration> {
+        let now = clock::boot_ns();
+        (self.account().reports.take(now, 1) == 0).then_some(Duration::from_secs(1))
     }
 
-    /// The budget, for the sentence that a refused reader gets.
-    #[must_use]
-    pub fn cores(&self) -> Nanocores {
-        self.account().budget.cores()
+    /// Asks for a reader's piece of work that may cost `cost_ns` of CPU time; `Some` is how long it
+    /// will take until there is room. Collection comes first: a tenth of the window is its alone.
+    pub fn room(&self, cost_ns: u64) -> Option<Duration> {
+        self.charged(|budget, now| {
+            let reserve = budget.window_budget_ns() / RESERVE;
+            let wait = || Duration::from_nanos(budget.wait_ns(now, cost_ns.max(SLICE_NS)));
+            (budget.headroom_ns() < cost_ns.saturating_add(reserve)).then(wait)
+        })
     }
 }
 
@@ -180,18 +163,17 @@ mod tests {
 
         let all = governor.charged(|budget, _| budget.headroom_ns());
 
-        assert!(matches!(governor.admit(all * 95 / 100), Admission::NoBudget(_)));
-        assert_eq!(governor.admit(0), Admission::Granted);
+        assert!(governor.room(all * 95 / 100).is_some());
+        assert_eq!(governor.room(0), None);
     }
 
     #[test]
     fn more_requests_than_the_limit_are_told_to_come_back() {
         let governor = Governor::new(1_000_000_000, Duration::from_secs(60), 2);
 
-        let answers: Vec<_> = (0..3).map(|_| governor.admit(0)).collect();
+        let answers: Vec<_> = (0..3).map(|_| governor.request().is_some()).collect();
 
-        assert_eq!(answers[..2], [Admission::Granted; 2]);
-        assert!(matches!(answers[2], Admission::TooMany(_)));
+        assert_eq!(answers, [false, false, true]);
     }
 
     #[test]

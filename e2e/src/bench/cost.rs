@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// The budget that leaves the agent free: a whole core.
-const FREE: Option<&str> = Some("1");
+const FREE: Option<&str> = Some("budget:\n  cpu: \"1\"\n");
 /// The smallest budget there is, 0.1 % of a core.
-const LEAST: Option<&str> = Some("1m");
+const LEAST: Option<&str> = Some("budget:\n  cpu: 1m\n");
 /// `TIME_WAIT` lasts 60 s: after this long a stream of connections has as many of them as it will ever have.
 const STEADY: u64 = 65;
 /// What a process of the load opens besides its share.
@@ -148,10 +148,10 @@ fn stopped(agent: &Agent, storm: &mut Storm) -> anyhow::Result<f64> {
 fn used(
     bench: &Bench,
     source: &'static str,
-    budget: Option<&'static str>,
+    config: Option<&'static str>,
     warm_up: u64,
 ) -> anyhow::Result<(Usage, String)> {
-    let agent = bench.agent(source, budget)?;
+    let agent = bench.agent(source, config)?;
     sleep(warm_up);
     let used = usage(agent.pid(), bench.pace.seconds)?;
     let level = Agent::level()?;

@@ -1,4 +1,4 @@
-//! Which TIME_WAIT sockets are new: each is reported by one pass and no other.
+//! Which `TIME_WAIT` sockets are new: each is reported by one pass and no other.
 //!
 //! In: expiries in jiffies, as the hash walk meets them. Out: yes or no, and from where the next
 //! pass has to look. It must not forget anything before a pass is complete.

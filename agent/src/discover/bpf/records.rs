@@ -25,9 +25,9 @@ pub(super) const SOCK_WORDS: usize = 10;
 /// Words of `struct procrec`.
 pub(super) const PROC_WORDS: usize = 9;
 /// Words of `struct netrec`.
-pub(super) const NET_WORDS: usize = 7;
+pub(super) const NET_WORDS: usize = 8;
 /// Words of `struct ctl`.
-pub(super) const CTL_WORDS: usize = 34;
+pub(super) const CTL_WORDS: usize = 37;
 
 /// A word of the control block.
 #[derive(Clone, Copy, Debug)]
@@ -39,24 +39,24 @@ pub(super) enum Ctl {
     FinTimeout = 7,
     Cpus = 8,
     InuseIdx = 9,
-    Done = 13,
-    Nsocks = 14,
-    Nprocs = 15,
-    Nnets = 16,
-    Cut = 17,
-    WantSockets = 18,
-    Task = 19,
-    TaskStart = 20,
-    Fd = 21,
-    FromStart = 22,
-    Lost = 23,
-    Table = 24,
-    Since = 25,
-    Jiffies = 27,
-    Bucket = 28,
-    Net = 30,
-    Nth = 31,
-    Restarted = 32,
+    Done = 17,
+    Nsocks = 18,
+    Nprocs = 19,
+    Nnets = 20,
+    Cut = 21,
+    WantSockets = 22,
+    Task = 23,
+    TaskStart = 24,
+    Fd = 25,
+    FromStart = 26,
+    Lost = 27,
+    Table = 28,
+    Since = 29,
+    Jiffies = 30,
+    Bucket = 31,
+    Net = 33,
+    Nth = 34,
+    Restarted = 35,
 }
 
 /// No namespace has a smaller inode number: dynamic ones begin at 0xf0000000, built-in ones right below.
@@ -99,14 +99,15 @@ pub(super) fn process(words: &[u64; PROC_WORDS], page: u64) -> Process {
 
 /// One network namespace and the address of the established hash that it uses.
 pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
-    let [active_opens, passive_opens, estab_resets, curr_estab, hash, inuse, inode] = *words;
+    let [active_opens, passive_opens, attempt_fails, estab_resets, curr_estab, hash, inuse, inode] =
+        *words;
     // one CPU's share of a gauge may be negative, and so may a sum that is read while it moves
     let gauge = |n: u32| u64::try_from(n.cast_signed()).unwrap_or(0);
     let netns = Netns {
         inode: low(inode),
         active_opens,
         passive_opens,
-        attempt_fails: 0,
+        attempt_fails,
         estab_resets,
         curr_estab: if curr_estab.cast_signed() < 0 { 0 } else { curr_estab },
         tcp_in_use: gauge(low(inuse)),
@@ -119,7 +120,7 @@ pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
 pub(super) enum Sock {
     /// A socket, and its fd when it has an owner.
     Open(Socket),
-    /// A TIME_WAIT socket with its expiry in jiffies and its address: its identity.
+    /// A `TIME_WAIT` socket with its expiry in jiffies and its address: its identity.
     Closed(Closed, u64, u64),
 }
 

@@ -1,0 +1,225 @@
+//! Publish: serves the picture of the node, the metrics and the agent's own profiles over HTTP.
+//!
+//! In: a `watch` of snapshots and one of container names. Out: answers. It must not read the
+//! kernel or keep a request from being bounded: connections, bytes of a request, time for each
+//! step, memory of an answer and CPU time all have their limit.
+//!
+//! I/O: one listening socket. One task per connection, on the caller's runtime.
+
+mod body;
+mod connection;
+pub mod cost;
+mod encoding;
+mod filter;
+mod health;
+mod json;
+mod metrics;
+pub mod names;
+mod profile;
+mod query;
+mod records;
+mod render;
+mod report;
+mod route;
+mod summary;
+mod tag;
+mod watch;
+
+use crate::snapshot::Snapshot;
+use cost::{Admit, Learned};
+use metrics::http::Counters;
+use names::{Labels, Names};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch as channel};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+
+pub use metrics::SeriesLimits;
+
+/// Connections at a time; one more is closed at once.
+const CONNECTIONS: usize = 64;
+/// Reports rendered at a time, about 300 KiB each; the others wait their turn.
+const RENDERERS: usize = 12;
+/// How long connections may take to end once the agent is told to.
+const GRACE: Duration = Duration::from_millis(800);
+/// Accepting fails when file descriptors run out: then try again that often.
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
+
+/// Why the agent cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {}; {}", reason(source), advice(source))]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "no interface has that address".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another with --listen or stop the other process",
+        io::ErrorKind::PermissionDenied => "choose a port of 1024 or more with --listen",
+        _ => "choose another with --listen",
+    }
+}
+
+/// Listens on `address`.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+}
+
+/// What the server needs.
+pub struct Parts {
+    /// The newest picture.
+    pub snapshots: channel::Receiver<Arc<Snapshot>>,
+    /// Names of containers.
+    pub names: channel::Receiver<Arc<Names>>,
+    /// `spec.metrics`, as it is now.
+    pub series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
+    /// Whether the budget has room for a request.
+    pub admit: Admit,
+    /// Whether `/debug/pprof` is there.
+    pub debug_pprof: bool,
+}
+
+/// The server's state.
+pub struct State(Arc<Shared>);
+
+impl State {
+    /// A server that has not yet answered anything. Turns the heap profiler on if profiles are
+    /// asked for.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { snapshots, names, series, admit, debug_pprof } = parts;
+        if debug_pprof {
+            profile::activate();
+        }
+        Self(Arc::new(Shared {
+            snapshots,
+            names,
+            series,
+            admit,
+            debug_pprof,
+            limits: watch::Limits::default(),
+            labels: Mutex::default(),
+            learned: Mutex::default(),
+            metrics: Mutex::default(),
+            http: Counters::default(),
+            published: Mutex::new(Instant::now()),
+            renderers: Arc::new(Semaphore::new(RENDERERS)),
+            profiler: Arc::new(Semaphore::new(1)),
+        }))
+    }
+}
+
+/// What all connections share. Locks are held for a moment, never while waiting.
+pub(crate) struct Shared {
+    snapshots: channel::Receiver<Arc<Snapshot>>,
+    names: channel::Receiver<Arc<Names>>,
+    series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
+    admit: Admit,
+    debug_pprof: bool,
+    limits: watch::Limits,
+    labels: Mutex<Arc<Labels>>,
+    learned: Mutex<Learned>,
+    metrics: Mutex<metrics::Metrics>,
+    http: Counters,
+    published: Mutex<Instant>,
+    renderers: Arc<Semaphore>,
+    profiler: Arc<Semaphore>,
+}
+
+impl Shared {
+    fn labels(&self, snapshot: &Snapshot) -> Arc<Labels> {
+        let picture = &snapshot.picture;
+        let names = Arc::clone(&self.names.borrow());
+        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        *labels = Labels::refresh(&labels, &picture.names, &names, picture.epoch);
+        Arc::clone(&labels)
+    }
+
+    fn learn(&self, full: bool, records: usize, cpu: Duration) {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).learn(full, records, cpu);
+    }
+
+    fn learned(&self) -> Learned {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn published(&self) -> Instant {
+        *self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves until `stop` is true, then at most one second more.
+pub async fn serve(listener: TcpListener, state: State, stop: channel::Receiver<bool>) {
+    let State(shared) = state;
+    let mut snapshots = shared.snapshots.clone();
+    let mut connections = JoinSet::new();
+    let mut engine_lives = true;
+    let mut stopping = stop.clone();
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|&stop| stop) => break,
+            news = snapshots.changed(), if engine_lives => {
+                engine_lives = news.is_ok();
+                if engine_lives {
+                    snapshots.mark_unchanged();
+                    *shared.published.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                }
+            }
+            Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) if connections.len() < CONNECTIONS => {
+                    connections.spawn(connection::run(socket, Arc::clone(&shared), stop.clone()));
+                }
+                Ok(_) => shared.http.closed("limit"),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(GRACE, drained).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+/// The full report as one text, for those who do not ask over HTTP.
+#[must_use]
+pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> Vec<u8> {
+    let picture = &snapshot.picture;
+    let labels = Labels::refresh(&Arc::default(), &picture.names, names, picture.epoch);
+    let sieve = filter::Sieve::new(query::Filter::default(), &labels, picture.names.len());
+    let span = render::Span::Full { since: None };
+    let mut renderer = render::Renderer::new(Arc::clone(snapshot), labels, sieve, span);
+    let (mut text, mut piece) = (Vec::new(), Vec::new());
+    loop {
+        let more = renderer.piece(&mut piece);
+        text.append(&mut piece);
+        if !more {
+            return text;
+        }
+    }
+}

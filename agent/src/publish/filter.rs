@@ -1,0 +1,98 @@
+//! Which records a response shows.
+//!
+//! In: a checked [`Filter`] and the labels of containers. Out: a [`Sieve`] that says yes or no to
+//! a record. Processes are asked for pid, container and pod only: a process has no port or state.
+//!
+//! Pure: no I/O.
+
+use super::names::Labels;
+use super::query::Filter;
+use probelet_core::facts::ContainerId;
+use probelet_core::records::{ConnectionRecord, ListenerRecord, Owner, ProcessRecord};
+
+/// A filter made ready for many records.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    filter: Filter,
+    /// Everything passes.
+    open: bool,
+    /// The containers that pass, when the filter narrows them down at all; sorted.
+    containers: Option<Vec<ContainerId>>,
+}
+
+impl Sieve {
+    pub(super) fn new(filter: Filter, labels: &Labels, containers: usize) -> Self {
+        let open = filter == Filter::default();
+        let Filter { pod, namespace, container, .. } = &filter;
+        let narrowed = pod.is_some() || namespace.is_some() || container.is_some();
+        let passing = narrowed.then(|| {
+            let named = container.as_deref().map(|c| labels.find(c));
+            let ids = (0..u32::try_from(containers).unwrap_or(u32::MAX)).map(ContainerId);
+            let ids = ids.filter(|id| named.as_ref().is_none_or(|n| n.contains(id)));
+            let ids = ids
+                .filter(|&id| pod_passes(&filter, labels.get(id).and_then(|l| l.pod.as_deref())));
+            ids.collect()
+        });
+        Self { filter, open, containers: passing }
+    }
+
+    /// Whether everything passes.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(super) fn process(&self, record: &ProcessRecord) -> bool {
+        self.open || (self.pid(record.fact.pid) && self.container(record.fact.container))
+    }
+
+    pub(super) fn connection(&self, record: &ConnectionRecord) -> bool {
+        self.open
+            || (self.owner(&record.owner)
+                && self.filter.protocol.is_none_or(|p| p == record.protocol)
+                && self.filter.state.is_none_or(|s| s == record.state)
+                && self.filter.direction.is_none_or(|d| d == record.direction)
+                && self
+                    .filter
+                    .port
+                    .is_none_or(|p| p == record.local.port || p == record.remote.port))
+    }
+
+    /// A listener has no direction, and its state follows from the protocol.
+    pub(super) fn listener(&self, record: &ListenerRecord) -> bool {
+        self.open
+            || (self.owner(&record.owner)
+                && self.filter.protocol.is_none_or(|p| p == record.protocol)
+                && self.filter.state.is_none_or(|s| s == listening(record))
+                && self.filter.direction.is_none()
+                && self.filter.port.is_none_or(|p| p == record.local.port))
+    }
+
+    fn owner(&self, owner: &Owner) -> bool {
+        self.pid(owner.pid) && self.container(owner.container)
+    }
+
+    fn pid(&self, pid: u32) -> bool {
+        self.filter.pid.is_none_or(|p| p == pid)
+    }
+
+    fn container(&self, id: Option<ContainerId>) -> bool {
+        let Some(passing) = &self.containers else { return true };
+        id.is_some_and(|id| passing.binary_search(&id).is_ok())
+    }
+}
+
+/// The state of a listener as `ss` shows it.
+pub(super) const fn listening(record: &ListenerRecord) -> probelet_core::facts::State {
+    use probelet_core::facts::{Protocol, State};
+    match record.protocol {
+        Protocol::Tcp => State::Listen,
+        Protocol::Udp => State::Close,
+    }
+}
+
+fn pod_passes(filter: &Filter, pod: Option<&str>) -> bool {
+    let namespace = pod.and_then(|p| p.split_once('/')).map(|(namespace, _)| namespace);
+    let wanted =
+        |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == is);
+    wanted(&filter.pod, pod) && wanted(&filter.namespace, namespace)
+}

@@ -1,0 +1,182 @@
+//! Metrics about the agent: its cost first, then how complete and how fresh its picture is.
+//!
+//! In: a snapshot. Out: families. It must not add a label whose values are not an enum's.
+//!
+//! Pure: no I/O.
+
+#![expect(clippy::cast_precision_loss, reason = "the text format knows only floating point")]
+
+use super::family::Families;
+use crate::discover::Limiter;
+use crate::snapshot::{Intervals, Skip, Snapshot, Task, Vitals};
+use probelet_core::budget::Level;
+
+pub(super) fn add(families: &mut Families, snapshot: &Snapshot) {
+    cost(families, &snapshot.vitals);
+    passes(families, &snapshot.vitals);
+    quality(families, snapshot);
+    identity(families, &snapshot.vitals);
+}
+
+fn cost(families: &mut Families, vitals: &Vitals) {
+    let cpu = Task::ALL.iter().flat_map(|&task| {
+        let time = vitals.cpu[task as usize];
+        [("user", time.user), ("system", time.system)]
+            .map(|(mode, seconds)| ([("mode", mode), ("task", task.name())], seconds))
+    });
+    families.counter(
+        "probelet_agent_cpu_seconds_total",
+        "CPU time of the agent in seconds, by kind and by task.",
+        cpu,
+    );
+    families.value(
+        "probelet_agent_cpu_budget_cores",
+        "CPU that the agent may use, in cores.",
+        vitals.budget_cores,
+    );
+    if vitals.budget_cores > 0.0 {
+        families.value(
+            "probelet_agent_cpu_used_ratio",
+            "CPU used over the budget's window, as a share of the budget; 1 is all of it.",
+            vitals.cpu_cores / vitals.budget_cores,
+        );
+    }
+    let levels =
+        Level::ALL.iter().map(|&level| ([("level", level.name())], flag(level == vitals.level)));
+    families.gauge(
+        "probelet_agent_level",
+        "What the agent gave up to stay in its budget: 1 for the level.",
+        levels,
+    );
+    families.counter(
+        "probelet_agent_limiter_wait_seconds_total",
+        "Work that rate limits put off, in seconds of work at the allowed rate.",
+        vitals
+            .limiter_wait_seconds
+            .iter()
+            .map(|&(limiter, seconds)| ([("limiter", limiter_name(limiter))], seconds)),
+    );
+}
+
+fn passes(families: &mut Families, vitals: &Vitals) {
+    let source = ("source", vitals.tier.name());
+    families.histogram(
+        "probelet_agent_pass_duration_seconds",
+        "Time that reading the node took, in seconds.",
+        source,
+        &vitals.pass_duration,
+    );
+    families.histogram(
+        "probelet_agent_pass_cpu_seconds",
+        "CPU time that reading the node took, in seconds.",
+        source,
+        &vitals.pass_cpu,
+    );
+    families.gauge(
+        "probelet_agent_effective_interval_seconds",
+        "Time from one reading to the next as it is, in seconds.",
+        intervals(vitals.effective),
+    );
+    families.gauge(
+        "probelet_agent_desired_interval_seconds",
+        "Time from one reading to the next as configured, in seconds.",
+        intervals(vitals.desired),
+    );
+    let skipped = Skip::ALL
+        .iter()
+        .map(|&skip| ([("reason", skip.name())], vitals.skipped[skip as usize] as f64));
+    families.counter(
+        "probelet_agent_skipped_total",
+        "Readings that were due and left out, by reason.",
+        skipped,
+    );
+}
+
+fn quality(families: &mut Families, snapshot: &Snapshot) {
+    let picture = &snapshot.picture;
+    families.value(
+        "probelet_agent_freshness_seconds",
+        "Age of the picture of connections when it was last refreshed, at worst, in seconds.",
+        snapshot.vitals.freshness_seconds,
+    );
+    let [minute, total] = picture.coverage;
+    families.gauge(
+        "probelet_agent_coverage_ratio",
+        "Connections seen as a share of those that the kernel opened in the last minute; absent if none.",
+        minute.ratio().map(|ratio| ([], ratio)),
+    );
+    families.counter(
+        "probelet_agent_connections_opened_by_kernel_total",
+        "Ends of connections that the kernel counted as opened.",
+        [([], total.opened as f64)],
+    );
+    families.counter(
+        "probelet_agent_connections_observed_total",
+        "Ends of connections that the agent saw open.",
+        [([], total.observed as f64)],
+    );
+    let losses = picture.losses.iter().map(|(loss, n)| ([("reason", loss.name())], n as f64));
+    families.counter(
+        "probelet_agent_losses_total",
+        "What could not be read or attributed, by reason.",
+        losses,
+    );
+    let records = [
+        ("processes", picture.processes.len()),
+        ("connections", picture.connections.len()),
+        ("listeners", picture.listeners.len()),
+        ("containers", picture.containers.len()),
+        ("flows", picture.flows.len()),
+    ];
+    families.gauge(
+        "probelet_agent_records",
+        "Records of the report, by kind.",
+        records.map(|(kind, n)| ([("kind", kind)], n as f64)),
+    );
+}
+
+fn identity(families: &mut Families, vitals: &Vitals) {
+    families.value(
+        "probelet_agent_config_generation",
+        "Configurations accepted since the start.",
+        vitals.config_generation as f64,
+    );
+    families.gauge(
+        "probelet_agent_config_info",
+        "The configuration in force: where it comes from and its hash.",
+        [([("hash", vitals.config_hash.as_str()), ("origin", vitals.config_origin.as_str())], 1.0)],
+    );
+    families.value(
+        "probelet_agent_config_error",
+        "1 while the newest edit of the configuration is refused and the last good one is in force.",
+        flag(vitals.config_error.is_some()),
+    );
+    families.gauge(
+        "probelet_agent_source_info",
+        "The way in which the kernel is read.",
+        [([("source", vitals.tier.name())], 1.0)],
+    );
+    families.gauge(
+        "probelet_agent_build_info",
+        "The build of the agent.",
+        [([("arch", std::env::consts::ARCH), ("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+    );
+}
+
+fn intervals(intervals: Intervals) -> [([(&'static str, &'static str); 1], f64); 4] {
+    let Intervals { sockets, processes, containers, bytes } = intervals;
+    [("sockets", sockets), ("processes", processes), ("containers", containers), ("bytes", bytes)]
+        .map(|(kind, seconds)| ([("kind", kind)], seconds))
+}
+
+const fn limiter_name(limiter: Limiter) -> &'static str {
+    match limiter {
+        Limiter::ProcfsReads => "procfs_reads",
+        Limiter::Fds => "fds",
+        Limiter::Netns => "netns",
+    }
+}
+
+const fn flag(on: bool) -> f64 {
+    if on { 1.0 } else { 0.0 }
+}

@@ -1,0 +1,174 @@
+//! Names of containers: what Docker calls them, and what every view of the report shows.
+//!
+//! In: names by full container id, and the containers that the cgroups told. Out: [`Labels`], one
+//! entry per container of the picture, made once per change and not per record. It must not ask
+//! Docker anything.
+//!
+//! Pure: no I/O.
+
+use probelet_core::facts::{Container, ContainerId};
+use probelet_core::table::Epoch;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a container runtime says of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerName {
+    /// The name, without a leading slash.
+    pub name: String,
+    /// The image that it was started from.
+    pub image: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ContainerName {
+    /// `namespace/name` of the pod, where the runtime serves Kubernetes and says so in labels.
+    #[must_use]
+    pub fn pod(&self) -> Option<String> {
+        let label = |key| self.labels.get(key).filter(|v| !v.is_empty());
+        let namespace = label("io.kubernetes.pod.namespace")?;
+        let name = label("io.kubernetes.pod.name")?;
+        Some(format!("{namespace}/{name}"))
+    }
+}
+
+/// Names by full container id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub BTreeMap<String, ContainerName>);
+
+/// Characters of an id that stand for a container without a name, as Docker shows it.
+const SHORT_ID: usize = 12;
+
+/// How a container is shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Label {
+    /// The name that the runtime gave, or the first 12 characters of the id.
+    pub(super) name: Box<str>,
+    /// `namespace/name` of its pod.
+    pub(super) pod: Option<Box<str>>,
+    /// The epoch after which clients have to be told of this label.
+    pub(super) changed: Epoch,
+}
+
+/// How each container is shown, by [`ContainerId`].
+#[derive(Debug, Default)]
+pub(super) struct Labels {
+    containers: Arc<[Container]>,
+    names: Arc<Names>,
+    labels: Vec<Label>,
+    /// The newest change of any label.
+    pub(super) changed: Epoch,
+}
+
+impl Labels {
+    /// The labels for these containers and names: the old ones if neither changed.
+    ///
+    /// A container that is renamed after a client saw it counts as changed in the epoch after
+    /// `epoch`, so that the next delta carries every record that shows the name.
+    pub(super) fn refresh(
+        old: &Arc<Self>,
+        containers: &Arc<[Container]>,
+        names: &Arc<Names>,
+        epoch: Epoch,
+    ) -> Arc<Self> {
+        if Arc::ptr_eq(&old.containers, containers) && Arc::ptr_eq(&old.names, names) {
+            return Arc::clone(old);
+        }
+        let fresh = containers.iter().enumerate().map(|(n, container)| {
+            let known = names.0.get(&container.id);
+            let name = known.map_or_else(|| short(&container.id), |k| &k.name).into();
+            let pod = known.and_then(ContainerName::pod).map(Into::into);
+            let changed = match old.labels.get(n) {
+                Some(before) if before.name == name && before.pod == pod => before.changed,
+                Some(_) => epoch + 1,
+                None => 0,
+            };
+            Label { name, pod, changed }
+        });
+        let labels: Vec<_> = fresh.collect();
+        let changed = labels.iter().map(|l| l.changed).max().unwrap_or(0);
+        Arc::new(Self {
+            containers: Arc::clone(containers),
+            names: Arc::clone(names),
+            labels,
+            changed,
+        })
+    }
+
+    pub(super) fn get(&self, id: ContainerId) -> Option<&Label> {
+        self.labels.get(id.0 as usize)
+    }
+
+    /// What the runtime says of a container.
+    pub(super) fn named(&self, id: &str) -> Option<&ContainerName> {
+        self.names.0.get(id)
+    }
+
+    /// The containers whose name is `wanted` or whose id begins with it.
+    pub(super) fn find(&self, wanted: &str) -> Vec<ContainerId> {
+        let ids = self.containers.iter().zip(&self.labels).zip(0..);
+        let hits = ids.filter(|((container, label), _)| {
+            &*label.name == wanted || (wanted.len() >= 3 && container.id.starts_with(wanted))
+        });
+        hits.map(|(_, n)| ContainerId(n)).collect()
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..SHORT_ID).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn containers() -> Arc<[Container]> {
+        [Container { id: ID.into(), ..Container::default() }].into()
+    }
+
+    fn web() -> Arc<Names> {
+        let name = ContainerName { name: "web".into(), ..ContainerName::default() };
+        Arc::new(Names([(ID.into(), name)].into()))
+    }
+
+    #[test]
+    fn a_container_without_a_name_is_shown_by_its_short_id() {
+        let labels = Labels::refresh(&Arc::default(), &containers(), &Arc::default(), 1);
+
+        assert_eq!(&*labels.get(ContainerId(0)).unwrap().name, "0123456789ab");
+    }
+
+    #[test]
+    fn a_name_that_comes_late_is_news_in_the_next_epoch() {
+        let containers = containers();
+        let before = Labels::refresh(&Arc::default(), &containers, &Arc::default(), 5);
+
+        let after = Labels::refresh(&before, &containers, &web(), 7);
+
+        assert_eq!((before.changed, after.changed), (0, 8));
+        assert_eq!(&*after.get(ContainerId(0)).unwrap().name, "web");
+    }
+
+    #[test]
+    fn a_container_is_found_by_name_and_by_three_characters_of_its_id() {
+        let labels = Labels::refresh(&Arc::default(), &containers(), &web(), 1);
+
+        assert_eq!(labels.find("web"), [ContainerId(0)]);
+        assert_eq!(labels.find("012"), [ContainerId(0)]);
+        assert_eq!(labels.find("01"), []);
+    }
+
+    #[test]
+    fn a_runtime_that_serves_kubernetes_names_the_pod() {
+        let labels = [
+            ("io.kubernetes.pod.name".to_owned(), "web-0".to_owned()),
+            ("io.kubernetes.pod.namespace".to_owned(), "shop".to_owned()),
+        ];
+        let name = ContainerName { labels: labels.into(), ..ContainerName::default() };
+
+        assert_eq!(name.pod().as_deref(), Some("shop/web-0"));
+    }
+}

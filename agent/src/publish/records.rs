@@ -1,0 +1,234 @@
+//! One record as one JSON object, with the fixed field names of the report.
+//!
+//! In: a record and the [`Scene`] that resolves its ids. Out: bytes at the end of a buffer. It must
+//! not decide which records are shown.
+//!
+//! Pure: no I/O.
+
+use super::json::{address, decimal, endpoint, int, int_or_null, string, string_or_null};
+use super::names::Labels;
+use probelet_core::facts::{Comm, ContainerId, Endpoint, Runtime};
+use probelet_core::records::{
+    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, Owner, ProcessRecord, Workload,
+};
+use probelet_core::report::Picture;
+
+/// What ids mean, for the length of one response.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) picture: &'a Picture,
+    pub(super) labels: &'a Labels,
+    /// Unix time of boot, microseconds.
+    pub(super) boot_us: u64,
+}
+
+/// Appends a literal.
+macro_rules! lit {
+    ($out:expr, $text:expr) => {
+        $out.extend_from_slice($text.as_bytes())
+    };
+}
+
+impl Scene<'_> {
+    pub(super) fn process(&self, out: &mut Vec<u8>, record: &ProcessRecord) {
+        let fact = &record.fact;
+        self.process_key(out, fact.pid, fact.start_ns);
+        out.pop();
+        lit!(out, ",\"ppid\":");
+        int(out, u64::from(fact.ppid));
+        self.who(out, fact.comm, fact.container);
+        lit!(out, ",\"cpuSeconds\":");
+        decimal(out, fact.cpu_ns, 9);
+        lit!(out, ",\"rssBytes\":");
+        int(out, fact.rss_bytes);
+        lit!(out, ",\"openFds\":");
+        int_or_null(out, fact.open_fds.map(u64::from));
+        lit!(out, ",\"threads\":");
+        int(out, u64::from(fact.threads));
+        lit!(out, ",\"netns\":");
+        int(out, u64::from(fact.netns));
+        out.push(b'}');
+    }
+
+    /// What identifies a process: `{"pid":..,"startTime":..}`.
+    pub(super) fn process_key(&self, out: &mut Vec<u8>, pid: u32, start_ns: u64) {
+        lit!(out, "{\"pid\":");
+        int(out, u64::from(pid));
+        lit!(out, ",\"startTime\":");
+        decimal(out, self.boot_us + start_ns / 1000, 6);
+        out.push(b'}');
+    }
+
+    pub(super) fn connection(&self, out: &mut Vec<u8>, record: &ConnectionRecord) {
+        lit!(out, "{\"id\":");
+        int(out, record.id);
+        lit!(out, ",\"protocol\":\"");
+        lit!(out, record.protocol.name());
+        lit!(out, "\",\"state\":\"");
+        lit!(out, record.state.name());
+        lit!(out, "\",\"local\":");
+        endpoint(out, record.local);
+        lit!(out, ",\"remote\":");
+        endpoint(out, record.remote);
+        lit!(out, ",\"netns\":");
+        int(out, u64::from(record.netns));
+        lit!(out, ",\"direction\":\"");
+        lit!(out, record.direction.name());
+        lit!(out, "\"");
+        self.owner(out, &record.owner);
+        lit!(out, ",\"peer\":{");
+        self.workload(out, record.peer);
+        lit!(out, ",\"pod\":");
+        let pod = match record.peer {
+            Workload::Container(id) => self.pod(Some(id)),
+            _ => None,
+        };
+        string_or_null(out, pod);
+        lit!(out, ",\"service\":null,\"workload\":null},\"bytesSent\":");
+        int_or_null(out, record.bytes.map(|(sent, _)| sent));
+        lit!(out, ",\"bytesReceived\":");
+        int_or_null(out, record.bytes.map(|(_, received)| received));
+        lit!(out, ",\"since\":");
+        decimal(out, record.since_ms, 3);
+        out.push(b'}');
+    }
+
+    pub(super) fn listener(&self, out: &mut Vec<u8>, record: &ListenerRecord) {
+        lit!(out, "{\"id\":");
+        int(out, record.id);
+        lit!(out, ",\"protocol\":\"");
+        lit!(out, record.protocol.name());
+        lit!(out, "\",\"local\":");
+        endpoint(out, record.local);
+        lit!(out, ",\"netns\":");
+        int(out, u64::from(record.netns));
+        self.owner(out, &record.owner);
+        lit!(out, ",\"since\":");
+        decimal(out, record.since_ms, 3);
+        out.push(b'}');
+    }
+
+    pub(super) fn container(&self, out: &mut Vec<u8>, record: &ContainerRecord) {
+        let Some(container) = self.picture.container(record.id) else { return lit!(out, "null") };
+        lit!(out, "{\"id\":");
+        string(out, container.id.as_bytes());
+        lit!(out, ",\"name\":");
+        string_or_null(out, self.labels.get(record.id).map(|l| &*l.name));
+        let named = self.labels.named(&container.id);
+        lit!(out, ",\"image\":");
+        string_or_null(out, named.map(|n| n.image.as_str()));
+        lit!(out, ",\"labels\":{");
+        for (n, (key, value)) in named.into_iter().flat_map(|n| &n.labels).enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            string(out, key.as_bytes());
+            out.push(b':');
+            string(out, value.as_bytes());
+        }
+        lit!(out, "},\"runtime\":\"");
+        lit!(out, runtime(container.runtime));
+        lit!(out, "\",\"podUid\":");
+        string_or_null(out, container.pod_uid.as_deref());
+        lit!(out, ",\"cgroup\":");
+        string(out, container.cgroup.as_bytes());
+        lit!(out, ",\"processes\":");
+        int(out, u64::from(record.processes));
+        lit!(out, ",\"cpuSeconds\":");
+        match record.cpu_ns {
+            Some(ns) => decimal(out, ns, 9),
+            None => lit!(out, "null"),
+        }
+        lit!(out, ",\"memoryBytes\":");
+        int_or_null(out, record.memory_bytes);
+        out.push(b'}');
+    }
+
+    /// What identifies a container: its full id.
+    pub(super) fn container_key(&self, out: &mut Vec<u8>, id: ContainerId) {
+        string_or_null(out, self.picture.container(id).map(|c| c.id.as_str()));
+    }
+
+    pub(super) fn flow(&self, out: &mut Vec<u8>, record: &FlowRecord) {
+        lit!(out, "{\"id\":");
+        int(out, record.id);
+        lit!(out, ",\"source\":{");
+        self.workload(out, record.key.source);
+        lit!(out, "},\"destination\":{");
+        self.workload(out, record.key.destination);
+        lit!(out, "},\"port\":");
+        int(out, u64::from(record.key.port));
+        lit!(out, ",\"protocol\":\"");
+        lit!(out, record.key.protocol.name());
+        lit!(out, "\",\"current\":");
+        int(out, u64::from(record.current));
+        lit!(out, ",\"opened\":");
+        int(out, record.opened);
+        lit!(out, ",\"closed\":");
+        int(out, record.closed);
+        lit!(out, ",\"bytesSent\":");
+        int(out, record.bytes_sent);
+        lit!(out, ",\"bytesReceived\":");
+        int(out, record.bytes_received);
+        out.push(b'}');
+    }
+
+    fn owner(&self, out: &mut Vec<u8>, owner: &Owner) {
+        lit!(out, ",\"pid\":");
+        int_or_null(out, (owner.pid != 0).then_some(u64::from(owner.pid)));
+        self.who(out, owner.comm, owner.container);
+    }
+
+    fn who(&self, out: &mut Vec<u8>, comm: Comm, container: Option<ContainerId>) {
+        lit!(out, ",\"comm\":");
+        string(out, comm.bytes());
+        lit!(out, ",\"container\":");
+        match container.and_then(|id| self.picture.container(id)) {
+            Some(container) => string(out, container.id.as_bytes()),
+            None => lit!(out, "null"),
+        }
+        lit!(out, ",\"pod\":");
+        string_or_null(out, self.pod(container));
+    }
+
+    fn workload(&self, out: &mut Vec<u8>, workload: Workload) {
+        lit!(out, "\"kind\":\"");
+        lit!(out, kind(workload));
+        lit!(out, "\",\"name\":");
+        match workload {
+            Workload::Container(id) => string_or_null(out, self.labels.get(id).map(|l| &*l.name)),
+            Workload::Process(comm) => string(out, comm.bytes()),
+            Workload::External(addr) => {
+                out.push(b'"');
+                address(out, Endpoint { addr, port: 0 }.ip());
+                out.push(b'"');
+            }
+            Workload::Unresolved | Workload::Other => lit!(out, "null"),
+        }
+    }
+
+    fn pod(&self, container: Option<ContainerId>) -> Option<&str> {
+        self.labels.get(container?)?.pod.as_deref()
+    }
+}
+
+/// The kind of one end of a flow.
+pub(super) const fn kind(workload: Workload) -> &'static str {
+    match workload {
+        Workload::Container(_) => "container",
+        Workload::Process(_) => "process",
+        Workload::External(_) => "external",
+        Workload::Unresolved => "unresolved",
+        Workload::Other => "other",
+    }
+}
+
+const fn runtime(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Unknown => "unknown",
+        Runtime::Containerd => "containerd",
+        Runtime::CriO => "cri-o",
+        Runtime::Docker => "docker",
+        Runtime::Podman => "podman",
+    }
+}

@@ -1,0 +1,152 @@
+//! What a connection may take its time with, and for how long.
+//!
+//! In: events of one connection. Out: the moment at which it is closed if nothing happens before.
+//! hyper knows a limit for reading headers; it has none for a client that reads its answer a byte
+//! a second, so all of them are kept here.
+//!
+//! I/O: wraps a socket, reads the clock.
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// How long a connection may stay in each phase.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Between requests.
+    pub(super) idle: Duration,
+    /// From the first byte of a request to the end of its headers.
+    pub(super) head: Duration,
+    /// From there to the first byte of the answer: the longest long-poll, and some.
+    pub(super) think: Duration,
+    /// From there to the last byte handed to the kernel.
+    pub(super) send: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { idle: seconds(60), head: seconds(10), think: seconds(75), send: seconds(60) }
+    }
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    Idle,
+    Head,
+    Think,
+    Send,
+}
+
+/// What a connection is doing and until when; shared by its socket, its service and its body.
+#[derive(Clone, Debug)]
+pub(super) struct Phase {
+    now: Arc<Mutex<(Doing, Instant)>>,
+    limits: Limits,
+}
+
+impl Phase {
+    pub(super) fn new(limits: Limits) -> Self {
+        // A connection that never says a word is no better than one that stops half way.
+        let now = Arc::new(Mutex::new((Doing::Head, Instant::now() + limits.head)));
+        Self { now, limits }
+    }
+
+    pub(super) fn idle(&self) {
+        self.enter(Doing::Idle, self.limits.idle);
+    }
+
+    pub(super) fn think(&self) {
+        self.enter(Doing::Think, self.limits.think);
+    }
+
+    pub(super) fn send(&self) {
+        self.enter(Doing::Send, self.limits.send);
+    }
+
+    /// Bytes came in: if none were expected, they begin a request.
+    fn heard(&self) {
+        if self.get().0 == Doing::Idle {
+            self.enter(Doing::Head, self.limits.head);
+        }
+    }
+
+    pub(super) fn get(&self) -> (Doing, Instant) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, doing: Doing, limit: Duration) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (doing, Instant::now() + limit);
+    }
+
+    /// Ready when the connection has had its time.
+    pub(super) fn poll_late(&self, sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Doing> {
+        let (doing, deadline) = self.get();
+        let mut sleep = sleep;
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.poll(cx).map(|()| doing)
+    }
+}
+
+/// A socket that tells its phase when a request begins.
+pub(super) struct Watched<T> {
+    inner: T,
+    phase: Phase,
+}
+
+impl<T> Watched<T> {
+    pub(super) const fn new(inner: T, phase: Phase) -> Self {
+        Self { inner, phase }
+    }
+}
+
+impl<T: Read + Unpin> Read for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if read.is_ready() {
+            self.phase.heard();
+        }
+        read
+    }
+}
+
+impl<T: Write + Unpin> Write for Watched<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+}

@@ -165,12 +165,7 @@ fn lockdown(read: &Read) -> Finding {
     }
 }
 
-fn capability(
-    read: &Read,
-    capability: Capability,
-    chosen: Option<Tier>,
-    places: &Places,
-) -> Finding {
+fn capability(read: &Read, capability: Capability, chosen: Option<Tier>) -> Finding {
     let topic = match capability {
         Capability::Bpf => "CAP_BPF",
         Capability::Perfmon => "CAP_PERFMON",

@@ -222,7 +222,7 @@ mod tests {
         let text = render(&sample::snapshot(), &|_| None);
         let first = text.lines().skip_while(|l| !l.starts_with("FLOW")).nth(1).unwrap();
 
-        assert!(first.contains(" 48 "), "{first}");
+        assert!(first.contains(" 49 "), "{first}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod view;
 use crate::label::Names;
 use crate::snapshot::Snapshot;
 use ratatui::DefaultTerminal;
+use ratatui::crossterm::{cursor, execute};
 use ratatui::style::{Color, Style};
 use state::{Effect, Key, State};
 use std::io::{self, IsTerminal};
@@ -123,19 +124,31 @@ struct Terminal(DefaultTerminal);
 
 impl Terminal {
     fn open() -> Result<Self, Error> {
-        ratatui::try_init().map(Self).map_err(|source| {
-            ratatui::restore();
+        let terminal = ratatui::try_init().map_err(|source| {
+            restore();
             Error::Terminal { operation: "prepare", source }
-        })
+        })?;
+        // ratatui's own hook leaves the other screen, but with the cursor hidden; and a build that
+        // aborts on a panic drops nothing.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            hook(panic);
+        }));
+        Ok(Self(terminal))
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        ratatui::restore();
-        // A shell prompt on a hidden cursor is as bad as a raw terminal.
-        drop(self.0.show_cursor());
+        restore();
     }
+}
+
+/// Puts the terminal back; when that fails, nobody is left to be told.
+fn restore() {
+    ratatui::restore();
+    drop(execute!(io::stdout(), cursor::Show));
 }
 
 struct Top {

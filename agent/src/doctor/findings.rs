@@ -60,7 +60,7 @@ impl Read {
     /// Whether the process has a capability, or one that stands for it.
     pub(super) const fn may(&self, capability: Capability) -> bool {
         let implied = matches!(capability, Capability::Bpf | Capability::Perfmon);
-        self.status.has(capability) || implied && self.status.has(Capability::SysAdmin)
+        self.status.has(capability) || (implied && self.status.has(Capability::SysAdmin))
     }
 }
 
@@ -99,7 +99,7 @@ fn chosen_word(text: &str) -> Option<String> {
 /// How everything is to be taken, given the source that would be chosen.
 pub(super) fn judge(read: &Read, chosen: Option<Tier>, places: &Places) -> Vec<Finding> {
     let mut findings = vec![kernel(read), btf(read), unprivileged(read), lockdown(read)];
-    findings.extend(Capability::ALL.into_iter().map(|c| capability(read, c, chosen, places)));
+    findings.extend(Capability::ALL.into_iter().map(|c| capability(read, c, chosen)));
     findings.extend([seccomp(read), pid_namespace(read), hidepid(read), cgroups(read), hash(read)]);
     findings.extend([diag(read, chosen), docker(read, places)]);
     findings
@@ -165,12 +165,7 @@ fn lockdown(read: &Read) -> Finding {
     }
 }
 
-fn capability(
-    read: &Read,
-    capability: Capability,
-    chosen: Option<Tier>,
-    places: &Places,
-) -> Finding {
+fn capability(read: &Read, capability: Capability, chosen: Option<Tier>) -> Finding {
     let topic = match capability {
         Capability::Bpf => "CAP_BPF",
         Capability::Perfmon => "CAP_PERFMON",
@@ -187,9 +182,8 @@ fn capability(
     }
     let programs = tiers::possible(read, Tier::BpfCompat) && capability.serves(Tier::Bpf);
     let lost = programs || chosen.is_none_or(|tier| capability.serves(tier));
-    let missing = finding(topic, if lost { Mark::Lost } else { Mark::Note }, "missing")
-        .meaning(capability.loss());
-    if lost { missing.remedy(tiers::grant(&[capability], places)) } else { missing }
+    // The remedy stands with the source: `setcap` replaces what was set, so it needs the whole list.
+    finding(topic, if lost { Mark::Lost } else { Mark::Note }, "missing").meaning(capability.loss())
 }
 
 fn seccomp(read: &Read) -> Finding {

@@ -32,8 +32,8 @@ pub(super) fn ask() -> Result<(), Errno> {
     )?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(1)))?;
     rustix::net::send(&socket, &request(), SendFlags::empty())?;
-    let mut answer = [0_u8; 32 << 10];
-    let (len, _) = rustix::net::recv(&socket, &mut answer[..], RecvFlags::empty())?;
+    let mut answer = vec![0_u8; 32 << 10];
+    let (len, _) = rustix::net::recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
     judge(answer.get(..len).unwrap_or(&answer))
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Status {
 impl Status {
     /// Whether the process has the capability.
     pub(super) const fn has(&self, capability: Capability) -> bool {
-        self.effective >> capability.bit() & 1 == 1
+        (self.effective >> capability.bit()) & 1 == 1
     }
 }
 

@@ -194,3 +194,15 @@ fn the_text_fits_a_hundred_columns_and_the_json_is_json() {
     assert_eq!(value["whole"], false);
     assert_eq!(value["sources"][0]["source"], "bpf");
 }
+
+#[test]
+fn a_chosen_source_that_sees_less_than_it_could_says_what_to_grant() {
+    let (_root, places) = host("5.10.0-28-amd64", "0000000000200000", true);
+
+    let diagnosis = examine(&places, &mut refuse_programs);
+
+    assert_eq!(found(&diagnosis, "CAP_SYS_PTRACE").mark, Mark::Lost);
+    assert!(!diagnosis.is_whole());
+    let remedy = diagnosis.sources[2].remedy.as_deref().unwrap();
+    assert!(remedy.contains("cap_sys_admin,cap_sys_ptrace,cap_dac_read_search+ep"), "{remedy}");
+}

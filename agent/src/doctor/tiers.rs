@@ -29,7 +29,8 @@ pub(super) fn verdicts(
                     chosen: first,
                     possible,
                     why: gives(tier).to_owned(),
-                    remedy: None,
+                    // It loads, but its picture may be the poorer.
+                    remedy: grant_missing(read, tier, places).filter(|_| first),
                 }
             }
             Err(why) => Verdict {
@@ -56,7 +57,7 @@ pub(super) fn possible(read: &Read, tier: Tier) -> bool {
 }
 
 /// How to grant capabilities, on a host and in a cluster.
-pub(super) fn grant(capabilities: &[Capability], places: &Places) -> String {
+fn grant(capabilities: &[Capability], places: &Places) -> String {
     let names: Vec<&str> = capabilities.iter().map(|c| c.name()).collect();
     let lower: Vec<String> =
         names.iter().map(|name| format!("cap_{}", name.to_ascii_lowercase())).collect();
@@ -79,6 +80,13 @@ const fn gives(tier: Tier) -> &'static str {
     }
 }
 
+/// How to grant what a source makes use of, when any of it is missing.
+fn grant_missing(read: &Read, tier: Tier, places: &Places) -> Option<String> {
+    let serving = || Capability::ALL.into_iter().filter(|c| c.serves(tier));
+    // All of it, because `setcap` replaces what was set before.
+    (!serving().all(|c| read.may(c))).then(|| grant(&serving().collect::<Vec<_>>(), places))
+}
+
 /// What has to change for a source to load, as far as that can be told.
 fn remedy(read: &Read, tier: Tier, places: &Places) -> Option<String> {
     if matches!(tier, Tier::Bpf | Tier::BpfCompat) {
@@ -93,10 +101,9 @@ fn remedy(read: &Read, tier: Tier, places: &Places) -> Option<String> {
             return Some("boot with lockdown=integrity or none".to_owned());
         }
     }
-    let missing: Vec<Capability> =
-        Capability::ALL.into_iter().filter(|c| c.serves(tier) && !read.may(*c)).collect();
-    if !missing.is_empty() {
-        return Some(grant(&missing, places));
+    let granted = grant_missing(read, tier, places);
+    if granted.is_some() {
+        return granted;
     }
     if read.status.seccomp == Some(2) {
         let call = if tier >= Tier::Netlink { "netlink sockets and setns()" } else { "bpf()" };

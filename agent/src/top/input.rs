@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 /// Keys that may wait: more than a burst of key repeats between two frames.
 const QUEUE: usize = 64;
 /// How often the thread looks whether it is still wanted; each look costs some 20 µs.
-const PATIENCE: Duration = Duration::from_millis(1000);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts reading. The channel ends when the terminal is gone.
 pub(super) fn keys() -> io::Result<mpsc::Receiver<Key>> {
@@ -35,10 +35,7 @@ fn read(sender: &mpsc::Sender<Key>) {
             Err(_) => return, // the terminal is gone; the closed channel says so
         }
         let Ok(event) = event::read() else { return };
-        if let Some(key) = key(&event) {
-            // A full queue drops the key.
-            drop(sender.try_send(key));
-        }
+        let _dropped = key(&event).is_some_and(|key| sender.try_send(key).is_err());
     }
 }
 

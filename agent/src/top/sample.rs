@@ -23,17 +23,17 @@ use probelet_core::table::{Frozen, Table};
 const BOOT_MS: u64 = 1_750_000_000_000;
 
 /// A node of some size after an hour.
-pub fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     at(3600, 40)
 }
 
 /// A node whose agent has not finished a pass.
-pub fn empty() -> Snapshot {
+pub(crate) fn empty() -> Snapshot {
     Snapshot { picture: Picture::default(), ..at(0, 0) }
 }
 
 /// A node of `size` processes, `second`s after boot.
-pub fn at(second: u64, size: u32) -> Snapshot {
+pub(crate) fn at(second: u64, size: u32) -> Snapshot {
     Snapshot {
         node: "node-a.example".into(),
         boot_unix: 1_750_000_000.0,
@@ -90,7 +90,11 @@ fn comm(n: u32) -> Comm {
 }
 
 fn owner(n: u32) -> Owner {
-    Owner { pid: 1000 + n, comm: comm(n), container: (n % 3 > 0).then_some(ContainerId(n % 4)) }
+    Owner {
+        pid: 1000 + n,
+        comm: comm(n),
+        container: (!n.is_multiple_of(3)).then_some(ContainerId(n % 4)),
+    }
 }
 
 fn process(n: u32, second: u64) -> ProcessRecord {
@@ -141,7 +145,7 @@ fn connection(n: u32, second: u64) -> ConnectionRecord {
         local: Endpoint::v4([192, 168, 100, 20].into(), port(n)),
         remote: remote(n),
         owner: owner(n / 10),
-        bytes: (n % 5 != 0).then_some((second * u64::from(n), second * u64::from(n) * 7)),
+        bytes: (!n.is_multiple_of(5)).then_some((second * u64::from(n), second * u64::from(n) * 7)),
         since_ms: BOOT_MS + (second * 1000).saturating_sub(u64::from(n) * 2500),
         ..ConnectionRecord::default()
     }

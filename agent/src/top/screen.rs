@@ -24,7 +24,7 @@ use std::cmp::Ordering;
 /// What the lower part of the terminal shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Screen {
+pub(super) enum Screen {
     /// Who talks to whom.
     #[default]
     Flows,
@@ -40,12 +40,12 @@ pub enum Screen {
 
 impl Screen {
     /// All screens, in the order of their number keys.
-    pub const ALL: [Self; 5] =
+    pub(super) const ALL: [Self; 5] =
         [Self::Flows, Self::Connections, Self::Processes, Self::Containers, Self::Listeners];
 
     /// The title of its tab.
     #[must_use]
-    pub const fn title(self) -> &'static str {
+    pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Flows => "Flows",
             Self::Connections => "Connections",

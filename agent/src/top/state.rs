@@ -76,16 +76,27 @@ pub(super) struct Fitted {
     pub(super) width: u16,
 }
 
+/// What takes the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// The table: keys are commands.
+    Table,
+    /// The filter: keys are its text.
+    Filter,
+    /// The help: any key closes it.
+    Help,
+}
+
 /// The settings.
 #[derive(Debug)]
 pub(super) struct State {
     screen: Screen,
     places: [Place; Screen::ALL.len()],
     filter: String,
-    editing: bool,
+    /// What takes the keys.
+    mode: Mode,
     paused: bool,
     detail: bool,
-    help: bool,
     fitted: Fitted,
 }
 
@@ -93,6 +104,8 @@ impl State {
     /// The settings to begin with. A sort column is looked for on every screen; the first screen
     /// that has it is shown. `None` when no screen has it.
     pub(super) fn new(sort: Option<&str>, filter: Option<&str>) -> Option<Self> {
+        // Traffic goes both ways; what comes in is usually the larger part.
+        let sort = sort.map(|name| if name == "bytes" { "received" } else { name });
         let mut places = Screen::ALL.map(|screen| place(screen, screen.default_sort()));
         let mut shown = None;
         for (n, screen) in Screen::ALL.into_iter().enumerate().filter(|_| sort.is_some()) {
@@ -109,10 +122,9 @@ impl State {
             screen: shown.unwrap_or_default(),
             places,
             filter: filter.unwrap_or_default().chars().take(FILTER_MAX).collect(),
-            editing: false,
+            mode: Mode::Table,
             paused: false,
             detail: false,
-            help: false,
             fitted: Fitted::default(),
         })
     }
@@ -134,7 +146,7 @@ impl State {
 
     /// Whether the filter is being typed.
     pub(super) const fn editing(&self) -> bool {
-        self.editing
+        matches!(self.mode, Mode::Filter)
     }
 
     /// Whether the display stands still.
@@ -149,7 +161,7 @@ impl State {
 
     /// Whether the keys are explained.
     pub(super) const fn help(&self) -> bool {
-        self.help
+        matches!(self.mode, Mode::Help)
     }
 
     /// Takes note of what fitted; `true` when the place was beyond the end and has moved.
@@ -165,11 +177,11 @@ impl State {
         if key == Key::Interrupt {
             return Effect::Quit;
         }
-        if self.editing {
+        if self.mode == Mode::Filter {
             return self.edit(key);
         }
-        if self.help && key != Key::Resized {
-            self.help = false;
+        if self.mode == Mode::Help && key != Key::Resized {
+            self.mode = Mode::Table;
             return Effect::Redraw;
         }
         match key {
@@ -180,7 +192,7 @@ impl State {
             Key::Down | Key::Char('j') => self.scroll_to(self.place().offset + 1),
             Key::PageUp => self.scroll_to(self.place().offset.saturating_sub(self.fitted.height)),
             Key::PageDown | Key::Char(' ') => {
-                self.scroll_to(self.place().offset + self.fitted.height)
+                self.scroll_to(self.place().offset + self.fitted.height);
             }
             Key::Home => self.scroll_to(0),
             Key::End => self.scroll_to(usize::MAX),
@@ -199,10 +211,10 @@ impl State {
                 let place = self.place_mut();
                 *place = Place { descending: !place.descending, offset: 0, ..*place };
             }
-            '/' => self.editing = true,
+            '/' => self.mode = Mode::Filter,
             'p' => self.paused = !self.paused,
             'c' => self.detail = !self.detail,
-            '?' | 'h' => self.help = true,
+            '?' | 'h' => self.mode = Mode::Help,
             'g' => self.scroll_to(0),
             'G' => self.scroll_to(usize::MAX),
             _ => return Effect::Nothing,
@@ -212,16 +224,16 @@ impl State {
 
     fn edit(&mut self, key: Key) -> Effect {
         match key {
-            Key::Enter => self.editing = false,
+            Key::Enter => self.mode = Mode::Table,
             Key::Escape => {
                 self.filter.clear();
-                self.editing = false;
+                self.mode = Mode::Table;
             }
             Key::Backspace => {
                 self.filter.pop();
             }
             Key::Char(c) if !c.is_control() && self.filter.chars().count() < FILTER_MAX => {
-                self.filter.push(c)
+                self.filter.push(c);
             }
             Key::Resized => return Effect::Redraw,
             _ => return Effect::Nothing,

@@ -58,7 +58,7 @@ fn title(view: &View, width: u16) -> Line<'static> {
     let vitals = &snapshot.vitals;
     let up =
         if view.is_empty() { String::new() } else { format!(" up {} ", Age(uptime_ms(snapshot))) };
-    let mut parts = vec![
+    let parts = vec![
         vec![rule(1), Span::styled(" probelet ", TITLE)],
         vec![
             rule(1),
@@ -69,7 +69,7 @@ fn title(view: &View, width: u16) -> Line<'static> {
     ];
     let up = Span::raw(up);
     let used = up.width() + 1;
-    let mut line = fit(&mut parts, width.saturating_sub(u16::try_from(used).unwrap_or(0)), "");
+    let mut line = fit(parts, width.saturating_sub(u16::try_from(used).unwrap_or(0)), "");
     let gap = usize::from(width).saturating_sub(line.width() + used);
     line.spans.extend([rule(gap), up, rule(1)]);
     line
@@ -110,7 +110,7 @@ fn cpu(vitals: &Vitals, width: u16) -> Line<'static> {
     let late = vitals.freshness_seconds > vitals.desired.sockets * LATE + 0.1;
     let fresh = if late { WARN } else { GOOD };
     parts.push(figure("fresh", Every(vitals.freshness_seconds).to_string(), fresh));
-    fit(&mut parts, width, "  ")
+    fit(parts, width, "  ")
 }
 
 fn intervals(vitals: &Vitals, width: u16) -> Line<'static> {
@@ -128,7 +128,7 @@ fn intervals(vitals: &Vitals, width: u16) -> Line<'static> {
         }
         parts.push(part);
     }
-    fit(&mut parts, width, "  ")
+    fit(parts, width, "  ")
 }
 
 fn picture(view: &View, width: u16) -> Line<'static> {
@@ -156,7 +156,7 @@ fn picture(view: &View, width: u16) -> Line<'static> {
             Style::new(),
         ));
     }
-    fit(&mut parts, width, "  ")
+    fit(parts, width, "  ")
 }
 
 /// What was lost in the last minute, largest first; no line when nothing was.
@@ -165,7 +165,7 @@ fn losses(view: &View, width: u16) -> Option<Line<'static>> {
     losses.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
     let mut parts = vec![vec![Span::styled("Lost", TITLE), Span::styled(" in a minute", DIM)]];
     parts.extend(losses.iter().map(|&(loss, n)| figure(loss.name(), Count(n).to_string(), WARN)));
-    (!losses.is_empty()).then(|| fit(&mut parts, width, "  "))
+    (!losses.is_empty()).then(|| fit(parts, width, "  "))
 }
 
 /// A name and its figure.
@@ -174,9 +174,9 @@ fn figure(name: &'static str, value: String, style: Style) -> Vec<Span<'static>>
 }
 
 /// As many parts as fit the width, whole; the first stands in any case.
-fn fit(parts: &mut Vec<Vec<Span<'static>>>, width: u16, between: &'static str) -> Line<'static> {
+fn fit(parts: Vec<Vec<Span<'static>>>, width: u16, between: &'static str) -> Line<'static> {
     let mut line = if between.is_empty() { Line::default() } else { Line::raw(" ") };
-    for (n, part) in parts.drain(..).enumerate() {
+    for (n, part) in parts.into_iter().enumerate() {
         let wide: usize = part.iter().map(Span::width).sum();
         if n > 0 && line.width() + between.len() + wide > usize::from(width) {
             break;

@@ -6,6 +6,7 @@
 //! Pure: no I/O.
 
 use super::{BAD, DIM, GOOD, TITLE, WARN, bar};
+use crate::discover::Limiter;
 use crate::figures::{Bytes, Count, Share, Took, float};
 use crate::snapshot::{BUCKETS, Skip, Task, Vitals};
 use crate::top::view::View;
@@ -132,10 +133,18 @@ fn put_off(vitals: &Vitals) -> Vec<Line<'static>> {
     for &(limiter, seconds) in
         vitals.limiter_wait_seconds.iter().filter(|(_, seconds)| *seconds > 0.0)
     {
-        parts.push(format!("{limiter:?} limit {}", Took(seconds)));
+        parts.push(format!("{} limit {}", limiter_name(limiter), Took(seconds)));
     }
     let text = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
     vec![heading("Passes spared or put off"), Line::raw(format!(" {text}"))]
+}
+
+const fn limiter_name(limiter: Limiter) -> &'static str {
+    match limiter {
+        Limiter::ProcfsReads => "procfs",
+        Limiter::Fds => "fd",
+        Limiter::Netns => "netns",
+    }
 }
 
 fn lost(picture: &Picture) -> Vec<Line<'static>> {

@@ -36,7 +36,7 @@ pub(super) fn draw(area: Rect, buffer: &mut Buffer) {
             Line::from(vec![Span::styled(format!(" {key:<20}"), TITLE), Span::raw(*what)])
         })
         .collect();
-    lines.push(Line::styled(" CPU is in % of one core, over the budget's window.", DIM));
+    lines.push(Line::styled(" CPU is in % of one core; rates are means of some seconds.", DIM));
     lines.push(Line::styled(" Coverage: connections seen ÷ opened, by the kernel's count.", DIM));
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
     let width = WIDTH.min(area.width);

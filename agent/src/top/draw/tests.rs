@@ -37,7 +37,11 @@ fn state(keys: &str) -> State {
 
 fn lines(state: &State, view: &View, width: u16, height: u16) -> Vec<String> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| drop(draw(state, view, frame.buffer_mut()))).unwrap();
+    terminal
+        .draw(|frame| {
+            draw(state, view, frame.buffer_mut());
+        })
+        .unwrap();
     let buffer = terminal.backend().buffer();
     let line =
         |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
@@ -106,7 +110,7 @@ fn flows_come_busiest_first_and_name_both_ends() {
     let heading = lines.iter().position(|l| l.contains("SOURCE")).unwrap();
 
     assert!(lines[heading].contains("NOW▾"), "{}", lines[heading]);
-    assert!(lines[heading + 1].contains(" 48 "), "{}", lines[heading + 1]);
+    assert!(lines[heading + 1].contains(" 49 "), "{}", lines[heading + 1]);
     line_with(&lines, "web-frontend");
     line_with(&lines, "→ 10.244.");
 }
@@ -181,7 +185,7 @@ fn on_twenty_by_five_the_cost_stays_and_there_is_a_row() {
     let lines = lines(&state(""), &view(), 20, 5);
 
     assert!(lines[0].contains("CPU 0.07 %"), "{lines:#?}");
-    assert!(lines[2].contains("48"), "{lines:#?}");
+    assert!(lines[2].contains("49"), "{lines:#?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use probelet_core::records::{ConnectionRecord, Direction};
 /// Connections, as this end sees them.
 pub(in crate::top) static CONNECTIONS: [Column<ConnectionRecord>; 11] = [
     Column {
-        heading: Heading::text("proto", "PROTO", Width::Text(5), 90),
+        heading: Heading::text("proto", "L4", Width::Text(3), 78),
         rank: |_, c| Rank::text(c.protocol.name().as_bytes()),
         text: |_, c, out| out.push_str(c.protocol.name()),
     },
@@ -59,7 +59,7 @@ pub(in crate::top) static CONNECTIONS: [Column<ConnectionRecord>; 11] = [
                 .map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
         },
         text: |view, c, out| {
-            c.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)))
+            c.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)));
         },
     },
     Column {

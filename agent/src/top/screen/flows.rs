@@ -66,7 +66,7 @@ pub(in crate::top) static FLOWS: [Column<FlowRecord>; 10] = [
         heading: Heading::number("received", "RECV/s", 8, 76),
         rank: |view, flow| Rank::of(view.traffic(flow).map(|[_, received]| received)),
         text: |view, flow, out| {
-            put_or_dash(out, view.traffic(flow).map(|[_, received]| Bytes(received)))
+            put_or_dash(out, view.traffic(flow).map(|[_, received]| Bytes(received)));
         },
     },
 ];

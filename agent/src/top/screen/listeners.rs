@@ -38,7 +38,7 @@ pub(in crate::top) static LISTENERS: [Column<ListenerRecord>; 7] = [
                 .map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
         },
         text: |view, l, out| {
-            l.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)))
+            l.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)));
         },
     },
     Column {

@@ -26,7 +26,7 @@ pub(in crate::top) static PROCESSES: [Column<ProcessRecord>; 9] = [
             p.fact.container.map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
         },
         text: |view, p, out| {
-            p.fact.container.iter().for_each(|&id| out.push_str(&view.container(id)))
+            p.fact.container.iter().for_each(|&id| out.push_str(&view.container(id)));
         },
     },
     Column {
@@ -35,7 +35,7 @@ pub(in crate::top) static PROCESSES: [Column<ProcessRecord>; 9] = [
         text: |view, p, out| put_percent(out, view.process_cpu(p)),
     },
     Column {
-        heading: Heading::number("rss", "RSS", 8, 40),
+        heading: Heading::number("memory", "RSS", 8, 40),
         rank: |_, p| Rank::Number(float(p.fact.rss_bytes)),
         text: |_, p, out| put(out, Bytes(float(p.fact.rss_bytes))),
     },
@@ -50,7 +50,7 @@ pub(in crate::top) static PROCESSES: [Column<ProcessRecord>; 9] = [
         text: |_, p, out| put_or_dash(out, p.fact.open_fds.map(|n| Count(n.into()))),
     },
     Column {
-        heading: Heading::number("conns", "CONNS", 7, 60),
+        heading: Heading::number("connections", "CONNS", 7, 60),
         rank: |view, p| Rank::Number(view.held_by_process(p.fact.pid).into()),
         text: |view, p, out| put(out, Count(view.held_by_process(p.fact.pid).into())),
     },

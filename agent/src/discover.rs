@@ -7,6 +7,26 @@
 
 use probelet_core::facts::{Facts, Tier, Want};
 
+pub mod bpf;
+pub mod choose;
+pub mod containers;
+pub mod netlink;
+pub mod netns_counters;
+pub mod owners;
+pub mod procfs;
+
+#[cfg(test)]
+mod live;
+
+/// How much a source may remember and report; from `spec.limits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sockets of the node, `TIME_WAIT` ones not counted.
+    pub max_sockets: u32,
+    /// Processes of the node, kernel threads not counted.
+    pub max_processes: u32,
+}
+
 /// A kind of work that `spec.limits` bounds by its own token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limiter {

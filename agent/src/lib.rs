@@ -1,6 +1,18 @@
 //! The agent as a library: the binary is a thin door to it, and the end-to-end tests use it too.
 
+pub mod args;
+pub mod config;
 pub mod discover;
+#[cfg(feature = "docker")]
+pub mod docker;
+pub mod doctor;
+pub mod engine;
+pub mod figures;
+pub mod label;
+pub mod logging;
+pub mod once;
 pub mod publish;
+pub mod run;
 pub mod snapshot;
 pub mod sys;
+pub mod top;

@@ -174,6 +174,48 @@ pub struct Vitals {
     pub started_unix: f64,
 }
 
+impl Snapshot {
+    /// Before the first pass: epoch 0, nothing known.
+    #[must_use]
+    pub fn empty(node: Arc<str>) -> Self {
+        Self { node, boot_unix: 0.0, picture: Picture::default(), vitals: Vitals::unknown() }
+    }
+}
+
+impl Vitals {
+    fn unknown() -> Self {
+        Self {
+            tier: Tier::Procfs,
+            refused: Arc::default(),
+            level: Level::Full,
+            level_reason: String::new(),
+            cpu_cores: 0.0,
+            budget_cores: 0.0,
+            window_seconds: 0.0,
+            cpu: [CpuTime::default(); Task::ALL.len()],
+            rss_bytes: 0,
+            desired: Intervals::default(),
+            effective: Intervals::default(),
+            freshness_seconds: 0.0,
+            verified_unix: 0.0,
+            pass_duration: Histogram::default(),
+            pass_cpu: Histogram::default(),
+            full_pass_cpu: 0.0,
+            skipped: [0; Skip::ALL.len()],
+            limiter_wait_seconds: [
+                (Limiter::ProcfsReads, 0.0),
+                (Limiter::Fds, 0.0),
+                (Limiter::Netns, 0.0),
+            ],
+            config_generation: 0,
+            config_hash: String::new(),
+            config_origin: String::new(),
+            config_error: None,
+            started_unix: 0.0,
+        }
+    }
+}
+
 /// The picture and the vital signs of one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {

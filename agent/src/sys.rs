@@ -1,7 +1,10 @@
-//! The few things that the kernel or the allocator offers only through pointers.
+//! The system calls for which no safe wrapper exists: the only place with `unsafe`.
 //!
-//! In: safe arguments. Out: safe values. Nothing else in the agent may be `unsafe`.
+//! In: plain values. Out: plain values and owned descriptors. It must not decide anything.
 //!
-//! I/O: yes.
+//! I/O: system calls.
 
+pub mod bpf;
 pub mod heap;
+pub mod mmap;
+pub mod usage;

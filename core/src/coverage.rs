@@ -28,7 +28,10 @@ pub struct Count {
 impl Count {
     /// Observed ÷ opened, at most 1; `None` when nothing was opened.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people; 2^52 connections are enough")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ratio for people; 2^52 connections are enough"
+    )]
     pub fn ratio(self) -> Option<f64> {
         (self.opened > 0).then(|| (self.observed as f64 / self.opened as f64).min(1.0))
     }
@@ -133,7 +136,13 @@ mod tests {
     use super::*;
 
     fn netns(active: u64, passive: u64, fails: u64) -> Netns {
-        Netns { inode: 1, active_opens: active, passive_opens: passive, attempt_fails: fails, ..Netns::default() }
+        Netns {
+            inode: 1,
+            active_opens: active,
+            passive_opens: passive,
+            attempt_fails: fails,
+            ..Netns::default()
+        }
     }
 
     #[test]
@@ -171,7 +180,11 @@ mod tests {
         let mut coverage = Coverage::default();
         coverage.counters(&[], |_| false, 0);
 
-        coverage.counters(&[netns(3, 0, 0), Netns { inode: 2, ..netns(70, 0, 0) }], |n| n == 1, 1000);
+        coverage.counters(
+            &[netns(3, 0, 0), Netns { inode: 2, ..netns(70, 0, 0) }],
+            |n| n == 1,
+            1000,
+        );
 
         assert_eq!(coverage.minute().opened, 3);
     }

@@ -5,7 +5,11 @@
 //!
 //! Pure: no I/O.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod endpoint;
+mod loss;
+
+pub use endpoint::Endpoint;
+pub use loss::{Loss, Losses};
 
 /// One way to read the kernel, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -235,65 +239,6 @@ impl State {
     }
 }
 
-/// An address and a port. IPv4 is kept v4-mapped (`::ffff:a.b.c.d`), so that a dual-stack
-/// socket's v4 peer and a plain v4 socket's are equal; they are shown as IPv4. Packed to 18 bytes,
-/// because a large node keeps hundreds of thousands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C, packed(2))]
-pub struct Endpoint {
-    /// The address as an IPv6 number, most significant byte first (`u128::from(Ipv6Addr)`).
-    pub addr: u128,
-    /// The port, host order.
-    pub port: u16,
-}
-
-const MAPPED: u128 = 0xffff << 32;
-
-impl Endpoint {
-    /// An IPv4 endpoint.
-    #[must_use]
-    pub const fn v4(addr: Ipv4Addr, port: u16) -> Self {
-        Self { addr: MAPPED | addr.to_bits() as u128, port }
-    }
-
-    /// An IPv6 endpoint.
-    #[must_use]
-    pub const fn v6(addr: Ipv6Addr, port: u16) -> Self {
-        Self { addr: addr.to_bits(), port }
-    }
-
-    /// The address, IPv4 when it is v4-mapped.
-    #[must_use]
-    pub fn ip(self) -> IpAddr {
-        Ipv6Addr::from_bits(self.addr).to_canonical()
-    }
-
-    /// Whether the address is the wildcard of either family.
-    #[must_use]
-    pub const fn is_wildcard(self) -> bool {
-        self.addr == 0 || self.addr == MAPPED
-    }
-
-    /// Whether the address is a v4 one.
-    #[must_use]
-    pub const fn is_v4(self) -> bool {
-        self.addr >> 32 == 0xffff
-    }
-
-    /// Whether both name no machine but this one (127.0.0.0/8 or ::1).
-    #[must_use]
-    pub fn is_loopback(self) -> bool {
-        self.ip().is_loopback()
-    }
-}
-
-impl std::fmt::Display for Endpoint {
-    /// `ip:port` or `[ip6]:port`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        SocketAddr::new(self.ip(), self.port).fmt(f)
-    }
-}
-
 /// One TCP or UDP socket, once per process that holds it. TIME_WAIT ones stand in [`Facts::closed`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Socket {
@@ -354,110 +299,6 @@ pub struct Netns {
     pub udp_in_use: u64,
 }
 
-/// Why something that exists is missing from the facts, or known only in part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(usize)]
-pub enum Loss {
-    /// A process or one of its fds went away while it was read.
-    Vanished,
-    /// The kernel refused: a capability is missing.
-    Permission,
-    /// No process of this node holds the socket (in flight, in the kernel, or not accepted).
-    NoOwner,
-    /// The owner is not known yet: the fd walk has not come by.
-    OwnerPending,
-    /// A TIME_WAIT socket whose owner could not be told from what was known before.
-    ClosedNoOwner,
-    /// More sockets than `limits.maxSockets`.
-    SocketsFull,
-    /// More processes than `limits.maxProcesses`.
-    ProcessesFull,
-    /// A hash chain longer than the source follows.
-    ChainCut,
-    /// A record that mixes two sockets or makes no sense: recycled while it was read.
-    Torn,
-    /// Text or a message of the kernel that could not be parsed.
-    Malformed,
-    /// A network namespace that went away, or could not be entered, while it was read.
-    NetnsVanished,
-    /// A rate limit put work off to a later pass.
-    RateLimited,
-    /// A container whose cgroup path could not be read.
-    ContainerUnknown,
-    /// More flows than the table holds; they are counted in the flow named `other`.
-    FlowsFull,
-}
-
-impl Loss {
-    /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
-        Self::Vanished,
-        Self::Permission,
-        Self::NoOwner,
-        Self::OwnerPending,
-        Self::ClosedNoOwner,
-        Self::SocketsFull,
-        Self::ProcessesFull,
-        Self::ChainCut,
-        Self::Torn,
-        Self::Malformed,
-        Self::NetnsVanished,
-        Self::RateLimited,
-        Self::ContainerUnknown,
-        Self::FlowsFull,
-    ];
-
-    /// The reason as a metric label and in `losses` of the report.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Vanished => "vanished",
-            Self::Permission => "permission",
-            Self::NoOwner => "no_owner",
-            Self::OwnerPending => "owner_pending",
-            Self::ClosedNoOwner => "closed_no_owner",
-            Self::SocketsFull => "sockets_full",
-            Self::ProcessesFull => "processes_full",
-            Self::ChainCut => "chain_cut",
-            Self::Torn => "torn",
-            Self::Malformed => "malformed",
-            Self::NetnsVanished => "netns_vanished",
-            Self::RateLimited => "rate_limited",
-            Self::ContainerUnknown => "container_unknown",
-            Self::FlowsFull => "flows_full",
-        }
-    }
-}
-
-/// How often each [`Loss`] was met.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses([u64; Loss::ALL.len()]);
-
-impl Losses {
-    /// Counts `n` more.
-    pub fn add(&mut self, loss: Loss, n: u64) {
-        self.0[loss as usize] += n;
-    }
-
-    /// The count for one reason.
-    #[must_use]
-    pub const fn get(&self, loss: Loss) -> u64 {
-        self.0[loss as usize]
-    }
-
-    /// Adds all counts of `other`.
-    pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
-            *mine += theirs;
-        }
-    }
-
-    /// Every reason with its count, zero ones included.
-    pub fn iter(&self) -> impl Iterator<Item = (Loss, u64)> + '_ {
-        Loss::ALL.iter().map(|&loss| (loss, self.get(loss)))
-    }
-}
-
 /// What one pass saw. The buffers are reused: a source clears what it refills, so a pass on a
 /// node where nothing grew allocates nothing.
 #[derive(Clone, Debug, Default)]
@@ -481,30 +322,6 @@ pub struct Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mapped_addresses_are_shown_as_ipv4() {
-        let endpoint = Endpoint::v6("::ffff:10.0.0.1".parse().unwrap(), 80);
-
-        assert_eq!(endpoint, Endpoint::v4(Ipv4Addr::new(10, 0, 0, 1), 80));
-        assert_eq!(endpoint.to_string(), "10.0.0.1:80");
-    }
-
-    #[test]
-    fn ipv6_endpoints_stand_in_brackets() {
-        assert_eq!(Endpoint::v6("2001:db8::1".parse().unwrap(), 443).to_string(), "[2001:db8::1]:443");
-    }
-
-    #[test]
-    fn every_loss_has_its_own_number_and_name() {
-        for (number, loss) in Loss::ALL.iter().enumerate() {
-            assert_eq!(*loss as usize, number);
-        }
-        let mut names: Vec<_> = Loss::ALL.iter().map(|l| l.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Loss::ALL.len());
-    }
 
     #[test]
     fn a_long_name_is_cut_as_the_kernel_does() {

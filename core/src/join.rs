@@ -25,7 +25,8 @@ struct ListenKey {
 
 impl ListenKey {
     const fn new(netns: u32, protocol: Protocol, local: Endpoint) -> Self {
-        let local = if local.is_wildcard() { Endpoint { addr: 0, port: local.port } } else { local };
+        let local =
+            if local.is_wildcard() { Endpoint { addr: 0, port: local.port } } else { local };
         Self { netns, protocol, local }
     }
 }
@@ -54,7 +55,13 @@ impl Listeners {
     }
 
     /// Notes a listener of this pass.
-    pub fn saw(&mut self, netns: u32, protocol: Protocol, local: Endpoint, container: Option<ContainerId>) {
+    pub fn saw(
+        &mut self,
+        netns: u32,
+        protocol: Protocol,
+        local: Endpoint,
+        container: Option<ContainerId>,
+    ) {
         let seen = Remembered { container, seen_ms: self.present_ms };
         let known = self.by_key.entry(ListenKey::new(netns, protocol, local)).or_insert(seen);
         *known = Remembered { container: container.or(known.container), ..seen };
@@ -63,7 +70,13 @@ impl Listeners {
     /// The container of the listener that took a connection to `local`, if one did: inner `None`
     /// is a listener outside of any container.
     #[must_use]
-    pub fn listening(&self, netns: u32, protocol: Protocol, local: Endpoint, closed: bool) -> Option<Option<ContainerId>> {
+    pub fn listening(
+        &self,
+        netns: u32,
+        protocol: Protocol,
+        local: Endpoint,
+        closed: bool,
+    ) -> Option<Option<ContainerId>> {
         let wildcard = Endpoint { addr: 0, port: local.port };
         [local, wildcard].into_iter().find_map(|at| {
             let known = self.by_key.get(&ListenKey { netns, protocol, local: at })?;
@@ -179,7 +192,11 @@ impl Processes {
     /// The owner that a holder makes; an unknown pid gives no owner.
     #[must_use]
     pub fn owner(&self, pid: u32) -> Owner {
-        self.get(pid).map_or_else(Owner::default, |p| Owner { pid, comm: p.comm, container: p.container })
+        self.get(pid).map_or_else(Owner::default, |p| Owner {
+            pid,
+            comm: p.comm,
+            container: p.container,
+        })
     }
 
     /// Of two holders of a socket, the one that started first: a listener belongs to the master

@@ -16,4 +16,5 @@ pub mod gate;
 pub mod join;
 pub mod records;
 pub mod report;
+pub mod schedule;
 pub mod table;

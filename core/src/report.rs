@@ -16,9 +16,11 @@ mod removed;
 use crate::coverage::{Count, Coverage};
 use crate::facts::{Container, ContainerId, Facts, Losses, Want};
 use crate::join::{self, Listeners, PortRange};
-use crate::records::{ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord};
+use crate::records::{
+    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord,
+};
 use crate::table::{Epoch, Frozen};
-pub use removed::{Removed, Removals};
+pub use removed::{Removals, Removed};
 use std::sync::Arc;
 
 /// `/proc/PID/stat` rounds start times down to clock ticks of 10 ms.
@@ -71,6 +73,8 @@ pub struct Report {
     limits: Limits,
     ports: PortRange,
     began: bool,
+    /// A process changed its name or container since sockets were last looked at.
+    renamed: bool,
     next_id: u64,
     previous_ms: u64,
     joined: join::Processes,
@@ -130,6 +134,7 @@ impl Report {
             limits,
             ports,
             began: false,
+            renamed: false,
             next_id: 1,
             previous_ms: 0,
             joined: join::Processes::default(),
@@ -164,16 +169,15 @@ impl Report {
         self.losses.merge(&facts.losses);
         let mut changed = self.name_containers(facts);
         let fresh = facts.fresh.unwrap_or(Want::Counters);
-        let mut renamed = false;
         if fresh >= Want::Processes {
             self.joined.refill(&facts.processes);
             let update = self.processes.update(facts, epoch, &mut self.removed, &mut self.losses);
-            renamed = update.renamed;
+            self.renamed |= update.renamed;
             changed |= update.changed;
             changed |= self.containers.count(facts, epoch, &mut self.removed);
         }
         if fresh >= Want::Sockets {
-            changed |= self.sockets(facts, now, epoch, renamed);
+            changed |= self.sockets(facts, now, epoch);
         }
         changed |= self.expire(facts, now, epoch);
         changed |= self.removed.count() != before;
@@ -184,8 +188,12 @@ impl Report {
         changed
     }
 
-    /// Takes in what the containers' cgroups say; `true` when anything changed.
-    pub fn usage(&mut self, usage: &[(ContainerId, u64, u64)]) -> bool {
+    /// Takes in what the containers' cgroups say, CPU time in nanoseconds and memory in bytes;
+    /// `true` when anything changed.
+    pub fn usage(
+        &mut self,
+        usage: impl Iterator<Item = (ContainerId, Option<u64>, Option<u64>)>,
+    ) -> bool {
         let changed = self.containers.usage(usage, self.epoch + 1);
         self.epoch += u64::from(changed);
         changed
@@ -217,11 +225,13 @@ impl Report {
         grew
     }
 
-    fn sockets(&mut self, facts: &Facts, now: Now, epoch: Epoch, renamed: bool) -> bool {
+    fn sockets(&mut self, facts: &Facts, now: Now, epoch: Epoch) -> bool {
+        let renamed = std::mem::take(&mut self.renamed);
         let previous_ms = self.previous_ms;
         let born = |netns| {
             let mut inside = facts.processes.iter().filter(|p| p.netns == netns).peekable();
-            inside.peek().is_some() && inside.all(|p| p.start_ns / 1_000_000 + START_ROUNDING_MS >= previous_ms)
+            inside.peek().is_some()
+                && inside.all(|p| p.start_ns / 1_000_000 + START_ROUNDING_MS >= previous_ms)
         };
         self.coverage.counters(&facts.netns, born, now.mono_ms);
         self.previous_ms = now.mono_ms;
@@ -235,12 +245,26 @@ impl Report {
             losses: &mut self.losses,
         };
         self.began = true;
-        let mut changed =
-            self.listeners.update(&facts.sockets, renamed, &mut self.listening, &mut self.next_id, &mut pass);
-        let evidence =
-            connections::Evidence { listeners: &self.listening, ports: self.ports, coverage: &mut self.coverage };
-        changed |=
-            self.connections.update(facts, renamed, evidence, &mut self.flows, &mut self.next_id, &mut pass);
+        let mut changed = self.listeners.update(
+            &facts.sockets,
+            renamed,
+            &mut self.listening,
+            &mut self.next_id,
+            &mut pass,
+        );
+        let evidence = connections::Evidence {
+            listeners: &self.listening,
+            ports: self.ports,
+            coverage: &mut self.coverage,
+        };
+        changed |= self.connections.update(
+            facts,
+            renamed,
+            evidence,
+            &mut self.flows,
+            &mut self.next_id,
+            &mut pass,
+        );
         changed
     }
 

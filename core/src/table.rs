@@ -180,7 +180,11 @@ impl<T> Frozen<T> {
 
     /// Like [`Self::page`], but passes by the chunks in which nothing changed after `since`; the
     /// caller still looks at each record's own epoch.
-    pub fn page_changed(&self, first: Slot, since: Epoch) -> (impl Iterator<Item = &T> + '_, Option<Slot>) {
+    pub fn page_changed(
+        &self,
+        first: Slot,
+        since: Epoch,
+    ) -> (impl Iterator<Item = &T> + '_, Option<Slot>) {
         let chunks = self.chunks.iter().enumerate().skip(first as usize / CHUNK);
         let found = chunks.into_iter().find(|(_, c)| since == 0 || c.changed > since);
         let after = found.map_or(self.chunks.len(), |(number, _)| number + 1);

@@ -1,2 +1,31 @@
-//! The objects people edit.
+//! The objects people edit: their types, their defaults and the rules that an edit must obey.
+//!
+//! In: what a person wrote, as a JSON or YAML value. Out: a spec that is complete (every field has its default) and
+//! valid, or sentences that name the field, what was written and what would be right. The agent, the operator and the
+//! command line all judge an edit with this crate, so they cannot disagree. It must not know a Kubernetes client.
+//! Pure: no I/O, no clock, no async.
 #![forbid(unsafe_code)]
+
+mod cpu_quantity;
+mod field_error;
+mod interval;
+mod label_selector;
+mod probe_config;
+
+pub use cpu_quantity::CpuQuantity;
+pub use field_error::FieldError;
+pub use interval::Interval;
+pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
+pub use probe_config::{
+    Budget, BudgetPolicy, Granularity, Intervals, Limits, Match, Metrics, Peers, ProbeConfigSpec,
+    Reporting, ReportingMode, Rollout, ServiceMatching, ShortLived, Source,
+};
+
+/// The API group of all our objects.
+pub const GROUP: &str = "probelet.io";
+/// The version of the API that this crate describes.
+pub const VERSION: &str = "v1alpha1";
+/// `apiVersion` as it stands in an object.
+pub const API_VERSION: &str = "probelet.io/v1alpha1";
+/// `kind` of the object whose spec is [`ProbeConfigSpec`].
+pub const PROBE_CONFIG: &str = "ProbeConfig";

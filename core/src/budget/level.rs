@@ -72,11 +72,11 @@ impl Ladder {
     /// whether the level changed. Worse is taken at once, better after ten seconds of it.
     pub fn look(&mut self, stretch: f64, policy: Policy, paused: bool, now_ms: u64) -> bool {
         let fits = if stretch <= STRETCH_AT { Level::Full } else { Level::Stretched };
-        let fits = match (policy, self.level) {
-            (Policy::Stretch, _) => fits,
-            (Policy::Degrade, Level::CountersOnly) if stretch > DETAIL_AT => Level::CountersOnly,
-            (Policy::Degrade, _) if stretch > COUNTERS_AT => Level::CountersOnly,
-            _ => fits,
+        let detail_goes_at =
+            if self.level == Level::CountersOnly { DETAIL_AT } else { COUNTERS_AT };
+        let fits = match policy {
+            Policy::Degrade if stretch > detail_goes_at => Level::CountersOnly,
+            Policy::Degrade | Policy::Stretch => fits,
         };
         if paused || self.level == Level::Paused {
             return self.go(if paused { Level::Paused } else { fits });

@@ -66,7 +66,12 @@ struct Key {
 
 impl Key {
     const fn of(record: &ConnectionRecord) -> Self {
-        Self { netns: record.netns, protocol: record.protocol, local: record.local, remote: record.remote }
+        Self {
+            netns: record.netns,
+            protocol: record.protocol,
+            local: record.local,
+            remote: record.remote,
+        }
     }
 
     fn hash64(&self) -> u64 {
@@ -282,7 +287,8 @@ impl Connections {
             if owner == record.owner || owner == Owner::default() {
                 continue;
             }
-            let peer = self.find(&Key { local: record.remote, remote: record.local, ..Key::of(record) });
+            let peer =
+                self.find(&Key { local: record.remote, remote: record.local, ..Key::of(record) });
             if let Some(record) = self.table.get_mut(slot, pass.epoch) {
                 record.owner = owner;
                 record.changed = pass.epoch;
@@ -326,7 +332,12 @@ impl Connections {
 
     /// Drops TIME_WAIT records that the kernel has forgotten: their minute is over, or their
     /// namespace is gone (`netns` lists those that are there, when the pass says).
-    pub(super) fn expire(&mut self, netns: Option<&[Netns]>, flows: &mut Flows, pass: &mut Pass<'_>) {
+    pub(super) fn expire(
+        &mut self,
+        netns: Option<&[Netns]>,
+        flows: &mut Flows,
+        pass: &mut Pass<'_>,
+    ) {
         let due = self.next_expiry_ms <= pass.now.mono_ms;
         if !due && netns.is_none() {
             return;
@@ -346,6 +357,8 @@ impl Connections {
                 self.next_expiry_ms = self.next_expiry_ms.min(record.expires_ms);
             }
         }
-        gone.iter().for_each(|&slot| self.remove(slot, flows, pass));
+        for slot in gone {
+            self.remove(slot, flows, pass);
+        }
     }
 }

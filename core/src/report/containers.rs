@@ -20,7 +20,11 @@ pub(super) struct Containers {
 impl Default for Containers {
     fn default() -> Self {
         // Bounded by the processes: no container stands here without one.
-        Self { table: Table::new(usize::MAX), by_id: FxHashMap::default(), counts: FxHashMap::default() }
+        Self {
+            table: Table::new(usize::MAX),
+            by_id: FxHashMap::default(),
+            counts: FxHashMap::default(),
+        }
     }
 }
 
@@ -55,8 +59,13 @@ impl Containers {
                     record.changed = epoch;
                 }
             } else {
-                let record =
-                    ContainerRecord { id, processes, cpu_ns: None, memory_bytes: None, changed: epoch };
+                let record = ContainerRecord {
+                    id,
+                    processes,
+                    cpu_ns: None,
+                    memory_bytes: None,
+                    changed: epoch,
+                };
                 if let Ok(slot) = table.insert(record, epoch) {
                     by_id.insert(id, slot);
                 }
@@ -66,12 +75,19 @@ impl Containers {
         changed
     }
 
-    pub(super) fn usage(&mut self, usage: &[(ContainerId, u64, u64)], epoch: Epoch) -> bool {
+    pub(super) fn usage(
+        &mut self,
+        usage: impl Iterator<Item = (ContainerId, Option<u64>, Option<u64>)>,
+        epoch: Epoch,
+    ) -> bool {
         let mut changed = false;
-        for &(id, cpu_ns, memory_bytes) in usage {
+        for (id, cpu_ns, memory_bytes) in usage {
             let Some(&slot) = self.by_id.get(&id) else { continue };
-            let (cpu_ns, memory_bytes) = (Some(cpu_ns), Some(memory_bytes));
-            if self.table.get(slot).is_some_and(|r| (r.cpu_ns, r.memory_bytes) == (cpu_ns, memory_bytes)) {
+            if self
+                .table
+                .get(slot)
+                .is_some_and(|r| (r.cpu_ns, r.memory_bytes) == (cpu_ns, memory_bytes))
+            {
                 continue;
             }
             if let Some(record) = self.table.get_mut(slot, epoch) {

@@ -78,7 +78,12 @@ impl Flows {
     }
 
     /// Writes one flow.
-    pub(super) fn change(&mut self, slot: Slot, pass: &Pass<'_>, change: impl FnOnce(&mut FlowRecord)) {
+    pub(super) fn change(
+        &mut self,
+        slot: Slot,
+        pass: &Pass<'_>,
+        change: impl FnOnce(&mut FlowRecord),
+    ) {
         if let Some(flow) = self.table.get_mut(slot, pass.epoch) {
             change(flow);
             flow.active_ms = pass.now.mono_ms;
@@ -105,9 +110,13 @@ impl Flows {
                 && f.key.source != Workload::Other
                 && pass.now.mono_ms.saturating_sub(f.active_ms) > ttl_ms
         };
-        let gone: Vec<Slot> = self.table.iter().filter(|(_, f)| idle(f)).map(|(slot, _)| slot).collect();
-        gone.iter().for_each(|&slot| self.remove(slot, pass));
-        !gone.is_empty()
+        let gone: Vec<Slot> =
+            self.table.iter().filter(|(_, f)| idle(f)).map(|(slot, _)| slot).collect();
+        let any = !gone.is_empty();
+        for slot in gone {
+            self.remove(slot, pass);
+        }
+        any
     }
 
     fn remove(&mut self, slot: Slot, pass: &mut Pass<'_>) {

@@ -37,7 +37,12 @@ pub(super) fn listens(socket: &Socket) -> bool {
 
 impl ListenerTable {
     pub(super) fn new(limit: usize) -> Self {
-        Self { table: Table::new(limit), by_socket: FxHashMap::default(), seen: Vec::new(), pass: 0 }
+        Self {
+            table: Table::new(limit),
+            by_socket: FxHashMap::default(),
+            seen: Vec::new(),
+            pass: 0,
+        }
     }
 
     pub(super) const fn set_limit(&mut self, limit: usize) {
@@ -63,7 +68,8 @@ impl ListenerTable {
             if let Some(&slot) = self.by_socket.get(&key) {
                 let seen = &mut self.seen[slot as usize];
                 let first = seen.pass != self.pass;
-                let pid = if first { socket.pid } else { pass.processes.older(seen.pid, socket.pid) };
+                let pid =
+                    if first { socket.pid } else { pass.processes.older(seen.pid, socket.pid) };
                 *seen = Seen { pass: self.pass, pid };
                 continue;
             }
@@ -91,14 +97,25 @@ impl ListenerTable {
     }
 
     /// Owners, removals, and the memory that directions come from.
-    fn settle(&mut self, renamed: bool, memory: &mut Listeners, pass: &mut Pass<'_>, changed: bool) -> bool {
+    fn settle(
+        &mut self,
+        renamed: bool,
+        memory: &mut Listeners,
+        pass: &mut Pass<'_>,
+        changed: bool,
+    ) -> bool {
         let mut changed = changed;
         for (n, seen) in self.seen.iter().enumerate() {
             let Ok(slot) = Slot::try_from(n) else { break };
             let Some(record) = self.table.get(slot).copied() else { continue };
             if seen.pass != self.pass {
                 self.table.remove(slot, pass.epoch);
-                self.by_socket.remove(&(record.netns, record.protocol, record.inode, record.local.port));
+                self.by_socket.remove(&(
+                    record.netns,
+                    record.protocol,
+                    record.inode,
+                    record.local.port,
+                ));
                 pass.removed.push(Removed::Listener(record.id));
                 changed = true;
                 continue;

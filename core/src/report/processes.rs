@@ -57,8 +57,8 @@ impl Processes {
                 Some((slot, record)) if record.fact.start_ns == fact.start_ns => {
                     self.seen[slot as usize] = self.pass;
                     if record.fact != *fact {
-                        update.renamed |=
-                            record.fact.comm != fact.comm || record.fact.container != fact.container;
+                        update.renamed |= record.fact.comm != fact.comm
+                            || record.fact.container != fact.container;
                         update.changed = true;
                         if let Some(record) = self.table.get_mut(slot, epoch) {
                             *record = ProcessRecord { fact: *fact, changed: epoch };
@@ -74,7 +74,8 @@ impl Processes {
                 }
                 None => {}
             }
-            let Ok(slot) = self.table.insert(ProcessRecord { fact: *fact, changed: epoch }, epoch) else {
+            let Ok(slot) = self.table.insert(ProcessRecord { fact: *fact, changed: epoch }, epoch)
+            else {
                 losses.add(Loss::ProcessesFull, 1);
                 continue;
             };

@@ -66,6 +66,7 @@ impl Removals {
     }
 
     /// Everything removed after `since`; `None` when the log does not reach back so far.
+    #[must_use]
     pub fn since(&self, since: Epoch) -> Option<impl Iterator<Item = Removed> + '_> {
         let newer = self.sealed.iter().filter(move |(epoch, _)| *epoch > since);
         (since >= self.from).then(|| newer.flat_map(|(_, gone)| gone.iter().copied()))

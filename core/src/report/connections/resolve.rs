@@ -24,7 +24,8 @@ impl Connections {
     /// The record of the other end when that is on this node.
     pub(super) fn peer(&self, record: &ConnectionRecord) -> Option<Slot> {
         let netns = self.peer_netns(record)?;
-        let key = Key { netns, protocol: record.protocol, local: record.remote, remote: record.local };
+        let key =
+            Key { netns, protocol: record.protocol, local: record.remote, remote: record.local };
         self.find(&key)
     }
 
@@ -57,7 +58,8 @@ impl Connections {
         let peer = match (peer_record, remote_netns) {
             (Some(peer), _) => peer.owner.workload(),
             (None, Some(netns)) => {
-                let listener = evidence.listeners.listening(netns, record.protocol, record.remote, closed);
+                let listener =
+                    evidence.listeners.listening(netns, record.protocol, record.remote, closed);
                 let container = listener.unwrap_or_else(|| pass.processes.sole_container(netns));
                 container.map_or(Workload::Unresolved, Workload::Container)
             }
@@ -79,7 +81,12 @@ impl Connections {
     }
 
     /// Counts the connection in its flow, and out of the one that it was thought to be in.
-    fn enter_flow(record: &ConnectionRecord, key: FlowKey, flows: &mut Flows, pass: &mut Pass<'_>) -> Slot {
+    fn enter_flow(
+        record: &ConnectionRecord,
+        key: FlowKey,
+        flows: &mut Flows,
+        pass: &mut Pass<'_>,
+    ) -> Slot {
         if !record.counted {
             return Slot::MAX;
         }

@@ -1,0 +1,50 @@
+# The front door. Every target has one line of purpose after ##; recipes longer than five lines live in scripts/.
+# `make help` is the default.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+RELEASE := target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release
+# What is measured, and how long: make bench BENCH="--only fresh,short"
+BENCH ?=
+
+.PHONY: help setup setup-test build run check test kernels bench bench-quick criterion docs clean
+
+help: ## List the targets
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
+
+setup: ## Install what building and running needs and this machine lacks (Debian; silent when nothing is missing)
+	@scripts/setup build
+
+setup-test: ## The same for every test: clang, qemu and Docker besides
+	@scripts/setup build test
+
+build: setup ## Build the programs for release
+	cargo build --release --locked --workspace --bins
+
+run: build ## Build, then show the live picture of this host (as root it shows every process)
+	$(RELEASE)/probelet-agent top
+
+check: setup ## Formatting, clippy (all together and each crate alone), licences and sources of dependencies
+	scripts/check
+
+test: setup ## Everything above and every test, cheapest first; ends with the counts
+	scripts/test
+
+kernels: setup ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
+	e2e/kernels/run
+
+bench: build ## Measure the agent at the standard workload; writes docs/benchmarks.md (root, about 30 minutes)
+	$(RELEASE)/probelet-bench --write docs/benchmarks.md $(BENCH)
+
+bench-quick: build ## The same, shorter and coarser; writes nothing (root)
+	$(RELEASE)/probelet-bench --quick $(BENCH)
+
+criterion: setup ## Benches of the pure core: join and diff at 100 to 100,000 sockets
+	cargo bench --locked -p probelet-core
+
+docs: setup ## Build the API documentation; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+clean: ## Delete everything that was built
+	cargo clean
+
+-include agent/bpf/bpf.mk

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+ * One socket to one record: shared by the walk of fd tables and the walk of the hash. */
+#pragma once
+#include "read.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define TCP 6
+#define UDP 17
+#define STREAM 1
+#define DGRAM 2
+#define TIME_WAIT 6
+#define CLOSE 7
+#define NEW_SYN_RECV 12
+
+/* What full sockets, TIME_WAIT and request minisockets have in common, from a copy made beforehand:
+ * one copy and plain loads cost less than a read for each field. */
+static __always_inline struct sockrec *put_common(struct ctl *c, struct sock_common *sc)
+{
+	__u32 k = c->nsocks;
+	struct sockrec *r = bpf_map_lookup_elem(&socks, &k);
+	if (!r)
+		return 0;
+	c->nsocks = k + 1;
+	r->family = sc->skc_family;
+	r->state = sc->skc_state;
+	r->lport = sc->skc_num;
+	r->rport = __builtin_bswap16(sc->skc_dport);
+	r->cgroup = r->sent = r->received = 0;
+	r->inode = r->pid = r->fd = 0;
+	r->protocol = TCP;
+	struct net *net = CAST(sc->skc_net.net, struct net);
+	r->netns = READ(net, ns.inum);
+	if (r->family == AF_INET) {
+		r->laddr[0] = sc->skc_rcv_saddr;
+		r->raddr[0] = sc->skc_daddr;
+	} else for (int i = 0; i < 4; i++) {
+		r->laddr[i] = sc->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+		r->raddr[i] = sc->skc_v6_daddr.in6_u.u6_addr32[i];
+	}
+	return r;
+}
+
+static __always_inline void put_full(struct sockrec *r, struct sock *sk)
+{
+	struct cgroup *cg = READ(sk, sk_cgrp_data.cgroup);
+	struct kernfs_node *kn = READ(cg, kn);
+	r->cgroup = READ(kn, id);
+	if (r->protocol == TCP) {
+		struct tcp_sock *tp = CAST(sk, struct tcp_sock);
+		r->sent = READ(tp, bytes_acked);
+		r->received = READ(tp, bytes_received);
+	}
+}
+
+/* TCP or UDP, 0 for anything else. The protocol's operations stand in the first cache line and say
+ * it for all but sockets whose operations were replaced (kTLS, sockmap). By type as well then: a raw
+ * socket may have any protocol number. */
+static __always_inline __u8 protocol_of(struct ctl *c, struct sock_common *sc, struct sock *sk)
+{
+	__u64 proto = (__u64)sc->skc_prot;
+	if (proto == c->proto[SLOT_TCP4] || proto == c->proto[SLOT_TCP6])
+		return TCP;
+	if (proto == c->proto[SLOT_UDP4] || proto == c->proto[SLOT_UDP6])
+		return UDP;
+	__u16 protocol = READ(sk, sk_protocol), type = READ(sk, sk_type);
+	return (protocol == TCP && type == STREAM) || (protocol == UDP && type == DGRAM) ? protocol : 0;
+}
+
+/* One open socket file. A global (non-static) function is verified once, not once for each slot of
+ * the loop that calls it; it takes numbers only. Returns 1 when the window is full. */
+__noinline int put_file(__u64 fp, __u32 pid, __u32 fd)
+{
+	struct ctl *c = control();
+	struct scratch *s = scratch_area();
+	if (!c || !s)
+		return 1;
+	struct file *f = CAST(fp, struct file);
+	struct socket *so = CAST(READ(f, private_data), struct socket);
+	struct sock *sk = READ(so, sk);
+	/* the second line holds the IPv6 addresses only */
+	if (!sk || bpf_probe_read_kernel(s->common, LINE, sk))
+		return 0;
+	struct sock_common *sc = (void *)s->common;
+	__u16 family = sc->skc_family;
+	if (family != AF_INET && (family != AF_INET6 || bpf_probe_read_kernel(s->common + LINE, LINE, (char *)sk + LINE)))
+		return 0;
+	__u8 protocol = protocol_of(c, sc, sk);
+	if (!protocol || (protocol == TCP ? sc->skc_state == CLOSE : !sc->skc_num))
+		return 0;
+	struct sockrec *r = put_common(c, sc);
+	if (!r)
+		return 1;
+	struct inode *inode = READ(f, f_inode);
+	r->inode = READ(inode, i_ino);
+	r->pid = pid;
+	r->fd = fd;
+	r->protocol = protocol;
+	put_full(r, sk);
+	return 0;
+}

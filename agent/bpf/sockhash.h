@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+ * The walk of an established hash, which all network namespaces share unless
+ * net.ipv4.tcp_child_ehash_entries gave one its own: the sockets that no fd table leads to. */
+#pragma once
+#include "sockets.h"
+
+/* A TIME_WAIT socket, whose minisocket may still be in FIN_WAIT2. */
+static __always_inline void put_time_wait(struct ctl *c, struct sock_common *sc, __u64 sk)
+{
+	struct inet_timewait_sock *tw = CAST(sk, struct inet_timewait_sock);
+	__u64 expires = READ(tw, tw_timer.expires);
+	__u8 substate = READ(tw, tw_substate);
+	if (substate == TIME_WAIT && (__s64)(expires - c->since) < 0)
+		return;
+	struct sockrec *r = put_common(c, sc);
+	if (!r)
+		return;
+	r->state = substate;
+	if (substate == TIME_WAIT) {
+		r->sent = expires;
+		r->received = sk;
+	}
+}
+
+/* A full socket, when no file holds it: not accepted yet, orphaned by close(), or the kernel's own.
+ * A file of user space is behind every other one, so `file` is looked at for the kernel's only:
+ * that saves a cache miss for each socket of the machine. */
+static __always_inline bool unowned(struct sock_common *sc, struct sock *sk)
+{
+	struct socket *so = READ(sk, sk_socket);
+	if (!so)
+		return 1;
+#ifdef PROBE_READ
+	__u8 counted = BPF_CORE_READ_BITFIELD_PROBED(sc, skc_net_refcnt);
+#else
+	__u8 counted = BPF_CORE_READ_BITFIELD(sc, skc_net_refcnt);
+#endif
+	return !counted && !READ(so, file);
+}
+
+static __always_inline void put_unowned(struct ctl *c, struct sock_common *copy, struct sock *sk)
+{
+	struct sockrec *r = put_common(c, copy);
+	if (!r)
+		return;
+	put_full(r, sk);
+	struct socket *so = READ(sk, sk_socket);
+	if (so) {
+		struct socket_alloc *sa = CAST(so, struct socket_alloc);
+		r->inode = READ(sa, vfs_inode.i_ino);
+	}
+}
+
+struct chain { __u64 node; };
+static int walk_chain(__u32 idx, struct chain *w)
+{
+	struct ctl *c = control();
+	struct scratch *s = scratch_area();
+	if (!c || !s)
+		return 1;
+	__u64 at = w->node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
+	struct sock_common *sc = CAST(at, struct sock_common);
+	struct sock *sk = CAST(at, struct sock);
+	w->node = number(s, READ(sc, skc_nulls_node.next));
+	__u8 state = READ(sc, skc_state);
+	if (state != TIME_WAIT && state != NEW_SYN_RECV && !unowned(sc, sk))
+		return w->node & 1;
+	struct sock_common *copy = (void *)s->common;
+	if (bpf_probe_read_kernel(copy, COMMON, (void *)at))
+		return 1;
+	if (state == TIME_WAIT)
+		put_time_wait(c, copy, at);
+	else if (state == NEW_SYN_RECV)
+		put_common(c, copy);
+	else
+		put_unowned(c, copy, sk);
+	return !w->node || w->node & 1; /* odd: the end of the chain */
+}
+
+/* Global for the same reason as put_file. */
+__noinline int put_chain(__u64 node)
+{
+	struct ctl *c = control();
+	struct chain w = { .node = node };
+	bpf_loop(CHAIN, walk_chain, &w, 0);
+	if (c && !(w.node & 1))
+		c->cut++;
+	return 0;
+}
+
+/* Four buckets of the block that begins at bucket `first` and has `n`. Returns 1 when the window
+ * might not hold another chain. */
+__noinline int put_four(__u32 first, __u32 i, __u32 n)
+{
+	struct scratch *s = scratch_area();
+	struct ctl *c = control();
+	if (!s || !c)
+		return 1;
+	for (int j = 0; j < 4; j++, i++) {
+		if (i >= n || i >= BUCKETS || s->bucket[i] & 1)
+			continue;
+		if (c->nsocks > SOCKS - CHAIN) {
+			c->bucket = first + i;
+			return 1;
+		}
+		put_chain(s->bucket[i]);
+	}
+	return 0;
+}
+
+struct bucket_walk { __u64 base; };
+static int walk_buckets(__u32 idx, struct bucket_walk *w)
+{
+	struct scratch *s = scratch_area();
+	struct ctl *c = control();
+	if (!s || !c)
+		return 1;
+	__u32 first = c->bucket;
+	if (first >= c->buckets) {
+		c->done = 1;
+		return 1;
+	}
+	if (idx && late(c))
+		return 1;
+	__u32 n = c->buckets - first;
+	if (n > BUCKETS)
+		n = BUCKETS;
+	if (bpf_probe_read_kernel(s->bucket, n * 8, (void *)(w->base + 8UL * first))) {
+		c->done = 1;
+		return 1;
+	}
+	for (int i = 0; i < BUCKETS && i < n; i += 4) {
+		__u64 *b = &s->bucket[i];
+		if (b[0] & b[1] & b[2] & b[3] & 1) /* most are empty; what is left of an earlier block beyond n is harmless */
+			continue;
+		if (put_four(first, i, n))
+			return 1;
+	}
+	c->bucket = first + n;
+	return 0;
+}
+
+SEC("raw_tp/inet_sock_set_state")
+int sockhash(void *ctx)
+{
+	struct ctl *c = control();
+	if (!c)
+		return 1;
+	begin(c);
+	c->jiffies = bpf_jiffies64();
+	struct inet_hashinfo *hash = CAST(c->table, struct inet_hashinfo);
+	struct bucket_walk w = { .base = (__u64)READ(hash, ehash) };
+	c->buckets = READ(hash, ehash_mask) + 1;
+	bpf_loop(c->buckets / BUCKETS + 2, walk_buckets, &w, 0);
+	return 0;
+}

@@ -1,0 +1,335 @@
+//! What a person types: flags and environment, turned into one checked value.
+//!
+//! In: the command line and `PROBELET_*`. Out: [`Args`], in which nothing is left to parse or to check, or [`Refused`]
+//! with the text to show. What may change while the agent runs is not here but in the file of `--config`.
+//!
+//! I/O: reads the environment and, for the default of `--node-name`, the host's name.
+
+use std::{
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser, Subcommand, ValueEnum, builder::FalseyValueParser, error::ErrorKind};
+use probelet_crds::{Interval, Source};
+
+use crate::logging::{self, Filter, Format};
+
+const EXAMPLES: &str = "\
+Examples:
+  probelet-agent                                      observe this host, serve on 127.0.0.1:9466
+  probelet-agent --config /etc/probelet/config.yaml   the same by a file that is read again when it changes
+  probelet-agent once --json | jq .connections        one complete look, then exit
+  probelet-agent top --sort fds                       watch the host in the terminal
+  probelet-agent doctor                               what this host allows, and what is lost without it
+
+Exit codes:
+  0  success
+  1  a failure while running
+  2  a wrong flag or configuration
+  3  no way to read this kernel could be used";
+
+/// Where Docker listens unless told otherwise.
+const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+/// As long as the name of a node in Kubernetes may be.
+const MAX_NODE_NAME: usize = 253;
+
+/// How the process ends; `--help` lists these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All went well.
+    Success = 0,
+    /// Something failed while running.
+    Failure = 1,
+    /// The flags or the configuration are wrong.
+    Usage = 2,
+    /// No source could be loaded.
+    NoSource = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Everything that was asked for, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// What to do.
+    pub command: Command,
+    /// The file with the configuration, if not the defaults.
+    pub config: Option<PathBuf>,
+    /// Where to serve; `None` is not at all.
+    pub listen: Option<SocketAddr>,
+    /// Overrides `spec.source`.
+    pub source: Option<Source>,
+    /// What this node is called in the report.
+    pub node_name: String,
+    /// Docker's socket, whether or not it is there; `None` is not to look.
+    pub docker: Option<PathBuf>,
+    /// Whether to serve `/debug/pprof`.
+    pub debug_pprof: bool,
+    /// How the log looks.
+    pub log_format: Format,
+    /// What the log holds.
+    pub log_level: Filter,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Observe until stopped.
+    Run,
+    /// One look.
+    Once {
+        /// As JSON rather than a table.
+        json: bool,
+        /// Look twice, so far apart: rates need two.
+        settle: Option<Duration>,
+    },
+    /// A live view in the terminal.
+    Top {
+        /// What is first.
+        sort: Sort,
+        /// Only rows that contain this.
+        filter: Option<String>,
+    },
+    /// What this host allows.
+    Doctor,
+}
+
+/// The order of the rows of `top`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// CPU time since the last look.
+    #[default]
+    Cpu,
+    /// Resident memory.
+    Memory,
+    /// Open file descriptors.
+    Fds,
+    /// Connections.
+    Connections,
+    /// Bytes sent and received.
+    Bytes,
+}
+
+/// What was typed is refused, or asked for a text (`--help`, `--version`) instead of work.
+#[derive(Debug)]
+pub struct Refused(clap::Error);
+
+impl Refused {
+    /// Shows the text, on stdout if it was asked for and on stderr if not, and says how to exit.
+    #[must_use]
+    pub fn show(&self) -> Exit {
+        let exit = if self.0.use_stderr() { Exit::Usage } else { Exit::Success };
+        // Nobody is left to tell that the terminal is gone.
+        if self.0.print().is_err() { Exit::Failure } else { exit }
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Args {
+    /// Reads a command line, its first word the program's name.
+    ///
+    /// # Errors
+    /// The sentence or text to show instead.
+    pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
+        let typed = Typed::try_parse_from(words).map_err(Refused)?;
+        let node_name = match typed.node_name {
+            Some(name) => name,
+            None => host_name().map_err(|sentence| {
+                Refused(clap::Error::raw(ErrorKind::ValueValidation, sentence))
+            })?,
+        };
+        Ok(Self {
+            command: typed.command.map_or(Command::Run, TypedCommand::checked),
+            config: typed.config,
+            listen: typed.listen.0,
+            source: typed.source.map(Into::into),
+            node_name,
+            docker: typed.docker.0,
+            debug_pprof: typed.debug_pprof,
+            log_format: typed.log_format,
+            log_level: typed.log_level,
+        })
+    }
+}
+
+/// Observes this host: its processes, containers and connections, under a CPU budget.
+///
+/// Without a subcommand it does what `run` does. Nothing needs to be configured: containers are named through Docker if
+/// its socket is there, and the report and the metrics are served on loopback.
+#[derive(Debug, Parser)]
+#[command(name = "probelet-agent", version, after_help = EXAMPLES)]
+struct Typed {
+    #[command(subcommand)]
+    command: Option<TypedCommand>,
+
+    /// YAML file with the spec of a `ProbeConfig`; read again whenever it changes. Without it the defaults are in force
+    #[arg(long, global = true, env = "PROBELET_CONFIG", value_name = "FILE", value_parser = file)]
+    config: Option<PathBuf>,
+
+    /// Where to serve the report, metrics and health: an address and port, or `off`
+    #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9466", value_parser = listen)]
+    listen: Listen,
+
+    /// How to read the kernel; overrides the configuration's `source`
+    #[arg(long, global = true, env = "PROBELET_SOURCE", value_name = "SOURCE")]
+    source: Option<TypedSource>,
+
+    /// What this node is called in the report; the host's name if not given
+    #[arg(long, global = true, env = "PROBELET_NODE_NAME", value_name = "NAME", value_parser = node_name)]
+    node_name: Option<String>,
+
+    /// Where Docker names its containers: `auto` is /var/run/docker.sock if it is there, or `off`, or `unix:///PATH`
+    #[arg(long, global = true, env = "PROBELET_DOCKER", value_name = "SOCKET", default_value = "auto", value_parser = docker)]
+    docker: Docker,
+
+    /// Serve profiles of the agent itself under /debug/pprof
+    #[arg(long, global = true, env = "PROBELET_DEBUG_PPROF", value_parser = FalseyValueParser::new())]
+    debug_pprof: bool,
+
+    /// How the log on stderr looks
+    #[arg(
+        long,
+        global = true,
+        env = "PROBELET_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: Format,
+
+    /// What the log holds: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::docker=debug`
+    #[arg(long, global = true, env = "PROBELET_LOG", value_name = "FILTER", default_value = "info", value_parser = logging::filter)]
+    log_level: Filter,
+}
+
+#[derive(Debug, Subcommand)]
+enum TypedCommand {
+    /// Observe until stopped, and serve what is seen (the default)
+    Run,
+    /// Look once and print what is there
+    Once {
+        /// Print the full report as JSON instead of a short table
+        #[arg(long, env = "PROBELET_JSON", value_parser = FalseyValueParser::new())]
+        json: bool,
+        /// Look a second time after this long, so that rates are known: 500ms, 2s
+        #[arg(long, env = "PROBELET_SETTLE", value_name = "DURATION", value_parser = settle)]
+        settle: Option<Duration>,
+    },
+    /// Watch processes and connections in the terminal
+    Top {
+        /// What stands first
+        #[arg(long, env = "PROBELET_SORT", value_name = "COLUMN", default_value = "cpu")]
+        sort: Sort,
+        /// Show only rows that contain this text
+        #[arg(long, env = "PROBELET_FILTER", value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Say what this host allows, what is missing and what is lost by that
+    Doctor,
+}
+
+impl TypedCommand {
+    fn checked(self) -> Command {
+        match self {
+            Self::Run => Command::Run,
+            Self::Once { json, settle } => Command::Once { json, settle },
+            Self::Top { sort, filter } => Command::Top { sort, filter },
+            Self::Doctor => Command::Doctor,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TypedSource {
+    Auto,
+    Bpf,
+    BpfCompat,
+    Netlink,
+    Procfs,
+}
+
+impl From<TypedSource> for Source {
+    fn from(typed: TypedSource) -> Self {
+        match typed {
+            TypedSource::Auto => Self::Auto,
+            TypedSource::Bpf => Self::Bpf,
+            TypedSource::BpfCompat => Self::BpfCompat,
+            TypedSource::Netlink => Self::Netlink,
+            TypedSource::Procfs => Self::Procfs,
+        }
+    }
+}
+
+// Clap reads an `Option` as "may be left out", so that "switched off" needs a type of its own.
+#[derive(Debug, Clone)]
+struct Listen(Option<SocketAddr>);
+#[derive(Debug, Clone)]
+struct Docker(Option<PathBuf>);
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen(None));
+    }
+    let address = text.parse().map(|address| Listen(Some(address)));
+    address.map_err(|_| {
+        "give an IP address with a port, such as 127.0.0.1:9466 or [::]:9466, or off".to_owned()
+    })
+}
+
+fn docker(text: &str) -> Result<Docker, String> {
+    match (text, text.strip_prefix("unix://")) {
+        ("auto", _) => Ok(Docker(Some(PathBuf::from(DOCKER_SOCKET)))),
+        ("off", _) => Ok(Docker(None)),
+        (_, Some(path)) if Path::new(path).is_absolute() => Ok(Docker(Some(PathBuf::from(path)))),
+        _ => Err("give auto, off, or a socket such as unix:///var/run/docker.sock".to_owned()),
+    }
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        Err("give the path of a file".to_owned())
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
+
+fn settle(text: &str) -> Result<Duration, String> {
+    let interval: Interval = text.parse().map_err(|error| format!("it {error}"))?;
+    let duration = interval.duration();
+    if (Duration::from_millis(100)..=Duration::from_mins(1)).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("give 100ms to 1m".to_owned())
+    }
+}
+
+fn node_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if (1..=MAX_NODE_NAME).contains(&text.len()) && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("give 1 to {MAX_NODE_NAME} letters, digits, dots, dashes or underscores"))
+    }
+}
+
+fn host_name() -> Result<String, String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    node_name(name.trim())
+        .map_err(|_| "the host's name cannot be used; give --node-name NAME\n".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

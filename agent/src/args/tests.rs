@@ -1,0 +1,130 @@
+//! What people type, and what they are told.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Args, Refused> {
+    Args::parse(format!("probelet-agent {line}").split_whitespace().map(OsString::from))
+}
+
+fn args(line: &str) -> Args {
+    parse(line).unwrap_or_else(|refused| panic!("{line}: {refused}"))
+}
+
+fn told(line: &str) -> String {
+    parse(line).expect_err("a mistake").to_string()
+}
+
+#[test]
+fn nothing_typed_is_run_with_the_defaults() {
+    let args = args("");
+    assert_eq!(args.command, Command::Run);
+    assert_eq!(args.listen, Some("127.0.0.1:9466".parse().unwrap()));
+    assert_eq!(args.docker, Some(PathBuf::from("/var/run/docker.sock")));
+    assert_eq!((args.config, args.source, args.debug_pprof), (None, None, false));
+    assert_eq!((args.log_format, args.log_level), (Format::Text, logging::filter("info").unwrap()));
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(args.node_name, host.trim());
+}
+
+#[test]
+fn flags_may_stand_before_and_after_the_subcommand() {
+    let before = args("--listen off --config c.yaml run");
+    assert_eq!((before.listen, before.config.as_deref()), (None, Some(Path::new("c.yaml"))));
+    assert_eq!(args("run --listen off --config c.yaml"), before);
+}
+
+#[test]
+fn each_subcommand_has_its_own_flags() {
+    let settle = Some(Duration::from_millis(1500));
+    assert_eq!(args("once --json --settle 1s500ms").command, Command::Once { json: true, settle });
+    assert_eq!(args("once").command, Command::Once { json: false, settle: None });
+    let filter = Some("nginx".to_owned());
+    assert_eq!(
+        args("top --sort fds --filter nginx").command,
+        Command::Top { sort: Sort::Fds, filter }
+    );
+    assert_eq!(args("doctor").command, Command::Doctor);
+}
+
+#[test]
+fn a_source_is_spelt_with_dashes() {
+    assert_eq!(args("--source bpf-compat").source, Some(Source::BpfCompat));
+}
+
+#[test]
+fn docker_is_a_socket_or_nothing() {
+    assert_eq!(args("--docker unix:///run/x.sock").docker, Some(PathBuf::from("/run/x.sock")));
+    assert_eq!(args("--docker off").docker, None);
+    assert!(
+        told("--docker tcp://1.2.3.4:2375")
+            .contains("give auto, off, or a socket such as unix:///")
+    );
+}
+
+#[test]
+fn a_bad_listen_address_is_one_sentence() {
+    let told = told("--listen localhost");
+    let first = told.lines().next().unwrap();
+    assert_eq!(
+        first,
+        "error: invalid value 'localhost' for '--listen <ADDR>': give an IP address with a port, such as \
+         127.0.0.1:9466 or [::]:9466, or off"
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    for line in [
+        "--listen 127.0.0.1",
+        "--source ebpf",
+        "--node-name a/b",
+        "--log-level info,=",
+        "--log-format xml",
+        "once --settle 1",
+        "once --settle 2h",
+        "top --sort name",
+        "--unknown",
+        "stop",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn every_flag_has_an_environment_variable_and_help() {
+    let command = Typed::command();
+    let mut seen = 0;
+    for command in std::iter::once(&command).chain(command.get_subcommands()) {
+        assert!(command.get_about().is_some(), "{}", command.get_name());
+        for arg in command
+            .get_arguments()
+            .filter(|arg| !["help", "version"].contains(&arg.get_id().as_str()))
+        {
+            seen += 1;
+            let name = arg.get_id();
+            assert!(
+                arg.get_env().is_some_and(|env| env.to_string_lossy().starts_with("PROBELET_")),
+                "{name}"
+            );
+            assert!(arg.get_help().is_some_and(|help| help.to_string().len() > 10), "{name}");
+        }
+    }
+    assert_eq!(seen, 12);
+}
+
+#[test]
+fn clap_finds_no_fault_in_the_definitions() {
+    Typed::command().debug_assert();
+}
+
+#[test]
+fn help_is_a_success_and_shows_examples_and_exit_codes() {
+    let refused = parse("--help").unwrap_err();
+    let text = refused.to_string();
+    for part in ["Examples:", "probelet-agent once --json", "Exit codes:", "PROBELET_CONFIG"] {
+        assert!(text.contains(part), "{part}");
+    }
+    assert!(!refused.0.use_stderr());
+}

@@ -1,0 +1,284 @@
+//! The sources `bpf` and `bpf-compat`: programs that are run on demand and never attached.
+//!
+//! In: the running kernel, through the programs of `agent/bpf`. Out: facts. Each run is a slice of
+//! less than 1 ms that leaves its records in small windows; they are copied out before the next
+//! one, so memory does not grow with the windows but with the facts, which [`Limits`] bound.
+//!
+//! I/O: yes; it must be used from one thread, whose network namespace is the agent's.
+
+mod closed;
+mod load;
+mod records;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use probelet_core::facts::{Closed, Facts, Loss, Losses, Tier, Want};
+use rustc_hash::FxHashSet;
+
+use self::{
+    closed::Follow,
+    load::Loaded,
+    records::{Ctl, Sock},
+};
+use crate::{
+    discover::{Error, Limits, Pace, Pass, Source},
+    sys::{bpf, mmap},
+};
+
+/// A loaded source.
+#[derive(Debug)]
+pub struct Bpf {
+    tier: Tier,
+    limits: Limits,
+    page: u64,
+    loaded: Loaded,
+    follow: Follow,
+    /// Network namespaces that a process of this node is in, as of the last walk of the tasks.
+    here: FxHashSet<u32>,
+    /// The established hash of each namespace: the same one, as a rule.
+    hashes: Vec<(u32, u64)>,
+    /// The distinct ones of this node.
+    tables: Vec<u64>,
+    // of the pass that runs: what it has, since a lost cursor makes it meet processes twice
+    pids: FxHashSet<u32>,
+    held: FxHashSet<(u32, u32)>,
+}
+
+/// Loads the programs of [`Tier::Bpf`] or [`Tier::BpfCompat`].
+pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
+    Ok(Bpf {
+        tier,
+        limits,
+        page: mmap::page_size() as u64,
+        loaded: load::load(tier)?,
+        follow: Follow::default(),
+        here: FxHashSet::default(),
+        hashes: Vec::new(),
+        tables: Vec::new(),
+        pids: FxHashSet::default(),
+        held: FxHashSet::default(),
+    })
+}
+
+/// A namespace that goes away while the list is read sends the walk back to its start; this often.
+const MOST_RESTARTS: u64 = 3;
+
+/// `None`: the pace said stop.
+type Slices = Result<Option<()>, Error>;
+
+impl Source for Bpf {
+    fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
+        // which namespaces are ours is known from the processes
+        let want = if self.here.is_empty() { want.max(Want::Processes) } else { want };
+        facts.fresh = None;
+        if self.sections(want, facts, pace)?.is_none() {
+            return Ok(Pass::Abandoned);
+        }
+        facts.fresh = Some(want);
+        Ok(Pass::Complete)
+    }
+}
+
+impl Bpf {
+    /// Counters come first: what is opened meanwhile is then seen but not yet counted, and coverage
+    /// never claims more than there was.
+    fn sections(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
+        if self.counters(want, facts, pace)?.is_none() {
+            return Ok(None);
+        }
+        if want >= Want::Processes {
+            if !pace.breathe() || self.tasks(want, facts, pace)?.is_none() {
+                return Ok(None);
+            }
+            facts.netns.retain(|n| self.here.contains(&n.inode));
+        }
+        if want >= Want::Sockets {
+            if !pace.breathe() || self.unowned(facts, pace)?.is_none() {
+                return Ok(None);
+            }
+            self.follow.complete();
+        }
+        Ok(Some(()))
+    }
+
+    fn get(&self, word: Ctl) -> u64 {
+        self.loaded.ctl.word(0, word as usize)
+    }
+
+    /// A count of records, never more than the window has.
+    fn count(&self, word: Ctl, most: usize) -> usize {
+        usize::try_from(self.get(word)).unwrap_or(most).min(most)
+    }
+
+    fn set(&mut self, words: &[(Ctl, u64)]) {
+        for &(word, to) in words {
+            self.loaded.ctl.set(0, word as usize, to);
+        }
+    }
+
+    /// The counters of all namespaces of the machine; with [`Want::Counters`], of this node's only.
+    fn counters(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
+        facts.netns.clear();
+        self.hashes.clear();
+        self.set(&[(Ctl::Net, 0), (Ctl::Nth, 0), (Ctl::Restarted, 0)]);
+        loop {
+            run("netns", &self.loaded.netns)?;
+            for i in 0..self.count(Ctl::Nnets, records::NETS) {
+                let (netns, hash) = records::netns(&self.loaded.nets.get(i));
+                if want == Want::Counters && !self.here.contains(&netns.inode) {
+                    continue;
+                }
+                if self.get(Ctl::Restarted) > 0 {
+                    facts.netns.retain(|n| n.inode != netns.inode);
+                }
+                facts.netns.push(netns);
+                self.hashes.push((netns.inode, hash));
+            }
+            if self.get(Ctl::Done) != 0 {
+                return Ok(Some(()));
+            }
+            if self.get(Ctl::Restarted) > MOST_RESTARTS {
+                facts.losses.add(Loss::NetnsVanished, 1);
+                return Ok(Some(()));
+            }
+            if !pace.breathe() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The processes and, when wanted, the sockets that their fds lead to.
+    fn tasks(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
+        facts.processes.clear();
+        self.here.clear();
+        self.pids.clear();
+        self.held.clear();
+        let sockets = want >= Want::Sockets;
+        if sockets {
+            facts.sockets.clear();
+            facts.closed.clear();
+        }
+        self.set(&[(Ctl::WantSockets, u64::from(sockets)), (Ctl::Task, 0), (Ctl::TaskStart, 0)]);
+        self.set(&[(Ctl::Fd, 0), (Ctl::FromStart, 0), (Ctl::Lost, 0)]);
+        loop {
+            run("tasks", &self.loaded.tasks)?;
+            self.take_processes(facts);
+            self.take_sockets(facts);
+            if self.get(Ctl::Done) != 0 {
+                facts.losses.add(Loss::Vanished, self.get(Ctl::Lost));
+                return Ok(Some(()));
+            }
+            if !pace.breathe() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn take_processes(&mut self, facts: &mut Facts) {
+        for i in 0..self.count(Ctl::Nprocs, records::PROCS) {
+            let process = records::process(&self.loaded.procs.get(i), self.page);
+            if process.netns != 0 {
+                self.here.insert(process.netns);
+            }
+            if facts.processes.len() >= self.limits.max_processes as usize {
+                facts.losses.add(Loss::ProcessesFull, 1);
+            } else if self.pids.insert(process.pid) {
+                facts.processes.push(process);
+            }
+        }
+    }
+
+    fn take_sockets(&mut self, facts: &mut Facts) {
+        for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
+            match records::sock(&self.loaded.socks.get(i)) {
+                // a process may hold one socket by several fds
+                Ok(Sock::Open(socket)) if !self.held.insert((socket.pid, socket.inode)) => {}
+                Ok(Sock::Open(socket)) => {
+                    push(&mut facts.sockets, socket, self.limits, &mut facts.losses);
+                }
+                Ok(Sock::Closed(..)) => facts.losses.add(Loss::Torn, 1),
+                Err(loss) => facts.losses.add(loss, 1),
+            }
+        }
+    }
+
+    /// The sockets that no fd leads to, of this node's namespaces, and the closed connections.
+    fn unowned(&mut self, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
+        let mut first = true;
+        self.tables.clear();
+        for &(netns, hash) in &self.hashes {
+            if self.here.contains(&netns) && !self.tables.contains(&hash) {
+                self.tables.push(hash);
+            }
+        }
+        for nth in 0..self.tables.len() {
+            self.set(&[
+                (Ctl::Table, self.tables[nth]),
+                (Ctl::Bucket, 0),
+                (Ctl::Since, self.follow.since()),
+            ]);
+            loop {
+                run("sockhash", &self.loaded.sockhash)?;
+                let now = self.get(Ctl::Jiffies);
+                if first {
+                    self.follow.begin(now, self.loaded.hz);
+                    first = false;
+                }
+                self.take_unowned(now, facts);
+                facts.losses.add(Loss::ChainCut, self.get(Ctl::Cut));
+                if self.get(Ctl::Done) != 0 {
+                    break;
+                }
+                if !pace.breathe() {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(()))
+    }
+
+    fn take_unowned(&mut self, now: u64, facts: &mut Facts) {
+        for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
+            match records::sock(&self.loaded.socks.get(i)) {
+                Ok(Sock::Open(socket)) if self.here.contains(&socket.netns) => {
+                    push(&mut facts.sockets, socket, self.limits, &mut facts.losses);
+                }
+                Ok(Sock::Closed(closed, expires, address)) if self.here.contains(&closed.netns) => {
+                    if self.follow.is_new(address, expires) {
+                        let left =
+                            expires.saturating_sub(now).saturating_mul(1000) / self.loaded.hz;
+                        let remaining_ms = u32::try_from(left.min(60_000)).unwrap_or(60_000);
+                        let closed = Closed { remaining_ms, ..closed };
+                        push(&mut facts.closed, closed, self.limits, &mut facts.losses);
+                    }
+                }
+                Ok(_) => {}
+                Err(loss) => facts.losses.add(loss, 1),
+            }
+        }
+    }
+}
+
+fn run(name: &'static str, program: &OwnedFd) -> Result<(), Error> {
+    match bpf::run(program.as_fd(), &[]) {
+        Ok(_) => Ok(()),
+        Err(source) => {
+            Err(Error::Read { operation: "run", path: format!("the BPF program {name}"), source })
+        }
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, one: T, limits: Limits, losses: &mut Losses) {
+    if list.len() < limits.max_sockets as usize {
+        list.push(one);
+    } else {
+        losses.add(Loss::SocketsFull, 1);
+    }
+}

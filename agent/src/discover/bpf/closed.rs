@@ -1,0 +1,136 @@
+//! Which `TIME_WAIT` sockets are new: each is reported by one pass and no other.
+//!
+//! In: expiries in jiffies, as the hash walk meets them. Out: yes or no, and from where the next
+//! pass has to look. It must not forget anything before a pass is complete.
+//!
+//! Pure: no I/O.
+
+use rustc_hash::FxHashSet;
+
+/// The kernel's `TCP_TIMEWAIT_LEN`.
+const TIME_WAIT_SECONDS: u64 = 60;
+/// CPUs read the clock and publish a socket at different moments.
+const MARGIN: u64 = 2;
+
+/// Remembers what earlier passes reported.
+#[derive(Debug, Default)]
+pub(super) struct Follow {
+    /// Sockets that expire earlier have been reported.
+    since: u64,
+    /// Of those that expire at or after `since`, the reported ones: (address, expiry).
+    known: FxHashSet<(u64, u64)>,
+    next: FxHashSet<(u64, u64)>,
+    floor: u64,
+    newest: u64,
+}
+
+impl Follow {
+    /// The earliest expiry that the next pass has to report.
+    pub(super) const fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// Begins a pass at `now`, which is not later than its first look at the hash.
+    pub(super) fn begin(&mut self, now: u64, hz: u64) {
+        // A socket that is made from here on, perhaps behind our back in a bucket that was walked
+        // already, expires no earlier than this.
+        self.floor = now + TIME_WAIT_SECONDS * hz - MARGIN;
+        self.newest = 0;
+        self.next.clear();
+    }
+
+    /// Whether this socket is new.
+    pub(super) fn is_new(&mut self, address: u64, expires: u64) -> bool {
+        self.newest = self.newest.max(expires);
+        if expires >= self.floor {
+            self.next.insert((address, expires));
+        }
+        expires >= self.since && !self.known.contains(&(address, expires))
+    }
+
+    /// Ends a complete pass; an abandoned one is not ended, and all it saw comes again.
+    pub(super) fn complete(&mut self) {
+        if self.newest >= self.since {
+            // `newest + 1` keeps a kernel with a shorter TIME_WAIT from hiding everything
+            self.since = self.floor.min(self.newest + 1).max(self.since);
+        }
+        std::mem::swap(&mut self.known, &mut self.next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HZ: u64 = 250;
+    const LEN: u64 = 60 * HZ;
+
+    fn pass(follow: &mut Follow, now: u64, sockets: &[(u64, u64)]) -> Vec<u64> {
+        let since = follow.since();
+        follow.begin(now, HZ);
+        let new = sockets
+            .iter()
+            .filter(|s| s.1 >= since && follow.is_new(s.0, s.1))
+            .map(|s| s.0)
+            .collect();
+        follow.complete();
+        new
+    }
+
+    #[test]
+    fn the_first_pass_reports_all_and_the_second_none_of_them() {
+        let mut follow = Follow::default();
+        let sockets = [(1, 20_000), (2, 30_000), (3, 30_000)];
+
+        assert_eq!(pass(&mut follow, 16_000, &sockets), [1, 2, 3]);
+        assert!(pass(&mut follow, 16_250, &sockets).is_empty());
+    }
+
+    #[test]
+    fn a_socket_with_the_expiry_of_a_known_one_is_still_new() {
+        let mut follow = Follow::default();
+        let now = 100_000;
+
+        assert_eq!(pass(&mut follow, now, &[(1, now + LEN)]), [1]);
+        assert_eq!(pass(&mut follow, now + 1, &[(1, now + LEN), (2, now + LEN)]), [2]);
+        assert!(pass(&mut follow, now + 2, &[(1, now + LEN), (2, now + LEN)]).is_empty());
+    }
+
+    #[test]
+    fn a_socket_made_behind_a_long_pass_is_found_by_the_next() {
+        let mut follow = Follow::default();
+        let now = 100_000;
+        // closed 3 jiffies into the pass, in a bucket that was walked; then one at 900 is met
+        let (behind, ahead) = ((1, now + 3 + LEN), (2, now + 900 + LEN));
+
+        assert_eq!(pass(&mut follow, now, &[ahead]), [2]);
+        assert_eq!(pass(&mut follow, now + 1000, &[behind, ahead]), [1]);
+    }
+
+    #[test]
+    fn what_an_abandoned_pass_saw_comes_again() {
+        let mut follow = Follow::default();
+        follow.begin(100_000, HZ);
+        assert!(follow.is_new(1, 101_000));
+
+        assert_eq!(pass(&mut follow, 100_500, &[(1, 101_000)]), [1]);
+    }
+
+    #[test]
+    fn a_kernel_with_a_shorter_time_wait_is_followed_too() {
+        let mut follow = Follow::default();
+
+        assert_eq!(pass(&mut follow, 100_000, &[(1, 101_000)]), [1]);
+        assert_eq!(pass(&mut follow, 100_250, &[(1, 101_000), (2, 101_250)]), [2]);
+    }
+
+    #[test]
+    fn nothing_is_forgotten_while_nothing_closes() {
+        let mut follow = Follow::default();
+        pass(&mut follow, 100_000, &[(1, 115_000)]);
+        pass(&mut follow, 110_000, &[(1, 115_000)]);
+
+        assert!(pass(&mut follow, 120_000, &[]).is_empty());
+        assert_eq!(pass(&mut follow, 120_100, &[(9, 120_050 + LEN)]), [9]);
+    }
+}

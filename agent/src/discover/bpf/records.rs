@@ -1,0 +1,238 @@
+//! The records that the programs write, and the control block, with the layout of `agent/bpf/records.h`.
+//!
+//! In: values of the windows as u64 words. Out: facts. It must not drop anything but what cannot be
+//! a socket: that is a loss, named by the error.
+//!
+//! Pure: no I/O.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use probelet_core::facts::{Closed, Comm, Endpoint, Loss, Netns, Process, Protocol, Socket, State};
+
+// The words are split by shifts, as a little-endian machine lays structures out.
+#[cfg(target_endian = "big")]
+compile_error!("records.rs reads the programs' structures as little-endian words");
+
+/// Values of each window.
+pub(super) const SOCKS: usize = 4096;
+/// See [`SOCKS`].
+pub(super) const PROCS: usize = 2048;
+/// See [`SOCKS`].
+pub(super) const NETS: usize = 1024;
+
+/// Words of `struct sockrec`.
+pub(super) const SOCK_WORDS: usize = 10;
+/// Words of `struct procrec`.
+pub(super) const PROC_WORDS: usize = 9;
+/// Words of `struct netrec`.
+pub(super) const NET_WORDS: usize = 8;
+/// Words of `struct ctl`.
+pub(super) const CTL_WORDS: usize = 37;
+
+/// A word of the control block.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub(super) enum Ctl {
+    SliceNs = 0,
+    Hash = 2,
+    InitTask = 3,
+    FinTimeout = 7,
+    Cpus = 8,
+    InuseIdx = 9,
+    Done = 17,
+    Nsocks = 18,
+    Nprocs = 19,
+    Nnets = 20,
+    Cut = 21,
+    WantSockets = 22,
+    Task = 23,
+    TaskStart = 24,
+    Fd = 25,
+    FromStart = 26,
+    Lost = 27,
+    Table = 28,
+    Since = 29,
+    Jiffies = 30,
+    Bucket = 31,
+    Net = 33,
+    Nth = 34,
+    Restarted = 35,
+}
+
+/// No namespace has a smaller inode number: dynamic ones begin at 0xf0000000, built-in ones right below.
+const LEAST_NETNS: u32 = 0xe000_0000;
+
+#[allow(clippy::cast_possible_truncation, reason = "the half that is asked for")]
+const fn low(word: u64) -> u32 {
+    word as u32
+}
+
+const fn high(word: u64) -> u32 {
+    low(word >> 32)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the part that is asked for")]
+const fn half(word: u64, nth: u32) -> u16 {
+    (word >> (nth * 16)) as u16
+}
+
+/// One process, and the page size to turn its pages into bytes.
+pub(super) fn process(words: &[u64; PROC_WORDS], page: u64) -> Process {
+    let [ids, netns_threads, start_ns, cpu_ns, cgroup, pages, fds, comm @ ..] = *words;
+    let mut name = [0; 16];
+    name[..8].copy_from_slice(&comm[0].to_le_bytes());
+    name[8..].copy_from_slice(&comm[1].to_le_bytes());
+    Process {
+        pid: low(ids),
+        ppid: high(ids),
+        start_ns,
+        netns: low(netns_threads),
+        threads: high(netns_threads),
+        open_fds: Some(low(fds)).filter(|&n| n != u32::MAX),
+        cpu_ns,
+        rss_bytes: pages.saturating_mul(page),
+        cgroup,
+        container: None,
+        comm: Comm(name),
+    }
+}
+
+/// One network namespace and the address of the established hash that it uses.
+pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
+    let [active_opens, passive_opens, attempt_fails, estab_resets, curr_estab, hash, inuse, inode] =
+        *words;
+    // one CPU's share of a gauge may be negative, and so may a sum that is read while it moves
+    let gauge = |n: u32| u64::try_from(n.cast_signed()).unwrap_or(0);
+    let netns = Netns {
+        inode: low(inode),
+        active_opens,
+        passive_opens,
+        attempt_fails,
+        estab_resets,
+        curr_estab: if curr_estab.cast_signed() < 0 { 0 } else { curr_estab },
+        tcp_in_use: gauge(low(inuse)),
+        udp_in_use: gauge(high(inuse)),
+    };
+    (netns, hash)
+}
+
+/// A socket record.
+pub(super) enum Sock {
+    /// A socket, and its fd when it has an owner.
+    Open(Socket),
+    /// A `TIME_WAIT` socket with its expiry in jiffies and its address: its identity.
+    Closed(Closed, u64, u64),
+}
+
+/// One socket; the loss says why it cannot be one.
+pub(super) fn sock(words: &[u64; SOCK_WORDS]) -> Result<Sock, Loss> {
+    let netns = low(words[0]);
+    let family = half(words[2], 0);
+    let state = State::from_kernel(half(words[2], 1).to_le_bytes()[0]).ok_or(Loss::Torn)?;
+    let protocol = match half(words[2], 1).to_le_bytes()[1] {
+        6 => Protocol::Tcp,
+        17 => Protocol::Udp,
+        _ => return Err(Loss::Torn),
+    };
+    if netns < LEAST_NETNS {
+        return Err(Loss::Torn);
+    }
+    let local = endpoint(family, [words[6], words[7]], half(words[2], 2))?;
+    let remote = endpoint(family, [words[8], words[9]], half(words[2], 3))?;
+    if state == State::TimeWait {
+        return Ok(Sock::Closed(
+            Closed { netns, local, remote, remaining_ms: 0 },
+            words[4],
+            words[5],
+        ));
+    }
+    let counted = protocol == Protocol::Tcp && half(words[2], 1).to_le_bytes()[0] != 12;
+    Ok(Sock::Open(Socket {
+        netns,
+        inode: high(words[0]),
+        pid: low(words[1]),
+        protocol,
+        state,
+        local,
+        remote,
+        cgroup: words[3],
+        bytes_sent: counted.then_some(words[4]),
+        bytes_received: counted.then_some(words[5]),
+    }))
+}
+
+fn endpoint(family: u16, addr: [u64; 2], port: u16) -> Result<Endpoint, Loss> {
+    match i32::from(family) {
+        libc::AF_INET => Ok(Endpoint::v4(Ipv4Addr::from(low(addr[0]).to_le_bytes()), port)),
+        libc::AF_INET6 => {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&addr[0].to_le_bytes());
+            bytes[8..].copy_from_slice(&addr[1].to_le_bytes());
+            Ok(Endpoint::v6(Ipv6Addr::from(bytes), port))
+        }
+        _ => Err(Loss::Torn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NETNS: u64 = 0xf000_0098;
+
+    /// family, state, protocol, ports as the structure packs them
+    const fn kind(family: u64, state: u64, protocol: u64, lport: u64, rport: u64) -> u64 {
+        family | state << 16 | protocol << 24 | lport << 32 | rport << 48
+    }
+
+    #[test]
+    fn an_ipv4_socket_has_its_addresses_in_order() {
+        let words = [
+            NETNS | 77 << 32,
+            12,
+            kind(2, 1, 6, 8080, 40000),
+            3,
+            10,
+            20,
+            0x0100_007f,
+            0,
+            0x0200_000a,
+            0,
+        ];
+
+        let Ok(Sock::Open(socket)) = sock(&words) else { panic!("an open socket") };
+
+        assert_eq!(socket.local.to_string(), "127.0.0.1:8080");
+        assert_eq!(socket.remote.to_string(), "10.0.0.2:40000");
+        assert_eq!((socket.pid, socket.inode, socket.cgroup), (12, 77, 3));
+        assert_eq!((socket.bytes_sent, socket.bytes_received), (Some(10), Some(20)));
+    }
+
+    #[test]
+    fn a_record_without_a_namespace_is_torn() {
+        let words = [0, 12, kind(2, 1, 6, 8080, 40000), 0, 0, 0, 1, 0, 1, 0];
+
+        assert_eq!(sock(&words).err(), Some(Loss::Torn));
+    }
+
+    #[test]
+    fn a_record_of_an_unknown_family_is_torn() {
+        let words = [NETNS, 12, kind(0x4141, 1, 6, 8080, 40000), 0, 0, 0, 1, 0, 1, 0];
+
+        assert_eq!(sock(&words).err(), Some(Loss::Torn));
+    }
+
+    #[test]
+    fn a_gauge_that_is_read_below_zero_is_zero() {
+        let (netns, _) = netns(&[1, 2, 0, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS]);
+
+        assert_eq!((netns.curr_estab, netns.tcp_in_use, netns.udp_in_use), (0, 0, 0));
+    }
+
+    #[test]
+    fn more_fds_than_are_counted_is_unknown_and_not_a_number() {
+        let words = [1, 1, 1, 1, 1, 1, u64::from(u32::MAX), 0, 0];
+
+        assert_eq!(process(&words, 4096).open_fds, None);
+    }
+}

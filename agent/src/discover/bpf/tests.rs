@@ -1,0 +1,115 @@
+//! The cursor: what happens between two slices. Needs root, else SKIP.
+
+use std::process::{Child, Command};
+
+use probelet_core::facts::{Facts, Loss, Process, Tier, Want};
+
+use super::{Bpf, Ctl, load, run};
+use crate::discover::{Limits, Source as _, Unpaced};
+
+/// Runs `body` with every tier that loads, with slices that end at the first look at the clock.
+fn each_tier(body: impl Fn(&mut Bpf)) {
+    let limits = Limits { max_sockets: 100_000, max_processes: 100_000 };
+    let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, limits));
+    if let [Err(best), Err(compat)] = &loaded {
+        return eprintln!("SKIP {best}; {compat}");
+    }
+    for mut source in loaded.into_iter().flatten() {
+        source.set(&[(Ctl::SliceNs, 0)]);
+        body(&mut source);
+    }
+}
+
+fn sleepers(n: usize) -> Vec<Child> {
+    (0..n).map(|_| Command::new("sleep").arg("60").spawn().unwrap()).collect()
+}
+
+fn end(children: Vec<Child>) {
+    for mut child in children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+fn seen(facts: &Facts, pid: u32) -> Vec<Process> {
+    facts.processes.iter().filter(|p| p.pid == pid).copied().collect()
+}
+
+#[test]
+fn the_shortest_slices_see_every_process_once() {
+    let children = sleepers(30);
+    each_tier(|source| {
+        let mut facts = Facts::default();
+        source.pass(Want::Everything, &mut facts, &mut Unpaced).unwrap();
+
+        for child in &children {
+            assert_eq!(seen(&facts, child.id()).len(), 1, "pid {}", child.id());
+        }
+    });
+    end(children);
+}
+
+#[test]
+fn a_process_that_exits_under_the_cursor_costs_no_other_one() {
+    each_tier(|source| {
+        let mut children = sleepers(30);
+        let mut facts = Facts::default();
+        source.pass(Want::Processes, &mut facts, &mut Unpaced).unwrap();
+        let starts: Vec<_> = children.iter().map(|c| seen(&facts, c.id())[0].start_ns).collect();
+        facts.processes.clear();
+        source.pids.clear();
+        source.set(&[
+            (Ctl::Task, 0),
+            (Ctl::Fd, 0),
+            (Ctl::FromStart, 0),
+            (Ctl::Lost, 0),
+            (Ctl::WantSockets, 0),
+        ]);
+        let mut killed = None;
+
+        while source.get(Ctl::Done) == 0 || facts.processes.is_empty() {
+            run("tasks", &source.loaded.tasks).unwrap();
+            source.take_processes(&mut facts);
+            let under_cursor = starts.iter().position(|&s| s == source.get(Ctl::TaskStart));
+            if let (None, Some(nth)) = (killed, under_cursor) {
+                children[nth].kill().unwrap();
+                children[nth].wait().unwrap();
+                killed = Some(nth);
+            }
+        }
+
+        let killed = killed.expect("slices of four tasks stop at one of thirty");
+        assert_eq!(source.get(Ctl::Lost), 1);
+        for (nth, child) in children.iter().enumerate() {
+            assert_eq!(
+                seen(&facts, child.id()).len(),
+                usize::from(nth != killed),
+                "pid {}",
+                child.id()
+            );
+        }
+        end(children);
+    });
+}
+
+#[test]
+fn a_table_of_many_fds_is_left_and_entered_again_between_any_two_words() {
+    let sockets: Vec<_> =
+        (0..300).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    each_tier(|source| {
+        let mut facts = Facts::default();
+        source.pass(Want::Sockets, &mut facts, &mut Unpaced).unwrap();
+
+        let port = |s: &std::net::UdpSocket| s.local_addr().unwrap().port();
+        let me = std::process::id();
+        for socket in &sockets {
+            let found = facts
+                .sockets
+                .iter()
+                .filter(|s| s.pid == me && s.local.port == port(socket))
+                .count();
+            assert_eq!(found, 1, "port {}", port(socket));
+        }
+        assert_eq!(facts.losses.get(Loss::Torn), 0);
+    });
+}

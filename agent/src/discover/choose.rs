@@ -1,0 +1,51 @@
+//! Chooses a source by loading it: the first that the kernel and our capabilities allow.
+//!
+//! In: a pinned tier or none. Out: a loaded source, and one sentence for every better one that was
+//! refused. It must not compare kernel versions: loading is the only proof.
+//!
+//! I/O: loads BPF programs, opens sockets, reads `/proc`.
+
+use super::{Error, Limits, Source, bpf, netlink, procfs};
+use probelet_core::facts::Tier;
+
+/// A loaded source and why it is not a better one.
+pub struct Chosen {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// Every better tier, with the reason for which it was refused: one sentence each.
+    pub refused: Vec<String>,
+}
+
+/// Loads one tier.
+pub fn load(tier: Tier, limits: Limits) -> Result<Box<dyn Source>, Error> {
+    Ok(match tier {
+        Tier::Bpf | Tier::BpfCompat => Box::new(bpf::load(tier, limits)?),
+        Tier::Netlink => Box::new(netlink::load(limits)?),
+        Tier::Procfs => Box::new(procfs::load(limits)?),
+    })
+}
+
+/// Loads the pinned tier, or the best that can be loaded; the error is that of the last one tried.
+pub fn choose(pin: Option<Tier>, limits: Limits) -> Result<Chosen, Error> {
+    if let Some(tier) = pin {
+        return Ok(Chosen { source: load(tier, limits)?, refused: Vec::new() });
+    }
+    let mut refused = Vec::new();
+    let (last, better) = Tier::ALL.split_last().unwrap_or((&Tier::Procfs, &[]));
+    for &tier in better {
+        match load(tier, limits) {
+            Ok(source) => return Ok(Chosen { source, refused }),
+            Err(error) => refused.push(sentence(&error)),
+        }
+    }
+    Ok(Chosen { source: load(*last, limits)?, refused })
+}
+
+/// The error with its cause: "bpf refused at load: CAP_BPF is missing (Operation not permitted)".
+#[must_use]
+pub fn sentence(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error} ({cause})"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,78 @@
+//! A `sock_diag` socket inside another network namespace.
+//!
+//! In: an open `/proc/PID/ns/net`. Out: a socket that talks to that namespace, with the calling
+//! thread back in its own. It must not keep the namespace: the caller closes what it got within the
+//! pass. Only the calling thread moves, so other threads never notice.
+//!
+//! I/O: `setns`, opens `/proc/thread-self/ns/net`.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// The kernel answers at once; this only bounds the harm if it ever does not.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The namespace may not be entered, or has gone.
+    #[error("cannot enter the network namespace")]
+    Entering(#[source] io::Error),
+    /// The socket was refused.
+    #[error("cannot open a sock_diag socket")]
+    Opening(#[source] io::Error),
+    /// The thread could not go back to where it came from; it must not be used any more.
+    #[error("cannot return to the own network namespace")]
+    Stranded(#[source] io::Error),
+}
+
+/// Opens a socket in `namespace`.
+pub fn diag_in(namespace: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    let own = own().map_err(Error::Entering)?;
+    if inode(own.as_fd()).ok() == inode(namespace).ok() {
+        return diag().map_err(Error::Opening);
+    }
+    let network = Some(LinkNameSpaceType::Network);
+    move_into_link_name_space(namespace, network).map_err(|e| Error::Entering(e.into()))?;
+    let socket = diag();
+    move_into_link_name_space(own.as_fd(), network).map_err(|e| Error::Stranded(e.into()))?;
+    socket.map_err(Error::Opening)
+}
+
+/// Enters the namespace that the thread is in already: whether it would be allowed to.
+pub fn probe() -> io::Result<()> {
+    let own = own()?;
+    Ok(move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+/// Opens a socket in the namespace of the calling thread.
+pub fn diag() -> io::Result<OwnedFd> {
+    let protocol = Some(rustix::net::netlink::SOCK_DIAG);
+    let socket = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        protocol,
+    )?;
+    rustix::net::sockopt::set_socket_timeout(
+        &socket,
+        rustix::net::sockopt::Timeout::Recv,
+        Some(PATIENCE),
+    )?;
+    Ok(socket)
+}
+
+/// The inode number of an open namespace.
+pub fn inode(namespace: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(namespace)?.st_ino)
+}
+
+fn own() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())?)
+}

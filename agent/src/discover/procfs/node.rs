@@ -1,0 +1,295 @@
+//! The pass that the tiers `netlink` and `procfs` share; they differ in how a namespace is dumped.
+//!
+//! In: `/proc` and a [`Dump`]. Out: all sections of [`Facts`]. Namespaces whose counters stand still
+//! are served from memory. It must not hold anything of a namespace over a pass.
+//!
+//! I/O: reads `/proc`, and dumps namespaces through the [`Dump`].
+
+use std::time::Instant;
+
+use probelet_core::facts::{Facts, Loss, Losses, Socket, State, Want};
+use rustc_hash::FxHashMap;
+
+use super::closed::ClosedMemory;
+use super::processes::Processes;
+use super::root::Root;
+use super::spaces::Spaces;
+use super::tables::Row;
+use crate::discover::owners::Owners;
+use crate::discover::{Error, Limiter, Limits, Pace, Pass};
+
+/// How a dump of one namespace through one process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dumped {
+    /// The intake has all its sockets.
+    Complete,
+    /// The process has gone; another one may still be in the namespace.
+    Vanished,
+    /// The process has moved to this namespace.
+    Moved(u32),
+    /// The kernel refused.
+    Denied,
+    /// [`Pace::breathe`] said stop.
+    Abandoned,
+}
+
+/// What to dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A process in the namespace.
+    pub pid: u32,
+    /// The namespace.
+    pub netns: u32,
+    /// Whether the bytes of each socket are wanted, where the tier can tell.
+    pub detail: bool,
+    /// Whether it has UDP sockets: their tables are the machine's, and walked for nothing else.
+    pub udp: bool,
+}
+
+/// Reads all sockets of one network namespace.
+pub trait Dump {
+    /// Reads the sockets of a namespace through one of its processes.
+    fn dump(
+        &mut self,
+        root: &Root,
+        target: Target,
+        intake: &mut Intake<'_>,
+        pace: &mut dyn Pace,
+    ) -> Result<Dumped, Error>;
+}
+
+/// Where a dump puts what it shows.
+pub struct Intake<'a> {
+    netns: u32,
+    sockets: &'a mut Vec<Socket>,
+    closed: &'a mut ClosedMemory,
+    /// What the dump met.
+    pub losses: &'a mut Losses,
+    room: usize,
+    now_ms: u64,
+}
+
+impl Intake<'_> {
+    /// One socket, or one that is closed.
+    pub fn row(&mut self, row: Row) {
+        match row {
+            Row::Socket(_) if self.sockets.len() >= self.room => {
+                self.losses.add(Loss::SocketsFull, 1);
+            }
+            Row::Socket(socket) => self.sockets.push(Socket { netns: self.netns, ..socket }),
+            Row::TimeWait(mut closed) => {
+                closed.netns = self.netns;
+                self.closed.note(closed, self.now_ms, self.losses);
+            }
+            Row::Nothing => {}
+        }
+    }
+}
+
+/// A node, read by one [`Dump`].
+#[derive(Debug)]
+pub struct Node<D> {
+    root: Root,
+    limits: Limits,
+    dump: D,
+    processes: Processes,
+    spaces: Spaces,
+    owners: Owners,
+    closed: ClosedMemory,
+    began: Instant,
+    pass: u64,
+    dumps: u64,
+    order: Vec<(u64, u32)>,
+    scratch: Vec<Socket>,
+    bytes: FxHashMap<u32, Socket>,
+}
+
+impl<D: Dump> Node<D> {
+    /// Nothing is read yet.
+    pub fn new(root: Root, limits: Limits, dump: D) -> Self {
+        Self {
+            processes: Processes::new(&root, limits.max_processes),
+            root,
+            limits,
+            dump,
+            spaces: Spaces::default(),
+            owners: Owners::new(limits.max_sockets),
+            closed: ClosedMemory::default(),
+            began: Instant::now(),
+            pass: 0,
+            dumps: 0,
+            order: Vec::new(),
+            scratch: Vec::new(),
+            bytes: FxHashMap::default(),
+        }
+    }
+
+    /// Namespaces dumped so far.
+    pub fn dumps(&self) -> u64 {
+        self.dumps
+    }
+
+    /// One pass, as [`Source::pass`](crate::discover::Source::pass) wants it.
+    pub fn pass(
+        &mut self,
+        want: Want,
+        facts: &mut Facts,
+        pace: &mut dyn Pace,
+    ) -> Result<Pass, Error> {
+        self.pass += 1;
+        facts.fresh = None;
+        if want >= Want::Processes || self.spaces.is_empty() {
+            if self.processes.refresh(&self.root, want, facts, pace)? == Pass::Abandoned {
+                return Ok(Pass::Abandoned);
+            }
+            self.spaces.assign(&facts.processes);
+        }
+        if self.spaces.count(&self.root, facts, pace) == Pass::Abandoned {
+            return Ok(Pass::Abandoned);
+        }
+        if want >= Want::Sockets && self.sockets(want, facts, pace)? == Pass::Abandoned {
+            return Ok(Pass::Abandoned);
+        }
+        facts.fresh = Some(want);
+        Ok(Pass::Complete)
+    }
+
+    fn sockets(
+        &mut self,
+        want: Want,
+        facts: &mut Facts,
+        pace: &mut dyn Pace,
+    ) -> Result<Pass, Error> {
+        let everything = want == Want::Everything;
+        let mut order = std::mem::take(&mut self.order);
+        self.spaces.to_dump(everything, &mut order);
+        let mut outcome = Ok(Pass::Complete);
+        for (_, netns) in &order {
+            if !pace.breathe() {
+                outcome = Ok(Pass::Abandoned);
+            } else if pace.take(Limiter::Netns, 1) == 0 {
+                facts.losses.add(Loss::RateLimited, 1);
+                continue;
+            } else {
+                outcome = self.dump_one(*netns, everything, &mut facts.losses, pace);
+            }
+            if !matches!(outcome, Ok(Pass::Complete)) {
+                break;
+            }
+        }
+        self.order = order;
+        if !matches!(outcome, Ok(Pass::Complete)) {
+            return outcome;
+        }
+        if self.find_owners(everything, facts, pace) == Pass::Abandoned {
+            return Ok(Pass::Abandoned);
+        }
+        self.emit(facts);
+        Ok(Pass::Complete)
+    }
+
+    /// Dumps one namespace through the first of its processes that is still in it.
+    fn dump_one(
+        &mut self,
+        netns: u32,
+        detail: bool,
+        losses: &mut Losses,
+        pace: &mut dyn Pace,
+    ) -> Result<Pass, Error> {
+        let elsewhere = self.spaces.sockets();
+        let Some(space) = self.spaces.get_mut(netns) else { return Ok(Pass::Complete) };
+        let room =
+            (self.limits.max_sockets as usize + space.sockets.len()).saturating_sub(elsewhere);
+        let udp = space.counters.is_none_or(|counters| counters.udp_in_use > 0);
+        let mut loss = Loss::NetnsVanished;
+        for &pid in &space.readers {
+            self.scratch.clear();
+            let mut intake = Intake {
+                netns,
+                sockets: &mut self.scratch,
+                closed: &mut self.closed,
+                losses,
+                room,
+                now_ms: millis(self.began),
+            };
+            self.dumps += 1;
+            match self.dump.dump(
+                &self.root,
+                Target { pid, netns, detail, udp },
+                &mut intake,
+                pace,
+            )? {
+                Dumped::Complete => {
+                    if !detail {
+                        keep_bytes(&space.sockets, &mut self.scratch, &mut self.bytes);
+                    }
+                    std::mem::swap(&mut space.sockets, &mut self.scratch);
+                    space.dumped(self.pass);
+                    return Ok(Pass::Complete);
+                }
+                Dumped::Abandoned => return Ok(Pass::Abandoned),
+                Dumped::Moved(to) => self.processes.moved(pid, to),
+                Dumped::Denied => loss = Loss::Permission,
+                Dumped::Vanished => {}
+            }
+        }
+        losses.add(loss, 1);
+        Ok(Pass::Complete)
+    }
+
+    fn find_owners(&mut self, everywhere: bool, facts: &mut Facts, pace: &mut dyn Pace) -> Pass {
+        self.owners.begin(&facts.processes);
+        let sockets = || self.spaces.iter().flat_map(|space| &space.sockets);
+        for socket in sockets().filter(|socket| socket.inode != 0) {
+            self.owners.note(socket.inode, socket.netns, socket.local.port, everywhere);
+        }
+        if self.owners.hunts() {
+            for listener in sockets().filter(|socket| socket.state == State::Listen) {
+                self.owners.hint(listener.inode, listener.netns, listener.local.port);
+            }
+        }
+        self.owners.search(&self.root, &facts.processes, everywhere, &mut facts.losses, pace)
+    }
+
+    fn emit(&mut self, facts: &mut Facts) {
+        facts.sockets.clear();
+        let max = self.limits.max_sockets as usize;
+        for socket in self.spaces.iter().flat_map(|space| &space.sockets) {
+            if facts.sockets.len() >= max {
+                facts.losses.add(Loss::SocketsFull, 1);
+                continue;
+            }
+            match self.owners.of(socket.inode) {
+                [] => {
+                    // Others without a holder were counted by the search.
+                    facts.losses.add(Loss::NoOwner, u64::from(socket.inode == 0));
+                    facts.sockets.push(*socket);
+                }
+                pids => facts.sockets.extend(pids.iter().map(|&pid| Socket { pid, ..*socket })),
+            }
+        }
+        self.closed.hand_over(&mut facts.closed, millis(self.began));
+    }
+}
+
+/// A dump without bytes keeps those that an earlier one told.
+fn keep_bytes(old: &[Socket], new: &mut [Socket], by_inode: &mut FxHashMap<u32, Socket>) {
+    by_inode.clear();
+    let told = old.iter().filter(|socket| socket.inode != 0 && socket.bytes_sent.is_some());
+    by_inode.extend(told.map(|socket| (socket.inode, *socket)));
+    if by_inode.is_empty() {
+        return;
+    }
+    for socket in new {
+        if let Some(known) = by_inode.get(&socket.inode)
+            && (known.local, known.remote) == (socket.local, socket.remote)
+        {
+            socket.bytes_sent = known.bytes_sent;
+            socket.bytes_received = known.bytes_received;
+        }
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,114 @@
+//! The sources, best first: usable, or refused and how to get them back.
+//!
+//! In: what was read, and a probe that tries to load a source. Out: verdicts. It must not declare
+//! a source usable that did not load.
+//!
+//! Pure: the probe does what I/O there is.
+
+use super::findings::Read;
+use super::kernel::Version;
+use super::{Capability, Places, Verdict};
+use probelet_core::facts::Tier;
+
+/// Tries every source in turn.
+pub(super) fn verdicts(
+    read: &Read,
+    places: &Places,
+    probe: &mut dyn FnMut(Tier) -> Result<(), String>,
+) -> Vec<Verdict> {
+    let mut chosen = false;
+    let mut verdicts = Vec::with_capacity(Tier::ALL.len());
+    for tier in Tier::ALL {
+        let (source, possible) = (tier.name(), possible(read, tier));
+        verdicts.push(match probe(tier) {
+            Ok(()) => {
+                let first = !std::mem::replace(&mut chosen, true);
+                Verdict {
+                    source,
+                    usable: true,
+                    chosen: first,
+                    possible,
+                    why: gives(tier).to_owned(),
+                    // It loads, but its picture may be the poorer.
+                    remedy: grant_missing(read, tier, places).filter(|_| first),
+                }
+            }
+            Err(why) => Verdict {
+                source,
+                usable: false,
+                chosen: false,
+                possible,
+                why,
+                remedy: remedy(read, tier, places),
+            },
+        });
+    }
+    verdicts
+}
+
+/// Whether this kernel could carry a source if nothing were forbidden.
+pub(super) fn possible(read: &Read, tier: Tier) -> bool {
+    match tier {
+        Tier::Bpf | Tier::BpfCompat => {
+            read.version() >= Version::needed(tier) && read.btf && !read.confidential()
+        }
+        Tier::Netlink | Tier::Procfs => true,
+    }
+}
+
+/// How to grant capabilities, on a host and in a cluster.
+fn grant(capabilities: &[Capability], places: &Places) -> String {
+    let names: Vec<&str> = capabilities.iter().map(|c| c.name()).collect();
+    let lower: Vec<String> =
+        names.iter().map(|name| format!("cap_{}", name.to_ascii_lowercase())).collect();
+    format!(
+        "setcap {}+ep {} or run as root; in Kubernetes: securityContext.capabilities.add: [{}]",
+        lower.join(","),
+        places.binary.display(),
+        names.join(", ")
+    )
+}
+
+const fn gives(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Bpf => "every socket with its exact owner and traffic, for the least CPU",
+        Tier::BpfCompat => "the same picture as bpf, for several times the CPU of a pass",
+        Tier::Netlink => {
+            "every socket; owners come from a budgeted walk of open files, later than with bpf"
+        }
+        Tier::Procfs => "works everywhere, without traffic counters, for the most CPU",
+    }
+}
+
+/// How to grant what a source makes use of, when any of it is missing.
+fn grant_missing(read: &Read, tier: Tier, places: &Places) -> Option<String> {
+    let serving = || Capability::ALL.into_iter().filter(|c| c.serves(tier));
+    // All of it, because `setcap` replaces what was set before.
+    (!serving().all(|c| read.may(c))).then(|| grant(&serving().collect::<Vec<_>>(), places))
+}
+
+/// What has to change for a source to load, as far as that can be told.
+fn remedy(read: &Read, tier: Tier, places: &Places) -> Option<String> {
+    if matches!(tier, Tier::Bpf | Tier::BpfCompat) {
+        let needed = Version::needed(tier);
+        if read.version() < needed {
+            return Some(format!("boot kernel {needed} or newer"));
+        }
+        if !read.btf {
+            return Some("boot a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned());
+        }
+        if read.confidential() {
+            return Some("boot with lockdown=integrity or none".to_owned());
+        }
+    }
+    let granted = grant_missing(read, tier, places);
+    if granted.is_some() {
+        return granted;
+    }
+    if read.status.seccomp == Some(2) {
+        let call = if tier >= Tier::Netlink { "netlink sockets and setns()" } else { "bpf()" };
+        return Some(format!("use a seccomp profile that allows {call}"));
+    }
+    (tier == Tier::Netlink && read.sock_diag.is_some())
+        .then(|| "modprobe inet_diag tcp_diag udp_diag".to_owned())
+}

@@ -1,0 +1,388 @@
+//! The engine: decides when the node is read, and turns what was read into the next snapshot.
+//!
+//! In: a source, the configuration in force. Out: snapshots through a watch channel, newest wins.
+//! It must not serve anybody, name anything or wait on the network.
+//!
+//! I/O: only through its source, the container resolver and the clocks; it runs on a thread of its
+//! own, which sleeps when nothing is due or the budget has no room.
+
+mod clock;
+mod governor;
+mod tuning;
+mod vitals;
+
+use crate::config::Effective;
+use crate::discover::containers::{Containers, usage::Usage};
+use crate::discover::{self, Pass, Source, choose::Chosen};
+use crate::snapshot::{Skip, Snapshot};
+pub use governor::Governor;
+use governor::{Limiters, Paced};
+use probelet_core::budget::{Ladder, Level};
+use probelet_core::facts::{Facts, Losses, Tier, Want};
+use probelet_core::gate::Gate;
+use probelet_core::join::PortRange;
+use probelet_core::report::{Now, Report};
+use probelet_core::schedule::Schedule;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+use tuning::Tuning;
+use vitals::Signs;
+
+/// A snapshot is published at least so often, so that the agent's own cost is seen to move.
+const PUBLISH_NS: u64 = 1_000_000_000;
+/// After a failed pass the next one waits so long.
+const RETRY_NS: u64 = 1_000_000_000;
+/// After so many failed passes in a row, another source is looked for.
+const FAILURES: u32 = 5;
+
+/// Loads a tier; a function so that tests can bring a source of their own.
+pub type Load =
+    Box<dyn Fn(Option<Tier>, discover::Limits) -> Result<Chosen, discover::Error> + Send>;
+
+/// What the engine starts from.
+pub struct Setup {
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// Pinned by the command line; wins over `spec.source`.
+    pub source: Option<Tier>,
+    /// The configuration in force, and its successors.
+    pub config: watch::Receiver<Arc<Effective>>,
+    /// The account of CPU time.
+    pub governor: Arc<Governor>,
+    /// Where snapshots go.
+    pub snapshots: watch::Sender<Arc<Snapshot>>,
+    /// How tiers are loaded.
+    pub load: Load,
+}
+
+/// The engine and everything it remembers from pass to pass.
+pub struct Engine {
+    setup: Setup,
+    tuning: Tuning,
+    source: Box<dyn Source>,
+    containers: Containers,
+    usage: Usage,
+    usage_ns: u64,
+    facts: Facts,
+    report: Report,
+    gate: Gate,
+    schedule: Schedule,
+    ladder: Ladder,
+    limiters: Limiters,
+    signs: Signs,
+    published_ns: u64,
+    failures: u32,
+}
+
+impl Engine {
+    /// Loads a source, the best that the configuration and the kernel allow.
+    pub fn new(mut setup: Setup) -> Result<Self, discover::Error> {
+        let config = Arc::clone(&setup.config.borrow_and_update());
+        let tuning = Tuning::new(&config, setup.source);
+        let chosen = (setup.load)(tuning.pin, tuning.source_limits)?;
+        let tier = chosen.source.tier();
+        info!(source = tier.name(), refused = chosen.refused.len(), "source loaded");
+        let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
+        let report = Report::new(tuning.report_limits, port_range());
+        let schedule =
+            Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
+        let signs = Signs::new(&config, &chosen);
+        Ok(Self {
+            tuning,
+            source: chosen.source,
+            containers: Containers::new(Path::new("/proc"))?,
+            usage: Usage::new()?,
+            usage_ns: 0,
+            facts: Facts::default(),
+            report,
+            gate: Gate::default(),
+            schedule,
+            ladder: Ladder::default(),
+            limiters,
+            signs,
+            published_ns: 0,
+            failures: 0,
+            setup,
+        })
+    }
+
+    /// Which source is in use.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.source.tier()
+    }
+
+    /// Reads the node until the governor is told to stop. Whoever changes the configuration or
+    /// calls the end unparks this thread.
+    pub fn run(mut self) {
+        while !self.setup.governor.stopped() {
+            self.take_config();
+            let now = clock::boot_ns();
+            self.judge(now);
+            match self.schedule.next(self.ladder.level()) {
+                Some((due, want)) if due <= now => self.turn(want, now),
+                next => self.idle(next.map_or(u64::MAX, |(due, _)| due), now),
+            }
+        }
+        debug!("engine stopped");
+    }
+
+    /// One reading of everything, or two so far apart, without budget: for `once`.
+    pub fn once(mut self, settle: Option<Duration>) -> Result<Arc<Snapshot>, discover::Error> {
+        self.read_unpaced()?;
+        if let Some(settle) = settle {
+            thread::sleep(settle);
+            self.read_unpaced()?;
+        }
+        self.publish(clock::boot_ns());
+        Ok(Arc::clone(&self.setup.snapshots.borrow()))
+    }
+
+    fn read_unpaced(&mut self) -> Result<(), discover::Error> {
+        let began = clock::boot_ns();
+        self.facts.losses = Losses::default();
+        self.source.pass(Want::Everything, &mut self.facts, &mut discover::Unpaced)?;
+        self.containers.resolve(&mut self.facts);
+        self.report.update(&self.facts, now());
+        self.usage_ns = 0;
+        self.read_usage(began);
+        self.signs.verified(began, clock::boot_ns(), clock::unix_ns());
+        Ok(())
+    }
+
+    fn idle(&mut self, due: u64, now: u64) {
+        let publish = self.published_ns + PUBLISH_NS;
+        if publish <= now {
+            self.publish(now);
+            return;
+        }
+        thread::park_timeout(Duration::from_nanos(due.min(publish) - now));
+    }
+
+    /// Is there room for what is due? If so, do it; if not, note when there will be.
+    fn turn(&mut self, want: Want, now: u64) {
+        let cost = self.signs.cost_ns(want);
+        let (headroom, window, pause) = self.setup.governor.charged(|budget, now| {
+            (budget.headroom_ns(), budget.window_budget_ns(), budget.wait_ns(now, cost))
+        });
+        // A reading dearer than half the window is cut into slices that wait for themselves.
+        if headroom < cost.min(window / 2) {
+            self.signs.skipped(Skip::Budget);
+            self.schedule.hold(want, now + pause);
+            return;
+        }
+        self.schedule.began(want, now);
+        self.facts.losses = Losses::default();
+        let cpu = clock::thread_cpu_ns();
+        let outcome = self.read(want);
+        let read_ns = clock::thread_cpu_ns() - cpu;
+        match outcome {
+            Ok(Pass::Complete) => {
+                self.failures = 0;
+                self.signs.read(want, read_ns, clock::boot_ns() - now);
+                self.take_in(want, now);
+                let all = clock::thread_cpu_ns() - cpu;
+                self.signs.spent(want, all);
+                self.pay(want, now);
+            }
+            Ok(Pass::Abandoned) => {
+                self.signs.skipped(Skip::Abandoned);
+                self.start_over();
+            }
+            Err(error) => self.failed(&error, now),
+        }
+    }
+
+    /// The next reading of each kind that was just made waits until the rate that can be kept up has
+    /// earned what it is expected to cost. What was spent already is in that rate.
+    fn pay(&mut self, want: Want, began: u64) {
+        let costs = [Want::Counters, Want::Processes, Want::Sockets, Want::Everything]
+            .map(|w| self.signs.cost_ns(w));
+        let waits =
+            self.setup.governor.charged(|budget, now| costs.map(|cost| budget.wait_ns(now, cost)));
+        self.schedule.pay(want, began, waits);
+    }
+
+    fn read(&mut self, want: Want) -> Result<Pass, discover::Error> {
+        let Self { setup, source, facts, limiters, .. } = self;
+        let config = &setup.config;
+        let mut interrupted = || config.has_changed().unwrap_or(false);
+        let mut pace = Paced { governor: &setup.governor, limiters, interrupted: &mut interrupted };
+        source.pass(want, facts, &mut pace)
+    }
+
+    fn take_in(&mut self, want: Want, began: u64) {
+        if want >= Want::Processes {
+            self.containers.resolve(&mut self.facts);
+        }
+        let moved = self.gate.moved(&self.facts.netns);
+        if want >= Want::Sockets {
+            self.gate.arm(&self.facts.netns);
+        } else if moved {
+            self.schedule.moved();
+        } else {
+            self.signs.skipped(Skip::Unchanged);
+        }
+        if want >= Want::Sockets || !moved {
+            self.signs.verified(began, clock::boot_ns(), clock::unix_ns());
+        }
+        if want >= Want::Processes {
+            self.signs.saw_processes(began);
+        }
+        if want >= Want::Everything {
+            self.signs.saw_bytes(began);
+        }
+        let cpu = clock::thread_cpu_ns();
+        let mut changed = self.report.update(&self.facts, now());
+        if self.ladder.level() < Level::CountersOnly {
+            changed |= self.read_usage(began);
+        }
+        self.signs.moved(want, moved);
+        if changed || began.saturating_sub(self.published_ns) >= PUBLISH_NS {
+            self.publish(began);
+        }
+        self.signs.reported(clock::thread_cpu_ns() - cpu);
+    }
+
+    fn read_usage(&mut self, now: u64) -> bool {
+        if self.usage_ns != 0 && now.saturating_sub(self.usage_ns) < self.tuning.containers_ns {
+            return false;
+        }
+        if self.facts.containers.is_empty() {
+            return false;
+        }
+        self.signs.saw_containers(now);
+        self.usage_ns = now;
+        let usage = self.usage.read(&self.facts.containers);
+        self.report.usage(usage.iter().map(|(id, used)| (*id, used.cpu_ns, used.memory_bytes)))
+    }
+
+    fn failed(&mut self, error: &discover::Error, now: u64) {
+        self.failures += 1;
+        self.signs.skipped(Skip::Failed);
+        self.schedule.hold_all(now + RETRY_NS * u64::from(self.failures));
+        self.start_over();
+        if self.failures == 1 {
+            warn!(error = error_chain(error), source = self.source.tier().name(), "pass failed");
+        }
+        if self.failures.is_multiple_of(FAILURES) {
+            self.load(self.tuning.pin);
+        }
+    }
+
+    fn start_over(&mut self) {
+        self.gate.disarm();
+        self.schedule.restart();
+    }
+
+    fn load(&mut self, pin: Option<Tier>) {
+        match (self.setup.load)(pin, self.tuning.source_limits) {
+            Ok(chosen) => {
+                info!(source = chosen.source.tier().name(), "source loaded");
+                self.signs.chose(&chosen);
+                self.source = chosen.source;
+                self.start_over();
+            }
+            Err(error) => {
+                warn!(error = error_chain(&error), "no other source; keeping the last one")
+            }
+        }
+    }
+
+    fn take_config(&mut self) {
+        if !self.setup.config.has_changed().unwrap_or(false) {
+            return;
+        }
+        let config = Arc::clone(&self.setup.config.borrow_and_update());
+        let tuning = Tuning::new(&config, self.setup.source);
+        let spec = &config.spec;
+        self.setup.governor.set(
+            spec.budget.cpu.nanocores(),
+            spec.budget.window.duration(),
+            u32::try_from(spec.limits.report_requests_per_second).unwrap_or(1),
+        );
+        self.limiters.set(tuning.procfs_reads, tuning.fds, tuning.netns);
+        self.report.set_limits(tuning.report_limits);
+        let reload =
+            tuning.pin != self.tuning.pin || tuning.source_limits != self.tuning.source_limits;
+        self.tuning = tuning;
+        if reload {
+            self.load(self.tuning.pin);
+        }
+        self.schedule.set(self.tuning.intervals, tuning::looks(self.source.tier()));
+        // What was promised under the old budget does not bind the new one.
+        self.schedule.hold_all(0);
+        self.signs.config(&config);
+        self.published_ns = 0;
+    }
+
+    /// Where do we stand on the ladder?
+    fn judge(&mut self, now: u64) {
+        let stretch = self.signs.stretch(now, self.tuning.intervals.sockets);
+        let before = self.ladder.level();
+        if self.ladder.look(stretch, self.tuning.policy, self.tuning.paused, now / 1_000_000) {
+            let level = self.ladder.level();
+            info!(from = before.name(), to = level.name(), stretch, "level changed");
+            if before == Level::Paused {
+                self.start_over();
+                self.signs.resumed(now);
+            }
+            if level == Level::Paused {
+                self.signs.skipped(Skip::Paused);
+            }
+            self.published_ns = 0;
+        }
+    }
+
+    fn publish(&mut self, now: u64) {
+        self.published_ns = now;
+        let picture = self.report.picture(self::now());
+        let vitals = self.signs.vitals(
+            &self.setup.governor,
+            &self.tuning,
+            self.ladder.level(),
+            &self.limiters,
+            &picture,
+        );
+        let boot_unix = seconds(clock::unix_ns().saturating_sub(clock::boot_ns()));
+        let snapshot = Snapshot { node: Arc::clone(&self.setup.node), boot_unix, picture, vitals };
+        self.setup.snapshots.send_replace(Arc::new(snapshot));
+    }
+}
+
+fn now() -> Now {
+    Now { unix_ms: clock::unix_ns() / 1_000_000, mono_ms: clock::boot_ns() / 1_000_000 }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds for people; nanoseconds of 2026 fit to 0.2 µs"
+)]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// The host's ephemeral ports; other namespaces may differ, which the stronger evidence covers.
+fn port_range() -> PortRange {
+    let text =
+        std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ports = text.split_whitespace().filter_map(|n| n.parse().ok());
+    match (ports.next(), ports.next()) {
+        (Some(first), Some(last)) => PortRange(first, last),
+        _ => PortRange::default(),
+    }
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,287 @@
+//! The agent's own vital signs: what its passes cost, how fresh its picture is, what it left out.
+//!
+//! In: what the engine did, as it does it. Out: [`Vitals`] for the snapshot. It must not decide
+//! anything.
+//!
+//! I/O: reads the agent's own usage and memory from the kernel, once a snapshot.
+
+use super::governor::{Governor, Limiters};
+use super::tuning::{Tuning, looks};
+use super::{clock, seconds};
+use crate::config::{Effective, Origin};
+use crate::discover::choose::Chosen;
+use crate::snapshot::{CpuTime, Histogram, Intervals, Skip, Task, Vitals};
+use probelet_core::budget::Level;
+use probelet_core::facts::{Tier, Want};
+use probelet_core::report::Picture;
+use std::sync::Arc;
+
+/// Weight of the newest value in a moving mean.
+const NEW: f64 = 0.25;
+
+/// A moving mean that starts at its first value.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean(Option<f64>);
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.0 = Some(self.0.map_or(value, |mean| mean + (value - mean) * NEW));
+    }
+
+    fn get(self) -> f64 {
+        self.0.unwrap_or(0.0)
+    }
+}
+
+/// How far apart events of one kind are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rhythm {
+    last_ns: u64,
+    interval: Mean,
+}
+
+impl Rhythm {
+    fn beat(&mut self, now: u64) {
+        if self.last_ns != 0 {
+            self.interval.add(seconds(now.saturating_sub(self.last_ns)));
+        }
+        self.last_ns = now;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Signs {
+    tier: Tier,
+    refused: Arc<[String]>,
+    config: Arc<Effective>,
+    started_unix: f64,
+    /// CPU time of a whole turn by what it read, nanoseconds.
+    costs: [Mean; 4],
+    verified: Rhythm,
+    processes: Rhythm,
+    containers: Rhythm,
+    bytes: Rhythm,
+    verified_unix: f64,
+    freshness: f64,
+    /// Share of looks after which sockets had to be read.
+    moved: Mean,
+    pass_duration: Histogram,
+    pass_cpu: Histogram,
+    full_pass_cpu: f64,
+    skipped: [u64; Skip::ALL.len()],
+    report_cpu_ns: u64,
+    turns: u64,
+}
+
+impl Signs {
+    pub(super) fn new(config: &Arc<Effective>, chosen: &Chosen) -> Self {
+        Self {
+            tier: chosen.source.tier(),
+            refused: chosen.refused.as_slice().into(),
+            config: Arc::clone(config),
+            started_unix: seconds(clock::unix_ns()),
+            costs: [Mean::default(); 4],
+            verified: Rhythm::default(),
+            processes: Rhythm::default(),
+            containers: Rhythm::default(),
+            bytes: Rhythm::default(),
+            verified_unix: 0.0,
+            freshness: 0.0,
+            moved: Mean::default(),
+            pass_duration: Histogram::default(),
+            pass_cpu: Histogram::default(),
+            full_pass_cpu: 0.0,
+            skipped: [0; Skip::ALL.len()],
+            report_cpu_ns: 0,
+            turns: 0,
+        }
+    }
+
+    pub(super) fn chose(&mut self, chosen: &Chosen) {
+        self.tier = chosen.source.tier();
+        self.refused = chosen.refused.as_slice().into();
+        self.costs = [Mean::default(); 4];
+    }
+
+    pub(super) fn config(&mut self, config: &Arc<Effective>) {
+        self.config = Arc::clone(config);
+    }
+
+    pub(super) fn skipped(&mut self, skip: Skip) {
+        self.skipped[skip as usize] += 1;
+    }
+
+    /// A pass of the source ended.
+    pub(super) fn read(&mut self, want: Want, cpu_ns: u64, wall_ns: u64) {
+        if want > Want::Counters {
+            self.pass_cpu.observe(seconds(cpu_ns));
+            self.pass_duration.observe(seconds(wall_ns));
+        }
+    }
+
+    /// A turn ended: pass, join, report and all.
+    #[expect(clippy::cast_precision_loss, reason = "a mean of nanoseconds")]
+    pub(super) fn spent(&mut self, want: Want, cpu_ns: u64) {
+        // The first reading finds everything new; no later one costs as much.
+        if self.turns > 0 {
+            self.costs[want as usize].add(cpu_ns as f64);
+        }
+        self.turns += 1;
+        if want >= Want::Sockets {
+            self.full_pass_cpu = seconds(cpu_ns);
+        }
+    }
+
+    pub(super) fn reported(&mut self, cpu_ns: u64) {
+        self.report_cpu_ns += cpu_ns;
+    }
+
+    /// What a turn is expected to cost, nanoseconds.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of u64s")]
+    pub(super) fn cost_ns(&self, want: Want) -> u64 {
+        self.costs[want as usize].get() as u64
+    }
+
+    pub(super) fn moved(&mut self, want: Want, moved: bool) {
+        if want < Want::Sockets {
+            self.moved.add(f64::from(u8::from(moved)));
+        }
+    }
+
+    /// The picture of the sockets is good as of `began`.
+    pub(super) fn verified(&mut self, began: u64, ended: u64, ended_unix: u64) {
+        if self.verified.last_ns != 0 {
+            self.freshness = seconds(ended.saturating_sub(self.verified.last_ns));
+        }
+        self.verified.beat(began);
+        self.verified_unix = seconds(ended_unix);
+    }
+
+    pub(super) fn saw_processes(&mut self, now: u64) {
+        self.processes.beat(now);
+    }
+
+    pub(super) fn saw_containers(&mut self, now: u64) {
+        self.containers.beat(now);
+    }
+
+    pub(super) fn saw_bytes(&mut self, now: u64) {
+        self.bytes.beat(now);
+    }
+
+    /// After a pause, the time spent pausing is no delay.
+    pub(super) fn resumed(&mut self, now: u64) {
+        self.verified = Rhythm { last_ns: now, interval: Mean::default() };
+    }
+
+    /// Effective over desired interval of looks at the sockets.
+    pub(super) fn stretch(&self, now: u64, desired_ns: u64) -> f64 {
+        if self.verified.last_ns == 0 {
+            return 1.0;
+        }
+        let waiting = seconds(now.saturating_sub(self.verified.last_ns));
+        self.verified.interval.get().max(waiting) / seconds(desired_ns)
+    }
+
+    /// CPU that the desired intervals would take, cores.
+    fn need_cores(&self, tuning: &Tuning, serve_cores: f64) -> f64 {
+        let cost = |want: Want| self.costs[want as usize].get() / 1e9;
+        let every = |ns: u64| 1.0 / seconds(ns).max(0.001);
+        let moved = self.moved.get();
+        #[expect(clippy::cast_precision_loss, reason = "4 at most")]
+        let looks = looks(self.tier) as f64;
+        let sockets = cost(Want::Sockets).max(cost(Want::Everything));
+        serve_cores
+            + cost(Want::Counters) * looks * every(tuning.intervals.sockets)
+            + sockets * moved * every(tuning.intervals.sockets)
+            + cost(Want::Processes) * (1.0 - moved) * every(tuning.intervals.processes)
+            + cost(Want::Everything) * every(tuning.intervals.bytes)
+    }
+
+    fn reason(&self, level: Level, tuning: &Tuning, picture: &Picture, serve_cores: f64) -> String {
+        if level == Level::Paused {
+            return "paused by the configuration".to_owned();
+        }
+        if level == Level::Full {
+            return String::new();
+        }
+        let need = (self.need_cores(tuning, serve_cores) * 1000.0).ceil().max(1.0);
+        let sockets = picture.connections.len() + picture.listeners.len();
+        let desired = tuning.config.spec.intervals.sockets;
+        format!("needs {need:.0}m for {desired} freshness at {sockets} sockets")
+    }
+
+    pub(super) fn vitals(
+        &self,
+        governor: &Governor,
+        tuning: &Tuning,
+        level: Level,
+        limiters: &Limiters,
+        picture: &Picture,
+    ) -> Vitals {
+        let (used, budget, window) = governor
+            .charged(|b, _| (seconds(b.used_cores()), seconds(b.cores()), seconds(b.window_ns())));
+        let cpu = self.cpu();
+        let uptime = (seconds(clock::unix_ns()) - self.started_unix).max(1.0);
+        let serve = cpu[Task::Serve as usize];
+        let desired = &self.config.spec.intervals;
+        Vitals {
+            tier: self.tier,
+            refused: Arc::clone(&self.refused),
+            level,
+            level_reason: self.reason(level, tuning, picture, (serve.user + serve.system) / uptime),
+            cpu_cores: used,
+            budget_cores: budget,
+            window_seconds: window,
+            cpu,
+            rss_bytes: rss_bytes(),
+            desired: Intervals {
+                sockets: desired.sockets.duration().as_secs_f64(),
+                processes: desired.processes.duration().as_secs_f64(),
+                containers: desired.containers.duration().as_secs_f64(),
+                bytes: desired.bytes.duration().as_secs_f64(),
+            },
+            effective: Intervals {
+                sockets: self.verified.interval.get(),
+                processes: self.processes.interval.get(),
+                containers: self.containers.interval.get(),
+                bytes: self.bytes.interval.get(),
+            },
+            freshness_seconds: self.freshness,
+            verified_unix: self.verified_unix,
+            pass_duration: self.pass_duration,
+            pass_cpu: self.pass_cpu,
+            full_pass_cpu: self.full_pass_cpu,
+            skipped: self.skipped,
+            limiter_wait_seconds: limiters.waited(),
+            config_generation: self.config.generation,
+            config_hash: self.config.hash.clone(),
+            config_origin: match &self.config.origin {
+                Origin::Defaults => "defaults".to_owned(),
+                Origin::File(path) => path.display().to_string(),
+            },
+            config_error: self.config.last_error.clone(),
+            started_unix: self.started_unix,
+        }
+    }
+
+    /// CPU time by task: this thread's is split at the join, the rest of the process serves.
+    fn cpu(&self) -> [CpuTime; Task::ALL.len()] {
+        let (thread, process) = (crate::sys::usage::thread(), crate::sys::usage::process());
+        let report = CpuTime { user: seconds(self.report_cpu_ns), system: 0.0 };
+        let discover =
+            CpuTime { user: (thread.user - report.user).max(0.0), system: thread.system };
+        let serve = CpuTime {
+            user: (process.user - thread.user).max(0.0),
+            system: (process.system - thread.system).max(0.0),
+        };
+        [discover, report, serve]
+    }
+}
+
+/// Resident memory from `/proc/self/statm`, its second field in pages.
+fn rss_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
+}

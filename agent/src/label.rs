@@ -1,0 +1,69 @@
+//! What people call the ends of a flow: container names, process names, addresses.
+//!
+//! In: ids of a picture, and whatever knows the names of containers. Out: text. It must not ask
+//! anybody over the network: a name that is not known is the short id.
+//!
+//! Pure: no I/O of its own.
+
+use probelet_core::facts::{ContainerId, Endpoint};
+use probelet_core::records::Workload;
+use probelet_core::report::Picture;
+
+/// Who knows the names of containers, as far as anybody does.
+pub type Names = dyn Fn(ContainerId) -> Option<String>;
+
+/// Digits of a container id that people type.
+const SHORT_ID: usize = 12;
+
+/// The first digits of a container id.
+#[must_use]
+pub fn short_id(id: &str) -> &str {
+    id.get(..SHORT_ID).unwrap_or(id)
+}
+
+/// The name of a container, else its short id.
+#[must_use]
+pub fn container(picture: &Picture, names: &Names, id: ContainerId) -> String {
+    names(id).unwrap_or_else(|| {
+        picture
+            .container(id)
+            .map_or_else(|| format!("container {}", id.0), |c| short_id(&c.id).to_owned())
+    })
+}
+
+/// One end of a flow.
+#[must_use]
+pub fn workload(picture: &Picture, names: &Names, workload: Workload) -> String {
+    match workload {
+        Workload::Container(id) => container(picture, names, id),
+        Workload::Process(comm) => comm.to_string(),
+        Workload::External(addr) => Endpoint { addr, port: 0 }.ip().to_string(),
+        Workload::Unresolved => "(unresolved)".to_owned(),
+        Workload::Other => "(other)".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use probelet_core::facts::{Comm, Container};
+
+    fn picture() -> Picture {
+        let id = "0123456789abcdef".repeat(4);
+        Picture { names: [Container { id, ..Container::default() }].into(), ..Picture::default() }
+    }
+
+    #[test]
+    fn a_container_without_a_name_is_its_short_id() {
+        assert_eq!(container(&picture(), &|_| None, ContainerId(0)), "0123456789ab");
+        assert_eq!(container(&picture(), &|_| Some("web".into()), ContainerId(0)), "web");
+    }
+
+    #[test]
+    fn external_addresses_are_shown_as_v4_when_they_are() {
+        let mapped = Endpoint::v4([192, 0, 2, 7].into(), 0).addr;
+
+        assert_eq!(workload(&picture(), &|_| None, Workload::External(mapped)), "192.0.2.7");
+        assert_eq!(workload(&picture(), &|_| None, Workload::Process(Comm::new(b"curl"))), "curl");
+    }
+}

@@ -1,0 +1,156 @@
+//! The switchboard: builds each part, names each channel, joins the tasks.
+//!
+//! In: the command line. Out: an exit code. It must not hold logic of its own.
+//!
+//! I/O: starts everything that does.
+
+mod names;
+mod tasks;
+
+use crate::args::{Args, Command, Exit, Sort};
+use crate::config::Effective;
+use crate::discover::{self, choose};
+use crate::engine::{Engine, Governor, Setup};
+use crate::snapshot::Snapshot;
+use crate::{doctor, logging, once, publish, top};
+use anyhow::Context as _;
+use probelet_core::facts::Tier;
+use probelet_crds::Source;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tracing::info;
+
+/// Runs the agent; errors have been shown when it returns.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
+    let args = match Args::parse(words) {
+        Ok(args) => args,
+        Err(refused) => return refused.show(),
+    };
+    // `top` owns the terminal: a log line would tear it.
+    let quiet = matches!(args.command, Command::Top { .. });
+    if !quiet && let Err(error) = logging::init(args.log_format, &args.log_level) {
+        return fail(&error.into(), Exit::Failure);
+    }
+    let config = match args
+        .config
+        .as_deref()
+        .map_or_else(|| Ok(Effective::defaults()), Effective::from_file)
+    {
+        Ok(config) => config,
+        Err(error) => return fail(&error.into(), Exit::Usage),
+    };
+    match args.command.clone() {
+        Command::Run => live(args, config, None),
+        Command::Top { sort, filter } => live(args, config, Some((sort, filter))),
+        Command::Once { json, settle } => once(&args, config, json, settle),
+        Command::Doctor => examine(),
+    }
+}
+
+/// Prints an error with its chain, once.
+fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
+    // Nobody is left to tell if stderr is gone.
+    let _unheard = writeln!(std::io::stderr(), "probelet-agent: {error:#}");
+    exit
+}
+
+fn show(text: &[u8]) -> Exit {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text).and_then(|()| out.flush());
+    if written.is_ok() { Exit::Success } else { Exit::Failure }
+}
+
+fn governor(config: &Effective) -> Arc<Governor> {
+    let budget = &config.spec.budget;
+    let reports = u32::try_from(config.spec.limits.report_requests_per_second).unwrap_or(1);
+    Arc::new(Governor::new(budget.cpu.nanocores(), budget.window.duration(), reports))
+}
+
+fn pinned(source: Option<Source>) -> Option<Tier> {
+    match source? {
+        Source::Auto => None,
+        Source::Bpf => Some(Tier::Bpf),
+        Source::BpfCompat => Some(Tier::BpfCompat),
+        Source::Netlink => Some(Tier::Netlink),
+        Source::Procfs => Some(Tier::Procfs),
+    }
+}
+
+/// The parts that every command with a picture has.
+struct Parts {
+    setup: Setup,
+    config: watch::Sender<Arc<Effective>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    governor: Arc<Governor>,
+}
+
+fn parts(args: &Args, config: Effective) -> Parts {
+    let governor = governor(&config);
+    let node: Arc<str> = args.node_name.as_str().into();
+    let (config, config_seen) = watch::channel(Arc::new(config));
+    let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(Arc::clone(&node))));
+    let setup = Setup {
+        node,
+        source: pinned(args.source),
+        config: config_seen,
+        governor: Arc::clone(&governor),
+        snapshots: sender,
+        load: Box::new(choose::choose),
+    };
+    Parts { setup, config, snapshots, governor }
+}
+
+fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Duration>) -> Exit {
+    let Parts { setup, config: _config, governor: _governor, .. } = parts(args, config);
+    let snapshot = match Engine::new(setup).and_then(|engine| engine.once(settle)) {
+        Ok(snapshot) => snapshot,
+        Err(error) => return fail(&error.into(), Exit::NoSource),
+    };
+    let names = names::now(args.docker.clone());
+    if json {
+        return show(&publish::full_report(&snapshot, &names));
+    }
+    let name = tasks::namer(watch::channel(names).1, watch::channel(Arc::clone(&snapshot)).1);
+    show(once::render(&snapshot, &*name).as_bytes())
+}
+
+fn examine() -> Exit {
+    let limits = discover::Limits { max_sockets: 65_536, max_processes: 16_384 };
+    let mut probe =
+        |tier| choose::load(tier, limits).map(drop).map_err(|error| choose::sentence(&error));
+    let diagnosis = doctor::examine(&doctor::Places::default(), &mut probe);
+    match show(doctor::render(&diagnosis).as_bytes()) {
+        Exit::Success if diagnosis.is_whole() => Exit::Success,
+        _ => Exit::Failure,
+    }
+}
+
+fn live(args: Args, config: Effective, view: Option<(Sort, Option<String>)>) -> Exit {
+    let parts = parts(&args, config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime.context("cannot start the runtime").and_then(|runtime| {
+        let local = tokio::task::LocalSet::new();
+        let outcome = local.block_on(&runtime, tasks::run(args, parts, view));
+        // Blocked helpers (a terminal that nobody reads) must not keep the process.
+        runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+        outcome
+    });
+    match outcome {
+        Ok(()) => {
+            info!("stopped");
+            Exit::Success
+        }
+        Err(error) => {
+            let exit = if error.downcast_ref::<discover::Error>().is_some() {
+                Exit::NoSource
+            } else if error.downcast_ref::<top::Error>().is_some_and(|e| e.exit_code() == 2) {
+                Exit::Usage
+            } else {
+                Exit::Failure
+            };
+            fail(&error, exit)
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Names of containers for everybody who shows some: Docker's, where there is a Docker.
+//!
+//! In: Docker's socket, if it is to be asked. Out: the names, as they change. It must not hold
+//! anything up: without an answer there are short ids.
+//!
+//! I/O: through [`crate::docker`]; without the feature `docker` none.
+
+use crate::publish::names::Names;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+
+/// Follows Docker's names for as long as anybody looks at them.
+pub(super) fn follow(socket: Option<PathBuf>) -> watch::Receiver<Arc<Names>> {
+    let (sender, receiver) = watch::channel(Arc::new(Names::default()));
+    match socket {
+        #[cfg(feature = "docker")]
+        Some(socket) => {
+            let (docker, mut seen) = watch::channel(Arc::default());
+            spawn_local(crate::docker::follow(socket, docker));
+            spawn_local(async move {
+                while seen.changed().await.is_ok() {
+                    let names = adapt(&seen.borrow_and_update());
+                    sender.send_replace(Arc::new(names));
+                }
+            });
+        }
+        // The sender must live as long as the readers: a closed channel is an end to them.
+        _ => drop(spawn_local(async move { sender.closed().await })),
+    }
+    receiver
+}
+
+/// The names as they are now, waiting for Docker for a moment at most.
+#[cfg(feature = "docker")]
+pub(super) fn now(socket: Option<PathBuf>) -> Arc<Names> {
+    use crate::docker::State;
+    use std::time::Duration;
+    let Some(socket) = socket.filter(|path| path.exists()) else { return Arc::default() };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Arc::default();
+    };
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let (docker, mut seen) = watch::channel(Arc::default());
+        spawn_local(crate::docker::follow(socket, docker));
+        let connected = seen.wait_for(|docker| matches!(docker.state, State::Connected));
+        match tokio::time::timeout(Duration::from_secs(2), connected).await {
+            Ok(Ok(docker)) => Arc::new(adapt(&docker)),
+            _ => Arc::default(),
+        }
+    })
+}
+
+/// Without Docker nobody is asked.
+#[cfg(not(feature = "docker"))]
+pub(super) fn now(_: Option<PathBuf>) -> Arc<Names> {
+    Arc::default()
+}
+
+#[cfg(feature = "docker")]
+fn adapt(docker: &crate::docker::DockerNames) -> Names {
+    use crate::publish::names::ContainerName;
+    let containers = docker.containers.iter().map(|(id, known)| {
+        let (name, image) = (known.name.clone(), known.image.clone());
+        (id.to_string(), ContainerName { name, image, labels: known.labels.clone() })
+    });
+    Names(containers.collect())
+}

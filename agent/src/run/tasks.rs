@@ -1,0 +1,162 @@
+//! The tasks of a running agent, and how they end: when one ends, all end, within a second.
+//!
+//! In: the parts. Out: nothing, or the reason for which the agent cannot go on. It must not hold
+//! logic of its own.
+//!
+//! I/O: signals, threads, everything it starts.
+
+use super::Parts;
+use crate::args::{Args, Sort};
+use crate::config::{self, Effective};
+use crate::engine::{Engine, Governor};
+use crate::publish::{self, names::Names};
+use crate::snapshot::Snapshot;
+use crate::top;
+use anyhow::{Context as _, anyhow};
+use probelet_core::facts::ContainerId;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::task::spawn_local;
+use tracing::info;
+
+/// The engine is asked to stop and looks at most one slice of a pass later; this is generous.
+const STOP: Duration = Duration::from_millis(700);
+
+pub(super) async fn run(
+    args: Args,
+    parts: Parts,
+    view: Option<(Sort, Option<String>)>,
+) -> anyhow::Result<()> {
+    let Parts { setup, config, snapshots, governor } = parts;
+    let (stop, stopped) = watch::channel(false);
+    // Bound before anything is loaded: a port in use is the most likely mistake.
+    let listener = match args.listen.filter(|_| view.is_none()) {
+        Some(address) => Some(publish::bind(address).await?),
+        None => None,
+    };
+    let config_seen = config.subscribe();
+    let (engine, mut ended) = start(setup).await?;
+    spawn_local(wake(config_seen.clone(), engine.thread().clone()));
+    if let Some(path) = args.config.clone() {
+        spawn_local(config::watch(path, config));
+    } else {
+        // The sender must live as long as the agent: a closed channel would say "no configuration".
+        spawn_local(async move { config.closed().await });
+    }
+    let names = super::names::follow(args.docker.clone());
+    if let Some(listener) = listener {
+        info!(address = %listener.local_addr().context("own address")?, "serving");
+        let state = publish::State::new(publish::Parts {
+            snapshots: snapshots.clone(),
+            names: names.clone(),
+            series: Arc::new(move || series(&config_seen.borrow())),
+            admit: admit(Arc::clone(&governor)),
+            debug_pprof: args.debug_pprof,
+        });
+        spawn_local(publish::serve(listener, state, stopped));
+    }
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let shown = async {
+        match view {
+            Some((sort, filter)) => {
+                let namer = namer(names, snapshots.clone());
+                let options =
+                    top::Options { sort: column(sort), filter, ..top::Options::default() };
+                top::run(snapshots, namer, options).await
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        shown = shown => shown.map_err(anyhow::Error::from),
+        _ = &mut ended => Err(anyhow!("the engine ended; its last words are in the log")),
+    };
+    governor.stop();
+    engine.thread().unpark();
+    stop.send_replace(true);
+    // A pass that hangs in the kernel must not keep a process that was told to go.
+    let _late = tokio::time::timeout(STOP, ended).await;
+    outcome
+}
+
+/// Starts the engine on its own thread, where it also loads its source: entering a network
+/// namespace is a matter of threads.
+async fn start(
+    setup: crate::engine::Setup,
+) -> anyhow::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+    let (loaded, loading) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let engine = thread::Builder::new().name("probelet-engine".to_owned()).spawn(move || {
+        match Engine::new(setup) {
+            Ok(engine) => {
+                // The receiver is gone only if the agent is ending anyway.
+                let _gone = loaded.send(Ok(()));
+                engine.run();
+            }
+            Err(error) => {
+                let _gone = loaded.send(Err(error));
+            }
+        }
+        let _gone = end.send(());
+    });
+    let engine = engine.context("cannot start the engine's thread")?;
+    loading.await.context("the engine ended while loading a source")??;
+    Ok((engine, ended))
+}
+
+/// Wakes the engine for every new configuration.
+async fn wake(mut config: watch::Receiver<Arc<Effective>>, engine: Thread) {
+    while config.changed().await.is_ok() {
+        config.mark_unchanged();
+        engine.unpark();
+    }
+}
+
+/// What the configuration says of metrics.
+fn series(config: &Effective) -> publish::SeriesLimits {
+    let metrics = &config.spec.metrics;
+    let max_series = usize::try_from(metrics.max_series).unwrap_or(0);
+    publish::SeriesLimits { max_series, ttl: metrics.ttl.duration() }
+}
+
+/// Lets the server draw on the governor's account.
+fn admit(governor: Arc<Governor>) -> publish::cost::Admit {
+    use publish::cost::{Admission, Cost};
+    Arc::new(move |cost| {
+        let answer = match cost {
+            Cost::Request => governor.request(),
+            Cost::Cpu(time) => governor.room(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+        };
+        answer.map_or(Admission::Granted, Admission::RetryAfter)
+    })
+}
+
+/// Knows the names of the containers of the newest picture.
+pub(super) fn namer(
+    names: watch::Receiver<Arc<Names>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+) -> Box<dyn Fn(ContainerId) -> Option<String>> {
+    Box::new(move |id| {
+        let snapshot = snapshots.borrow();
+        let container = snapshot.picture.container(id)?;
+        names.borrow().0.get(&container.id).map(|known| known.name.clone())
+    })
+}
+
+/// The column that a way to sort means.
+fn column(sort: Sort) -> Option<String> {
+    let name = match sort {
+        Sort::Cpu => return None,
+        Sort::Memory => "rss",
+        Sort::Fds => "fds",
+        Sort::Connections => "conns",
+        Sort::Bytes => "sent",
+    };
+    Some(name.to_owned())
+}

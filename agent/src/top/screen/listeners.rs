@@ -1,0 +1,54 @@
+//! The columns of the listeners.
+//!
+//! In: a listener. Out: its cells and ranks. It must not sort or draw.
+//!
+//! Pure: no I/O.
+
+use super::{Column, Heading, Rank, Width, put_or_dash};
+use crate::figures::{Age, float, put};
+use probelet_core::records::ListenerRecord;
+
+/// Sockets that wait for connections or datagrams.
+pub(in crate::top) static LISTENERS: [Column<ListenerRecord>; 7] = [
+    Column {
+        heading: Heading::text("proto", "PROTO", Width::Text(5), 40),
+        rank: |_, l| Rank::text(l.protocol.name().as_bytes()),
+        text: |_, l, out| out.push_str(l.protocol.name()),
+    },
+    Column {
+        heading: Heading::address("local", "LOCAL", 2),
+        rank: |_, l| Rank::endpoint(l.local),
+        text: |_, l, out| put(out, l.local),
+    },
+    Column {
+        heading: Heading::number("pid", "PID", 7, 30).ascending(),
+        rank: |_, l| Rank::Number(f64::from(l.owner.pid)),
+        text: |_, l, out| put_or_dash(out, Some(l.owner.pid).filter(|&pid| pid != 0)),
+    },
+    Column {
+        heading: Heading::text("comm", "COMM", Width::Flex(1), 50),
+        rank: |_, l| Rank::text(l.owner.comm.bytes()),
+        text: |_, l, out| put(out, l.owner.comm),
+    },
+    Column {
+        heading: Heading::text("container", "CONTAINER", Width::Flex(2), 70),
+        rank: |view, l| {
+            l.owner
+                .container
+                .map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
+        },
+        text: |view, l, out| {
+            l.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)));
+        },
+    },
+    Column {
+        heading: Heading::number("netns", "NETNS", 10, 90).ascending(),
+        rank: |_, l| Rank::Number(f64::from(l.netns)),
+        text: |_, l, out| put(out, l.netns),
+    },
+    Column {
+        heading: Heading::number("age", "AGE", 6, 76).ascending(),
+        rank: |view, l| Rank::Number(float(view.age_ms(l.since_ms))),
+        text: |view, l, out| put(out, Age(view.age_ms(l.since_ms))),
+    },
+];

@@ -1,0 +1,232 @@
+//! The engine with a source of the test's own: what it reads, when, and what it keeps.
+
+use probelet_agent::config::Effective;
+use probelet_agent::discover::choose::Chosen;
+use probelet_agent::discover::{Error, Pace, Pass, Source};
+use probelet_agent::engine::{Engine, Governor, Setup};
+use probelet_agent::snapshot::{Skip, Snapshot};
+use probelet_core::budget::Level;
+use probelet_core::facts::{Facts, Netns, Process, Tier, Want};
+use probelet_crds::ProbeConfigSpec;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// What the test does to the node, and what it sees the engine do.
+#[derive(Default)]
+struct World {
+    opens: AtomicU64,
+    moving: AtomicBool,
+    broken: AtomicBool,
+    /// CPU time that a reading of sockets burns, milliseconds.
+    burn_ms: AtomicU64,
+    read: Mutex<Vec<Want>>,
+}
+
+struct Fake(Arc<World>);
+
+impl Source for Fake {
+    fn tier(&self) -> Tier {
+        Tier::Bpf
+    }
+
+    fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
+        self.0.read.lock().unwrap().push(want);
+        if self.0.broken.load(Ordering::Relaxed) {
+            let source = std::io::Error::from_raw_os_error(libc::EIO);
+            return Err(Error::Read { operation: "read", path: "the world".to_owned(), source });
+        }
+        if want >= Want::Sockets {
+            for _ in 0..self.0.burn_ms.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                while began.elapsed() < Duration::from_millis(1) {}
+                if !pace.breathe() {
+                    return Ok(Pass::Abandoned);
+                }
+            }
+        }
+        let moved = u64::from(self.0.moving.load(Ordering::Relaxed));
+        let active_opens = self.0.opens.fetch_add(moved, Ordering::Relaxed);
+        facts.netns = vec![Netns { inode: 1, active_opens, ..Netns::default() }];
+        facts.processes = vec![Process { pid: 1, netns: 1, ..Process::default() }];
+        facts.fresh = Some(want);
+        Ok(Pass::Complete)
+    }
+}
+
+struct Running {
+    world: Arc<World>,
+    governor: Arc<Governor>,
+    config: watch::Sender<Arc<Effective>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    engine: JoinHandle<()>,
+}
+
+fn start(spec: ProbeConfigSpec, world: World) -> Running {
+    let world = Arc::new(world);
+    let budget = spec.budget.clone();
+    let governor = Arc::new(Governor::new(budget.cpu.nanocores(), budget.window.duration(), 100));
+    let (config, seen) = watch::channel(Arc::new(Effective { spec, ..Effective::defaults() }));
+    let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty("node".into())));
+    let fake = Arc::clone(&world);
+    let setup = Setup {
+        node: "node".into(),
+        source: None,
+        config: seen,
+        governor: Arc::clone(&governor),
+        snapshots: sender,
+        load: Box::new(move |_, _| {
+            Ok(Chosen { source: Box::new(Fake(Arc::clone(&fake))), refused: Vec::new() })
+        }),
+    };
+    let engine = thread::spawn(move || Engine::new(setup).unwrap().run());
+    Running { world, governor, config, snapshots, engine }
+}
+
+impl Running {
+    fn configure(&self, change: impl FnOnce(&mut ProbeConfigSpec)) {
+        let mut next = Effective::clone(&self.config.borrow());
+        change(&mut next.spec);
+        next.generation += 1;
+        self.config.send_replace(Arc::new(next));
+        self.engine.thread().unpark();
+    }
+
+    fn count(&self, at_least: Want) -> usize {
+        self.world.read.lock().unwrap().iter().filter(|want| **want >= at_least).count()
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let began = Instant::now();
+        loop {
+            let snapshot = Arc::clone(&self.snapshots.borrow());
+            if holds(&snapshot) {
+                return snapshot;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn stop(self) -> Duration {
+        let began = Instant::now();
+        self.governor.stop();
+        self.engine.thread().unpark();
+        self.engine.join().unwrap();
+        began.elapsed()
+    }
+}
+
+/// Generous, so that only what a test makes dear is stretched.
+fn rich() -> ProbeConfigSpec {
+    let mut spec = ProbeConfigSpec::default();
+    spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(2000);
+    spec.intervals.sockets = probelet_crds::Interval::from_millis(200);
+    spec.intervals.processes = probelet_crds::Interval::from_millis(400);
+    spec
+}
+
+#[test]
+fn a_quiet_node_is_read_in_full_once_and_then_only_looked_at() {
+    let running = start(rich(), World::default());
+    thread::sleep(Duration::from_millis(1500));
+
+    assert_eq!(running.count(Want::Sockets), 1);
+    assert!(running.count(Want::Counters) >= 8);
+    let skipped =
+        running.until("skips are shown", |s| s.vitals.skipped[Skip::Unchanged as usize] > 3);
+    assert_eq!(skipped.vitals.level, Level::Full);
+    running.stop();
+}
+
+#[test]
+fn a_busy_node_is_read_at_its_interval() {
+    let world = World { moving: AtomicBool::new(true), ..World::default() };
+    let running = start(rich(), world);
+    thread::sleep(Duration::from_millis(2100));
+
+    let read = running.count(Want::Sockets);
+    assert!((4..=12).contains(&read), "{read}");
+    running.stop();
+}
+
+#[test]
+fn a_pause_stops_collection_within_a_second_and_ends_as_fast() {
+    let running = start(rich(), World::default());
+    running.until("the first picture", |s| s.picture.epoch > 0);
+
+    running.configure(|spec| spec.paused = true);
+    running.until("paused is shown", |s| s.vitals.level == Level::Paused);
+    let before = running.count(Want::Counters);
+    thread::sleep(Duration::from_millis(600));
+    assert_eq!(running.count(Want::Counters), before);
+
+    running.configure(|spec| spec.paused = false);
+    running.until("collection again", |s| s.vitals.level == Level::Full);
+    thread::sleep(Duration::from_millis(300));
+    assert!(running.count(Want::Counters) > before);
+    running.stop();
+}
+
+#[test]
+fn a_source_that_fails_keeps_the_last_picture_and_is_tried_again() {
+    let running = start(rich(), World::default());
+    running.until("the first picture", |s| s.picture.processes.len() == 1);
+
+    running.world.broken.store(true, Ordering::Relaxed);
+    let failing =
+        running.until("failures are counted", |s| s.vitals.skipped[Skip::Failed as usize] > 0);
+    assert_eq!(failing.picture.processes.len(), 1);
+
+    running.world.broken.store(false, Ordering::Relaxed);
+    let before = running.count(Want::Sockets);
+    let began = Instant::now();
+    while running.count(Want::Sockets) == before {
+        assert!(began.elapsed() < Duration::from_secs(10), "never read again");
+        thread::sleep(Duration::from_millis(20));
+    }
+    running.stop();
+}
+
+#[test]
+fn a_reading_too_dear_for_its_budget_is_stretched_and_says_what_it_would_take() {
+    let mut spec = rich();
+    spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(20);
+    spec.budget.window = probelet_crds::Interval::from_secs(10);
+    let world =
+        World { moving: AtomicBool::new(true), burn_ms: AtomicU64::new(40), ..World::default() };
+    let running = start(spec, world);
+
+    let stretched = running.until("stretched", |s| s.vitals.level >= Level::Stretched);
+    assert!(
+        stretched.vitals.level_reason.starts_with("needs "),
+        "{}",
+        stretched.vitals.level_reason
+    );
+    running.stop();
+}
+
+#[test]
+fn the_end_comes_within_a_second_even_in_the_middle_of_a_reading() {
+    let mut spec = rich();
+    spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(1);
+    let world = World { burn_ms: AtomicU64::new(100_000), ..World::default() };
+    let running = start(spec, world);
+    thread::sleep(Duration::from_millis(300));
+
+    assert!(running.stop() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_new_configuration_is_in_force_at_once() {
+    let running = start(rich(), World::default());
+    running.until("the first picture", |s| s.picture.epoch > 0);
+
+    running.configure(|spec| spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(7));
+
+    let now = running.until("the new budget", |s| (s.vitals.budget_cores - 0.007).abs() < 1e-9);
+    assert_eq!(now.vitals.config_generation, 2);
+    running.stop();
+}

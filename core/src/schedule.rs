@@ -1,0 +1,247 @@
+//! The schedule: which reading of the node is due next.
+//!
+//! In: the desired intervals, and when each kind of reading last began. Out: the next reading and
+//! its time, as desired; whether the budget lets it be then is asked elsewhere. It must not read a
+//! clock.
+//!
+//! A look at the counters is so cheap with the BPF sources that it is made several times an
+//! interval: a change on a quiet node is then seen a quarter of an interval after it happened, and
+//! a busy node is read in full once an interval and no more.
+//!
+//! Pure: no I/O, no clock; time is an argument.
+
+use crate::budget::Level;
+use crate::facts::Want;
+
+/// Readings that are due this close together are made as one.
+const TOGETHER_NS: u64 = 30_000_000;
+/// The shortest time between two looks at the counters.
+const LOOK_NS: u64 = 50_000_000;
+
+/// Desired intervals, nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// Between readings of sockets when something changes all the time.
+    pub sockets: u64,
+    /// Between readings of processes.
+    pub processes: u64,
+    /// Between readings of everything, whether or not anything seems to have changed.
+    pub bytes: u64,
+}
+
+/// When each kind of reading last began, and what is known to be waiting.
+#[derive(Debug)]
+pub struct Schedule {
+    intervals: Intervals,
+    /// Looks at the counters in a sockets interval.
+    looks: u64,
+    looked_ns: u64,
+    processes_ns: u64,
+    sockets_ns: u64,
+    bytes_ns: u64,
+    moved: bool,
+    /// Nothing was read yet.
+    fresh: bool,
+    /// The budget has no room before these, by [`Want`].
+    not_before: [u64; 4],
+    /// Added to the first interval of `bytes`, so that a fleet does not read in step.
+    phase_ns: u64,
+}
+
+impl Schedule {
+    /// A schedule whose first reading, of everything, is due at once.
+    #[must_use]
+    pub const fn new(intervals: Intervals, looks: u64, phase_ns: u64) -> Self {
+        let (looked_ns, processes_ns, sockets_ns, bytes_ns) = (0, 0, 0, 0);
+        let (moved, fresh) = (false, true);
+        Self {
+            intervals,
+            looks,
+            looked_ns,
+            processes_ns,
+            sockets_ns,
+            bytes_ns,
+            moved,
+            fresh,
+            not_before: [0; 4],
+            phase_ns,
+        }
+    }
+
+    /// Takes over new intervals without losing what was read when.
+    pub const fn set(&mut self, intervals: Intervals, looks: u64) {
+        self.intervals = intervals;
+        self.looks = looks;
+    }
+
+    /// What is due next and when. At [`Level::CountersOnly`] processes are not read for their own
+    /// sake; at [`Level::Paused`] nothing is.
+    #[must_use]
+    pub fn next(&self, level: Level) -> Option<(u64, Want)> {
+        if level == Level::Paused {
+            return None;
+        }
+        if self.fresh {
+            return Some((self.not_before[Want::Everything as usize], Want::Everything));
+        }
+        let look = (self.intervals.sockets / self.looks.max(1)).max(LOOK_NS);
+        // What is known to have moved need not be looked at again before it is read.
+        let counters = (!self.moved).then_some((self.looked_ns + look, Want::Counters));
+        let sockets =
+            self.moved.then_some((self.sockets_ns + self.intervals.sockets, Want::Sockets));
+        let detail = level < Level::CountersOnly;
+        let processes =
+            detail.then_some((self.processes_ns + self.intervals.processes, Want::Processes));
+        let everything = detail.then_some((self.bytes_ns + self.intervals.bytes, Want::Everything));
+        let room = |(at, want): (u64, Want)| (at.max(self.not_before[want as usize]), want);
+        let due = [counters, processes, sockets, everything].map(|due| due.map(room));
+        let first = due.iter().flatten().map(|&(at, _)| at).min()?;
+        let together = due.iter().flatten().filter(|&&(at, _)| at <= first + TOGETHER_NS);
+        let want = together.map(|&(_, want)| want).max()?;
+        Some((first, want))
+    }
+
+    /// Notes that a reading began at `now_ns`.
+    pub const fn began(&mut self, want: Want, now_ns: u64) {
+        self.looked_ns = now_ns;
+        if matches!(want, Want::Processes | Want::Sockets | Want::Everything) {
+            self.processes_ns = now_ns;
+        }
+        if matches!(want, Want::Sockets | Want::Everything) {
+            self.sockets_ns = now_ns;
+            self.moved = false;
+        }
+        if matches!(want, Want::Everything) {
+            self.bytes_ns = if self.fresh { now_ns + self.phase_ns } else { now_ns };
+            self.fresh = false;
+        }
+    }
+
+    /// Notes that a reading that began at `began_ns` was made, and how long the budget takes to earn
+    /// the next one of each kind. What this one included waits as well; the others go on waiting as
+    /// they did.
+    pub fn pay(&mut self, want: Want, began_ns: u64, waits: [u64; 4]) {
+        let included = if want >= Want::Sockets { Want::Everything } else { want };
+        for (not_before, wait) in self.not_before.iter_mut().zip(waits).take(included as usize + 1)
+        {
+            *not_before = began_ns + wait;
+        }
+    }
+
+    /// Puts one kind of reading off.
+    pub const fn hold(&mut self, want: Want, until_ns: u64) {
+        self.not_before[want as usize] = until_ns;
+    }
+
+    /// Puts every reading off, or with 0 none.
+    pub const fn hold_all(&mut self, until_ns: u64) {
+        self.not_before = [until_ns; 4];
+    }
+
+    /// Notes that sockets have changed since they were last read.
+    pub const fn moved(&mut self) {
+        self.moved = true;
+    }
+
+    /// Notes that what was read is no good: everything is due again.
+    pub const fn restart(&mut self) {
+        self.fresh = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const INTERVALS: Intervals =
+        Intervals { sockets: SECOND, processes: SECOND, bytes: 10 * SECOND };
+
+    fn ran(looks: u64, seconds: u64, moves: impl Fn(u64) -> bool) -> Vec<(u64, Want)> {
+        let mut schedule = Schedule::new(INTERVALS, looks, 0);
+        let (mut now, mut ran) = (0, Vec::new());
+        while let Some((at, want)) = schedule.next(Level::Full) {
+            now = at.max(now);
+            if now >= seconds * SECOND {
+                break;
+            }
+            ran.push((now / 1_000_000, want));
+            schedule.began(want, now);
+            now += 1_000_000;
+            if want < Want::Sockets && moves(now) {
+                schedule.moved();
+            }
+        }
+        ran
+    }
+
+    #[test]
+    fn everything_is_read_first_and_then_every_bytes_interval() {
+        let ran = ran(1, 25, |_| false);
+
+        let full: Vec<_> = ran.iter().filter(|(_, want)| *want == Want::Everything).collect();
+        assert_eq!(full.iter().map(|(at, _)| at / 1000).collect::<Vec<_>>(), [0, 10, 20]);
+    }
+
+    #[test]
+    fn a_quiet_node_is_looked_at_four_times_a_second_and_its_sockets_left_alone() {
+        let ran = ran(4, 9, |_| false);
+
+        assert!(ran.iter().all(|(_, want)| *want != Want::Sockets));
+        assert!((34..=37).contains(&ran.len()), "{}", ran.len());
+    }
+
+    #[test]
+    fn a_busy_node_is_read_once_an_interval() {
+        let ran = ran(4, 9, |_| true);
+
+        let sockets = ran.iter().filter(|(_, want)| *want >= Want::Sockets).count();
+        assert_eq!(sockets, 9);
+    }
+
+    #[test]
+    fn a_change_after_a_quiet_interval_is_read_at_once() {
+        let ran = ran(4, 5, |now| (3_240..3_260).contains(&(now / 1_000_000)));
+
+        let at = ran.iter().find(|(at, want)| *at > 0 && *want == Want::Sockets).unwrap().0;
+        assert!(at < 3_300, "{at}");
+    }
+
+    #[test]
+    fn what_the_budget_has_room_for_goes_on_while_the_rest_waits() {
+        let mut schedule = Schedule::new(INTERVALS, 4, 0);
+        schedule.began(Want::Everything, SECOND);
+        schedule.moved();
+        let later = 8 * SECOND;
+        schedule.pay(Want::Everything, 0, [0, 0, later, later]);
+
+        let mut done = Vec::new();
+        while let Some((at, want)) = schedule.next(Level::Full) {
+            schedule.began(want, at);
+            done.push((at, want));
+            if want >= Want::Sockets {
+                break;
+            }
+        }
+
+        assert_eq!(done.last(), Some(&(later, Want::Sockets)));
+        assert!(done.iter().filter(|(_, want)| *want == Want::Processes).count() >= 6);
+    }
+
+    #[test]
+    fn nothing_is_due_while_paused() {
+        assert_eq!(Schedule::new(INTERVALS, 4, 0).next(Level::Paused), None);
+    }
+
+    #[test]
+    fn at_counters_only_processes_are_not_read_for_their_own_sake() {
+        let mut schedule = Schedule::new(INTERVALS, 4, 0);
+        schedule.began(Want::Everything, 0);
+
+        for _ in 0..50 {
+            let (at, want) = schedule.next(Level::CountersOnly).unwrap();
+            assert_eq!(want, Want::Counters);
+            schedule.began(want, at);
+        }
+    }
+}

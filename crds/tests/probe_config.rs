@@ -1,0 +1,161 @@
+//! What people write into a ProbeConfig, and what they are told.
+
+use probelet_crds::{CpuQuantity, Interval, Peers, ProbeConfigSpec, Source};
+use serde_json::{Value, json};
+
+fn errors(value: &Value) -> Vec<String> {
+    ProbeConfigSpec::from_value(value)
+        .expect_err("a mistake")
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn the_defaults_obey_the_rules() {
+    assert_eq!(ProbeConfigSpec::default().validate(), Ok(()));
+}
+
+#[test]
+fn an_empty_mapping_and_nothing_at_all_are_the_defaults() {
+    for value in [
+        json!({}),
+        Value::Null,
+        json!({"intervals": null, "budget": {"cpu": null}, "paused": null}),
+    ] {
+        assert_eq!(ProbeConfigSpec::from_value(&value), Ok(ProbeConfigSpec::default()), "{value}");
+    }
+}
+
+#[test]
+fn the_spec_survives_yaml() {
+    let spec = ProbeConfigSpec::from_value(&json!({
+        "source": "BpfCompat", "budget": {"cpu": 0.25, "window": "90s"}, "match": {"peers": "ServiceIPs"},
+        "nodeSelector": {"matchLabels": {"pool": "edge"},
+                         "matchExpressions": [{"key": "gpu", "operator": "Exists"}]},
+    }))
+    .unwrap();
+    let yaml = serde_saphyr::to_string(&spec).unwrap();
+    let value: Value = serde_saphyr::from_str(&yaml).unwrap();
+    assert_eq!(ProbeConfigSpec::from_value(&value), Ok(spec), "{yaml}");
+}
+
+#[test]
+fn what_is_written_is_what_is_set() {
+    let spec = ProbeConfigSpec::from_value(&json!({
+        "paused": true, "source": "Netlink", "intervals": {"sockets": "500ms"}, "match": {"peers": "Off"},
+        "budget": {"cpu": "0.02"}, "limits": {"maxSockets": 2048},
+    }))
+    .unwrap();
+    assert!(spec.paused);
+    assert_eq!(spec.source, Source::Netlink);
+    assert_eq!(spec.intervals.sockets, Interval::from_millis(500));
+    assert_eq!(spec.matching.peers, Peers::Off);
+    assert_eq!(spec.budget.cpu, CpuQuantity::from_millicores(20));
+    assert_eq!(spec.limits.max_sockets, 2048);
+    assert_eq!(spec.limits.max_processes, 16_384);
+}
+
+#[test]
+fn what_cannot_be_read_is_one_sentence_that_names_its_field() {
+    for (value, sentence) in [
+        (
+            json!({"budget": {"cpu": "5%"}}),
+            r#"spec.budget.cpu: "5%" is not an amount of CPU; write it like 5m, 0.005 or 1"#,
+        ),
+        (
+            json!({"budget": {"cpu": -1}}),
+            "spec.budget.cpu: -1 is not an amount of CPU; write it like 5m, 0.005 or 1",
+        ),
+        (json!({"budgte": {}}), "unknown field `budgte` in spec, did you mean `budget`?"),
+        (
+            json!({"limits": {"maxsockets": 5000}}),
+            "unknown field `maxsockets` in spec.limits, did you mean `maxSockets`?",
+        ),
+        (
+            json!({"intervals": {"sockets": "1"}}),
+            r#"spec.intervals.sockets: "1" is not a length of time; write it like 500ms, 1s or 1m30s"#,
+        ),
+        (json!({"intervals": {"sockets": 1}}), "spec.intervals.sockets: 1 is not text such as 1s"),
+        (
+            json!({"intervals": "1s"}),
+            r#"spec.intervals: "1s" is not a mapping of fields to values"#,
+        ),
+        (json!({"paused": "yes"}), r#"spec.paused: "yes" is not true or false"#),
+        (
+            json!({"source": "Ebpf"}),
+            r#"spec.source: "Ebpf" is not known here; give one of Auto, Bpf, BpfCompat, Netlink, Procfs"#,
+        ),
+        (
+            json!({"limits": {"maxSockets": 1.5}}),
+            "spec.limits.maxSockets: 1.5 is not a whole number",
+        ),
+        (
+            json!({"limits": {"maxSockets": 5_000_000_000_u64}}),
+            "spec.limits.maxSockets: 5000000000 is too large",
+        ),
+        (json!([1]), "spec: [1] is not a mapping of fields to values"),
+    ] {
+        assert_eq!(errors(&value), [sentence], "{value}");
+    }
+}
+
+#[test]
+fn a_broken_rule_is_one_sentence_that_says_what_would_be_right() {
+    for (value, sentence) in [
+        (
+            json!({"budget": {"cpu": "0.5m"}}),
+            r#"spec.budget.cpu: "0.5m" is too small; give at least 1m"#,
+        ),
+        (json!({"budget": {"cpu": 9}}), "spec.budget.cpu: 9 is too large; give at most 8"),
+        (
+            json!({"intervals": {"report": "10ms"}}),
+            r#"spec.intervals.report: "10ms" is too small; give at least 100ms"#,
+        ),
+        (
+            json!({"limits": {"maxSockets": 10}}),
+            "spec.limits.maxSockets: 10 is too small; give at least 1024",
+        ),
+        (
+            json!({"shortLived": "Trace"}),
+            r#"spec.shortLived: "Trace" is not supported by this version; use Counters"#,
+        ),
+        (
+            json!({"intervals": {"sockets": "20s"}}),
+            r#"spec.intervals.bytes: "10s" is too short; give at least 20s, as spec.intervals.sockets"#,
+        ),
+        (
+            json!({"intervals": {"sockets": "2m", "bytes": "2m"}}),
+            r#"spec.budget.window: "1m" is too short; give at least 2m, as spec.intervals.sockets"#,
+        ),
+        (
+            json!({"reporting": {"refreshInterval": "1m", "minInterval": "5m"}}),
+            r#"spec.reporting.refreshInterval: "1m" is too short; give at least 5m, as spec.reporting.minInterval"#,
+        ),
+        (
+            json!({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}),
+            "spec.nodeSelector.matchExpressions[0].values: [] needs a value for this operator",
+        ),
+    ] {
+        assert_eq!(errors(&value), [sentence], "{value}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_kind_are_told_at_once() {
+    let told = errors(
+        &json!({"paused": 1, "jitterPercent": "x", "limits": {"maxSockets": true, "nope": 1}}),
+    );
+    assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[test]
+fn the_hash_depends_on_the_content_and_not_on_its_spelling() {
+    let spelt = |value: Value| ProbeConfigSpec::from_value(&value).unwrap().hash();
+    assert_eq!(
+        spelt(json!({"budget": {"cpu": "0.005"}})),
+        spelt(json!({"budget": {"window": "1m"}}))
+    );
+    assert_ne!(spelt(json!({"paused": true})), spelt(json!({})));
+    assert_eq!(spelt(json!({})).len(), 16);
+}

@@ -1,0 +1,152 @@
+//! The agent under test: started with a source and a budget, stopped when dropped.
+//!
+//! In: a program that takes `--listen --source --config`. Out: its pid and its address. It must not leave an agent
+//! behind. I/O: a child process, its log file, its configuration file.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::report::{Client, Report};
+
+/// Where the agent under test listens: the box has a loopback of its own, so the port is free.
+const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 9466);
+/// The wait for a first answer; Scope's was 45 s.
+const START: Duration = Duration::from_mins(1);
+
+/// How to run it.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The program.
+    pub program: PathBuf,
+    /// `bpf`, `bpf-compat`, `netlink` or `procfs`.
+    pub source: &'static str,
+    /// What the configuration file says; `None` is no file: the agent's defaults.
+    pub config: Option<&'static str>,
+}
+
+/// An agent that runs.
+#[derive(Debug)]
+pub struct Agent {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Agent {
+    /// Starts it; log and configuration go to `dir`.
+    pub fn start(setup: &Setup, dir: &Path) -> anyhow::Result<Self> {
+        let Setup { program, source, config } = setup;
+        let log = dir.join("agent.log");
+        let mut command = Command::new(program);
+        command.args(["--listen", &Self::address().to_string(), "--source", source]);
+        if let Some(text) = config {
+            let file = dir.join("config.yaml");
+            fs::write(&file, text)?;
+            command.arg("--config").arg(file);
+        }
+        let output = fs::File::create(&log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        Ok(Self { child, log })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address() -> SocketAddr {
+        LISTEN.into()
+    }
+
+    /// Its pid, in the namespace of the box.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Polls every 5 ms until a report satisfies `enough`.
+    pub fn wait_for(&mut self, enough: impl Fn(&Report) -> bool) -> anyhow::Result<Report> {
+        let start = Instant::now();
+        let mut client = Client::new(Self::address());
+        let (mut last, mut etag) = (None, None);
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                let said =
+                    log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+                bail!("the agent ended at once ({status}), saying: {said}");
+            }
+            match client.newer("/v1/report", &mut etag) {
+                Ok(Some(report)) if enough(&report) => return Ok(report),
+                Ok(None) => {}
+                Ok(Some(report)) => {
+                    last = Some(format!(
+                        "its last report had {} connections",
+                        report.connections.len()
+                    ));
+                }
+                Err(error) => last = last.or_else(|| Some(format!("{error:#}"))),
+            }
+            if start.elapsed() > START {
+                bail!(
+                    "no sufficient report within {} s: {}",
+                    START.as_secs(),
+                    last.unwrap_or_default()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the first report, and refuses to go on if the agent chose another source than was asked for.
+    pub fn wait_until_it_serves(&mut self, source: &str) -> anyhow::Result<()> {
+        let report = self.wait_for(|_| true)?;
+        match report.source {
+            Some(chosen) if chosen != source => {
+                bail!("the agent runs on {chosen} instead of {source}")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a pid of 0")?;
+        kill_process(pid, signal).context("the agent is gone")
+    }
+
+    /// Level that the agent names in its report.
+    pub fn level() -> anyhow::Result<String> {
+        let report = Client::new(Self::address()).report()?;
+        let level = report.level.map_or_else(String::new, |level| {
+            level.as_str().map_or(level.to_string(), str::to_owned)
+        });
+        Ok(level)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let asked = self.signal(Signal::TERM).is_ok();
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while asked && Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if matches!(self.child.try_wait(), Ok(None))
+            && self.child.kill().is_ok()
+            && self.child.wait().is_err()
+        {
+            // Reaped elsewhere: it is gone, which is what was wanted.
+        }
+    }
+}

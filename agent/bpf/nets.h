@@ -4,9 +4,9 @@
 #include "read.h"
 
 #define NAMESPACES (1 << 20)
-enum { ACTIVE_OPENS = 5, PASSIVE_OPENS = 6, ESTAB_RESETS = 8, CURR_ESTAB = 9 }; /* enum of uapi/linux/snmp.h */
+enum { ACTIVE_OPENS = 5, PASSIVE_OPENS = 6, ATTEMPT_FAILS = 7, ESTAB_RESETS = 8, CURR_ESTAB = 9 }; /* enum of uapi/linux/snmp.h */
 
-struct sums { __u64 mib, inuse, active, passive, resets, established; __s32 tcp, udp; };
+struct sums { __u64 mib, inuse, active, passive, failed, resets, established; __s32 tcp, udp; };
 
 static __always_inline __s32 inuse(__u64 at, __s64 idx)
 {
@@ -25,6 +25,7 @@ static int sum_cpu(__u32 idx, struct sums *x)
 	struct tcp_mib *m = CAST(x->mib + *off, struct tcp_mib);
 	x->active += READ(m, mibs[ACTIVE_OPENS]);
 	x->passive += READ(m, mibs[PASSIVE_OPENS]);
+	x->failed += READ(m, mibs[ATTEMPT_FAILS]);
 	x->resets += READ(m, mibs[ESTAB_RESETS]);
 	x->established += READ(m, mibs[CURR_ESTAB]);
 	__u64 p = x->inuse + *off;
@@ -45,6 +46,7 @@ static __always_inline int put_net(struct ctl *c, struct scratch *s, struct net 
 	bpf_loop(c->cpus, sum_cpu, &x, 0);
 	r->active = x.active;
 	r->passive = x.passive;
+	r->failed = x.failed;
 	r->resets = x.resets;
 	r->established = x.established;
 	r->tcp = x.tcp;

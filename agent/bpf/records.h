@@ -28,7 +28,7 @@ struct procrec {
 };
 
 struct netrec {
-	__u64 active, passive, resets, established;
+	__u64 active, passive, failed, resets, established;
 	__u64 hash;                   /* the established hash this namespace uses */
 	__s32 tcp, udp;
 	__u32 inum, pad;

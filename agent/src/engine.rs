@@ -74,8 +74,6 @@ pub struct Engine {
     ladder: Ladder,
     limiters: Limiters,
     signs: Signs,
-    /// The budget has no room for anything before this.
-    not_before_ns: u64,
     published_ns: u64,
     failures: u32,
 }
@@ -106,7 +104,6 @@ impl Engine {
             ladder: Ladder::default(),
             limiters,
             signs,
-            not_before_ns: 0,
             published_ns: 0,
             failures: 0,
             setup,
@@ -126,11 +123,9 @@ impl Engine {
             self.take_config();
             let now = clock::boot_ns();
             self.judge(now);
-            let next = self.schedule.next(self.ladder.level());
-            let due = next.map_or(u64::MAX, |(at, _)| at.max(self.not_before_ns));
-            match next {
-                Some((_, want)) if due <= now => self.turn(want, now),
-                _ => self.idle(due, now),
+            match self.schedule.next(self.ladder.level()) {
+                Some((due, want)) if due <= now => self.turn(want, now),
+                next => self.idle(next.map_or(u64::MAX, |(due, _)| due), now),
             }
         }
         debug!("engine stopped");
@@ -177,7 +172,7 @@ impl Engine {
         // A reading dearer than half the window is cut into slices that wait for themselves.
         if headroom < cost.min(window / 2) {
             self.signs.skipped(Skip::Budget);
-            self.not_before_ns = now + pause;
+            self.schedule.hold(want, now + pause);
             return;
         }
         self.schedule.began(want, now);
@@ -192,8 +187,7 @@ impl Engine {
                 self.take_in(want, now);
                 let all = clock::thread_cpu_ns() - cpu;
                 self.signs.spent(want, all);
-                let pause = self.setup.governor.charged(|budget, now| budget.wait_ns(now, all));
-                self.not_before_ns = now + pause;
+                self.pay(want, now);
             }
             Ok(Pass::Abandoned) => {
                 self.signs.skipped(Skip::Abandoned);
@@ -201,6 +195,16 @@ impl Engine {
             }
             Err(error) => self.failed(&error, now),
         }
+    }
+
+    /// The next reading of each kind that was just made waits until the rate that can be kept up has
+    /// earned what it is expected to cost. What was spent already is in that rate.
+    fn pay(&mut self, want: Want, began: u64) {
+        let costs = [Want::Counters, Want::Processes, Want::Sockets, Want::Everything]
+            .map(|w| self.signs.cost_ns(w));
+        let waits =
+            self.setup.governor.charged(|budget, now| costs.map(|cost| budget.wait_ns(now, cost)));
+        self.schedule.pay(want, began, waits);
     }
 
     fn read(&mut self, want: Want) -> Result<Pass, discover::Error> {
@@ -260,7 +264,7 @@ impl Engine {
     fn failed(&mut self, error: &discover::Error, now: u64) {
         self.failures += 1;
         self.signs.skipped(Skip::Failed);
-        self.not_before_ns = now + RETRY_NS * u64::from(self.failures);
+        self.schedule.hold_all(now + RETRY_NS * u64::from(self.failures));
         self.start_over();
         if self.failures == 1 {
             warn!(error = error_chain(error), source = self.source.tier().name(), "pass failed");
@@ -311,7 +315,7 @@ impl Engine {
         }
         self.schedule.set(self.tuning.intervals, tuning::looks(self.source.tier()));
         // What was promised under the old budget does not bind the new one.
-        self.not_before_ns = 0;
+        self.schedule.hold_all(0);
         self.signs.config(&config);
         self.published_ns = 0;
     }

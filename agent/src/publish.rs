@@ -23,6 +23,8 @@ mod report;
 mod route;
 mod summary;
 mod tag;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 use crate::snapshot::Snapshot;
@@ -170,15 +172,14 @@ impl Shared {
 }
 
 /// Serves until `stop` is true, then at most one second more.
-pub async fn serve(listener: TcpListener, state: State, stop: channel::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Receiver<bool>) {
     let State(shared) = state;
-    let mut snapshots = shared.snapshots.clone();
+    let (mut snapshots, stopped) = (shared.snapshots.clone(), stop.clone());
     let mut connections = JoinSet::new();
     let mut engine_lives = true;
-    let mut stopping = stop.clone();
     loop {
         tokio::select! {
-            _ = stopping.wait_for(|&stop| stop) => break,
+            _ = stop.wait_for(|&stop| stop) => break,
             news = snapshots.changed(), if engine_lives => {
                 engine_lives = news.is_ok();
                 if engine_lives {
@@ -189,7 +190,7 @@ pub async fn serve(listener: TcpListener, state: State, stop: channel::Receiver<
             Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) if connections.len() < CONNECTIONS => {
-                    connections.spawn(connection::run(socket, Arc::clone(&shared), stop.clone()));
+                    connections.spawn(connection::run(socket, Arc::clone(&shared), stopped.clone()));
                 }
                 Ok(_) => shared.http.closed("limit"),
                 Err(error) => {

@@ -42,6 +42,8 @@ pub struct Schedule {
     moved: bool,
     /// Nothing was read yet.
     fresh: bool,
+    /// The budget has no room before these, by [`Want`].
+    not_before: [u64; 4],
     /// Added to the first interval of `bytes`, so that a fleet does not read in step.
     phase_ns: u64,
 }
@@ -61,6 +63,7 @@ impl Schedule {
             bytes_ns,
             moved,
             fresh,
+            not_before: [0; 4],
             phase_ns,
         }
     }
@@ -79,17 +82,19 @@ impl Schedule {
             return None;
         }
         if self.fresh {
-            return Some((0, Want::Everything));
+            return Some((self.not_before[Want::Everything as usize], Want::Everything));
         }
         let look = (self.intervals.sockets / self.looks.max(1)).max(LOOK_NS);
-        let counters = Some((self.looked_ns + look, Want::Counters));
+        // What is known to have moved need not be looked at again before it is read.
+        let counters = (!self.moved).then_some((self.looked_ns + look, Want::Counters));
         let sockets =
             self.moved.then_some((self.sockets_ns + self.intervals.sockets, Want::Sockets));
         let detail = level < Level::CountersOnly;
         let processes =
             detail.then_some((self.processes_ns + self.intervals.processes, Want::Processes));
         let everything = detail.then_some((self.bytes_ns + self.intervals.bytes, Want::Everything));
-        let due = [counters, processes, sockets, everything];
+        let room = |(at, want): (u64, Want)| (at.max(self.not_before[want as usize]), want);
+        let due = [counters, processes, sockets, everything].map(|due| due.map(room));
         let first = due.iter().flatten().map(|&(at, _)| at).min()?;
         let together = due.iter().flatten().filter(|&&(at, _)| at <= first + TOGETHER_NS);
         let want = together.map(|&(_, want)| want).max()?;
@@ -110,6 +115,27 @@ impl Schedule {
             self.bytes_ns = if self.fresh { now_ns + self.phase_ns } else { now_ns };
             self.fresh = false;
         }
+    }
+
+    /// Notes that a reading that began at `began_ns` was made, and how long the budget takes to earn
+    /// the next one of each kind. What this one included waits as well; the others go on waiting as
+    /// they did.
+    pub fn pay(&mut self, want: Want, began_ns: u64, waits: [u64; 4]) {
+        let included = if want >= Want::Sockets { Want::Everything } else { want };
+        for (not_before, wait) in self.not_before.iter_mut().zip(waits).take(included as usize + 1)
+        {
+            *not_before = began_ns + wait;
+        }
+    }
+
+    /// Puts one kind of reading off.
+    pub const fn hold(&mut self, want: Want, until_ns: u64) {
+        self.not_before[want as usize] = until_ns;
+    }
+
+    /// Puts every reading off, or with 0 none.
+    pub const fn hold_all(&mut self, until_ns: u64) {
+        self.not_before = [until_ns; 4];
     }
 
     /// Notes that sockets have changed since they were last read.
@@ -179,6 +205,27 @@ mod tests {
 
         let at = ran.iter().find(|(at, want)| *at > 0 && *want == Want::Sockets).unwrap().0;
         assert!(at < 3_300, "{at}");
+    }
+
+    #[test]
+    fn what_the_budget_has_room_for_goes_on_while_the_rest_waits() {
+        let mut schedule = Schedule::new(INTERVALS, 4, 0);
+        schedule.began(Want::Everything, SECOND);
+        schedule.moved();
+        let later = 8 * SECOND;
+        schedule.pay(Want::Everything, 0, [0, 0, later, later]);
+
+        let mut done = Vec::new();
+        while let Some((at, want)) = schedule.next(Level::Full) {
+            schedule.began(want, at);
+            done.push((at, want));
+            if want >= Want::Sockets {
+                break;
+            }
+        }
+
+        assert_eq!(done.last(), Some(&(later, Want::Sockets)));
+        assert!(done.iter().filter(|(_, want)| *want == Want::Processes).count() >= 6);
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn simulate(cores: u64, policy: Policy, seconds: u64, node: impl Fn(u64) -> Node
     let mut run = Run { spent: Vec::new(), levels: Vec::new(), read: Vec::new() };
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     let stretch_of = |late: u64| late as f64 / SECOND as f64;
-    let (mut now, mut cpu, mut not_before, mut verified) = (SECOND, 0_u64, 0_u64, SECOND);
+    let (mut now, mut cpu, mut verified) = (SECOND, 0_u64, SECOND);
     while now < seconds * SECOND {
         budget.charge(now, cpu);
         let stretch = stretch_of(now - verified);
@@ -37,7 +37,6 @@ fn simulate(cores: u64, policy: Policy, seconds: u64, node: impl Fn(u64) -> Node
             run.levels.push((now / SECOND, ladder.level()));
         }
         let (due, want) = schedule.next(ladder.level()).unwrap();
-        let due = due.max(not_before);
         if due > now {
             now = due.min(now + SECOND);
             continue;
@@ -45,7 +44,7 @@ fn simulate(cores: u64, policy: Policy, seconds: u64, node: impl Fn(u64) -> Node
         let node = node(now / SECOND);
         let cost = if want >= Want::Sockets { node.full } else { node.look };
         if budget.headroom_ns() < cost.min(budget.window_budget_ns() / 2) {
-            not_before = now + budget.wait_ns(now, cost);
+            schedule.hold(want, now + budget.wait_ns(now, cost));
             continue;
         }
         schedule.began(want, now);
@@ -62,7 +61,8 @@ fn simulate(cores: u64, policy: Policy, seconds: u64, node: impl Fn(u64) -> Node
             budget.charge(now, cpu);
             run.spent.push((now, slice));
         }
-        not_before = began + budget.wait_ns(now, cost);
+        let costs = [node.look, node.look, node.full, node.full];
+        schedule.pay(want, began, costs.map(|cost| budget.wait_ns(now, cost)));
         if want >= Want::Sockets {
             run.read.push(began / SECOND);
             verified = began;

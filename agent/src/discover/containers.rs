@@ -1,20 +1,22 @@
 //! Which container each process is in.
 //!
-//! In: the processes of a pass. Out: their `container`, and [`Facts::containers`], which grows. One
-//! read of `/proc/PID/cgroup` per new process, not per pass. It must not ask a runtime: names of
-//! pods and images come later, from those who know them.
+//! In: the processes of a pass. Out: their `container`, their `cgroup` where the source left it 0, and
+//! [`Facts::containers`], which grows. One read of `/proc/PID/cgroup` per new process, not per pass.
+//! It must not ask a runtime: names of pods and images come later, from those who know them.
 //!
-//! I/O: reads `/proc/PID/cgroup`.
+//! I/O: reads `/proc/PID/cgroup`, asks for the inode numbers of cgroup directories.
 
 use std::path::Path;
 
 use probelet_core::facts::{Comm, ContainerId, Facts, Loss, Process};
 use rustc_hash::FxHashMap;
 
+use self::hierarchies::{Hierarchies, Mount};
 use super::Error;
 use super::procfs::root::{Root, is_gone};
 
 pub mod cgroup_path;
+pub mod hierarchies;
 pub mod usage;
 
 /// Containers that one agent's life may name: 110 pods with three containers each could all be
@@ -23,13 +25,24 @@ const CONTAINERS_MAX: usize = 16_384;
 /// runc starts a process outside of its cgroup and moves it there; a process seen this young is
 /// looked at once more.
 const YOUNG_NS: u64 = 2_000_000_000;
+/// Cgroup paths whose id is remembered.
+const CGROUPS_MAX: usize = 4_096;
+
+/// What the text of a process told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    container: Option<ContainerId>,
+    /// Inode number of its cgroup v2 directory, 0 if that cannot be seen from here.
+    cgroup: u64,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
     start_ns: u64,
     comm: Comm,
+    /// As the source told it, 0 if it did not.
     cgroup: u64,
-    container: Option<ContainerId>,
+    found: Found,
     /// It was young when it was read.
     unsure: bool,
     seen: u32,
@@ -41,6 +54,8 @@ pub struct Containers {
     root: Root,
     known: FxHashMap<u32, Known>,
     by_id: FxHashMap<String, ContainerId>,
+    unified: Option<Mount>,
+    cgroups: FxHashMap<String, u64>,
     pass: u32,
     text: Vec<u8>,
 }
@@ -52,6 +67,9 @@ impl Containers {
             root: Root::open(proc_root)?,
             known: FxHashMap::default(),
             by_id: FxHashMap::default(),
+            // Without it, only sockets of other tiers' cgroup ids go without a name.
+            unified: Hierarchies::mounted(proc_root).ok().and_then(|found| found.unified),
+            cgroups: FxHashMap::default(),
             pass: 0,
             text: Vec::new(),
         })
@@ -63,29 +81,35 @@ impl Containers {
         let now_ns = since_boot_ns();
         let mut processes = std::mem::take(&mut facts.processes);
         for process in &mut processes {
-            process.container = self.of(process, now_ns, facts);
+            let found = self.of(process, now_ns, facts);
+            process.container = found.container;
+            if process.cgroup == 0 {
+                process.cgroup = found.cgroup;
+            }
         }
         facts.processes = processes;
         let pass = self.pass;
         self.known.retain(|_, known| known.seen == pass);
     }
 
-    fn of(&mut self, process: &Process, now_ns: u64, facts: &mut Facts) -> Option<ContainerId> {
+    fn of(&mut self, process: &Process, now_ns: u64, facts: &mut Facts) -> Found {
         let pass = self.pass;
         if let Some(known) = self.known.get_mut(&process.pid)
             && known.start_ns == process.start_ns
         {
             known.seen = pass;
-            let same = known.comm == process.comm && known.cgroup == process.cgroup;
+            // A pass that reads no processes leaves the id that we filled in ourselves.
+            let same_cgroup = [known.cgroup, known.found.cgroup].contains(&process.cgroup);
+            let same = known.comm == process.comm && same_cgroup;
             if same && !known.unsure {
-                return known.container;
+                return known.found;
             }
         }
-        let container = match self.read(process.pid, facts) {
-            Ok(container) => container,
+        let found = match self.read(process.pid, facts) {
+            Ok(found) => found,
             Err(loss) => {
                 facts.losses.add(loss, 1);
-                return None;
+                return Found::default();
             }
         };
         let first = self.known.get(&process.pid).is_none_or(|k| k.start_ns != process.start_ns);
@@ -94,19 +118,31 @@ impl Containers {
             start_ns: process.start_ns,
             comm: process.comm,
             cgroup: process.cgroup,
-            container,
+            found,
             unsure: first && young,
             seen: pass,
         };
         self.known.insert(process.pid, known);
-        container
+        found
     }
 
-    fn read(&mut self, pid: u32, facts: &mut Facts) -> Result<Option<ContainerId>, Loss> {
+    fn read(&mut self, pid: u32, facts: &mut Facts) -> Result<Found, Loss> {
         if let Err(error) = self.root.read(pid, "cgroup", &mut self.text) {
             return Err(if is_gone(&error) { Loss::Vanished } else { Loss::ContainerUnknown });
         }
-        let text = std::str::from_utf8(&self.text).map_err(|_| Loss::ContainerUnknown)?;
+        let text = std::mem::take(&mut self.text);
+        let found = match std::str::from_utf8(&text) {
+            Err(_) => Err(Loss::ContainerUnknown),
+            Ok(text) => {
+                let cgroup = cgroup_path::unified(text).map_or(0, |path| self.cgroup_id(path));
+                self.container(text, facts).map(|container| Found { container, cgroup })
+            }
+        };
+        self.text = text;
+        found
+    }
+
+    fn container(&mut self, text: &str, facts: &mut Facts) -> Result<Option<ContainerId>, Loss> {
         let Some(container) = cgroup_path::container(text) else { return Ok(None) };
         if let Some(id) = self.by_id.get(&container.id) {
             return Ok(Some(*id));
@@ -118,6 +154,21 @@ impl Containers {
         self.by_id.insert(container.id.clone(), ContainerId(next));
         facts.containers.push(container);
         Ok(Some(ContainerId(next)))
+    }
+
+    /// The id that sockets carry of the cgroup they were made in.
+    fn cgroup_id(&mut self, path: &str) -> u64 {
+        if let Some(id) = self.cgroups.get(path) {
+            return *id;
+        }
+        let dir = self.unified.as_ref().and_then(|mount| mount.path_of(path));
+        let id = dir.and_then(|dir| rustix::fs::stat(&dir).ok()).map_or(0, |stat| stat.st_ino);
+        if self.cgroups.len() >= CGROUPS_MAX {
+            // Cgroups come and go for ever, most of them for good.
+            self.cgroups.clear();
+        }
+        self.cgroups.insert(path.to_owned(), id);
+        id
     }
 }
 
@@ -190,6 +241,18 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_no_pass_refreshed_is_not_read_again() {
+        let mut containers = Containers::new(Path::new("/proc")).unwrap();
+        let mut facts = facts(&[std::process::id()], 1);
+        containers.resolve(&mut facts);
+        containers.root = Root::open(tempfile::tempdir().unwrap().path()).unwrap();
+
+        containers.resolve(&mut facts);
+
+        assert_eq!(facts.losses.get(Loss::Vanished), 0);
+    }
+
+    #[test]
     fn a_young_process_is_read_twice_because_its_runtime_moves_it() {
         let tree = Tree::new();
         tree.cgroup(2, "0::/system.slice/docker.service\n");
@@ -219,6 +282,7 @@ mod tests {
 
         tree.cgroup(2, "0::/\n");
         facts.processes[0].cgroup = 77;
+        facts.processes[0].container = None;
         containers.resolve(&mut facts);
         assert_eq!(facts.processes[0].container, None);
     }
@@ -235,6 +299,23 @@ mod tests {
         containers.resolve(&mut later);
 
         assert_eq!(later.processes[0].container, None);
+    }
+
+    #[test]
+    fn the_cgroup_of_a_live_process_is_the_number_of_its_directory() {
+        let mut containers = Containers::new(Path::new("/proc")).unwrap();
+        let mut facts = facts(&[std::process::id()], 1);
+        containers.resolve(&mut facts);
+
+        let text = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let mount = Hierarchies::mounted(Path::new("/proc")).unwrap().unified;
+        let (Some(path), Some(mount)) = (cgroup_path::unified(&text), mount) else {
+            println!("SKIP no cgroup v2 here");
+            return;
+        };
+        let expected = std::fs::metadata(mount.path_of(path).unwrap()).unwrap();
+        let number = std::os::unix::fs::MetadataExt::ino(&expected);
+        assert_eq!(facts.processes[0].cgroup, number);
     }
 
     #[test]

@@ -7,15 +7,15 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use probelet_core::facts::{Endpoint, Facts, Loss, Protocol, Socket, State, Want};
+use probelet_core::facts::{Endpoint, Facts, Protocol, Socket, State, Want};
 
 use super::netlink::{self, Netlink};
 use super::procfs::{self, Procfs};
-use super::{Limiter, Limits, Pace, Pass, Source, Unpaced};
+use super::{Limits, Pass, Source, Unpaced};
+
+mod budget;
 
 const LIMITS: Limits = Limits { max_sockets: 65_536, max_processes: 4_096 };
 
@@ -157,6 +157,50 @@ fn a_socket_of_another_namespace_has_its_pid_and_namespace() {
 }
 
 #[test]
+fn netlink_knows_bytes_from_a_full_pass_and_keeps_them() {
+    let mut source = match netlink::load(LIMITS) {
+        Ok(source) => source,
+        Err(error) => return println!("SKIP netlink: {error}"),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(&[7; 5_000]).unwrap();
+    server.read_exact(&mut [0; 5_000]).unwrap();
+    let end = endpoint(server.local_addr().unwrap());
+    let received = |facts: &Facts| {
+        let is_server = |s: &&Socket| s.local == end && s.state == State::Established;
+        facts.sockets.iter().find(is_server).unwrap().bytes_received
+    };
+
+    let mut facts = read(&mut source, Want::Sockets);
+    assert_eq!(received(&facts), None);
+    again(&mut source, Want::Everything, &mut facts);
+    assert_eq!(received(&facts), Some(5_000));
+    let _more = TcpListener::bind("127.0.0.1:0").unwrap(); // so that the namespace is dumped again
+    again(&mut source, Want::Sockets, &mut facts);
+    assert_eq!(received(&facts), Some(5_000));
+}
+
+#[test]
+fn netlink_and_procfs_show_the_same_sockets() {
+    let Some(there) = Elsewhere::start(
+        "l=[socket.create_server(('127.0.0.1',5000+i)) for i in range(9)]\nm=socket.create_server(('::',5100),family=socket.AF_INET6,dualstack_ipv6=True)\nc=[socket.create_connection(('127.0.0.1',5000+i)) for i in range(9)]+[socket.create_connection(('127.0.0.1',5100))]\na=[s.accept() for s in l+[m]]\nu=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);u.bind(('127.0.0.1',5200));v=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM);v.connect(('::1',5200));print('ok')",
+    ) else {
+        return;
+    };
+    let mut seen = Vec::new();
+    for mut source in tiers() {
+        let facts = read(&mut *source, Want::Everything);
+        let sockets = facts.sockets.iter().filter(|socket| socket.netns == there.netns());
+        let plain = sockets.map(|s| (s.protocol, s.state, s.local, s.remote, s.inode, s.pid));
+        seen.push(plain.collect::<BTreeSet<_>>());
+    }
+    assert_eq!(seen[0].len(), 9 + 1 + 2 * 10 + 2);
+    assert!(seen.iter().all(|set| *set == seen[0]), "{seen:#?}");
+}
+
+#[test]
 fn a_socket_that_two_processes_hold_comes_once_for_each() {
     let program = "s=socket.create_server(('127.0.0.1',4243))\nc=os.fork()\nif c==0: time.sleep(600)\nprint(c)\nimport atexit,signal;atexit.register(lambda: os.kill(c,9))";
     let Some(there) = Elsewhere::start(program) else { return };
@@ -283,114 +327,4 @@ fn gate<S: Source>(source: &mut S, dumps: fn(&S) -> u64, once: u64) {
     }
     again(source, Want::Everything, &mut facts);
     assert_eq!(dumps(source), once + 1);
-}
-
-#[derive(Default)]
-struct Sparing {
-    fds: u32,
-    asked: u32,
-}
-
-impl Pace for Sparing {
-    fn breathe(&mut self) -> bool {
-        true
-    }
-
-    fn take(&mut self, limiter: Limiter, n: u32) -> u32 {
-        if limiter != Limiter::Fds {
-            return n;
-        }
-        let granted = n.min(self.fds);
-        self.fds -= granted;
-        self.asked += granted;
-        granted
-    }
-}
-
-#[test]
-fn the_owner_among_twenty_thousand_fds_is_found_piece_by_piece() {
-    let program = "import resource as r\nh=r.getrlimit(r.RLIMIT_NOFILE)[1];r.setrlimit(r.RLIMIT_NOFILE,(h,h));n=min(h-100,20000)\nf=[os.open('/dev/null',0) for _ in range(n)]\ns=socket.create_server(('127.0.0.1',4247));print(n)";
-    let Some(there) = Elsewhere::start(program) else { return };
-    let fds: u32 = there.said().parse().unwrap();
-    if fds < 10_000 {
-        println!("SKIP this shell may open only {fds} files");
-        return;
-    }
-    let tree = tempfile::tempdir().unwrap();
-    let pid = there.0.id();
-    std::os::unix::fs::symlink(format!("/proc/{pid}"), tree.path().join(pid.to_string())).unwrap();
-    let mut source = Procfs::with_root(tree.path(), LIMITS).unwrap();
-    let mut pace = Sparing::default();
-    for pending in 0..30 {
-        let mut facts = Facts::default();
-        // The count of a copied tree comes from listing: let it be done before.
-        pace.fds = if pending == 0 { fds + 300 } else { 0 } + 1_000;
-        source.pass(Want::Sockets, &mut facts, &mut pace).unwrap();
-        if at(&facts, 4247).contains(&(pid, State::Listen)) {
-            assert!(pending >= fds / 1_000 - 1, "{pending} passes for {fds} fds");
-            return;
-        }
-        assert_eq!(facts.losses.get(Loss::OwnerPending), 1);
-        assert_eq!(at(&facts, 4247), [(0, State::Listen)].into());
-    }
-    panic!("not found; {} fds looked at", pace.asked);
-}
-
-#[test]
-fn a_socket_that_no_process_holds_is_looked_for_everywhere_and_then_let_be() {
-    // The holder is outside of the tree, as one in another pid namespace would be.
-    let Some(there) = Elsewhere::start(
-        "s=socket.create_server(('127.0.0.1',4248))\nc=os.fork()\nif c==0:\n s.close();time.sleep(600)\nprint(c)\nimport atexit;atexit.register(lambda: os.kill(c,9))",
-    ) else {
-        return;
-    };
-    let child = there.said();
-    let tree = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(format!("/proc/{child}"), tree.path().join(child)).unwrap();
-    let mut source = Procfs::with_root(tree.path(), LIMITS).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(200));
-
-    let facts = read(&mut source, Want::Sockets);
-    assert_eq!(facts.losses.get(Loss::OwnerPending), 1);
-    let facts = read(&mut source, Want::Everything);
-    assert_eq!(facts.losses.get(Loss::NoOwner), 1);
-    let mut pace = Sparing { fds: 1_000_000, asked: 0 };
-    let mut facts = facts;
-    source.pass(Want::Sockets, &mut facts, &mut pace).unwrap();
-    assert_eq!(pace.asked, 0, "walked again for a socket that nobody holds");
-}
-
-#[test]
-fn a_pass_that_may_not_go_on_is_abandoned() {
-    struct Stopped;
-    impl Pace for Stopped {
-        fn breathe(&mut self) -> bool {
-            false
-        }
-        fn take(&mut self, _: Limiter, n: u32) -> u32 {
-            n
-        }
-    }
-    for mut source in tiers() {
-        let mut facts = Facts::default();
-
-        let pass = source.pass(Want::Everything, &mut facts, &mut Stopped).unwrap();
-
-        assert_eq!(pass, Pass::Abandoned);
-        assert_eq!(facts.fresh, None);
-    }
-}
-
-#[test]
-fn the_tables_of_sockets_and_processes_are_bounded() {
-    let listeners: Vec<_> = (0..5).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    assert!(listeners[0].as_raw_fd() > 0);
-    let limits = Limits { max_sockets: 3, max_processes: 2 };
-    let mut source = Procfs::with_root(Path::new("/proc"), limits).unwrap();
-
-    let facts = read(&mut source, Want::Everything);
-
-    assert!(facts.sockets.len() <= 3);
-    assert!(facts.processes.len() <= 2);
-    assert!(facts.losses.get(Loss::ProcessesFull) > 0);
 }

@@ -13,6 +13,7 @@ use probelet_core::facts::{Facts, Loss, Tier, Want};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::net::{RecvFlags, SendFlags};
+use rustix::thread::CapabilitySet;
 
 use self::message::{Message, Messages, Request};
 use super::procfs::node::{Dump, Dumped, Intake, Node, Target};
@@ -48,13 +49,10 @@ impl Netlink {
         };
         enter::probe()
             .map_err(|e| refused("enter a network namespace", "needs CAP_SYS_ADMIN", e))?;
-        // The first process is surely another user's, if any is.
-        match root.file(1, "ns/net", OFlags::RDONLY) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let hint = "needs CAP_SYS_PTRACE to open another process's namespace";
-                return Err(refused("open /proc/1/ns/net", hint, error));
-            }
-            _ => {}
+        if !may_ptrace().map_err(|e| refused("read the own capabilities", "", e))? {
+            let hint = "needs CAP_SYS_PTRACE to open another process's namespace";
+            let denied = io::ErrorKind::PermissionDenied.into();
+            return Err(refused("open namespaces of other processes", hint, denied));
         }
         let hint = "a seccomp profile may forbid NETLINK_SOCK_DIAG";
         let socket = enter::diag().map_err(|e| refused("open a sock_diag socket", hint, e))?;
@@ -193,6 +191,11 @@ impl Dump for Diag {
         }
         Ok(Dumped::Complete)
     }
+}
+
+fn may_ptrace() -> io::Result<bool> {
+    let own = rustix::thread::capabilities(None)?;
+    Ok(own.effective.contains(CapabilitySet::SYS_PTRACE))
 }
 
 fn stranded(source: io::Error) -> Error {

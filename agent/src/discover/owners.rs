@@ -12,7 +12,7 @@ use probelet_core::facts::{Loss, Losses, Process};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::holders::Holders;
-use self::walk::{Allowance, Stop};
+use self::walk::{Allowance, Stop, Walk};
 use super::procfs::root::{Root, is_gone};
 use super::{Pace, Pass};
 
@@ -26,31 +26,6 @@ const REFRESH_FDS: u32 = 1024;
 const PROCESSES_PER_BREATH: u32 = 4;
 /// Passes until a socket that no process held is looked for again; doubles each time, up to 2^5.
 const RETRY_PASSES: u64 = 30;
-
-/// What is known of one process's fds.
-#[derive(Debug, Default)]
-struct Walk {
-    start_ns: u64,
-    /// Sockets that the last complete walk found.
-    inodes: Vec<u32>,
-    /// Sockets that the walk under way found.
-    fresh: Vec<u32>,
-    cursor: u64,
-    seen_fds: u32,
-    /// Passes in which the walk under way, or the last one, began; 0 is never.
-    started: u64,
-    complete: bool,
-    /// Open fds when it began.
-    fds: Option<u32>,
-    denied: bool,
-}
-
-impl Walk {
-    /// The pass up to which all sockets of the process are known.
-    fn known_up_to(&self) -> u64 {
-        if self.complete { self.started } else { 0 }
-    }
-}
 
 /// A socket without a known holder.
 #[derive(Debug)]
@@ -116,25 +91,21 @@ impl Owners {
         self.hunted.clear();
         self.hunted_ports.clear();
         self.likely.clear();
-        // Marked by a walk that is looked up rather than by a set that is built.
-        let mut alive: FxHashMap<u32, Walk> = FxHashMap::default();
-        if self.walks.is_empty() {
-            return;
-        }
-        alive.reserve(self.walks.len());
         for process in processes {
-            if let Some(walk) = self.walks.remove(&process.pid) {
-                if walk.start_ns == process.start_ns {
-                    alive.insert(process.pid, walk);
-                } else {
-                    drop_walk(&mut self.holders, process.pid, &walk);
-                }
+            if let Some(walk) = self.walks.get_mut(&process.pid)
+                && walk.start_ns == process.start_ns
+            {
+                walk.seen = self.pass;
             }
         }
-        for (pid, walk) in self.walks.drain() {
-            drop_walk(&mut self.holders, pid, &walk);
-        }
-        self.walks = alive;
+        let (pass, holders) = (self.pass, &mut self.holders);
+        self.walks.retain(|pid, walk| {
+            let alive = walk.seen == pass;
+            if !alive {
+                walk.withdraw(*pid, holders);
+            }
+            alive
+        });
     }
 
     /// A socket of this pass. Takes note of those that nobody is known to hold.
@@ -193,30 +164,20 @@ impl Owners {
         losses: &mut Losses,
         pace: &mut dyn Pace,
     ) -> Pass {
-        let mut since: FxHashMap<u32, u64> = FxHashMap::default();
-        for wanted in self.hunted.iter().filter_map(|inode| self.wanted.get(inode)) {
-            if !wanted.netns_done {
-                let newest = since.entry(wanted.netns).or_default();
-                *newest = wanted.since.max(*newest);
-            }
-        }
         let mut allowance = Allowance { fds: u32::MAX, since_breath: 0, pace };
-        self.order_by(processes, |p| since.get(&p.netns).copied());
-        if self.walk_all(root, processes, true, losses, &mut allowance) == Pass::Abandoned {
+        if self.hunts()
+            && self.hunt(root, processes, everywhere, losses, &mut allowance) == Pass::Abandoned
+        {
             return Pass::Abandoned;
         }
-        self.settle(processes, false);
-        if everywhere {
-            let rest = self.hunted.iter().filter_map(|inode| self.wanted.get(inode));
-            let newest = rest.filter(|w| w.netns_done).map(|w| w.since).max();
-            self.order_by(processes, |_| newest);
-            if self.walk_all(root, processes, true, losses, &mut allowance) == Pass::Abandoned {
-                return Pass::Abandoned;
+        // In turns: half for what seems to have changed, half for whoever waited longest.
+        for by_change in [true, false] {
+            if !everywhere {
+                break;
             }
-            self.settle(processes, true);
-            allowance.fds = REFRESH_FDS;
+            allowance.fds = REFRESH_FDS / 2;
             let pass = self.pass;
-            self.order_by(processes, |_| Some(pass));
+            self.order_by(processes, by_change, |_| Some(pass));
             if self.walk_all(root, processes, false, losses, &mut allowance) == Pass::Abandoned {
                 return Pass::Abandoned;
             }
@@ -225,8 +186,45 @@ impl Owners {
         Pass::Complete
     }
 
+    fn hunt(
+        &mut self,
+        root: &Root,
+        processes: &[Process],
+        everywhere: bool,
+        losses: &mut Losses,
+        allowance: &mut Allowance<'_>,
+    ) -> Pass {
+        let mut since: FxHashMap<u32, u64> = FxHashMap::default();
+        for wanted in self.hunted.iter().filter_map(|inode| self.wanted.get(inode)) {
+            if !wanted.netns_done {
+                let newest = since.entry(wanted.netns).or_default();
+                *newest = wanted.since.max(*newest);
+            }
+        }
+        self.order_by(processes, true, |p| since.get(&p.netns).copied());
+        if self.walk_all(root, processes, true, losses, allowance) == Pass::Abandoned {
+            return Pass::Abandoned;
+        }
+        self.settle(processes, false);
+        if everywhere {
+            let rest = self.hunted.iter().filter_map(|inode| self.wanted.get(inode));
+            let newest = rest.filter(|w| w.netns_done).map(|w| w.since).max();
+            self.order_by(processes, true, |_| newest);
+            if self.walk_all(root, processes, true, losses, allowance) == Pass::Abandoned {
+                return Pass::Abandoned;
+            }
+            self.settle(processes, true);
+        }
+        Pass::Complete
+    }
+
     /// Fills `order` with the processes of which not all is known since the pass that `since` names.
-    fn order_by(&mut self, processes: &[Process], since: impl Fn(&Process) -> Option<u64>) {
+    fn order_by(
+        &mut self,
+        processes: &[Process],
+        by_change: bool,
+        since: impl Fn(&Process) -> Option<u64>,
+    ) {
         self.order.clear();
         for (index, process) in (0..).zip(processes) {
             let Some(since) = since(process) else { continue };
@@ -236,7 +234,7 @@ impl Owners {
             }
             let changed = walk.is_none_or(|walk| !walk.denied && walk.fds != process.open_fds);
             let class = match walk {
-                _ if changed => 0,
+                _ if changed || !by_change => 0,
                 _ if self.likely.contains(&process.pid) => 1,
                 _ => 2,
             };
@@ -308,6 +306,7 @@ impl Owners {
         let mut walk = self.walks.remove(&process.pid).unwrap_or_default();
         if walk.cursor == 0 {
             walk.start_ns = process.start_ns;
+            walk.seen = self.pass;
             walk.started = self.pass;
             walk.complete = false;
             walk.fds = process.open_fds;
@@ -332,14 +331,14 @@ impl Owners {
         match stop {
             Ok(stop) => {
                 if stop == Stop::End {
-                    finish(&mut self.holders, pid, &mut walk);
+                    walk.finish(pid, &mut self.holders);
                 }
                 self.walks.insert(pid, walk);
                 stop
             }
             Err(error) if is_gone(&error) => {
                 losses.add(Loss::Vanished, 1);
-                drop_walk(&mut self.holders, pid, &walk);
+                walk.withdraw(pid, &mut self.holders);
                 Stop::End
             }
             Err(_) => {
@@ -384,26 +383,5 @@ impl Owners {
         let nobody = self.wanted.values().filter(|wanted| wanted.retry.is_some()).count() as u64;
         losses.add(Loss::NoOwner, nobody);
         losses.add(Loss::OwnerPending, self.wanted.len() as u64 - nobody);
-    }
-}
-
-/// A walk is complete: what an earlier one found and this one did not was closed.
-fn finish(holders: &mut Holders, pid: u32, walk: &mut Walk) {
-    walk.fresh.sort_unstable();
-    walk.fresh.dedup();
-    for inode in &walk.inodes {
-        if walk.fresh.binary_search(inode).is_err() {
-            holders.remove(*inode, pid);
-        }
-    }
-    std::mem::swap(&mut walk.inodes, &mut walk.fresh);
-    walk.fresh.clear();
-    walk.complete = true;
-    walk.denied = false;
-}
-
-fn drop_walk(holders: &mut Holders, pid: u32, walk: &Walk) {
-    for inode in walk.inodes.iter().chain(&walk.fresh) {
-        holders.remove(*inode, pid);
     }
 }

@@ -70,6 +70,7 @@ pub(super) struct Signs {
     full_pass_cpu: f64,
     skipped: [u64; Skip::ALL.len()],
     report_cpu_ns: u64,
+    turns: u64,
 }
 
 impl Signs {
@@ -92,6 +93,7 @@ impl Signs {
             full_pass_cpu: 0.0,
             skipped: [0; Skip::ALL.len()],
             report_cpu_ns: 0,
+            turns: 0,
         }
     }
 
@@ -120,7 +122,11 @@ impl Signs {
     /// A turn ended: pass, join, report and all.
     #[expect(clippy::cast_precision_loss, reason = "a mean of nanoseconds")]
     pub(super) fn spent(&mut self, want: Want, cpu_ns: u64) {
-        self.costs[want as usize].add(cpu_ns as f64);
+        // The first reading finds everything new; no later one costs as much.
+        if self.turns > 0 {
+            self.costs[want as usize].add(cpu_ns as f64);
+        }
+        self.turns += 1;
         if want >= Want::Sockets {
             self.full_pass_cpu = seconds(cpu_ns);
         }

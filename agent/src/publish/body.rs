@@ -39,15 +39,22 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(
+    pub(super) const fn new(
         renderer: Renderer,
         encoder: Encoder,
         full: bool,
         shared: Arc<Shared>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let (piece, cpu) = (Vec::new(), Duration::ZERO);
-        Self { renderer, encoder: Some(encoder), piece, full, cpu, shared, _permit: permit }
+        Self {
+            renderer,
+            encoder: Some(encoder),
+            piece: Vec::new(),
+            full,
+            cpu: Duration::ZERO,
+            shared,
+            _permit: permit,
+        }
     }
 
     /// The next bytes; nothing after the last.

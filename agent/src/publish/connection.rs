@@ -25,7 +25,7 @@ const BUFFER: usize = 64 * 1024;
 const HEADERS: usize = 64;
 
 /// Serves one connection.
-pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, mut stop: channel::Receiver<bool>) {
+pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, stop: channel::Receiver<bool>) {
     let _open = shared.http.open();
     // An answer is written in large pieces; the last one must not wait for an acknowledgement.
     if let Err(error) = socket.set_nodelay(true) {
@@ -41,8 +41,7 @@ pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, mut stop: channe
     builder.max_buf_size(BUFFER).max_headers(HEADERS).header_read_timeout(None);
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut sleep = pin!(sleep_until(phase.get().1));
-    let mut watching = stop.clone();
-    let mut stopping = pin!(async { watching.wait_for(|&stop| stop).await.map(drop) });
+    let mut stopping = pin!(async { stop.clone().wait_for(|&stop| stop).await.map(drop) });
     let mut told = false;
     let late = poll_fn(|cx| {
         if !told && stopping.as_mut().poll(cx).is_ready() {
@@ -63,5 +62,4 @@ pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, mut stop: channe
         Some(Doing::Head) => shared.http.closed("slow_request"),
         Some(Doing::Think | Doing::Send) => shared.http.closed("slow_reader"),
     }
-    stop.mark_unchanged();
 }

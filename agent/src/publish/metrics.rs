@@ -19,7 +19,6 @@ use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use family::Families;
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
 use probelet_core::budget::Limiter;
 use prometheus::{Encoder as _, TEXT_FORMAT, TextEncoder};
 use std::sync::{Arc, PoisonError};
@@ -66,7 +65,7 @@ impl Default for Metrics {
     }
 }
 
-pub(super) fn answer(shared: &Shared, _: &HeaderMap) -> Answer {
+pub(super) fn answer(shared: &Shared) -> Answer {
     let now = Instant::now();
     let mut metrics = shared.metrics.lock().unwrap_or_else(PoisonError::into_inner);
     let ns = u64::try_from(now.duration_since(metrics.began).as_nanos()).unwrap_or(u64::MAX);

@@ -324,3 +324,6 @@ fn separate(out: &mut Vec<u8>, fresh: &mut bool) {
         out.push(b',');
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,7 @@ async fn until_news(
     stale: impl Fn(&Snapshot) -> bool,
 ) {
     let mut snapshots = shared.snapshots.clone();
-    let news = snapshots.wait_for(|snapshot| !stale(snapshot));
+    let news = async { snapshots.wait_for(|snapshot| !stale(snapshot)).await.is_ok() };
     let deadline = Instant::now() + wait;
     tokio::select! {
         // Ended in either way, what there is now is the answer.

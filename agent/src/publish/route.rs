@@ -11,6 +11,7 @@ use super::{Shared, health, metrics, profile, report};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts as Head;
 use hyper::{Method, Request, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,8 @@ pub(super) async fn answer(
     stop: channel::Receiver<bool>,
 ) -> Response<Sending> {
     phase.think();
-    let answer = choose(&shared, &request, stop).await;
+    let (head, _ignored) = request.into_parts();
+    let answer = choose(&shared, &head, stop).await;
     phase.send();
     let (mut head, reply) = answer.into_parts();
     head.headers.insert(
@@ -43,19 +45,15 @@ pub(super) async fn answer(
     Response::from_parts(head, Sending::new(reply, phase))
 }
 
-async fn choose(
-    shared: &Arc<Shared>,
-    request: &Request<Incoming>,
-    stop: channel::Receiver<bool>,
-) -> Answer {
-    let uri = request.uri();
+async fn choose(shared: &Arc<Shared>, request: &Head, stop: channel::Receiver<bool>) -> Answer {
+    let uri = &request.uri;
     if uri.path_and_query().is_some_and(|p| p.as_str().len() > URI) {
         return refuse(
             StatusCode::URI_TOO_LONG,
             &format!("the request line is longer than {URI} bytes"),
         );
     }
-    let get = [Method::GET, Method::HEAD].contains(request.method());
+    let get = [Method::GET, Method::HEAD].contains(&request.method);
     let query = uri.query().unwrap_or("");
     match uri.path() {
         "/v1/report"
@@ -68,17 +66,17 @@ async fn choose(
         {
             let mut answer = refuse(
                 StatusCode::METHOD_NOT_ALLOWED,
-                &format!("{} is not for {}: only GET and HEAD are", request.method(), uri.path()),
+                &format!("{} is not for {}: only GET and HEAD are", request.method, uri.path()),
             );
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             answer
         }
         "/v1/report" => {
-            let answer = report::answer(shared, request.headers(), query, stop).await;
+            let answer = report::answer(shared, &request.headers, query, stop).await;
             shared.http.report(answer.status().as_u16());
             answer
         }
-        "/metrics" => metrics::answer(shared, request.headers()),
+        "/metrics" => metrics::answer(shared),
         "/healthz" => health::alive(shared),
         "/readyz" => health::ready(shared),
         "/debug/pprof/profile" => profile::cpu(shared, query, stop).await,

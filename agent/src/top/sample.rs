@@ -5,8 +5,8 @@
 //!
 //! Pure: no I/O.
 
-use super::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use crate::discover::Limiter;
+use crate::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::coverage::Count;
 use probelet_core::facts::{

@@ -104,6 +104,7 @@ pub(crate) fn counters_of_proc(inode: u32) -> Netns {
         inode,
         active_opens: counter("ActiveOpens"),
         passive_opens: counter("PassiveOpens"),
+        attempt_fails: counter("AttemptFails"),
         estab_resets: counter("EstabResets"),
         curr_estab: counter("CurrEstab"),
         tcp_in_use: in_use("TCP: inuse ") + in_use("TCP6: inuse "),

@@ -25,7 +25,7 @@ pub(super) const SOCK_WORDS: usize = 10;
 /// Words of `struct procrec`.
 pub(super) const PROC_WORDS: usize = 9;
 /// Words of `struct netrec`.
-pub(super) const NET_WORDS: usize = 7;
+pub(super) const NET_WORDS: usize = 8;
 /// Words of `struct ctl`.
 pub(super) const CTL_WORDS: usize = 37;
 
@@ -99,14 +99,15 @@ pub(super) fn process(words: &[u64; PROC_WORDS], page: u64) -> Process {
 
 /// One network namespace and the address of the established hash that it uses.
 pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
-    let [active_opens, passive_opens, estab_resets, curr_estab, hash, inuse, inode] = *words;
+    let [active_opens, passive_opens, attempt_fails, estab_resets, curr_estab, hash, inuse, inode] =
+        *words;
     // one CPU's share of a gauge may be negative, and so may a sum that is read while it moves
     let gauge = |n: u32| u64::try_from(n.cast_signed()).unwrap_or(0);
     let netns = Netns {
         inode: low(inode),
         active_opens,
         passive_opens,
-        attempt_fails: 0,
+        attempt_fails,
         estab_resets,
         curr_estab: if curr_estab.cast_signed() < 0 { 0 } else { curr_estab },
         tcp_in_use: gauge(low(inuse)),
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_gauge_that_is_read_below_zero_is_zero() {
-        let (netns, _) = netns(&[1, 2, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS]);
+        let (netns, _) = netns(&[1, 2, 0, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS]);
 
         assert_eq!((netns.curr_estab, netns.tcp_in_use, netns.udp_in_use), (0, 0, 0));
     }

@@ -7,13 +7,13 @@
 //! I/O: reads `/proc/self/mountinfo` once, and files of cgroups.
 
 use std::mem::MaybeUninit;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use probelet_core::facts::{Container, ContainerId};
-use procfs::process::MountInfo;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
+use super::hierarchies::{Hierarchies, Mount};
 use crate::discover::Error;
 use crate::discover::procfs::stat::decimal;
 
@@ -57,20 +57,10 @@ struct Slot {
     retry: u32,
 }
 
-/// One mounted hierarchy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mount {
-    at: PathBuf,
-    /// The cgroup that is its root, as `/proc/PID/cgroup` would spell it.
-    root: String,
-}
-
 /// Where the hierarchies are, and the open files of containers.
 #[derive(Debug)]
 pub struct Usage {
-    unified: Option<Mount>,
-    cpuacct: Option<Mount>,
-    memory: Option<Mount>,
+    hierarchies: Hierarchies,
     slots: Vec<Slot>,
     held: usize,
     readings: Vec<(ContainerId, ContainerUsage)>,
@@ -80,33 +70,13 @@ pub struct Usage {
 impl Usage {
     /// Finds the mounted hierarchies.
     pub fn new() -> Result<Self, Error> {
-        const PATH: &str = "/proc/self/mountinfo";
-        let failed = |source| Error::Read { operation: "read", path: PATH.to_owned(), source };
-        let text = std::fs::read_to_string(PATH).map_err(failed)?;
-        Ok(Self::with_mounts(&text))
+        Ok(Self::with(Hierarchies::mounted(Path::new("/proc"))?))
     }
 
-    /// Takes the hierarchies from a text of `mountinfo`; lines that are none are skipped.
+    /// Reads below these hierarchies.
     #[must_use]
-    pub fn with_mounts(mountinfo: &str) -> Self {
-        let mounts: Vec<_> =
-            mountinfo.lines().filter_map(|l| MountInfo::from_line(l).ok()).collect();
-        let find = |wanted: &dyn Fn(&MountInfo) -> bool| {
-            let found = mounts.iter().find(|mount| wanted(mount));
-            found.map(|mount| Mount { at: mount.mount_point.clone(), root: mount.root.clone() })
-        };
-        let v1 = |mount: &MountInfo, controller: &str| {
-            mount.fs_type == "cgroup" && mount.super_options.contains_key(controller)
-        };
-        Self {
-            unified: find(&|mount| mount.fs_type == "cgroup2"),
-            cpuacct: find(&|mount| v1(mount, "cpuacct")),
-            memory: find(&|mount| v1(mount, "memory")),
-            slots: Vec::new(),
-            held: 0,
-            readings: Vec::new(),
-            missing: 0,
-        }
+    pub fn with(hierarchies: Hierarchies) -> Self {
+        Self { hierarchies, slots: Vec::new(), held: 0, readings: Vec::new(), missing: 0 }
     }
 
     /// Reads every container that still has a cgroup; `containers` is [`Facts::containers`], whose
@@ -168,13 +138,15 @@ impl Usage {
 
     /// v1 first: on a hybrid host the v2 directory of a container may exist and count nothing.
     fn open_cpu(&self, cgroup: &str) -> Option<File> {
-        open(self.cpuacct.as_ref(), cgroup, "cpuacct.usage", Text::Number)
-            .or_else(|| open(self.unified.as_ref(), cgroup, "cpu.stat", Text::CpuStat))
+        open(self.hierarchies.cpuacct.as_ref(), cgroup, "cpuacct.usage", Text::Number)
+            .or_else(|| open(self.hierarchies.unified.as_ref(), cgroup, "cpu.stat", Text::CpuStat))
     }
 
     fn open_memory(&self, cgroup: &str) -> Option<File> {
-        open(self.memory.as_ref(), cgroup, "memory.usage_in_bytes", Text::Number)
-            .or_else(|| open(self.unified.as_ref(), cgroup, "memory.current", Text::Number))
+        open(self.hierarchies.memory.as_ref(), cgroup, "memory.usage_in_bytes", Text::Number)
+            .or_else(|| {
+                open(self.hierarchies.unified.as_ref(), cgroup, "memory.current", Text::Number)
+            })
     }
 }
 
@@ -183,21 +155,6 @@ fn open(mount: Option<&Mount>, cgroup: &str, name: &str, text: Text) -> Option<F
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(&path, flags, Mode::empty()).ok()?;
     Some(File { fd, text })
-}
-
-impl Mount {
-    /// Where a cgroup's directory is; the part of its path that the mount's root has is not there.
-    fn path_of(&self, cgroup: &str) -> Option<PathBuf> {
-        let inside = match cgroup.strip_prefix(&self.root) {
-            Some(rest) if self.root != "/" => rest,
-            _ => cgroup,
-        };
-        // A path that climbs out of our cgroup namespace leads to no directory of this mount, unless
-        // the mount's own root climbs as high, as a host mount in a container does.
-        let inside = Path::new(inside.trim_start_matches('/'));
-        let climbs = inside.components().any(|c| c == std::path::Component::ParentDir);
-        (!climbs).then(|| self.at.join(inside))
-    }
 }
 
 /// Reads a held file again; `None` when its cgroup is gone.
@@ -235,7 +192,7 @@ mod tests {
             format!("30 23 0:26 {root} {} rw,nosuid - {kind}\n", at.display())
         };
         let text: String = mounts.iter().map(line).collect();
-        (tree, Usage::with_mounts(&text))
+        (tree, Usage::with(Hierarchies::parse(&text)))
     }
 
     fn write(tree: &tempfile::TempDir, path: &str, text: &[u8]) {
@@ -286,20 +243,21 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_of_a_part_of_the_hierarchy_is_joined_where_it_begins() {
-        let mount = Mount { at: "/sys/fs/cgroup".into(), root: "/docker/outer".to_owned() };
+    fn a_live_cgroup_is_read_until_it_is_removed() {
+        const CGROUP: &str = "/probelet-test-usage";
+        let hierarchies = Hierarchies::mounted(Path::new("/proc")).unwrap();
+        let dir = hierarchies.unified.as_ref().and_then(|mount| mount.path_of(CGROUP));
+        let Some(dir) = dir.filter(|dir| std::fs::create_dir(dir).is_ok()) else {
+            return println!("SKIP a cgroup cannot be made here");
+        };
+        let mut usage = Usage::with(hierarchies);
 
-        assert_eq!(
-            mount.path_of("/docker/outer/docker/inner"),
-            Some("/sys/fs/cgroup/docker/inner".into())
-        );
-        assert_eq!(mount.path_of("/../other"), None);
-    }
+        let alive = usage.read(&[container(CGROUP)]).to_vec();
+        std::fs::remove_dir(&dir).unwrap();
 
-    #[test]
-    fn the_hierarchies_of_this_host_are_found() {
-        let usage = Usage::new().unwrap();
-
-        assert!(usage.unified.is_some() || usage.memory.is_some());
+        assert!(alive[0].1.cpu_ns.is_some());
+        assert!(usage.slots[0].cpu.is_some(), "the file is held");
+        assert!(usage.read(&[container(CGROUP)]).is_empty());
+        assert!(usage.slots[0].cpu.is_none() && usage.held == 0);
     }
 }

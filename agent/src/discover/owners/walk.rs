@@ -11,6 +11,7 @@ use std::mem::MaybeUninit;
 
 use rustix::fs::{OFlags, RawDir, SeekFrom};
 
+use super::holders::Holders;
 use crate::discover::procfs::root::{Root, bracketed};
 use crate::discover::{Limiter, Pace};
 
@@ -19,6 +20,55 @@ const SLICE: u32 = 256;
 /// One listing call's worth: 256 entries of 24 bytes. A larger one would list entries that the
 /// limit then does not let us look at.
 pub(super) const LISTING: usize = 6 * 1024;
+
+/// What is known of one process's fds.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    pub(super) start_ns: u64,
+    /// The last pass that saw the process.
+    pub(super) seen: u64,
+    /// Sockets that the last complete walk found.
+    pub(super) inodes: Vec<u32>,
+    /// Sockets that the walk under way found.
+    pub(super) fresh: Vec<u32>,
+    pub(super) cursor: u64,
+    pub(super) seen_fds: u32,
+    /// The pass in which the walk under way, or the last one, began; 0 is never.
+    pub(super) started: u64,
+    pub(super) complete: bool,
+    /// Open fds when it began.
+    pub(super) fds: Option<u32>,
+    pub(super) denied: bool,
+}
+
+impl Walk {
+    /// The pass up to which all sockets of the process are known.
+    pub(super) fn known_up_to(&self) -> u64 {
+        if self.complete { self.started } else { 0 }
+    }
+
+    /// The walk is complete: what an earlier one found and this one did not was closed.
+    pub(super) fn finish(&mut self, pid: u32, holders: &mut Holders) {
+        self.fresh.sort_unstable();
+        self.fresh.dedup();
+        for inode in &self.inodes {
+            if self.fresh.binary_search(inode).is_err() {
+                holders.remove(*inode, pid);
+            }
+        }
+        std::mem::swap(&mut self.inodes, &mut self.fresh);
+        self.fresh.clear();
+        self.complete = true;
+        self.denied = false;
+    }
+
+    /// The process has ended: it holds nothing any more.
+    pub(super) fn withdraw(&self, pid: u32, holders: &mut Holders) {
+        for inode in self.inodes.iter().chain(&self.fresh) {
+            holders.remove(*inode, pid);
+        }
+    }
+}
 
 /// Why a walk came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

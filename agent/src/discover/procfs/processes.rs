@@ -199,7 +199,7 @@ impl Processes {
                     // The process ended; another one has its pid, or the listing is too old.
                     _ => self.held -= 1,
                 }
-            } else if !entry.kernel {
+            } else {
                 return self.open(root, pid, Some(entry), facts, pace);
             }
         }
@@ -233,7 +233,9 @@ impl Processes {
         if let Some(mut entry) = known
             && entry.process.start_ns == stat.start_ns
         {
-            update(root, &mut entry, &stat, &mut facts.losses);
+            if !entry.kernel {
+                update(root, &mut entry, &stat, &mut facts.losses);
+            }
             return Some(entry);
         }
         let hold = !stat.kernel && self.held < self.held_max;

@@ -1,0 +1,410 @@
+//! The server as a client sees it: real sockets, a made-up node.
+
+#[path = "http/node.rs"]
+mod node;
+
+use node::Node;
+use probelet_agent::publish::cost::{Admission, Cost};
+use probelet_agent::publish::names::Names;
+use probelet_agent::publish::{Parts, SeriesLimits, State, bind, full_report, serve};
+use probelet_agent::snapshot::Snapshot;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+struct Server {
+    address: SocketAddr,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    _names: watch::Sender<Arc<Names>>,
+}
+
+struct Reply {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|l| l.split_once(": "));
+        lines.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    }
+
+    fn error(&self) -> String {
+        self.json()["error"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn start_with(
+    snapshot: Arc<Snapshot>,
+    debug_pprof: bool,
+    admit: impl Fn(Cost) -> Admission + Send + Sync + 'static,
+) -> Server {
+    let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (snapshots, seen) = watch::channel(snapshot);
+    let (names, named) = watch::channel(Arc::new(Names::default()));
+    let (stop, stopped) = watch::channel(false);
+    let state = State::new(Parts {
+        snapshots: seen,
+        names: named,
+        series: Arc::new(SeriesLimits::default),
+        admit: Arc::new(admit),
+        debug_pprof,
+    });
+    let task = tokio::spawn(serve(listener, state, stopped));
+    Server { address, snapshots, stop, task, _names: names }
+}
+
+async fn start(snapshot: Arc<Snapshot>) -> Server {
+    start_with(snapshot, false, |_| Admission::Granted).await
+}
+
+impl Server {
+    async fn send(&self, method: &str, target: &str, headers: &str) -> Reply {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let request =
+            format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        socket.read_to_end(&mut raw).await.unwrap();
+        let end = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(raw[..end].to_vec()).unwrap();
+        let status = head[9..12].parse().unwrap();
+        let body = raw[end + 4..].to_vec();
+        let chunked =
+            head.to_lowercase().contains("transfer-encoding: chunked") && method != "HEAD";
+        let body = if chunked { unchunk(&body) } else { body };
+        Reply { status, head, body }
+    }
+
+    async fn get(&self, target: &str) -> Reply {
+        self.send("GET", target, "").await
+    }
+}
+
+fn unchunk(mut raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let line = raw.windows(2).position(|w| w == b"\r\n").unwrap();
+        let size = usize::from_str_radix(std::str::from_utf8(&raw[..line]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return out;
+        }
+        out.extend_from_slice(&raw[line + 2..line + 2 + size]);
+        raw = &raw[line + 4 + size..];
+    }
+}
+
+#[tokio::test]
+async fn the_whole_report_is_sent_in_every_encoding() {
+    let snapshot = Node::new(3000).pass(0);
+    let expected = full_report(&snapshot, &Arc::default());
+    let server = start(snapshot).await;
+
+    let plain = server.get("/v1/report").await;
+    let gzip = server.send("GET", "/v1/report", "Accept-Encoding: gzip\r\n").await;
+    let zstd = server.send("GET", "/v1/report", "Accept-Encoding: gzip, zstd\r\n").await;
+
+    assert_eq!(plain.body, expected);
+    assert_eq!(plain.json()["connections"].as_array().unwrap().len(), 3000);
+    assert_eq!(
+        (gzip.header("content-encoding"), zstd.header("content-encoding")),
+        (Some("gzip"), Some("zstd"))
+    );
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&gzip.body[..]), &mut text)
+        .unwrap();
+    assert_eq!(text, expected);
+    assert_eq!(zstd::stream::decode_all(&zstd.body[..]).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_unchanged_report_is_not_sent_again() {
+    let mut node = Node::new(10);
+    let server = start(node.pass(0)).await;
+    let tag = server.get("/v1/report").await.header("etag").unwrap().to_owned();
+
+    let same = server.send("GET", "/v1/report", &format!("If-None-Match: {tag}\r\n")).await;
+    server.snapshots.send_replace(node.pass(3));
+    let newer = server.send("GET", "/v1/report", &format!("If-None-Match: {tag}\r\n")).await;
+
+    assert_eq!((same.status, same.body.len()), (304, 0));
+    assert_eq!(newer.status, 200);
+}
+
+#[tokio::test]
+async fn a_delta_has_what_changed_and_nothing_else() {
+    let mut node = Node::new(100);
+    let server = start(node.pass(0)).await;
+    let epoch = server.get("/v1/report").await.json()["epoch"].as_u64().unwrap();
+    server.snapshots.send_replace(node.pass(3));
+
+    let delta = server.get(&format!("/v1/report?since={epoch}")).await.json();
+    let future = server.get("/v1/report?since=999999").await.json();
+
+    assert_eq!(
+        (delta["full"].as_bool(), delta["connections"].as_array().unwrap().len()),
+        (Some(false), 3)
+    );
+    assert_eq!(delta["processes"], serde_json::json!([]));
+    assert_eq!(
+        (future["full"].as_bool(), future["connections"].as_array().unwrap().len()),
+        (Some(true), 100)
+    );
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_the_change_it_waits_for() {
+    let mut node = Node::new(10);
+    let server = start(node.pass(0)).await;
+    let epoch = server.get("/v1/report").await.json()["epoch"].as_u64().unwrap();
+    let next = node.pass(2);
+
+    let target = format!("/v1/report?since={epoch}&wait=20");
+    let began = Instant::now();
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        server.snapshots.send_replace(next);
+    };
+    let (reply, ()) = tokio::join!(server.get(&target), change);
+
+    assert!(
+        began.elapsed() >= Duration::from_millis(200) && began.elapsed() < Duration::from_secs(10)
+    );
+    assert_eq!(reply.json()["connections"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_long_poll_that_saw_nothing_says_so_in_time() {
+    let server = start(Node::new(10).pass(0)).await;
+    let first = server.get("/v1/report").await;
+    let tag = first.header("etag").unwrap().to_owned();
+
+    let (wait, conditional) = ("/v1/report?wait=0.2", format!("If-None-Match: {tag}\r\n"));
+    let same = server.send("GET", wait, &conditional).await;
+    let delta = server.get(&format!("/v1/report?since={}&wait=0.2", first.json()["epoch"])).await;
+
+    assert_eq!(same.status, 304);
+    assert_eq!(delta.json()["connections"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn bad_requests_are_answered_with_a_sentence() {
+    let server = start(Node::new(1).pass(0)).await;
+
+    let bad = server.get("/v1/report?pid=abc").await;
+    assert_eq!(
+        (bad.status, bad.error()),
+        (400, "`pid=abc` is not understood: it takes a process id".to_owned())
+    );
+    let method = server.send("POST", "/v1/report", "Content-Length: 0\r\n").await;
+    assert_eq!((method.status, method.header("allow")), (405, Some("GET, HEAD")));
+    let path = server.get("/v2").await;
+    assert_eq!(path.status, 404);
+    assert!(path.error().contains("/v1/report"));
+    let long = server.get(&format!("/v1/report?pid={}", "1".repeat(5000))).await;
+    assert_eq!(long.status, 414);
+    let profile = server.get("/debug/pprof/heap").await;
+    assert_eq!(
+        (profile.status, profile.error()),
+        (404, "profiles are off: start with --debug-pprof".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_head_request_gets_the_head_alone() {
+    let server = start(Node::new(100).pass(0)).await;
+
+    let reply = server.send("HEAD", "/v1/report", "").await;
+
+    assert_eq!((reply.status, reply.body.len()), (200, 0));
+    assert!(reply.header("etag").is_some());
+}
+
+#[tokio::test]
+async fn filters_narrow_the_report_down() {
+    let server = start(Node::new(100).pass(0)).await;
+
+    let pid = server.get("/v1/report?pid=1001").await.json();
+    let container = server.get("/v1/report?container=000").await.json();
+    let none = server.get("/v1/report?namespace=shop").await.json();
+
+    assert_eq!(pid["processes"].as_array().unwrap().len(), 1);
+    assert!(pid["connections"].as_array().unwrap().iter().all(|c| c["pid"] == 1001));
+    assert_eq!(pid["connections"].as_array().unwrap().len(), 20);
+    assert_eq!(container["connections"].as_array().unwrap().len(), 20);
+    assert_eq!(none["connections"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_refuses_reports_and_nothing_else() {
+    let admit = |cost| match cost {
+        Cost::Cpu(_) => Admission::RetryAfter(Duration::from_millis(2100)),
+        Cost::Request => Admission::Granted,
+    };
+    let server = start_with(Node::new(1).pass(0), false, admit).await;
+
+    let report = server.get("/v1/report").await;
+
+    assert_eq!((report.status, report.header("retry-after")), (503, Some("3")));
+    let sentence = "the CPU budget of 5m is used up; try again in 3 s, or raise spec.budget.cpu";
+    assert_eq!(report.error(), sentence);
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.get("/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_told_when_to_come_again() {
+    let admit = |cost| match cost {
+        Cost::Request => Admission::RetryAfter(Duration::from_millis(50)),
+        Cost::Cpu(_) => Admission::Granted,
+    };
+    let server = start_with(Node::new(1).pass(0), false, admit).await;
+
+    let report = server.get("/v1/report").await;
+
+    assert_eq!((report.status, report.header("retry-after")), (429, Some("1")));
+}
+
+#[tokio::test]
+async fn the_agent_is_ready_with_its_first_report() {
+    let server = start(node::empty()).await;
+    let before = (server.get("/readyz").await.status, server.get("/v1/report").await.status);
+
+    server.snapshots.send_replace(Node::new(1).pass(0));
+
+    assert_eq!(before, (503, 503));
+    assert_eq!(server.get("/readyz").await.status, 200);
+    assert_eq!(server.get("/v1/report").await.status, 200);
+}
+
+#[tokio::test]
+async fn metrics_name_the_cost_of_the_agent_and_the_flows_of_the_node() {
+    let server = start(Node::new(100).pass(0)).await;
+    server.get("/v1/report").await;
+
+    let reply = server.get("/metrics").await;
+
+    let text = String::from_utf8(reply.body).unwrap();
+    for line in [
+        "probelet_agent_cpu_budget_cores 0.005",
+        "probelet_agent_cpu_seconds_total{mode=\"user\",task=\"discover\"} 1",
+        "probelet_agent_level{level=\"Full\"} 1",
+        "probelet_agent_report_requests_total{code=\"200\"} 1",
+        "probelet_agent_source_info{source=\"bpf\"} 1",
+        "probelet_flows{destination=\"external\",port=\"443\",protocol=\"tcp\",source=\"worker-1\"} 20",
+        "probelet_workload_open_fds{workload=\"worker-1\"} 20",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+    }
+    assert!(!text.contains("coverage_ratio"), "nothing was opened");
+    for line in text.lines().filter(|l| !l.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let base =
+            ["_bucket", "_sum", "_count"].iter().find_map(|s| name.strip_suffix(s)).unwrap_or(name);
+        assert!(text.contains(&format!("# HELP {base} ")), "{name} has no help");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_refused_only_beyond_their_own_rate() {
+    let server = start(Node::new(1).pass(0)).await;
+    let mut codes = Vec::new();
+    for _ in 0..30 {
+        codes.push(server.get("/metrics").await.status);
+    }
+
+    assert!(codes[..10].iter().all(|&c| c == 200), "{codes:?}");
+    assert!(codes.contains(&429), "{codes:?}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_and_counted() {
+    let server = start(Node::new(1).pass(0)).await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        held.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let mut over = TcpStream::connect(server.address).await.unwrap();
+
+    let closed = tokio::time::timeout(Duration::from_secs(5), over.read(&mut [0; 1])).await;
+    // The peer may end it with a FIN or, if it had unread bytes, with a RST.
+    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
+    drop(held);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let metrics = String::from_utf8(server.get("/metrics").await.body).unwrap();
+    assert!(metrics.contains("probelet_agent_http_closed_total{reason=\"limit\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn stopping_takes_less_than_a_second_even_with_waiting_clients() {
+    let server = start(Node::new(40_000).pass(0)).await;
+    let mut waiting = TcpStream::connect(server.address).await.unwrap();
+    waiting.write_all(b"GET /v1/report?since=1&wait=60 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(b"GET /v1/report HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    slow.read_exact(&mut [0; 100]).await.unwrap();
+    let began = Instant::now();
+
+    server.stop.send_replace(true);
+    server.task.await.unwrap();
+
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_explained() {
+    let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = taken.local_addr().unwrap();
+
+    let error = bind(address).await.unwrap_err().to_string();
+
+    let advice = "choose another with --listen or stop the other process";
+    assert_eq!(error, format!("cannot listen on {address}: address in use; {advice}"));
+}
+
+#[tokio::test]
+async fn the_heap_and_the_cpu_profile_are_not_empty() {
+    let server = start_with(Node::new(20_000).pass(0), true, |_| Admission::Granted).await;
+    let work = async {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(900) {
+            server.get("/v1/report").await;
+        }
+    };
+
+    let (cpu, second, ()) = tokio::join!(
+        server.get("/debug/pprof/profile?seconds=1&frequency=999"),
+        async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            server.get("/debug/pprof/profile?seconds=1").await
+        },
+        work
+    );
+    let heap = server.get("/debug/pprof/heap").await;
+
+    assert_eq!(
+        (cpu.status, second.status, heap.status),
+        (200, 409, 200),
+        "{}",
+        String::from_utf8_lossy(&heap.body)
+    );
+    let profile: pprof::protos::Profile = pprof::protos::Message::decode(&cpu.body[..]).unwrap();
+    assert!(profile.sample.len() > 10, "{} samples", profile.sample.len());
+    assert!(heap.body.starts_with(b"heap_v2/"), "{}", String::from_utf8_lossy(&heap.body));
+}

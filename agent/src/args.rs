@@ -94,20 +94,22 @@ pub enum Command {
     },
     /// A live view in the terminal.
     Top {
-        /// What is first.
-        sort: Sort,
+        /// What is first; `None` is the flows with the most connections.
+        sort: Option<Sort>,
         /// Only rows that contain this.
         filter: Option<String>,
     },
     /// What this host allows.
-    Doctor,
+    Doctor {
+        /// As JSON rather than text.
+        json: bool,
+    },
 }
 
 /// The order of the rows of `top`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sort {
     /// CPU time since the last look.
-    #[default]
     Cpu,
     /// Resident memory.
     Memory,
@@ -230,15 +232,19 @@ enum TypedCommand {
     },
     /// Watch processes and connections in the terminal
     Top {
-        /// What stands first
-        #[arg(long, env = "PROBELET_SORT", value_name = "COLUMN", default_value = "cpu")]
-        sort: Sort,
+        /// What stands first; the screen that has it opens [default: flows by connections]
+        #[arg(long, env = "PROBELET_SORT", value_name = "COLUMN")]
+        sort: Option<Sort>,
         /// Show only rows that contain this text
         #[arg(long, env = "PROBELET_FILTER", value_name = "TEXT")]
         filter: Option<String>,
     },
     /// Say what this host allows, what is missing and what is lost by that
-    Doctor,
+    Doctor {
+        /// Print JSON instead of text
+        #[arg(long, env = "PROBELET_JSON", value_parser = FalseyValueParser::new())]
+        json: bool,
+    },
 }
 
 impl TypedCommand {
@@ -247,7 +253,7 @@ impl TypedCommand {
             Self::Run => Command::Run,
             Self::Once { json, settle } => Command::Once { json, settle },
             Self::Top { sort, filter } => Command::Top { sort, filter },
-            Self::Doctor => Command::Doctor,
+            Self::Doctor { json } => Command::Doctor { json },
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Run => live(args, config, None),
         Command::Top { sort, filter } => live(args, config, Some((sort, filter))),
         Command::Once { json, settle } => once(&args, config, json, settle),
-        Command::Doctor => examine(),
+        Command::Doctor { json } => examine(json),
     }
 }
 
@@ -116,18 +116,23 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
     show(once::render(&snapshot, &*name).as_bytes())
 }
 
-fn examine() -> Exit {
+fn examine(json: bool) -> Exit {
     let limits = discover::Limits { max_sockets: 65_536, max_processes: 16_384 };
     let mut probe =
         |tier| choose::load(tier, limits).map(drop).map_err(|error| choose::sentence(&error));
     let diagnosis = doctor::examine(&doctor::Places::default(), &mut probe);
-    match show(doctor::render(&diagnosis).as_bytes()) {
+    let text = if json {
+        doctor::json(&diagnosis).unwrap_or_default()
+    } else {
+        doctor::render(&diagnosis)
+    };
+    match show(text.as_bytes()) {
         Exit::Success if diagnosis.is_whole() => Exit::Success,
         _ => Exit::Failure,
     }
 }
 
-fn live(args: Args, config: Effective, view: Option<(Sort, Option<String>)>) -> Exit {
+fn live(args: Args, config: Effective, view: Option<(Option<Sort>, Option<String>)>) -> Exit {
     let parts = parts(&args, config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.context("cannot start the runtime").and_then(|runtime| {

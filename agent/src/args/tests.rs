@@ -43,9 +43,9 @@ fn each_subcommand_has_its_own_flags() {
     let filter = Some("nginx".to_owned());
     assert_eq!(
         args("top --sort fds --filter nginx").command,
-        Command::Top { sort: Sort::Fds, filter }
+        Command::Top { sort: Some(Sort::Fds), filter }
     );
-    assert_eq!(args("doctor").command, Command::Doctor);
+    assert_eq!(args("doctor --json").command, Command::Doctor { json: true });
 }
 
 #[test]

@@ -28,7 +28,7 @@ const STOP: Duration = Duration::from_millis(700);
 pub(super) async fn run(
     args: Args,
     parts: Parts,
-    view: Option<(Sort, Option<String>)>,
+    view: Option<(Option<Sort>, Option<String>)>,
 ) -> anyhow::Result<()> {
     let Parts { setup, config, snapshots, governor } = parts;
     let (stop, stopped) = watch::channel(false);
@@ -65,7 +65,7 @@ pub(super) async fn run(
             Some((sort, filter)) => {
                 let namer = namer(names, snapshots.clone());
                 let options =
-                    top::Options { sort: column(sort), filter, ..top::Options::default() };
+                    top::Options { sort: sort.map(column), filter, ..top::Options::default() };
                 top::run(snapshots, namer, options).await
             }
             None => std::future::pending().await,
@@ -150,13 +150,13 @@ pub(super) fn namer(
 }
 
 /// The column that a way to sort means.
-fn column(sort: Sort) -> Option<String> {
+fn column(sort: Sort) -> String {
     let name = match sort {
-        Sort::Cpu => return None,
-        Sort::Memory => "rss",
+        Sort::Cpu => "cpu",
+        Sort::Memory => "memory",
         Sort::Fds => "fds",
-        Sort::Connections => "conns",
-        Sort::Bytes => "sent",
+        Sort::Connections => "connections",
+        Sort::Bytes => "bytes",
     };
-    Some(name.to_owned())
+    name.to_owned()
 }

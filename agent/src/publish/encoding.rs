@@ -160,7 +160,10 @@ mod tests {
             match encoding {
                 Encoding::Identity => plain.clone_from(&sent),
                 Encoding::Gzip => {
-                    { assert!(flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut plain).unwrap() > 0); }
+                    assert!(
+                        flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut plain).unwrap()
+                            > 0
+                    );
                 }
                 Encoding::Zstd => plain = zstd::stream::decode_all(&sent[..]).unwrap(),
             }

@@ -6,9 +6,9 @@
 //!
 //! I/O: a timer and its signals; a temporary file for the heap.
 
-use super::{Shared, told};
 use super::query::decode;
 use super::route::{Answer, refuse, whole};
+use super::{Shared, told};
 use crate::sys::heap;
 use hyper::StatusCode;
 use pprof::protos::Message as _;

@@ -288,7 +288,7 @@ impl Engine {
                 self.start_over();
             }
             Err(error) => {
-                warn!(error = error_chain(&error), "no other source; keeping the last one")
+                warn!(error = error_chain(&error), "no other source; keeping the last one");
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The report from pass to pass, fed with facts as a source would hand them over.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use probelet_core::facts::{
     Closed, Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Protocol, Runtime,
     Socket, State, Want,

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn readers_are_refused_before_collection_is() {
-        let governor = Governor::new(1_000_000, Duration::from_mins(1), 100);
+        let governor = Governor::new(8_000_000_000, Duration::from_mins(1), 100);
 
         let all = governor.charged(|budget, _| budget.headroom_ns());
 

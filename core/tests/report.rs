@@ -412,3 +412,18 @@ fn the_time_waits_of_a_namespace_go_with_it() {
 
     assert!(node.picture().connections.is_empty());
 }
+
+#[test]
+fn a_closed_connection_to_a_process_outside_of_containers_goes_by_the_listeners_name() {
+    let mut node = Node::new();
+    let (processes, sockets) = pair();
+    node.pass(&facts(&processes, &sockets[..1]));
+    let mut next = facts(&processes, &sockets[..1]);
+    next.closed = vec![closed(local(8080), local(50_000), 60_000)];
+
+    node.pass(&next);
+
+    let record = node.connection(local(8080)).unwrap();
+    assert_eq!((record.owner.pid, record.owner.comm), (0, Comm::new(b"server")));
+    assert_eq!(node.picture().losses.get(Loss::ClosedNoOwner), 0);
+}

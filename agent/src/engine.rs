@@ -32,8 +32,9 @@ use tracing::{debug, info, warn};
 use tuning::Tuning;
 use vitals::Signs;
 
-/// A snapshot is published at least so often, so that the agent's own cost is seen to move.
-const PUBLISH_NS: u64 = 1_000_000_000;
+/// A snapshot is published at least so often when nothing changed: who looks sees the agent's own
+/// cost move and that it lives. Publishing wakes another thread, so it is not done for nothing.
+const PUBLISH_NS: u64 = 5_000_000_000;
 /// After a failed pass the next one waits so long.
 const RETRY_NS: u64 = 1_000_000_000;
 /// After so many failed passes in a row, another source is looked for.

@@ -4,9 +4,9 @@
 //! its time, as desired; whether the budget lets it be then is asked elsewhere. It must not read a
 //! clock.
 //!
-//! A look at the counters is so cheap with the BPF sources that it is made several times an
-//! interval: a change on a quiet node is then seen a quarter of an interval after it happened, and
-//! a busy node is read in full once an interval and no more.
+//! A look at the counters is so cheap with the BPF sources that it may be made several times an
+//! interval: a change on a quiet node is then seen within a part of an interval, and a busy node is
+//! read in full once an interval and no more.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 

@@ -15,7 +15,7 @@ mod tests;
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use probelet_core::facts::{Closed, Facts, Loss, Losses, Tier, Want};
+use probelet_core::facts::{Closed, Facts, Loss, Losses, Netns, Tier, Want};
 use rustc_hash::FxHashSet;
 
 use self::{
@@ -45,6 +45,10 @@ pub struct Bpf {
     // of the pass that runs: what it has, since a lost cursor makes it meet processes twice
     pids: FxHashSet<u32>,
     held: FxHashSet<(u32, u32)>,
+    /// The counters that the last walk of the hash belongs to, and whether it found no socket
+    /// without an owner: those may change without moving a counter.
+    walked: Vec<Netns>,
+    settled: bool,
 }
 
 /// Loads the programs of [`Tier::Bpf`] or [`Tier::BpfCompat`].
@@ -60,6 +64,8 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
         tables: Vec::new(),
         pids: FxHashSet::default(),
         held: FxHashSet::default(),
+        walked: Vec::new(),
+        settled: false,
     })
 }
 
@@ -99,13 +105,24 @@ impl Bpf {
             }
             facts.netns.retain(|n| self.here.contains(&n.inode));
         }
-        if want >= Want::Sockets {
+        if want >= Want::Sockets && !self.hash_is_as_it_was(facts) {
+            self.walked.clear();
+            let owned = facts.sockets.len();
             if !pace.breathe() || self.unowned(facts, pace)?.is_none() {
                 return Ok(None);
             }
             self.follow.complete();
+            self.walked.extend_from_slice(&facts.netns);
+            self.settled = facts.sockets.len() == owned;
         }
         Ok(Some(()))
+    }
+
+    /// Whether a walk of the hash would find what the last one found: nothing that no fd leads to,
+    /// and no connection closed since. Every open, close and reset moves a counter, and the counters
+    /// are read before the walk, so what came behind it has moved them since.
+    fn hash_is_as_it_was(&self, facts: &Facts) -> bool {
+        self.settled && !self.walked.is_empty() && self.walked == facts.netns
     }
 
     fn get(&self, word: Ctl) -> u64 {

@@ -88,7 +88,7 @@ impl Tuning {
 /// Looks at the counters in a sockets interval: several where a look costs microseconds.
 pub(super) const fn looks(tier: Tier) -> u64 {
     match tier {
-        Tier::Bpf | Tier::BpfCompat => 4,
+        Tier::Bpf | Tier::BpfCompat => 2,
         Tier::Netlink | Tier::Procfs => 1,
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 
 use super::{Bench, load_of, sleep};
 use crate::{
-    agent::Agent,
+    agent::{Agent, Serving},
     churn::{Slowdown, Storm, Stream},
     load::{Load, worker},
     measure::{Usage, mean_percent, series, usage, worst_percent},
@@ -82,9 +82,9 @@ pub(super) fn budget(bench: &mut Bench, table: &mut Table) -> anyhow::Result<()>
     let (free, level) = used(bench, "bpf", FREE, bench.pace.warm_up)?;
     table.figure("budget.need", free.cpu_percent, beside(&free, &level));
 
-    let agent = bench.agent("bpf", LEAST)?;
+    let (agent, _) = bench.start("bpf", LEAST)?;
     let samples = series(agent.pid(), 60 + 60.max(bench.pace.seconds))?;
-    let level = Agent::level()?;
+    let level = Agent::level();
     drop(agent);
     let settled: Vec<_> = samples.iter().copied().filter(|sample| sample.at >= 59.9).collect();
     let worst_settled = worst_percent(&settled, 60.0).context("less than 60 s were measured")?;
@@ -151,11 +151,16 @@ fn used(
     config: Option<&'static str>,
     warm_up: u64,
 ) -> anyhow::Result<(Usage, String)> {
-    let agent = bench.agent(source, config)?;
+    let (agent, serving) = bench.start(source, config)?;
     sleep(warm_up);
     let used = usage(agent.pid(), bench.pace.seconds)?;
-    let level = Agent::level()?;
-    Ok((used, level))
+    let level = Agent::level();
+    match serving {
+        Serving::Reports => Ok((used, level)),
+        Serving::Refuses(status) => {
+            Ok((used, format!("{level}; SOURCE NOT CONFIRMED, report refused with {status}")))
+        }
+    }
 }
 
 fn beside(used: &Usage, level: &str) -> String {

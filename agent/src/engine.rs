@@ -143,7 +143,7 @@ impl Engine {
     }
 
     fn read_unpaced(&mut self) -> Result<(), discover::Error> {
-        let began = clock::boot_ns();
+        let (began, cpu) = (clock::boot_ns(), clock::thread_cpu_ns());
         self.facts.losses = Losses::default();
         self.source.pass(Want::Everything, &mut self.facts, &mut discover::Unpaced)?;
         self.containers.resolve(&mut self.facts);
@@ -151,6 +151,7 @@ impl Engine {
         self.usage_ns = 0;
         self.read_usage(began);
         self.signs.verified(began, clock::boot_ns(), clock::unix_ns());
+        self.signs.spent(Want::Everything, clock::thread_cpu_ns() - cpu);
         Ok(())
     }
 
@@ -288,7 +289,7 @@ impl Engine {
                 self.start_over();
             }
             Err(error) => {
-                warn!(error = error_chain(&error), "no other source; keeping the last one")
+                warn!(error = error_chain(&error), "no other source; keeping the last one");
             }
         }
     }

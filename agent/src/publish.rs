@@ -45,8 +45,8 @@ pub use metrics::SeriesLimits;
 
 /// Connections at a time; one more is closed at once.
 const CONNECTIONS: usize = 64;
-/// Reports rendered at a time, about 300 KiB each; the others wait their turn.
-const RENDERERS: usize = 12;
+/// Whole reports under way at a time, some 200 KiB each; the others wait their turn.
+const RENDERERS: usize = 24;
 /// How long connections may take to end once the agent is told to.
 const GRACE: Duration = Duration::from_millis(800);
 /// Accepting fails when file descriptors run out: then try again that often.

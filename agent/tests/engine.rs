@@ -1,5 +1,7 @@
 //! The engine with a source of the test's own: what it reads, when, and what it keeps.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use probelet_agent::config::Effective;
 use probelet_agent::discover::choose::Chosen;
 use probelet_agent::discover::{Error, Pace, Pass, Source};

@@ -2,115 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too, may fail a test by panicking")]
 
+#[path = "http/client.rs"]
+mod client;
 #[path = "http/node.rs"]
 mod node;
 
+use client::{start, start_with};
 use node::Node;
 use probelet_agent::publish::cost::{Admission, Cost};
-use probelet_agent::publish::names::Names;
-use probelet_agent::publish::{Parts, SeriesLimits, State, bind, full_report, serve};
-use probelet_agent::snapshot::Snapshot;
-use serde_json::Value;
-use std::net::SocketAddr;
+use probelet_agent::publish::{SeriesLimits, bind, full_report};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-struct Server {
-    address: SocketAddr,
-    snapshots: watch::Sender<Arc<Snapshot>>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-    _names: watch::Sender<Arc<Names>>,
-}
-
-struct Reply {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().filter_map(|l| l.split_once(": "));
-        lines.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
-    }
-
-    fn error(&self) -> String {
-        self.json()["error"].as_str().unwrap().to_owned()
-    }
-}
-
-async fn start_with(
-    snapshot: Arc<Snapshot>,
-    debug_pprof: bool,
-    admit: impl Fn(Cost) -> Admission + Send + Sync + 'static,
-) -> Server {
-    let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (snapshots, seen) = watch::channel(snapshot);
-    let (sender, named) = watch::channel(Arc::new(Names::default()));
-    let (stop, told) = watch::channel(false);
-    let server = State::new(Parts {
-        snapshots: seen,
-        names: named,
-        series: Arc::new(SeriesLimits::default),
-        admit: Arc::new(admit),
-        debug_pprof,
-    });
-    let task = tokio::spawn(serve(listener, server, told));
-    Server { address, snapshots, stop, task, _names: sender }
-}
-
-async fn start(snapshot: Arc<Snapshot>) -> Server {
-    start_with(snapshot, false, |_| Admission::Granted).await
-}
-
-impl Server {
-    async fn send(&self, method: &str, target: &str, headers: &str) -> Reply {
-        let mut socket = TcpStream::connect(self.address).await.unwrap();
-        let request =
-            format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut raw = Vec::new();
-        socket.read_to_end(&mut raw).await.unwrap();
-        let end = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-        let head = String::from_utf8(raw[..end].to_vec()).unwrap();
-        let status = head[9..12].parse().unwrap();
-        let body = raw[end + 4..].to_vec();
-        let chunked =
-            head.to_lowercase().contains("transfer-encoding: chunked") && method != "HEAD";
-        let body = if chunked { unchunk(&body) } else { body };
-        Reply { status, head, body }
-    }
-
-    async fn get(&self, target: &str) -> Reply {
-        self.send("GET", target, "").await
-    }
-}
-
-fn unchunk(mut raw: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    loop {
-        let line = raw.windows(2).position(|w| w == b"\r\n").unwrap();
-        let size = usize::from_str_radix(std::str::from_utf8(&raw[..line]).unwrap(), 16).unwrap();
-        if size == 0 {
-            return out;
-        }
-        out.extend_from_slice(&raw[line + 2..line + 2 + size]);
-        raw = &raw[line + 4 + size..];
-    }
-}
 
 #[tokio::test]
 async fn the_whole_report_is_sent_in_every_encoding() {
@@ -259,7 +166,7 @@ async fn a_budget_that_is_used_up_refuses_reports_and_nothing_else() {
         Cost::Cpu(_) => Admission::RetryAfter(Duration::from_millis(2100)),
         Cost::Request => Admission::Granted,
     };
-    let server = start_with(Node::new(1).pass(0), false, admit).await;
+    let server = start_with(Node::new(1).pass(0), SeriesLimits::default(), false, admit).await;
 
     let report = server.get("/v1/report").await;
 
@@ -276,7 +183,7 @@ async fn too_many_requests_are_told_when_to_come_again() {
         Cost::Request => Admission::RetryAfter(Duration::from_millis(50)),
         Cost::Cpu(_) => Admission::Granted,
     };
-    let server = start_with(Node::new(1).pass(0), false, admit).await;
+    let server = start_with(Node::new(1).pass(0), SeriesLimits::default(), false, admit).await;
 
     let report = server.get("/v1/report").await;
 
@@ -321,6 +228,38 @@ async fn metrics_name_the_cost_of_the_agent_and_the_flows_of_the_node() {
             ["_bucket", "_sum", "_count"].iter().find_map(|s| name.strip_suffix(s)).unwrap_or(name);
         assert!(text.contains(&format!("# HELP {base} ")), "{name} has no help");
     }
+}
+
+/// The value of every series of a metric, in the order of the text.
+fn values(text: &str, name: &str) -> Vec<f64> {
+    let of = |line: &str| {
+        line.strip_prefix(name)?.strip_prefix('{')?.split(' ').next_back()?.parse().ok()
+    };
+    text.lines().filter_map(of).collect()
+}
+
+#[tokio::test]
+async fn series_beyond_the_cap_are_summed_up_and_no_counter_goes_down() {
+    let mut node = Node::new(1000);
+    let few = SeriesLimits { max_series: 50, ttl: Duration::from_mins(5) };
+    let server = start_with(node.pass(0), few, false, |_| Admission::Granted).await;
+
+    let before = String::from_utf8(server.get("/metrics").await.body).unwrap();
+    server.snapshots.send_replace(node.pass(500));
+    // A text serves all scrapes of one second.
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    let after = String::from_utf8(server.get("/metrics").await.body).unwrap();
+
+    assert_eq!(values(&before, "probelet_flows").len(), 6, "{before}");
+    assert!((values(&before, "probelet_flows").iter().sum::<f64>() - 1000.0).abs() < 0.1);
+    assert!(values(&before, "probelet_agent_series")[0] <= 50.0);
+    assert!(values(&before, "probelet_agent_series")[1] > 0.0);
+    let bytes = [&before, &after].map(|text| values(text, "probelet_flow_bytes_total"));
+    assert!(bytes[0].iter().zip(&bytes[1]).all(|(before, after)| before <= after), "{bytes:?}");
+    assert!(
+        (bytes[1].iter().sum::<f64>() - bytes[0].iter().sum::<f64>() - 500_000.0).abs() < 0.1,
+        "{bytes:?}"
+    );
 }
 
 #[tokio::test]
@@ -382,7 +321,10 @@ async fn a_port_in_use_is_explained() {
 
 #[tokio::test]
 async fn the_heap_and_the_cpu_profile_are_not_empty() {
-    let server = start_with(Node::new(20_000).pass(0), true, |_| Admission::Granted).await;
+    let server = start_with(Node::new(20_000).pass(0), SeriesLimits::default(), true, |_| {
+        Admission::Granted
+    })
+    .await;
     let work = async {
         let began = Instant::now();
         while began.elapsed() < Duration::from_millis(900) {

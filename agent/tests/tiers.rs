@@ -3,6 +3,12 @@
 //!
 //! Needs root (namespaces, cgroups, BPF); without it every test prints SKIP and passes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, one that cannot run says so"
+)]
+
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

@@ -33,7 +33,7 @@ impl ListenKey {
 
 #[derive(Clone, Copy, Debug)]
 struct Remembered {
-    container: Option<ContainerId>,
+    owner: Owner,
     seen_ms: u64,
 }
 
@@ -55,20 +55,16 @@ impl Listeners {
     }
 
     /// Notes a listener of this pass.
-    pub fn saw(
-        &mut self,
-        netns: u32,
-        protocol: Protocol,
-        local: Endpoint,
-        container: Option<ContainerId>,
-    ) {
-        let seen = Remembered { container, seen_ms: self.present_ms };
+    pub fn saw(&mut self, netns: u32, protocol: Protocol, local: Endpoint, owner: Owner) {
+        let seen = Remembered { owner, seen_ms: self.present_ms };
         let known = self.by_key.entry(ListenKey::new(netns, protocol, local)).or_insert(seen);
-        *known = Remembered { container: container.or(known.container), ..seen };
+        let known_owner = if owner == Owner::default() { known.owner } else { owner };
+        *known = Remembered { owner: known_owner, ..seen };
     }
 
-    /// The container of the listener that took a connection to `local`, if one did: inner `None`
-    /// is a listener outside of any container.
+    /// Where a connection to `local` was taken, if a listener took it: the listener's container, or
+    /// outside of containers the name of the process that listens. Never its pid: a child of it may
+    /// have served the connection.
     #[must_use]
     pub fn listening(
         &self,
@@ -76,11 +72,14 @@ impl Listeners {
         protocol: Protocol,
         local: Endpoint,
         closed: bool,
-    ) -> Option<Option<ContainerId>> {
+    ) -> Option<Owner> {
         let wildcard = Endpoint { addr: 0, port: local.port };
         [local, wildcard].into_iter().find_map(|at| {
             let known = self.by_key.get(&ListenKey { netns, protocol, local: at })?;
-            (closed || known.seen_ms >= self.previous_ms).then_some(known.container)
+            let comm =
+                if known.owner.container.is_some() { Comm::default() } else { known.owner.comm };
+            let owner = Owner { pid: 0, comm, container: known.owner.container };
+            (closed || known.seen_ms >= self.previous_ms).then_some(owner)
         })
     }
 
@@ -238,7 +237,12 @@ mod tests {
     fn listening_on(port: u16) -> Listeners {
         let mut listeners = Listeners::default();
         listeners.begin(1000);
-        listeners.saw(1, Protocol::Tcp, Endpoint::v4(Ipv4Addr::UNSPECIFIED, port), None);
+        listeners.saw(
+            1,
+            Protocol::Tcp,
+            Endpoint::v4(Ipv4Addr::UNSPECIFIED, port),
+            Owner::default(),
+        );
         listeners
     }
 

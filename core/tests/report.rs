@@ -1,5 +1,7 @@
 //! The report from pass to pass, fed with facts as a source would hand them over.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use probelet_core::facts::{
     Closed, Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Protocol, Runtime,
     Socket, State, Want,
@@ -409,4 +411,19 @@ fn the_time_waits_of_a_namespace_go_with_it() {
     node.pass(&facts(&processes, &[]));
 
     assert!(node.picture().connections.is_empty());
+}
+
+#[test]
+fn a_closed_connection_to_a_process_outside_of_containers_goes_by_the_listeners_name() {
+    let mut node = Node::new();
+    let (processes, sockets) = pair();
+    node.pass(&facts(&processes, &sockets[..1]));
+    let mut next = facts(&processes, &sockets[..1]);
+    next.closed = vec![closed(local(8080), local(50_000), 60_000)];
+
+    node.pass(&next);
+
+    let record = node.connection(local(8080)).unwrap();
+    assert_eq!((record.owner.pid, record.owner.comm), (0, Comm::new(b"server")));
+    assert_eq!(node.picture().losses.get(Loss::ClosedNoOwner), 0);
 }

@@ -1,6 +1,8 @@
 //! Laws that hold after any sequence of passes: the report equals what the last pass saw, however
 //! it came about, and a flow never counts more or fewer connections than there are.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use probelet_core::facts::{Comm, Endpoint, Facts, Netns, Process, Socket, State, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Picture, Removed, Report};

@@ -179,8 +179,10 @@ impl Signs {
         if self.verified.last_ns == 0 {
             return 1.0;
         }
-        let waiting = seconds(now.saturating_sub(self.verified.last_ns));
-        self.verified.interval.get().max(waiting) / seconds(desired_ns)
+        // One late look is noise; one that is a whole interval late is news before it has ended.
+        let waiting = seconds(now.saturating_sub(self.verified.last_ns)) / seconds(desired_ns);
+        let mean = self.verified.interval.get() / seconds(desired_ns);
+        if waiting > 2.0 { mean.max(waiting) } else { mean }
     }
 
     /// CPU that the desired intervals would take, cores.

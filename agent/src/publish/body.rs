@@ -18,6 +18,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
+/// Room for a piece and the records that it ends with, so that it grows once.
+const ROOM: usize = 60 * 1024;
+
 /// What a response sends.
 pub(super) enum Reply {
     /// Finished bytes; nothing when empty.
@@ -35,7 +38,8 @@ pub(super) struct Stream {
     full: bool,
     cpu: Duration,
     shared: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
+    /// Its turn, if it had to wait for one.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Stream {
@@ -44,7 +48,7 @@ impl Stream {
         encoder: Encoder,
         full: bool,
         shared: Arc<Shared>,
-        permit: OwnedSemaphorePermit,
+        turn: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
             renderer,
@@ -53,7 +57,7 @@ impl Stream {
             full,
             cpu: Duration::ZERO,
             shared,
-            _permit: permit,
+            _turn: turn,
         }
     }
 
@@ -64,6 +68,7 @@ impl Stream {
         while ready.is_empty()
             && let Some(mut encoder) = self.encoder.take()
         {
+            self.piece.reserve(ROOM);
             let more = self.renderer.piece(&mut self.piece);
             ready = encoder.push(&mut self.piece)?;
             if more {

@@ -64,3 +64,60 @@ pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, stop: channel::R
         Some(Doing::Think | Doing::Send) => shared.http.closed("slow_reader"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::publish::testing::{big, closed, start};
+    use crate::publish::watch::Limits;
+    use std::time::{Duration, Instant};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const SHORT: Duration = Duration::from_millis(300);
+
+    #[tokio::test]
+    async fn a_request_that_never_ends_is_cut_off() {
+        let server = start(big(1), Limits { head: SHORT, ..Limits::default() }).await;
+        let mut client = server.connect().await;
+        let began = Instant::now();
+        for byte in b"GET /v1/report HTTP/1.1\r\n" {
+            if client.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+
+        assert!(closed(&mut client).await);
+        assert!(began.elapsed() < Duration::from_secs(5));
+        assert_eq!(server.closed("slow_request"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut_off_and_its_renderer_freed() {
+        let server = start(big(40_000), Limits { send: SHORT, ..Limits::default() }).await;
+        let before = server.renderers();
+        let mut client = server.connect().await;
+        client.write_all(b"GET /v1/report HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        client.read_exact(&mut [0; 100]).await.unwrap();
+        assert_eq!(server.renderers(), before - 1);
+
+        tokio::time::sleep(SHORT * 3).await;
+
+        assert_eq!(server.renderers(), before);
+        assert_eq!(server.closed("slow_reader"), 1);
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_kept_for_a_while_and_then_closed() {
+        let server = start(big(1), Limits { idle: SHORT, ..Limits::default() }).await;
+        let mut client = server.connect().await;
+        for _ in 0..2 {
+            client.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut answer = [0; 512];
+            let n = client.read(&mut answer).await.unwrap();
+            assert!(answer[..n].starts_with(b"HTTP/1.1 200"));
+        }
+
+        assert!(closed(&mut client).await);
+        assert_eq!(server.closed("idle"), 1);
+    }
+}

@@ -9,7 +9,7 @@ use super::body::{Reply, Stream};
 use super::cost::{Admission, Cost};
 use super::encoding::{Encoder, Encoding};
 use super::filter::Sieve;
-use super::query::Query;
+use super::query::{Filter, Query};
 use super::render::{Renderer, Span};
 use super::route::{Answer, bad, later, refuse, seconds};
 use super::summary::instance;
@@ -56,11 +56,14 @@ pub(super) async fn answer(
     if unmodified(&shared.snapshots.borrow()) {
         return not_modified(&shared.snapshots.borrow());
     }
-    let Ok(Ok(permit)) = timeout(TURN, Arc::clone(&shared.renderers).acquire_owned()).await else {
-        let sentence = "all renderers are busy with slow readers; try again in 1 s";
-        return later(StatusCode::SERVICE_UNAVAILABLE, sentence, Duration::from_secs(1));
-    };
-    stream(shared, headers, query, permit)
+    let mut turn = None;
+    if whole(&shared.snapshots.borrow(), &query) {
+        match timeout(TURN, Arc::clone(&shared.renderers).acquire_owned()).await {
+            Ok(Ok(permit)) => turn = Some(permit),
+            _ => return busy(),
+        }
+    }
+    stream(shared, headers, query, turn)
 }
 
 /// Waits until the picture is not the one that the client has.
@@ -84,7 +87,7 @@ fn stream(
     shared: &Arc<Shared>,
     headers: &HeaderMap,
     query: Query,
-    permit: OwnedSemaphorePermit,
+    turn: Option<OwnedSemaphorePermit>,
 ) -> Answer {
     let snapshot = Arc::clone(&shared.snapshots.borrow());
     if snapshot.picture.epoch == 0 {
@@ -92,8 +95,8 @@ fn stream(
         return later(StatusCode::SERVICE_UNAVAILABLE, sentence, Duration::from_secs(1));
     }
     let labels = shared.labels(&snapshot);
-    let sieve = Sieve::new(query.filter, &labels, snapshot.picture.names.len());
     let span = span(&snapshot, query.since);
+    let sieve = Sieve::new(query.filter, &labels, snapshot.picture.names.len());
     let full = matches!(span, Span::Full { .. }) && sieve.is_open();
     let learned = shared.learned();
     let estimate = if full { learned.full(records(&snapshot)) } else { learned.partial() };
@@ -111,8 +114,14 @@ fn stream(
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
     }
     let renderer = Renderer::new(snapshot, labels, sieve, span);
-    let stream = Stream::new(renderer, encoder, full, Arc::clone(shared), permit);
+    let stream = Stream::new(renderer, encoder, full, Arc::clone(shared), turn);
     answer.map(|_| Reply::Report(Box::new(stream)))
+}
+
+/// Whether the answer is a whole report. Only those wait for a turn: who reads one slowly must not
+/// keep others from deltas.
+fn whole(snapshot: &Snapshot, query: &Query) -> bool {
+    query.filter == Filter::default() && matches!(span(snapshot, query.since), Span::Full { .. })
 }
 
 /// A delta if the removals since then are still known, else everything.
@@ -149,6 +158,12 @@ fn tagged(snapshot: &Snapshot, status: StatusCode) -> Answer {
 
 fn not_modified(snapshot: &Snapshot) -> Answer {
     tagged(snapshot, StatusCode::NOT_MODIFIED)
+}
+
+fn busy() -> Answer {
+    let sentence =
+        "slow readers keep the agent busy; try again in 1 s, or ask for a delta with `since`";
+    later(StatusCode::SERVICE_UNAVAILABLE, sentence, Duration::from_secs(1))
 }
 
 fn too_many(wait: Duration) -> Answer {

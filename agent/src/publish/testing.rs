@@ -1,12 +1,23 @@
-//! A snapshot for tests: vital signs of a healthy agent, an empty picture.
+//! For tests: a snapshot of a healthy agent, and a server with limits of one's own.
 //!
-//! Pure: no I/O.
+//! I/O: sockets on loopback.
 
+use super::cost::Admission;
+use super::watch::Limits;
+use super::{Parts, SeriesLimits, Shared, State, serve};
 use crate::discover::Limiter;
 use crate::snapshot::{CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::budget::Level;
-use probelet_core::facts::Tier;
-use probelet_core::report::Picture;
+use probelet_core::facts::{Endpoint, Facts, Process, Socket, Tier, Want};
+use probelet_core::join::PortRange;
+use probelet_core::report::{self, Now, Picture, Report};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// The snapshot.
 pub(crate) fn snapshot() -> Snapshot {
@@ -46,4 +57,72 @@ pub(crate) fn snapshot() -> Snapshot {
         picture: Picture::default(),
         vitals,
     }
+}
+
+/// A node of so many connections.
+pub(crate) fn big(connections: u32) -> Snapshot {
+    let process = Process { pid: 42, netns: 7, ..Process::default() };
+    let socket = |n| Socket {
+        netns: 7,
+        inode: n + 1,
+        pid: 42,
+        local: Endpoint::v4(Ipv4Addr::from(0x0a00_0000 + n), 40_000),
+        remote: Endpoint::v4(Ipv4Addr::from(0xc000_0200 + n), 443),
+        ..Socket::default()
+    };
+    let sockets = (0..connections).map(socket).collect();
+    let fresh = Some(Want::Everything);
+    let facts = Facts { fresh, processes: vec![process], sockets, ..Facts::default() };
+    let mut report = Report::new(report::Limits::default(), PortRange::default());
+    report.update(&facts, Now::default());
+    Snapshot { picture: report.picture(Now::default()), ..snapshot() }
+}
+
+/// A server under test.
+pub(crate) struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _stop: watch::Sender<bool>,
+}
+
+/// Serves one snapshot.
+pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let parts = Parts {
+        snapshots: watch::channel(Arc::new(snapshot)).1,
+        names: watch::channel(Arc::default()).1,
+        series: Arc::new(SeriesLimits::default),
+        admit: Arc::new(|_| Admission::Granted),
+        debug_pprof: false,
+    };
+    let mut state = State::new(parts);
+    Arc::get_mut(&mut state.0).unwrap().limits = limits;
+    let shared = Arc::clone(&state.0);
+    let (stop, told) = watch::channel(false);
+    tokio::spawn(serve(listener, state, told));
+    Server { address, shared, _stop: stop }
+}
+
+impl Server {
+    /// A client.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Connections closed for this reason.
+    pub(crate) fn closed(&self, reason: &str) -> u64 {
+        self.shared.http.closed_for(reason)
+    }
+
+    /// Reports that could be rendered now.
+    pub(crate) fn renderers(&self) -> usize {
+        self.shared.renderers.available_permits()
+    }
+}
+
+/// Whether the server ends the connection within five seconds.
+pub(crate) async fn closed(client: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    timeout(Duration::from_secs(5), client.read_to_end(&mut rest)).await.is_ok()
 }

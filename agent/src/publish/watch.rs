@@ -150,3 +150,43 @@ impl<T: Write + Unpin> Write for Watched<T> {
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phase() -> Phase {
+        Phase::new(Limits::default())
+    }
+
+    #[tokio::test]
+    async fn a_request_begins_with_the_first_byte_after_a_pause() {
+        let phase = phase();
+        phase.idle();
+
+        phase.heard();
+
+        assert_eq!(phase.get().0, Doing::Head);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_drip_in_do_not_extend_the_time_for_a_request() {
+        let phase = phase();
+        let deadline = phase.get().1;
+
+        phase.heard();
+
+        assert_eq!(phase.get(), (Doing::Head, deadline));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_writes_on_while_it_is_answered_gains_nothing() {
+        let phase = phase();
+        phase.send();
+        let deadline = phase.get().1;
+
+        phase.heard();
+
+        assert_eq!(phase.get(), (Doing::Send, deadline));
+    }
+}

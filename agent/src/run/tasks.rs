@@ -63,10 +63,10 @@ pub(super) async fn run(
     let shown = async {
         match view {
             Some((sort, filter)) => {
-                let namer = namer(names, snapshots.clone());
+                let known = namer(names, snapshots.clone());
                 let options =
                     top::Options { sort: sort.map(column), filter, ..top::Options::default() };
-                top::run(snapshots, namer, options).await
+                top::run(snapshots, known, options).await
             }
             None => std::future::pending().await,
         }

@@ -8,7 +8,7 @@
 use super::{Pass, Removed};
 use crate::facts::{Loss, Protocol, Socket, State};
 use crate::join::Listeners;
-use crate::records::ListenerRecord;
+use crate::records::{ListenerRecord, Owner};
 use crate::table::{Frozen, Slot, Table};
 use rustc_hash::FxHashMap;
 
@@ -131,9 +131,9 @@ impl ListenerTable {
                 record.changed = pass.epoch;
                 changed = true;
             }
-            let container = owner.container.or_else(|| pass.processes.sole_container(record.netns));
-            let container = if owner.pid == 0 { container } else { owner.container };
-            memory.saw(record.netns, record.protocol, record.local, container);
+            let sole = || Owner { container: pass.processes.sole_container(record.netns), ..owner };
+            let explains = if owner.pid == 0 { sole() } else { owner };
+            memory.saw(record.netns, record.protocol, record.local, explains);
         }
         changed
     }

@@ -76,7 +76,9 @@ pub(super) fn hint(kernel: &Kernel, error: &io::Error, verifier: &str) -> String
         );
     }
     let mut hint = match error.raw_os_error() {
-        Some(libc::EPERM) => "a seccomp profile or security module forbids bpf()".to_owned(),
+        Some(libc::EPERM) => {
+            "a seccomp profile, a security module or, before kernel 5.11, RLIMIT_MEMLOCK forbids bpf()".to_owned()
+        }
         _ => format!("kernel {} is too old or too different for it", kernel.release),
     };
     if !verifier.is_empty() {

@@ -79,6 +79,12 @@ impl Counters {
         self.closed.with_label_values(&[reason]).inc();
     }
 
+    /// How many connections were closed for this reason.
+    #[cfg(test)]
+    pub(in crate::publish) fn closed_for(&self, reason: &str) -> u64 {
+        self.closed.with_label_values(&[reason]).get()
+    }
+
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }

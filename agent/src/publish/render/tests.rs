@@ -186,11 +186,11 @@ fn apply(to: &mut Lists, delta: &Value) {
 fn an_old_report_and_a_delta_make_the_new_report() {
     let mut world = World::new();
     let mut kept: Vec<(Epoch, Lists)> = Vec::new();
-    for _ in 0..60 {
+    for _ in 0..40 {
         let snapshot = world.pass();
         let labels = labels(&snapshot);
         let full = lists(&render(&snapshot, &labels, "", FULL));
-        for (epoch, old) in kept.iter().rev().take(12) {
+        for (epoch, old) in kept.iter().rev().take(8) {
             let mut old = old.clone();
             apply(&mut old, &render(&snapshot, &labels, "", Span::Delta(*epoch)));
             assert_eq!(old, full, "from epoch {epoch} to {}", snapshot.picture.epoch);

@@ -7,7 +7,7 @@
 //! Pure: no I/O; time is an argument.
 
 use super::{Connections, Evidence, Flows, Key, Pass};
-use crate::facts::{Closed, Comm, Loss, Protocol, State};
+use crate::facts::{Closed, Loss, Protocol, State};
 use crate::records::{ConnectionRecord, Direction, Owner, Workload};
 use crate::table::Slot;
 
@@ -85,8 +85,10 @@ impl Connections {
         // Accepted sockets live in their listener's container; a namespace with one container
         // leaves no choice either. The process cannot be told: a fork may have served it.
         let listener = evidence.listeners.listening(key.netns, key.protocol, key.local, true);
-        let container = listener.unwrap_or_else(|| pass.processes.sole_container(key.netns));
-        if container.is_none() {
+        let sole =
+            || Owner { container: pass.processes.sole_container(key.netns), ..Owner::default() };
+        let owner = listener.unwrap_or_else(sole);
+        if owner == Owner::default() {
             pass.losses.add(Loss::ClosedNoOwner, 1);
         }
         let record = ConnectionRecord {
@@ -98,7 +100,7 @@ impl Connections {
             direction: Direction::Unknown,
             local: key.local,
             remote: key.remote,
-            owner: Owner { pid: 0, comm: Comm::default(), container },
+            owner,
             peer: Workload::Unresolved,
             bytes: None,
             since_ms: pass.now.unix_ms,

@@ -8,7 +8,7 @@
 use super::{AMBIGUOUS, Connections, Evidence, Flows, Key, Pass};
 use crate::facts::State;
 use crate::join::{Question, direction};
-use crate::records::{ConnectionRecord, Direction, FlowKey, Workload};
+use crate::records::{ConnectionRecord, Direction, FlowKey, Owner, Workload};
 use crate::table::Slot;
 
 impl Connections {
@@ -60,8 +60,9 @@ impl Connections {
             (None, Some(netns)) => {
                 let listener =
                     evidence.listeners.listening(netns, record.protocol, record.remote, closed);
-                let container = listener.unwrap_or_else(|| pass.processes.sole_container(netns));
-                container.map_or(Workload::Unresolved, Workload::Container)
+                let container = || pass.processes.sole_container(netns);
+                let sole = || Owner { container: container(), ..Owner::default() };
+                listener.unwrap_or_else(sole).workload()
             }
             (None, None) => Workload::External(record.remote.addr),
         };

@@ -1,0 +1,104 @@
+//! A server over a made-up node, and a client that reads answers byte for byte.
+
+use probelet_agent::publish::cost::{Admission, Cost};
+use probelet_agent::publish::names::Names;
+use probelet_agent::publish::{Parts, SeriesLimits, State, bind, serve};
+use probelet_agent::snapshot::Snapshot;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) task: JoinHandle<()>,
+    _names: watch::Sender<Arc<Names>>,
+}
+
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|l| l.split_once(": "));
+        lines.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    }
+
+    pub(crate) fn error(&self) -> String {
+        self.json()["error"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(crate) async fn start_with(
+    snapshot: Arc<Snapshot>,
+    series: SeriesLimits,
+    debug_pprof: bool,
+    admit: impl Fn(Cost) -> Admission + Send + Sync + 'static,
+) -> Server {
+    let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (snapshots, seen) = watch::channel(snapshot);
+    let (sender, named) = watch::channel(Arc::new(Names::default()));
+    let (stop, told) = watch::channel(false);
+    let server = State::new(Parts {
+        snapshots: seen,
+        names: named,
+        series: Arc::new(move || series),
+        admit: Arc::new(admit),
+        debug_pprof,
+    });
+    let task = tokio::spawn(serve(listener, server, told));
+    Server { address, snapshots, stop, task, _names: sender }
+}
+
+pub(crate) async fn start(snapshot: Arc<Snapshot>) -> Server {
+    start_with(snapshot, SeriesLimits::default(), false, |_| Admission::Granted).await
+}
+
+impl Server {
+    pub(crate) async fn send(&self, method: &str, target: &str, headers: &str) -> Reply {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let request =
+            format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        socket.read_to_end(&mut raw).await.unwrap();
+        let end = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(raw[..end].to_vec()).unwrap();
+        let status = head[9..12].parse().unwrap();
+        let body = raw[end + 4..].to_vec();
+        let chunked =
+            head.to_lowercase().contains("transfer-encoding: chunked") && method != "HEAD";
+        let body = if chunked { unchunk(&body) } else { body };
+        Reply { status, head, body }
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Reply {
+        self.send("GET", target, "").await
+    }
+}
+
+fn unchunk(mut raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let line = raw.windows(2).position(|w| w == b"\r\n").unwrap();
+        let size = usize::from_str_radix(std::str::from_utf8(&raw[..line]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return out;
+        }
+        out.extend_from_slice(&raw[line + 2..line + 2 + size]);
+        raw = &raw[line + 4 + size..];
+    }
+}

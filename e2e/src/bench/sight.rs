@@ -1,7 +1,7 @@
 //! What the agent sees, and how soon: cold start, coverage, freshness, short connections, directions.
 //!
 //! In: a bench. Out: rows of the table. All at W, by the best source, with the default budget: what changed in the
-//! report is asked for every 50 ms, and the agent pays for that out of the same budget. I/O: the load, the agent.
+//! report is asked for as soon as it has, and the agent pays for that out of the same budget. I/O: the load, the agent.
 
 use std::time::{Duration, Instant};
 

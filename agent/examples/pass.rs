@@ -1,6 +1,6 @@
 //! Developer tool: loads one tier, runs passes, prints their CPU time or what the last one saw.
 //!
-//! In: `pass TIER WANT [RUNS] [dump]`, TIER = `bpf|bpf-compat`, WANT = `counters|processes|sockets|everything`.
+//! In: `pass TIER WANT [RUNS] [dump]`, TIER as `--source` takes it, WANT = `counters|processes|sockets|everything`.
 //! Out: text. It must not be a second agent: no budget, no names.
 //!
 //! I/O: yes.
@@ -9,7 +9,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, bail};
-use probelet_agent::discover::{Limits, Source, Unpaced, bpf::load};
+use probelet_agent::discover::{Limits, Unpaced, choose::load};
 use probelet_core::facts::{Facts, Tier, Want};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -31,11 +31,8 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let arg = |n: usize| args.get(n).map_or("", String::as_str);
-    let tier = match arg(0) {
-        "bpf" => Tier::Bpf,
-        "bpf-compat" => Tier::BpfCompat,
-        other => bail!("no tier {other:?}"),
-    };
+    let tier = Tier::ALL.into_iter().find(|tier| tier.name() == arg(0));
+    let tier = tier.with_context(|| format!("no tier {:?}", arg(0)))?;
     let want = match arg(1) {
         "counters" => Want::Counters,
         "processes" => Want::Processes,

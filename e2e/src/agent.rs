@@ -21,6 +21,18 @@ const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 9466);
 /// The wait for a first answer; Scope's was 45 s.
 const START: Duration = Duration::from_mins(1);
 
+/// The wait for a report of an agent that answers, but refuses.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether an agent that runs gives its report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serving {
+    /// It does, and it runs on the source that was asked for.
+    Reports,
+    /// It answers with this status; which source it runs on is not confirmed.
+    Refuses(u16),
+}
+
 /// How to run it.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -79,12 +91,7 @@ impl Agent {
         let mut client = Client::new(Self::address());
         let (mut last, mut etag) = (None, None);
         loop {
-            if let Some(status) = self.child.try_wait()? {
-                let log = fs::read_to_string(&self.log).unwrap_or_default();
-                let said =
-                    log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
-                bail!("the agent ended at once ({status}), saying: {said}");
-            }
+            self.still_runs()?;
             match client.newer("/v1/report", &mut etag) {
                 Ok(Some(report)) if enough(&report) => return Ok(report),
                 Ok(None) => {}
@@ -94,7 +101,7 @@ impl Agent {
                         report.connections.len()
                     ));
                 }
-                Err(error) => last = last.or_else(|| Some(format!("{error:#}"))),
+                Err(error) => last = Some(format!("{error:#}")),
             }
             if start.elapsed() > START {
                 bail!(
@@ -108,14 +115,40 @@ impl Agent {
     }
 
     /// Waits for the first report, and refuses to go on if the agent chose another source than was asked for.
-    pub fn wait_until_it_serves(&mut self, source: &str) -> anyhow::Result<()> {
-        let report = self.wait_for(|_| true)?;
-        match report.source {
-            Some(chosen) if chosen != source => {
-                bail!("the agent runs on {chosen} instead of {source}")
+    ///
+    /// An agent whose budget does not even pay for a report answers 503: it runs, and its CPU can be measured. The
+    /// answer says which of the two it was.
+    pub fn wait_until_it_serves(&mut self, source: &str) -> anyhow::Result<Serving> {
+        let start = Instant::now();
+        loop {
+            self.still_runs()?;
+            match Client::new(Self::address()).get("/v1/report", None) {
+                Ok(reply) if reply.status == 200 => {
+                    let report: Report =
+                        serde_json::from_slice(&reply.body).context("the report")?;
+                    return match report.source {
+                        Some(chosen) if chosen != source => {
+                            bail!("the agent runs on {chosen} instead of {source}")
+                        }
+                        _ => Ok(Serving::Reports),
+                    };
+                }
+                Ok(reply) if start.elapsed() > PATIENCE => {
+                    return Ok(Serving::Refuses(reply.status));
+                }
+                Err(error) if start.elapsed() > START => {
+                    return Err(error).context("the agent does not answer");
+                }
+                Ok(_) | Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
-            _ => Ok(()),
         }
+    }
+
+    fn still_runs(&mut self) -> anyhow::Result<()> {
+        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let said = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+        bail!("the agent ended at once ({status}), saying: {said}")
     }
 
     /// Sends it a signal.
@@ -125,13 +158,16 @@ impl Agent {
         kill_process(pid, signal).context("the agent is gone")
     }
 
-    /// Level that the agent names in its report.
-    pub fn level() -> anyhow::Result<String> {
-        let report = Client::new(Self::address()).report()?;
-        let level = report.level.map_or_else(String::new, |level| {
+    /// Level that the agent names in its report, or that it gave none.
+    #[must_use]
+    pub fn level() -> String {
+        let report = match Client::new(Self::address()).report() {
+            Ok(report) => report,
+            Err(error) => return format!("unknown: {error:#}"),
+        };
+        report.level.map_or_else(String::new, |level| {
             level.as_str().map_or(level.to_string(), str::to_owned)
-        });
-        Ok(level)
+        })
     }
 }
 

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::{
-    agent::{Agent, Setup},
+    agent::{Agent, Serving, Setup},
     goals,
     load::{self, Load, Running},
     table::Table,
@@ -107,12 +107,25 @@ impl Bench {
         self.standing.as_ref().map(|(_, running)| running.dir()).context("no load stands")
     }
 
-    /// Starts the agent and waits for its first report.
+    /// Starts the agent and waits for its first report; without one there is nothing to see.
     fn agent(&self, source: &'static str, config: Option<&'static str>) -> anyhow::Result<Agent> {
+        let (agent, serving) = self.start(source, config)?;
+        match serving {
+            Serving::Reports => Ok(agent),
+            Serving::Refuses(status) => bail!("the report answered {status}"),
+        }
+    }
+
+    /// Starts the agent, whether or not it gives its report.
+    fn start(
+        &self,
+        source: &'static str,
+        config: Option<&'static str>,
+    ) -> anyhow::Result<(Agent, Serving)> {
         let setup = Setup { program: self.agent.clone(), source, config };
         let mut agent = Agent::start(&setup, &self.dir)?;
-        agent.wait_until_it_serves(source)?;
-        Ok(agent)
+        let serving = agent.wait_until_it_serves(source)?;
+        Ok((agent, serving))
     }
 }
 

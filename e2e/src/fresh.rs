@@ -59,6 +59,8 @@ pub struct Outcome {
     pub opened: usize,
     /// Requests for the report that the agent refused meanwhile.
     pub refused: u64,
+    /// Requests in all.
+    pub requests: u64,
     /// Of them in any report.
     pub reported: usize,
     /// Of them with the right pid at one end at least.
@@ -77,7 +79,12 @@ impl Outcome {
     /// Compares what was opened with what was seen.
     #[must_use]
     pub fn new(opened: &[Opened], sights: &Sights) -> Self {
-        let mut outcome = Self { opened: opened.len(), refused: sights.refused, ..Self::default() };
+        let mut outcome = Self {
+            opened: opened.len(),
+            refused: sights.refused,
+            requests: sights.polls + sights.refused,
+            ..Self::default()
+        };
         for connection in opened {
             outcome.add(connection, sights);
         }

@@ -1,6 +1,6 @@
 //! When was each connection in the report? Polls it and notes first and last sight.
 //!
-//! In: the address of an agent, how often to look. Out: [`Sight`] per connection end. A record in `TIME_WAIT` counts
+//! In: the address of an agent, what to ask for. Out: [`Sight`] per connection end. A record in `TIME_WAIT` counts
 //! for "seen", never for "still there". The polling costs the agent CPU: no CPU is measured meanwhile.
 //! I/O: one thread, one HTTP connection.
 
@@ -22,8 +22,11 @@ use crate::{
     report::{Client, Connection, Report},
 };
 
-/// How often the report is asked for: the figure of freshness includes up to this much.
+/// The pause between two requests: the figure of freshness includes up to this much.
 pub const EVERY: Duration = Duration::from_millis(50);
+
+/// How long the agent may hold a request for changes back until there are any; below the client's own patience.
+const WAIT: u32 = 2;
 
 /// A connection end by namespace (as the agent gave it), local and remote address.
 pub type Key = (Option<u64>, String, String);
@@ -93,12 +96,11 @@ impl Sights {
         {
             self.connection(at, connection, connection.id.unwrap_or(nth));
         }
-        self.unchanged(at);
+        self.polls += 1;
     }
 
     /// Notes that the last report still holds.
     pub fn unchanged(&mut self, at: f64) {
-        self.polls += 1;
         for key in self.open.values() {
             if let Some(sight) = self.by_end.get_mut(key) {
                 sight.last_open = at;
@@ -127,7 +129,7 @@ impl Sights {
 pub enum Ask {
     /// The whole report, whenever it is not the last one.
     Whole,
-    /// What changed since the last one.
+    /// What changed since the last one, as soon as anything has: what the report's readers are meant to do.
     Changes,
 }
 
@@ -161,17 +163,22 @@ fn poll(server: SocketAddr, ask: Ask, stop: &AtomicBool) -> anyhow::Result<Sight
     let mut etag: Option<String> = None;
     while !stop.load(Ordering::Relaxed) {
         let path = match (ask, &etag) {
-            (Ask::Changes, Some(_)) => format!("/v1/report?since={}", sights.epoch),
+            (Ask::Changes, Some(_)) => format!("/v1/report?since={}&wait={WAIT}", sights.epoch),
             _ => "/v1/report".to_owned(),
         };
         let reply = client.get(&path, etag.as_deref()).context("polling the report")?;
         match reply.status {
             200 => {
                 let report = serde_json::from_slice(&reply.body).context("the report")?;
-                sights.report(now(), &report);
+                let at = now();
+                sights.unchanged(at); // until this answer the last one held
+                sights.report(at, &report);
                 etag = reply.etag;
             }
-            304 => sights.unchanged(now()),
+            304 => {
+                sights.unchanged(now());
+                sights.polls += 1;
+            }
             // The next poll asks again, and the freshness shows the delay.
             429 | 503 => sights.refused += 1,
             status => bail!("the report answered {status}"),
@@ -224,10 +231,11 @@ mod tests {
 
         sights.report(1.0, &report("established", "outbound"));
         sights.report(2.0, &gone(9));
+        sights.unchanged(3.0);
         sights.report(3.0, &gone(5));
         sights.unchanged(4.0);
 
-        assert!((only(&sights).last_open - 2.0).abs() < 1e-9);
+        assert!((only(&sights).last_open - 3.0).abs() < 1e-9);
     }
 
     #[test]

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use super::{Bench, load_of, sleep};
 use crate::{
-    agent::Agent,
+    agent::{Agent, Serving},
     churn::{Slowdown, Storm, Stream},
     load::{Load, worker},
     measure::{Usage, mean_percent, series, usage, worst_percent},
@@ -33,13 +33,15 @@ pub(super) fn tier(
     table: &mut Table,
 ) -> anyhow::Result<()> {
     bench.stand(&Load::default())?;
-    let (used, level) = used(bench, source, None, bench.pace.warm_up)?;
     let by = format!("tier-{source}");
-    table.figure(&format!("{by}.cpu"), used.cpu_percent, beside(&used, &level));
-    table.figure(&format!("{by}.rss"), used.rss_mib, "");
-    table.figure(&format!("{by}.hwm"), used.hwm_mib, "");
-    let (free, level) = self::used(bench, source, FREE, bench.pace.warm_up)?;
+    // Both are tried: a source that the default budget does not pay for still has a figure without it.
+    let bound = used(bench, source, None, bench.pace.warm_up);
+    let (free, level) = used(bench, source, FREE, bench.pace.warm_up)?;
     table.figure(&format!("{by}.free"), free.cpu_percent, beside(&free, &level));
+    table.figure(&format!("{by}.rss"), free.rss_mib, "");
+    table.figure(&format!("{by}.hwm"), free.hwm_mib, "");
+    let (used, level) = bound?;
+    table.figure(&format!("{by}.cpu"), used.cpu_percent, beside(&used, &level));
     Ok(())
 }
 
@@ -82,9 +84,9 @@ pub(super) fn budget(bench: &mut Bench, table: &mut Table) -> anyhow::Result<()>
     let (free, level) = used(bench, "bpf", FREE, bench.pace.warm_up)?;
     table.figure("budget.need", free.cpu_percent, beside(&free, &level));
 
-    let agent = bench.agent("bpf", LEAST)?;
+    let (agent, _) = bench.start("bpf", LEAST)?;
     let samples = series(agent.pid(), 60 + 60.max(bench.pace.seconds))?;
-    let level = Agent::level()?;
+    let level = Agent::level();
     drop(agent);
     let settled: Vec<_> = samples.iter().copied().filter(|sample| sample.at >= 59.9).collect();
     let worst_settled = worst_percent(&settled, 60.0).context("less than 60 s were measured")?;
@@ -151,11 +153,20 @@ fn used(
     config: Option<&'static str>,
     warm_up: u64,
 ) -> anyhow::Result<(Usage, String)> {
-    let agent = bench.agent(source, config)?;
+    let (agent, serving) = bench.start(source, config)?;
     sleep(warm_up);
     let used = usage(agent.pid(), bench.pace.seconds)?;
-    let level = Agent::level()?;
-    Ok((used, level))
+    let level = Agent::level();
+    match serving {
+        Serving::Reports => Ok((used, level)),
+        // It may be cheap because it does not look: no figure to compare with any other.
+        Serving::Refuses(status) => {
+            bail!(
+                "the report was refused with {status} after the start (CPU then {:.3} %)",
+                used.cpu_percent
+            )
+        }
+    }
 }
 
 fn beside(used: &Usage, level: &str) -> String {

@@ -1,7 +1,7 @@
 //! What the agent sees, and how soon: cold start, coverage, freshness, short connections, directions.
 //!
 //! In: a bench. Out: rows of the table. All at W, by the best source, with the default budget: what changed in the
-//! report is asked for every 50 ms, and the agent pays for that out of the same budget. I/O: the load, the agent.
+//! report is asked for as soon as it has, and the agent pays for that out of the same budget. I/O: the load, the agent.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::{
     fresh::{Outcome, Script, open, percent, quantile},
     load::{Load, ends::End, topology},
     report::Client,
-    table::Table,
+    table::{Cell, Table},
     watch::{Ask, Direction, Watch},
 };
 
@@ -82,19 +82,22 @@ pub(super) fn fresh(bench: &mut Bench, table: &mut Table) -> anyhow::Result<()> 
         ephemeral: false,
     };
     let outcome = watched(bench, &script, Ask::Changes)?;
-    put_quantile(table, "fresh.median", &outcome.latency, 50);
-    put_quantile(table, "fresh.p95", &outcome.latency, 95);
+    put_quantile(table, "fresh.median", &outcome, &outcome.latency, 50);
+    put_quantile(table, "fresh.p95", &outcome, &outcome.latency, 95);
     table.figure(
         "fresh.share",
         outcome.reported_percent(),
-        format!("{} of {}", outcome.reported, outcome.opened),
+        format!(
+            "{} of {}, {} of {} requests refused",
+            outcome.reported, outcome.opened, outcome.refused, outcome.requests
+        ),
     );
     table.figure("fresh.pids", percent(outcome.right_pid, outcome.opened), "");
-    put_quantile(table, "closed.median", &outcome.stale, 50);
-    put_quantile(table, "closed.p95", &outcome.stale, 95);
+    put_quantile(table, "closed.median", &outcome, &outcome.stale, 50);
+    put_quantile(table, "closed.p95", &outcome, &outcome.stale, 95);
     let whole = watched(bench, &script, Ask::Whole)?;
-    put_quantile(table, "whole.median", &whole.latency, 50);
-    put_quantile(table, "whole.p95", &whole.latency, 95);
+    put_quantile(table, "whole.median", &whole, &whole.latency, 50);
+    put_quantile(table, "whole.p95", &whole, &whole.latency, 95);
     Ok(())
 }
 
@@ -108,8 +111,8 @@ pub(super) fn new_process(bench: &mut Bench, table: &mut Table) -> anyhow::Resul
         ephemeral: false,
     };
     let outcome = watched(bench, &script, Ask::Changes)?;
-    put_quantile(table, "new.median", &outcome.latency, 50);
-    put_quantile(table, "new.p95", &outcome.latency, 95);
+    put_quantile(table, "new.median", &outcome, &outcome.latency, 50);
+    put_quantile(table, "new.p95", &outcome, &outcome.latency, 95);
     table.figure(
         "new.pids",
         percent(outcome.right_pid, outcome.opened),
@@ -172,10 +175,27 @@ fn watched(bench: &mut Bench, script: &Script, ask: Ask) -> anyhow::Result<Outco
     Ok(Outcome::new(&opened, &sights))
 }
 
-fn put_quantile(table: &mut Table, key: &str, values: &[f64], hundredths: usize) {
-    if let (Some(value), Some(most)) = (quantile(values, hundredths), values.last()) {
-        table.figure(key, value, format!("of {}, max {most:.2} s", values.len()));
-    }
+fn put_quantile(
+    table: &mut Table,
+    key: &str,
+    outcome: &Outcome,
+    values: &[f64],
+    hundredths: usize,
+) {
+    let Outcome { refused, requests, .. } = outcome;
+    let cell = match (quantile(values, hundredths), values.last()) {
+        (Some(value), Some(most)) => {
+            let detail = format!(
+                "of {}, max {most:.2} s, {refused} of {requests} requests refused",
+                values.len()
+            );
+            Cell::Figure(value, detail)
+        }
+        _ => Cell::Not(format!(
+            "no connection was reported; {refused} of {requests} requests were refused"
+        )),
+    };
+    table.put(key, cell);
 }
 
 fn inodes(load: &Load) -> anyhow::Result<FxHashMap<String, u64>> {

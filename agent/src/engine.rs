@@ -87,6 +87,7 @@ impl Engine {
         let chosen = (setup.load)(tuning.pin, tuning.source_limits)?;
         let tier = chosen.source.tier();
         info!(source = tier.name(), refused = chosen.refused.len(), "source loaded");
+        setup.governor.begin();
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
         let report = Report::new(tuning.report_limits, port_range());
         let schedule =

@@ -64,6 +64,14 @@ impl Budget {
         self.cores
     }
 
+    /// Begins to count at `now_ns`: what the CPU clock says so far was the price of starting, paid
+    /// once and outside of every window.
+    pub const fn begin(&mut self, now_ns: u64, cpu_clock_ns: u64) {
+        self.cell = now_ns / self.cell_ns;
+        self.clock_ns = cpu_clock_ns;
+        self.started = true;
+    }
+
     /// Takes note of the process's CPU clock at `now_ns`. Clocks that step back count nothing.
     pub fn charge(&mut self, now_ns: u64, cpu_clock_ns: u64) {
         let cell = now_ns / self.cell_ns;
@@ -205,6 +213,16 @@ mod tests {
         assert!(budget.wait_ns(SECOND, 1) > 0);
         budget.charge(61 * SECOND, 300_000_000);
         assert_eq!(budget.rate(61 * SECOND), FIVE_MILLI * 60 / 61);
+    }
+
+    #[test]
+    fn the_price_of_starting_is_in_no_window() {
+        let mut budget = Budget::new(FIVE_MILLI, MINUTE);
+        budget.begin(7 * SECOND, 120_000_000);
+
+        budget.charge(8 * SECOND, 121_000_000);
+
+        assert_eq!(budget.used_ns(), 1_000_000);
     }
 
     #[test]

@@ -15,6 +15,9 @@ use rustc_hash::FxHashMap;
 /// connections for that long after it was last seen.
 const REMEMBER_MS: u64 = 62_000;
 
+/// Listeners that are remembered; a process that opens and closes them in a loop meets this bound.
+const LISTENERS: usize = 65_536;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct ListenKey {
     netns: u32,
@@ -57,7 +60,11 @@ impl Listeners {
     /// Notes a listener of this pass.
     pub fn saw(&mut self, netns: u32, protocol: Protocol, local: Endpoint, owner: Owner) {
         let seen = Remembered { owner, seen_ms: self.present_ms };
-        let known = self.by_key.entry(ListenKey::new(netns, protocol, local)).or_insert(seen);
+        let key = ListenKey::new(netns, protocol, local);
+        if self.by_key.len() >= LISTENERS && !self.by_key.contains_key(&key) {
+            return;
+        }
+        let known = self.by_key.entry(key).or_insert(seen);
         let known_owner = if owner == Owner::default() { known.owner } else { owner };
         *known = Remembered { owner: known_owner, ..seen };
     }

@@ -170,7 +170,6 @@ impl Report {
         let mut changed = self.name_containers(facts);
         let fresh = facts.fresh.unwrap_or(Want::Counters);
         if fresh >= Want::Processes {
-            self.joined.refill(&facts.processes);
             let update = self.processes.update(facts, epoch, &mut self.removed, &mut self.losses);
             self.renamed |= update.renamed;
             changed |= update.changed;
@@ -227,6 +226,8 @@ impl Report {
 
     fn sockets(&mut self, facts: &Facts, now: Now, epoch: Epoch) -> bool {
         let renamed = std::mem::take(&mut self.renamed);
+        // Only sockets ask for owners, so a pass over processes alone does without.
+        self.joined.refill(&facts.processes);
         let previous_ms = self.previous_ms;
         let born = |netns| {
             let mut inside = facts.processes.iter().filter(|p| p.netns == netns).peekable();

@@ -16,6 +16,9 @@ use probelet_e2e::{
 };
 use rustix::fs::{FlockOperation, flock};
 
+/// Where the part of the page begins that people write.
+const NOTES: &str = "## Notes";
+
 /// Measures CPU, memory, freshness and coverage of an agent. Needs root, iproute2 and util-linux.
 #[derive(Parser)]
 #[command(version)]
@@ -99,7 +102,10 @@ fn measure(args: Args) -> anyhow::Result<ExitCode> {
              for the slowdown. The whole machine was busy {:.0} % of one core on average, the load's own work included.",
             busy.percent_since()?
         );
-        std::fs::write(&page, table.markdown(&machine, &how))
+        // What people wrote below the table outlives the next run.
+        let before = std::fs::read_to_string(&page).unwrap_or_default();
+        let notes = before.find(NOTES).map_or("", |at| &before[at..]);
+        std::fs::write(&page, format!("{}\n{notes}", table.markdown(&machine, &how)))
             .with_context(|| page.display().to_string())?;
     }
     // A goal that is missed is a finding, not a failure of the bench.

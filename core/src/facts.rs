@@ -16,7 +16,7 @@ pub use loss::{Loss, Losses};
 pub enum Tier {
     /// Programs run on demand, reading through `bpf_rdonly_cast` (kernel 6.2 and newer).
     Bpf,
-    /// The same programs, reading through `bpf_probe_read_kernel` (5.17 and newer).
+    /// The same programs, reading through `bpf_probe_read_kernel` (5.19 and newer).
     BpfCompat,
     /// `sock_diag` per network namespace, gated by its counters, plus a budgeted fd walk.
     Netlink,

@@ -75,7 +75,7 @@ pub enum Source {
     Auto,
     /// BPF programs run on demand; needs Linux 6.2 with BTF, `CAP_BPF` and `CAP_PERFMON`.
     Bpf,
-    /// The same for Linux 5.17 and later, several times as dear.
+    /// The same for Linux 5.19 and later, several times as dear.
     BpfCompat,
     /// Socket diagnosis over netlink in each network namespace; needs `CAP_SYS_ADMIN` and `CAP_SYS_PTRACE`.
     Netlink,

@@ -14,8 +14,6 @@ use crate::engine::{Engine, Governor, Setup};
 use crate::snapshot::Snapshot;
 use crate::{doctor, logging, once, publish, top};
 use anyhow::Context as _;
-use probelet_core::facts::Tier;
-use probelet_crds::Source;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -68,16 +66,6 @@ fn governor(config: &Effective) -> Arc<Governor> {
     Arc::new(Governor::new(budget.cpu.nanocores(), budget.window.duration(), reports))
 }
 
-fn pinned(source: Option<Source>) -> Option<Tier> {
-    match source? {
-        Source::Auto => None,
-        Source::Bpf => Some(Tier::Bpf),
-        Source::BpfCompat => Some(Tier::BpfCompat),
-        Source::Netlink => Some(Tier::Netlink),
-        Source::Procfs => Some(Tier::Procfs),
-    }
-}
-
 /// The parts that every command with a picture has.
 struct Parts {
     setup: Setup,
@@ -93,7 +81,7 @@ fn parts(args: &Args, config: Effective) -> Parts {
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(Arc::clone(&node))));
     let setup = Setup {
         node,
-        source: pinned(args.source),
+        source: args.source.and_then(choose::pinned),
         config: config_seen,
         governor: Arc::clone(&governor),
         snapshots: sender,

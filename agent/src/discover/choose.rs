@@ -7,6 +7,7 @@
 
 use super::{Error, Limits, Source, bpf, netlink, procfs};
 use probelet_core::facts::Tier;
+use probelet_crds::Source as Configured;
 
 /// A loaded source and why it is not a better one.
 pub struct Chosen {
@@ -14,6 +15,18 @@ pub struct Chosen {
     pub source: Box<dyn Source>,
     /// Every better tier, with the reason for which it was refused: one sentence each.
     pub refused: Vec<String>,
+}
+
+/// The tier that a configured source pins; `None` is the best that can be loaded.
+#[must_use]
+pub const fn pinned(source: Configured) -> Option<Tier> {
+    match source {
+        Configured::Auto => None,
+        Configured::Bpf => Some(Tier::Bpf),
+        Configured::BpfCompat => Some(Tier::BpfCompat),
+        Configured::Netlink => Some(Tier::Netlink),
+        Configured::Procfs => Some(Tier::Procfs),
+    }
 }
 
 /// Loads one tier.

@@ -6,12 +6,12 @@
 //! I/O: none.
 
 use crate::config::Effective;
-use crate::discover;
+use crate::discover::{self, choose};
 use probelet_core::budget::Policy;
 use probelet_core::facts::Tier;
 use probelet_core::report;
 use probelet_core::schedule::Intervals;
-use probelet_crds::{BudgetPolicy, Interval, Source};
+use probelet_crds::{BudgetPolicy, Interval};
 use std::sync::Arc;
 
 /// Flows that the report keeps; at about 150 bytes each, and far above what a node's services make.
@@ -36,17 +36,10 @@ pub(super) struct Tuning {
 impl Tuning {
     pub(super) fn new(config: &Arc<Effective>, pin: Option<Tier>) -> Self {
         let spec = &config.spec;
-        let source = match spec.source {
-            Source::Auto => None,
-            Source::Bpf => Some(Tier::Bpf),
-            Source::BpfCompat => Some(Tier::BpfCompat),
-            Source::Netlink => Some(Tier::Netlink),
-            Source::Procfs => Some(Tier::Procfs),
-        };
         let limits = &spec.limits;
         Self {
             config: Arc::clone(config),
-            pin: pin.or(source),
+            pin: pin.or(choose::pinned(spec.source)),
             paused: spec.paused,
             policy: match spec.budget.policy {
                 BudgetPolicy::Degrade => Policy::Degrade,

@@ -6,6 +6,7 @@
 //!
 //! Pure: no I/O.
 
+use crate::label::short_id;
 use probelet_core::facts::{Container, ContainerId};
 use probelet_core::table::Epoch;
 use std::collections::BTreeMap;
@@ -36,9 +37,6 @@ impl ContainerName {
 /// Names by full container id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(pub BTreeMap<String, ContainerName>);
-
-/// Characters of an id that stand for a container without a name, as Docker shows it.
-const SHORT_ID: usize = 12;
 
 /// How a container is shown.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -77,7 +75,7 @@ impl Labels {
         }
         let fresh = containers.iter().enumerate().map(|(n, container)| {
             let known = names.0.get(&container.id);
-            let name = known.map_or_else(|| short(&container.id), |k| &k.name).into();
+            let name = known.map_or_else(|| short_id(&container.id), |k| &k.name).into();
             let pod = known.and_then(ContainerName::pod).map(Into::into);
             let changed = match old.shown.get(n) {
                 Some(before) if before.name == name && before.pod == pod => before.changed,
@@ -113,10 +111,6 @@ impl Labels {
         });
         hits.map(|(_, n)| ContainerId(n)).collect()
     }
-}
-
-fn short(id: &str) -> &str {
-    id.get(..SHORT_ID).unwrap_or(id)
 }
 
 #[cfg(test)]

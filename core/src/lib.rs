@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod budget;
+pub mod cluster;
 pub mod coverage;
 pub mod facts;
 pub mod gate;

@@ -1,0 +1,182 @@
+//! Kubernetes objects, cut down to what names need, and how they change.
+//!
+//! In: an object of the API server, parsed elsewhere. Out: plain data. It must not hold a field that
+//! nobody reads: a node keeps thousands of them.
+//!
+//! Pure: no I/O.
+
+use crate::facts::Protocol;
+use std::net::IpAddr;
+
+/// A pod, as its node's agent needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.uid`: the identity; a StatefulSet makes pods of one name again and again.
+    pub uid: Box<str>,
+    /// `metadata.namespace`.
+    pub namespace: Box<str>,
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// `metadata.labels`, sorted by key.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+    /// The owner reference with `controller: true`: kind and name.
+    pub controller: Option<(Box<str>, Box<str>)>,
+    /// `spec.hostNetwork`: its address is the node's and says nothing of the pod.
+    pub host_network: bool,
+    /// Where its life stands.
+    pub phase: Phase,
+    /// `metadata.deletionTimestamp` is set.
+    pub terminating: bool,
+    /// The condition `Ready` is true.
+    pub ready: bool,
+    /// `status.podIPs` (or `podIP`).
+    pub ips: Vec<IpAddr>,
+    /// `status.hostIPs` (or `hostIP`).
+    pub host_ips: Vec<IpAddr>,
+    /// Full ids (64 hexadecimal digits, no `runtime://`) of all kinds of containers in its status,
+    /// with their names.
+    pub containers: Vec<(Box<str>, Box<str>)>,
+}
+
+/// `status.phase` of a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Accepted, not all containers started; also what is unknown.
+    #[default]
+    Pending,
+    /// Bound to a node, at least one container runs.
+    Running,
+    /// Ended well or badly: its addresses may be another pod's.
+    Ended,
+}
+
+/// A Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// `metadata.namespace`.
+    pub namespace: Box<str>,
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `spec.type: ExternalName`: a name for DNS and nothing else; it has no members.
+    pub external_name: bool,
+    /// `spec.selector`, unsorted as it came; empty or absent selects nothing.
+    pub selector: Vec<(Box<str>, Box<str>)>,
+    /// `spec.publishNotReadyAddresses`.
+    pub publish_not_ready: bool,
+    /// `spec.clusterIPs` (or `clusterIP`) without `None`.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `spec.externalIPs` and the addresses of `status.loadBalancer.ingress`.
+    pub outside_ips: Vec<IpAddr>,
+    /// `spec.ports`, TCP and UDP ones.
+    pub ports: Vec<ServicePort>,
+}
+
+/// One port of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServicePort {
+    /// `name`, empty when there is one port only.
+    pub name: Box<str>,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// `port`: what clients connect to.
+    pub port: u16,
+    /// `nodePort`, 0 when there is none.
+    pub node_port: u16,
+}
+
+/// An EndpointSlice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// `metadata.namespace`.
+    pub namespace: Box<str>,
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// The label `kubernetes.io/service-name`.
+    pub service: Box<str>,
+    /// `endpoints`.
+    pub endpoints: Vec<Backend>,
+    /// `ports`: protocol and number; 0 stands for all ports.
+    pub ports: Vec<(Protocol, u16)>,
+}
+
+/// One endpoint of an EndpointSlice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backend {
+    /// `addresses`.
+    pub addresses: Vec<IpAddr>,
+    /// `conditions.ready`, true when absent.
+    pub ready: bool,
+    /// `targetRef` of kind Pod: namespace, name and uid.
+    pub pod: Option<(Box<str>, Box<str>, Box<str>)>,
+    /// `nodeName`.
+    pub node: Option<Box<str>>,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// `metadata.labels`, sorted by key.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A pod of this node was added or changed.
+    Pod(Pod),
+    /// A pod of this node was deleted: namespace, name, uid.
+    PodGone(Box<str>, Box<str>, Box<str>),
+    /// A Service was added or changed.
+    Service(Service),
+    /// A Service was deleted: namespace, name.
+    ServiceGone(Box<str>, Box<str>),
+    /// An EndpointSlice was added or changed.
+    Slice(Slice),
+    /// An EndpointSlice was deleted: namespace, name.
+    SliceGone(Box<str>, Box<str>),
+    /// A namespace was added or changed.
+    Namespace(Namespace),
+    /// A namespace was deleted.
+    NamespaceGone(Box<str>),
+    /// A list of this kind begins: what it does not name until [`Event::Listed`] is gone then, and
+    /// not before.
+    Listing(Kind),
+    /// The list of this kind is complete.
+    Listed(Kind),
+    /// Objects of this kind are not watched any more: forget them, without saying that they are gone.
+    Unwatched(Kind),
+}
+
+/// A kind of object that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Kind {
+    /// Pods of this node.
+    Pod,
+    /// Services.
+    Service,
+    /// `EndpointSlice` objects.
+    Slice,
+    /// Namespaces.
+    Namespace,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Pod, Self::Service, Self::Slice, Self::Namespace];
+
+    /// As the API calls it, in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pod => "pods",
+            Self::Service => "services",
+            Self::Slice => "endpointslices",
+            Self::Namespace => "namespaces",
+        }
+    }
+}

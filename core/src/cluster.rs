@@ -101,8 +101,8 @@ pub struct Dirt {
     pub all: bool,
     /// A pod of this node was added, left or is called otherwise.
     pub pods: bool,
-    /// Who is behind a node's port may have.
-    pub node_ports: bool,
+    /// Who is behind these ports of nodes may have.
+    pub ports: FxHashSet<u16>,
     /// Who is behind these may have.
     pub addresses: FxHashSet<u128>,
 }
@@ -119,7 +119,7 @@ impl Dirt {
     /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.all && !self.pods && !self.node_ports && self.addresses.is_empty()
+        !self.all && !self.pods && self.ports.is_empty() && self.addresses.is_empty()
     }
 }
 
@@ -157,6 +157,7 @@ pub struct Cluster {
     namespaces: BTreeSet<Box<str>>,
     listed_namespaces: BTreeSet<Box<str>>,
     members: Members,
+    seed: u64,
     shown: Vec<Option<Shown>>,
     records: Table<PodRecord>,
     next_pod: u64,
@@ -167,6 +168,8 @@ pub struct Cluster {
     /// The list of each kind that is under way, or the last one.
     rounds: [u32; Kind::ALL.len()],
     known: Known,
+    /// So many names are swept.
+    sweep_at: usize,
 }
 
 /// A `u32` of what is bounded far below it.
@@ -183,9 +186,10 @@ pub(crate) const fn address(ip: IpAddr) -> u128 {
 }
 
 impl Cluster {
-    /// A cluster of which nothing is known yet.
+    /// A cluster of which nothing is known yet. The seed must be random, once per process: labels
+    /// are text that strangers choose.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
             settings,
             names: Names::default(),
@@ -194,7 +198,8 @@ impl Cluster {
             slices: Slices::default(),
             namespaces: BTreeSet::new(),
             listed_namespaces: BTreeSet::new(),
-            members: Members::default(),
+            members: Members::new(seed),
+            seed,
             shown: Vec::new(),
             records: Table::new(pods::PODS),
             next_pod: 0,
@@ -203,6 +208,7 @@ impl Cluster {
             reselect: BTreeSet::new(),
             rounds: [0; Kind::ALL.len()],
             known: Known::default(),
+            sweep_at: CROWDED,
         }
     }
 
@@ -277,12 +283,27 @@ impl Cluster {
         {
             self.known.refused[Kind::Service as usize] += 1;
         }
+        self.announce(slot);
         self.reselect.insert(namespace);
+    }
+
+    /// Whoever is an endpoint of this Service may be known by it now, or not any more. Until the
+    /// first list is complete that goes for everybody anyway.
+    fn announce(&mut self, slot: ServiceSlot) {
+        let Self { services, slices, dirt, known, .. } = self;
+        if let Some(service) = services.get(slot)
+            && known.synced[Kind::Service as usize]
+        {
+            slices.each_address_of(&service.namespace, &service.name, |ip| dirt.address(ip));
+        }
     }
 
     fn remove_service(&mut self, namespace: &str, name: &str) {
         if let Some((slot, service)) = self.services.remove(namespace, name, &mut self.dirt) {
-            self.members.remove_service(slot);
+            self.members.remove_service(slot, &service);
+            let dirt = &mut self.dirt;
+            self.slices
+                .each_address_of(&service.namespace, &service.name, |ip| dirt.address(ip));
             self.reselect.insert(service.namespace);
         }
     }
@@ -313,7 +334,7 @@ impl Cluster {
             Kind::Pod => self.pods.clear(&mut self.dirt),
             Kind::Service => {
                 self.services.clear();
-                self.members = Members::default();
+                self.members = Members::new(self.seed);
             }
             Kind::Slice => self.slices.clear(),
             Kind::Namespace => self.namespaces.clear(),
@@ -368,7 +389,7 @@ impl Cluster {
 
     /// Whether names that nobody holds are to be swept.
     pub(crate) const fn crowded(&self) -> bool {
-        self.names.len() >= CROWDED
+        self.names.len() >= self.sweep_at
     }
 
     /// Forgets the names that neither `held` nor a pod of this node nor a held pod names.
@@ -381,6 +402,8 @@ impl Cluster {
         let workloads: Vec<NameId> = held.iter().filter_map(workload).collect();
         held.extend(workloads);
         self.names.sweep(|id| held.contains(&id));
+        // What is held in earnest is not looked through again for every new name.
+        self.sweep_at = CROWDED.max(self.names.len() + names::NAMES / 16);
     }
 
     /// What is known, in numbers.

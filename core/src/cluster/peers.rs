@@ -165,7 +165,7 @@ impl Cluster {
         for ready in [true, false] {
             let entries = || self.slices.at(address).filter(move |(_, e)| e.ready == ready);
             match only(entries().filter(|(slice, _)| serves(slice))) {
-                Only::One(namespace, name) => return Ok(Some(self.pod_named(namespace, name))),
+                Only::One(namespace, name) => return Ok(Some(self.pod_named(address, namespace, name))),
                 Only::Several => return Err(Unresolved::AmbiguousAddress),
                 Only::None => {}
             }
@@ -173,7 +173,7 @@ impl Cluster {
                 continue;
             }
             match only(entries()) {
-                Only::One(namespace, name) => return Ok(Some(self.pod_named(namespace, name))),
+                Only::One(namespace, name) => return Ok(Some(self.pod_named(address, namespace, name))),
                 Only::Several => return Err(Unresolved::AmbiguousAddress),
                 Only::None => {}
             }
@@ -181,10 +181,13 @@ impl Cluster {
         Ok(None)
     }
 
-    /// A pod that a slice names: one of this node is known better.
-    fn pod_named<'a>(&'a self, namespace: &'a str, name: &'a str) -> Pod<'a> {
+    /// A pod that a slice names: one of this node is known better, if it has the address indeed.
+    fn pod_named<'a>(&'a self, address: u128, namespace: &'a str, name: &'a str) -> Pod<'a> {
         let mut own = self.pods.iter().filter(|(_, own)| {
-            own.gone_ms.is_none() && *own.pod.name == *name && *own.pod.namespace == *namespace
+            own.gone_ms.is_none()
+                && *own.pod.name == *name
+                && *own.pod.namespace == *namespace
+                && own.pod.ips.iter().any(|ip| super::address(*ip) == address)
         });
         match (own.next(), own.next()) {
             (Some((slot, _)), None) => Pod::Own(slot),

@@ -146,7 +146,7 @@ impl Services {
             }
             dirt.address(ip);
         }
-        dirt.node_ports |= service.ports.iter().any(|p| p.node_port != 0);
+        dirt.ports.extend(service.ports.iter().map(|p| p.node_port).filter(|&port| port != 0));
     }
 
     pub(super) fn get(&self, slot: ServiceSlot) -> Option<&Service> {
@@ -156,11 +156,6 @@ impl Services {
     pub(super) fn find(&self, namespace: &str, name: &str) -> Option<&Service> {
         // The key owns its text; a look-up for a name of a slice is made once a connection.
         self.get(*self.by_name.get(&(namespace.into(), name.into()))?)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ServiceSlot, &Service)> + '_ {
-        let slots = self.slots.iter().enumerate();
-        slots.filter_map(|(slot, known)| Some((number(slot), &known.as_ref()?.service)))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -94,11 +94,12 @@ impl Cluster {
     /// Pods whose Services may have changed though they did not.
     fn note_stale(&mut self) {
         let Self { pods, dirt, reselect, slices, .. } = self;
-        if slices.len() > 0 && !dirt.addresses.is_empty() {
-            let hosts = dirt.all || pods.hosts().any(|host| dirt.addresses.contains(&host));
+        if slices.len() > 0 && (dirt.all || !dirt.addresses.is_empty()) {
+            // What has this node's addresses tells which addresses are nodes'.
+            dirt.all |= pods.hosts().any(|host| dirt.addresses.contains(&host));
             let touched = |own: &Own| {
-                let ips = || own.pod.ips.iter().map(|ip| super::address(*ip));
-                own.pod.host_network && hosts || ips().any(|ip| dirt.addresses.contains(&ip))
+                let mut ips = own.pod.ips.iter().map(|ip| super::address(*ip));
+                dirt.all || ips.any(|ip| dirt.addresses.contains(&ip))
             };
             let slots: Vec<_> = pods.iter().filter(|(_, o)| touched(o)).map(|(s, _)| s).collect();
             pods.stale.extend(slots);
@@ -117,6 +118,7 @@ impl Cluster {
             self.shown.resize_with(at + 1, || None);
         }
         let Some(own) = self.pods.get(slot) else {
+            self.members.remove_pod(slot);
             if let Some(shown) = self.shown[at].take() {
                 self.unlist(shown.record, epoch, settled);
                 self.dirt.pods = true;
@@ -128,7 +130,10 @@ impl Cluster {
         // What a deleted pod served when it was last there is what its late sockets served.
         let fresh = match &old {
             Some(old) if gone => Arc::clone(&old.pod),
-            _ => Arc::new(self.picture(&own.pod)),
+            _ => {
+                self.members.upsert_pod(slot, &own.pod);
+                Arc::new(self.picture(slot, &own.pod))
+            }
         };
         let same = old.as_ref().is_some_and(|old| old.pod == fresh && old.name.is_some());
         let mut shown = match old {
@@ -187,9 +192,9 @@ impl Cluster {
         })
     }
 
-    fn picture(&self, pod: &Pod) -> PodShown {
+    fn picture(&self, slot: PodSlot, pod: &Pod) -> PodShown {
         let (kind, name) = workload(pod);
-        let (services, service_count) = self.services_of(pod);
+        let (services, service_count) = self.services_of(slot, pod);
         PodShown {
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
@@ -206,7 +211,7 @@ impl Cluster {
     }
 
     /// The Services that a pod serves: selected, alive, and ready unless the Service does not care.
-    fn services_of(&self, pod: &Pod) -> (Vec<Box<str>>, usize) {
+    fn services_of(&self, slot: PodSlot, pod: &Pod) -> (Vec<Box<str>>, usize) {
         let matching = self.settings.service_matching;
         let alive = pod.phase != Phase::Ended && !pod.ips.is_empty();
         if matching == ServiceMatching::Off || !alive {
@@ -214,7 +219,7 @@ impl Cluster {
         }
         let mut services: Vec<&str> = Vec::new();
         if matching == ServiceMatching::Selectors {
-            self.members.services_of(pod, |slot| {
+            self.members.services_of(slot, |slot| {
                 let service = self.services.get(slot);
                 let ready = pod.ready && !pod.terminating;
                 services.extend(

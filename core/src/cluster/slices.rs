@@ -180,6 +180,13 @@ impl Slices {
         })
     }
 
+    /// Calls `each` with every address of a Service's endpoints.
+    pub(super) fn each_address_of(&self, namespace: &str, service: &str, each: impl FnMut(u128)) {
+        let its = |k: &&Known| *k.service == *service && *k.namespace == *namespace;
+        let slices = self.slots.iter().flatten().filter(its);
+        slices.flat_map(|known| &known.endpoints).map(|e| e.address).for_each(each);
+    }
+
     /// Slices.
     pub(super) fn len(&self) -> usize {
         self.by_name.len()

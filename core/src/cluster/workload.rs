@@ -14,8 +14,7 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 const MINUTES: usize = 8;
 
 /// Kind and name of the workload.
-#[must_use]
-pub fn workload(pod: &Pod) -> (&str, &str) {
+pub(super) fn workload(pod: &Pod) -> (&str, &str) {
     let Some((kind, name)) = &pod.controller else { return ("Pod", &pod.name) };
     match &**kind {
         "ReplicaSet" => deployment(pod, name).map_or(("ReplicaSet", name), |d| ("Deployment", d)),

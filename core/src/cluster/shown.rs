@@ -93,8 +93,8 @@ impl Cluster {
 
     /// Pods whose Services may have changed though they did not.
     fn note_stale(&mut self) {
-        let Self { pods, dirt, reselect, slices, .. } = self;
-        if slices.len() > 0 && (dirt.all || !dirt.addresses.is_empty()) {
+        let Self { pods, dirt, reselect, .. } = self;
+        if dirt.all || !dirt.addresses.is_empty() {
             // What has this node's addresses tells which addresses are nodes'.
             dirt.all |= pods.hosts().any(|host| dirt.addresses.contains(&host));
             let touched = |own: &Own| {

@@ -6,4 +6,5 @@
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
+pub mod cidr;
 pub mod objects;

@@ -39,8 +39,6 @@ const CONNECTION_WINDOW: u32 = 512 << 10;
 const READ_BUFFER: usize = 64 << 10;
 /// An idle connection is closed after so long; watches are never idle.
 const IDLE: Duration = Duration::from_secs(30);
-/// Credentials are read anew at most so often.
-const RENEW: Duration = Duration::from_secs(5);
 /// Of an error's body so much is read.
 const MAX_ERROR: usize = 64 << 10;
 
@@ -115,17 +113,24 @@ impl Error {
 /// The connection, made when it is first needed and made anew when it is of no use any more.
 pub(super) struct Connection {
     access: Access,
+    /// Credentials are read anew at most so often.
+    renew: Duration,
     current: Mutex<Option<Current>>,
+    /// Whoever comes first opens the connection and the others wait to share it. When the server is away, only one
+    /// watcher at a time tries.
+    door: tokio::sync::Mutex<()>,
 }
 
 struct Current {
     client: Client,
     made: Instant,
+    /// It was answered.
+    open: bool,
 }
 
 impl Connection {
-    pub(super) fn new(access: Access) -> Self {
-        Self { access, current: Mutex::new(None) }
+    pub(super) fn new(access: Access, renew: Duration) -> Self {
+        Self { access, renew, current: Mutex::new(None), door: tokio::sync::Mutex::new(()) }
     }
 
     /// Asks for `url`; the body of the answer is still to be read.
@@ -135,6 +140,7 @@ impl Connection {
         accept: &'static str,
         patience: Duration,
     ) -> Result<Response<Body>, Error> {
+        let _first = if self.is_open() { None } else { Some(self.door.lock().await) };
         let client = self.client().await?;
         let request = Request::get(url)
             .header(ACCEPT, accept)
@@ -143,6 +149,9 @@ impl Connection {
             .body(Body::empty())
             .map_err(|error| Error::Setup(Box::new(kube::Error::HttpError(error))))?;
         let answer = timeout(patience, client.send(request)).await;
+        if matches!(answer, Ok(Ok(_))) {
+            self.opened();
+        }
         let failed = match answer {
             Ok(Ok(answer)) if answer.status().is_success() => return Ok(answer),
             Ok(Ok(answer)) => refusal(answer, patience).await,
@@ -161,8 +170,18 @@ impl Connection {
             _ => true,
         };
         let mut current = self.current();
-        if doubtful && current.as_ref().is_some_and(|current| current.made.elapsed() >= RENEW) {
+        if doubtful && current.as_ref().is_some_and(|current| current.made.elapsed() >= self.renew) {
             *current = None;
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.current().as_ref().is_some_and(|current| current.open)
+    }
+
+    fn opened(&self) {
+        if let Some(current) = self.current().as_mut() {
+            current.open = true;
         }
     }
 
@@ -172,8 +191,7 @@ impl Connection {
         }
         let client = connect(config(&self.access).await?)?;
         let made = Instant::now();
-        // Two watchers may come here together; the later connection is used by both from then on.
-        *self.current() = Some(Current { client: client.clone(), made });
+        *self.current() = Some(Current { client: client.clone(), made, open: false });
         Ok(client)
     }
 

@@ -87,6 +87,8 @@ impl Watcher {
             };
             tokio::select! {
                 () = watching => return,
+                // A watch without events would not notice that nobody listens.
+                () = self.events.closed() => return,
                 changed = wanted.changed() => if changed.is_err() { return },
             }
             last = now;
@@ -351,7 +353,9 @@ impl<'a> Session<'a> {
     fn tell(&mut self, error: &Error, wait: Duration) {
         let kind = self.watcher.kind.name();
         let cause = error.chain();
-        if std::mem::replace(&mut self.told, true) || error.class() == Class::Gone {
+        // A gap is the server's daily business.
+        let quiet = error.class() == Class::Gone || std::mem::replace(&mut self.told, true);
+        if quiet {
             debug!(kind, error = cause, ?wait, "the API server was asked in vain");
         } else {
             warn!(kind, error = cause, ?wait, "the API server was asked in vain; names may be old");

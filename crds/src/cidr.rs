@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_told_what_one_looks_like() {
-        for text in ["", "10.0.0.0", "10.0.0/8", "10.0.0.0/", "10.0.0.0/+8", "a/8", "10.0.0.0/8/8"] {
+        for text in ["", "10.0.0.0", "10.0.0/8", "10.0.0.0/", "10.0.0.0/+8", "a/8", "10.0.0.0/8/8"]
+        {
             assert_eq!(parse(text), Err(CidrError::Shape.to_string()), "{text}");
         }
     }

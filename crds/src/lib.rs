@@ -19,8 +19,8 @@ pub use field_error::FieldError;
 pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
 pub use probe_config::{
-    Budget, BudgetPolicy, CidrGroup, Granularity, Intervals, Limits, Match, Metrics, Peers, ProbeConfigSpec,
-    Reporting, ReportingMode, Rollout, ServiceMatching, ShortLived, Source,
+    Budget, BudgetPolicy, CidrGroup, Granularity, Intervals, Limits, Match, Metrics, Peers,
+    ProbeConfigSpec, Reporting, ReportingMode, Rollout, ServiceMatching, ShortLived, Source,
 };
 
 /// The API group of all our objects.

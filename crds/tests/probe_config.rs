@@ -176,10 +176,7 @@ fn named_ranges_are_read() {
     let office = &spec.matching.cidr_groups[0];
     let ranges: Vec<_> = office.ranges().map(|range| (range.address, range.prefix)).collect();
     assert_eq!(office.name, "office");
-    assert_eq!(
-        ranges,
-        [("192.0.2.0".parse().unwrap(), 24), ("2001:db8::".parse().unwrap(), 32)]
-    );
+    assert_eq!(ranges, [("192.0.2.0".parse().unwrap(), 24), ("2001:db8::".parse().unwrap(), 32)]);
 }
 
 #[test]

@@ -142,7 +142,11 @@ fn a_cluster_is_asked_where_there_is_one_or_where_it_is_asked_for() {
         (Kubernetes::On, given(), false, file),
         (Kubernetes::Off, given(), true, None),
     ] {
-        assert_eq!(super::access(asked, kubeconfig.clone(), in_cluster), access, "{asked:?} {kubeconfig:?}");
+        assert_eq!(
+            super::access(asked, kubeconfig.clone(), in_cluster),
+            access,
+            "{asked:?} {kubeconfig:?}"
+        );
     }
 }
 

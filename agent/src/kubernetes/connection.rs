@@ -170,7 +170,8 @@ impl Connection {
             _ => true,
         };
         let mut current = self.current();
-        if doubtful && current.as_ref().is_some_and(|current| current.made.elapsed() >= self.renew) {
+        if doubtful && current.as_ref().is_some_and(|current| current.made.elapsed() >= self.renew)
+        {
             *current = None;
         }
     }
@@ -223,9 +224,7 @@ async fn config(access: &Access) -> Result<Config, Error> {
     let options = KubeConfigOptions::default();
     let refused = |error| Error::Kubeconfig(Box::new(error));
     match access {
-        Access::InCluster => {
-            Config::incluster().map_err(|error| Error::InCluster(Box::new(error)))
-        }
+        Access::InCluster => Config::incluster().map_err(|error| Error::InCluster(Box::new(error))),
         Access::Kubeconfig(None) => Config::from_kubeconfig(&options).await.map_err(refused),
         Access::Kubeconfig(Some(path)) => {
             let file = Kubeconfig::read_from(path).map_err(refused)?;

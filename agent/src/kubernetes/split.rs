@@ -57,11 +57,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Hands every line that `chunk` completes to `each`, without its line feed.
-    pub(super) fn feed(
-        &mut self,
-        mut chunk: &[u8],
-        mut each: impl FnMut(Result<&[u8], TooLarge>),
-    ) {
+    pub(super) fn feed(&mut self, mut chunk: &[u8], mut each: impl FnMut(Result<&[u8], TooLarge>)) {
         while let Some(end) = chunk.iter().position(|&byte| byte == b'\n') {
             let line = self.held.complete(&chunk[..end]);
             if line != Ok(&[]) {

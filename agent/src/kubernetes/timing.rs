@@ -94,9 +94,10 @@ mod tests {
         let timing = Timing::default();
         let most = |failures| timing.retry(failures, 1023).as_millis();
 
-        assert_eq!((0..9).map(most).collect::<Vec<_>>(), [
-            799, 1598, 3197, 6393, 12_787, 25_575, 51_150, 59_941, 59_941
-        ]);
+        assert_eq!(
+            (0..9).map(most).collect::<Vec<_>>(),
+            [799, 1598, 3197, 6393, 12_787, 25_575, 51_150, 59_941, 59_941]
+        );
         assert_eq!(timing.retry(40, 0).as_millis(), 100);
         assert_eq!(timing.retry(3, 512).as_millis(), 3250);
     }

@@ -50,9 +50,8 @@ impl Selection {
 
 /// What is watched of `kind` on this node.
 pub(super) fn wanted(kind: Kind, config: &Match, node: &str) -> Option<Selection> {
-    let selection = |path, filter: String| {
-        Some(Selection { path, filter, accept: JSON, accept_list: JSON })
-    };
+    let selection =
+        |path, filter: String| Some(Selection { path, filter, accept: JSON, accept_list: JSON });
     let slices = config.peers == Peers::EndpointSlices
         || config.service_matching == ServiceMatching::EndpointSlices;
     let services = config.peers != Peers::Off || config.service_matching != ServiceMatching::Off;
@@ -136,10 +135,7 @@ mod tests {
 
     #[test]
     fn service_addresses_alone_need_no_slices() {
-        assert_eq!(
-            watched(ServiceMatching::Off, Peers::ServiceIPs),
-            [PODS, SERVICES, NAMESPACES]
-        );
+        assert_eq!(watched(ServiceMatching::Off, Peers::ServiceIPs), [PODS, SERVICES, NAMESPACES]);
     }
 
     #[test]
@@ -151,6 +147,9 @@ mod tests {
     fn whatever_a_server_sends_as_a_token_stays_one_parameter() {
         let config = Match::default();
         let services = wanted(Kind::Service, &config, "n").unwrap();
-        assert_eq!(services.url(&[("continue", "a&b=c ü")]), "/api/v1/services?continue=a%26b%3Dc%20%C3%BC");
+        assert_eq!(
+            services.url(&[("continue", "a&b=c ü")]),
+            "/api/v1/services?continue=a%26b%3Dc%20%C3%BC"
+        );
     }
 }

@@ -209,8 +209,9 @@ impl<'a> Session<'a> {
                 self.begin();
             }
             let mut items = Items::default();
-            while let Some(chunk) =
-                connection::chunk(&mut body, self.watcher.timing.silence).await.map_err(End::Failed)?
+            while let Some(chunk) = connection::chunk(&mut body, self.watcher.timing.silence)
+                .await
+                .map_err(End::Failed)?
             {
                 let before = cpu();
                 items.feed(&chunk, |part| self.intake.part(part));
@@ -235,7 +236,8 @@ impl<'a> Session<'a> {
 
     async fn open(&mut self, url: &str, accept: &'static str) -> Result<Body, End> {
         let silence = self.watcher.timing.silence;
-        let answer = self.watcher.connection.get(url, accept, silence).await.map_err(End::Failed)?;
+        let answer =
+            self.watcher.connection.get(url, accept, silence).await.map_err(End::Failed)?;
         Ok(answer.into_body())
     }
 
@@ -345,7 +347,9 @@ impl<'a> Session<'a> {
                 self.from = if known { From::NotOlderThan(seen) } else { From::Newest };
                 retry.max(share(timing.relist, random()))
             }
-            _ => error.retry_after().map_or(retry, |asked| retry.max(Timing::asked(asked, random()))),
+            _ => {
+                error.retry_after().map_or(retry, |asked| retry.max(Timing::asked(asked, random())))
+            }
         }
     }
 

@@ -51,7 +51,10 @@ async fn namespaces_come_as_their_metadata_only() {
 async fn pages(server: &mut Server, feed: &mut Running) {
     let first = server.next(Kind::Pod).await;
     assert!(!first.is_watch());
-    assert_eq!((first.parameter("limit"), first.parameter("resourceVersion")), (Some("500"), Some("0")));
+    assert_eq!(
+        (first.parameter("limit"), first.parameter("resourceVersion")),
+        (Some("500"), Some("0"))
+    );
     first.text(&format!(
         r#"{{"kind":"PodList","metadata":{{"resourceVersion":"40","continue":"t0k/n"}},"items":[{},{}]}}"#,
         pod("a", 7),
@@ -120,7 +123,11 @@ async fn a_list_that_breaks_half_way_begins_again() {
 async fn a_page_that_is_cut_in_the_middle_of_an_object_ends_no_list() {
     let (mut server, mut feed) = start(&[Kind::Pod]).await;
     server.next(Kind::Pod).await.refuse(422, "Invalid", &[]);
-    let page = format!(r#"{{"metadata":{{"resourceVersion":"4"}},"items":[{},{}]}}"#, pod("a", 1), pod("b", 2));
+    let page = format!(
+        r#"{{"metadata":{{"resourceVersion":"4"}},"items":[{},{}]}}"#,
+        pod("a", 1),
+        pod("b", 2)
+    );
     server.next(Kind::Pod).await.text(&page[..page.len() - 20]);
     assert_eq!(feed.take(Kind::Pod).await, ["listing", "+a"]);
 

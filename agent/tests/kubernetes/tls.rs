@@ -21,8 +21,10 @@ async fn secure(
 ) -> (SocketAddr, mpsc::UnboundedReceiver<Asked>, Arc<AtomicU32>) {
     let certificate = CertificateDer::from_pem_file(fixtures().join("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(fixtures().join("server.key")).unwrap();
-    let mut config =
-        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -106,7 +106,8 @@ async fn a_version_that_a_restored_server_does_not_know_is_given_up() {
 async fn double_and_late_events_pass_through_in_their_order() {
     let (_server, mut feed, stream) = watching().await;
 
-    let events = added("b", 12) + &added("b", 12) + &event("DELETED", &pod("b", 14)) + &added("b", 13);
+    let events =
+        added("b", 12) + &added("b", 12) + &event("DELETED", &pod("b", 14)) + &added("b", 13);
     stream.send(&events).await;
 
     assert_eq!(feed.take(Kind::Pod).await, ["+b", "+b", "-b u-b", "+b"]);
@@ -133,7 +134,8 @@ async fn malformed_objects_are_counted_and_the_watch_goes_on() {
     let nameless = r#"{"metadata":{"namespace":"n","uid":"u","resourceVersion":"12"}}"#;
     let address = pod("b", 13).replace("\"phase\"", "\"podIP\":\"10.0.0.256\",\"phase\"");
 
-    let odd = ["what is this\n", &event("ADDED", nameless), &event("ADDED", &address), &added("c", 14)];
+    let odd =
+        ["what is this\n", &event("ADDED", nameless), &event("ADDED", &address), &added("c", 14)];
     stream.send(&odd.concat()).await;
 
     assert_eq!(feed.take(Kind::Pod).await, ["+b", "+c"]);
@@ -158,8 +160,7 @@ async fn narrower_peers_narrow_the_slices_and_disturb_nothing_else() {
 
     assert_eq!(feed.next(Kind::Slice).await, "unwatched");
     let some = server.next(Kind::Slice).await;
-    let selector =
-        "endpointslice.kubernetes.io%2Fmanaged-by%21%3Dendpointslice-controller.k8s.io";
+    let selector = "endpointslice.kubernetes.io%2Fmanaged-by%21%3Dendpointslice-controller.k8s.io";
     assert_eq!(some.parameter("labelSelector"), Some(selector));
     assert_eq!(some.parameter("resourceVersion"), Some("0"));
     all.left().await;
@@ -179,11 +180,8 @@ async fn what_the_configuration_does_not_want_is_forgotten_and_not_asked_for() {
     services.send(&end_of_list(5)).await;
     assert_eq!(feed.take(Kind::Service).await, ["listing", "listed"]);
 
-    let off = Match {
-        service_matching: ServiceMatching::Off,
-        peers: Peers::Off,
-        ..Match::default()
-    };
+    let off =
+        Match { service_matching: ServiceMatching::Off, peers: Peers::Off, ..Match::default() };
     feed.configure(off);
 
     assert_eq!(feed.next(Kind::Service).await, "unwatched");

@@ -21,7 +21,9 @@ impl Cidr {
     #[must_use]
     pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
         let (bits, width, prefix): (u128, u32, u8) = match (address, address.to_canonical()) {
-            (IpAddr::V6(_), IpAddr::V4(v4)) if prefix >= 96 => (v4.to_bits().into(), 32, prefix - 96),
+            (IpAddr::V6(_), IpAddr::V4(v4)) if prefix >= 96 => {
+                (v4.to_bits().into(), 32, prefix - 96)
+            }
             (IpAddr::V6(v6), _) => (v6.to_bits(), 128, prefix),
             (IpAddr::V4(v4), _) => (v4.to_bits().into(), 32, prefix),
         };

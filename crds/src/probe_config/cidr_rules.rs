@@ -22,7 +22,11 @@ impl Check {
     pub(super) fn cidr_groups(&mut self, groups: &[CidrGroup]) {
         let field = "spec.match.cidrGroups";
         if groups.len() > MAX_GROUPS {
-            self.fail(field, groups.len(), format!("groups are too many; give at most {MAX_GROUPS}"));
+            self.fail(
+                field,
+                groups.len(),
+                format!("groups are too many; give at most {MAX_GROUPS}"),
+            );
             return;
         }
         let mut names = BTreeMap::new();
@@ -45,7 +49,8 @@ impl Check {
             && !name.starts_with('-')
             && !name.ends_with('-');
         if !is_label {
-            let expected = "is not a name; give 1 to 63 lower case letters, digits and inner dashes";
+            let expected =
+                "is not a name; give 1 to 63 lower case letters, digits and inner dashes";
             self.fail(field, name, expected);
         } else if RESERVED.contains(&name) {
             self.fail(field, name, "is a name with a meaning of its own; choose another");

@@ -126,8 +126,11 @@ impl Status<'_> {
 
     /// Containers that have an id; one that was never started has none.
     fn containers(&self, wrong: &mut dyn FnMut(Malformed)) -> Vec<(Box<str>, Box<str>)> {
-        let statuses =
-            [&self.container_statuses, &self.init_container_statuses, &self.ephemeral_container_statuses];
+        let statuses = [
+            &self.container_statuses,
+            &self.init_container_statuses,
+            &self.ephemeral_container_statuses,
+        ];
         let all = statuses.into_iter().flatten().flatten();
         let mut containers = Vec::with_capacity(self.container_statuses.iter().flatten().count());
         for container in all.filter(|container| !container.id.as_str().is_empty()) {

@@ -70,7 +70,8 @@ impl<'a> Object<'a> for Slice<'a> {
 
     fn changed(self, wrong: &mut dyn FnMut(Malformed)) -> Option<Event> {
         let (namespace, name) = self.metadata.place()?;
-        let service = self.metadata.labels.get(SERVICE_NAME).and_then(|name| name.fit(MAX_NAMESPACE));
+        let service =
+            self.metadata.labels.get(SERVICE_NAME).and_then(|name| name.fit(MAX_NAMESPACE));
         // Slices of host names have no address that a connection could show.
         let named = self.address_type.as_str() == "FQDN";
         let endpoints = self.endpoints.iter().flatten().filter(|_| !named);

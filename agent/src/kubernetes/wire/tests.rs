@@ -122,12 +122,7 @@ fn a_service_is_what_it_selects_and_how_it_is_reached() {
                     port: 80,
                     node_port: 30080
                 },
-                ServicePort {
-                    name: "dns".into(),
-                    protocol: Protocol::Udp,
-                    port: 53,
-                    node_port: 0
-                },
+                ServicePort { name: "dns".into(), protocol: Protocol::Udp, port: 53, node_port: 0 },
             ],
         }
     );
@@ -236,7 +231,10 @@ fn an_object_that_does_not_say_which_it_is_is_counted_and_left_out() {
         (Kind::Pod, r#"{"metadata":{"namespace":"n","uid":"u"}}"#.to_owned()),
         (Kind::Pod, r#"{"metadata":{"namespace":"n","name":"p"}}"#.to_owned()),
         (Kind::Service, r#"{"metadata":{"name":"s","uid":"u"}}"#.to_owned()),
-        (Kind::Slice, format!(r#"{{"metadata":{{"namespace":"n","name":"{}"}}}}"#, "s".repeat(254))),
+        (
+            Kind::Slice,
+            format!(r#"{{"metadata":{{"namespace":"n","name":"{}"}}}}"#, "s".repeat(254)),
+        ),
         (Kind::Namespace, r#"{"metadata":{}}"#.to_owned()),
     ] {
         assert_eq!(read(kind, &text), (None, vec![Malformed::Identity]), "{text}");
@@ -245,7 +243,8 @@ fn an_object_that_does_not_say_which_it_is_is_counted_and_left_out() {
 
 #[test]
 fn what_is_no_object_at_all_is_counted_and_left_out() {
-    for text in ["", "{", "[]", "null", r#"{"metadata":7}"#, "{\"metadata\":{\"name\":\"\u{0}\"}}"] {
+    for text in ["", "{", "[]", "null", r#"{"metadata":7}"#, "{\"metadata\":{\"name\":\"\u{0}\"}}"]
+    {
         assert_eq!(read(Kind::Pod, text), (None, vec![Malformed::Json]), "{text}");
         let (line, version, wrong) = watched(Kind::Pod, text);
         assert_eq!((line, &*version), (Line::Change(None), "1"), "{text}");

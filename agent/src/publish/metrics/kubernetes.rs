@@ -15,7 +15,9 @@ use std::time::Instant;
 pub(super) fn add(families: &mut Families, status: &FeedStatus, now: Instant) {
     let kinds = Kind::ALL.map(|kind| (kind.name(), status.of(kind)));
     let states = kinds.iter().flat_map(|(kind, status)| {
-        let of = |state: State| ([("kind", *kind), ("state", state.name())], flag(state == status.state));
+        let of = |state: State| {
+            ([("kind", *kind), ("state", state.name())], flag(state == status.state))
+        };
         State::ALL.map(of)
     });
     families.gauge(
@@ -39,11 +41,9 @@ pub(super) fn add(families: &mut Families, status: &FeedStatus, now: Instant) {
         "Objects that were listed or changed.",
         |status| status.events as f64,
     );
-    counter(
-        "probelet_agent_kubernetes_lists_total",
-        "Lists that were begun.",
-        |status| status.lists as f64,
-    );
+    counter("probelet_agent_kubernetes_lists_total", "Lists that were begun.", |status| {
+        status.lists as f64
+    });
     counter(
         "probelet_agent_kubernetes_resumes_total",
         "Watches that went on where the last one ended.",
@@ -68,7 +68,9 @@ fn faults(families: &mut Families, kinds: &[(&str, KindStatus)]) {
         errors.filter(|(count, _)| *count != 0).map(|(count, labels)| (labels, count as f64)),
     );
     let malformed = kinds.iter().flat_map(|(kind, status)| {
-        let of = |fault: Malformed| (status.malformed(fault), [("kind", *kind), ("reason", fault.name())]);
+        let of = |fault: Malformed| {
+            (status.malformed(fault), [("kind", *kind), ("reason", fault.name())])
+        };
         Malformed::ALL.map(of)
     });
     families.counter(

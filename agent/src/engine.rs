@@ -18,6 +18,7 @@ use crate::snapshot::{Skip, Snapshot};
 pub use governor::Governor;
 use governor::{Limiters, Paced};
 use probelet_core::budget::{Ladder, Level};
+use probelet_core::cluster::objects::Event;
 use probelet_core::facts::{Facts, Losses, Tier, Want};
 use probelet_core::gate::Gate;
 use probelet_core::join::PortRange;
@@ -27,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 use tuning::Tuning;
 use vitals::Signs;
@@ -58,6 +59,8 @@ pub struct Setup {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
     /// How tiers are loaded.
     pub load: Load,
+    /// News of the cluster, if there is one.
+    pub cluster: Option<mpsc::Receiver<Vec<Event>>>,
 }
 
 /// The engine and everything it remembers from pass to pass.

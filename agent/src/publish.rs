@@ -27,6 +27,7 @@ mod tag;
 mod testing;
 mod watch;
 
+use crate::kubernetes::FeedStatus;
 use crate::snapshot::Snapshot;
 use cost::{Admit, Learned};
 use metrics::http::Counters;
@@ -100,6 +101,8 @@ pub struct Parts {
     pub admit: Admit,
     /// Whether `/debug/pprof` is there.
     pub debug_pprof: bool,
+    /// How the Kubernetes feed is doing, if there is one.
+    pub kubernetes: Option<Arc<FeedStatus>>,
 }
 
 /// The server's state.
@@ -110,7 +113,7 @@ impl State {
     /// asked for.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { snapshots, names, series, admit, debug_pprof } = parts;
+        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes } = parts;
         if debug_pprof {
             profile::activate();
         }
@@ -120,6 +123,7 @@ impl State {
             series,
             admit,
             debug_pprof,
+            kubernetes,
             limits: watch::Limits::default(),
             labels: Mutex::default(),
             learned: Mutex::default(),
@@ -139,6 +143,7 @@ pub(crate) struct Shared {
     series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
     admit: Admit,
     debug_pprof: bool,
+    kubernetes: Option<Arc<FeedStatus>>,
     limits: watch::Limits,
     labels: Mutex<Arc<Labels>>,
     learned: Mutex<Learned>,

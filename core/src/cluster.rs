@@ -12,6 +12,7 @@
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
+pub mod cidr;
 mod few;
 mod members;
 pub mod names;
@@ -92,6 +93,10 @@ pub struct Settings {
     pub peers: Peers,
     /// What flows are counted by.
     pub grain: Grain,
+    /// Ranges of addresses that people gave names to, by number.
+    pub ranges: cidr::Table,
+    /// Those names.
+    pub groups: Vec<Box<str>>,
 }
 
 /// What changed since names were last asked for.

@@ -678,3 +678,22 @@ fn more_pods_than_there_is_room_for_are_counted() {
     let known = node.picture().cluster.unwrap().known;
     assert_eq!((known.objects[0], known.refused[0]), (4096, 4));
 }
+
+#[test]
+fn an_address_that_nothing_else_names_is_its_group() {
+    use probelet_core::cluster::cidr::{Cidr, Table};
+    let range = |first: &str, prefix| Cidr::new(first.parse().unwrap(), prefix).unwrap();
+    let ranges = Table::new([(range("10.0.0.0", 8), 0), (range("192.0.2.0", 24), 1)]);
+    let mut node = Node::with(|s| {
+        s.ranges = ranges;
+        s.groups = vec!["cluster".into(), "office".into()];
+    });
+    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080))]);
+
+    let asked = ["192.0.2.7:443", "10.1.7.5:8080", "10.1.7.6:8080"].map(|at| {
+        node.ask("10.1.0.9", at);
+        node.peer()
+    });
+
+    assert_eq!(asked, ["group office", "pod shop/p", "group cluster"]);
+}

@@ -95,6 +95,7 @@ pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
         series: Arc::new(SeriesLimits::default),
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: false,
+        kubernetes: None,
     };
     let mut state = State::new(parts);
     Arc::get_mut(&mut state.0).unwrap().limits = limits;

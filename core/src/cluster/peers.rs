@@ -77,6 +77,9 @@ impl Cluster {
         if let Some(node) = self.node_at(q.at.addr) {
             return self.named(Name::Node(node.into()));
         }
+        if let Some(group) = self.group_at(q.at.ip()) {
+            return self.named(Name::Group(group.into()));
+        }
         Answer { gap: self.unexplained(q.at.ip()), ..Answer::default() }
     }
 
@@ -203,6 +206,11 @@ impl Cluster {
     fn node_at(&self, address: u128) -> Option<&str> {
         let own = self.pods.is_host(address).then_some(&*self.settings.node);
         own.filter(|node| !node.is_empty()).or_else(|| self.far_node(address))
+    }
+
+    fn group_at(&self, ip: IpAddr) -> Option<&str> {
+        let group = self.settings.ranges.find(ip)?;
+        self.settings.groups.get(usize::from(group)).map(|name| &**name)
     }
 
     /// The node of an address, if that is a node's: because several ready pods of one node have

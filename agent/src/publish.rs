@@ -159,7 +159,7 @@ impl Shared {
         let picture = &snapshot.picture;
         let names = Arc::clone(&self.names.borrow());
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        *labels = Labels::refresh(&labels, &picture.names, &names, picture.epoch);
+        *labels = Labels::refresh(&labels, picture, &names);
         Arc::clone(&labels)
     }
 
@@ -221,7 +221,7 @@ async fn told(stop: &mut channel::Receiver<bool>) {
 #[must_use]
 pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> Vec<u8> {
     let picture = &snapshot.picture;
-    let labels = Labels::refresh(&Arc::default(), &picture.names, names, picture.epoch);
+    let labels = Labels::refresh(&Arc::default(), picture, names);
     let sieve = filter::Sieve::new(query::Filter::default(), &labels, picture.names.len());
     let span = render::Span::Full { since: None };
     let mut renderer = render::Renderer::new(Arc::clone(snapshot), labels, sieve, span);

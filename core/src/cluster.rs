@@ -87,6 +87,8 @@ pub enum Peers {
 pub struct Settings {
     /// Name of this node.
     pub node: Box<str>,
+    /// There is no cluster: only ranges of addresses have names.
+    pub alone: bool,
     /// How Services are found.
     pub service_matching: ServiceMatching,
     /// How peers are named.
@@ -370,7 +372,7 @@ impl Cluster {
             Some((slot, &Shown { name: Some(name), version, .. })) => {
                 Ok(Some(Owner { name, version, slot }))
             }
-            None if uid.is_none() => Ok(None),
+            None if uid.is_none() || self.settings.alone => Ok(None),
             None if !self.known.synced[Kind::Pod as usize] => Err(Unresolved::NotSynced),
             None => Err(Unresolved::NoPodForContainer),
         }

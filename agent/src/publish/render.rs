@@ -14,8 +14,9 @@ use super::names::Labels;
 use super::records::Scene;
 use super::{json, summary};
 use crate::snapshot::Snapshot;
+use probelet_core::cluster::PodRecord;
 use probelet_core::records::Workload;
-use probelet_core::report::Removed;
+use probelet_core::report::{Picture, Removed};
 use probelet_core::table::{Epoch, Frozen, Slot};
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ enum Kind {
     Connections,
     Listeners,
     Containers,
+    Pods,
     Flows,
 }
 
@@ -69,6 +71,7 @@ impl Kind {
             Self::Connections => "connections",
             Self::Listeners => "listeners",
             Self::Containers => "containers",
+            Self::Pods => "pods",
             Self::Flows => "flows",
         }
     }
@@ -78,7 +81,8 @@ impl Kind {
             Self::Processes => Some(Self::Connections),
             Self::Connections => Some(Self::Listeners),
             Self::Listeners => Some(Self::Containers),
-            Self::Containers => Some(Self::Flows),
+            Self::Containers => Some(Self::Pods),
+            Self::Pods => Some(Self::Flows),
             Self::Flows => None,
         }
     }
@@ -155,9 +159,10 @@ impl Renderer {
         for removed in of_kind.skip(done) {
             separate(out, &mut self.fresh);
             match removed {
-                Removed::Connection(id) | Removed::Listener(id) | Removed::Flow(id) => {
-                    json::int(out, id);
-                }
+                Removed::Connection(id)
+                | Removed::Listener(id)
+                | Removed::Flow(id)
+                | Removed::Pod(id) => json::int(out, id),
                 Removed::Process(pid, start_ns) => scene.process_key(out, pid, start_ns),
                 Removed::Container(id) => scene.container_key(out, id),
             }
@@ -192,6 +197,11 @@ impl Renderer {
             }),
             Kind::Listeners => walk(&picture.listeners, at, floor, out, |out, r| {
                 if r.changed > since && !sieve.listener(r) {
+                    key(out, r.id);
+                }
+            }),
+            Kind::Pods => walk_pods(picture, at, floor, out, |out, r| {
+                if r.changed > since && !sieve.pod(r) {
                     key(out, r.id);
                 }
             }),
@@ -248,6 +258,12 @@ impl Renderer {
                     scene.container(out, r);
                 }
             }),
+            Kind::Pods => walk_pods(picture, at, floor, out, |out, r| {
+                if news(r.changed, &[]) && sieve.pod(r) {
+                    begin(out);
+                    scene.pod_of_node(out, r);
+                }
+            }),
             Kind::Flows => walk(&picture.flows, at, floor, out, |out, r| {
                 if news(r.changed, &[r.key.source, r.key.destination]) {
                     begin(out);
@@ -260,10 +276,6 @@ impl Renderer {
         }
         out.push(b']');
         match kind.next() {
-            Some(Kind::Flows) => {
-                out.extend_from_slice(b",\"pods\":[]");
-                self.open(out, Kind::Flows)
-            }
             Some(following) => self.open(out, following),
             None => Step::Tail,
         }
@@ -286,6 +298,17 @@ fn walk<T>(
             return Some(at);
         }
     }
+}
+
+/// The same for pods, of which there are none outside of a cluster.
+fn walk_pods(
+    picture: &Picture,
+    at: Slot,
+    floor: Epoch,
+    out: &mut Vec<u8>,
+    each: impl FnMut(&mut Vec<u8>, &PodRecord),
+) -> Option<Slot> {
+    walk(&picture.cluster.as_ref()?.pods, at, floor, out, each)
 }
 
 fn scene<'a>(snapshot: &'a Snapshot, labels: &'a Labels) -> Scene<'a> {
@@ -316,6 +339,7 @@ const fn kind_of(removed: Removed) -> Kind {
         Removed::Flow(_) => Kind::Flows,
         Removed::Process(..) => Kind::Processes,
         Removed::Container(_) => Kind::Containers,
+        Removed::Pod(_) => Kind::Pods,
     }
 }
 

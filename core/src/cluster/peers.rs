@@ -56,8 +56,12 @@ enum Pod<'a> {
 impl Cluster {
     /// Who is at the other end.
     pub(crate) fn peer(&mut self, q: &Question) -> Answer {
-        if self.settings.peers == Peers::Off || q.at.is_loopback() {
+        if q.at.is_loopback() {
             return Answer::default();
+        }
+        if self.settings.alone || self.settings.peers == Peers::Off {
+            let group = self.group_at(q.at.ip()).map(|group| Name::Group(group.into()));
+            return group.map_or_else(Answer::default, |group| self.named(group));
         }
         let service = match self.service_at(q) {
             Ok(service) => service,

@@ -55,6 +55,8 @@ pub struct PodShown {
     pub host_network: bool,
     /// Its addresses.
     pub ips: Vec<IpAddr>,
+    /// Full ids of its containers, with their names.
+    pub containers: Vec<(Box<str>, Box<str>)>,
 }
 
 /// How a pod is known to those who ask.
@@ -207,6 +209,7 @@ impl Cluster {
             terminating: pod.terminating,
             host_network: pod.host_network,
             ips: pod.ips.clone(),
+            containers: pod.containers.clone(),
         }
     }
 

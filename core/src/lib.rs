@@ -17,4 +17,5 @@ pub mod join;
 pub mod records;
 pub mod report;
 pub mod schedule;
+pub mod selector;
 pub mod table;

@@ -142,22 +142,19 @@ fn expression(random: &mut Random, odd: &Odd) -> Owned {
         OPERATORS[random.below(known)]
     };
     let unary = operator.contains("Exist");
-    let count = if unary != random.percent(5) { 0 } else { 1 + random.below(4) };
+    let count = if unary == random.percent(5) { 1 + random.below(4) } else { 0 };
     let values = (0..count).map(|_| random.value(odd).to_owned()).collect();
     Owned { key: random.key(odd).to_owned(), operator, values }
 }
 
-/// A JSON string: with what Rust's own escapes would get wrong for JSON.
+/// A JSON string. Rust's own escapes are not those of JSON.
 fn quoted(text: &str) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c < ' ' => out += &format!("\\u{:04x}", u32::from(c)),
-            c => out.push(c),
-        }
-    }
-    out + "\""
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c < ' ' => format!("\\u{:04x}", u32::from(c)),
+        c => c.into(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 fn map(map: &BTreeMap<String, String>) -> String {

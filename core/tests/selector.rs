@@ -6,11 +6,14 @@
 use probelet_core::selector::{Error, Expression, Op, Place, Selector};
 use std::collections::BTreeMap;
 
+/// Key, operator and values of an entry of `matchExpressions`.
+type Entry<'a> = (&'a str, &'a str, &'a [&'a str]);
+
 fn parse(text: &str) -> Selector {
     Selector::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
-fn object(expressions: &[(&str, &str, &[&str])]) -> Result<Selector, Error> {
+fn object(expressions: &[Entry<'_>]) -> Result<Selector, Error> {
     let expressions =
         expressions.iter().map(|&(key, operator, values)| Expression { key, operator, values });
     Selector::from_requirements(BTreeMap::<String, String>::new(), expressions)
@@ -249,7 +252,7 @@ fn refused_objects_are_named_with_their_field() {
     let message =
         |expression| object(&[("ok", "Exists", &[]), expression]).unwrap_err().to_string();
 
-    let table: [((&str, &str, &[&str]), &str); 9] = [
+    let table: [(Entry<'_>, &str); 9] = [
         (("x", "In", &[]), "matchExpressions[1].values: must not be empty for operator In"),
         (("x", "NotIn", &[]), "matchExpressions[1].values: must not be empty for operator NotIn"),
         (("x", "Exists", &["a"]), "matchExpressions[1].values: must be empty for operator Exists"),

@@ -13,6 +13,7 @@ pub mod budget;
 pub mod coverage;
 pub mod facts;
 pub mod gate;
+pub mod index;
 pub mod join;
 pub mod records;
 pub mod report;

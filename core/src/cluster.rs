@@ -306,8 +306,8 @@ impl Cluster {
     }
 
     fn remove_service(&mut self, namespace: &str, name: &str) {
-        if let Some((slot, service)) = self.services.remove(namespace, name, &mut self.dirt) {
-            self.members.remove_service(slot, &service);
+        if let Some(service) = self.services.remove(namespace, name, &mut self.dirt) {
+            self.members.remove_service(&service);
             let dirt = &mut self.dirt;
             self.slices
                 .each_address_of(&service.namespace, &service.name, |ip| dirt.address(ip));

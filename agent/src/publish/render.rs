@@ -15,6 +15,7 @@ use super::records::Scene;
 use super::{json, summary};
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::PodRecord;
+use probelet_core::facts::ContainerId;
 use probelet_core::records::Workload;
 use probelet_core::report::{Picture, Removed};
 use probelet_core::table::{Epoch, Frozen, Slot};
@@ -178,6 +179,10 @@ impl Renderer {
         let Self { snapshot, labels, sieve, span, fresh, .. } = self;
         let (scene, picture) = (scene(snapshot, labels), &snapshot.picture);
         let (since, floor) = (span.floor(), floor(labels, *span));
+        // A pod that got or lost its name may have left the filter with it.
+        let news = |changed: Epoch, owner: Option<ContainerId>| {
+            changed > since || owner.is_some_and(|id| renamed(labels, Workload::Container(id), since))
+        };
         let mut key = |out: &mut Vec<u8>, id: u64| {
             separate(out, fresh);
             json::int(out, id);
@@ -185,18 +190,18 @@ impl Renderer {
         let next = match kind {
             _ if sieve.is_open() => None,
             Kind::Processes => walk(&picture.processes, at, floor, out, |out, r| {
-                if r.changed > since && !sieve.process(r) {
+                if news(r.changed, r.fact.container) && !sieve.process(r) {
                     separate(out, fresh);
                     scene.process_key(out, r.fact.pid, r.fact.start_ns);
                 }
             }),
             Kind::Connections => walk(&picture.connections, at, floor, out, |out, r| {
-                if r.changed > since && !sieve.connection(r) {
+                if news(r.changed, r.owner.container) && !sieve.connection(r) {
                     key(out, r.id);
                 }
             }),
             Kind::Listeners => walk(&picture.listeners, at, floor, out, |out, r| {
-                if r.changed > since && !sieve.listener(r) {
+                if news(r.changed, r.owner.container) && !sieve.listener(r) {
                     key(out, r.id);
                 }
             }),

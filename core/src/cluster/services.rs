@@ -74,17 +74,17 @@ impl Services {
         Upsert::Changed(slot)
     }
 
-    /// Forgets a Service; its place and itself, if there was one.
+    /// Forgets a Service, and gives it, if there was one.
     pub(super) fn remove(
         &mut self,
         namespace: &str,
         name: &str,
         dirt: &mut Dirt,
-    ) -> Option<(ServiceSlot, Service)> {
+    ) -> Option<Service> {
         let slot = self.by_name.remove(&(namespace.into(), name.into()))?;
         self.unlink(slot, dirt);
         self.free.push(slot);
-        self.slots[slot as usize].take().map(|known| (slot, known.service))
+        self.slots[slot as usize].take().map(|known| known.service)
     }
 
     /// Names of those that the list of this round did not name.

@@ -7,7 +7,7 @@
 //! Pure: no I/O, no clock; time is an argument.
 
 use super::names::{Name, NameId};
-use super::objects::{Phase, Pod};
+use super::objects::{Kind, Phase, Pod};
 use super::pods::{Own, PodSlot};
 use super::workload::workload;
 use super::{Cluster, ServiceMatching};
@@ -120,8 +120,8 @@ impl Cluster {
             self.shown.resize_with(at + 1, || None);
         }
         let Some(own) = self.pods.get(slot) else {
-            self.members.remove_pod(slot);
             if let Some(shown) = self.shown[at].take() {
+                self.members.remove_pod(slot, &shown.pod.uid);
                 self.unlist(shown.record, epoch, settled);
                 self.dirt.pods = true;
             }
@@ -133,7 +133,9 @@ impl Cluster {
         let fresh = match &old {
             Some(old) if gone => Arc::clone(&old.pod),
             _ => {
-                self.members.upsert_pod(slot, &own.pod);
+                if !self.members.upsert_pod(slot, &own.pod) {
+                    self.known.refused[Kind::Pod as usize] += 1;
+                }
                 Arc::new(self.picture(slot, &own.pod))
             }
         };

@@ -177,7 +177,7 @@ fn answers(node: &Node) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn in_the_end_everything_is_called_what_the_last_objects_say(

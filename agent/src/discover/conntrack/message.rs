@@ -37,7 +37,7 @@ const GENERIC: usize = 4;
 
 /// What the kernel says of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(super) enum Answer {
     /// This end answers.
     From(Endpoint),
     /// It refuses, with an errno; `ENOENT` says that it knows no such connection.
@@ -49,7 +49,7 @@ pub enum Answer {
 }
 
 /// Writes a question; `sequence` comes back with the answer.
-pub fn question(
+pub(super) fn question(
     out: &mut Vec<u8>,
     sequence: u32,
     protocol: Protocol,
@@ -82,8 +82,7 @@ pub fn question(
 }
 
 /// Reads the first message of an answer.
-#[must_use]
-pub fn answer(bytes: &[u8], sequence: u32) -> Answer {
+pub(super) fn answer(bytes: &[u8], sequence: u32) -> Answer {
     let Some(length) = word(bytes, 0) else { return Answer::Malformed };
     let Some(message) = bytes.get(..length as usize).filter(|m| m.len() >= HEADER) else {
         return Answer::Malformed;

@@ -82,19 +82,19 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
         (kind, sender)
     });
     drop(events);
-    let mut changes = true;
+    let mut configured = true;
     loop {
         tokio::select! {
-            changed = config.changed(), if changes => {
-                changes = changed.is_ok();
+            changed = config.changed(), if configured => {
+                configured = changed.is_ok();
                 let now = Arc::clone(&config.borrow_and_update());
                 for (kind, sender) in &selections {
                     let selection = select(&now, *kind);
                     // Only a watcher whose own selection changed is disturbed.
                     sender.send_if_modified(|current| {
-                        let changed = *current != selection;
+                        let differs = *current != selection;
                         *current = selection;
-                        changed
+                        differs
                     });
                 }
             }

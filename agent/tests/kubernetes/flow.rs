@@ -63,7 +63,7 @@ async fn an_engine_that_takes_nothing_stops_the_reading_and_loses_nothing() {
     let mut feed = Running::start(&url(server.address), quick(), no_limit());
     flood(server.next(Kind::Pod).await);
 
-    let held = timeout(Duration::from_secs(60), standstill(&feed)).await.expect("a standstill");
+    let held = timeout(Duration::from_mins(1), standstill(&feed)).await.expect("a standstill");
 
     assert!(held < HELD, "{held}");
     all_in_order(&mut feed).await;
@@ -84,7 +84,7 @@ async fn a_spent_budget_stops_the_reading_and_loses_nothing() {
     let mut feed = Running::start(&url(server.address), quick(), pace);
     flood(server.next(Kind::Pod).await);
 
-    let held = timeout(Duration::from_secs(60), standstill(&feed)).await.expect("a standstill");
+    let held = timeout(Duration::from_mins(1), standstill(&feed)).await.expect("a standstill");
 
     assert!(held <= 512 << 10, "one piece of a body at most: {held}");
     spent.store(false, Ordering::Relaxed);

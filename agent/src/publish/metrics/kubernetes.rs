@@ -12,9 +12,9 @@ use crate::kubernetes::{Class, FeedStatus, KindStatus, Malformed, State};
 use probelet_core::cluster::objects::Kind;
 use std::time::Instant;
 
-pub(super) fn add(families: &mut Families, status: &FeedStatus, now: Instant) {
-    let kinds = Kind::ALL.map(|kind| (kind.name(), status.of(kind)));
-    let states = kinds.iter().flat_map(|(kind, status)| {
+pub(super) fn add(families: &mut Families, feed: &FeedStatus, now: Instant) {
+    let kinds = Kind::ALL.map(|kind| (kind.name(), feed.of(kind)));
+    let watches = kinds.iter().flat_map(|(kind, status)| {
         let of = |state: State| {
             ([("kind", *kind), ("state", state.name())], flag(state == status.state))
         };
@@ -23,7 +23,7 @@ pub(super) fn add(families: &mut Families, status: &FeedStatus, now: Instant) {
     families.gauge(
         "probelet_agent_kubernetes_watch_state",
         "What the watch of each kind of object is doing: 1 for the state.",
-        states,
+        watches,
     );
     families.gauge(
         "probelet_agent_kubernetes_contact_age_seconds",

@@ -32,8 +32,8 @@ use tokio::task::JoinSet;
 use wanted::wanted;
 use watcher::Watcher;
 
-/// Batches on their way to the engine. One is what a piece of a body held, at most 64 KiB of JSON and the rest of an
-/// object begun before it: 1 MiB in all, or half a second of a storm.
+/// Batches on their way to the engine. One is what a piece of a body held, or some of them: at most 128 KiB of JSON and
+/// the rest of an object begun before it. 2 MiB in all, or half a second of a storm.
 const BATCHES: usize = 16;
 
 /// Asks for CPU time that was spent; `Some` is how long to wait before asking again.

@@ -6,6 +6,7 @@
 //! I/O: the network through its session.
 
 mod intake;
+mod outbox;
 mod session;
 
 use super::Pace;

@@ -9,6 +9,7 @@
 
 use super::Watcher;
 use super::intake::Intake;
+use super::outbox::Outbox;
 use crate::kubernetes::connection::{self, Error};
 use crate::kubernetes::cpu;
 use crate::kubernetes::split::{Items, Lines};
@@ -38,7 +39,7 @@ enum From {
 }
 
 /// Why a session ended.
-enum End {
+pub(super) enum End {
     /// Nobody receives events any more.
     Closed,
     /// The server ended the watch in good order.
@@ -48,11 +49,14 @@ enum End {
     Failed(Error),
 }
 
+type Piece = Result<Option<bytes::Bytes>, Error>;
+
 /// One selection, followed.
 pub(super) struct Session<'a> {
     watcher: &'a Watcher,
     selection: &'a Selection,
     intake: Intake,
+    outbox: Outbox<'a>,
     from: From,
     /// The list is complete: the watch goes on from the version of `intake`.
     listed: bool,
@@ -70,6 +74,7 @@ impl<'a> Session<'a> {
             watcher,
             selection,
             intake: Intake::new(watcher.kind),
+            outbox: Outbox::new(&watcher.events),
             from: From::Any,
             listed: false,
             failures: 0,
@@ -86,6 +91,9 @@ impl<'a> Session<'a> {
         loop {
             let began = Instant::now();
             let Err(end) = self.once().await;
+            if self.outbox.flush().await.is_err() {
+                return;
+            }
             match self.judge(end, began.elapsed()) {
                 Some(wait) => sleep(wait).await,
                 None => return,
@@ -123,7 +131,7 @@ impl<'a> Session<'a> {
             } else {
                 timing.silence
             };
-            let chunk = match connection::chunk(&mut body, patience).await {
+            let chunk = match self.next(&mut body, patience).await? {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => return Err(End::Ended),
                 Err(error) => {
@@ -157,10 +165,8 @@ impl<'a> Session<'a> {
                 self.begin();
             }
             let mut items = Items::default();
-            while let Some(chunk) = connection::chunk(&mut body, self.watcher.timing.silence)
-                .await
-                .map_err(End::Failed)?
-            {
+            let silence = self.watcher.timing.silence;
+            while let Some(chunk) = self.next(&mut body, silence).await?.map_err(End::Failed)? {
                 let before = cpu();
                 items.feed(&chunk, |part| self.intake.part(part));
                 self.deliver(chunk.len(), before).await?;
@@ -187,6 +193,17 @@ impl<'a> Session<'a> {
         let answer =
             self.watcher.connection.get(url, accept, silence).await.map_err(End::Failed)?;
         Ok(answer.into_body())
+    }
+
+    /// The next piece of a body; what could not be handed over so far goes meanwhile, if there is room.
+    async fn next(&mut self, body: &mut Body, patience: Duration) -> Result<Piece, End> {
+        loop {
+            tokio::select! {
+                biased;
+                piece = connection::chunk(body, patience) => return Ok(piece),
+                flushed = self.outbox.flush(), if !self.outbox.is_empty() => flushed?,
+            }
+        }
     }
 
     /// The server has begun to answer.
@@ -238,9 +255,9 @@ impl<'a> Session<'a> {
             }
         });
         let cost = cpu().saturating_sub(began);
-        if !batch.is_empty() {
+        if self.outbox.put(batch, bytes)? {
             let asked = Instant::now();
-            self.watcher.events.send(batch).await.map_err(|_| End::Closed)?;
+            self.outbox.flush().await?;
             let waited = asked.elapsed();
             if waited >= NOTABLE {
                 self.watcher.note(|status| status.engine_wait += waited);

@@ -33,6 +33,8 @@ const QUESTIONS_PER_SECOND: u32 = 1000;
 /// After a refusal, connection tracking is left alone for so long.
 const RETRY_NS: u64 = 60_000_000_000;
 
+/// While news keeps coming, names are given so often, milliseconds.
+const LATE_MS: u64 = 500;
 /// How long a single look waits for names, and how often it looks whether they have come.
 const PATIENCE_NS: u64 = 5_000_000_000;
 const POLL: Duration = Duration::from_millis(10);
@@ -42,7 +44,7 @@ const POLL: Duration = Duration::from_millis(10);
 pub(super) struct News {
     /// Anything is called otherwise.
     pub(super) changed: bool,
-    /// More of it waits.
+    /// More of it waits, and there is room for it.
     pub(super) more: bool,
 }
 
@@ -56,6 +58,8 @@ pub(super) struct Matching {
     asked: [u64; Asked::ALL.len()],
     error: Option<Arc<str>>,
     retry_ns: u64,
+    /// When names were last given.
+    named_ms: u64,
 }
 
 impl Matching {
@@ -74,6 +78,7 @@ impl Matching {
             asked: [0; Asked::ALL.len()],
             error: None,
             retry_ns: 0,
+            named_ms: 0,
         };
         matching.configure(config, report);
         matching
@@ -137,10 +142,17 @@ impl Matching {
                 Err(TryRecvError::Disconnected) => self.news = None,
             }
         }
-        // A list is taken in whole before names are given by it, for a flash of wrong ones is worse
-        // than a moment without any; after it, or when there is no room, by what is known.
-        let changed = !(more && room >= SLICE_NS) && report.rename(now);
-        News { changed, more }
+        // A list is taken in whole before names are given by it, if that does not take long: a
+        // moment without names is better than a flash of wrong ones. Without room, what is left
+        // waits for the next reading.
+        let soon = more && room >= SLICE_NS;
+        let late = now.mono_ms.saturating_sub(self.named_ms) >= LATE_MS;
+        let mut changed = false;
+        if !soon || late {
+            self.named_ms = now.mono_ms;
+            changed = report.rename(now);
+        }
+        News { changed, more: soon }
     }
 
     /// Asks for the backends of connections to Services that are new; `true` when any is known now.

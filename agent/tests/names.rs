@@ -73,9 +73,10 @@ impl World {
             containers: vec![container],
             ..Facts::default()
         };
+        let sockets = facts.sockets.clone();
         let mut world = Self { report, facts, second: 0 };
         world.pass(&[]);
-        world.pass(&world.facts.sockets.clone());
+        world.pass(&sockets);
         world
     }
 

@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
         series: Arc::new(SeriesLimits::default),
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: true,
+        kubernetes: None,
     };
     serve(listener, State::new(parts), stopped).await;
     Ok(())

@@ -17,6 +17,7 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum, builder::FalseyValueParser, error::ErrorKind};
 use probelet_crds::{Interval, Source};
 
+use crate::kubernetes::Access;
 use crate::logging::{self, Filter, Format};
 
 const EXAMPLES: &str = "\
@@ -72,6 +73,8 @@ pub struct Args {
     pub node_name: String,
     /// Docker's socket, whether or not it is there; `None` is not to look.
     pub docker: Option<PathBuf>,
+    /// Where the cluster's API server is; `None` is not to ask.
+    pub kubernetes: Option<Access>,
     /// Whether to serve `/debug/pprof`.
     pub debug_pprof: bool,
     /// How the log looks.
@@ -161,6 +164,11 @@ impl Args {
             source: typed.source.map(Into::into),
             node_name,
             docker: typed.docker.0,
+            kubernetes: access(
+                typed.kubernetes,
+                typed.kubeconfig,
+                std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
+            ),
             debug_pprof: typed.debug_pprof,
             log_format: typed.log_format,
             log_level: typed.log_level,
@@ -197,6 +205,21 @@ struct Typed {
     /// Where Docker names its containers: `auto` is /var/run/docker.sock if it is there, or `off`, or `unix:///PATH`
     #[arg(long, global = true, env = "PROBELET_DOCKER", value_name = "SOCKET", default_value = "auto", value_parser = docker)]
     docker: Docker,
+
+    /// Whether to ask a Kubernetes API server for names: `auto` is in a pod or with --kubeconfig; `on` takes the
+    /// kubeconfig of KUBECONFIG or of the home directory if there is nothing else
+    #[arg(
+        long,
+        global = true,
+        env = "PROBELET_KUBERNETES",
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    kubernetes: Kubernetes,
+
+    /// Kubeconfig to reach the API server with, instead of the pod's service account
+    #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
+    kubeconfig: Option<PathBuf>,
 
     /// Serve profiles of the agent itself under /debug/pprof
     #[arg(long, global = true, env = "PROBELET_DEBUG_PPROF", value_parser = FalseyValueParser::new())]
@@ -276,6 +299,25 @@ impl From<TypedSource> for Source {
             TypedSource::Netlink => Self::Netlink,
             TypedSource::Procfs => Self::Procfs,
         }
+    }
+}
+
+/// When to ask an API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kubernetes {
+    Auto,
+    Off,
+    On,
+}
+
+/// What was given wins over what the pod has, and that over what a person's home has.
+fn access(asked: Kubernetes, kubeconfig: Option<PathBuf>, in_cluster: bool) -> Option<Access> {
+    match (asked, kubeconfig) {
+        (Kubernetes::Off, _) => None,
+        (_, Some(file)) => Some(Access::Kubeconfig(Some(file))),
+        (_, None) if in_cluster => Some(Access::InCluster),
+        (Kubernetes::On, None) => Some(Access::Kubeconfig(None)),
+        (Kubernetes::Auto, None) => None,
     }
 }
 

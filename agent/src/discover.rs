@@ -9,6 +9,7 @@ use probelet_core::facts::{Facts, Tier, Want};
 
 pub mod bpf;
 pub mod choose;
+pub mod conntrack;
 pub mod containers;
 pub mod netlink;
 pub mod netns_counters;

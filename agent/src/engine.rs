@@ -8,6 +8,7 @@
 
 mod clock;
 mod governor;
+mod matching;
 mod tuning;
 mod vitals;
 
@@ -17,7 +18,9 @@ use crate::discover::{self, Pass, Source, choose::Chosen};
 use crate::snapshot::{Skip, Snapshot};
 pub use governor::Governor;
 use governor::{Limiters, Paced};
+use matching::Matching;
 use probelet_core::budget::{Ladder, Level};
+use probelet_core::cluster::objects::Event;
 use probelet_core::facts::{Facts, Loss, Losses, Tier, Want};
 use probelet_core::gate::Gate;
 use probelet_core::join::PortRange;
@@ -27,7 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 use tuning::Tuning;
 use vitals::Signs;
@@ -37,6 +40,8 @@ use vitals::Signs;
 const PUBLISH_NS: u64 = 5_000_000_000;
 /// After a failed pass the next one waits so long.
 const RETRY_NS: u64 = 1_000_000_000;
+/// News of the cluster that is left for later is left for so long.
+const BACKLOG_NS: u64 = 1_000_000;
 /// After so many failed passes in a row, another source is looked for.
 const FAILURES: u32 = 5;
 
@@ -58,6 +63,8 @@ pub struct Setup {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
     /// How tiers are loaded.
     pub load: Load,
+    /// News of the cluster, if there is one.
+    pub cluster: Option<mpsc::Receiver<Vec<Event>>>,
 }
 
 /// The engine and everything it remembers from pass to pass.
@@ -74,6 +81,7 @@ pub struct Engine {
     schedule: Schedule,
     ladder: Ladder,
     limiters: Limiters,
+    matching: Matching,
     signs: Signs,
     published_ns: u64,
     failures: u32,
@@ -89,7 +97,9 @@ impl Engine {
         info!(source = tier.name(), refused = chosen.refused.len(), "source loaded");
         setup.governor.begin();
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
-        let report = Report::new(tuning.report_limits, port_range());
+        let mut report = Report::new(tuning.report_limits, port_range());
+        let matching =
+            Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
         let schedule =
             Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
         let signs = Signs::new(&config, &chosen);
@@ -105,6 +115,7 @@ impl Engine {
             schedule,
             ladder: Ladder::default(),
             limiters,
+            matching,
             signs,
             published_ns: 0,
             failures: 0,
@@ -125,9 +136,13 @@ impl Engine {
             self.take_config();
             let now = clock::boot_ns();
             self.judge(now);
+            let more = self.take_news(now);
             match self.schedule.next(self.ladder.level()) {
                 Some((due, want)) if due <= now => self.turn(want, now),
-                next => self.idle(next.map_or(u64::MAX, |(due, _)| due), now),
+                next => {
+                    let due = next.map_or(u64::MAX, |(due, _)| due);
+                    self.idle(if more { due.min(now + BACKLOG_NS) } else { due }, now);
+                }
             }
         }
         debug!("engine stopped");
@@ -164,6 +179,30 @@ impl Engine {
             return;
         }
         thread::park_timeout(Duration::from_nanos(due.min(publish) - now));
+    }
+
+    /// Takes in what the feed told of the cluster, and names everything by it; `true` when there is
+    /// more to take in.
+    fn take_news(&mut self, now: u64) -> bool {
+        let cpu = clock::thread_cpu_ns();
+        let room = self.setup.governor.charged(|budget, _| budget.headroom_ns());
+        let news = self.matching.take(&mut self.report, room, self::now());
+        if news.changed {
+            self.publish(now);
+        }
+        self.signs.matched(clock::thread_cpu_ns() - cpu);
+        news.more
+    }
+
+    /// Asks the kernel what stands behind the addresses of Services that are new.
+    fn translate(&mut self) -> bool {
+        if !self.report.asks() {
+            return false;
+        }
+        let cpu = clock::thread_cpu_ns();
+        let changed = self.matching.translate(&mut self.report, clock::boot_ns(), self::now());
+        self.signs.matched(clock::thread_cpu_ns() - cpu);
+        changed
     }
 
     /// Is there room for what is due? If so, do it; if not, note when there will be.
@@ -248,6 +287,7 @@ impl Engine {
         }
         let cpu = clock::thread_cpu_ns();
         let mut changed = self.report.update(&self.facts, now());
+        changed |= self.translate();
         if self.ladder.level() < Level::CountersOnly {
             changed |= self.read_usage(began);
         }
@@ -319,6 +359,7 @@ impl Engine {
         );
         self.limiters.set(tuning.procfs_reads, tuning.fds, tuning.netns);
         self.report.set_limits(tuning.report_limits);
+        self.matching.configure(&config, &mut self.report);
         let reload =
             tuning.pin != self.tuning.pin || tuning.source_limits != self.tuning.source_limits;
         self.tuning = tuning;
@@ -359,6 +400,7 @@ impl Engine {
             &self.schedule,
             self.ladder.level(),
             &self.limiters,
+            &self.matching,
             &picture,
         );
         let boot_unix = seconds(clock::unix_ns().saturating_sub(clock::boot_ns()));

@@ -1,10 +1,12 @@
-//! What people call the ends of a flow: container names, process names, addresses.
+//! What people call the ends of a flow: pods and workloads, container names, process names,
+//! addresses.
 //!
 //! In: ids of a picture, and whatever knows the names of containers. Out: text. It must not ask
 //! anybody over the network: a name that is not known is the short id.
 //!
 //! Pure: no I/O of its own.
 
+use probelet_core::cluster::names::Name;
 use probelet_core::facts::{ContainerId, Endpoint};
 use probelet_core::records::Workload;
 use probelet_core::report::Picture;
@@ -21,10 +23,11 @@ pub fn short_id(id: &str) -> &str {
     id.get(..SHORT_ID).unwrap_or(id)
 }
 
-/// The name of a container, else its short id.
+/// The pod of a container, else its name, else its short id.
 #[must_use]
 pub fn container(picture: &Picture, names: &Names, id: ContainerId) -> String {
-    names(id).unwrap_or_else(|| {
+    let pod = picture.pod(id).map(ToString::to_string);
+    pod.or_else(|| names(id)).unwrap_or_else(|| {
         picture
             .container(id)
             .map_or_else(|| format!("container {}", id.0), |c| short_id(&c.id).to_owned())
@@ -38,6 +41,9 @@ pub fn workload(picture: &Picture, names: &Names, workload: Workload) -> String 
         Workload::Container(id) => container(picture, names, id),
         Workload::Process(comm) => comm.to_string(),
         Workload::External(addr) => Endpoint { addr, port: 0 }.ip().to_string(),
+        Workload::Named(id) => {
+            picture.name(id).map_or_else(|| "(unresolved)".to_owned(), Name::label)
+        }
         Workload::Unresolved => "(unresolved)".to_owned(),
         Workload::Other => "(other)".to_owned(),
     }

@@ -8,6 +8,7 @@ pub mod docker;
 pub mod doctor;
 pub mod engine;
 pub mod figures;
+pub mod kubernetes;
 pub mod label;
 pub mod logging;
 pub mod once;

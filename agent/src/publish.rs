@@ -27,6 +27,7 @@ mod tag;
 mod testing;
 mod watch;
 
+use crate::kubernetes::FeedStatus;
 use crate::snapshot::Snapshot;
 use cost::{Admit, Learned};
 use metrics::http::Counters;
@@ -100,6 +101,8 @@ pub struct Parts {
     pub admit: Admit,
     /// Whether `/debug/pprof` is there.
     pub debug_pprof: bool,
+    /// How the Kubernetes feed is doing, if there is one.
+    pub kubernetes: Option<Arc<FeedStatus>>,
 }
 
 /// The server's state.
@@ -110,7 +113,7 @@ impl State {
     /// asked for.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { snapshots, names, series, admit, debug_pprof } = parts;
+        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes } = parts;
         if debug_pprof {
             profile::activate();
         }
@@ -120,6 +123,7 @@ impl State {
             series,
             admit,
             debug_pprof,
+            kubernetes,
             limits: watch::Limits::default(),
             labels: Mutex::default(),
             learned: Mutex::default(),
@@ -139,6 +143,7 @@ pub(crate) struct Shared {
     series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
     admit: Admit,
     debug_pprof: bool,
+    kubernetes: Option<Arc<FeedStatus>>,
     limits: watch::Limits,
     labels: Mutex<Arc<Labels>>,
     learned: Mutex<Learned>,
@@ -154,7 +159,7 @@ impl Shared {
         let picture = &snapshot.picture;
         let names = Arc::clone(&self.names.borrow());
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        *labels = Labels::refresh(&labels, &picture.names, &names, picture.epoch);
+        *labels = Labels::refresh(&labels, picture, &names);
         Arc::clone(&labels)
     }
 
@@ -216,7 +221,7 @@ async fn told(stop: &mut channel::Receiver<bool>) {
 #[must_use]
 pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> Vec<u8> {
     let picture = &snapshot.picture;
-    let labels = Labels::refresh(&Arc::default(), &picture.names, names, picture.epoch);
+    let labels = Labels::refresh(&Arc::default(), picture, names);
     let sieve = filter::Sieve::new(query::Filter::default(), &labels, picture.names.len());
     let span = render::Span::Full { since: None };
     let mut renderer = render::Renderer::new(Arc::clone(snapshot), labels, sieve, span);

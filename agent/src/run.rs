@@ -12,12 +12,13 @@ use crate::config::Effective;
 use crate::discover::{self, choose};
 use crate::engine::{Engine, Governor, Setup};
 use crate::snapshot::Snapshot;
-use crate::{doctor, logging, once, publish, top};
+use crate::{doctor, kubernetes, logging, once, publish, top};
 use anyhow::Context as _;
+use probelet_core::cluster::objects::Event;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 /// Runs the agent; errors have been shown when it returns.
@@ -72,6 +73,7 @@ struct Parts {
     config: watch::Sender<Arc<Effective>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     governor: Arc<Governor>,
+    news: mpsc::Sender<Vec<Event>>,
 }
 
 fn parts(args: &Args, config: Effective) -> Parts {
@@ -79,6 +81,7 @@ fn parts(args: &Args, config: Effective) -> Parts {
     let node: Arc<str> = args.node_name.as_str().into();
     let (config, config_seen) = watch::channel(Arc::new(config));
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(Arc::clone(&node))));
+    let (news, cluster) = kubernetes::channel();
     let setup = Setup {
         node,
         source: args.source.and_then(choose::pinned),
@@ -86,8 +89,9 @@ fn parts(args: &Args, config: Effective) -> Parts {
         governor: Arc::clone(&governor),
         snapshots: sender,
         load: Box::new(choose::choose),
+        cluster: args.kubernetes.is_some().then_some(cluster),
     };
-    Parts { setup, config, snapshots, governor }
+    Parts { setup, config, snapshots, governor, news }
 }
 
 fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Duration>) -> Exit {

@@ -20,13 +20,15 @@ pub enum Task {
     Discover,
     /// Joining, diffing, building the picture.
     Report,
+    /// Taking in news of the cluster, and giving names by it.
+    Match,
     /// Everything on the network: the report's and the metrics' readers, Docker, signals.
     Serve,
 }
 
 impl Task {
     /// All tasks.
-    pub const ALL: [Self; 3] = [Self::Discover, Self::Report, Self::Serve];
+    pub const ALL: [Self; 4] = [Self::Discover, Self::Report, Self::Match, Self::Serve];
 
     /// The metric label.
     #[must_use]
@@ -34,6 +36,7 @@ impl Task {
         match self {
             Self::Discover => "discover",
             Self::Report => "report",
+            Self::Match => "match",
             Self::Serve => "serve",
         }
     }
@@ -78,6 +81,33 @@ impl Skip {
             Self::Paused => "paused",
             Self::Failed => "failed",
             Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// What came of asking connection tracking about a connection to a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Asked {
+    /// It told the backend.
+    Found,
+    /// It knows no such connection: the Service is balanced elsewhere, or the entry is not there yet.
+    Missing,
+    /// It cannot be asked.
+    Unavailable,
+}
+
+impl Asked {
+    /// All results.
+    pub const ALL: [Self; 3] = [Self::Found, Self::Missing, Self::Unavailable];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Missing => "missing",
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -158,6 +188,10 @@ pub struct Vitals {
     pub pass_cpu: Histogram,
     /// CPU time of the last full pass over sockets, joined and all, seconds.
     pub full_pass_cpu: f64,
+    /// Connections to Services for which connection tracking was asked, by result.
+    pub translations: [u64; Asked::ALL.len()],
+    /// Why it cannot be asked; `None` while nobody had to or it can.
+    pub conntrack_error: Option<Arc<str>>,
     /// Passes put off or left out, by reason.
     pub skipped: [u64; Skip::ALL.len()],
     /// Units that each limiter refused, as seconds of work put off.
@@ -201,6 +235,8 @@ impl Vitals {
             pass_duration: Histogram::default(),
             pass_cpu: Histogram::default(),
             full_pass_cpu: 0.0,
+            translations: [0; Asked::ALL.len()],
+            conntrack_error: None,
             skipped: [0; Skip::ALL.len()],
             limiter_wait_seconds: [
                 (Limiter::ProcfsReads, 0.0),

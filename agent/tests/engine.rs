@@ -82,6 +82,7 @@ fn start(spec: ProbeConfigSpec, world: World) -> Running {
         load: Box::new(move |_, _| {
             Ok(Chosen { source: Box::new(Fake(Arc::clone(&fake))), refused: Vec::new() })
         }),
+        cluster: None,
     };
     let engine = thread::spawn(move || Engine::new(setup).unwrap().run());
     Running { world, governor, config, snapshots, engine }

@@ -4,6 +4,428 @@
 //! It must not ask the API server anything, and a change that comes late, twice or out of order must
 //! not give a wrong name.
 //!
+//! ```text
+//! apply: objects change, what they touched is noted      (any number of times)
+//! settle: pods that were touched are shown anew           (once before names are asked for)
+//! owner, peer: who is it?                                 (whenever a connection is new or touched)
+//! ```
+//!
 //! Pure: no I/O, no clock; time is an argument.
 
+pub mod cidr;
+mod few;
+mod members;
+pub mod names;
 pub mod objects;
+mod peers;
+mod pods;
+mod services;
+mod shown;
+mod slices;
+mod unresolved;
+mod workload;
+
+use crate::facts::Container;
+use crate::table::{Frozen, Table};
+use members::Members;
+use names::{FrozenNames, Name, NameId, Names};
+use objects::{Event, Kind};
+pub use peers::{Answer, Question};
+use pods::Pods;
+use rustc_hash::FxHashSet;
+use services::{ServiceSlot, Services, Upsert};
+use shown::Shown;
+pub use shown::{PodRecord, PodShown};
+use slices::Slices;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+pub use unresolved::{Gaps, Unresolved};
+
+/// Addresses that are remembered as changed; beyond, everything counts as changed.
+const DIRTY: usize = 4096;
+/// Share of the names' room from which on names that nobody holds are swept.
+const CROWDED: usize = names::NAMES / 4 * 3;
+
+/// What one end of a flow stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Grain {
+    /// A workload; a Service where the workload is not known.
+    #[default]
+    Workload,
+    /// A Service for what is connected to; else a workload.
+    Service,
+    /// A pod.
+    Pod,
+}
+
+/// How the Services of this node's pods are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ServiceMatching {
+    /// By their selectors, and through slices for Services without one.
+    #[default]
+    Selectors,
+    /// Through slices.
+    EndpointSlices,
+    /// Not at all.
+    Off,
+}
+
+/// How the other end of a connection is named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Peers {
+    /// By pod and Service, through slices.
+    #[default]
+    EndpointSlices,
+    /// By the Services' own addresses.
+    ServiceIPs,
+    /// Not at all, but for the node's own pods.
+    Off,
+}
+
+/// What the configuration says of names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of this node.
+    pub node: Box<str>,
+    /// There is no cluster: only ranges of addresses have names.
+    pub alone: bool,
+    /// How Services are found.
+    pub service_matching: ServiceMatching,
+    /// How peers are named.
+    pub peers: Peers,
+    /// What flows are counted by.
+    pub grain: Grain,
+    /// Ranges of addresses that people gave names to, by number.
+    pub ranges: cidr::Table,
+    /// Those names.
+    pub groups: Vec<Box<str>>,
+}
+
+/// What changed since names were last asked for.
+#[derive(Debug, Default)]
+pub struct Dirt {
+    /// Anything may have.
+    pub all: bool,
+    /// A pod of this node was added, left or is called otherwise.
+    pub pods: bool,
+    /// Who is behind these ports of nodes may have.
+    pub ports: FxHashSet<u16>,
+    /// Who is behind these may have.
+    pub addresses: FxHashSet<u128>,
+}
+
+impl Dirt {
+    fn address(&mut self, address: u128) {
+        if self.addresses.len() < DIRTY {
+            self.addresses.insert(address);
+        } else {
+            self.all = true;
+        }
+    }
+
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.all && !self.pods && self.ports.is_empty() && self.addresses.is_empty()
+    }
+}
+
+/// The pod of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its name.
+    pub name: NameId,
+    /// Grows when anything that names depend on changes about the pod.
+    version: u64,
+    slot: pods::PodSlot,
+}
+
+/// Objects that are known, and how well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// How many, by [`Kind`].
+    pub objects: [usize; Kind::ALL.len()],
+    /// Whether a list of them was ever complete, by [`Kind`].
+    pub synced: [bool; Kind::ALL.len()],
+    /// Objects for which there was no room, by [`Kind`], since the start.
+    pub refused: [u64; Kind::ALL.len()],
+    /// Events taken in since the start.
+    pub events: u64,
+}
+
+/// The cluster, as far as it concerns this node.
+#[derive(Debug)]
+pub struct Cluster {
+    settings: Settings,
+    names: Names,
+    pods: Pods,
+    services: Services,
+    slices: Slices,
+    namespaces: BTreeSet<Box<str>>,
+    listed_namespaces: BTreeSet<Box<str>>,
+    members: Members,
+    seed: u64,
+    shown: Vec<Option<Shown>>,
+    records: Table<PodRecord>,
+    next_pod: u64,
+    versions: u64,
+    dirt: Dirt,
+    /// Namespaces in which a Service changed its members.
+    reselect: BTreeSet<Box<str>>,
+    /// The list of each kind that is under way, or the last one.
+    rounds: [u32; Kind::ALL.len()],
+    known: Known,
+    /// So many names are swept.
+    sweep_at: usize,
+}
+
+/// A `u32` of what is bounded far below it.
+fn number(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// An address as [`crate::facts::Endpoint`] has it.
+pub(crate) const fn address(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+impl Cluster {
+    /// A cluster of which nothing is known yet. The seed must be random, once per process: labels
+    /// are text that strangers choose.
+    #[must_use]
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            names: Names::default(),
+            pods: Pods::default(),
+            services: Services::default(),
+            slices: Slices::default(),
+            namespaces: BTreeSet::new(),
+            listed_namespaces: BTreeSet::new(),
+            members: Members::new(seed),
+            seed,
+            shown: Vec::new(),
+            records: Table::new(pods::PODS),
+            next_pod: 0,
+            versions: 0,
+            dirt: Dirt::default(),
+            reselect: BTreeSet::new(),
+            rounds: [0; Kind::ALL.len()],
+            known: Known::default(),
+            sweep_at: CROWDED,
+        }
+    }
+
+    /// Other settings: everything is named anew.
+    pub fn set(&mut self, settings: Settings) {
+        if settings != self.settings {
+            self.settings = settings;
+            self.dirt.all = true;
+            self.restale();
+        }
+    }
+
+    /// What flows are counted by.
+    #[must_use]
+    pub const fn grain(&self) -> Grain {
+        self.settings.grain
+    }
+
+    /// Takes in a change.
+    pub fn apply(&mut self, event: Event, now_ms: u64) {
+        self.known.events += 1;
+        let rounds = self.rounds;
+        let round = |kind: Kind| rounds[kind as usize];
+        match event {
+            Event::Pod(pod) => {
+                let room = self.pods.upsert(pod, round(Kind::Pod), &mut self.dirt);
+                self.refused(Kind::Pod, !room);
+            }
+            Event::PodGone(_, _, uid) => self.pods.remove(&uid, now_ms, &mut self.dirt),
+            Event::Service(service) => {
+                let namespace = service.namespace.clone();
+                match self.services.upsert(service, round(Kind::Service), &mut self.dirt) {
+                    Upsert::Same => {}
+                    Upsert::Changed(slot) => self.select(slot, namespace),
+                    Upsert::NoRoom => self.refused(Kind::Service, true),
+                }
+            }
+            Event::ServiceGone(namespace, name) => self.remove_service(&namespace, &name),
+            Event::Slice(slice) => {
+                let room = self.slices.upsert(slice, round(Kind::Slice), &mut self.dirt);
+                self.refused(Kind::Slice, room.is_none());
+            }
+            Event::SliceGone(namespace, name) => {
+                self.slices.remove(&namespace, &name, &mut self.dirt);
+            }
+            Event::Namespace(namespace) => {
+                self.listed_namespaces.insert(namespace.name.clone());
+                self.namespaces.insert(namespace.name);
+            }
+            Event::NamespaceGone(name) => {
+                self.namespaces.remove(&name);
+            }
+            Event::Listing(kind) => {
+                self.rounds[kind as usize] = self.rounds[kind as usize].wrapping_add(1);
+                if kind == Kind::Namespace {
+                    self.listed_namespaces.clear();
+                }
+            }
+            Event::Listed(kind) => self.listed(kind, now_ms),
+            Event::Unwatched(kind) => self.unwatched(kind),
+        }
+    }
+
+    fn refused(&mut self, kind: Kind, refused: bool) {
+        self.known.refused[kind as usize] += u64::from(refused);
+    }
+
+    /// A Service is new or changed: its selector, and who it may select.
+    fn select(&mut self, slot: ServiceSlot, namespace: Box<str>) {
+        if let Some(service) = self.services.get(slot)
+            && !self.members.upsert_service(slot, service)
+        {
+            self.known.refused[Kind::Service as usize] += 1;
+        }
+        self.announce(slot);
+        self.reselect.insert(namespace);
+    }
+
+    /// Whoever is an endpoint of this Service may be known by it now, or not any more. Until the
+    /// first list is complete that goes for everybody anyway.
+    fn announce(&mut self, slot: ServiceSlot) {
+        let Self { services, slices, dirt, known, .. } = self;
+        if let Some(service) = services.get(slot)
+            && known.synced[Kind::Service as usize]
+        {
+            slices.each_address_of(&service.namespace, &service.name, |ip| dirt.address(ip));
+        }
+    }
+
+    fn remove_service(&mut self, namespace: &str, name: &str) {
+        if let Some(service) = self.services.remove(namespace, name, &mut self.dirt) {
+            self.members.remove_service(&service);
+            let dirt = &mut self.dirt;
+            self.slices
+                .each_address_of(&service.namespace, &service.name, |ip| dirt.address(ip));
+            self.reselect.insert(service.namespace);
+        }
+    }
+
+    fn listed(&mut self, kind: Kind, now_ms: u64) {
+        let round = self.rounds[kind as usize];
+        match kind {
+            Kind::Pod => self.pods.sweep(round, now_ms, &mut self.dirt),
+            Kind::Service => {
+                for (namespace, name) in self.services.missing(round) {
+                    self.remove_service(&namespace, &name);
+                }
+            }
+            Kind::Slice => {
+                for (namespace, name) in self.slices.missing(round) {
+                    self.slices.remove(&namespace, &name, &mut self.dirt);
+                }
+            }
+            Kind::Namespace => self.namespaces = std::mem::take(&mut self.listed_namespaces),
+        }
+        if !std::mem::replace(&mut self.known.synced[kind as usize], true) {
+            self.dirt.all = true;
+        }
+    }
+
+    fn unwatched(&mut self, kind: Kind) {
+        match kind {
+            Kind::Pod => self.pods.clear(&mut self.dirt),
+            Kind::Service => {
+                self.services.clear();
+                self.members = Members::new(self.seed);
+            }
+            Kind::Slice => self.slices.clear(),
+            Kind::Namespace => self.namespaces.clear(),
+        }
+        self.known.synced[kind as usize] = false;
+        self.dirt.all = true;
+        self.restale();
+    }
+
+    /// Every pod is to be shown anew.
+    fn restale(&mut self) {
+        let all: Vec<_> = self.pods.iter().map(|(slot, _)| slot).collect();
+        self.pods.stale.extend(all);
+    }
+
+    /// What names are to be asked for again; asked once, it is forgotten.
+    pub(crate) fn dirt(&mut self) -> Dirt {
+        std::mem::take(&mut self.dirt)
+    }
+
+    /// The pod that a container belongs to: `None` when it is no pod's, as far as its cgroup tells.
+    pub(crate) fn owner(&self, container: &Container) -> Result<Option<Owner>, Unresolved> {
+        let uid = container.pod_uid.as_deref();
+        let slot = self.pods.of_container(&container.id, uid);
+        let shown = slot.and_then(|slot| Some((slot, self.shown.get(slot as usize)?.as_ref()?)));
+        match shown {
+            Some((_, Shown { name: None, .. })) => Err(Unresolved::NamesFull),
+            Some((slot, &Shown { name: Some(name), version, .. })) => {
+                Ok(Some(Owner { name, version, slot }))
+            }
+            None if uid.is_none() || self.settings.alone => Ok(None),
+            None if !self.known.synced[Kind::Pod as usize] => Err(Unresolved::NotSynced),
+            None => Err(Unresolved::NoPodForContainer),
+        }
+    }
+
+    /// The name of an id.
+    #[must_use]
+    pub fn name(&self, id: NameId) -> Option<&Name> {
+        self.names.get(id)
+    }
+
+    /// Who a flow is counted for, given a pod, and a Service of it where that may stand for it.
+    pub(crate) fn grained(&self, id: NameId, service: Option<NameId>) -> NameId {
+        let Some(Name::Pod { workload, .. }) = self.names.get(id) else { return id };
+        match self.settings.grain {
+            Grain::Pod => id,
+            Grain::Service => service.or(*workload).unwrap_or(id),
+            Grain::Workload => workload.or(service).unwrap_or(id),
+        }
+    }
+
+    /// Whether names that nobody holds are to be swept.
+    pub(crate) const fn crowded(&self) -> bool {
+        self.names.len() >= self.sweep_at
+    }
+
+    /// Forgets the names that neither `held` nor a pod of this node nor a held pod names.
+    pub(crate) fn sweep(&mut self, mut held: FxHashSet<NameId>) {
+        held.extend(self.shown.iter().flatten().filter_map(|shown| shown.name));
+        let workload = |id: &NameId| match self.names.get(*id) {
+            Some(Name::Pod { workload, .. }) => *workload,
+            _ => None,
+        };
+        let workloads: Vec<NameId> = held.iter().filter_map(workload).collect();
+        held.extend(workloads);
+        self.names.sweep(|id| held.contains(&id));
+        // What is held in earnest is not looked through again for every new name.
+        self.sweep_at = CROWDED.max(self.names.len() + names::NAMES / 16);
+    }
+
+    /// What is known, in numbers.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let objects =
+            [self.pods.len(), self.services.len(), self.slices.len(), self.namespaces.len()];
+        Known { objects, ..self.known }
+    }
+
+    pub(crate) fn freeze_names(&self) -> FrozenNames {
+        self.names.freeze()
+    }
+
+    pub(crate) fn freeze_pods(&self) -> Frozen<PodRecord> {
+        self.records.freeze()
+    }
+}

@@ -1,10 +1,13 @@
 //! The records of a report: what is known of each process, connection, listener, container, flow.
 //!
 //! In: nothing. Out: plain `Copy` values that the tables hold and that a renderer reads. Names of
-//! containers are not in here: a record carries a [`ContainerId`], the snapshot the names.
+//! containers, pods and Services are not in here: a record carries a [`ContainerId`] or a
+//! [`NameId`], the snapshot the names.
 //!
 //! Pure: no I/O.
 
+use crate::cluster::Unresolved;
+use crate::cluster::names::NameId;
 use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, State};
 use crate::table::Epoch;
 
@@ -41,6 +44,9 @@ pub enum Workload {
     Process(Comm),
     /// An address that no socket of this node has, v4-mapped like [`Endpoint::addr`].
     External(u128),
+    /// What the cluster knows by a name: a workload, a Service, a pod, a node. Ends of flows only;
+    /// in a connection it stands in [`Named`], beside what the kernel told.
+    Named(NameId),
     /// On this node, but the owner could not be told.
     #[default]
     Unresolved,
@@ -92,6 +98,17 @@ impl Owner {
     }
 }
 
+/// What the cluster knows of the other end of a connection; nothing without a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The pod, Service, node or group at the other end.
+    pub peer: Option<NameId>,
+    /// The Service by which it is known.
+    pub service: Option<NameId>,
+    /// Why this end and the other one have no name, where they should have one.
+    pub gaps: [Option<Unresolved>; 2],
+}
+
 /// One end of a TCP connection, or a connected UDP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionRecord {
@@ -113,8 +130,10 @@ pub struct ConnectionRecord {
     pub remote: Endpoint,
     /// Who holds it; of several holders, the one that started first.
     pub owner: Owner,
-    /// The other end, as a flow names it.
+    /// The other end, as far as the kernel tells.
     pub peer: Workload,
+    /// The other end, as the cluster calls it.
+    pub named: Named,
     /// Bytes acknowledged by the peer and bytes received; `None` when the source does not say.
     pub bytes: Option<(u64, u64)>,
     /// When it was first seen, Unix milliseconds.
@@ -125,6 +144,8 @@ pub struct ConnectionRecord {
     pub flow: u32,
     /// Whether this end is the one that its flow counts (the other end may be on this node too).
     pub counted: bool,
+    /// Whether it opened before our eyes: what the first pass finds did not.
+    pub opened: bool,
     /// The last change.
     pub changed: Epoch,
 }

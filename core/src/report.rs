@@ -10,17 +10,21 @@ mod connections;
 mod containers;
 mod flows;
 mod listeners;
+mod naming;
 mod processes;
 mod removed;
 
+use crate::cluster::names::{FrozenNames, Name, NameId};
+use crate::cluster::{Cluster, Gaps, Grain, Known, PodRecord};
 use crate::coverage::{Count, Coverage};
-use crate::facts::{Container, ContainerId, Facts, Losses, Want};
+use crate::facts::{Container, ContainerId, Endpoint, Facts, Losses, Protocol, Want};
 use crate::join::{self, Listeners, PortRange};
 use crate::records::{
     ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord,
 };
-use crate::table::{Epoch, Frozen};
+use crate::table::{Epoch, Frozen, Slot};
 pub use removed::{Removals, Removed};
+use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
 /// `/proc/PID/stat` rounds start times down to clock ticks of 10 ms.
@@ -62,8 +66,31 @@ struct Pass<'a> {
     /// The first pass with sockets: what it finds did not open before our eyes.
     first: bool,
     processes: &'a join::Processes,
+    naming: &'a mut naming::Naming,
     removed: &'a mut Removals,
     losses: &'a mut Losses,
+}
+
+/// A connection to a Service's address whose backend only the kernel knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translation {
+    slot: Slot,
+    id: u64,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// The end that connected.
+    pub local: Endpoint,
+    /// The address of the Service.
+    pub remote: Endpoint,
+}
+
+/// What the kernel says of a [`Translation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Translated {
+    /// The connection goes on to this end.
+    To(Endpoint),
+    /// It knows no such connection.
+    Unknown,
 }
 
 /// Everything known of the node.
@@ -87,6 +114,7 @@ pub struct Report {
     listeners: listeners::ListenerTable,
     containers: containers::Containers,
     flows: flows::Flows,
+    naming: naming::Naming,
     names: Arc<[Container]>,
 }
 
@@ -115,6 +143,25 @@ pub struct Picture {
     pub coverage: [Count; 2],
     /// What could not be read or attributed, since the start.
     pub losses: Losses,
+    /// What the cluster calls it all, on a node of one.
+    pub cluster: Option<InCluster>,
+}
+
+/// What a reader gets to know of the cluster.
+#[derive(Clone, Debug)]
+pub struct InCluster {
+    /// This node's pods.
+    pub pods: Frozen<PodRecord>,
+    /// The pod of each container, by [`ContainerId`].
+    pub owners: Arc<[Option<NameId>]>,
+    /// The names that records hold.
+    pub names: FrozenNames,
+    /// Ends of connections without a name, now.
+    pub gaps: Gaps,
+    /// What is known, in numbers.
+    pub known: Known,
+    /// What flows are counted by.
+    pub grain: Grain,
 }
 
 impl Picture {
@@ -122,6 +169,19 @@ impl Picture {
     #[must_use]
     pub fn container(&self, id: ContainerId) -> Option<&Container> {
         self.names.get(id.0 as usize)
+    }
+
+    /// What the cluster calls it.
+    #[must_use]
+    pub fn name(&self, id: NameId) -> Option<&Name> {
+        self.cluster.as_ref()?.names.get(id)
+    }
+
+    /// The pod of a container, if it is one's and known.
+    #[must_use]
+    pub fn pod(&self, id: ContainerId) -> Option<&Name> {
+        let cluster = self.cluster.as_ref()?;
+        cluster.names.get((*cluster.owners.get(id.0 as usize)?)?)
     }
 }
 
@@ -147,6 +207,7 @@ impl Report {
             listeners: listeners::ListenerTable::new(limits.sockets),
             containers: containers::Containers::default(),
             flows: flows::Flows::new(limits.flows),
+            naming: naming::Naming::default(),
             names: Arc::default(),
         }
     }
@@ -180,11 +241,7 @@ impl Report {
         }
         changed |= self.expire(facts, now, epoch);
         changed |= self.removed.count() != before;
-        if changed {
-            self.epoch = epoch;
-            self.removed.seal(epoch);
-        }
-        changed
+        self.seal(epoch, changed)
     }
 
     /// Takes in what the containers' cgroups say, CPU time in nanoseconds and memory in bytes;
@@ -213,13 +270,111 @@ impl Report {
             removed: self.removed.clone(),
             coverage: [self.coverage.minute(), self.coverage.total()],
             losses: self.losses,
+            cluster: self.naming.cluster.as_ref().map(|cluster| InCluster {
+                pods: cluster.freeze_pods(),
+                owners: Arc::clone(&self.naming.pods),
+                names: cluster.freeze_names(),
+                gaps: self.connections.gaps(),
+                known: cluster.known(),
+                grain: cluster.grain(),
+            }),
         }
+    }
+
+    /// Names pods and Services by this cluster from now on.
+    pub fn watch(&mut self, cluster: Cluster) {
+        self.naming.cluster = Some(Box::new(cluster));
+        self.naming.extend(&self.names);
+    }
+
+    /// The cluster, to take in what changed. Names follow with [`Self::rename`].
+    pub fn cluster(&mut self) -> Option<&mut Cluster> {
+        self.naming.cluster.as_deref_mut()
+    }
+
+    /// Gives everything the names that the cluster knows now; `true` when anything changed, and
+    /// then the epoch has grown. Costs nothing when nothing changed that anybody asked about.
+    pub fn rename(&mut self, now: Now) -> bool {
+        let epoch = self.epoch + 1;
+        let Some(cluster) = &mut self.naming.cluster else { return false };
+        let settled = cluster.settle(epoch, now.mono_ms);
+        let mut changed = settled.changed || !settled.removed.is_empty();
+        for id in settled.removed {
+            self.removed.push(Removed::Pod(id));
+        }
+        let affected = self.naming.refresh(&self.names);
+        changed |= affected.renames_containers();
+        changed |= self.with_names(now, |connections, flows, pass| {
+            connections.rename(&affected, flows, pass)
+        });
+        self.sweep_names();
+        self.seal(epoch, changed)
+    }
+
+    /// Up to `limit` connections to Services whose backends the kernel is to be asked for.
+    pub fn unanswered(&mut self, limit: usize) -> Vec<Translation> {
+        self.connections.unanswered(limit)
+    }
+
+    /// Whether any connection waits for that.
+    #[must_use]
+    pub const fn asks(&self) -> bool {
+        self.connections.waiting() > 0
+    }
+
+    /// Takes in what the kernel said of these connections; `true` when anything changed.
+    pub fn answer(&mut self, answers: &[(Translation, Translated)], now: Now) -> bool {
+        let epoch = self.epoch + 1;
+        let changed = self.with_names(now, |connections, flows, pass| {
+            let mut changed = false;
+            for (question, reply) in answers {
+                changed |= connections.translate(question, *reply, flows, pass);
+            }
+            changed
+        });
+        self.seal(epoch, changed)
+    }
+
+    /// Does something about names, between passes.
+    fn with_names(
+        &mut self,
+        now: Now,
+        work: impl FnOnce(&mut connections::Connections, &mut flows::Flows, &mut Pass<'_>) -> bool,
+    ) -> bool {
+        let mut pass = Pass {
+            now,
+            epoch: self.epoch + 1,
+            first: false,
+            processes: &self.joined,
+            naming: &mut self.naming,
+            removed: &mut self.removed,
+            losses: &mut self.losses,
+        };
+        work(&mut self.connections, &mut self.flows, &mut pass)
+    }
+
+    fn sweep_names(&mut self) {
+        let Some(cluster) = self.naming.cluster.as_mut().filter(|c| c.crowded()) else { return };
+        let mut held = FxHashSet::default();
+        self.connections.held(&mut held);
+        self.flows.held(&mut held);
+        cluster.sweep(held);
+    }
+
+    /// Closes the epoch, if anything changed in it.
+    fn seal(&mut self, epoch: Epoch, changed: bool) -> bool {
+        if changed {
+            self.epoch = epoch;
+            self.removed.seal(epoch);
+        }
+        changed
     }
 
     fn name_containers(&mut self, facts: &Facts) -> bool {
         let grew = facts.containers.len() > self.names.len();
         if grew {
             self.names = facts.containers.as_slice().into();
+            self.naming.extend(&self.names);
         }
         grew
     }
@@ -242,6 +397,7 @@ impl Report {
             epoch,
             first: !self.began,
             processes: &self.joined,
+            naming: &mut self.naming,
             removed: &mut self.removed,
             losses: &mut self.losses,
         };
@@ -275,6 +431,7 @@ impl Report {
             epoch,
             first: false,
             processes: &self.joined,
+            naming: &mut self.naming,
             removed: &mut self.removed,
             losses: &mut self.losses,
         };

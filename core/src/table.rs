@@ -24,9 +24,9 @@ struct Chunk<T> {
     slots: [Option<T>; CHUNK],
 }
 
-impl<T: Copy> Chunk<T> {
+impl<T> Chunk<T> {
     const fn empty() -> Self {
-        Self { changed: 0, slots: [None; CHUNK] }
+        Self { changed: 0, slots: [const { None }; CHUNK] }
     }
 }
 
@@ -53,7 +53,7 @@ impl<T> Default for Frozen<T> {
     }
 }
 
-impl<T: Copy> Table<T> {
+impl<T: Clone> Table<T> {
     /// An empty table that never holds more than `limit` records.
     #[must_use]
     pub const fn new(limit: usize) -> Self {

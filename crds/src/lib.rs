@@ -6,19 +6,21 @@
 //! Pure: no I/O, no clock, no async.
 #![forbid(unsafe_code)]
 
+mod cidr;
 mod cpu_quantity;
 mod field_error;
 mod interval;
 mod label_selector;
 mod probe_config;
 
+pub use cidr::{Cidr, CidrError};
 pub use cpu_quantity::CpuQuantity;
 pub use field_error::FieldError;
 pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
 pub use probe_config::{
-    Budget, BudgetPolicy, Granularity, Intervals, Limits, Match, Metrics, Peers, ProbeConfigSpec,
-    Reporting, ReportingMode, Rollout, ServiceMatching, ShortLived, Source,
+    Budget, BudgetPolicy, CidrGroup, Granularity, Intervals, Limits, Match, Metrics, Peers,
+    ProbeConfigSpec, Reporting, ReportingMode, Rollout, ServiceMatching, ShortLived, Source,
 };
 
 /// The API group of all our objects.

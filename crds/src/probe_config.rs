@@ -5,12 +5,13 @@
 //! (image, mounts, capabilities, listen address) does not belong here. The field comments are the user's manual.
 //! Pure: data.
 
+mod cidr_rules;
 mod reading;
 mod rules;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CpuQuantity, Interval, LabelSelector};
+use crate::{Cidr, CpuQuantity, Interval, LabelSelector};
 
 /// How an agent observes its node and how much it may spend on it. Every field may be left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,6 +196,26 @@ pub struct Match {
     pub service_matching: ServiceMatching,
     /// How the remote end of a connection is named. Default `EndpointSlices`.
     pub peers: Peers,
+    /// Names for ranges of addresses outside of the cluster, for remote ends that nothing else names. The narrowest
+    /// range counts. At most 32, default none.
+    pub cidr_groups: Vec<CidrGroup>,
+}
+
+/// A name for ranges of addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CidrGroup {
+    /// How the remote end is called: lower case letters, digits and dashes, at most 63.
+    pub name: String,
+    /// The ranges, such as `10.0.0.0/8` or `fd00::/8`: 1 to 64, each in one group only.
+    pub cidrs: Vec<String>,
+}
+
+impl CidrGroup {
+    /// The ranges. What is none is left out, of which a valid spec has nothing.
+    pub fn ranges(&self) -> impl Iterator<Item = Cidr> + '_ {
+        self.cidrs.iter().filter_map(|text| text.parse().ok())
+    }
 }
 
 /// How the Services of a pod are found.

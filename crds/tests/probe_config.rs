@@ -159,3 +159,71 @@ fn the_hash_depends_on_the_content_and_not_on_its_spelling() {
     assert_ne!(spelt(json!({"paused": true})), spelt(json!({})));
     assert_eq!(spelt(json!({})).len(), 16);
 }
+
+fn groups(groups: &Value) -> Value {
+    json!({"match": {"cidrGroups": groups}})
+}
+
+#[test]
+fn named_ranges_are_read() {
+    let written = groups(&json!([
+        {"name": "office", "cidrs": ["192.0.2.0/24", "2001:db8::/32"]},
+        {"name": "db-1", "cidrs": ["192.0.2.7/32"]},
+    ]));
+
+    let spec = ProbeConfigSpec::from_value(&written).unwrap();
+
+    let office = &spec.matching.cidr_groups[0];
+    let ranges: Vec<_> = office.ranges().map(|range| (range.address, range.prefix)).collect();
+    assert_eq!(office.name, "office");
+    assert_eq!(ranges, [("192.0.2.0".parse().unwrap(), 24), ("2001:db8::".parse().unwrap(), 32)]);
+}
+
+#[test]
+fn a_mistake_in_a_named_range_is_one_sentence_that_names_its_place() {
+    let one = |name: &str| json!({"name": name, "cidrs": ["10.0.0.0/8"]});
+    for (value, sentence) in [
+        (
+            json!([{"name": "a", "cidrs": ["10.0.0.0/8", "10.1.2.3/16"]}]),
+            r#"spec.match.cidrGroups[0].cidrs[1]: "10.1.2.3/16" does not begin at its first address; write 10.1.0.0/16"#,
+        ),
+        (
+            json!([{"name": "a", "cidrs": ["::/0"]}, {"name": "b", "cidrs": ["::/0"]}]),
+            r#"spec.match.cidrGroups[1].cidrs[0]: "::/0" is in group a already"#,
+        ),
+        (
+            json!([{"name": "a", "cidrs": ["::/0"]}, one("a")]),
+            r#"spec.match.cidrGroups[1].name: "a" is the name of group 0 already"#,
+        ),
+        (
+            json!([one("Office")]),
+            r#"spec.match.cidrGroups[0].name: "Office" is not a name; give 1 to 63 lower case letters, digits and inner dashes"#,
+        ),
+        (
+            json!([one("other")]),
+            r#"spec.match.cidrGroups[0].name: "other" is a name with a meaning of its own; choose another"#,
+        ),
+        (
+            json!([{"name": "a", "cidrs": []}]),
+            "spec.match.cidrGroups[0].cidrs: [] needs a range such as 10.0.0.0/8",
+        ),
+        (
+            Value::Array((0..33).map(|n| one(&format!("g{n}"))).collect()),
+            "spec.match.cidrGroups: 33 groups are too many; give at most 32",
+        ),
+        (
+            json!([{"name": "a", "cidrs": vec!["10.0.0.0/8"; 65]}]),
+            "spec.match.cidrGroups[0].cidrs: 65 ranges are too many; give at most 64",
+        ),
+    ] {
+        assert_eq!(errors(&groups(&value)), [sentence], "{value}");
+    }
+}
+
+#[test]
+fn a_group_of_another_shape_is_refused() {
+    for value in [json!([{"name": "a"}]), json!([{"name": "a", "cidrs": [], "x": 1}]), json!("a")] {
+        let told = errors(&groups(&value));
+        assert!(told.len() == 1 && told[0].starts_with("spec.match.cidrGroups: "), "{told:?}");
+    }
+}

@@ -128,3 +128,31 @@ fn help_is_a_success_and_shows_examples_and_exit_codes() {
     }
     assert!(!refused.0.use_stderr());
 }
+
+#[test]
+fn a_cluster_is_asked_where_there_is_one_or_where_it_is_asked_for() {
+    let given = || Some(PathBuf::from("k.yaml"));
+    let file = Some(Access::Kubeconfig(given()));
+    for (asked, kubeconfig, in_cluster, access) in [
+        (Kubernetes::Auto, None, false, None),
+        (Kubernetes::Auto, None, true, Some(Access::InCluster)),
+        (Kubernetes::Auto, given(), true, file.clone()),
+        (Kubernetes::On, None, false, Some(Access::Kubeconfig(None))),
+        (Kubernetes::On, None, true, Some(Access::InCluster)),
+        (Kubernetes::On, given(), false, file),
+        (Kubernetes::Off, given(), true, None),
+    ] {
+        assert_eq!(
+            super::access(asked, kubeconfig.clone(), in_cluster),
+            access,
+            "{asked:?} {kubeconfig:?}"
+        );
+    }
+}
+
+#[test]
+fn a_kubeconfig_is_a_flag_of_every_command() {
+    let access = Some(Access::Kubeconfig(Some(PathBuf::from("k.yaml"))));
+    assert_eq!(args("run --kubeconfig k.yaml").kubernetes, access);
+    assert_eq!(args("--kubeconfig k.yaml top --kubernetes off").kubernetes, None);
+}

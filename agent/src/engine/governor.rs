@@ -16,6 +16,8 @@ use std::time::Duration;
 /// Readers of the report get a quarter of the budget at most: collection comes first, and a greedy
 /// reader must not make the picture old that it asks for.
 const READERS: u64 = 4;
+/// What the cluster tells us gets another quarter at most: a storm of rollouts makes names late, not pictures.
+const FEED: u64 = 4;
 /// What a slice of a pass may cost before the next look at the budget, nanoseconds.
 const SLICE_NS: u64 = 1_000_000;
 
@@ -30,22 +32,40 @@ pub struct Governor {
 struct Account {
     budget: Budget,
     reports: budget::Limiter,
-    /// What readers have earned and not spent, nanoseconds of CPU, as of `at_ns`.
+    readers: Share,
+    feed: Share,
+}
+
+/// Says which share pays.
+type PickShare = fn(&mut Account) -> (&Budget, &mut Share);
+
+/// A part of the budget that one kind of work may use.
+#[derive(Debug)]
+struct Share {
+    /// One of so many parts.
+    parts: u64,
+    /// What it has earned and not spent, nanoseconds of CPU, as of `at_ns`.
     earned_ns: u64,
     at_ns: u64,
 }
 
-impl Account {
-    /// Takes `cost_ns` out of what readers have earned, or says how long they must earn.
-    fn spend(&mut self, now: u64, cost_ns: u64) -> Option<Duration> {
-        let depth = self.budget.window_budget_ns() / READERS;
-        let rate = (self.budget.cores() / READERS).max(1);
-        let passed = now.saturating_sub(self.at_ns).min(self.budget.window_ns());
+impl Share {
+    /// Full at the start: a reader that waited for the agent gets its first report, and the names of a whole cluster
+    /// are read at once.
+    const fn full(parts: u64) -> Self {
+        Self { parts, earned_ns: u64::MAX, at_ns: 0 }
+    }
+
+    /// Takes `cost_ns` out of what was earned, or says how long it takes to earn it.
+    fn spend(&mut self, budget: &Budget, now: u64, cost_ns: u64) -> Option<Duration> {
+        let depth = budget.window_budget_ns() / self.parts;
+        let rate = (budget.cores() / self.parts).max(1);
+        let passed = now.saturating_sub(self.at_ns).min(budget.window_ns());
         let earned = u128::from(passed) * u128::from(rate) / 1_000_000_000;
         self.at_ns = now;
         self.earned_ns =
             self.earned_ns.saturating_add(u64::try_from(earned).unwrap_or(u64::MAX)).min(depth);
-        // What costs more than readers can ever have saved up is given when they have.
+        // What costs more than can ever be saved up is given when that is.
         let cost = cost_ns.min(depth);
         if self.earned_ns >= cost {
             self.earned_ns -= cost;
@@ -64,9 +84,8 @@ impl Governor {
         let account = Account {
             budget: Budget::new(cores, nanos(window)),
             reports: budget::Limiter::new(reports_per_second),
-            // Full at the start: a reader that waited for the agent gets its first report.
-            earned_ns: u64::MAX,
-            at_ns: 0,
+            readers: Share::full(READERS),
+            feed: Share::full(FEED),
         };
         Self { account: Mutex::new(account), stop: AtomicBool::new(false) }
     }
@@ -116,13 +135,24 @@ impl Governor {
     /// Asks for a reader's piece of work that may cost `cost_ns` of CPU time; `Some` is how long it
     /// will take until there is room.
     pub fn room(&self, cost_ns: u64) -> Option<Duration> {
+        self.spend(cost_ns, |account| (&account.budget, &mut account.readers))
+    }
+
+    /// Asks for the CPU time that the last piece of news about the cluster took; `Some` is how long to wait before
+    /// asking again, and before reading the next one.
+    pub fn news(&self, cost_ns: u64) -> Option<Duration> {
+        self.spend(cost_ns, |account| (&account.budget, &mut account.feed))
+    }
+
+    fn spend(&self, cost_ns: u64, share: PickShare) -> Option<Duration> {
         let (now, cpu) = (clock::boot_ns(), clock::process_cpu_ns());
         let mut account = self.account();
         account.budget.charge(now, cpu);
         if account.budget.headroom_ns() < SLICE_NS {
             return Some(Duration::from_nanos(account.budget.wait_ns(now, SLICE_NS)));
         }
-        account.spend(now, cost_ns)
+        let (budget, share) = share(&mut account);
+        share.spend(budget, now, cost_ns)
     }
 }
 
@@ -234,6 +264,16 @@ mod tests {
 
         assert_eq!(governor.room(u64::MAX), None);
         assert!(governor.room(u64::MAX).is_some());
+    }
+
+    #[test]
+    fn news_and_readers_do_not_eat_each_others_share() {
+        let governor = Governor::new(8_000_000_000, Duration::from_mins(1), 100);
+        let quarter = 2 * 60 * 1_000_000_000;
+
+        assert_eq!(governor.news(quarter), None);
+        assert!(governor.news(quarter / 2).is_some());
+        assert_eq!(governor.room(quarter), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! I/O: reads the agent's own usage and memory from the kernel, once a snapshot.
 
 use super::governor::{Governor, Limiters};
+use super::matching::Matching;
 use super::tuning::Tuning;
 use super::{clock, seconds};
 use crate::config::{Effective, Origin};
@@ -71,6 +72,7 @@ pub(super) struct Signs {
     full_pass_cpu: f64,
     skipped: [u64; Skip::ALL.len()],
     report_cpu_ns: u64,
+    match_cpu_ns: u64,
     turns: u64,
 }
 
@@ -94,6 +96,7 @@ impl Signs {
             full_pass_cpu: 0.0,
             skipped: [0; Skip::ALL.len()],
             report_cpu_ns: 0,
+            match_cpu_ns: 0,
             turns: 0,
         }
     }
@@ -135,6 +138,10 @@ impl Signs {
 
     pub(super) fn reported(&mut self, cpu_ns: u64) {
         self.report_cpu_ns += cpu_ns;
+    }
+
+    pub(super) fn matched(&mut self, cpu_ns: u64) {
+        self.match_cpu_ns += cpu_ns;
     }
 
     /// What a turn is expected to cost, nanoseconds.
@@ -224,6 +231,7 @@ impl Signs {
         schedule: &Schedule,
         level: Level,
         limiters: &Limiters,
+        matching: &Matching,
         picture: &Picture,
     ) -> Vitals {
         let (used, budget, window) = governor
@@ -265,6 +273,8 @@ impl Signs {
             pass_duration: self.pass_duration,
             pass_cpu: self.pass_cpu,
             full_pass_cpu: self.full_pass_cpu,
+            translations: matching.asked(),
+            conntrack_error: matching.error(),
             skipped: self.skipped,
             limiter_wait_seconds: limiters.waited(),
             config_generation: self.config.generation,
@@ -282,13 +292,16 @@ impl Signs {
     fn cpu(&self) -> [CpuTime; Task::ALL.len()] {
         let (thread, process) = (crate::sys::usage::thread(), crate::sys::usage::process());
         let report = CpuTime { user: seconds(self.report_cpu_ns), system: 0.0 };
-        let discover =
-            CpuTime { user: (thread.user - report.user).max(0.0), system: thread.system };
+        let matched = CpuTime { user: seconds(self.match_cpu_ns), system: 0.0 };
+        let discover = CpuTime {
+            user: (thread.user - report.user - matched.user).max(0.0),
+            system: thread.system,
+        };
         let serve = CpuTime {
             user: (process.user - thread.user).max(0.0),
             system: (process.system - thread.system).max(0.0),
         };
-        [discover, report, serve]
+        [discover, report, matched, serve]
     }
 }
 

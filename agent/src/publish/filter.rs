@@ -7,6 +7,7 @@
 
 use super::names::Labels;
 use super::query::Filter;
+use probelet_core::cluster::PodRecord;
 use probelet_core::facts::ContainerId;
 use probelet_core::records::{ConnectionRecord, ListenerRecord, Owner, ProcessRecord};
 
@@ -65,6 +66,15 @@ impl Sieve {
                 && self.filter.state.is_none_or(|s| s == listening(record))
                 && self.filter.direction.is_none()
                 && self.filter.port.is_none_or(|p| p == record.local.port))
+    }
+
+    /// A pod is asked for its name and namespace, whatever else is.
+    pub(super) fn pod(&self, record: &PodRecord) -> bool {
+        let pod = &record.shown;
+        let named = |wanted: &str| wanted.split_once('/') == Some((&*pod.namespace, &*pod.name));
+        self.open
+            || (self.filter.pod.as_deref().is_none_or(named)
+                && self.filter.namespace.as_deref().is_none_or(|n| *n == *pod.namespace))
     }
 
     fn owner(&self, owner: &Owner) -> bool {

@@ -8,6 +8,7 @@
 mod agent;
 mod family;
 pub(super) mod http;
+mod kubernetes;
 mod process;
 mod series;
 mod workloads;
@@ -79,7 +80,12 @@ pub(super) fn answer(shared: &Shared) -> Answer {
     } else {
         let snapshot = Arc::clone(&shared.snapshots.borrow());
         let labels = shared.labels(&snapshot);
-        let text = metrics.render(&snapshot, &labels, (shared.series)(), &shared.http, now);
+        let mut families = Families::default();
+        families.extend(shared.http.gather());
+        if let Some(status) = &shared.kubernetes {
+            kubernetes::add(&mut families, status, now);
+        }
+        let text = metrics.render(&snapshot, &labels, (shared.series)(), families, now);
         metrics.rendered = Some((now, text.clone()));
         text
     };
@@ -92,13 +98,11 @@ impl Metrics {
         snapshot: &Snapshot,
         labels: &Labels,
         limits: SeriesLimits,
-        http: &http::Counters,
+        mut families: Families,
         now: Instant,
     ) -> Bytes {
-        let mut families = Families::default();
         agent::add(&mut families, snapshot);
         process::add(&mut families, snapshot.vitals.started_unix);
-        families.extend(http.gather());
         self.flows.update(snapshot, labels, limits, now);
         self.workloads.update(snapshot, labels, limits, now);
         self.flows.add(&mut families);

@@ -1,13 +1,16 @@
-//! Names of containers: what Docker calls them, and what every view of the report shows.
+//! Names of containers: what Docker or Kubernetes calls them, and what every view of the report
+//! shows.
 //!
-//! In: names by full container id, and the containers that the cgroups told. Out: [`Labels`], one
+//! In: names by full container id, and a picture with the pods of its containers. Out: [`Labels`], one
 //! entry per container of the picture, made once per change and not per record. It must not ask
 //! Docker anything.
 //!
 //! Pure: no I/O.
 
 use crate::label::short_id;
+use probelet_core::cluster::names::NameId;
 use probelet_core::facts::{Container, ContainerId};
+use probelet_core::report::Picture;
 use probelet_core::table::Epoch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,32 +57,38 @@ pub(super) struct Label {
 pub(super) struct Labels {
     containers: Arc<[Container]>,
     names: Arc<Names>,
+    /// The pods that the cluster knows, if there is one.
+    owners: Option<Arc<[Option<NameId>]>>,
     shown: Vec<Label>,
     /// The newest change of any label.
     pub(super) changed: Epoch,
 }
 
 impl Labels {
-    /// The labels for these containers and names: the old ones if neither changed.
+    /// The labels for the containers of a picture and these names: the old ones if neither changed.
     ///
     /// A container that is renamed after a client saw it counts as changed in the epoch after
-    /// `epoch`, so that the next delta carries every record that shows the name.
-    pub(super) fn refresh(
-        old: &Arc<Self>,
-        containers: &Arc<[Container]>,
-        names: &Arc<Names>,
-        epoch: Epoch,
-    ) -> Arc<Self> {
-        if Arc::ptr_eq(&old.containers, containers) && Arc::ptr_eq(&old.names, names) {
+    /// the picture's, so that the next delta carries every record that shows the name.
+    pub(super) fn refresh(old: &Arc<Self>, picture: &Picture, names: &Arc<Names>) -> Arc<Self> {
+        let containers = &picture.names;
+        let owners = picture.cluster.as_ref().map(|cluster| &cluster.owners);
+        let same = match (&old.owners, owners) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if same && Arc::ptr_eq(&old.containers, containers) && Arc::ptr_eq(&old.names, names) {
             return Arc::clone(old);
         }
-        let fresh = containers.iter().enumerate().map(|(n, container)| {
+        let inside = names_inside(picture);
+        let fresh = containers.iter().zip(0..).map(|(container, n)| {
             let known = names.0.get(&container.id);
-            let name = known.map_or_else(|| short_id(&container.id), |k| &k.name).into();
-            let pod = known.and_then(ContainerName::pod).map(Into::into);
-            let changed = match old.shown.get(n) {
+            let name = known.map(|k| &*k.name).or_else(|| inside.get(&*container.id).copied());
+            let name = name.unwrap_or_else(|| short_id(&container.id)).into();
+            let pod = picture.pod(ContainerId(n)).map(ToString::to_string);
+            let pod = pod.or_else(|| known.and_then(ContainerName::pod)).map(Into::into);
+            let changed = match old.shown.get(n as usize) {
                 Some(before) if before.name == name && before.pod == pod => before.changed,
-                Some(_) => epoch + 1,
+                Some(_) => picture.epoch + 1,
                 None => 0,
             };
             Label { name, pod, changed }
@@ -89,6 +98,7 @@ impl Labels {
         Arc::new(Self {
             containers: Arc::clone(containers),
             names: Arc::clone(names),
+            owners: owners.cloned(),
             shown,
             changed,
         })
@@ -113,14 +123,22 @@ impl Labels {
     }
 }
 
+/// What pods call their containers, by full id.
+fn names_inside(picture: &Picture) -> BTreeMap<&str, &str> {
+    let pods = picture.cluster.iter().flat_map(|cluster| cluster.pods.iter());
+    let containers = pods.flat_map(|pod| &pod.shown.containers);
+    containers.map(|(id, name)| (&**id, &**name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-    fn containers() -> Arc<[Container]> {
-        [Container { id: ID.into(), ..Container::default() }].into()
+    fn picture(epoch: Epoch) -> Picture {
+        let names = [Container { id: ID.into(), ..Container::default() }].into();
+        Picture { names, epoch, ..Picture::default() }
     }
 
     fn web() -> Arc<Names> {
@@ -130,17 +148,16 @@ mod tests {
 
     #[test]
     fn a_container_without_a_name_is_shown_by_its_short_id() {
-        let labels = Labels::refresh(&Arc::default(), &containers(), &Arc::default(), 1);
+        let labels = Labels::refresh(&Arc::default(), &picture(1), &Arc::default());
 
         assert_eq!(&*labels.get(ContainerId(0)).unwrap().name, "0123456789ab");
     }
 
     #[test]
     fn a_name_that_comes_late_is_news_in_the_next_epoch() {
-        let containers = containers();
-        let before = Labels::refresh(&Arc::default(), &containers, &Arc::default(), 5);
+        let before = Labels::refresh(&Arc::default(), &picture(5), &Arc::default());
 
-        let after = Labels::refresh(&before, &containers, &web(), 7);
+        let after = Labels::refresh(&before, &picture(7), &web());
 
         assert_eq!((before.changed, after.changed), (0, 8));
         assert_eq!(&*after.get(ContainerId(0)).unwrap().name, "web");
@@ -148,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_container_is_found_by_name_and_by_three_characters_of_its_id() {
-        let labels = Labels::refresh(&Arc::default(), &containers(), &web(), 1);
+        let labels = Labels::refresh(&Arc::default(), &picture(1), &web());
 
         assert_eq!(labels.find("web"), [ContainerId(0)]);
         assert_eq!(labels.find("012"), [ContainerId(0)]);

@@ -6,7 +6,11 @@
 //! Pure: no I/O.
 
 use super::json::{address, decimal, endpoint, int, int_or_null, string, string_or_null};
+use super::json;
 use super::names::Labels;
+use probelet_core::cluster::PodRecord;
+use probelet_core::cluster::names::Name;
+use probelet_core::cluster::objects::Phase;
 use probelet_core::facts::{Comm, ContainerId, Endpoint, Runtime};
 use probelet_core::records::{
     ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, Owner, ProcessRecord, Workload,
@@ -77,20 +81,92 @@ impl Scene<'_> {
         lit!(out, "\"");
         self.owner(out, &record.owner);
         lit!(out, ",\"peer\":{");
-        self.workload(out, record.peer);
-        lit!(out, ",\"pod\":");
-        let pod = match record.peer {
-            Workload::Container(id) => self.pod(Some(id)),
-            _ => None,
-        };
-        string_or_null(out, pod);
-        lit!(out, ",\"service\":null,\"workload\":null},\"bytesSent\":");
+        self.peer(out, record);
+        lit!(out, "},\"bytesSent\":");
         int_or_null(out, record.bytes.map(|(sent, _)| sent));
         lit!(out, ",\"bytesReceived\":");
         int_or_null(out, record.bytes.map(|(_, received)| received));
         lit!(out, ",\"since\":");
         decimal(out, record.since_ms, 3);
         out.push(b'}');
+    }
+
+    /// What the cluster calls the other end, else what the kernel tells of it.
+    fn peer(&self, out: &mut Vec<u8>, record: &ConnectionRecord) {
+        let named = record.named.peer.and_then(|id| self.picture.name(id));
+        match record.named.peer {
+            Some(id) => self.workload(out, Workload::Named(id)),
+            None => self.workload(out, record.peer),
+        }
+        lit!(out, ",\"pod\":");
+        let pod = match (named, record.peer) {
+            (Some(name @ Name::Pod { .. }), _) => return self.named_pod(out, name, record),
+            (None, Workload::Container(id)) => self.pod(Some(id)),
+            _ => None,
+        };
+        string_or_null(out, pod);
+        self.service(out, record);
+        lit!(out, ",\"workload\":null");
+    }
+
+    fn named_pod(&self, out: &mut Vec<u8>, name: &Name, record: &ConnectionRecord) {
+        text(out, &name);
+        self.service(out, record);
+        lit!(out, ",\"workload\":");
+        let Name::Pod { workload, .. } = name else { return lit!(out, "null") };
+        match workload.and_then(|id| self.picture.name(id)) {
+            Some(workload) => text(out, &workload),
+            None => lit!(out, "null"),
+        }
+    }
+
+    fn service(&self, out: &mut Vec<u8>, record: &ConnectionRecord) {
+        lit!(out, ",\"service\":");
+        match record.named.service.and_then(|id| self.picture.name(id)) {
+            Some(service) => text(out, &service),
+            None => lit!(out, "null"),
+        }
+    }
+
+    /// A pod of this node; only in a cluster there are any.
+    pub(super) fn pod_of_node(&self, out: &mut Vec<u8>, record: &PodRecord) {
+        let pod = &*record.shown;
+        lit!(out, "{\"id\":");
+        int(out, record.id);
+        let (kind, workload) = (&*pod.workload.0, &*pod.workload.1);
+        for (field, value) in
+            [("namespace", &*pod.namespace), ("name", &*pod.name), ("uid", &*pod.uid)]
+        {
+            json::write(out, format_args!(",\"{field}\":"));
+            string(out, value.as_bytes());
+        }
+        lit!(out, ",\"services\":[");
+        for (n, service) in pod.services.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            text(out, &format_args!("{}/{service}", pod.namespace));
+        }
+        lit!(out, "],\"serviceCount\":");
+        int(out, pod.service_count as u64);
+        lit!(out, ",\"workload\":");
+        text(out, &format_args!("{}/{kind}/{workload}", pod.namespace));
+        let flags = [
+            ("ready", pod.ready),
+            ("terminating", pod.terminating),
+            ("hostNetwork", pod.host_network),
+        ];
+        json::write(out, format_args!(",\"phase\":\"{}\"", phase(pod.phase)));
+        for (field, value) in flags {
+            json::write(out, format_args!(",\"{field}\":{value}"));
+        }
+        lit!(out, ",\"ips\":[");
+        for (n, ip) in pod.ips.iter().enumerate() {
+            lit!(out, if n == 0 { "\"" } else { ",\"" });
+            address(out, *ip);
+            out.push(b'"');
+        }
+        lit!(out, "]}");
     }
 
     pub(super) fn listener(&self, out: &mut Vec<u8>, record: &ListenerRecord) {
@@ -193,7 +269,7 @@ impl Scene<'_> {
 
     fn workload(&self, out: &mut Vec<u8>, workload: Workload) {
         lit!(out, "\"kind\":\"");
-        lit!(out, kind(workload));
+        lit!(out, kind(workload, self.picture));
         lit!(out, "\",\"name\":");
         match workload {
             Workload::Container(id) => string_or_null(out, self.labels.get(id).map(|l| &*l.name)),
@@ -203,6 +279,10 @@ impl Scene<'_> {
                 address(out, Endpoint { addr, port: 0 }.ip());
                 out.push(b'"');
             }
+            Workload::Named(id) => match self.picture.name(id) {
+                Some(name) => text(out, &name),
+                None => lit!(out, "null"),
+            },
             Workload::Unresolved | Workload::Other => lit!(out, "null"),
         }
     }
@@ -213,14 +293,28 @@ impl Scene<'_> {
 }
 
 /// The kind of one end of a flow.
-pub(super) const fn kind(workload: Workload) -> &'static str {
+pub(super) fn kind(workload: Workload, picture: &Picture) -> &'static str {
     match workload {
+        Workload::Named(id) => picture.name(id).map_or("unresolved", Name::kind),
         Workload::Container(_) => "container",
         Workload::Process(_) => "process",
         Workload::External(_) => "external",
         Workload::Unresolved => "unresolved",
         Workload::Other => "other",
     }
+}
+
+const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::Running => "Running",
+        Phase::Ended => "Ended",
+    }
+}
+
+/// Anything that displays, as a string.
+fn text(out: &mut Vec<u8>, value: &dyn std::fmt::Display) {
+    string(out, value.to_string().as_bytes());
 }
 
 const fn runtime(runtime: Runtime) -> &'static str {

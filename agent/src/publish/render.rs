@@ -14,8 +14,10 @@ use super::names::Labels;
 use super::records::Scene;
 use super::{json, summary};
 use crate::snapshot::Snapshot;
+use probelet_core::cluster::PodRecord;
+use probelet_core::facts::ContainerId;
 use probelet_core::records::Workload;
-use probelet_core::report::Removed;
+use probelet_core::report::{Picture, Removed};
 use probelet_core::table::{Epoch, Frozen, Slot};
 use std::sync::Arc;
 
@@ -59,6 +61,7 @@ enum Kind {
     Connections,
     Listeners,
     Containers,
+    Pods,
     Flows,
 }
 
@@ -69,6 +72,7 @@ impl Kind {
             Self::Connections => "connections",
             Self::Listeners => "listeners",
             Self::Containers => "containers",
+            Self::Pods => "pods",
             Self::Flows => "flows",
         }
     }
@@ -78,7 +82,8 @@ impl Kind {
             Self::Processes => Some(Self::Connections),
             Self::Connections => Some(Self::Listeners),
             Self::Listeners => Some(Self::Containers),
-            Self::Containers => Some(Self::Flows),
+            Self::Containers => Some(Self::Pods),
+            Self::Pods => Some(Self::Flows),
             Self::Flows => None,
         }
     }
@@ -155,9 +160,10 @@ impl Renderer {
         for removed in of_kind.skip(done) {
             separate(out, &mut self.fresh);
             match removed {
-                Removed::Connection(id) | Removed::Listener(id) | Removed::Flow(id) => {
-                    json::int(out, id);
-                }
+                Removed::Connection(id)
+                | Removed::Listener(id)
+                | Removed::Flow(id)
+                | Removed::Pod(id) => json::int(out, id),
                 Removed::Process(pid, start_ns) => scene.process_key(out, pid, start_ns),
                 Removed::Container(id) => scene.container_key(out, id),
             }
@@ -173,6 +179,10 @@ impl Renderer {
         let Self { snapshot, labels, sieve, span, fresh, .. } = self;
         let (scene, picture) = (scene(snapshot, labels), &snapshot.picture);
         let (since, floor) = (span.floor(), floor(labels, *span));
+        // A pod that got or lost its name may have left the filter with it.
+        let news = |changed: Epoch, owner: Option<ContainerId>| {
+            changed > since || owner.is_some_and(|id| renamed(labels, Workload::Container(id), since))
+        };
         let mut key = |out: &mut Vec<u8>, id: u64| {
             separate(out, fresh);
             json::int(out, id);
@@ -180,18 +190,23 @@ impl Renderer {
         let next = match kind {
             _ if sieve.is_open() => None,
             Kind::Processes => walk(&picture.processes, at, floor, out, |out, r| {
-                if r.changed > since && !sieve.process(r) {
+                if news(r.changed, r.fact.container) && !sieve.process(r) {
                     separate(out, fresh);
                     scene.process_key(out, r.fact.pid, r.fact.start_ns);
                 }
             }),
             Kind::Connections => walk(&picture.connections, at, floor, out, |out, r| {
-                if r.changed > since && !sieve.connection(r) {
+                if news(r.changed, r.owner.container) && !sieve.connection(r) {
                     key(out, r.id);
                 }
             }),
             Kind::Listeners => walk(&picture.listeners, at, floor, out, |out, r| {
-                if r.changed > since && !sieve.listener(r) {
+                if news(r.changed, r.owner.container) && !sieve.listener(r) {
+                    key(out, r.id);
+                }
+            }),
+            Kind::Pods => walk_pods(picture, at, floor, out, |out, r| {
+                if r.changed > since && !sieve.pod(r) {
                     key(out, r.id);
                 }
             }),
@@ -248,6 +263,12 @@ impl Renderer {
                     scene.container(out, r);
                 }
             }),
+            Kind::Pods => walk_pods(picture, at, floor, out, |out, r| {
+                if news(r.changed, &[]) && sieve.pod(r) {
+                    begin(out);
+                    scene.pod_of_node(out, r);
+                }
+            }),
             Kind::Flows => walk(&picture.flows, at, floor, out, |out, r| {
                 if news(r.changed, &[r.key.source, r.key.destination]) {
                     begin(out);
@@ -260,10 +281,6 @@ impl Renderer {
         }
         out.push(b']');
         match kind.next() {
-            Some(Kind::Flows) => {
-                out.extend_from_slice(b",\"pods\":[]");
-                self.open(out, Kind::Flows)
-            }
             Some(following) => self.open(out, following),
             None => Step::Tail,
         }
@@ -286,6 +303,17 @@ fn walk<T>(
             return Some(at);
         }
     }
+}
+
+/// The same for pods, of which there are none outside of a cluster.
+fn walk_pods(
+    picture: &Picture,
+    at: Slot,
+    floor: Epoch,
+    out: &mut Vec<u8>,
+    each: impl FnMut(&mut Vec<u8>, &PodRecord),
+) -> Option<Slot> {
+    walk(&picture.cluster.as_ref()?.pods, at, floor, out, each)
 }
 
 fn scene<'a>(snapshot: &'a Snapshot, labels: &'a Labels) -> Scene<'a> {
@@ -316,6 +344,7 @@ const fn kind_of(removed: Removed) -> Kind {
         Removed::Flow(_) => Kind::Flows,
         Removed::Process(..) => Kind::Processes,
         Removed::Container(_) => Kind::Containers,
+        Removed::Pod(_) => Kind::Pods,
     }
 }
 

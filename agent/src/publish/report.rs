@@ -141,6 +141,7 @@ fn records(snapshot: &Snapshot) -> usize {
         + picture.listeners.len()
         + picture.containers.len()
         + picture.flows.len()
+        + picture.cluster.as_ref().map_or(0, |cluster| cluster.pods.len())
 }
 
 fn tagged(snapshot: &Snapshot, status: StatusCode) -> Answer {

@@ -9,6 +9,7 @@ use super::json::{decimal, float, int, string, string_or_null, write};
 use super::render::Span;
 use super::tag::Instance;
 use crate::snapshot::{Intervals, Snapshot};
+use probelet_core::cluster::objects::Kind;
 use probelet_core::coverage::Count;
 
 /// Width of the window that `coverage.ratio` is about, seconds.
@@ -75,6 +76,7 @@ pub(super) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
     for (n, (loss, count)) in snapshot.picture.losses.iter().enumerate() {
         write(out, format_args!("{}\"{}\":{count}", if n == 0 { "" } else { "," }, loss.name()));
     }
+    cluster(out, snapshot);
     let vitals = &snapshot.vitals;
     write(out, format_args!("}},\"agent\":{{\"version\":\"{}\"", env!("CARGO_PKG_VERSION")));
     write(out, format_args!(",\"level\":\"{}\",\"levelReason\":", vitals.level.name()));
@@ -96,7 +98,8 @@ pub(super) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
     intervals(out, "desiredIntervalSeconds", vitals.desired);
     intervals(out, "effectiveIntervalSeconds", vitals.effective);
     out.extend_from_slice(b",\"refused\":[");
-    for (n, sentence) in vitals.refused.iter().enumerate() {
+    let lost = vitals.conntrack_error.iter().map(|lost| &**lost);
+    for (n, sentence) in vitals.refused.iter().map(|s| &**s).chain(lost).enumerate() {
         if n > 0 {
             out.push(b',');
         }
@@ -109,6 +112,31 @@ pub(super) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
     out.extend_from_slice(b",\"configError\":");
     string_or_null(out, vitals.config_error.as_deref());
     out.extend_from_slice(b"}}\n");
+}
+
+/// Ends of connections without a name, and what is known of the cluster; nothing without one.
+fn cluster(out: &mut Vec<u8>, snapshot: &Snapshot) {
+    let Some(cluster) = &snapshot.picture.cluster else { return };
+    out.extend_from_slice(b"},\"unresolved\":{");
+    for (n, (reason, count)) in cluster.gaps.iter().enumerate() {
+        write(out, format_args!("{}\"{}\":{count}", if n == 0 { "" } else { "," }, reason.name()));
+    }
+    out.extend_from_slice(b"},\"cluster\":{");
+    let known = &cluster.known;
+    for (n, kind) in Kind::ALL.into_iter().enumerate() {
+        let at = kind as usize;
+        write(
+            out,
+            format_args!(
+                "{}\"{}\":{{\"known\":{},\"synced\":{},\"refused\":{}}}",
+                if n == 0 { "" } else { "," },
+                kind.name(),
+                known.objects[at],
+                known.synced[at],
+                known.refused[at]
+            ),
+        );
+    }
 }
 
 fn intervals(out: &mut Vec<u8>, name: &str, intervals: Intervals) {

@@ -6,7 +6,7 @@ use super::cost::Admission;
 use super::watch::Limits;
 use super::{Parts, SeriesLimits, Shared, State, serve};
 use crate::discover::Limiter;
-use crate::snapshot::{CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals};
+use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::facts::{Endpoint, Facts, Process, Socket, Tier, Want};
 use probelet_core::join::PortRange;
@@ -39,6 +39,8 @@ pub(crate) fn snapshot() -> Snapshot {
         pass_duration: Histogram::default(),
         pass_cpu: Histogram::default(),
         full_pass_cpu: 0.001,
+        translations: [0; Asked::ALL.len()],
+        conntrack_error: None,
         skipped: [3; Skip::ALL.len()],
         limiter_wait_seconds: [
             (Limiter::ProcfsReads, 0.0),
@@ -95,6 +97,7 @@ pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
         series: Arc::new(SeriesLimits::default),
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: false,
+        kubernetes: None,
     };
     let mut state = State::new(parts);
     Arc::get_mut(&mut state.0).unwrap().limits = limits;

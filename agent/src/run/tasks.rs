@@ -9,16 +9,18 @@ use super::Parts;
 use crate::args::{Args, Sort};
 use crate::config::{self, Effective};
 use crate::engine::{Engine, Governor};
+use crate::kubernetes;
 use crate::publish::{self, names::Names};
 use crate::snapshot::Snapshot;
 use crate::top;
 use anyhow::{Context as _, anyhow};
+use probelet_core::cluster::objects::Event;
 use probelet_core::facts::ContainerId;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 use tracing::info;
 
@@ -30,7 +32,8 @@ pub(super) async fn run(
     parts: Parts,
     view: Option<(Option<Sort>, Option<String>)>,
 ) -> anyhow::Result<()> {
-    let Parts { setup, config, snapshots, governor } = parts;
+    let Parts { setup, config, snapshots, governor, news } = parts;
+    let node = Arc::clone(&setup.node);
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
     let listener = match args.listen.filter(|_| view.is_none()) {
@@ -47,6 +50,7 @@ pub(super) async fn run(
         spawn_local(async move { config.closed().await });
     }
     let names = super::names::follow(args.docker.clone());
+    let feed = feed(args.kubernetes, node, config_seen.clone(), Arc::clone(&governor), news);
     if let Some(listener) = listener {
         info!(address = %listener.local_addr().context("own address")?, "serving");
         let state = publish::State::new(publish::Parts {
@@ -54,6 +58,7 @@ pub(super) async fn run(
             names: names.clone(),
             series: Arc::new(move || series(&config_seen.borrow())),
             admit: admit(Arc::clone(&governor)),
+            kubernetes: feed,
             debug_pprof: args.debug_pprof,
         });
         spawn_local(publish::serve(listener, state, stopped));
@@ -116,6 +121,30 @@ async fn wake(mut config: watch::Receiver<Arc<Effective>>, engine: Thread) {
         config.mark_unchanged();
         engine.unpark();
     }
+}
+
+/// Follows the cluster, if there is one.
+fn feed(
+    access: Option<kubernetes::Access>,
+    node: Arc<str>,
+    config: watch::Receiver<Arc<Effective>>,
+    governor: Arc<Governor>,
+    news: mpsc::Sender<Vec<Event>>,
+) -> Option<Arc<kubernetes::FeedStatus>> {
+    let status = Arc::new(kubernetes::FeedStatus::default());
+    let pace: kubernetes::Pace = Arc::new(move |cost: Duration| {
+        governor.news(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX))
+    });
+    let feed = kubernetes::Feed {
+        access: access?,
+        node,
+        config,
+        status: Arc::clone(&status),
+        pace,
+        timing: kubernetes::Timing::default(),
+    };
+    spawn_local(kubernetes::follow(feed, news));
+    Some(status)
 }
 
 /// What the configuration says of metrics.

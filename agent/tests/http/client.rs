@@ -58,6 +58,7 @@ pub(crate) async fn start_with(
         series: Arc::new(move || series),
         admit: Arc::new(admit),
         debug_pprof,
+        kubernetes: None,
     });
     let task = tokio::spawn(serve(listener, server, told));
     Server { address, snapshots, stop, task, _names: sender }

@@ -1,7 +1,7 @@
 //! A made-up node of any size, as the engine would publish it.
 
 use probelet_agent::discover::Limiter;
-use probelet_agent::snapshot::{CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals};
+use probelet_agent::snapshot::{Asked, CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, Tier, Want,
@@ -84,7 +84,7 @@ pub(crate) fn empty() -> Arc<Snapshot> {
     Arc::new(snapshot(Picture::default()))
 }
 
-fn snapshot(picture: Picture) -> Snapshot {
+pub(crate) fn snapshot(picture: Picture) -> Snapshot {
     let second = Intervals { sockets: 1.0, processes: 1.0, containers: 10.0, bytes: 10.0 };
     let vitals = Vitals {
         tier: Tier::Bpf,
@@ -103,6 +103,8 @@ fn snapshot(picture: Picture) -> Snapshot {
         pass_duration: Histogram::default(),
         pass_cpu: Histogram::default(),
         full_pass_cpu: 0.001,
+        translations: [0; Asked::ALL.len()],
+        conntrack_error: None,
         skipped: [3; Skip::ALL.len()],
         limiter_wait_seconds: [
             (Limiter::ProcfsReads, 0.0),

@@ -7,15 +7,18 @@
 //! Pure: no I/O; time is an argument.
 
 mod closed;
+mod naming;
 mod resolve;
+mod translated;
 
 use super::flows::Flows;
 use super::listeners::listens;
 use super::{Pass, Removed};
+use crate::cluster::Gaps;
 use crate::coverage::Coverage;
 use crate::facts::{Endpoint, Facts, Loss, Netns, Protocol, Socket, State};
 use crate::join::{Listeners, PortRange};
-use crate::records::{ConnectionRecord, Direction, Owner, Workload};
+use crate::records::{ConnectionRecord, Direction, Named, Owner, Workload};
 use crate::table::{Frozen, Slot, Table};
 use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -47,6 +50,10 @@ pub(super) struct Connections {
     addresses: FxHashMap<u128, u32>,
     /// The earliest end of a TIME_WAIT, monotonic milliseconds.
     next_expiry_ms: u64,
+    /// Connections to addresses of Services: what stands behind is the kernel's to say.
+    translated: translated::Translated,
+    /// Ends without a name.
+    gaps: Gaps,
 }
 
 /// What directions and peers are concluded from.
@@ -92,7 +99,14 @@ impl Connections {
             disputed: Vec::new(),
             addresses: FxHashMap::default(),
             next_expiry_ms: u64::MAX,
+            translated: translated::Translated::default(),
+            gaps: Gaps::default(),
         }
+    }
+
+    /// Ends without a name, by reason.
+    pub(super) const fn gaps(&self) -> Gaps {
+        self.gaps
     }
 
     pub(super) const fn set_limit(&mut self, limit: usize) {
@@ -185,11 +199,13 @@ impl Connections {
             remote: socket.remote,
             owner: pass.processes.owner(socket.pid),
             peer: Workload::Unresolved,
+            named: Named::default(),
             bytes: socket.bytes_sent.zip(socket.bytes_received),
             since_ms: pass.now.unix_ms,
             expires_ms: 0,
             flow: Slot::MAX,
             counted: false,
+            opened: !pass.first,
             changed: pass.epoch,
         };
         if socket.protocol == Protocol::Tcp && !pass.first {
@@ -321,6 +337,8 @@ impl Connections {
         }
         self.table.remove(slot, pass.epoch);
         self.seen[slot as usize] = Seen::default();
+        self.translated.forget(slot, &record);
+        record.named.gaps.into_iter().for_each(|gap| self.gaps.take(gap));
         pass.removed.push(Removed::Connection(record.id));
         if record.counted && record.state != State::TimeWait {
             flows.change(record.flow, pass, |flow| {

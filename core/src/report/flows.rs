@@ -6,10 +6,11 @@
 //! Pure: no I/O; time is an argument.
 
 use super::{Pass, Removed};
+use crate::cluster::names::NameId;
 use crate::facts::{Loss, Protocol};
 use crate::records::{FlowKey, FlowRecord, Workload};
 use crate::table::{Frozen, Slot, Table};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// How often idle flows are looked for, milliseconds.
 const SWEEP_MS: u64 = 10_000;
@@ -117,6 +118,15 @@ impl Flows {
             self.remove(slot, pass);
         }
         any
+    }
+
+    /// Names that flows hold.
+    pub(super) fn held(&self, held: &mut FxHashSet<NameId>) {
+        let ends = self.by_key.keys().flat_map(|key| [key.source, key.destination]);
+        held.extend(ends.filter_map(|end| match end {
+            Workload::Named(id) => Some(id),
+            _ => None,
+        }));
     }
 
     fn remove(&mut self, slot: Slot, pass: &mut Pass<'_>) {

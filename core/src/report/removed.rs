@@ -28,6 +28,8 @@ pub enum Removed {
     Process(u32, u64),
     /// A container without a process.
     Container(ContainerId),
+    /// A pod, by id.
+    Pod(u64),
 }
 
 /// The log. Clones share the entries.

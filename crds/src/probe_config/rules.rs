@@ -39,6 +39,7 @@ impl ProbeConfigSpec {
                 "is not supported by this version; use Counters",
             );
         }
+        check.cidr_groups(&self.matching.cidr_groups);
         check.range("spec.metrics.maxSeries", self.metrics.max_series, 10, 20_000);
         check.range("spec.metrics.ttl", self.metrics.ttl, Interval::from_secs(60), DAY);
         check.reporting(self);
@@ -54,12 +55,12 @@ impl ProbeConfigSpec {
 }
 
 /// Collects what is wrong.
-struct Check {
+pub(super) struct Check {
     errors: Vec<FieldError>,
 }
 
 impl Check {
-    fn fail(&mut self, field: &str, value: impl Serialize, expected: impl Into<String>) {
+    pub(super) fn fail(&mut self, field: &str, value: impl Serialize, expected: impl Into<String>) {
         let value = serde_json::to_value(value).unwrap_or(Value::Null);
         self.errors.push(FieldError::new(field, &value, expected));
     }

@@ -1,4 +1,4 @@
-//! A `sock_diag` socket inside another network namespace.
+//! A netlink socket inside another network namespace: `sock_diag`, or another protocol.
 //!
 //! In: an open `/proc/PID/ns/net`. Out: a socket that talks to that namespace, with the calling
 //! thread back in its own. It must not keep the namespace: the caller closes what it got within the
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// The kernel answers at once; this only bounds the harm if it ever does not.
@@ -24,22 +24,27 @@ pub enum Error {
     #[error("cannot enter the network namespace")]
     Entering(#[source] io::Error),
     /// The socket was refused.
-    #[error("cannot open a sock_diag socket")]
+    #[error("cannot open a netlink socket")]
     Opening(#[source] io::Error),
     /// The thread could not go back to where it came from; it must not be used any more.
     #[error("cannot return to the own network namespace")]
     Stranded(#[source] io::Error),
 }
 
-/// Opens a socket in `namespace`.
+/// Opens a `sock_diag` socket in `namespace`.
 pub fn diag_in(namespace: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    open_in(namespace, rustix::net::netlink::SOCK_DIAG)
+}
+
+/// Opens a netlink socket in `namespace`.
+pub fn open_in(namespace: BorrowedFd<'_>, protocol: Protocol) -> Result<OwnedFd, Error> {
     let own = own().map_err(Error::Entering)?;
     if inode(own.as_fd()).ok() == inode(namespace).ok() {
-        return diag().map_err(Error::Opening);
+        return open(protocol).map_err(Error::Opening);
     }
     let network = Some(LinkNameSpaceType::Network);
     move_into_link_name_space(namespace, network).map_err(|e| Error::Entering(e.into()))?;
-    let socket = diag();
+    let socket = open(protocol);
     move_into_link_name_space(own.as_fd(), network).map_err(|e| Error::Stranded(e.into()))?;
     socket.map_err(Error::Opening)
 }
@@ -50,14 +55,17 @@ pub fn probe() -> io::Result<()> {
     Ok(move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
-/// Opens a socket in the namespace of the calling thread.
+/// Opens a `sock_diag` socket in the namespace of the calling thread.
 pub fn diag() -> io::Result<OwnedFd> {
-    let protocol = Some(rustix::net::netlink::SOCK_DIAG);
+    open(rustix::net::netlink::SOCK_DIAG)
+}
+
+fn open(protocol: Protocol) -> io::Result<OwnedFd> {
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC,
-        protocol,
+        Some(protocol),
     )?;
     rustix::net::sockopt::set_socket_timeout(
         &socket,

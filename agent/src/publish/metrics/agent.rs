@@ -8,13 +8,16 @@
 
 use super::family::Families;
 use crate::discover::Limiter;
-use crate::snapshot::{Intervals, Skip, Snapshot, Task, Vitals};
+use crate::snapshot::{Asked, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::budget::Level;
+use probelet_core::cluster::objects::Kind;
+use probelet_core::report::Picture;
 
 pub(super) fn add(families: &mut Families, snapshot: &Snapshot) {
     cost(families, &snapshot.vitals);
     passes(families, &snapshot.vitals);
     quality(families, snapshot);
+    translations(families, &snapshot.vitals);
     identity(families, &snapshot.vitals);
 }
 
@@ -121,17 +124,53 @@ fn quality(families: &mut Families, snapshot: &Snapshot) {
         "What could not be read or attributed, by reason.",
         losses,
     );
+    cluster(families, picture);
+    let pods = picture.cluster.as_ref().map_or(0, |cluster| cluster.pods.len());
     let records = [
         ("processes", picture.processes.len()),
         ("connections", picture.connections.len()),
         ("listeners", picture.listeners.len()),
         ("containers", picture.containers.len()),
         ("flows", picture.flows.len()),
+        ("pods", pods),
     ];
     families.gauge(
         "probelet_agent_records",
         "Records of the report, by kind.",
         records.map(|(kind, n)| ([("kind", kind)], n as f64)),
+    );
+}
+
+/// How well names are known; nothing without a cluster.
+fn cluster(families: &mut Families, picture: &Picture) {
+    let Some(cluster) = &picture.cluster else { return };
+    let gaps = cluster.gaps.iter().map(|(gap, n)| ([("reason", gap.name())], n as f64));
+    families.gauge(
+        "probelet_agent_unresolved",
+        "Ends of connections that have no name in the cluster and should have one, by reason.",
+        gaps,
+    );
+    let known = cluster.known;
+    families.gauge(
+        "probelet_agent_cluster_objects",
+        "Objects of the cluster that are known, by kind.",
+        Kind::ALL.map(|kind| ([("kind", kind.name())], known.objects[kind as usize] as f64)),
+    );
+    families.counter(
+        "probelet_agent_cluster_refused_total",
+        "Objects of the cluster for which there was no room, by kind.",
+        Kind::ALL.map(|kind| ([("kind", kind.name())], known.refused[kind as usize] as f64)),
+    );
+}
+
+/// What the kernel was asked about connections to Services; nothing if it never was.
+fn translations(families: &mut Families, vitals: &Vitals) {
+    let results = Asked::ALL.map(|asked| (asked, vitals.translations[asked as usize]));
+    let results = results.into_iter().filter(|(_, n)| *n > 0);
+    families.counter(
+        "probelet_agent_translations_total",
+        "Connections to Services for which connection tracking was asked, by what came of it.",
+        results.map(|(asked, n)| ([("result", asked.name())], n as f64)),
     );
 }
 

@@ -17,8 +17,11 @@ use super::family::Families;
 use super::series::{Sample, Series};
 use crate::publish::names::Labels;
 use crate::snapshot::Snapshot;
+use probelet_core::cluster::Grain;
+use probelet_core::cluster::names::Name;
 use probelet_core::facts::{Comm, ContainerId, Protocol};
 use probelet_core::records::{FlowRecord, Workload};
+use probelet_core::report::Picture;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -62,7 +65,8 @@ impl Flows {
     ) {
         let mut samples: BTreeMap<FlowKey, FlowSample> = BTreeMap::new();
         let mut last = FxHashMap::default();
-        for flow in snapshot.picture.flows.iter() {
+        let picture = &snapshot.picture;
+        for flow in picture.flows.iter() {
             let counters = [flow.opened, flow.closed, flow.bytes_sent, flow.bytes_received];
             let before = self.last.get(&flow.id).copied().unwrap_or_default();
             last.insert(flow.id, counters);
@@ -72,7 +76,7 @@ impl Flows {
             }
             let weight = flow.opened as f64 + f64::from(flow.current);
             let sample = Sample { counters: grown, gauges: [f64::from(flow.current)], weight };
-            samples.entry(key(flow, labels)).or_default().add(&sample);
+            samples.entry(key(flow, labels, picture)).or_default().add(&sample);
         }
         self.last = last;
         // One key's worth of the share is for `other`.
@@ -142,27 +146,42 @@ impl Flows {
     }
 }
 
-fn key(flow: &FlowRecord, labels: &Labels) -> FlowKey {
+fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
     let port = if flow.key.port == 0 { "unknown".into() } else { flow.key.port.to_string().into() };
     FlowKey {
-        source: name(flow.key.source, labels),
-        destination: name(flow.key.destination, labels),
+        source: name(flow.key.source, labels, picture),
+        destination: name(flow.key.destination, labels, picture),
         port,
         protocol: flow.key.protocol,
     }
 }
 
 /// A workload as a label: without anything that grows without bound on the other side.
-fn name(workload: Workload, labels: &Labels) -> Box<str> {
+fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Box<str> {
     match workload {
-        Workload::Container(id) => {
-            labels.get(id).map_or_else(|| "unresolved".into(), |l| l.name.clone())
+        Workload::Container(id) => in_cluster(id, picture)
+            .or_else(|| labels.get(id).map(|l| l.name.clone()))
+            .unwrap_or_else(|| "unresolved".into()),
+        Workload::Named(id) => {
+            picture.name(id).map_or_else(|| "unresolved".into(), |n| n.label().into())
         }
         Workload::Process(comm) => comm_name(comm),
         Workload::External(_) => "external".into(),
         Workload::Unresolved => "unresolved".into(),
         Workload::Other => OTHER.into(),
     }
+}
+
+/// What a container counts for in a cluster: its pod's workload, or its pod.
+fn in_cluster(id: ContainerId, picture: &Picture) -> Option<Box<str>> {
+    let pod = picture.pod(id)?;
+    let workload = match (pod, picture.cluster.as_ref()?.grain) {
+        (Name::Pod { workload: Some(workload), .. }, Grain::Workload | Grain::Service) => {
+            picture.name(*workload)
+        }
+        _ => None,
+    };
+    Some(workload.unwrap_or(pod).label().into())
 }
 
 fn comm_name(comm: Comm) -> Box<str> {
@@ -218,7 +237,7 @@ impl Usage {
             let sample =
                 Sample { counters: [grown], gauges: [0.0, memory], weight: seconds(cpu_ns) };
             samples
-                .entry(name(Workload::Container(container.id), labels))
+                .entry(name(Workload::Container(container.id), labels, &snapshot.picture))
                 .or_default()
                 .add(&sample);
         }
@@ -258,7 +277,7 @@ impl Usage {
                 }
                 None => (Workload::Process(process.comm), alone),
             };
-            samples.entry(name(workload, labels)).or_default().add(&sample);
+            samples.entry(name(workload, labels, &snapshot.picture)).or_default().add(&sample);
         }
         self.processes = last;
         self.summed = summed;
@@ -274,17 +293,17 @@ impl Usage {
         };
         families.counter(
             "probelet_workload_cpu_seconds_total",
-            "CPU time of a container, or of all processes of one name outside of containers, in seconds.",
+            "CPU time of a workload of the cluster, a container, or all processes of one name outside of containers, in seconds.",
             labelled(|v| v.counters[0]),
         );
         families.gauge(
             "probelet_workload_open_fds",
-            "Open file descriptors of a container, or of all processes of one name outside of containers.",
+            "Open file descriptors of a workload of the cluster, a container, or all processes of one name outside of containers.",
             labelled(|v| v.gauges[0]),
         );
         families.gauge(
             "probelet_workload_memory_bytes",
-            "Memory of a container (its cgroup's), or of all processes of one name (resident), in bytes.",
+            "Memory of a workload of the cluster, a container (its cgroup's), or all processes of one name (resident), in bytes.",
             labelled(|v| v.gauges[1]),
         );
     }

@@ -143,12 +143,7 @@ fn render(snapshot: &Arc<Snapshot>, labels: &Arc<Labels>, query: &str, span: Spa
 }
 
 fn labels(snapshot: &Snapshot) -> Arc<Labels> {
-    Labels::refresh(
-        &Arc::default(),
-        &snapshot.picture.names,
-        &Arc::default(),
-        snapshot.picture.epoch,
-    )
+    Labels::refresh(&Arc::default(), &snapshot.picture, &Arc::default())
 }
 
 const FULL: Span = Span::Full { since: None };
@@ -234,7 +229,7 @@ fn a_name_that_comes_late_reaches_clients_of_deltas() {
     let before = labels(&snapshot);
     let name = ContainerName { name: "web".into(), ..ContainerName::default() };
     let names = Arc::new(Names([(ID.into(), name)].into()));
-    let after = Labels::refresh(&before, &snapshot.picture.names, &names, snapshot.picture.epoch);
+    let after = Labels::refresh(&before, &snapshot.picture, &names);
 
     let delta = render(&snapshot, &after, "", Span::Delta(snapshot.picture.epoch));
 

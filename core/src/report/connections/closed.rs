@@ -8,7 +8,7 @@
 
 use super::{Connections, Evidence, Flows, Key, Pass};
 use crate::facts::{Closed, Loss, Protocol, State};
-use crate::records::{ConnectionRecord, Direction, Owner, Workload};
+use crate::records::{ConnectionRecord, Direction, Named, Owner, Workload};
 use crate::table::Slot;
 
 /// Two TIME_WAITs on the same ports whose ends are further apart than this are two connections.
@@ -102,11 +102,13 @@ impl Connections {
             remote: key.remote,
             owner,
             peer: Workload::Unresolved,
+            named: Named::default(),
             bytes: None,
             since_ms: pass.now.unix_ms,
             expires_ms,
             flow: Slot::MAX,
             counted: false,
+            opened: !pass.first,
             changed: pass.epoch,
         };
         if !pass.first {

@@ -1,11 +1,12 @@
 //! Where a connection belongs: its direction, the workload at its other end, and its flow.
 //!
-//! In: a new connection, or one whose owner changed. Out: its record filled in, and its flow's
+//! In: a new connection, or one whose owner or whose name changed. Out: its record filled in, and its flow's
 //! counts moved along. It must not guess: what has no evidence stays `Unknown` or `Unresolved`.
 //!
 //! Pure: no I/O; time is an argument.
 
 use super::{AMBIGUOUS, Connections, Evidence, Flows, Key, Pass};
+use crate::report::naming::Ends;
 use crate::facts::State;
 use crate::join::{Question, direction};
 use crate::records::{ConnectionRecord, Direction, FlowKey, Owner, Workload};
@@ -23,10 +24,11 @@ impl Connections {
 
     /// The record of the other end when that is on this node.
     pub(super) fn peer(&self, record: &ConnectionRecord) -> Option<Slot> {
-        let netns = self.peer_netns(record)?;
-        let key =
-            Key { netns, protocol: record.protocol, local: record.remote, remote: record.local };
-        self.find(&key)
+        let direct = || {
+            let (netns, protocol) = (self.peer_netns(record)?, record.protocol);
+            self.find(&Key { netns, protocol, local: record.remote, remote: record.local })
+        };
+        direct().or_else(|| self.client(record))
     }
 
     pub(super) fn resolve(
@@ -74,10 +76,29 @@ impl Connections {
             (_, None) => true,
         };
         let resolved = ConnectionRecord { direction, peer, counted, changed: pass.epoch, ..record };
-        let key = flow_key(&resolved);
+        self.settle(slot, resolved, flows, pass);
+    }
+
+    /// Names the ends of a connection of which all else is known, counts it in its flow and writes
+    /// its record.
+    pub(super) fn settle(
+        &mut self,
+        slot: Slot,
+        resolved: ConnectionRecord,
+        flows: &mut Flows,
+        pass: &mut Pass<'_>,
+    ) {
+        let backend = self.translated.backend(slot);
+        let ends = pass.naming.ends(&resolved, backend);
+        if ends.translated {
+            self.translated.ask(slot);
+        }
+        let key = flow_key(&resolved, &ends);
         let flow = Self::enter_flow(&resolved, key, flows, pass);
         if let Some(record) = self.table.get_mut(slot, pass.epoch) {
-            *record = ConnectionRecord { flow, ..resolved };
+            record.named.gaps.into_iter().for_each(|gap| self.gaps.take(gap));
+            ends.named.gaps.into_iter().for_each(|gap| self.gaps.add(gap));
+            *record = ConnectionRecord { flow, named: ends.named, ..resolved };
         }
     }
 
@@ -95,15 +116,10 @@ impl Connections {
             return record.flow;
         }
         let open = record.state != State::TimeWait;
-        let opened = u64::from(!pass.first);
+        let opened = u64::from(record.opened);
+        let closed = u64::from(!open && record.opened);
         let moved = record.flow != Slot::MAX;
-        if moved {
-            flows.change(record.flow, pass, |flow| {
-                flow.current = flow.current.saturating_sub(u32::from(open));
-                flow.opened = flow.opened.saturating_sub(opened);
-            });
-            flows.drop_if_empty(record.flow, pass);
-        }
+        Self::leave_flow(record, flows, pass);
         let slot = flows.slot(key, pass);
         let (sent, received) = record.bytes.unwrap_or_default();
         let inbound = record.direction == Direction::Inbound;
@@ -111,7 +127,7 @@ impl Connections {
         flows.change(slot, pass, |flow| {
             flow.current += u32::from(open);
             flow.opened += opened;
-            flow.closed += u64::from(!open && opened == 1);
+            flow.closed += closed;
             // What moved in the old flow stays there: bytes only ever grow.
             if !moved && opened == 1 {
                 flow.bytes_sent += sent;
@@ -120,15 +136,29 @@ impl Connections {
         });
         slot
     }
+
+    /// Counts the connection out of its flow, if it is in one.
+    pub(super) fn leave_flow(record: &ConnectionRecord, flows: &mut Flows, pass: &mut Pass<'_>) {
+        if record.flow == Slot::MAX {
+            return;
+        }
+        let open = record.state != State::TimeWait;
+        flows.change(record.flow, pass, |flow| {
+            flow.current = flow.current.saturating_sub(u32::from(open));
+            flow.opened = flow.opened.saturating_sub(u64::from(record.opened));
+            flow.closed = flow.closed.saturating_sub(u64::from(!open && record.opened));
+        });
+        flows.drop_if_empty(record.flow, pass);
+    }
 }
 
-fn flow_key(record: &ConnectionRecord) -> FlowKey {
-    let own = record.owner.workload();
+pub(super) fn flow_key(record: &ConnectionRecord, ends: &Ends) -> FlowKey {
+    let Ends { own, peer, .. } = *ends;
     let (source, destination, port) = match record.direction {
-        Direction::Outbound => (own, record.peer, record.remote.port),
-        Direction::Inbound => (record.peer, own, record.local.port),
+        Direction::Outbound => (own, peer, record.remote.port),
+        Direction::Inbound => (peer, own, record.local.port),
         // Neither port is known to be the service's.
-        Direction::Unknown => (own, record.peer, 0),
+        Direction::Unknown => (own, peer, 0),
     };
     FlowKey { source, destination, port, protocol: record.protocol }
 }

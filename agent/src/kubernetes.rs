@@ -1,0 +1,111 @@
+//! The Kubernetes feed: what the API server knows of this node's pods and of the cluster's Services.
+//!
+//! In: a service account or a kubeconfig, `spec.match`. Out: batches of [`Event`]s through a bounded channel, and
+//! [`FeedStatus`]. When the channel is full, or the CPU budget is, the feed stops reading, and the API server keeps what
+//! is not read or ends the watch; nothing is dropped and nothing piles up here. Without an API server the agent goes on
+//! with the names it has. It must never list periodically, watch all pods, or act at the same moment as other nodes.
+//!
+//! Our own list and watch rather than kube's `runtime`: that errs for ever on a server without streaming lists, keeps
+//! pages of a list whole, and cannot be stopped from reading.
+//!
+//! I/O: the network, on the caller's runtime.
+
+mod connection;
+mod split;
+mod status;
+mod timing;
+mod wanted;
+mod watcher;
+mod wire;
+
+use crate::config::Effective;
+pub use connection::Access;
+use connection::Connection;
+use probelet_core::cluster::objects::{Event, Kind};
+use rustix::time::{ClockId, clock_gettime};
+pub use status::{Class, FeedStatus, KindStatus, Malformed, State};
+use std::sync::Arc;
+use std::time::Duration;
+pub use timing::Timing;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use wanted::wanted;
+use watcher::Watcher;
+
+/// Batches on their way to the engine. One is what a piece of a body held, at most 64 KiB of JSON and the rest of an
+/// object begun before it: 1 MiB in all, or half a second of a storm.
+const BATCHES: usize = 16;
+
+/// Asks for CPU time that was spent; `Some` is how long to wait before asking again.
+pub type Pace = Arc<dyn Fn(Duration) -> Option<Duration> + Send + Sync>;
+
+/// What the feed needs.
+pub struct Feed {
+    /// Where the API server is.
+    pub access: Access,
+    /// This node's name in the cluster.
+    pub node: Arc<str>,
+    /// The configuration in force, and its successors.
+    pub config: watch::Receiver<Arc<Effective>>,
+    /// Where it says how it is doing.
+    pub status: Arc<FeedStatus>,
+    /// The budget.
+    pub pace: Pace,
+    /// How long it waits.
+    pub timing: Timing,
+}
+
+/// The channel that events go through.
+#[must_use]
+pub fn channel() -> (mpsc::Sender<Vec<Event>>, mpsc::Receiver<Vec<Event>>) {
+    mpsc::channel(BATCHES)
+}
+
+/// Follows the API server until nobody receives events any more.
+pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
+    let Feed { access, node, mut config, status, pace, timing } = feed;
+    let connection = Arc::new(Connection::new(access, timing.renew));
+    let select = |config: &Effective, kind| wanted(kind, &config.spec.matching, &node);
+    let now = Arc::clone(&config.borrow_and_update());
+    let mut tasks = JoinSet::new();
+    let selections = Kind::ALL.map(|kind| {
+        let (sender, receiver) = watch::channel(select(&now, kind));
+        let watcher = Watcher {
+            kind,
+            connection: Arc::clone(&connection),
+            status: Arc::clone(&status),
+            events: events.clone(),
+            pace: Arc::clone(&pace),
+            timing: timing.clone(),
+        };
+        tasks.spawn(watcher.run(receiver));
+        (kind, sender)
+    });
+    drop(events);
+    let mut changes = true;
+    loop {
+        tokio::select! {
+            changed = config.changed(), if changes => {
+                changes = changed.is_ok();
+                let now = Arc::clone(&config.borrow_and_update());
+                for (kind, sender) in &selections {
+                    let selection = select(&now, *kind);
+                    // Only a watcher whose own selection changed is disturbed.
+                    sender.send_if_modified(|current| {
+                        let changed = *current != selection;
+                        *current = selection;
+                        changed
+                    });
+                }
+            }
+            ended = tasks.join_next() => if ended.is_none() { return },
+        }
+    }
+}
+
+/// CPU time of this thread: with one thread for all waiting, what lies between two looks is what a piece of work took.
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanos)
+}

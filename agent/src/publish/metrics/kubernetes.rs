@@ -1,0 +1,94 @@
+//! Metrics about the Kubernetes feed: what it is doing, how old its news are, what went wrong.
+//!
+//! In: the feed's counters. Out: families. It must not add a label whose values are not an enum's. What never happened
+//! has no series, for there is a lot that may.
+//!
+//! Pure: no I/O.
+
+#![expect(clippy::cast_precision_loss, reason = "the text format knows only floating point")]
+
+use super::family::Families;
+use crate::kubernetes::{Class, FeedStatus, KindStatus, Malformed, State};
+use probelet_core::cluster::objects::Kind;
+use std::time::Instant;
+
+pub(super) fn add(families: &mut Families, status: &FeedStatus, now: Instant) {
+    let kinds = Kind::ALL.map(|kind| (kind.name(), status.of(kind)));
+    let states = kinds.iter().flat_map(|(kind, status)| {
+        let of = |state: State| {
+            ([("kind", *kind), ("state", state.name())], flag(state == status.state))
+        };
+        State::ALL.map(of)
+    });
+    families.gauge(
+        "probelet_agent_kubernetes_watch_state",
+        "What the watch of each kind of object is doing: 1 for the state.",
+        states,
+    );
+    families.gauge(
+        "probelet_agent_kubernetes_contact_age_seconds",
+        "Time since the API server was last heard of, in seconds; a watch without news hears once a minute.",
+        kinds.iter().filter_map(|(kind, status)| {
+            let age = now.saturating_duration_since(status.contact?);
+            Some(([("kind", *kind)], age.as_secs_f64()))
+        }),
+    );
+    let mut counter = |name: &str, help: &str, value: fn(&KindStatus) -> f64| {
+        families.counter(name, help, kinds.iter().map(|(kind, s)| ([("kind", *kind)], value(s))));
+    };
+    counter(
+        "probelet_agent_kubernetes_events_total",
+        "Objects that were listed or changed.",
+        |status| status.events as f64,
+    );
+    counter("probelet_agent_kubernetes_lists_total", "Lists that were begun.", |status| {
+        status.lists as f64
+    });
+    counter(
+        "probelet_agent_kubernetes_resumes_total",
+        "Watches that went on where the last one ended.",
+        |status| status.resumes as f64,
+    );
+    counter(
+        "probelet_agent_kubernetes_received_bytes_total",
+        "Bytes received from the API server.",
+        |status| status.bytes as f64,
+    );
+    faults(families, &kinds);
+}
+
+fn faults(families: &mut Families, kinds: &[(&str, KindStatus)]) {
+    let errors = kinds.iter().flat_map(|(kind, status)| {
+        let of = |class: Class| (status.errors(class), [("class", class.name()), ("kind", *kind)]);
+        Class::ALL.map(of)
+    });
+    families.counter(
+        "probelet_agent_kubernetes_errors_total",
+        "Requests and watches that failed, by cause.",
+        errors.filter(|(count, _)| *count != 0).map(|(count, labels)| (labels, count as f64)),
+    );
+    let malformed = kinds.iter().flat_map(|(kind, status)| {
+        let of = |fault: Malformed| {
+            (status.malformed(fault), [("kind", *kind), ("reason", fault.name())])
+        };
+        Malformed::ALL.map(of)
+    });
+    families.counter(
+        "probelet_agent_kubernetes_malformed_total",
+        "Parts of objects that were left out since they are not what they should be, by reason.",
+        malformed.filter(|(count, _)| *count != 0).map(|(count, labels)| (labels, count as f64)),
+    );
+    let waits = kinds.iter().flat_map(|(kind, status)| {
+        [("budget", status.budget_wait), ("engine", status.engine_wait)]
+            .map(|(cause, wait)| ([("cause", cause), ("kind", *kind)], wait.as_secs_f64()))
+    });
+    families.counter(
+        "probelet_agent_kubernetes_held_back_seconds_total",
+        "Time for which nothing was read, in seconds: the CPU budget had no room, or the engine was busy.",
+        waits.filter(|(_, seconds)| *seconds > 0.0),
+    );
+}
+
+const fn flag(on: bool) -> f64 {
+    if on { 1.0 } else { 0.0 }
+}

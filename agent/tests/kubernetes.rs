@@ -1,0 +1,22 @@
+//! The Kubernetes feed against an API server that does what a test says, over real sockets.
+
+#[path = "kubernetes/cost.rs"]
+mod cost;
+#[path = "kubernetes/failures.rs"]
+mod failures;
+#[path = "kubernetes/feed.rs"]
+mod feed;
+#[path = "kubernetes/flow.rs"]
+mod flow;
+#[path = "kubernetes/lists.rs"]
+mod lists;
+#[path = "kubernetes/server.rs"]
+mod server;
+#[path = "kubernetes/tls.rs"]
+mod tls;
+#[path = "kubernetes/watches.rs"]
+mod watches;
+
+/// As in the agent; the cost tests read its counters.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,0 +1,216 @@
+//! An API server that answers as a test tells it to.
+//!
+//! In: connections. Out: requests, each with the means to answer it. Kinds that a test does not care about are served
+//! an empty list and a watch without events.
+//!
+//! I/O: a socket on loopback.
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::rt::{Read, Write};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use probelet_core::cluster::objects::Kind;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+type Body = BoxBody<Bytes, io::Error>;
+
+/// Ends the list that a streaming list begins with.
+pub(crate) fn end_of_list(version: u64) -> String {
+    bookmark(version, r#","annotations":{"k8s.io/initial-events-end":"true"}"#)
+}
+
+pub(crate) fn bookmark(version: u64, annotations: &str) -> String {
+    format!(
+        "{{\"type\":\"BOOKMARK\",\"object\":{{\"metadata\":{{\"resourceVersion\":\"{version}\"{annotations}}}}}}}\n"
+    )
+}
+
+pub(crate) fn pod(name: &str, version: u64) -> String {
+    format!(
+        r#"{{"metadata":{{"name":"{name}","namespace":"n","uid":"u-{name}","resourceVersion":"{version}"}},"status":{{"phase":"Running"}}}}"#
+    )
+}
+
+pub(crate) fn event(verb: &str, object: &str) -> String {
+    format!("{{\"type\":\"{verb}\",\"object\":{object}}}\n")
+}
+
+pub(crate) fn added(name: &str, version: u64) -> String {
+    event("ADDED", &pod(name, version))
+}
+
+pub(crate) fn status(code: u16, reason: &str) -> String {
+    format!(
+        r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"as the test wants it","reason":"{reason}","code":{code}}}"#
+    )
+}
+
+/// One request.
+pub(crate) struct Asked {
+    pub(crate) kind: Kind,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: hyper::HeaderMap,
+    reply: oneshot::Sender<Response<Body>>,
+}
+
+impl Asked {
+    pub(crate) fn is_watch(&self) -> bool {
+        self.query.get("watch").is_some_and(|watch| watch == "1")
+    }
+
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn refuse(self, code: u16, reason: &str, headers: &[(&str, &str)]) {
+        let mut answer = Response::builder().status(code);
+        for (name, value) in headers {
+            answer = answer.header(*name, *value);
+        }
+        self.answer(answer.body(whole(&status(code, reason))).unwrap());
+    }
+
+    pub(crate) fn text(self, text: &str) {
+        self.answer(Response::new(whole(text)));
+    }
+
+    /// Begins to answer.
+    pub(crate) fn stream(self) -> Stream {
+        let (sender, receiver) = mpsc::channel(1);
+        let frames = stream::unfold(receiver, |mut receiver: mpsc::Receiver<_>| async {
+            receiver.recv().await.map(|frame: io::Result<Frame<Bytes>>| (frame, receiver))
+        });
+        self.answer(Response::new(BodyExt::boxed(StreamBody::new(frames))));
+        Stream { sender }
+    }
+
+    fn answer(self, answer: Response<Body>) {
+        // The client may have gone, which is its right.
+        let _gone = self.reply.send(answer);
+    }
+}
+
+fn whole(text: &str) -> Body {
+    Full::new(Bytes::from(text.to_owned())).map_err(|never: Infallible| match never {}).boxed()
+}
+
+/// An answer that goes on; dropped it ends in good order.
+pub(crate) struct Stream {
+    sender: mpsc::Sender<io::Result<Frame<Bytes>>>,
+}
+
+impl Stream {
+    /// Whether the client still reads.
+    pub(crate) async fn send(&self, text: &str) -> bool {
+        self.sender.send(Ok(Frame::data(Bytes::from(text.to_owned())))).await.is_ok()
+    }
+
+    /// Breaks the connection off.
+    pub(crate) async fn cut(self) {
+        let _gone = self.sender.send(Err(io::Error::other("cut"))).await;
+        // What was sent before is to be on its way.
+        self.sender.closed().await;
+    }
+
+    /// Waits until the client reads no more.
+    pub(crate) async fn left(&self) {
+        timeout(Duration::from_secs(20), self.sender.closed()).await.expect("the client stays");
+    }
+}
+
+/// The server.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    requests: mpsc::UnboundedReceiver<Asked>,
+}
+
+impl Server {
+    /// Listens; requests for `scripted` kinds wait for the test.
+    pub(crate) async fn start(scripted: &[Kind]) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), scripted)
+    }
+
+    pub(crate) fn on(listener: TcpListener, scripted: &[Kind]) -> Self {
+        let address = listener.local_addr().unwrap();
+        let (door, requests) = door(scripted);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(TokioIo::new(socket), door.clone()));
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// The next request for `kind`; those for other scripted kinds are a mistake of the test.
+    pub(crate) async fn next(&mut self, kind: Kind) -> Asked {
+        let asked = timeout(Duration::from_secs(20), self.requests.recv()).await;
+        let asked = asked.expect("a request in time").expect("the server lives");
+        assert_eq!(asked.kind, kind);
+        asked
+    }
+
+    /// Whether nobody asks for so long.
+    pub(crate) async fn quiet(&mut self, time: Duration) -> bool {
+        timeout(time, self.requests.recv()).await.is_err()
+    }
+}
+
+/// Where connections hand their requests in.
+#[derive(Clone)]
+pub(crate) struct Door {
+    scripted: Vec<Kind>,
+    sender: mpsc::UnboundedSender<Asked>,
+}
+
+pub(crate) fn door(scripted: &[Kind]) -> (Door, mpsc::UnboundedReceiver<Asked>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Door { scripted: scripted.to_vec(), sender }, receiver)
+}
+
+/// Serves one connection, HTTP/1.1 or HTTP/2.
+pub(crate) async fn serve(io: impl Read + Write + Unpin + Send + 'static, door: Door) {
+    let service = service_fn(move |request| answer(request, door.clone()));
+    let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    // Cut streams are errors here, and meant.
+    let _cut = server.serve_connection(io, service).await;
+}
+
+async fn answer(request: Request<Incoming>, door: Door) -> Result<Response<Body>, Infallible> {
+    let kind = match request.uri().path() {
+        "/api/v1/pods" => Kind::Pod,
+        "/api/v1/services" => Kind::Service,
+        "/api/v1/namespaces" => Kind::Namespace,
+        "/apis/discovery.k8s.io/v1/endpointslices" => Kind::Slice,
+        other => panic!("nobody may ask for {other}"),
+    };
+    let query = request.uri().query().unwrap_or_default().split('&');
+    let query = query.filter_map(|pair| pair.split_once('='));
+    let query = query.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let (reply, answer) = oneshot::channel();
+    let asked = Asked { kind, query, headers: request.headers().clone(), reply };
+    if door.scripted.contains(&kind) {
+        let _test_over = door.sender.send(asked);
+    } else {
+        tokio::spawn(async move {
+            let stream = asked.stream();
+            stream.send(&end_of_list(1)).await;
+            stream.sender.closed().await;
+        });
+    }
+    Ok(answer.await.unwrap_or_else(|_| {
+        let nothing = Empty::new().map_err(|never: Infallible| match never {}).boxed();
+        Response::builder().status(500).body(nothing).unwrap()
+    }))
+}

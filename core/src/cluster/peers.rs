@@ -1,0 +1,339 @@
+//! Who is behind an address: the rules by which the other end of a connection gets its name.
+//!
+//! In: an address, a port, and whether it is the one that was connected to. Out: pod, Service,
+//! node or group, or the reason for which there is none. It must not name a pod by the address of
+//! a node, which several pods share, unless a port tells them apart.
+//!
+//! Of several Services of a pod the one is named whose address the connection used; else of those
+//! that serve the port the one with a cluster address before a headless one, then the first by
+//! name; else the same among all of them.
+//!
+//! Pure: no I/O.
+
+use super::names::{Name, NameId};
+use super::objects::Kind;
+use super::pods::{Claim, PodSlot};
+use super::slices::{Endpoint as At, Known as Slice};
+use super::{Cluster, Owner, Peers, Unresolved};
+use crate::facts::{Endpoint, Protocol};
+use crate::records::Direction;
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+/// One end of a connection that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// The address and port.
+    pub at: Endpoint,
+    /// Where connections to that address went on to, if it is known.
+    pub backend: Option<Endpoint>,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Direction of the connection, seen from the end that asks.
+    pub direction: Direction,
+}
+
+/// Who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// A pod, Service, node or group.
+    pub name: Option<NameId>,
+    /// The Service by which it is known.
+    pub service: Option<NameId>,
+    /// Why there is no name, where there should be one.
+    pub gap: Option<Unresolved>,
+    /// The address is a Service's: behind it stands a backend that only the kernel knows.
+    pub translated: bool,
+}
+
+/// A pod that an address stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pod<'a> {
+    Own(PodSlot),
+    Far { namespace: &'a str, name: &'a str },
+}
+
+impl Cluster {
+    /// Who is at the other end.
+    pub(crate) fn peer(&mut self, q: &Question) -> Answer {
+        if q.at.is_loopback() {
+            return Answer::default();
+        }
+        if self.settings.alone || self.settings.peers == Peers::Off {
+            let group = self.group_at(q.at.ip()).map(|group| Name::Group(group.into()));
+            return group.map_or_else(Answer::default, |group| self.named(group));
+        }
+        let service = match self.service_at(q) {
+            Ok(service) => service,
+            Err(gap) => return Answer { gap: Some(gap), ..Answer::default() },
+        };
+        if let Some((namespace, name)) = service {
+            let service = self.names.intern(Name::Service { namespace, name });
+            let behind = q.backend.map(|at| self.pod_answer(&Question { at, ..*q }));
+            let name = behind.and_then(|b| b.name).or(service);
+            let gap = name.is_none().then_some(Unresolved::NamesFull);
+            return Answer { name, service, gap, translated: true };
+        }
+        let answer = self.pod_answer(q);
+        if answer.name.is_some() || answer.gap.is_some() {
+            return answer;
+        }
+        if let Some(node) = self.node_at(q.at.addr) {
+            return self.named(Name::Node(node.into()));
+        }
+        if let Some(group) = self.group_at(q.at.ip()) {
+            return self.named(Name::Group(group.into()));
+        }
+        Answer { gap: self.unexplained(q.at.ip()), ..Answer::default() }
+    }
+
+    /// The Service of one of this node's pods that a connection to it used, as far as can be told.
+    pub(crate) fn own_service(
+        &mut self,
+        owner: Owner,
+        protocol: Protocol,
+        port: Option<u16>,
+    ) -> Option<NameId> {
+        let (namespace, name) = self.own_primary(owner.slot, protocol, port)?;
+        self.names.intern(Name::Service { namespace, name })
+    }
+
+    fn named(&mut self, name: Name) -> Answer {
+        let name = self.names.intern(name);
+        let gap = name.is_none().then_some(Unresolved::NamesFull);
+        Answer { name, gap, ..Answer::default() }
+    }
+
+    /// The Service whose own address this is.
+    fn service_at(&self, q: &Question) -> Result<Option<(Box<str>, Box<str>)>, Unresolved> {
+        if q.direction == Direction::Inbound {
+            return Ok(None);
+        }
+        let (address, port) = (q.at.addr, q.at.port);
+        let mut found = self.services.at(address, q.protocol, port);
+        // A port of a node is a Service's only if it was connected to: the numbers are anybody's.
+        let node = || self.pods.is_host(address) || self.far_node(address).is_some();
+        if found.is_empty() && q.direction == Direction::Outbound {
+            let ports = self.services.at_node_port(q.protocol, port);
+            if !ports.is_empty() && node() {
+                found = ports;
+            }
+        }
+        match found {
+            [] => Ok(None),
+            &[slot] => Ok(self.services.get(slot).map(|s| (s.namespace.clone(), s.name.clone()))),
+            _ => Err(Unresolved::AmbiguousAddress),
+        }
+    }
+
+    /// The pod at an address with its Service, or the Service alone when its endpoint is no pod.
+    fn pod_answer(&mut self, q: &Question) -> Answer {
+        // Only what was connected to is known by its port.
+        let port = (q.direction != Direction::Inbound).then_some(q.at.port);
+        let pod = match self.pod_at(q.at.addr, q.protocol, port) {
+            Ok(pod) => pod,
+            Err(gap) => return Answer { gap: Some(gap), ..Answer::default() },
+        };
+        let service = match pod {
+            Some(Pod::Own(slot)) => self.own_primary(slot, q.protocol, port),
+            pod => self.far_primary(q.at.addr, pod, q.protocol, port),
+        };
+        let known = pod.is_some() || service.is_some();
+        let name = match pod {
+            Some(Pod::Own(slot)) => self.shown.get(slot as usize).and_then(|s| s.as_ref()?.name),
+            Some(Pod::Far { namespace, name }) => {
+                let (namespace, name) = (namespace.into(), name.into());
+                let pod = Name::Pod { namespace, name, uid: Box::default(), workload: None };
+                self.names.intern(pod)
+            }
+            None => None,
+        };
+        let service = service
+            .and_then(|(namespace, name)| self.names.intern(Name::Service { namespace, name }));
+        let name = name.or(service);
+        let gap = (known && name.is_none()).then_some(Unresolved::NamesFull);
+        Answer { name, service, gap, translated: false }
+    }
+
+    fn pod_at(
+        &self,
+        address: u128,
+        protocol: Protocol,
+        port: Option<u16>,
+    ) -> Result<Option<Pod<'_>>, Unresolved> {
+        match self.pods.at(address) {
+            Claim::One(slot) => return Ok(Some(Pod::Own(slot))),
+            Claim::Several => return Err(Unresolved::AmbiguousAddress),
+            Claim::Nobody if self.settings.peers != Peers::EndpointSlices => return Ok(None),
+            Claim::Nobody => {}
+        }
+        let serves = |slice: &Slice| port.is_some_and(|port| slice.serves(protocol, port));
+        // A slice may name the last owner of an address for a while, but not as ready.
+        for ready in [true, false] {
+            let entries = || self.slices.at(address).filter(move |(_, e)| e.ready == ready);
+            match only(entries().filter(|(slice, _)| serves(slice))) {
+                Only::One(namespace, name) => return Ok(Some(self.pod_named(address, namespace, name))),
+                Only::Several => return Err(Unresolved::AmbiguousAddress),
+                Only::None => {}
+            }
+            if self.is_node(address) {
+                continue;
+            }
+            match only(entries()) {
+                Only::One(namespace, name) => return Ok(Some(self.pod_named(address, namespace, name))),
+                Only::Several => return Err(Unresolved::AmbiguousAddress),
+                Only::None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// A pod that a slice names: one of this node is known better, if it has the address indeed.
+    fn pod_named<'a>(&'a self, address: u128, namespace: &'a str, name: &'a str) -> Pod<'a> {
+        let mut own = self.pods.iter().filter(|(_, own)| {
+            own.gone_ms.is_none()
+                && *own.pod.name == *name
+                && *own.pod.namespace == *namespace
+                && own.pod.ips.iter().any(|ip| super::address(*ip) == address)
+        });
+        match (own.next(), own.next()) {
+            (Some((slot, _)), None) => Pod::Own(slot),
+            _ => Pod::Far { namespace, name },
+        }
+    }
+
+    /// Whether an address is known to be a node's.
+    fn is_node(&self, address: u128) -> bool {
+        self.pods.is_host(address) || self.far_node(address).is_some()
+    }
+
+    fn node_at(&self, address: u128) -> Option<&str> {
+        let own = self.pods.is_host(address).then_some(&*self.settings.node);
+        own.filter(|node| !node.is_empty()).or_else(|| self.far_node(address))
+    }
+
+    fn group_at(&self, ip: IpAddr) -> Option<&str> {
+        let group = self.settings.ranges.find(ip)?;
+        self.settings.groups.get(usize::from(group)).map(|name| &**name)
+    }
+
+    /// The node of an address, if that is a node's: because several ready pods of one node have
+    /// it, or because a Service whose pod here has this node's address has an endpoint there.
+    fn far_node(&self, address: u128) -> Option<&str> {
+        let mut node = None;
+        for (_, endpoint) in self.slices.at(address) {
+            let here = endpoint.node.as_deref()?;
+            if *node.get_or_insert(here) != here {
+                return None;
+            }
+        }
+        let node = node?;
+        let ready = || self.slices.at(address).filter(|(_, e)| e.ready);
+        let hosted = |slice: &Slice| {
+            let mut here = self.pods.hosts().flat_map(|host| self.slices.at(host));
+            here.any(|(s, _)| s.service == slice.service && s.namespace == slice.namespace)
+        };
+        let shared = matches!(only(ready()), Only::Several);
+        (shared || ready().any(|(slice, _)| hosted(slice))).then_some(node)
+    }
+
+    /// The Service by which one of this node's pods is named.
+    fn own_primary(
+        &self,
+        slot: PodSlot,
+        protocol: Protocol,
+        port: Option<u16>,
+    ) -> Option<(Box<str>, Box<str>)> {
+        let shown = &self.shown.get(slot as usize)?.as_ref()?.pod;
+        let serves = |service: &str| {
+            let Some(port) = port else { return false };
+            let mut slices = shown.ips.iter().flat_map(|ip| self.slices.at(super::address(*ip)));
+            slices.any(|(slice, endpoint)| {
+                *slice.service == *service
+                    && slice.namespace == shown.namespace
+                    && endpoint.pod.as_deref() == Some(&*shown.name)
+                    && slice.serves(protocol, port)
+            })
+        };
+        let rank = |service: &&Box<str>| {
+            (serves(service), self.has_address(&shown.namespace, service), Reverse((*service).clone()))
+        };
+        let first = shown.services.iter().max_by_key(rank)?;
+        Some((shown.namespace.clone(), first.clone()))
+    }
+
+    /// The Service by which a pod of another node is named, or an endpoint that is no pod.
+    fn far_primary(
+        &self,
+        address: u128,
+        pod: Option<Pod<'_>>,
+        protocol: Protocol,
+        port: Option<u16>,
+    ) -> Option<(Box<str>, Box<str>)> {
+        if self.settings.peers != Peers::EndpointSlices {
+            return None;
+        }
+        let serves = |slice: &Slice| port.is_some_and(|port| slice.serves(protocol, port));
+        let its = |(slice, endpoint): &(&Slice, &At)| match pod {
+            Some(Pod::Far { namespace, name }) => {
+                *slice.namespace == *namespace && endpoint.pod.as_deref() == Some(name)
+            }
+            // What is no pod is known by what it serves alone.
+            _ => endpoint.pod.is_none() && serves(slice),
+        };
+        let rank = |(slice, _): &(&Slice, &At)| {
+            let name = (slice.namespace.clone(), slice.service.clone());
+            (serves(slice), self.has_address(&slice.namespace, &slice.service), Reverse(name))
+        };
+        let entries = self.slices.at(address).filter(|(_, e)| e.ready).filter(its);
+        let (slice, _) = entries.max_by_key(rank)?;
+        Some((slice.namespace.clone(), slice.service.clone()))
+    }
+
+    fn has_address(&self, namespace: &str, service: &str) -> bool {
+        self.services.find(namespace, service).is_some_and(|s| !s.cluster_ips.is_empty())
+    }
+
+    fn unexplained(&self, ip: IpAddr) -> Option<Unresolved> {
+        let synced = |kind: Kind| self.known.synced[kind as usize];
+        let slices = self.settings.peers == Peers::EndpointSlices;
+        if !private(ip) {
+            return None;
+        }
+        if !synced(Kind::Pod) || !synced(Kind::Service) || (slices && !synced(Kind::Slice)) {
+            return Some(Unresolved::NotSynced);
+        }
+        Some(Unresolved::UnknownAddress)
+    }
+}
+
+enum Only<'a> {
+    None,
+    One(&'a str, &'a str),
+    Several,
+}
+
+/// The one pod that all of these endpoints are, if they are one.
+fn only<'a>(entries: impl Iterator<Item = (&'a Slice, &'a At)>) -> Only<'a> {
+    let mut found = Only::None;
+    for (slice, endpoint) in entries {
+        let Some(name) = endpoint.pod.as_deref() else { continue };
+        match found {
+            Only::One(n, p) if (n, p) != (&*slice.namespace, name) => return Only::Several,
+            Only::Several => return Only::Several,
+            _ => found = Only::One(&slice.namespace, name),
+        }
+    }
+    found
+}
+
+/// Addresses of which a cluster is made: RFC 1918, RFC 6598 and unique local ones.
+fn private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
+}

@@ -1,0 +1,67 @@
+//! Names that come late: connections whose ends are called otherwise now.
+//!
+//! In: what changed about the cluster. Out: records and flows with the names of now. It must not
+//! touch a connection that the change does not concern.
+//!
+//! Pure: no I/O.
+
+use super::{Connections, Flows, Pass};
+use crate::cluster::names::NameId;
+use crate::records::ConnectionRecord;
+use crate::report::naming::Affected;
+use crate::table::Slot;
+use rustc_hash::FxHashSet;
+
+impl Connections {
+    /// Asks for the names of all connections that are affected; `true` when any is called
+    /// otherwise.
+    pub(in crate::report) fn rename(
+        &mut self,
+        affected: &Affected,
+        flows: &mut Flows,
+        pass: &mut Pass<'_>,
+    ) -> bool {
+        if affected.is_empty() {
+            return false;
+        }
+        let takes = |slot: Slot, record: &ConnectionRecord| {
+            affected.takes(record, self.translated.backend(slot))
+        };
+        let slots = self.table.iter().filter(|(slot, record)| takes(*slot, record));
+        let slots: Vec<Slot> = slots.map(|(slot, _)| slot).collect();
+        let mut changed = false;
+        for slot in slots {
+            changed |= self.rename_one(slot, flows, pass);
+        }
+        changed
+    }
+
+    pub(super) fn rename_one(
+        &mut self,
+        slot: Slot,
+        flows: &mut Flows,
+        pass: &mut Pass<'_>,
+    ) -> bool {
+        let Some(&record) = self.table.get(slot) else { return false };
+        let backend = self.translated.backend(slot);
+        let ends = pass.naming.ends(&record, backend);
+        let key = super::resolve::flow_key(&record, &ends);
+        let stays = !record.counted || flows.key(record.flow) == Some(key);
+        if stays && ends.named == record.named {
+            if ends.translated {
+                self.translated.ask(slot);
+            }
+            return false;
+        }
+        self.settle(slot, ConnectionRecord { changed: pass.epoch, ..record }, flows, pass);
+        true
+    }
+
+    /// Names that connections hold.
+    pub(in crate::report) fn held(&self, held: &mut FxHashSet<NameId>) {
+        for (_, record) in self.table.iter() {
+            held.extend(record.named.peer);
+            held.extend(record.named.service);
+        }
+    }
+}

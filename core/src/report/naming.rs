@@ -1,0 +1,227 @@
+//! Match: what the cluster calls the two ends of a connection.
+//!
+//! In: a cluster, if there is one, the containers of the node, a connection of which the kernel has
+//! told all it can. Out: the names of its ends. It must not overrule what the kernel told: an end
+//! whose socket was seen belongs to its process, whatever its address says. Without a cluster it
+//! does nothing at all.
+//!
+//! Pure: no I/O.
+
+use crate::cluster::names::{Name, NameId};
+use crate::cluster::{Cluster, Grain, Owner, Question, Unresolved};
+use crate::facts::{Container, ContainerId, Endpoint};
+use crate::records::{ConnectionRecord, Direction, Named, Workload};
+use rustc_hash::{FxHashSet, FxHasher};
+use std::hash::Hasher as _;
+use std::sync::Arc;
+
+/// Bits of the filter of addresses that were asked about: 8 KiB. A node with 10,000 peers fills a
+/// seventh of it.
+const BITS: u64 = 65_536;
+
+/// Who the ends of a connection are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) named: Named,
+    /// This end of its flow.
+    pub(super) own: Workload,
+    /// The other one.
+    pub(super) peer: Workload,
+    /// The other end's address is a Service's.
+    pub(super) translated: bool,
+}
+
+/// Addresses that were asked about, give or take some: a change of any other is nobody's business.
+#[derive(Debug)]
+struct Asked(Box<[u64]>);
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self(vec![0; usize::try_from(BITS / 64).unwrap_or(1)].into())
+    }
+}
+
+impl Asked {
+    fn place(address: u128) -> (usize, u64) {
+        let mut hasher = FxHasher::default();
+        hasher.write_u128(address);
+        let bit = hasher.finish() >> 48;
+        (usize::try_from(bit / 64).unwrap_or(0), 1 << (bit % 64))
+    }
+
+    fn note(&mut self, address: u128) {
+        let (word, bit) = Self::place(address);
+        self.0[word] |= bit;
+    }
+
+    fn perhaps(&self, address: u128) -> bool {
+        let (word, bit) = Self::place(address);
+        self.0[word] & bit != 0
+    }
+}
+
+/// The connections that are to be asked for again.
+#[derive(Debug, Default)]
+pub(super) struct Affected {
+    all: bool,
+    containers: FxHashSet<ContainerId>,
+    addresses: FxHashSet<u128>,
+    ports: FxHashSet<u16>,
+}
+
+impl Affected {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.all
+            && self.containers.is_empty()
+            && self.addresses.is_empty()
+            && self.ports.is_empty()
+    }
+
+    /// Whether any container is another pod's now, or its pod is called otherwise.
+    pub(super) fn renames_containers(&self) -> bool {
+        !self.containers.is_empty()
+    }
+
+    /// Whether a connection may be named otherwise now.
+    pub(super) fn takes(&self, record: &ConnectionRecord, backend: Option<Endpoint>) -> bool {
+        let container = |id: &ContainerId| self.containers.contains(id);
+        let peer = match &record.peer {
+            Workload::Container(id) => container(id),
+            _ => false,
+        };
+        let address = |address: u128| self.addresses.contains(&address);
+        self.all
+            || peer
+            || record.owner.container.as_ref().is_some_and(container)
+            || address(record.remote.addr)
+            || address(record.local.addr)
+            || backend.is_some_and(|backend| address(backend.addr))
+            || self.ports.contains(&record.remote.port)
+    }
+}
+
+/// The names of this node.
+#[derive(Debug, Default)]
+pub(super) struct Naming {
+    pub(super) cluster: Option<Box<Cluster>>,
+    /// The pod of each container.
+    owners: Vec<Result<Option<Owner>, Unresolved>>,
+    /// The same, for readers.
+    pub(super) pods: Arc<[Option<NameId>]>,
+    asked: Asked,
+}
+
+impl Naming {
+    /// Takes in containers that were not there before.
+    pub(super) fn extend(&mut self, containers: &[Container]) {
+        let Some(cluster) = &self.cluster else { return };
+        let known = self.owners.len();
+        self.owners.extend(containers.iter().skip(known).map(|c| cluster.owner(c)));
+        self.share();
+    }
+
+    /// Takes in what changed about the cluster: which connections does it concern?
+    pub(super) fn refresh(&mut self, containers: &[Container]) -> Affected {
+        let Some(cluster) = &mut self.cluster else { return Affected::default() };
+        let dirt = cluster.dirt();
+        if dirt.is_empty() {
+            return Affected::default();
+        }
+        let mut affected = Affected { all: dirt.all, ..Affected::default() };
+        if dirt.pods || dirt.all {
+            for ((container, owner), n) in containers.iter().zip(&mut self.owners).zip(0..) {
+                let fresh = cluster.owner(container);
+                if *owner != fresh {
+                    *owner = fresh;
+                    affected.containers.insert(ContainerId(n));
+                }
+            }
+            if !affected.containers.is_empty() {
+                self.share();
+            }
+        }
+        if dirt.all {
+            // Every connection is asked for again, and its address noted again.
+            self.asked = Asked::default();
+        } else {
+            let asked = &self.asked;
+            affected.addresses = dirt.addresses.into_iter().filter(|a| asked.perhaps(*a)).collect();
+            affected.ports = dirt.ports;
+        }
+        affected
+    }
+
+    fn share(&mut self) {
+        let name = |owner: &Result<Option<Owner>, _>| owner.ok().flatten().map(|o| o.name);
+        self.pods = self.owners.iter().map(name).collect();
+    }
+
+    fn owner(&self, id: ContainerId) -> Result<Option<Owner>, Unresolved> {
+        self.owners.get(id.0 as usize).copied().unwrap_or(Ok(None))
+    }
+
+    /// Who the ends of a connection are.
+    pub(super) fn ends(&mut self, record: &ConnectionRecord, backend: Option<Endpoint>) -> Ends {
+        let mut ends = Ends {
+            named: Named::default(),
+            own: record.owner.workload(),
+            peer: record.peer,
+            translated: false,
+        };
+        let owner = record.owner.container.map_or(Ok(None), |id| self.owner(id));
+        let Self { cluster: Some(cluster), asked, .. } = self else { return ends };
+        asked.note(record.local.addr);
+        asked.note(record.remote.addr);
+        backend.into_iter().for_each(|backend| asked.note(backend.addr));
+        match owner {
+            Ok(Some(owner)) => {
+                let serves = cluster.grain() == Grain::Service
+                    && record.direction == Direction::Inbound;
+                let port = Some(record.local.port);
+                let service =
+                    if serves { cluster.own_service(owner, record.protocol, port) } else { None };
+                ends.own = Workload::Named(cluster.grained(owner.name, service));
+            }
+            Ok(None) => {}
+            Err(gap) => ends.named.gaps[0] = Some(gap),
+        }
+        self.name_peer(record, backend, &mut ends);
+        ends
+    }
+
+    fn name_peer(&mut self, record: &ConnectionRecord, backend: Option<Endpoint>, ends: &mut Ends) {
+        let inbound = record.direction == Direction::Inbound;
+        let port = (!inbound).then_some(record.remote.port);
+        let (name, service) = match record.peer {
+            Workload::Container(id) => {
+                let owner = self.owner(id);
+                let Some(cluster) = &mut self.cluster else { return };
+                match owner {
+                    Ok(Some(o)) => (Some(o.name), cluster.own_service(o, record.protocol, port)),
+                    Ok(None) => (None, None),
+                    Err(gap) => {
+                        ends.named.gaps[1] = Some(gap);
+                        (None, None)
+                    }
+                }
+            }
+            Workload::External(_) | Workload::Unresolved => {
+                let Some(cluster) = &mut self.cluster else { return };
+                let (at, direction) = (record.remote, record.direction);
+                let question = Question { at, backend, protocol: record.protocol, direction };
+                let answer = cluster.peer(&question);
+                ends.named.gaps[1] = answer.gap;
+                ends.translated = answer.translated;
+                (answer.name, answer.service)
+            }
+            Workload::Process(_) | Workload::Named(_) | Workload::Other => (None, None),
+        };
+        let (Some(cluster), Some(name)) = (&self.cluster, name) else { return };
+        ends.named.peer = Some(name);
+        ends.named.service = service;
+        // Who connects is known by its workload, if that is known; a Service is what serves.
+        let made = |id| matches!(cluster.name(id), Some(Name::Pod { workload: Some(_), .. }));
+        let stands = if inbound && made(name) { None } else { service };
+        ends.peer = Workload::Named(cluster.grained(name, stands));
+    }
+}

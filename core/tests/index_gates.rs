@@ -1,0 +1,233 @@
+//! What the index may cost, counted instead of timed: these hold on any machine.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::cast_precision_loss, reason = "ratios of small numbers")]
+#![allow(unsafe_code, reason = "a global allocator, which counts and hands on")]
+
+#[path = "index_gates/cluster.rs"]
+#[allow(dead_code, reason = "the bench uses the rest")]
+mod cluster;
+
+use cluster::{Cluster, Labels, Pod, Service};
+use probelet_core::index::{Change, Index, Listed, PodId};
+use probelet_core::selector::Selector;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+struct Counting;
+
+thread_local! {
+    /// Allocations, and bytes held, of this thread: tests run side by side.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+    static HELD: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(added: usize, removed: usize) {
+    COUNT.set(COUNT.get() + usize::from(added > 0));
+    HELD.set(HELD.get().wrapping_add(added).wrapping_sub(removed));
+}
+
+// SAFETY: every call is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 0);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(0, layout.size());
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size, layout.size());
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Scale L of the bench.
+fn large() -> Cluster {
+    Cluster::of(50_000, 5_000, 300, 42)
+}
+
+fn borrowed(labels: &Labels) -> Vec<(&str, &str)> {
+    labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+fn selector_of(service: &Service) -> Option<Selector> {
+    service
+        .wanted()
+        .map(|labels| Selector::from_labels(labels.iter().map(|(k, v)| (k, v))).unwrap())
+}
+
+fn add_service(index: &mut Index, service: &Service, selector: Option<&Selector>) {
+    index.upsert_owner(Some(&service.namespace), &service.name, selector, None).unwrap();
+}
+
+fn add_services(index: &mut Index, services: &[Service]) {
+    for service in services {
+        add_service(index, service, selector_of(service).as_ref());
+    }
+}
+
+fn add_pods(index: &mut Index, pods: &[Pod]) -> Vec<PodId> {
+    let labels: Vec<_> = pods.iter().map(|pod| borrowed(&pod.labels)).collect();
+    let list: Vec<_> = pods
+        .iter()
+        .zip(&labels)
+        .map(|(pod, labels)| Listed {
+            uid: &pod.uid,
+            namespace: &pod.namespace,
+            name: &pod.name,
+            labels,
+        })
+        .collect();
+    let mut ids = Vec::with_capacity(pods.len());
+    index.upsert_pods(&list, |result| ids.push(result.unwrap().0));
+    ids
+}
+
+#[test]
+fn a_new_label_set_is_tried_on_about_one_selector() {
+    let cluster = large();
+    let mut index = Index::new(1);
+    add_services(&mut index, &cluster.services);
+    add_pods(&mut index, &cluster.pods);
+
+    let counts = index.stats().counts;
+    let tried = counts.candidates as f64 / counts.new_classes as f64;
+
+    assert!(counts.new_classes > 5_000, "{counts:?}");
+    assert!(tried <= 1.1, "{tried:.3} candidates per label set, {counts:?}");
+}
+
+#[test]
+fn the_anchors_are_as_good_when_the_pods_were_there_first() {
+    let cluster = large();
+    let mut index = Index::new(1);
+    add_pods(&mut index, &cluster.pods);
+    add_services(&mut index, &cluster.services);
+    for pod in &cluster.pods {
+        index.remove_pod(&pod.uid).unwrap();
+    }
+    let before = index.stats().counts;
+    add_pods(&mut index, &cluster.pods);
+    let after = index.stats().counts;
+
+    let tried = (after.candidates - before.candidates) as f64
+        / (after.new_classes - before.new_classes) as f64;
+
+    assert!(tried <= 1.1, "{tried:.3} candidates per label set");
+}
+
+#[test]
+fn an_update_without_change_allocates_nothing() {
+    let cluster = Cluster::of(5_000, 500, 50, 42);
+    let mut index = Index::new(1);
+    add_services(&mut index, &cluster.services);
+    let ids = add_pods(&mut index, &cluster.pods);
+    let labels: Vec<_> = cluster.pods.iter().map(|pod| borrowed(&pod.labels)).collect();
+    let before = COUNT.get();
+
+    for ((pod, id), labels) in cluster.pods.iter().zip(&ids).zip(&labels) {
+        assert_eq!(index.update_pod(*id, labels), Ok(Change::Unchanged));
+        let by_name = index.upsert_pod(&pod.uid, &pod.namespace, &pod.name, labels);
+        assert_eq!(by_name, Ok((*id, Change::Unchanged)));
+    }
+
+    assert_eq!(COUNT.get() - before, 0);
+}
+
+#[test]
+fn a_pod_with_known_labels_costs_one_allocation() {
+    let cluster = Cluster::of(5_000, 500, 50, 42);
+    let mut index = Index::new(1);
+    add_pods(&mut index, &cluster.pods);
+    let more: Vec<_> = (0..cluster.pods.len())
+        .map(|n| (format!("{n:08x}-0000-4000-8000-00000000000a"), format!("more-{n}")))
+        .collect();
+    let labels: Vec<_> = cluster.pods.iter().map(|pod| borrowed(&pod.labels)).collect();
+    let before = COUNT.get();
+
+    for ((pod, (uid, name)), labels) in cluster.pods.iter().zip(&more).zip(&labels) {
+        index.upsert_pod(uid, &pod.namespace, name, labels).unwrap();
+    }
+
+    // The name's; the rest are lists and tables that grow.
+    let each = (COUNT.get() - before) as f64 / more.len() as f64;
+    assert!(each < 1.5, "{each:.2} allocations per pod");
+}
+
+#[test]
+fn memory_per_pod_is_at_most_250_bytes_with_everything() {
+    let cluster = large();
+    let before = HELD.get();
+    let mut index = Index::new(1);
+    add_services(&mut index, &cluster.services);
+    let ids = add_pods(&mut index, &cluster.pods);
+    drop(ids);
+
+    let held = HELD.get() - before;
+    let each = held as f64 / cluster.pods.len() as f64;
+
+    assert!(each <= 250.0, "{each:.1} bytes per pod");
+    let told = index.stats().bytes as f64 / held as f64;
+    assert!((0.97..1.03).contains(&told), "the index tells {told:.3} of what it holds");
+}
+
+#[test]
+fn memory_per_service_is_at_most_350_bytes_on_a_node_that_keeps_all() {
+    let cluster = Cluster::of(150_000, 10_000, 500, 42).node(200);
+    let before = HELD.get();
+    let mut index = Index::new(1);
+    add_services(&mut index, &cluster.services);
+    drop(add_pods(&mut index, &cluster.pods));
+
+    let each = (HELD.get() - before) as f64 / cluster.services.len() as f64;
+
+    assert!(each <= 350.0, "{each:.1} bytes per Service");
+}
+
+#[test]
+fn a_service_costs_at_most_three_allocations() {
+    let cluster = large();
+    let mut index = Index::new(1);
+    add_pods(&mut index, &cluster.pods);
+    let selectors: Vec<_> = cluster.services.iter().map(selector_of).collect();
+    let before = COUNT.get();
+
+    for (service, selector) in cluster.services.iter().zip(&selectors) {
+        add_service(&mut index, service, selector.as_ref());
+    }
+
+    let each = (COUNT.get() - before) as f64 / cluster.services.len() as f64;
+    assert!(each <= 3.0, "{each:.2} allocations per Service");
+}
+
+#[test]
+fn everything_is_given_back_when_everything_is_removed() {
+    let cluster = Cluster::of(20_000, 2_000, 100, 42);
+    let before = HELD.get();
+    let mut index = Index::new(1);
+    add_services(&mut index, &cluster.services);
+    drop(add_pods(&mut index, &cluster.pods));
+    assert!(HELD.get() - before > 1_000_000);
+
+    for pod in &cluster.pods {
+        index.remove_pod(&pod.uid).unwrap();
+    }
+    for service in &cluster.services {
+        index.remove_owner(Some(&service.namespace), &service.name).unwrap();
+    }
+
+    // What is left are the buffers that are used again.
+    let left = HELD.get() - before;
+    assert!(left < 4_096, "{left} bytes left");
+    assert_eq!(index.stats().bytes, 0);
+}

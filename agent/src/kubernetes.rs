@@ -32,8 +32,8 @@ use tokio::task::JoinSet;
 use wanted::wanted;
 use watcher::Watcher;
 
-/// Batches on their way to the engine. One is what a piece of a body held, at most 64 KiB of JSON and the rest of an
-/// object begun before it: 1 MiB in all, or half a second of a storm.
+/// Batches on their way to the engine. One is what a piece of a body held, or some of them: at most 128 KiB of JSON and
+/// the rest of an object begun before it. 2 MiB in all, or half a second of a storm.
 const BATCHES: usize = 16;
 
 /// Asks for CPU time that was spent; `Some` is how long to wait before asking again.
@@ -82,19 +82,19 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
         (kind, sender)
     });
     drop(events);
-    let mut changes = true;
+    let mut configured = true;
     loop {
         tokio::select! {
-            changed = config.changed(), if changes => {
-                changes = changed.is_ok();
+            changed = config.changed(), if configured => {
+                configured = changed.is_ok();
                 let now = Arc::clone(&config.borrow_and_update());
                 for (kind, sender) in &selections {
                     let selection = select(&now, *kind);
                     // Only a watcher whose own selection changed is disturbed.
                     sender.send_if_modified(|current| {
-                        let changed = *current != selection;
+                        let differs = *current != selection;
                         *current = selection;
-                        changed
+                        differs
                     });
                 }
             }

@@ -1,4 +1,5 @@
 //! The Kubernetes feed against an API server that does what a test says, over real sockets.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, may fail a test by panicking")]
 
 #[path = "kubernetes/cost.rs"]
 mod cost;

@@ -73,7 +73,7 @@ impl Lines {
 }
 
 /// What a list is made of.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     /// `metadata` of the list itself.
     Metadata(&'a [u8]),
@@ -81,15 +81,24 @@ pub(super) enum Part<'a> {
     Item(Result<&'a [u8], TooLarge>),
 }
 
+/// Where in the text the next byte is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Within {
+    #[default]
+    Structure,
+    Text,
+    /// Behind a backslash.
+    Escape,
+}
+
 /// The items of a list. It goes by brackets and strings only: what stands in an item is its reader's matter.
 #[derive(Debug, Default)]
 pub(super) struct Items {
     depth: u32,
-    string: bool,
-    escaped: bool,
+    within: Within,
     /// The last string of the list's own level, which is the key when a value begins.
     key: Vec<u8>,
-    in_items: bool,
+    listing: bool,
     capturing: bool,
     held: Held,
     complete: bool,
@@ -103,13 +112,13 @@ impl Items {
     pub(super) fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Part<'_>)) {
         let mut begin = 0;
         for (at, &byte) in chunk.iter().enumerate() {
-            if self.string {
-                self.in_string(byte);
+            if self.within != Within::Structure {
+                self.in_text(byte);
                 continue;
             }
             match byte {
                 b'"' => {
-                    self.string = true;
+                    self.within = Within::Text;
                     if self.depth == 1 {
                         self.key.clear();
                     }
@@ -120,7 +129,7 @@ impl Items {
                         begin = at;
                     }
                     if byte == b'[' && self.depth == 1 {
-                        self.in_items = self.key == b"items";
+                        self.listing = self.key == b"items";
                     }
                     self.depth += 1;
                 }
@@ -129,14 +138,14 @@ impl Items {
                     if self.capturing && self.depth == self.floor() {
                         self.capturing = false;
                         let text = self.held.complete(&chunk[begin..=at]);
-                        match (self.in_items, text) {
+                        match (self.listing, text) {
                             (true, text) => each(Part::Item(text)),
                             (false, Ok(text)) => each(Part::Metadata(text)),
                             (false, Err(TooLarge)) => {}
                         }
                         self.held.clear();
                     } else if self.depth == 1 {
-                        self.in_items = false;
+                        self.listing = false;
                     }
                     self.complete |= self.depth == 0;
                 }
@@ -153,26 +162,25 @@ impl Items {
         self.complete
     }
 
-    fn in_string(&mut self, byte: u8) {
-        if self.escaped {
-            self.escaped = false;
-        } else if byte == b'\\' {
-            self.escaped = true;
-        } else if byte == b'"' {
-            self.string = false;
-        } else if self.depth == 1 && self.key.len() < MAX_KEY {
+    fn in_text(&mut self, byte: u8) {
+        self.within = match (self.within, byte) {
+            (Within::Text, b'\\') => Within::Escape,
+            (Within::Text, b'"') => Within::Structure,
+            _ => Within::Text,
+        };
+        if self.within == Within::Text && self.depth == 1 && self.key.len() < MAX_KEY {
             self.key.push(byte);
         }
     }
 
     /// Whether an object that begins here is to be handed out.
     fn wanted(&self) -> bool {
-        (self.in_items && self.depth == 2) || (self.depth == 1 && self.key == b"metadata")
+        (self.listing && self.depth == 2) || (self.depth == 1 && self.key == b"metadata")
     }
 
     /// The depth at which an object that is handed out ends.
     fn floor(&self) -> u32 {
-        if self.in_items { 2 } else { 1 }
+        if self.listing { 2 } else { 1 }
     }
 }
 

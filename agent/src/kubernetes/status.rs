@@ -212,7 +212,7 @@ impl FeedStatus {
         self.at(kind).clone()
     }
 
-    pub(super) fn at(&self, kind: Kind) -> MutexGuard<'_, KindStatus> {
+    pub(crate) fn at(&self, kind: Kind) -> MutexGuard<'_, KindStatus> {
         // Every state of the counters is a valid one, so a panic elsewhere does not spoil them.
         self.kinds[kind as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }

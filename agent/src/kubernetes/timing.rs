@@ -96,7 +96,7 @@ mod tests {
 
         assert_eq!(
             (0..9).map(most).collect::<Vec<_>>(),
-            [799, 1598, 3197, 6393, 12_787, 25_575, 51_150, 59_941, 59_941]
+            [799, 1598, 3196, 6393, 12_787, 25_575, 51_150, 59_941, 59_941]
         );
         assert_eq!(timing.retry(40, 0).as_millis(), 100);
         assert_eq!(timing.retry(3, 512).as_millis(), 3250);

@@ -124,9 +124,8 @@ impl Running {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        if timeout(LONG, looks).await.is_err() {
-            panic!("{:?}", self.of(kind));
-        }
+        let in_time = timeout(LONG, looks).await.is_ok();
+        assert!(in_time, "{:?}", self.of(kind));
     }
 
     pub(crate) async fn watching(&self, kind: Kind) {

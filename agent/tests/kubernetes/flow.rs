@@ -1,7 +1,7 @@
 //! What happens when more comes than can be taken in.
 
 use super::feed::{Running, no_limit, quick, url};
-use super::server::{Server, end_of_list, event};
+use super::server::{Server, added, end_of_list, event};
 use probelet_agent::kubernetes::Pace;
 use probelet_core::cluster::objects::Kind;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ async fn an_engine_that_takes_nothing_stops_the_reading_and_loses_nothing() {
     let mut feed = Running::start(&url(server.address), quick(), no_limit());
     flood(server.next(Kind::Pod).await);
 
-    let held = timeout(Duration::from_secs(60), standstill(&feed)).await.expect("a standstill");
+    let held = timeout(Duration::from_mins(1), standstill(&feed)).await.expect("a standstill");
 
     assert!(held < HELD, "{held}");
     all_in_order(&mut feed).await;
@@ -84,12 +84,33 @@ async fn a_spent_budget_stops_the_reading_and_loses_nothing() {
     let mut feed = Running::start(&url(server.address), quick(), pace);
     flood(server.next(Kind::Pod).await);
 
-    let held = timeout(Duration::from_secs(60), standstill(&feed)).await.expect("a standstill");
+    let held = timeout(Duration::from_mins(1), standstill(&feed)).await.expect("a standstill");
 
     assert!(held <= 512 << 10, "one piece of a body at most: {held}");
     spent.store(false, Ordering::Relaxed);
     all_in_order(&mut feed).await;
     assert!(feed.of(Kind::Pod).budget_wait > Duration::from_millis(400));
+    feed.stop().await;
+}
+
+#[tokio::test]
+async fn objects_that_come_one_by_one_make_large_batches_while_the_engine_looks_away() {
+    let mut server = Server::start(&[Kind::Pod]).await;
+    let mut feed = Running::start(&url(server.address), quick(), no_limit());
+    let stream = server.next(Kind::Pod).await.stream();
+
+    for n in 0..400_u64 {
+        stream.send(&added(&format!("p{n}"), n + 1)).await;
+        feed.until(Kind::Pod, |status| status.events == n + 1).await;
+    }
+    stream.send(&end_of_list(500)).await;
+
+    feed.watching(Kind::Pod).await;
+    assert_eq!(feed.next(Kind::Pod).await, "listing");
+    for n in 0..400 {
+        assert_eq!(feed.next(Kind::Pod).await, format!("+p{n}"));
+    }
+    assert_eq!(feed.next(Kind::Pod).await, "listed");
     feed.stop().await;
 }
 

@@ -92,7 +92,7 @@ impl Asked {
         let frames = stream::unfold(receiver, |mut receiver: mpsc::Receiver<_>| async {
             receiver.recv().await.map(|frame: io::Result<Frame<Bytes>>| (frame, receiver))
         });
-        self.answer(Response::new(BodyExt::boxed(StreamBody::new(frames))));
+        self.answer(Response::new(StreamBody::new(frames).boxed()));
         Stream { sender }
     }
 
@@ -133,7 +133,7 @@ impl Stream {
 /// The server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    requests: mpsc::UnboundedReceiver<Asked>,
+    requests: mpsc::Receiver<Asked>,
 }
 
 impl Server {
@@ -171,11 +171,11 @@ impl Server {
 #[derive(Clone)]
 pub(crate) struct Door {
     scripted: Vec<Kind>,
-    sender: mpsc::UnboundedSender<Asked>,
+    sender: mpsc::Sender<Asked>,
 }
 
-pub(crate) fn door(scripted: &[Kind]) -> (Door, mpsc::UnboundedReceiver<Asked>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
+pub(crate) fn door(scripted: &[Kind]) -> (Door, mpsc::Receiver<Asked>) {
+    let (sender, receiver) = mpsc::channel(64);
     (Door { scripted: scripted.to_vec(), sender }, receiver)
 }
 
@@ -201,7 +201,7 @@ async fn answer(request: Request<Incoming>, door: Door) -> Result<Response<Body>
     let (reply, answer) = oneshot::channel();
     let asked = Asked { kind, query, headers: request.headers().clone(), reply };
     if door.scripted.contains(&kind) {
-        let _test_over = door.sender.send(asked);
+        let _test_over = door.sender.try_send(asked);
     } else {
         tokio::spawn(async move {
             let stream = asked.stream();

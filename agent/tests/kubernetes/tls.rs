@@ -16,9 +16,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// A server behind TLS that offers these protocols, its requests, and how many connections it got.
-async fn secure(
-    protocols: &[&str],
-) -> (SocketAddr, mpsc::UnboundedReceiver<Asked>, Arc<AtomicU32>) {
+async fn secure(protocols: &[&str]) -> (SocketAddr, mpsc::Receiver<Asked>, Arc<AtomicU32>) {
     let certificate = CertificateDer::from_pem_file(fixtures().join("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(fixtures().join("server.key")).unwrap();
     let mut config = ServerConfig::builder()

@@ -43,7 +43,6 @@ impl Intake {
 
     /// A body begins, the first of a list if so it is.
     pub(super) fn begin(&mut self, listing: bool) {
-        self.batch.clear();
         self.failure = None;
         self.metadata = ListMetadata::default();
         self.listing = listing;

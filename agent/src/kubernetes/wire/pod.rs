@@ -98,8 +98,8 @@ impl<'a> Object<'a> for Pod<'a> {
             phase: status.phase(),
             terminating: metadata.deletion_timestamp.is_some(),
             ready: status.ready(),
-            ips: addresses(&status.pod_ips, &status.pod_ip, wrong),
-            host_ips: addresses(&status.host_ips, &status.host_ip, wrong),
+            ips: addresses(status.pod_ips.as_deref(), &status.pod_ip, wrong),
+            host_ips: addresses(status.host_ips.as_deref(), &status.host_ip, wrong),
             containers: status.containers(wrong),
         }))
     }
@@ -149,19 +149,17 @@ impl Status<'_> {
 
 /// All addresses, or the one of a server that writes no list.
 fn addresses(
-    all: &Option<Vec<Address<'_>>>,
+    all: Option<&[Address<'_>]>,
     one: &Text<'_>,
     wrong: &mut dyn FnMut(Malformed),
 ) -> Vec<IpAddr> {
-    let mut ips = Vec::with_capacity(all.as_ref().map_or(1, Vec::len));
-    let mut add = |text: &str| {
-        match text.parse() {
-            Ok(ip) => ips.push(ip),
-            Err(_) if text.is_empty() => {}
-            Err(_) => wrong(Malformed::Address),
-        };
+    let mut ips = Vec::with_capacity(all.map_or(1, <[_]>::len));
+    let mut add = |text: &str| match text.parse() {
+        Ok(ip) => ips.push(ip),
+        Err(_) if text.is_empty() => {}
+        Err(_) => wrong(Malformed::Address),
     };
-    match all.as_deref() {
+    match all {
         Some(all) if !all.is_empty() => all.iter().for_each(|address| add(address.ip.as_str())),
         _ => add(one.as_str()),
     }

@@ -39,13 +39,15 @@ struct Spec<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Port<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     protocol: Text<'a>,
-    port: Option<i64>,
-    node_port: Option<i64>,
+    #[serde(rename = "port")]
+    number: Option<i64>,
+    #[serde(rename = "nodePort")]
+    on_nodes: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -107,8 +109,8 @@ impl Port<'_> {
     /// `None` for SCTP, which is not observed, and for what no port is.
     fn read(&self, wrong: &mut dyn FnMut(Malformed)) -> Option<ServicePort> {
         let protocol = protocol(&self.protocol)?;
-        let port = self.port.and_then(|port| u16::try_from(port).ok()).filter(|&port| port != 0);
-        let node_port = u16::try_from(self.node_port.unwrap_or(0)).ok();
+        let port = self.number.and_then(|port| u16::try_from(port).ok()).filter(|&port| port != 0);
+        let node_port = u16::try_from(self.on_nodes.unwrap_or(0)).ok();
         let (Some(port), Some(node_port)) = (port, node_port) else {
             wrong(Malformed::Port);
             return None;

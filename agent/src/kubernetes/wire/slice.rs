@@ -120,12 +120,10 @@ impl Port<'_> {
     /// `None` for SCTP and for what no port is; no number stands for all ports.
     fn read(&self, wrong: &mut dyn FnMut(Malformed)) -> Option<(Protocol, u16)> {
         let protocol = protocol(&self.protocol)?;
-        match u16::try_from(self.port.unwrap_or(0)) {
-            Ok(port) => Some((protocol, port)),
-            Err(_) => {
-                wrong(Malformed::Port);
-                None
-            }
+        let port = u16::try_from(self.port.unwrap_or(0)).ok();
+        if port.is_none() {
+            wrong(Malformed::Port);
         }
+        Some((protocol, port?))
     }
 }

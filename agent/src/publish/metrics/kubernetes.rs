@@ -12,9 +12,9 @@ use crate::kubernetes::{Class, FeedStatus, KindStatus, Malformed, State};
 use probelet_core::cluster::objects::Kind;
 use std::time::Instant;
 
-pub(super) fn add(families: &mut Families, status: &FeedStatus, now: Instant) {
-    let kinds = Kind::ALL.map(|kind| (kind.name(), status.of(kind)));
-    let states = kinds.iter().flat_map(|(kind, status)| {
+pub(super) fn add(families: &mut Families, feed: &FeedStatus, now: Instant) {
+    let kinds = Kind::ALL.map(|kind| (kind.name(), feed.of(kind)));
+    let watches = kinds.iter().flat_map(|(kind, status)| {
         let of = |state: State| {
             ([("kind", *kind), ("state", state.name())], flag(state == status.state))
         };
@@ -23,7 +23,7 @@ pub(super) fn add(families: &mut Families, status: &FeedStatus, now: Instant) {
     families.gauge(
         "probelet_agent_kubernetes_watch_state",
         "What the watch of each kind of object is doing: 1 for the state.",
-        states,
+        watches,
     );
     families.gauge(
         "probelet_agent_kubernetes_contact_age_seconds",
@@ -91,4 +91,60 @@ fn faults(families: &mut Families, kinds: &[(&str, KindStatus)]) {
 
 const fn flag(on: bool) -> f64 {
     if on { 1.0 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus::{Encoder as _, TextEncoder};
+    use std::time::Duration;
+
+    fn text(feed: &FeedStatus, now: Instant) -> String {
+        let mut families = Families::default();
+        add(&mut families, feed, now);
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families.sorted(), &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_feed_that_did_nothing_has_states_and_counters_but_no_faults() {
+        let text = text(&FeedStatus::default(), Instant::now());
+
+        for line in [
+            "probelet_agent_kubernetes_watch_state{kind=\"pods\",state=\"off\"} 1",
+            "probelet_agent_kubernetes_watch_state{kind=\"pods\",state=\"watching\"} 0",
+            "probelet_agent_kubernetes_events_total{kind=\"endpointslices\"} 0",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        for absent in ["errors_total", "malformed_total", "held_back", "contact_age"] {
+            assert!(!text.contains(absent), "{absent}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_went_wrong_is_counted_by_cause() {
+        let (feed, now) = (FeedStatus::default(), Instant::now());
+        {
+            let mut services = feed.at(Kind::Service);
+            services.state = State::Forbidden;
+            services.contact = Some(now);
+            services.errors[Class::Forbidden as usize] = 3;
+            services.malformed[Malformed::Port as usize] = 2;
+            services.engine_wait = Duration::from_millis(1500);
+        }
+
+        let text = text(&feed, now + Duration::from_secs(7));
+
+        for line in [
+            "probelet_agent_kubernetes_watch_state{kind=\"services\",state=\"forbidden\"} 1",
+            "probelet_agent_kubernetes_contact_age_seconds{kind=\"services\"} 7",
+            "probelet_agent_kubernetes_errors_total{class=\"forbidden\",kind=\"services\"} 3",
+            "probelet_agent_kubernetes_malformed_total{kind=\"services\",reason=\"port\"} 2",
+            "probelet_agent_kubernetes_held_back_seconds_total{cause=\"engine\",kind=\"services\"} 1.5",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
 }

@@ -23,8 +23,7 @@ use probelet_core::budget::{Ladder, Level};
 use probelet_core::cluster::objects::Event;
 use probelet_core::facts::{Facts, Loss, Losses, Tier, Want};
 use probelet_core::gate::Gate;
-use probelet_core::join::PortRange;
-use probelet_core::report::{Now, Report};
+use probelet_core::report::Report;
 use probelet_core::schedule::Schedule;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
-use tuning::Tuning;
+use tuning::{Tuning, port_range};
 use vitals::Signs;
 
 /// A snapshot is published at least so often when nothing changed: who looks sees the agent's own
@@ -98,8 +97,7 @@ impl Engine {
         setup.governor.begin();
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
         let mut report = Report::new(tuning.report_limits, port_range());
-        let matching =
-            Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
+        let matching = Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
         let schedule =
             Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
         let signs = Signs::new(&config, &chosen);
@@ -155,6 +153,7 @@ impl Engine {
             thread::sleep(settle);
             self.read_unpaced()?;
         }
+        self.await_names();
         self.publish(clock::boot_ns());
         Ok(Arc::clone(&self.setup.snapshots.borrow()))
     }
@@ -164,7 +163,7 @@ impl Engine {
         self.facts.losses = Losses::default();
         self.source.pass(Want::Everything, &mut self.facts, &mut discover::Unpaced)?;
         self.containers.resolve(&mut self.facts);
-        self.report.update(&self.facts, now());
+        self.report.update(&self.facts, clock::now());
         self.usage_ns = 0;
         self.read_usage(began);
         self.signs.verified(began, clock::boot_ns(), clock::unix_ns());
@@ -179,30 +178,6 @@ impl Engine {
             return;
         }
         thread::park_timeout(Duration::from_nanos(due.min(publish) - now));
-    }
-
-    /// Takes in what the feed told of the cluster, and names everything by it; `true` when there is
-    /// more to take in.
-    fn take_news(&mut self, now: u64) -> bool {
-        let cpu = clock::thread_cpu_ns();
-        let room = self.setup.governor.charged(|budget, _| budget.headroom_ns());
-        let news = self.matching.take(&mut self.report, room, self::now());
-        if news.changed {
-            self.publish(now);
-        }
-        self.signs.matched(clock::thread_cpu_ns() - cpu);
-        news.more
-    }
-
-    /// Asks the kernel what stands behind the addresses of Services that are new.
-    fn translate(&mut self) -> bool {
-        if !self.report.asks() {
-            return false;
-        }
-        let cpu = clock::thread_cpu_ns();
-        let changed = self.matching.translate(&mut self.report, clock::boot_ns(), self::now());
-        self.signs.matched(clock::thread_cpu_ns() - cpu);
-        changed
     }
 
     /// Is there room for what is due? If so, do it; if not, note when there will be.
@@ -286,7 +261,7 @@ impl Engine {
             self.signs.saw_bytes(began);
         }
         let cpu = clock::thread_cpu_ns();
-        let mut changed = self.report.update(&self.facts, now());
+        let mut changed = self.report.update(&self.facts, clock::now());
         changed |= self.translate();
         if self.ladder.level() < Level::CountersOnly {
             changed |= self.read_usage(began);
@@ -393,7 +368,7 @@ impl Engine {
 
     fn publish(&mut self, now: u64) {
         self.published_ns = now;
-        let picture = self.report.picture(self::now());
+        let picture = self.report.picture(clock::now());
         let vitals = self.signs.vitals(
             &self.setup.governor,
             &self.tuning,
@@ -409,27 +384,12 @@ impl Engine {
     }
 }
 
-fn now() -> Now {
-    Now { unix_ms: clock::unix_ns() / 1_000_000, mono_ms: clock::boot_ns() / 1_000_000 }
-}
-
 #[expect(
     clippy::cast_precision_loss,
     reason = "seconds for people; nanoseconds of 2026 fit to 0.2 µs"
 )]
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
-}
-
-/// The host's ephemeral ports; other namespaces may differ, which the stronger evidence covers.
-fn port_range() -> PortRange {
-    let text =
-        std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let mut ports = text.split_whitespace().filter_map(|n| n.parse().ok());
-    match (ports.next(), ports.next()) {
-        (Some(first), Some(last)) => PortRange(first, last),
-        _ => PortRange::default(),
-    }
 }
 
 fn error_chain(error: &dyn std::error::Error) -> String {

@@ -95,7 +95,13 @@ fn parts(args: &Args, config: Effective) -> Parts {
 }
 
 fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Duration>) -> Exit {
-    let Parts { setup, config: _config, governor: _governor, .. } = parts(args, config);
+    let Parts { setup, config, governor: _governor, news, .. } = parts(args, config);
+    names::follow_cluster(
+        args.kubernetes.clone(),
+        Arc::clone(&setup.node),
+        config.subscribe(),
+        news,
+    );
     let snapshot = match Engine::new(setup).and_then(|engine| engine.once(settle)) {
         Ok(snapshot) => snapshot,
         Err(error) => return fail(&error.into(), Exit::NoSource),

@@ -8,13 +8,14 @@ use probelet_agent::discover::{Error, Pace, Pass, Source};
 use probelet_agent::engine::{Engine, Governor, Setup};
 use probelet_agent::snapshot::{Skip, Snapshot};
 use probelet_core::budget::Level;
+use probelet_core::cluster::objects::{Event, Kind, Pod, Service};
 use probelet_core::facts::{Facts, Netns, Process, Tier, Want};
 use probelet_crds::ProbeConfigSpec;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// What the test does to the node, and what it sees the engine do.
 #[derive(Default)]
@@ -67,6 +68,14 @@ struct Running {
 }
 
 fn start(spec: ProbeConfigSpec, world: World) -> Running {
+    start_with(spec, world, None)
+}
+
+fn start_with(
+    spec: ProbeConfigSpec,
+    world: World,
+    cluster: Option<mpsc::Receiver<Vec<Event>>>,
+) -> Running {
     let world = Arc::new(world);
     let budget = spec.budget.clone();
     let governor = Arc::new(Governor::new(budget.cpu.nanocores(), budget.window.duration(), 100));
@@ -82,7 +91,7 @@ fn start(spec: ProbeConfigSpec, world: World) -> Running {
         load: Box::new(move |_, _| {
             Ok(Chosen { source: Box::new(Fake(Arc::clone(&fake))), refused: Vec::new() })
         }),
-        cluster: None,
+        cluster,
     };
     let engine = thread::spawn(move || Engine::new(setup).unwrap().run());
     Running { world, governor, config, snapshots, engine }
@@ -231,5 +240,57 @@ fn a_new_configuration_is_in_force_at_once() {
 
     let now = running.until("the new budget", |s| (s.vitals.budget_cores - 0.007).abs() < 1e-9);
     assert_eq!(now.vitals.config_generation, 2);
+    running.stop();
+}
+
+#[test]
+fn news_of_the_cluster_is_shown_without_a_reading_of_sockets() {
+    let (news, cluster) = mpsc::channel(4);
+    let running = start_with(rich(), World::default(), Some(cluster));
+    running.until("the first picture", |s| s.picture.epoch > 0);
+    let readings = running.count(Want::Sockets);
+    let pod = Pod {
+        namespace: "shop".into(),
+        name: "web-0".into(),
+        uid: "u".into(),
+        ips: vec!["10.1.0.5".parse().unwrap()],
+        ..Pod::default()
+    };
+    let batch = vec![Event::Listing(Kind::Pod), Event::Pod(pod), Event::Listed(Kind::Pod)];
+
+    news.blocking_send(batch).unwrap();
+
+    let shown = running.until("the pod", |s| {
+        s.picture.cluster.as_ref().is_some_and(|cluster| cluster.pods.len() == 1)
+    });
+    assert!(shown.picture.cluster.as_ref().unwrap().known.synced[Kind::Pod as usize]);
+    assert_eq!(running.count(Want::Sockets), readings);
+    running.stop();
+}
+
+#[test]
+fn a_storm_of_news_is_taken_in_and_does_not_stop_the_looks() {
+    let (news, cluster) = mpsc::channel(4);
+    let running = start_with(rich(), World::default(), Some(cluster));
+    let services = |batch: u32| {
+        let service = |n: u32| Service {
+            namespace: "shop".into(),
+            name: format!("s-{batch}-{n}").into(),
+            cluster_ips: vec![[10, 96, (batch % 250) as u8, (n % 250) as u8].into()],
+            ..Service::default()
+        };
+        (0..100).map(|n| Event::Service(service(n))).collect::<Vec<_>>()
+    };
+
+    for batch in 0..200 {
+        news.blocking_send(services(batch)).unwrap();
+    }
+
+    let all = |s: &Snapshot| s.picture.cluster.as_ref().is_some_and(|c| c.known.events == 20_000);
+    let snapshot = running.until("all of it", all);
+    assert_eq!(snapshot.picture.cluster.as_ref().unwrap().known.objects[1], 20_000);
+    let looks = running.count(Want::Counters);
+    thread::sleep(Duration::from_millis(600));
+    assert!(running.count(Want::Counters) > looks);
     running.stop();
 }

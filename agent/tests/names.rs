@@ -11,7 +11,9 @@ mod node;
 use client::{Server, start};
 use probelet_agent::once;
 use probelet_agent::snapshot::Snapshot;
-use probelet_core::cluster::objects::{Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice};
+use probelet_core::cluster::objects::{
+    Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice,
+};
 use probelet_core::cluster::{Cluster, Grain, Settings};
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Protocol, Socket, State, Want,
@@ -71,9 +73,10 @@ impl World {
             containers: vec![container],
             ..Facts::default()
         };
+        let sockets = facts.sockets.clone();
         let mut world = Self { report, facts, second: 0 };
         world.pass(&[]);
-        world.pass(&world.facts.sockets.clone());
+        world.pass(&sockets);
         world
     }
 
@@ -284,7 +287,8 @@ async fn metrics_name_workloads_services_and_pods_as_configured() {
         for line in [&*flow, &fds, "probelet_agent_unresolved{reason=\"unknown_address\"} 0"] {
             assert!(text.contains(line), "{grain:?}: {line}\n{text}");
         }
-        let own = text.lines().filter(|l| l.starts_with("probelet_flows{") || l.contains("_workload_"));
+        let own =
+            text.lines().filter(|l| l.starts_with("probelet_flows{") || l.contains("_workload_"));
         assert!(own.into_iter().all(|l| !l.contains("10.1.") && !l.contains("10.96.")), "{text}");
     }
 }

@@ -20,6 +20,7 @@ pub mod objects;
 mod peers;
 mod pods;
 mod services;
+mod settings;
 mod shown;
 mod slices;
 mod unresolved;
@@ -34,6 +35,7 @@ pub use peers::{Answer, Question};
 use pods::Pods;
 use rustc_hash::FxHashSet;
 use services::{ServiceSlot, Services, Upsert};
+pub use settings::{Grain, Peers, ServiceMatching, Settings};
 use shown::Shown;
 pub use shown::{PodRecord, PodShown};
 use slices::Slices;
@@ -45,61 +47,6 @@ pub use unresolved::{Gaps, Unresolved};
 const DIRTY: usize = 4096;
 /// Share of the names' room from which on names that nobody holds are swept.
 const CROWDED: usize = names::NAMES / 4 * 3;
-
-/// What one end of a flow stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Grain {
-    /// A workload; a Service where the workload is not known.
-    #[default]
-    Workload,
-    /// A Service for what is connected to; else a workload.
-    Service,
-    /// A pod.
-    Pod,
-}
-
-/// How the Services of this node's pods are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ServiceMatching {
-    /// By their selectors, and through slices for Services without one.
-    #[default]
-    Selectors,
-    /// Through slices.
-    EndpointSlices,
-    /// Not at all.
-    Off,
-}
-
-/// How the other end of a connection is named.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Peers {
-    /// By pod and Service, through slices.
-    #[default]
-    EndpointSlices,
-    /// By the Services' own addresses.
-    ServiceIPs,
-    /// Not at all, but for the node's own pods.
-    Off,
-}
-
-/// What the configuration says of names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// Name of this node.
-    pub node: Box<str>,
-    /// There is no cluster: only ranges of addresses have names.
-    pub alone: bool,
-    /// How Services are found.
-    pub service_matching: ServiceMatching,
-    /// How peers are named.
-    pub peers: Peers,
-    /// What flows are counted by.
-    pub grain: Grain,
-    /// Ranges of addresses that people gave names to, by number.
-    pub ranges: cidr::Table,
-    /// Those names.
-    pub groups: Vec<Box<str>>,
-}
 
 /// What changed since names were last asked for.
 #[derive(Debug, Default)]
@@ -309,8 +256,7 @@ impl Cluster {
         if let Some(service) = self.services.remove(namespace, name, &mut self.dirt) {
             self.members.remove_service(&service);
             let dirt = &mut self.dirt;
-            self.slices
-                .each_address_of(&service.namespace, &service.name, |ip| dirt.address(ip));
+            self.slices.each_address_of(&service.namespace, &service.name, |ip| dirt.address(ip));
             self.reselect.insert(service.namespace);
         }
     }
@@ -411,6 +357,19 @@ impl Cluster {
         self.names.sweep(|id| held.contains(&id));
         // What is held in earnest is not looked through again for every new name.
         self.sweep_at = CROWDED.max(self.names.len() + names::NAMES / 16);
+    }
+
+    /// Whether every list that names depend on was complete once.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        let Settings { service_matching, peers, .. } = &self.settings;
+        let slices =
+            *peers == Peers::EndpointSlices || *service_matching == ServiceMatching::EndpointSlices;
+        let services = *peers != Peers::Off || *service_matching == ServiceMatching::Selectors;
+        let synced = |kind: Kind| self.known.synced[kind as usize];
+        synced(Kind::Pod)
+            && (synced(Kind::Service) || !services)
+            && (synced(Kind::Slice) || !slices)
     }
 
     /// What is known, in numbers.

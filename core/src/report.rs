@@ -11,18 +11,16 @@ mod containers;
 mod flows;
 mod listeners;
 mod naming;
+mod picture;
 mod processes;
 mod removed;
 
-use crate::cluster::names::{FrozenNames, Name, NameId};
-use crate::cluster::{Cluster, Gaps, Grain, Known, PodRecord};
-use crate::coverage::{Count, Coverage};
+use crate::cluster::Cluster;
+use crate::coverage::Coverage;
 use crate::facts::{Container, ContainerId, Endpoint, Facts, Losses, Protocol, Want};
 use crate::join::{self, Listeners, PortRange};
-use crate::records::{
-    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord,
-};
-use crate::table::{Epoch, Frozen, Slot};
+use crate::table::{Epoch, Slot};
+pub use picture::{InCluster, Picture};
 pub use removed::{Removals, Removed};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
@@ -116,73 +114,6 @@ pub struct Report {
     flows: flows::Flows,
     naming: naming::Naming,
     names: Arc<[Container]>,
-}
-
-/// What readers get: shares its records with the report, and stays as it was.
-#[derive(Clone, Debug, Default)]
-pub struct Picture {
-    /// Grows by one whenever anything in the tables changed.
-    pub epoch: Epoch,
-    /// When the last pass was taken in.
-    pub now: Now,
-    /// Every process.
-    pub processes: Frozen<ProcessRecord>,
-    /// Every connection.
-    pub connections: Frozen<ConnectionRecord>,
-    /// Every listener.
-    pub listeners: Frozen<ListenerRecord>,
-    /// Every container with a process.
-    pub containers: Frozen<ContainerRecord>,
-    /// Every flow.
-    pub flows: Frozen<FlowRecord>,
-    /// Containers by [`ContainerId`], gone ones included.
-    pub names: Arc<[Container]>,
-    /// What went away, for deltas.
-    pub removed: Removals,
-    /// Coverage of the last minute and since the start.
-    pub coverage: [Count; 2],
-    /// What could not be read or attributed, since the start.
-    pub losses: Losses,
-    /// What the cluster calls it all, on a node of one.
-    pub cluster: Option<InCluster>,
-}
-
-/// What a reader gets to know of the cluster.
-#[derive(Clone, Debug)]
-pub struct InCluster {
-    /// This node's pods.
-    pub pods: Frozen<PodRecord>,
-    /// The pod of each container, by [`ContainerId`].
-    pub owners: Arc<[Option<NameId>]>,
-    /// The names that records hold.
-    pub names: FrozenNames,
-    /// Ends of connections without a name, now.
-    pub gaps: Gaps,
-    /// What is known, in numbers.
-    pub known: Known,
-    /// What flows are counted by.
-    pub grain: Grain,
-}
-
-impl Picture {
-    /// The container with that id.
-    #[must_use]
-    pub fn container(&self, id: ContainerId) -> Option<&Container> {
-        self.names.get(id.0 as usize)
-    }
-
-    /// What the cluster calls it.
-    #[must_use]
-    pub fn name(&self, id: NameId) -> Option<&Name> {
-        self.cluster.as_ref()?.names.get(id)
-    }
-
-    /// The pod of a container, if it is one's and known.
-    #[must_use]
-    pub fn pod(&self, id: ContainerId) -> Option<&Name> {
-        let cluster = self.cluster.as_ref()?;
-        cluster.names.get((*cluster.owners.get(id.0 as usize)?)?)
-    }
 }
 
 impl Report {
@@ -304,9 +235,8 @@ impl Report {
         }
         let affected = self.naming.refresh(&self.names);
         changed |= affected.renames_containers();
-        changed |= self.with_names(now, |connections, flows, pass| {
-            connections.rename(&affected, flows, pass)
-        });
+        changed |= self
+            .with_names(now, |connections, flows, pass| connections.rename(&affected, flows, pass));
         self.sweep_names();
         self.seal(epoch, changed)
     }

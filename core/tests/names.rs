@@ -291,10 +291,7 @@ fn a_node_port_of_this_node_is_its_service() {
     let mut node = Node::synced();
     let mut web = service("edge", "web", "10.96.0.9", 80);
     web.ports[0].node_port = 30_080;
-    node.apply([
-        Event::Pod(pod("shop", "any", "10.1.0.5")),
-        Event::Service(web),
-    ]);
+    node.apply([Event::Pod(pod("shop", "any", "10.1.0.5")), Event::Service(web)]);
 
     node.ask("10.1.0.9", &format!("{HOST_IP}:30080"));
     assert_eq!(node.peer(), "service edge/web");
@@ -477,7 +474,8 @@ fn all_services_of_a_pod_are_listed() {
 #[test]
 fn a_pod_that_is_not_ready_serves_only_where_that_does_not_matter() {
     let mut node = Node::synced();
-    let web = Pod { labels: labels(&[("app", "web")]), ready: false, ..pod("shop", "w", "10.1.0.5") };
+    let web =
+        Pod { labels: labels(&[("app", "web")]), ready: false, ..pod("shop", "w", "10.1.0.5") };
     let selecting = |name, publish_not_ready| Service {
         selector: labels(&[("app", "web")]),
         publish_not_ready,
@@ -530,8 +528,10 @@ fn services_are_looked_for_as_configured() {
     let everything = |matching| {
         let mut node = Node::with(|s| s.service_matching = matching);
         let web = Pod { labels: labels(&[("app", "web")]), ..pod("shop", "web-0", "10.1.0.5") };
-        let selected =
-            Service { selector: labels(&[("app", "web")]), ..service("shop", "a", "10.96.0.1", 80) };
+        let selected = Service {
+            selector: labels(&[("app", "web")]),
+            ..service("shop", "a", "10.96.0.1", 80)
+        };
         node.apply([
             Event::Service(selected),
             Event::Slice(slice("shop", "b", &[("10.1.0.5", "web-0")], 8080)),
@@ -642,7 +642,8 @@ fn flows_are_counted_by_what_the_configuration_says() {
             selector: labels(&[("app", "cart")]),
             ..service("shop", "cart", "10.96.0.7", 80)
         };
-        let server = Pod { labels: labels(&[("app", "cart")]), ..owned("cart-0", "10.1.0.6", "cart") };
+        let server =
+            Pod { labels: labels(&[("app", "cart")]), ..owned("cart-0", "10.1.0.6", "cart") };
         node.apply([
             Event::Pod(owned("web-0", "10.1.0.5", "web")),
             Event::Pod(server),

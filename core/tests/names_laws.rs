@@ -33,8 +33,10 @@ struct PodState {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let state = (0..3u8, 0..3u8, any::<bool>(), proptest::bool::weighted(0.2), any::<bool>())
-        .prop_map(|(ip, phase, ready, host, labelled)| PodState { ip, phase, ready, host, labelled });
+    let state =
+        (0..3u8, 0..3u8, any::<bool>(), proptest::bool::weighted(0.2), any::<bool>()).prop_map(
+            |(ip, phase, ready, host, labelled)| PodState { ip, phase, ready, host, labelled },
+        );
     let pod = (0..3u8, 0..2u8, proptest::option::weighted(0.8, state))
         .prop_map(|(name, incarnation, state)| Step::Pod(name, incarnation, state));
     let service = (0..3u8, proptest::option::weighted(0.8, (any::<bool>(), 0..2u8)))

@@ -122,7 +122,8 @@ impl Batch<'_> {
         rustix::net::send(&self.socket, request, SendFlags::empty()).map_err(io)?;
         for _ in 0..STRAY {
             let into = buffer.as_mut_slice();
-            let (received, _) = rustix::net::recv(&self.socket, into, RecvFlags::empty()).map_err(io)?;
+            let (received, _) =
+                rustix::net::recv(&self.socket, into, RecvFlags::empty()).map_err(io)?;
             match answer(&buffer[..received], *sequence) {
                 Answer::From(backend) => return Ok(Some(backend)),
                 Answer::Refused(libc::ENOENT) => return Ok(None),

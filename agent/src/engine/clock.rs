@@ -1,9 +1,10 @@
 //! The clocks that the engine goes by.
 //!
-//! In: nothing. Out: nanoseconds. It must not interpret them.
+//! In: nothing. Out: nanoseconds, or a report's milliseconds. It must not interpret them.
 //!
 //! I/O: reads clocks of the kernel (`clock_gettime(2)`), about 0.2 µs each.
 
+use probelet_core::report::Now;
 use rustix::time::{ClockId, clock_gettime};
 
 fn read(clock: ClockId) -> u64 {
@@ -30,4 +31,9 @@ pub(super) fn process_cpu_ns() -> u64 {
 /// CPU time of the calling thread.
 pub(super) fn thread_cpu_ns() -> u64 {
     read(ClockId::ThreadCPUTime)
+}
+
+/// The time of a pass, for the report.
+pub(super) fn now() -> Now {
+    Now { unix_ms: unix_ns() / 1_000_000, mono_ms: boot_ns() / 1_000_000 }
 }

@@ -7,7 +7,7 @@
 //!
 //! I/O: connection tracking, through [`crate::discover::conntrack`].
 
-use super::clock;
+use super::{Engine, clock};
 use crate::config::Effective;
 use crate::discover::conntrack::{Conntrack, Error};
 use crate::snapshot::Asked;
@@ -19,6 +19,8 @@ use probelet_core::report::{Now, Report, Translated};
 use probelet_crds::{Granularity, Peers as SpecPeers, ServiceMatching as SpecMatching};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
 use tracing::warn;
 
@@ -31,12 +33,18 @@ const QUESTIONS_PER_SECOND: u32 = 1000;
 /// After a refusal, connection tracking is left alone for so long.
 const RETRY_NS: u64 = 60_000_000_000;
 
+/// While news keeps coming, names are given so often, milliseconds.
+const LATE_MS: u64 = 500;
+/// How long a single look waits for names, and how often it looks whether they have come.
+const PATIENCE_NS: u64 = 5_000_000_000;
+const POLL: Duration = Duration::from_millis(10);
+
 /// What news led to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct News {
     /// Anything is called otherwise.
     pub(super) changed: bool,
-    /// More of it waits.
+    /// More of it waits, and there is room for it.
     pub(super) more: bool,
 }
 
@@ -50,6 +58,8 @@ pub(super) struct Matching {
     asked: [u64; Asked::ALL.len()],
     error: Option<Arc<str>>,
     retry_ns: u64,
+    /// When names were last given.
+    named_ms: u64,
 }
 
 impl Matching {
@@ -68,6 +78,7 @@ impl Matching {
             asked: [0; Asked::ALL.len()],
             error: None,
             retry_ns: 0,
+            named_ms: 0,
         };
         matching.configure(config, report);
         matching
@@ -131,10 +142,17 @@ impl Matching {
                 Err(TryRecvError::Disconnected) => self.news = None,
             }
         }
-        // A list is taken in whole before names are given by it, for a flash of wrong ones is worse
-        // than a moment without any; after it, or when there is no room, by what is known.
-        let changed = !(more && room >= SLICE_NS) && report.rename(now);
-        News { changed, more }
+        // A list is taken in whole before names are given by it, if that does not take long: a
+        // moment without names is better than a flash of wrong ones. Without room, what is left
+        // waits for the next reading.
+        let soon = more && room >= SLICE_NS;
+        let late = now.mono_ms.saturating_sub(self.named_ms) >= LATE_MS;
+        let mut changed = false;
+        if !soon || late {
+            self.named_ms = now.mono_ms;
+            changed = report.rename(now);
+        }
+        News { changed, more: soon }
     }
 
     /// Asks for the backends of connections to Services that are new; `true` when any is known now.
@@ -148,8 +166,7 @@ impl Matching {
         let mut answers = Vec::with_capacity(questions.len());
         let outcome = self.conntrack.open().and_then(|mut batch| {
             for question in questions {
-                let found =
-                    batch.backend(question.protocol, question.local, question.remote)?;
+                let found = batch.backend(question.protocol, question.local, question.remote)?;
                 answers.push((question, found.map_or(Translated::Unknown, Translated::To)));
             }
             Ok(())
@@ -188,6 +205,48 @@ impl Matching {
     /// Why nothing can be asked, if that is so.
     pub(super) fn error(&self) -> Option<Arc<str>> {
         self.error.clone()
+    }
+}
+
+impl Engine {
+    /// Takes in what the feed told of the cluster, and names everything by it; `true` when there is
+    /// more to take in.
+    pub(super) fn take_news(&mut self, now: u64) -> bool {
+        if self.report.cluster().is_none() {
+            return false;
+        }
+        let cpu = clock::thread_cpu_ns();
+        let room = self.setup.governor.charged(|budget, _| budget.headroom_ns());
+        let news = self.matching.take(&mut self.report, room, clock::now());
+        if news.changed {
+            self.publish(now);
+        }
+        self.signs.matched(clock::thread_cpu_ns() - cpu);
+        news.more
+    }
+
+    /// Waits for the first lists, without budget: for `once`.
+    pub(super) fn await_names(&mut self) {
+        let began = clock::boot_ns();
+        while self.matching.news.is_some() && clock::boot_ns() - began < PATIENCE_NS {
+            let news = self.matching.take(&mut self.report, u64::MAX, clock::now());
+            if !news.more && self.report.cluster().is_none_or(|cluster| cluster.is_synced()) {
+                break;
+            }
+            thread::sleep(POLL);
+        }
+        self.translate();
+    }
+
+    /// Asks the kernel what stands behind the addresses of Services that are new.
+    pub(super) fn translate(&mut self) -> bool {
+        if !self.report.asks() {
+            return false;
+        }
+        let cpu = clock::thread_cpu_ns();
+        let changed = self.matching.translate(&mut self.report, clock::boot_ns(), clock::now());
+        self.signs.matched(clock::thread_cpu_ns() - cpu);
+        changed
     }
 }
 

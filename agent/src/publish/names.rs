@@ -67,8 +67,9 @@ pub(super) struct Labels {
 impl Labels {
     /// The labels for the containers of a picture and these names: the old ones if neither changed.
     ///
-    /// A container that is renamed after a client saw it counts as changed in the epoch after
-    /// the picture's, so that the next delta carries every record that shows the name.
+    /// A container that is renamed after a client saw it counts as changed in the picture's epoch,
+    /// or in the one after if the picture did not know, so that the next delta carries every record
+    /// that shows the name.
     pub(super) fn refresh(old: &Arc<Self>, picture: &Picture, names: &Arc<Names>) -> Arc<Self> {
         let containers = &picture.names;
         let owners = picture.cluster.as_ref().map(|cluster| &cluster.owners);
@@ -80,6 +81,8 @@ impl Labels {
             return Arc::clone(old);
         }
         let inside = names_inside(picture);
+        // What the cluster tells is part of the picture and of its epoch; what Docker tells is not.
+        let news = picture.epoch + u64::from(!Arc::ptr_eq(&old.names, names));
         let fresh = containers.iter().zip(0..).map(|(container, n)| {
             let known = names.0.get(&container.id);
             let name = known.map(|k| &*k.name).or_else(|| inside.get(&*container.id).copied());
@@ -88,7 +91,7 @@ impl Labels {
             let pod = pod.or_else(|| known.and_then(ContainerName::pod)).map(Into::into);
             let changed = match old.shown.get(n as usize) {
                 Some(before) if before.name == name && before.pod == pod => before.changed,
-                Some(_) => picture.epoch + 1,
+                Some(_) => news,
                 None => 0,
             };
             Label { name, pod, changed }

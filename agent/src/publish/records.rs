@@ -5,8 +5,8 @@
 //!
 //! Pure: no I/O.
 
-use super::json::{address, decimal, endpoint, int, int_or_null, string, string_or_null};
 use super::json;
+use super::json::{address, decimal, endpoint, int, int_or_null, string, string_or_null};
 use super::names::Labels;
 use probelet_core::cluster::PodRecord;
 use probelet_core::cluster::names::Name;

@@ -181,7 +181,8 @@ impl Renderer {
         let (since, floor) = (span.floor(), floor(labels, *span));
         // A pod that got or lost its name may have left the filter with it.
         let news = |changed: Epoch, owner: Option<ContainerId>| {
-            changed > since || owner.is_some_and(|id| renamed(labels, Workload::Container(id), since))
+            changed > since
+                || owner.is_some_and(|id| renamed(labels, Workload::Container(id), since))
         };
         let mut key = |out: &mut Vec<u8>, id: u64| {
             separate(out, fresh);

@@ -1,15 +1,21 @@
-//! Names of containers for everybody who shows some: Docker's, where there is a Docker.
+//! Names for everybody who shows some: Docker's, where there is a Docker, and the cluster's for a
+//! single look.
 //!
-//! In: Docker's socket, if it is to be asked. Out: the names, as they change. It must not hold
+//! In: Docker's socket, if it is to be asked, or an API server. Out: the names, as they change. It must not hold
 //! anything up: without an answer there are short ids.
 //!
-//! I/O: through [`crate::docker`]; without the feature `docker` none.
+//! I/O: through [`crate::docker`], with the feature `docker`, and [`crate::kubernetes`].
 
+use crate::config::Effective;
+use crate::kubernetes::{self, Access, Feed, FeedStatus, Timing};
 use crate::publish::names::Names;
+use probelet_core::cluster::objects::Event;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::watch;
-use tokio::task::spawn_local;
+use std::thread;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{LocalSet, spawn_local};
 
 /// Follows Docker's names for as long as anybody looks at them.
 pub(super) fn follow(socket: Option<PathBuf>) -> watch::Receiver<Arc<Names>> {
@@ -32,11 +38,37 @@ pub(super) fn follow(socket: Option<PathBuf>) -> watch::Receiver<Arc<Names>> {
     receiver
 }
 
+/// Follows the cluster, if there is one, on a thread of its own, until nobody wants to know: for a
+/// single look, which has no runtime.
+pub(super) fn follow_cluster(
+    access: Option<Access>,
+    node: Arc<str>,
+    config: watch::Receiver<Arc<Effective>>,
+    news: mpsc::Sender<Vec<Event>>,
+) {
+    let Some(access) = access else { return };
+    let feed = Feed {
+        access,
+        node,
+        config,
+        status: Arc::new(FeedStatus::default()),
+        pace: Arc::new(|_| None),
+        timing: Timing { start: Duration::ZERO, ..Timing::default() },
+    };
+    let follow = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime {
+            LocalSet::new().block_on(&runtime, kubernetes::follow(feed, news));
+        }
+    };
+    // Without the thread, the look waits in vain for a while and shows no names.
+    drop(thread::Builder::new().name("probelet-feed".to_owned()).spawn(follow));
+}
+
 /// The names as they are now, waiting for Docker for a moment at most.
 #[cfg(feature = "docker")]
 pub(super) fn now(socket: Option<PathBuf>) -> Arc<Names> {
     use crate::docker::State;
-    use std::time::Duration;
     let Some(socket) = socket.filter(|path| path.exists()) else { return Arc::default() };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Arc::default();

@@ -6,7 +6,7 @@
 //! Pure: no I/O.
 
 use crate::discover::Limiter;
-use crate::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
+use crate::snapshot::{Asked, BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::coverage::Count;
 use probelet_core::facts::{
@@ -219,6 +219,7 @@ fn vitals(second: u64) -> Vitals {
         cpu: [
             CpuTime { user: 0.12, system: 1.4 },
             CpuTime { user: 0.61, system: 0.02 },
+            CpuTime { user: 0.01, system: 0.0 },
             CpuTime { user: 0.2, system: 0.09 },
         ],
         rss_bytes: 11_700_000,
@@ -229,6 +230,8 @@ fn vitals(second: u64) -> Vitals {
         pass_duration: passes,
         pass_cpu: passes,
         full_pass_cpu: 0.000_71,
+        translations: [0; Asked::ALL.len()],
+        conntrack_error: None,
         skipped: [second, 0, 0, 0, 1],
         limiter_wait_seconds: [
             (Limiter::ProcfsReads, 0.0),

@@ -10,7 +10,9 @@ use crate::label::{self, Names};
 use crate::snapshot::Snapshot;
 use crate::top::meter::{LastMinute, Meter};
 use probelet_core::facts::{ContainerId, Loss};
-use probelet_core::records::{ContainerRecord, FlowRecord, ProcessRecord, Workload};
+use probelet_core::records::{
+    ConnectionRecord, ContainerRecord, FlowRecord, ProcessRecord, Workload,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
@@ -116,6 +118,16 @@ impl View {
         match workload {
             Workload::Container(id) => self.container(id),
             other => label::workload(&self.snapshot.picture, &*self.names, other).into(),
+        }
+    }
+
+    /// The other end of a connection as the cluster calls it, else its container or process; empty
+    /// when only its address is known.
+    pub(super) fn peer(&self, connection: &ConnectionRecord) -> Arc<str> {
+        match (connection.named.peer, connection.peer) {
+            (Some(id), _) => self.workload(Workload::Named(id)),
+            (None, peer @ (Workload::Container(_) | Workload::Process(_))) => self.workload(peer),
+            _ => "".into(),
         }
     }
 

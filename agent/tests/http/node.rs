@@ -1,7 +1,9 @@
 //! A made-up node of any size, as the engine would publish it.
 
 use probelet_agent::discover::Limiter;
-use probelet_agent::snapshot::{Asked, CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals};
+use probelet_agent::snapshot::{
+    Asked, CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals,
+};
 use probelet_core::budget::Level;
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, Tier, Want,

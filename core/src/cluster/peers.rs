@@ -11,7 +11,6 @@
 //! Pure: no I/O.
 
 use super::names::{Name, NameId};
-use super::objects::Kind;
 use super::pods::{Claim, PodSlot};
 use super::slices::{Endpoint as At, Known as Slice};
 use super::{Cluster, Owner, Peers, Unresolved};
@@ -172,7 +171,9 @@ impl Cluster {
         for ready in [true, false] {
             let entries = || self.slices.at(address).filter(move |(_, e)| e.ready == ready);
             match only(entries().filter(|(slice, _)| serves(slice))) {
-                Only::One(namespace, name) => return Ok(Some(self.pod_named(address, namespace, name))),
+                Only::One(namespace, name) => {
+                    return Ok(Some(self.pod_named(address, namespace, name)));
+                }
                 Only::Several => return Err(Unresolved::AmbiguousAddress),
                 Only::None => {}
             }
@@ -180,7 +181,9 @@ impl Cluster {
                 continue;
             }
             match only(entries()) {
-                Only::One(namespace, name) => return Ok(Some(self.pod_named(address, namespace, name))),
+                Only::One(namespace, name) => {
+                    return Ok(Some(self.pod_named(address, namespace, name)));
+                }
                 Only::Several => return Err(Unresolved::AmbiguousAddress),
                 Only::None => {}
             }
@@ -256,7 +259,11 @@ impl Cluster {
             })
         };
         let rank = |service: &&Box<str>| {
-            (serves(service), self.has_address(&shown.namespace, service), Reverse((*service).clone()))
+            (
+                serves(service),
+                self.has_address(&shown.namespace, service),
+                Reverse((*service).clone()),
+            )
         };
         let first = shown.services.iter().max_by_key(rank)?;
         Some((shown.namespace.clone(), first.clone()))
@@ -295,12 +302,10 @@ impl Cluster {
     }
 
     fn unexplained(&self, ip: IpAddr) -> Option<Unresolved> {
-        let synced = |kind: Kind| self.known.synced[kind as usize];
-        let slices = self.settings.peers == Peers::EndpointSlices;
         if !private(ip) {
             return None;
         }
-        if !synced(Kind::Pod) || !synced(Kind::Service) || (slices && !synced(Kind::Slice)) {
+        if !self.is_synced() {
             return Some(Unresolved::NotSynced);
         }
         Some(Unresolved::UnknownAddress)

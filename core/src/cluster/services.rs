@@ -103,9 +103,14 @@ impl Services {
     }
 
     fn link(&mut self, slot: ServiceSlot, dirt: &mut Dirt) {
-        self.each_address(slot, dirt, |map, key| map.insert(key, slot), |map, key| {
-            map.insert(key, slot);
-        });
+        self.each_address(
+            slot,
+            dirt,
+            |map, key| map.insert(key, slot),
+            |map, key| {
+                map.insert(key, slot);
+            },
+        );
         let Self { slots, by_node_port, .. } = self;
         let Some(known) = &slots[slot as usize] else { return };
         for port in known.service.ports.iter().filter(|p| p.node_port != 0) {
@@ -114,9 +119,14 @@ impl Services {
     }
 
     fn unlink(&mut self, slot: ServiceSlot, dirt: &mut Dirt) {
-        self.each_address(slot, dirt, |map, key| map.remove(&key, slot), |map, key| {
-            map.remove(&key, slot);
-        });
+        self.each_address(
+            slot,
+            dirt,
+            |map, key| map.remove(&key, slot),
+            |map, key| {
+                map.remove(&key, slot);
+            },
+        );
         let Self { slots, by_node_port, .. } = self;
         let Some(known) = &slots[slot as usize] else { return };
         for port in known.service.ports.iter().filter(|p| p.node_port != 0) {

@@ -237,7 +237,8 @@ impl Cluster {
                 let its = endpoint.pod.as_deref() == Some(&*pod.name)
                     && slice.namespace == pod.namespace
                     && endpoint.ready;
-                if its && (matching == ServiceMatching::EndpointSlices || self.selects_none(slice)) {
+                if its && (matching == ServiceMatching::EndpointSlices || self.selects_none(slice))
+                {
                     services.push(&slice.service);
                 }
             }

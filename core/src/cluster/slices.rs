@@ -10,7 +10,9 @@ use super::objects::Slice;
 use super::services::Key;
 use super::{Dirt, address, number};
 use crate::facts::Protocol;
+use rustc_hash::FxHasher;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 /// Endpoints of a cluster; at about 120 bytes each. 150,000 pods are the most that Kubernetes is
@@ -55,6 +57,8 @@ pub(super) struct Slices {
     free: Vec<u32>,
     by_name: BTreeMap<Key, u32>,
     by_address: MultiMap<u128, (u32, u32)>,
+    /// Slices by the hash of their Service; whether it is the one is looked at when asked.
+    by_service: MultiMap<u64, u32>,
     nodes: BTreeSet<Arc<str>>,
     endpoints: usize,
 }
@@ -103,6 +107,7 @@ impl Slices {
         for (n, endpoint) in known.endpoints.iter().enumerate() {
             self.by_address.insert(endpoint.address, (slot, number(n)));
         }
+        self.by_service.insert(hash(&known.namespace, &known.service), slot);
         self.slots[slot as usize] = Some(known);
         Some(true)
     }
@@ -169,6 +174,7 @@ impl Slices {
         for (n, endpoint) in known.endpoints.iter().enumerate() {
             self.by_address.remove(&endpoint.address, (slot, number(n)));
         }
+        self.by_service.remove(&hash(&known.namespace, &known.service), slot);
         known.endpoints.len()
     }
 
@@ -182,8 +188,9 @@ impl Slices {
 
     /// Calls `each` with every address of a Service's endpoints.
     pub(super) fn each_address_of(&self, namespace: &str, service: &str, each: impl FnMut(u128)) {
-        let its = |k: &&Known| *k.service == *service && *k.namespace == *namespace;
-        let slices = self.slots.iter().flatten().filter(its);
+        let slots = self.by_service.get(&hash(namespace, service)).iter();
+        let slices = slots.filter_map(|&slot| self.slots.get(slot as usize)?.as_ref());
+        let slices = slices.filter(|k| *k.service == *service && *k.namespace == *namespace);
         slices.flat_map(|known| &known.endpoints).map(|e| e.address).for_each(each);
     }
 
@@ -191,4 +198,10 @@ impl Slices {
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
     }
+}
+
+fn hash(namespace: &str, service: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    (namespace, service).hash(&mut hasher);
+    hasher.finish()
 }

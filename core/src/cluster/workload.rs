@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn a_replica_set_named_after_its_template_is_a_deployments() {
-        let pod = owned("ReplicaSet", "web-v2-7d9f8c6b5", "web-v2-7d9f8c6b5-x2x4k", Some("7d9f8c6b5"));
+        let pod =
+            owned("ReplicaSet", "web-v2-7d9f8c6b5", "web-v2-7d9f8c6b5-x2x4k", Some("7d9f8c6b5"));
 
         assert_eq!(workload(&pod), ("Deployment", "web-v2"));
     }

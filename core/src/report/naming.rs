@@ -175,8 +175,8 @@ impl Naming {
         backend.into_iter().for_each(|backend| asked.note(backend.addr));
         match owner {
             Ok(Some(owner)) => {
-                let serves = cluster.grain() == Grain::Service
-                    && record.direction == Direction::Inbound;
+                let serves =
+                    cluster.grain() == Grain::Service && record.direction == Direction::Inbound;
                 let port = Some(record.local.port);
                 let service =
                     if serves { cluster.own_service(owner, record.protocol, port) } else { None };

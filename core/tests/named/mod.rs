@@ -3,7 +3,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "shared by several test binaries")]
 
-use probelet_core::cluster::objects::{Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice};
+use probelet_core::cluster::objects::{
+    Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice,
+};
 use probelet_core::cluster::{Cluster, PodShown, Settings, Unresolved};
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Protocol, Socket, Want,
@@ -140,7 +142,10 @@ impl Node {
     }
 
     pub fn now(&self) -> Now {
-        Now { unix_ms: 1_700_000_000_000 + self.second * 1000, mono_ms: 100_000 + self.second * 1000 }
+        Now {
+            unix_ms: 1_700_000_000_000 + self.second * 1000,
+            mono_ms: 100_000 + self.second * 1000,
+        }
     }
 
     pub fn picture(&self) -> Picture {

@@ -9,7 +9,7 @@ use crate::figures::{Age, Bytes, float, put};
 use probelet_core::records::{ConnectionRecord, Direction};
 
 /// Connections, as this end sees them.
-pub(in crate::top) static CONNECTIONS: [Column<ConnectionRecord>; 11] = [
+pub(in crate::top) static CONNECTIONS: [Column<ConnectionRecord>; 12] = [
     Column {
         heading: Heading::text("proto", "L4", Width::Text(3), 78),
         rank: |_, c| Rank::text(c.protocol.name().as_bytes()),
@@ -61,6 +61,11 @@ pub(in crate::top) static CONNECTIONS: [Column<ConnectionRecord>; 11] = [
         text: |view, c, out| {
             c.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)));
         },
+    },
+    Column {
+        heading: Heading::text("peer", "PEER", Width::Flex(2), 150),
+        rank: |view, c| Rank::text(view.peer(c).as_bytes()),
+        text: |view, c, out| out.push_str(&view.peer(c)),
     },
     Column {
         heading: Heading::number("sent", "SENT", 8, 104),

@@ -6,10 +6,10 @@
 //! Pure: no I/O; time is an argument.
 
 use super::{AMBIGUOUS, Connections, Evidence, Flows, Key, Pass};
-use crate::report::naming::Ends;
 use crate::facts::State;
 use crate::join::{Question, direction};
 use crate::records::{ConnectionRecord, Direction, FlowKey, Owner, Workload};
+use crate::report::naming::Ends;
 use crate::table::Slot;
 
 impl Connections {

@@ -62,7 +62,7 @@ pub(crate) fn milliseconds<T>(mut work: impl FnMut() -> T) -> f64 {
 
 /// Nanoseconds for each.
 #[allow(clippy::cast_precision_loss, reason = "counts of operations")]
-pub(crate) fn each(spent: Duration, operations: usize) -> f64 {
+fn each(spent: Duration, operations: usize) -> f64 {
     spent.as_secs_f64() * 1e9 / operations.max(1) as f64
 }
 

@@ -3,7 +3,7 @@
 //! In: a cluster. Out: figures. What an event changes is undone before the next round.
 //! I/O: the clock.
 
-use crate::clock::{each, once, repeated, there_and_back};
+use crate::clock::{repeated, there_and_back};
 use crate::cluster::{Labels, Random};
 use crate::lookups::{BELOW_LIMITS, build, list, selectors};
 use crate::scale::{MANY, Scale, cut, joined};
@@ -11,13 +11,9 @@ use crate::table::Figures;
 use anyhow::{Result, ensure};
 use probelet_core::index::{Index, PodId};
 use probelet_core::selector::Selector;
-use std::time::Duration;
 
 /// Keys whose values a rollout makes anew.
 const ROLLED: [&str; 3] = ["pod-template-hash", "controller-revision-hash", "controller-uid"];
-
-/// Pods decoded at a time: their labels fit into the second-level cache.
-const BATCH: usize = 128;
 
 /// Services that go and come back.
 const SERVICES: usize = 5_000;
@@ -64,29 +60,8 @@ impl Bench<'_> {
         figures.set("unchanged by id", repeated(order.len(), || by_id(index)));
         let each_uid = || order.iter().filter(|it| self.upsert(index, **it)).count();
         figures.set("unchanged by uid", repeated(order.len(), each_uid));
-        self.unchanged_decoded(index, figures);
         let in_order = || (0..order.len()).filter(|it| self.upsert(index, *it)).count();
         figures.set("unchanged in order", repeated(order.len(), in_order));
-    }
-
-    /// The same as in life: the labels were decoded a moment ago, so they are in the cache, and
-    /// the index is not.
-    fn unchanged_decoded(&self, index: &mut Index, figures: &mut Figures) {
-        let sample = self.scale.sample(MANY);
-        let pods = &self.scale.cluster.pods;
-        let mut spent = Duration::ZERO;
-        for batch in sample.chunks(BATCH) {
-            let texts: Vec<_> = batch.iter().map(|it| joined(&pods[*it].labels)).collect();
-            let labels = batch.iter().zip(&texts).map(|(it, text)| cut(text, &pods[*it].labels));
-            let labels: Vec<_> = labels.collect();
-            spent += once(|| {
-                for (place, labels) in batch.iter().zip(&labels) {
-                    index.update_pod(self.ids[*place], labels).expect(BELOW_LIMITS);
-                }
-            })
-            .0;
-        }
-        figures.set("unchanged decoded", each(spent, sample.len()));
     }
 
     fn pods(&self, index: &mut Index, figures: &mut Figures) {

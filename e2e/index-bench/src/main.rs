@@ -19,8 +19,9 @@ mod cluster; // the gates of the core count on the same clusters
 use anyhow::{Context, Result, bail, ensure};
 use scale::{SCALES, Scale};
 use std::io::Write;
+use std::num::NonZero;
 use std::path::Path;
-use std::{env, fs, io};
+use std::{env, fs, io, thread};
 use table::Figures;
 
 fn main() -> Result<()> {
@@ -61,7 +62,7 @@ fn measure(folder: &Path, file: Option<&Path>) -> Result<()> {
         columns.push((size.name, figures));
         writeln!(io::stderr(), "measured {}", size.name)?;
     }
-    let text = table::render(&columns);
+    let text = table::render(&columns, &machine());
     if let Some(file) = file {
         fs::write(file, &text)?;
     }
@@ -75,8 +76,18 @@ fn profile(name: &str) -> Result<()> {
     let (scale, mut figures) = (Scale::of(size), Figures::default());
     lookups::measure(&scale, &mut figures)?;
     incremental::measure(&scale, &mut figures)?;
-    io::stdout().write_all(table::render(&[(size.name, figures)]).as_bytes())?;
+    io::stdout().write_all(table::render(&[(size.name, figures)], &machine()).as_bytes())?;
     Ok(())
+}
+
+/// How busy the machine is with this and other things.
+fn machine() -> String {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').nth(1).unwrap_or("unknown").to_owned();
+    format!(
+        "This table: {cores} cores, load {load} over the last five minutes; the bench is 1 of it."
+    )
 }
 
 /// What the Go program measured, and the pairs that each of its rivals found.

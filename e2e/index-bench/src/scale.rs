@@ -49,7 +49,8 @@ impl Scale {
         }
         cluster.pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         // Copied in this order, so that they stand in memory as a decoder would leave them.
-        cluster.pods = cluster.pods.to_vec();
+        let copy = cluster.pods.clone();
+        cluster.pods = copy;
         let mut order: Vec<_> = (0..cluster.pods.len()).collect();
         Random(99).shuffle(&mut order);
         let texts = cluster.pods.iter().map(|pod| joined(&pod.labels)).collect();

@@ -6,7 +6,7 @@ RELEASE := target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release
 # What is measured, and how long: make bench BENCH="--only fresh,short"
 BENCH ?=
 
-.PHONY: help setup setup-test build run check test kernels bench bench-quick criterion docs clean
+.PHONY: help setup setup-test build run check test kernels selectors names cluster cluster-down bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -32,11 +32,26 @@ test: setup ## Everything above and every test, cheapest first; ends with the co
 kernels: setup ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
 	e2e/kernels/run
 
+selectors: setup ## Compare our label selectors with Kubernetes' own over 200,000 random cases (needs Go)
+	e2e/apimachinery/run
+
+names: setup ## Pods and Services by name on a real cluster of two nodes, against the API server (root)
+	e2e/names/run
+
+cluster: setup-test ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; builds Kubernetes the first time)
+	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster up --nodes 2
+
+cluster-down: ## End that cluster and put back what it changed
+	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster down
+
 bench: build ## Measure the agent at the standard workload; writes docs/benchmarks.md (root, about 30 minutes)
 	$(RELEASE)/probelet-bench --write docs/benchmarks.md $(BENCH)
 
 bench-quick: build ## The same, shorter and coarser; writes nothing (root)
 	$(RELEASE)/probelet-bench --quick $(BENCH)
+
+bench-index: setup ## The label-selector index against its rivals at five scales; writes docs/benchmarks-index.md
+	e2e/index-bench/run --write docs/benchmarks-index.md
 
 criterion: setup ## Benches of the pure core: join and diff at 100 to 100,000 sockets
 	cargo bench --locked -p probelet-core

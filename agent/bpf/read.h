@@ -32,6 +32,7 @@ MAP(ctl, struct ctl, 1, BPF_F_MMAPABLE);
 MAP(socks, struct sockrec, SOCKS, BPF_F_MMAPABLE);
 MAP(procs, struct procrec, PROCS, BPF_F_MMAPABLE);
 MAP(nets, struct netrec, NETS, BPF_F_MMAPABLE);
+MAP(known, struct known, KNOWN, BPF_F_MMAPABLE);
 MAP(cpus, __u64, CPUS, 0);  /* __per_cpu_offset, learnt once */
 MAP(scratch, struct scratch, 1, 0);
 

@@ -10,6 +10,7 @@
 #define NETS  1024
 #define CPUS  4096
 #define CHAIN 64         /* sockets of one hash chain that are followed */
+#define KNOWN 16384      /* processes that are remembered, by pid; two at one place are read at every pass */
 
 struct sockrec {
 	__u32 netns, inode, pid, fd;
@@ -21,10 +22,19 @@ struct sockrec {
 };
 
 struct procrec {
-	__u32 pid, ppid, netns, threads;
+	__u32 pid, ppid, netns, threads; /* no threads: it did not run, all but `kept` is as it was */
 	__u64 start, cpu_ns, cgroup, rss_pages;
-	__u32 fds, pad;               /* ~0: more than is counted */
+	__u32 fds;                    /* ~0: more than is counted */
+	__u32 kept;                   /* its sockets were not read again: they are as they were */
 	char comm[16];
+};
+
+/* What is remembered of a process: what it had run for when it was read, and when its files were.
+ * Who has not run since has neither opened nor closed anything. */
+struct known {
+	__u32 pid;
+	__u32 stale;                  /* in: a socket of it may have changed without it */
+	__u64 generation, start, read_ns, files_ns;
 };
 
 struct netrec {
@@ -62,6 +72,8 @@ struct ctl {
 	/* `netns` */
 	__u64 net, nth;               /* cursor: the last one that is out, and its place in the list */
 	__u64 restarted;              /* out: a namespace before the cursor was gone, so from the start again */
+	/* `tasks` */
+	__u64 generation;             /* in: what is remembered from another one does not count */
 	/* scratch */
 	__u64 deadline;
 };

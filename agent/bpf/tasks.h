@@ -35,6 +35,13 @@ static int sum_thread(__u32 idx, struct cpu_sum *x)
 	return 0;
 }
 
+static __always_inline __u64 ran_for(struct signal_struct *sg)
+{
+	struct cpu_sum x = { .node = (__u64)READ(sg, thread_head.next), .head = (__u64)&sg->thread_head };
+	bpf_loop(THREADS, sum_thread, &x, 0);
+	return READ(sg, sum_sched_runtime) + x.sum;
+}
+
 struct alive { __u64 node, head, task; };
 static int find_alive(__u32 idx, struct alive *x)
 {
@@ -114,11 +121,7 @@ static __always_inline void put_process(struct procrec *r, struct ctl *c, struct
 	struct task_struct *parent = READ(leader, real_parent);
 	parent = READ(parent, group_leader);
 	r->ppid = pid_here(c, s, parent);
-	r->start = READ(leader, start_boottime);
 	r->threads = READ(sg, nr_threads);
-	struct cpu_sum x = { .node = (__u64)READ(sg, thread_head.next), .head = (__u64)&sg->thread_head };
-	bpf_loop(THREADS, sum_thread, &x, 0);
-	r->cpu_ns = READ(sg, sum_sched_runtime) + x.sum;
 	r->netns = 0;
 	struct nsproxy *ns = READ(live, nsproxy);
 	if (ns) {
@@ -181,6 +184,34 @@ __noinline int put_task(__u64 task, __u32 pid)
 		return 1;
 	struct task_struct *leader = CAST(task, struct task_struct), *live = leader;
 	struct signal_struct *sg = READ(leader, signal);
+	__u32 place = pid % KNOWN, k = c->nprocs;
+	struct known *m = bpf_map_lookup_elem(&known, &place);
+	if (!m)
+		return 1;
+	struct procrec *r = 0;
+	bool idle = 0;
+	if (!c->fd) {
+		r = bpf_map_lookup_elem(&procs, &k);
+		if (!r)
+			return 1;
+		c->nprocs = k + 1;
+		r->pid = pid;
+		r->start = READ(leader, start_boottime);
+		r->cpu_ns = ran_for(sg);
+		r->threads = 0;
+		bool same = m->pid == pid && m->start == r->start && m->generation == c->generation;
+		idle = same && m->read_ns == r->cpu_ns;
+		r->kept = c->want_sockets && same && !m->stale && m->files_ns == r->cpu_ns;
+		if (!same) {
+			m->pid = pid;
+			m->start = r->start;
+			m->generation = c->generation;
+			m->files_ns = ~0UL;
+		}
+		m->read_ns = r->cpu_ns;
+		if (idle && (r->kept || !c->want_sockets))
+			return 0;
+	}
 	if (!READ(leader, mm) && READ(sg, nr_threads) > 1) {
 		/* the leader exited, its threads go on: /proc/PID/fd is empty then, but the files are open */
 		struct alive x = { .node = (__u64)READ(sg, thread_head.next), .head = (__u64)&sg->thread_head };
@@ -190,21 +221,19 @@ __noinline int put_task(__u64 task, __u32 pid)
 	}
 	struct files_struct *files = READ(live, files);
 	struct fdtable *fdt = files ? READ(files, fdt) : 0;
-	if (!c->fd) {
-		__u32 k = c->nprocs;
-		struct procrec *r = bpf_map_lookup_elem(&procs, &k);
-		if (!r)
-			return 1;
-		c->nprocs = k + 1;
-		r->pid = pid;
+	if (r && !idle)
 		put_process(r, c, s, leader, live, fdt);
-	}
 	if (!c->want_sockets || !fdt)
 		return 0;
 	struct fd_walk w = { .files = (__u64)READ(fdt, fd), .bitmap = (__u64)READ(fdt, open_fds),
 			     .max = READ(fdt, max_fds), .pid = pid, .fd = c->fd };
 	bpf_loop(w.max / 64, walk_fds, &w, 0);
 	c->fd = w.fd;
+	if (!w.stopped) {
+		/* what it ran for when the walk began: it may have run since */
+		m->files_ns = m->read_ns;
+		m->stale = 0;
+	}
 	return w.stopped;
 }
 

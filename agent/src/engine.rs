@@ -21,7 +21,7 @@ use governor::{Limiters, Paced};
 use matching::Matching;
 use probelet_core::budget::{Ladder, Level};
 use probelet_core::cluster::objects::Event;
-use probelet_core::facts::{Facts, Losses, Tier, Want};
+use probelet_core::facts::{Facts, Loss, Losses, Tier, Want};
 use probelet_core::gate::Gate;
 use probelet_core::report::Report;
 use probelet_core::schedule::Schedule;
@@ -215,12 +215,13 @@ impl Engine {
     }
 
     /// The next reading of each kind that was just made waits until the rate that can be kept up has
-    /// earned what it is expected to cost. What was spent already is in that rate.
+    /// earned its share. What was spent already is in that rate.
     fn pay(&mut self, want: Want, began: u64) {
-        let costs = [Want::Counters, Want::Processes, Want::Sockets, Want::Everything]
-            .map(|w| self.signs.cost_ns(w));
-        let waits =
-            self.setup.governor.charged(|budget, now| costs.map(|cost| budget.wait_ns(now, cost)));
+        let shares = self.schedule.shares(self.signs.costs_ns(), self.signs.moved_permille());
+        let waits = self
+            .setup
+            .governor
+            .charged(|budget, now| shares.map(|share| budget.wait_ns(now, share)));
         self.schedule.pay(want, began, waits);
     }
 
@@ -239,6 +240,12 @@ impl Engine {
         let moved = self.gate.moved(&self.facts.netns);
         if want >= Want::Sockets {
             self.gate.arm(&self.facts.netns);
+            let left = |loss| self.facts.losses.get(loss) > 0;
+            if left(Loss::OwnerPending) && left(Loss::RateLimited) {
+                // A search for owners that a limit cut short goes on in the next interval.
+                self.schedule.moved();
+                self.signs.moved(true);
+            }
         } else if moved {
             self.schedule.moved();
         } else {
@@ -259,7 +266,9 @@ impl Engine {
         if self.ladder.level() < Level::CountersOnly {
             changed |= self.read_usage(began);
         }
-        self.signs.moved(want, moved);
+        if want < Want::Sockets {
+            self.signs.moved(moved);
+        }
         if changed || began.saturating_sub(self.published_ns) >= PUBLISH_NS {
             self.publish(began);
         }
@@ -363,6 +372,7 @@ impl Engine {
         let vitals = self.signs.vitals(
             &self.setup.governor,
             &self.tuning,
+            &self.schedule,
             self.ladder.level(),
             &self.limiters,
             &self.matching,

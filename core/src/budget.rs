@@ -123,30 +123,55 @@ impl Budget {
     /// The rate that can be kept up from `now_ns` on, at most the budget itself.
     #[must_use]
     pub fn rate(&self, now_ns: u64) -> Nanocores {
-        let full = u128::from(self.window_budget_ns());
-        let mut inside = u128::from(self.used_ns());
-        let mut rate = u128::from(self.cores);
+        let full = self.window_budget_ns();
+        let mut inside = self.used_ns();
+        let mut rate = self.cores;
         for ahead in 1..=CELLS as u64 {
             // At the end of the cell `ahead - 1` from now, just before its oldest neighbour leaves.
-            let until = ((self.cell + ahead) * self.cell_ns).saturating_sub(now_ns).max(1);
+            let until = ((self.cell + ahead) * self.cell_ns).saturating_sub(now_ns);
             let left = full.saturating_sub(inside);
-            rate = rate.min(left * 1_000_000_000 / u128::from(until));
-            inside = inside.saturating_sub(u128::from(self.cells[index(self.cell + ahead)]));
+            // Steps of 10 µs, rounded up: the product of 8 cores over an hour still fits.
+            rate = rate.min(left.saturating_mul(100_000) / until.div_ceil(10_000).max(1));
+            inside = inside.saturating_sub(self.cells[index(self.cell + ahead)]);
         }
-        u64::try_from(rate).unwrap_or(u64::MAX)
+        rate
     }
 
     /// How long to wait from `now_ns` on so that work that costs `cost_ns` stays inside: the time
-    /// in which the kept-up rate earns it. Zero only if there is room for it as well.
+    /// in which the kept-up rate earns it. That rate grows when the cells of a burst leave the
+    /// window, so after a burst the wait ends when it is over and not long after.
     #[must_use]
     pub fn wait_ns(&self, now_ns: u64, cost_ns: u64) -> u64 {
         let rate = self.rate(now_ns);
-        if rate == 0 {
-            // Nothing to give before the oldest cells leave the window.
-            return self.cell_ns;
+        let earn = u128::from(cost_ns) * 1_000_000_000 / u128::from(rate.max(1));
+        if earn <= u128::from(self.cell_ns) {
+            return u64::try_from(earn).unwrap_or(self.cell_ns);
         }
-        let earn = u128::from(cost_ns) * 1_000_000_000 / u128::from(rate);
-        u64::try_from(earn).unwrap_or(u64::MAX).min(self.window_ns())
+        self.wait_by_cells(now_ns, cost_ns)
+    }
+
+    /// Goes from cell to cell as if nothing else were used meanwhile, and adds up what each earns.
+    fn wait_by_cells(&self, now_ns: u64, cost_ns: u64) -> u64 {
+        let mut then = Self { cells: self.cells, ..*self };
+        let (mut at, mut earned) = (now_ns, 0);
+        for ahead in 1..=WINDOW {
+            let until = (self.cell + ahead) * self.cell_ns;
+            if until > at {
+                let rate = then.rate(at);
+                let more = mul(rate, until - at);
+                if earned + more >= cost_ns && rate > 0 {
+                    let rest = u128::from(cost_ns - earned) * 1_000_000_000 / u128::from(rate);
+                    return at - now_ns + u64::try_from(rest).unwrap_or(u64::MAX);
+                }
+                earned += more;
+                // It is as good as used: it cannot be earned twice.
+                then.cells[index(then.cell)] += more;
+                at = until;
+            }
+            then.cell += 1;
+            then.cells[index(then.cell)] = 0;
+        }
+        self.window_ns()
     }
 }
 
@@ -213,6 +238,18 @@ mod tests {
         assert!(budget.wait_ns(SECOND, 1) > 0);
         budget.charge(61 * SECOND, 300_000_000);
         assert_eq!(budget.rate(61 * SECOND), FIVE_MILLI * 60 / 61);
+    }
+
+    #[test]
+    fn after_a_burst_one_waits_no_longer_than_for_its_end() {
+        let mut budget = Budget::new(FIVE_MILLI, MINUTE);
+        budget.charge(0, 290_000_000);
+        budget.charge(30 * SECOND, 290_000_000);
+
+        let wait = budget.wait_ns(30 * SECOND, 20_000_000);
+
+        // Two millionths of a core until the burst leaves at 61 s, then all of the budget.
+        assert!((31 * SECOND..36 * SECOND).contains(&wait), "{wait}");
     }
 
     #[test]

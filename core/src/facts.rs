@@ -54,6 +54,11 @@ pub enum Want {
     Everything,
 }
 
+impl Want {
+    /// All of them, the least first.
+    pub const ALL: [Self; 4] = [Self::Counters, Self::Processes, Self::Sockets, Self::Everything];
+}
+
 /// A name of at most 15 bytes, as the kernel keeps it (`task_struct.comm`).
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Comm(pub [u8; 16]);

@@ -214,6 +214,11 @@ impl<O: Observe> Index<O> {
         }
     }
 
+    /// Keeps the buffer that labels are sorted through, unless somebody's made it huge.
+    fn keep_order(&mut self, order: Vec<u32>) {
+        self.order = if order.capacity() > 4 * MAX_LABELS { Vec::new() } else { order };
+    }
+
     /// Who is told of changes.
     pub const fn observer_mut(&mut self) -> &mut O {
         &mut self.observer

@@ -10,7 +10,7 @@
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
-use crate::budget::Level;
+use crate::budget::{Level, Nanocores};
 use crate::facts::Want;
 
 /// Readings that are due this close together are made as one.
@@ -117,6 +117,37 @@ impl Schedule {
         }
     }
 
+    /// CPU that the desired intervals take all together, in nanocores, when a reading of each kind
+    /// costs `costs_ns` and `moved` of a thousand looks find that sockets have changed.
+    #[must_use]
+    pub fn need(&self, costs_ns: [u64; 4], moved: u64) -> Nanocores {
+        let Intervals { sockets, processes, bytes } = self.intervals;
+        let [look, process, changed, everything] = costs_ns.map(u128::from);
+        let moved = u128::from(moved.min(1000));
+        let a_second = |cost: u128, every: u64| cost * 1_000_000_000 / u128::from(every.max(1));
+        let need = a_second(look * u128::from(self.looks), sockets)
+            + a_second(changed, sockets) * moved / 1000
+            + a_second(process, processes) * (1000 - moved) / 1000
+            + a_second(everything, bytes);
+        u64::try_from(need).unwrap_or(u64::MAX)
+    }
+
+    /// What has to be earned before the next reading of each kind, nanoseconds of CPU: what the
+    /// whole agent uses from one to the next. Each kind then takes its part of what can be kept up,
+    /// and all of them stretch alike; earning only their own cost, they would each take all of it.
+    #[must_use]
+    pub fn shares(&self, costs_ns: [u64; 4], moved: u64) -> [u64; 4] {
+        let need = u128::from(self.need(costs_ns, moved));
+        let Intervals { sockets, processes, bytes } = self.intervals;
+        let every = [sockets / self.looks.max(1), processes, sockets, bytes];
+        let mut shares = costs_ns;
+        for (share, every) in shares.iter_mut().zip(every) {
+            let used = need * u128::from(every) / 1_000_000_000;
+            *share = (*share).max(u64::try_from(used).unwrap_or(u64::MAX));
+        }
+        shares
+    }
+
     /// Notes that a reading that began at `began_ns` was made, and how long the budget takes to earn
     /// the next one of each kind. What this one included waits as well; the others go on waiting as
     /// they did.
@@ -189,6 +220,25 @@ mod tests {
 
         assert!(ran.iter().all(|(_, want)| *want != Want::Sockets));
         assert!((34..=37).contains(&ran.len()), "{}", ran.len());
+    }
+
+    #[test]
+    fn what_the_intervals_take_together_is_the_share_of_each_by_its_length() {
+        let schedule = Schedule::new(INTERVALS, 2, 0);
+        let costs = [10_000, 200_000, 1_000_000, 4_000_000];
+
+        // 20 µs of looks, half a millisecond of sockets, 100 µs of processes, 400 µs of everything.
+        assert_eq!(schedule.need(costs, 500), 1_020_000);
+        assert_eq!(schedule.shares(costs, 500), [510_000, 1_020_000, 1_020_000, 10_200_000]);
+    }
+
+    #[test]
+    fn a_share_is_never_less_than_what_one_reading_costs() {
+        let schedule = Schedule::new(INTERVALS, 2, 0);
+
+        let shares = schedule.shares([10_000, 200_000, 50_000_000, 60_000_000], 0);
+
+        assert_eq!(shares[Want::Sockets as usize], 50_000_000);
     }
 
     #[test]

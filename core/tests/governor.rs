@@ -62,7 +62,8 @@ fn simulate(cores: u64, policy: Policy, seconds: u64, node: impl Fn(u64) -> Node
             run.spent.push((now, slice));
         }
         let costs = [node.look, node.look, node.full, node.full];
-        schedule.pay(want, began, costs.map(|cost| budget.wait_ns(now, cost)));
+        let shares = schedule.shares(costs, 1000);
+        schedule.pay(want, began, shares.map(|share| budget.wait_ns(now, share)));
         if want >= Want::Sockets {
             run.read.push(began / SECOND);
             verified = began;

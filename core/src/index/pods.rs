@@ -117,7 +117,10 @@ impl<O: Observe> Index<O> {
     ) -> Result<Change, Refused> {
         let Some(pod) = self.pods.live(id) else { return Err(Refused::Gone) };
         let old = pod.class;
-        self.pods.slots[id.0].seen = self.stamp;
+        // Usually seen since the last relist: what is not written need not go back to memory.
+        if pod.seen != self.stamp {
+            self.pods.slots[id.0].seen = self.stamp;
+        }
         let class = &self.classes.slots[old];
         if class.labels.is_given(labels) {
             return Ok(Change::Unchanged);
@@ -127,7 +130,7 @@ impl<O: Observe> Index<O> {
         let labels = Canonical::of(labels, &mut order, &mut self.counts.irregular);
         let same = !labels.came_in_order() && class.labels.is_canonical(&labels);
         let new = if same { Ok(old) } else { self.class_of(space, &labels) };
-        self.order = order;
+        self.keep_order(order);
         match new {
             Ok(new) if new == old => Ok(Change::Unchanged),
             Ok(new) => {
@@ -206,7 +209,7 @@ impl<O: Observe> Index<O> {
         let mut order = take(&mut self.order);
         let labels = Canonical::of(labels, &mut order, &mut self.counts.irregular);
         let class = self.class_of(space, &labels);
-        self.order = order;
+        self.keep_order(order);
         self.add_pod(space, class?, identity)
     }
 

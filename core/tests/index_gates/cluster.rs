@@ -54,7 +54,7 @@ impl Random {
     }
 
     pub(crate) fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).unwrap()
+        usize::try_from(self.next() % n as u64).expect("less than n")
     }
 
     pub(crate) fn percent(&mut self) -> usize {
@@ -148,7 +148,8 @@ impl Cluster {
         let mut number = 0;
         while cluster.pods.len() < pods {
             number += 1;
-            let at = (random.next() >> 11) as f64 / (1_u64 << 53) as f64;
+            let at =
+                f64::from(u32::try_from(random.next() >> 32).expect("32 bits")) / 2_f64.powi(32);
             let namespace = weights.partition_point(|weight| *weight < at).min(namespaces - 1);
             let workload = Workload::new(&mut random, &names[namespace], number);
             workload.add_pods(&mut random, &mut cluster.pods);

@@ -57,6 +57,7 @@ pub(super) struct Loaded {
     pub(super) socks: Window<{ records::SOCK_WORDS }>,
     pub(super) procs: Window<{ records::PROC_WORDS }>,
     pub(super) nets: Window<{ records::NET_WORDS }>,
+    pub(super) known: Window<{ records::KNOWN_WORDS }>,
     /// Jiffies per second.
     pub(super) hz: u64,
 }
@@ -138,6 +139,7 @@ fn prepare(build: &Build, maps: Vec<OwnedFd>, progs: Vec<OwnedFd>) -> Result<Loa
         socks: Window::new(map("socks")?.as_fd(), records::SOCKS).at(MAP)?,
         procs: Window::new(map("procs")?.as_fd(), records::PROCS).at(MAP)?,
         nets: Window::new(map("nets")?.as_fd(), records::NETS).at(MAP)?,
+        known: Window::new(map("known")?.as_fd(), records::KNOWN).at(MAP)?,
         tasks: prog("tasks")?,
         sockhash: prog("sockhash")?,
         netns: prog("netns")?,

@@ -19,15 +19,19 @@ pub(super) const SOCKS: usize = 4096;
 pub(super) const PROCS: usize = 2048;
 /// See [`SOCKS`].
 pub(super) const NETS: usize = 1024;
+/// Places of the memory of processes, by pid.
+pub(super) const KNOWN: usize = 16_384;
 
 /// Words of `struct sockrec`.
 pub(super) const SOCK_WORDS: usize = 10;
 /// Words of `struct procrec`.
 pub(super) const PROC_WORDS: usize = 9;
+/// Words of `struct known`.
+pub(super) const KNOWN_WORDS: usize = 5;
 /// Words of `struct netrec`.
 pub(super) const NET_WORDS: usize = 8;
 /// Words of `struct ctl`.
-pub(super) const CTL_WORDS: usize = 37;
+pub(super) const CTL_WORDS: usize = 38;
 
 /// A word of the control block.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +61,7 @@ pub(super) enum Ctl {
     Net = 33,
     Nth = 34,
     Restarted = 35,
+    Generation = 36,
 }
 
 /// No namespace has a smaller inode number: dynamic ones begin at 0xf0000000, built-in ones right below.
@@ -76,8 +81,29 @@ const fn half(word: u64, nth: u32) -> u16 {
     (word >> (nth * 16)) as u16
 }
 
+/// The mark of a process whose sockets are to be read although it has not run: the first word of its
+/// `struct known`.
+pub(super) fn stale(pid: u32) -> u64 {
+    u64::from(pid) | 1 << 32
+}
+
+/// One process: all of it, or that it has not run since it was read last.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) process: Process,
+    /// It has not run: of the process only pid, start and CPU time are filled in.
+    pub(super) idle: bool,
+    /// Its sockets were not read again.
+    pub(super) kept: bool,
+}
+
 /// One process, and the page size to turn its pages into bytes.
-pub(super) fn process(words: &[u64; PROC_WORDS], page: u64) -> Process {
+pub(super) fn visit(words: &[u64; PROC_WORDS], page: u64) -> Visit {
+    let process = process(words, page);
+    Visit { idle: process.threads == 0, kept: high(words[6]) != 0, process }
+}
+
+fn process(words: &[u64; PROC_WORDS], page: u64) -> Process {
     let [ids, netns_threads, start_ns, cpu_ns, cgroup, pages, fds, comm @ ..] = *words;
     let mut name = [0; 16];
     name[..8].copy_from_slice(&comm[0].to_le_bytes());

@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 use probelet_core::facts::{Facts, Loss, Process, Tier, Want};
 
 use super::{Bpf, Ctl, load, run};
-use crate::discover::{Limits, Source as _, Unpaced};
+use crate::discover::{Limiter, Limits, Pace, Pass, Source as _, Unpaced};
 
 /// Runs `body` with every tier that loads, with slices that end at the first look at the clock.
 fn each_tier(body: impl Fn(&mut Bpf)) {
@@ -112,4 +112,48 @@ fn a_table_of_many_fds_is_left_and_entered_again_between_any_two_words() {
         }
         assert_eq!(facts.losses.get(Loss::Torn), 0);
     });
+}
+
+/// Says stop at the n-th breath.
+struct Breaths(u32);
+
+impl Pace for Breaths {
+    fn breathe(&mut self) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 > 0
+    }
+
+    fn take(&mut self, _: Limiter, n: u32) -> u32 {
+        n
+    }
+}
+
+#[test]
+fn after_a_walk_that_was_given_up_nothing_is_taken_from_memory() {
+    let children = sleepers(30);
+    each_tier(|source| {
+        let mut facts = Facts::default();
+        let end = |source: &mut Bpf, facts: &mut Facts, pace: &mut dyn Pace| {
+            source.pass(Want::Sockets, facts, pace).unwrap()
+        };
+        assert_eq!(end(source, &mut facts, &mut Unpaced), Pass::Complete);
+        while source.kept() < 10 {
+            end(source, &mut facts, &mut Unpaced);
+        }
+
+        let stopped_inside_the_walk = (1..1000).any(|breaths| {
+            facts.processes.clear();
+            let ended = end(source, &mut facts, &mut Breaths(breaths));
+            ended == Pass::Abandoned && !facts.processes.is_empty()
+        });
+        assert!(stopped_inside_the_walk);
+
+        end(source, &mut facts, &mut Unpaced);
+        assert_eq!((source.kept(), facts.losses.get(Loss::Torn)), (0, 0));
+        for child in &children {
+            let [process] = seen(&facts, child.id())[..] else { panic!("pid {}", child.id()) };
+            assert_eq!((process.threads, process.ppid), (1, std::process::id()));
+        }
+    });
+    end(children);
 }

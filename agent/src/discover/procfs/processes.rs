@@ -29,6 +29,9 @@ const LISTING: usize = 32 * 1024;
 const SLICE: usize = 64;
 /// A kernel thread is looked at again every so many passes: its pid may have gone to a process.
 const KERNEL_RECHECK: u32 = 16;
+/// A process that used no CPU time in so many readings is then read every so many passes, unless
+/// sockets are read too: what it did is then known within that many passes.
+const REST: u32 = 4;
 /// The main thread of a process rarely enters another namespace without exec.
 const NETNS_RECHECK: Duration = Duration::from_mins(1);
 
@@ -40,6 +43,16 @@ struct Entry {
     /// The kernel did not say which namespace it is in.
     denied: bool,
     seen: u32,
+    /// Readings in a row in which it had used no CPU time.
+    idle: u32,
+}
+
+impl Entry {
+    /// Whether it need not be read in this pass.
+    fn rests(&self, pass: u32, want: Want) -> bool {
+        let turn = (pass ^ self.process.pid).is_multiple_of(REST);
+        want == Want::Processes && self.idle >= REST && !turn && self.stat.is_some()
+    }
 }
 
 /// The processes that earlier passes saw.
@@ -151,6 +164,12 @@ impl Processes {
         facts: &mut Facts,
         pace: &mut dyn Pace,
     ) {
+        let rests = self.entries.get(&pid).is_some_and(|entry| entry.rests(self.pass, want));
+        if rests && let Some(entry) = self.entries.get_mut(&pid) {
+            entry.seen = self.pass;
+            facts.processes.push(entry.process);
+            return;
+        }
         let Some(mut entry) = self.current(root, pid, facts, pace) else { return };
         entry.seen = self.pass;
         if !entry.kernel {
@@ -246,6 +265,7 @@ impl Processes {
             kernel: stat.kernel,
             denied: false,
             seen: self.pass,
+            idle: 0,
         };
         if !stat.kernel {
             update(root, &mut entry, &stat, &mut facts.losses);
@@ -292,6 +312,7 @@ impl Processes {
 /// Takes over what moves in a process's life.
 fn update(root: &Root, entry: &mut Entry, stat: &Stat, losses: &mut Losses) {
     let renamed = entry.process.comm != stat.comm;
+    entry.idle = if entry.process.cpu_ns == stat.cpu_ns { entry.idle.saturating_add(1) } else { 0 };
     let process = &mut entry.process;
     process.ppid = stat.ppid;
     process.threads = stat.threads;

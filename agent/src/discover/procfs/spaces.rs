@@ -19,6 +19,9 @@ use crate::discover::{Limiter, Pace, Pass, netns_counters};
 pub const READERS: usize = 4;
 /// Namespaces between two breaths: 8 reads of 35 to 60 µs.
 const SLICE: usize = 8;
+/// Namespaces whose counters stand still and that are dumped again by a pass over everything: a third
+/// of them, in turns, and at least so many. Each dump walks the machine's one hash.
+const AGAIN: usize = 6;
 /// Dumps of a namespace whose counters stand still, because a socket in it was not settled:
 /// `accept()` moves no counter, and a program may never call it.
 const UNSETTLED_DUMPS: u8 = 3;
@@ -97,15 +100,18 @@ impl Spaces {
         self.by_inode.values().map(|space| space.sockets.len()).sum()
     }
 
-    /// Namespaces that differ from their last dump, or all that have sockets, the longest not
-    /// dumped first.
-    pub fn to_dump(&self, all: bool, into: &mut Vec<(u64, u32)>) {
+    /// Namespaces that differ from their last dump, the longest not dumped first; and, when `more`
+    /// are wanted, a part of the others that have sockets, in turns.
+    pub fn to_dump(&self, more: bool, into: &mut Vec<(u64, u32)>) {
         into.clear();
-        let due = self
-            .by_inode
-            .iter()
-            .filter(|(_, space)| space.changed() || all && !space.sockets.is_empty());
-        into.extend(due.map(|(inode, space)| (space.dumped_in, *inode)));
+        if more {
+            let still = self.by_inode.iter().filter(|(_, s)| !s.changed() && !s.sockets.is_empty());
+            into.extend(still.map(|(inode, space)| (space.dumped_in, *inode)));
+            into.sort_unstable();
+            into.truncate(into.len().div_ceil(3).max(AGAIN));
+        }
+        let changed = self.by_inode.iter().filter(|(_, space)| space.changed());
+        into.extend(changed.map(|(inode, space)| (space.dumped_in, *inode)));
         into.sort_unstable();
     }
 

@@ -1,0 +1,155 @@
+//! What the BPF sources take from memory, and what they must not.
+//!
+//! In: processes that sleep, in a box of their own namespaces. Out: a verdict. Needs root, else SKIP.
+//!
+//! I/O: yes.
+#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "tests, and a skipped one says so")]
+
+#[path = "bpf/sandbox.rs"]
+#[allow(dead_code, reason = "shared with the tests of one pass")]
+mod sandbox;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use probelet_agent::discover::{
+    Limits, Pass, Source as _, Unpaced,
+    bpf::{Bpf, load},
+};
+use probelet_core::facts::{Facts, Socket, State, Tier, Want};
+use sandbox::in_sandbox;
+
+fn each_tier(body: impl Fn(&mut Bpf)) {
+    let limits = Limits { max_sockets: 100_000, max_processes: 10_000 };
+    let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, limits));
+    if let [Err(best), Err(compat)] = &loaded {
+        return eprintln!("SKIP {best}; {compat}");
+    }
+    loaded.into_iter().flatten().for_each(|mut source| body(&mut source));
+}
+
+fn pass(source: &mut Bpf, want: Want) -> Facts {
+    let mut facts = Facts::default();
+    assert_eq!(source.pass(want, &mut facts, &mut Unpaced).unwrap(), Pass::Complete);
+    facts
+}
+
+/// Passes until one is as expected: a child goes to sleep a moment after it has spoken.
+fn until(source: &mut Bpf, want: Want, what: &str, good: impl Fn(&Bpf, &Facts) -> bool) {
+    let began = Instant::now();
+    loop {
+        let facts = pass(source, want);
+        if good(source, &facts) {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}: {facts:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A Python program that says when it is ready, and sleeps until its input ends.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start(program: &str) -> Self {
+        let program = format!("import socket,sys\n{program}");
+        let mut child = Command::new("python3")
+            .args(["-uc", &program])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+
+    fn wake(&mut self) {
+        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+fn held(facts: &Facts, pid: u32, port: u16) -> Option<&Socket> {
+    facts.sockets.iter().find(|s| s.pid == pid && s.local.port == port)
+}
+
+#[test]
+fn a_process_that_sleeps_is_not_read_again_and_stays_as_it_was() {
+    in_sandbox("a_process_that_sleeps_is_not_read_again_and_stays_as_it_was", || {
+        let sleepers: Vec<_> = (0..5)
+            .map(|n| {
+                let listen = format!("s=socket.create_server(('127.0.0.1',{}))", 4300 + n);
+                Sleeper::start(&format!("{listen};print('ready');sys.stdin.read()"))
+            })
+            .collect();
+        each_tier(|source| {
+            let first = pass(source, Want::Everything);
+            assert_eq!(source.kept(), 0);
+            until(source, Want::Sockets, "five sleep", |source, facts| {
+                source.kept() >= 5 && facts.processes.len() == first.processes.len()
+            });
+            let later = pass(source, Want::Sockets);
+            for (sleeper, port) in sleepers.iter().zip(4300..) {
+                let pid = sleeper.0.id();
+                let process = |facts: &Facts| {
+                    *facts.processes.iter().find(|process| process.pid == pid).unwrap()
+                };
+                assert_eq!(process(&later), process(&pass(source, Want::Everything)));
+                assert_eq!(held(&later, pid, port), held(&first, pid, port));
+                assert!(held(&later, pid, port).is_some());
+            }
+        });
+    });
+}
+
+#[test]
+fn a_socket_whose_peer_closed_is_read_again_though_its_holder_sleeps() {
+    in_sandbox("a_socket_whose_peer_closed_is_read_again_though_its_holder_sleeps", || {
+        each_tier(|source| {
+            let accept = "s=socket.create_server(('127.0.0.1',4310),backlog=1);print('ready');a,_=s.accept();sys.stdin.read()";
+            let sleeper = Sleeper::start(accept);
+            let pid = sleeper.0.id();
+            let client = TcpStream::connect("127.0.0.1:4310").unwrap();
+            let state = |facts: &Facts| {
+                let own = |s: &&Socket| s.pid == pid && s.state != State::Listen;
+                facts.sockets.iter().find(own).map(|socket| socket.state)
+            };
+            until(source, Want::Sockets, "it sleeps", |source, facts| {
+                source.kept() > 0 && state(facts) == Some(State::Established)
+            });
+
+            drop(client);
+
+            let facts = pass(source, Want::Sockets);
+            assert_eq!(state(&facts), Some(State::CloseWait));
+        });
+    });
+}
+
+#[test]
+fn a_process_that_wakes_and_opens_a_socket_is_read_again() {
+    in_sandbox("a_process_that_wakes_and_opens_a_socket_is_read_again", || {
+        each_tier(|source| {
+            let program = "print('ready');sys.stdin.readline();s=socket.socket(type=socket.SOCK_DGRAM);s.bind(('127.0.0.1',4320));sys.stdin.read()";
+            let mut sleeper = Sleeper::start(program);
+            let pid = sleeper.0.id();
+            until(source, Want::Sockets, "it sleeps", |source, _| source.kept() > 0);
+
+            sleeper.wake();
+
+            until(source, Want::Sockets, "it has opened", |_, facts| {
+                held(facts, pid, 4320).is_some()
+            });
+        });
+    });
+}

@@ -52,6 +52,8 @@ pub(super) struct News {
 #[derive(Debug)]
 pub(super) struct Matching {
     news: Option<Receiver<Vec<Event>>>,
+    /// There never was a feed; one that ended leaves its names.
+    alone: bool,
     node: Arc<str>,
     conntrack: Conntrack,
     limiter: budget::Limiter,
@@ -71,6 +73,7 @@ impl Matching {
         report: &mut Report,
     ) -> Self {
         let matching = Self {
+            alone: news.is_none(),
             news,
             node: Arc::clone(node),
             conntrack: Conntrack::new(Path::new("/proc")),
@@ -101,7 +104,7 @@ impl Matching {
         });
         Settings {
             node: (&*self.node).into(),
-            alone: self.news.is_none(),
+            alone: self.alone,
             service_matching: match spec.matching.service_matching {
                 SpecMatching::Selectors => ServiceMatching::Selectors,
                 SpecMatching::EndpointSlices => ServiceMatching::EndpointSlices,

@@ -246,10 +246,10 @@ impl Report {
         self.connections.unanswered(limit)
     }
 
-    /// Whether any connection waits for that.
+    /// How many connections wait for that, at most.
     #[must_use]
-    pub const fn asks(&self) -> bool {
-        self.connections.waiting() > 0
+    pub const fn waiting(&self) -> usize {
+        self.connections.waiting()
     }
 
     /// Takes in what the kernel said of these connections; `true` when anything changed.

@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "names/node.rs"]
 mod named;
 
 use named::*;
 use probelet_core::cluster::objects::{Event, Kind, Phase, Pod, Service, Slice};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+
+/// Address, pod and readiness of each; the port.
+type Endpoints = (Vec<(u8, u8, bool)>, u16);
 
 /// One change of one object; `None` is its deletion.
 #[derive(Clone, Debug)]
@@ -18,7 +22,7 @@ enum Step {
     /// Name, whether with the selector, cluster address.
     Service(u8, Option<(bool, u8)>),
     /// Service, endpoints (address, pod, ready), port.
-    Slice(u8, Option<(Vec<(u8, u8, bool)>, u16)>),
+    Slice(u8, Option<Endpoints>),
     /// A list of everything as it is at this point of the history.
     Relist,
 }
@@ -70,7 +74,7 @@ fn make_service(name: u8, (selects, ip): (bool, u8)) -> Service {
     Service { selector, ..service("ns", &format!("s{name}"), &format!("10.96.0.{ip}"), 80) }
 }
 
-fn make_slice(name: u8, (endpoints, port): &(Vec<(u8, u8, bool)>, u16)) -> Slice {
+fn make_slice(name: u8, (endpoints, port): &Endpoints) -> Slice {
     let address = |n: u8| match n {
         4 => HOST_IP.to_owned(),
         n => format!("10.1.0.{}", 5 + n),

@@ -135,7 +135,9 @@ impl Matching {
             match news.try_recv() {
                 Ok(events) => {
                     let Some(cluster) = report.cluster() else { break };
-                    events.into_iter().for_each(|event| cluster.apply(event, now.mono_ms));
+                    for event in events {
+                        cluster.apply(event, now.mono_ms);
+                    }
                 }
                 Err(TryRecvError::Empty) => break,
                 // The feed has ended: the names that are known stay.
@@ -157,7 +159,8 @@ impl Matching {
 
     /// Asks for the backends of connections to Services that are new; `true` when any is known now.
     pub(super) fn translate(&mut self, report: &mut Report, now_ns: u64, now: Now) -> bool {
-        let granted = self.limiter.take(now_ns, u32::try_from(QUESTIONS).unwrap_or(0));
+        let wanted = report.waiting().min(QUESTIONS);
+        let granted = self.limiter.take(now_ns, u32::try_from(wanted).unwrap_or(0));
         let questions = report.unanswered(granted as usize);
         if now_ns < self.retry_ns {
             self.asked[Asked::Unavailable as usize] += questions.len() as u64;
@@ -240,7 +243,7 @@ impl Engine {
 
     /// Asks the kernel what stands behind the addresses of Services that are new.
     pub(super) fn translate(&mut self) -> bool {
-        if !self.report.asks() {
+        if self.report.waiting() == 0 {
             return false;
         }
         let cpu = clock::thread_cpu_ns();

@@ -128,47 +128,6 @@ impl Scene<'_> {
         }
     }
 
-    /// A pod of this node; only in a cluster there are any.
-    pub(super) fn pod_of_node(&self, out: &mut Vec<u8>, record: &PodRecord) {
-        let pod = &*record.shown;
-        lit!(out, "{\"id\":");
-        int(out, record.id);
-        let (kind, workload) = (&*pod.workload.0, &*pod.workload.1);
-        for (field, value) in
-            [("namespace", &*pod.namespace), ("name", &*pod.name), ("uid", &*pod.uid)]
-        {
-            json::write(out, format_args!(",\"{field}\":"));
-            string(out, value.as_bytes());
-        }
-        lit!(out, ",\"services\":[");
-        for (n, service) in pod.services.iter().enumerate() {
-            if n > 0 {
-                out.push(b',');
-            }
-            text(out, &format_args!("{}/{service}", pod.namespace));
-        }
-        lit!(out, "],\"serviceCount\":");
-        int(out, pod.service_count as u64);
-        lit!(out, ",\"workload\":");
-        text(out, &format_args!("{}/{kind}/{workload}", pod.namespace));
-        let flags = [
-            ("ready", pod.ready),
-            ("terminating", pod.terminating),
-            ("hostNetwork", pod.host_network),
-        ];
-        json::write(out, format_args!(",\"phase\":\"{}\"", phase(pod.phase)));
-        for (field, value) in flags {
-            json::write(out, format_args!(",\"{field}\":{value}"));
-        }
-        lit!(out, ",\"ips\":[");
-        for (n, ip) in pod.ips.iter().enumerate() {
-            lit!(out, if n == 0 { "\"" } else { ",\"" });
-            address(out, *ip);
-            out.push(b'"');
-        }
-        lit!(out, "]}");
-    }
-
     pub(super) fn listener(&self, out: &mut Vec<u8>, record: &ListenerRecord) {
         lit!(out, "{\"id\":");
         int(out, record.id);
@@ -290,6 +249,43 @@ impl Scene<'_> {
     fn pod(&self, container: Option<ContainerId>) -> Option<&str> {
         self.labels.get(container?)?.pod.as_deref()
     }
+}
+
+/// A pod of this node; only in a cluster there are any.
+pub(super) fn pod_of_node(out: &mut Vec<u8>, record: &PodRecord) {
+    let pod = &*record.shown;
+    lit!(out, "{\"id\":");
+    int(out, record.id);
+    let (kind, workload) = (&*pod.workload.0, &*pod.workload.1);
+    for (field, value) in [("namespace", &*pod.namespace), ("name", &*pod.name), ("uid", &*pod.uid)]
+    {
+        json::write(out, format_args!(",\"{field}\":"));
+        string(out, value.as_bytes());
+    }
+    lit!(out, ",\"services\":[");
+    for (n, service) in pod.services.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        text(out, &format_args!("{}/{service}", pod.namespace));
+    }
+    lit!(out, "],\"serviceCount\":");
+    int(out, pod.service_count as u64);
+    lit!(out, ",\"workload\":");
+    text(out, &format_args!("{}/{kind}/{workload}", pod.namespace));
+    let flags =
+        [("ready", pod.ready), ("terminating", pod.terminating), ("hostNetwork", pod.host_network)];
+    json::write(out, format_args!(",\"phase\":\"{}\"", phase(pod.phase)));
+    for (field, value) in flags {
+        json::write(out, format_args!(",\"{field}\":{value}"));
+    }
+    lit!(out, ",\"ips\":[");
+    for (n, ip) in pod.ips.iter().enumerate() {
+        lit!(out, if n == 0 { "\"" } else { ",\"" });
+        address(out, *ip);
+        out.push(b'"');
+    }
+    lit!(out, "]}");
 }
 
 /// The kind of one end of a flow.

@@ -11,7 +11,7 @@
 
 use super::filter::Sieve;
 use super::names::Labels;
-use super::records::Scene;
+use super::records::{Scene, pod_of_node};
 use super::{json, summary};
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::PodRecord;
@@ -267,7 +267,7 @@ impl Renderer {
             Kind::Pods => walk_pods(picture, at, floor, out, |out, r| {
                 if news(r.changed, &[]) && sieve.pod(r) {
                     begin(out);
-                    scene.pod_of_node(out, r);
+                    pod_of_node(out, r);
                 }
             }),
             Kind::Flows => walk(&picture.flows, at, floor, out, |out, r| {

@@ -11,7 +11,8 @@
 //! Pure: no I/O.
 
 use super::names::{Name, NameId};
-use super::pods::{Claim, PodSlot};
+use super::pods::{Claim, Own, PodSlot};
+use super::services::Key;
 use super::slices::{Endpoint as At, Known as Slice};
 use super::{Cluster, Owner, Peers, Unresolved};
 use crate::facts::{Endpoint, Protocol};
@@ -104,7 +105,7 @@ impl Cluster {
     }
 
     /// The Service whose own address this is.
-    fn service_at(&self, q: &Question) -> Result<Option<(Box<str>, Box<str>)>, Unresolved> {
+    fn service_at(&self, q: &Question) -> Result<Option<Key>, Unresolved> {
         if q.direction == Direction::Inbound {
             return Ok(None);
         }
@@ -161,10 +162,12 @@ impl Cluster {
         port: Option<u16>,
     ) -> Result<Option<Pod<'_>>, Unresolved> {
         match self.pods.at(address) {
-            Claim::One(slot) => return Ok(Some(Pod::Own(slot))),
+            Claim::One(slot) if !self.has_successor(slot, address) => {
+                return Ok(Some(Pod::Own(slot)));
+            }
             Claim::Several => return Err(Unresolved::AmbiguousAddress),
             Claim::Nobody if self.settings.peers != Peers::EndpointSlices => return Ok(None),
-            Claim::Nobody => {}
+            Claim::Nobody | Claim::One(_) => {}
         }
         let serves = |slice: &Slice| port.is_some_and(|port| slice.serves(protocol, port));
         // A slice may name the last owner of an address for a while, but not as ready.
@@ -189,6 +192,19 @@ impl Cluster {
             }
         }
         Ok(None)
+    }
+
+    /// Whether an address of a pod that ends or is gone is another pod's by now, here or elsewhere.
+    fn has_successor(&self, slot: PodSlot, address: u128) -> bool {
+        let leaving = |own: &&Own| own.gone_ms.is_some() || own.pod.terminating;
+        let Some(own) = self.pods.get(slot).filter(leaving) else { return false };
+        let ready = self.slices.at(address).filter(|(_, endpoint)| endpoint.ready);
+        let its = |slice: &Slice, name: &str| {
+            *own.pod.name == *name && own.pod.namespace == slice.namespace
+        };
+        let mut others = ready.filter_map(|(slice, e)| Some((slice, e.pod.as_deref()?)));
+        self.settings.peers == Peers::EndpointSlices
+            && others.any(|(slice, name)| !its(slice, name))
     }
 
     /// A pod that a slice names: one of this node is known better, if it has the address indeed.
@@ -241,12 +257,7 @@ impl Cluster {
     }
 
     /// The Service by which one of this node's pods is named.
-    fn own_primary(
-        &self,
-        slot: PodSlot,
-        protocol: Protocol,
-        port: Option<u16>,
-    ) -> Option<(Box<str>, Box<str>)> {
+    fn own_primary(&self, slot: PodSlot, protocol: Protocol, port: Option<u16>) -> Option<Key> {
         let shown = &self.shown.get(slot as usize)?.as_ref()?.pod;
         let serves = |service: &str| {
             let Some(port) = port else { return false };
@@ -258,15 +269,11 @@ impl Cluster {
                     && slice.serves(protocol, port)
             })
         };
-        let rank = |service: &&Box<str>| {
-            (
-                serves(service),
-                self.has_address(&shown.namespace, service),
-                Reverse((*service).clone()),
-            )
-        };
-        let first = shown.services.iter().max_by_key(rank)?;
-        Some((shown.namespace.clone(), first.clone()))
+        let services = shown.services.iter().map(|service| &**service);
+        let first = services.max_by_key(|service| {
+            (serves(service), self.has_address(&shown.namespace, service), Reverse(*service))
+        })?;
+        Some((shown.namespace.clone(), first.into()))
     }
 
     /// The Service by which a pod of another node is named, or an endpoint that is no pod.
@@ -276,7 +283,7 @@ impl Cluster {
         pod: Option<Pod<'_>>,
         protocol: Protocol,
         port: Option<u16>,
-    ) -> Option<(Box<str>, Box<str>)> {
+    ) -> Option<Key> {
         if self.settings.peers != Peers::EndpointSlices {
             return None;
         }
@@ -288,12 +295,11 @@ impl Cluster {
             // What is no pod is known by what it serves alone.
             _ => endpoint.pod.is_none() && serves(slice),
         };
-        let rank = |(slice, _): &(&Slice, &At)| {
-            let name = (slice.namespace.clone(), slice.service.clone());
-            (serves(slice), self.has_address(&slice.namespace, &slice.service), Reverse(name))
-        };
         let entries = self.slices.at(address).filter(|(_, e)| e.ready).filter(its);
-        let (slice, _) = entries.max_by_key(rank)?;
+        let (slice, _) = entries.max_by_key(|&(slice, _)| {
+            let (namespace, service) = (&*slice.namespace, &*slice.service);
+            (serves(slice), self.has_address(namespace, service), Reverse((namespace, service)))
+        })?;
         Some((slice.namespace.clone(), slice.service.clone()))
     }
 

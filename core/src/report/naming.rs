@@ -172,7 +172,9 @@ impl Naming {
         let Self { cluster: Some(cluster), asked, .. } = self else { return ends };
         asked.note(record.local.addr);
         asked.note(record.remote.addr);
-        backend.into_iter().for_each(|backend| asked.note(backend.addr));
+        if let Some(backend) = backend {
+            asked.note(backend.addr);
+        }
         match owner {
             Ok(Some(owner)) => {
                 let serves =

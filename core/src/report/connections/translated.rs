@@ -140,7 +140,7 @@ impl Connections {
         let flow = if counted { other.flow } else { Slot::MAX };
         let direction = Direction::Inbound;
         let changed = pass.epoch;
-        let joined = ConnectionRecord { peer, counted, flow, direction, changed, ..other };
+        let joined = ConnectionRecord { direction, peer, flow, counted, changed, ..other };
         self.settle(slot, joined, flows, pass);
         true
     }

@@ -43,6 +43,11 @@ struct Pod<'a> {
     address: &'a str,
 }
 
+/// Its address is everybody's on its node.
+fn on_nodes_network(pod: &Pod<'_>) -> bool {
+    matches!(pod.app, "hostd" | "hostc")
+}
+
 /// Addresses that only the one who made the scene knows.
 pub struct Scene<'a> {
     /// The ClusterIP of the Service `web`.
@@ -157,7 +162,8 @@ fn client_side(
             &|c| {
                 text(c, "/peer/pod") == "shop/db-0"
                     && service(c, "shop/db")
-                    && text(c, "/peer/workload") == "shop/StatefulSet/db"
+                    // Only the pods of its own node an agent knows so well.
+                    && (db.node != node.name || text(c, "/peer/workload") == "shop/StatefulSet/db")
             },
         ));
     }
@@ -196,7 +202,7 @@ fn server_side(node: &Node<'_>, server: &Pod<'_>, pods: &[Pod<'_>]) -> Option<Ch
     let good = |c: &Value| {
         let client = pods.iter().find(|pod| {
             pod.node == node.name
-                && !matches!(pod.app, "hostd" | "hostc")
+                && !on_nodes_network(pod)
                 && text(c, "/remote").starts_with(&format!("{}:", pod.address))
         });
         text(c, "/pod") == own
@@ -256,7 +262,7 @@ fn nobody_is_called_what_he_is_not(node: &Node<'_>, pods: &[Pod<'_>]) -> Check {
         let owner = pods.iter().find(|p| text(c, "/pod") == format!("shop/{}", p.name));
         let peer = pods.iter().find(|p| text(c, "/peer/pod") == format!("shop/{}", p.name));
         let other = |pod: &Pod<'_>, at: &str| {
-            pods.iter().any(|p| p.address == at && p.address != pod.address)
+            pods.iter().any(|p| p.address == at && p.address != pod.address && !on_nodes_network(p))
         };
         owner.is_some_and(|pod| other(pod, &address("/local")))
             || peer.is_some_and(|pod| other(pod, &address("/remote")))

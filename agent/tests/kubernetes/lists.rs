@@ -76,7 +76,7 @@ async fn pages(server: &mut Server, feed: &mut Running) {
 
 #[tokio::test]
 async fn a_server_without_streaming_lists_is_listed_in_pages() {
-    for code in [422, 400] {
+    for code in [422, 400, 500] {
         let (mut server, mut feed) = start(&[Kind::Pod]).await;
 
         server.next(Kind::Pod).await.refuse(code, "Invalid", &[]);

@@ -86,7 +86,7 @@ fn machine() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').nth(1).unwrap_or("unknown").to_owned();
     format!(
-        "This table: {cores} cores, load {load} over the last five minutes; the bench is 1 of it."
+        "This table: {cores} cores, load {load} over the last five minutes, of which the bench is 1."
     )
 }
 

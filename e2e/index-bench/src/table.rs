@@ -117,7 +117,7 @@ Clusters, made up and always the same: S 1,000 pods and 200 Services in 20 names
 const FOOT: &str = "
 A match is not kept anywhere by the rivals, so they pay it again on every event of a pod, unless they find that its labels are the old ones: `GetPodUpdateProjectionKey` does that with the old pod and the new one in hand, and gives no Services.
 
-Two other indexes were measured earlier on clusters of the same sizes and distributions, in Go, without the work they do besides. At XL, for each event: Calico's `LabelRestrictionIndex` took 2,050–2,190 ns for an unchanged pod whose labels were interned before and 11,000–12,800 ns from text, 331,000 ns for a new label set (173,000 ns with its namespace label renamed to sort first), 57,000 ns for a new selector, and 27.7 s to build; Antrea's `GroupEntityIndex` 8,970 ns, 184,000 ns, 650,000 ns and 5.3 s.
+Two other indexes were measured earlier, on clusters of the same sizes and distributions and not in this run, in Go. Calico's also counts references to addresses, which is part of its figures. At XL, for each event: Calico's `LabelRestrictionIndex` took 2,050–2,190 ns for an unchanged pod whose labels were interned before and 11,000–12,800 ns from text, 331,000 ns for a new label set (173,000 ns with its namespace label renamed to sort first), 57,000 ns for a new selector, and 27.7 s to build; Antrea's `GroupEntityIndex` 8,970 ns, 184,000 ns, 650,000 ns and 5.3 s.
 ";
 
 /// `machine` says what else went on, which decides how much the figures are worth.

@@ -27,6 +27,11 @@ const PAGE: &str = "500";
 /// Shorter waits for the receiver are a matter of two threads taking turns.
 const NOTABLE: Duration = Duration::from_millis(1);
 
+/// How servers say that they have no streaming lists: 400 and 422 where they do not know the parameters, 500 where their
+/// store cannot ask for progress (etcd before 3.4.25 and 3.5.8). A server that only met with an accident is asked for a
+/// plain list then, which does no harm.
+const NO_STREAMING: [u16; 3] = [400, 422, 500];
+
 /// Where a list may start. The server's cache answers for all but the last, whose cost the store bears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum From {
@@ -117,7 +122,7 @@ impl<'a> Session<'a> {
         let url = self.watch_url(seconds);
         let mut body = match self.open(&url, self.selection.accept).await {
             Err(End::Failed(Error::Refused { failure, .. }))
-                if !self.listed && matches!(failure.code, 400 | 422) =>
+                if !self.listed && NO_STREAMING.contains(&failure.code) =>
             {
                 return Err(End::NoStreaming);
             }
@@ -146,6 +151,9 @@ impl<'a> Session<'a> {
             lines.feed(&chunk, |line| self.intake.line(line));
             self.deliver(chunk.len(), before).await?;
             if let Some(failure) = self.intake.failure.take() {
+                if !self.listed && NO_STREAMING.contains(&failure.code) {
+                    return Err(End::NoStreaming);
+                }
                 let retry_after = failure.retry_after();
                 return Err(End::Failed(Error::Refused { failure, retry_after }));
             }

@@ -369,13 +369,13 @@ impl Engine {
     fn publish(&mut self, now: u64) {
         self.published_ns = now;
         let picture = self.report.picture(clock::now());
+        self.signs.translated(&self.matching);
         let vitals = self.signs.vitals(
             &self.setup.governor,
             &self.tuning,
             &self.schedule,
             self.ladder.level(),
             &self.limiters,
-            &self.matching,
             &picture,
         );
         let boot_unix = seconds(clock::unix_ns().saturating_sub(clock::boot_ns()));

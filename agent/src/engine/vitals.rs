@@ -11,7 +11,7 @@ use super::tuning::Tuning;
 use super::{clock, seconds};
 use crate::config::{Effective, Origin};
 use crate::discover::choose::Chosen;
-use crate::snapshot::{CpuTime, Histogram, Intervals, Skip, Task, Vitals};
+use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Skip, Task, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::facts::{Tier, Want};
 use probelet_core::report::Picture;
@@ -73,6 +73,8 @@ pub(super) struct Signs {
     skipped: [u64; Skip::ALL.len()],
     report_cpu_ns: u64,
     match_cpu_ns: u64,
+    translations: [u64; Asked::ALL.len()],
+    conntrack_error: Option<Arc<str>>,
     turns: u64,
 }
 
@@ -97,6 +99,8 @@ impl Signs {
             skipped: [0; Skip::ALL.len()],
             report_cpu_ns: 0,
             match_cpu_ns: 0,
+            translations: [0; Asked::ALL.len()],
+            conntrack_error: None,
             turns: 0,
         }
     }
@@ -142,6 +146,12 @@ impl Signs {
 
     pub(super) fn matched(&mut self, cpu_ns: u64) {
         self.match_cpu_ns += cpu_ns;
+    }
+
+    /// What connection tracking was asked, and why it cannot be.
+    pub(super) fn translated(&mut self, matching: &Matching) {
+        self.translations = matching.asked();
+        self.conntrack_error = matching.error();
     }
 
     /// What a turn is expected to cost, nanoseconds.
@@ -231,7 +241,6 @@ impl Signs {
         schedule: &Schedule,
         level: Level,
         limiters: &Limiters,
-        matching: &Matching,
         picture: &Picture,
     ) -> Vitals {
         let (used, budget, window) = governor
@@ -273,8 +282,8 @@ impl Signs {
             pass_duration: self.pass_duration,
             pass_cpu: self.pass_cpu,
             full_pass_cpu: self.full_pass_cpu,
-            translations: matching.asked(),
-            conntrack_error: matching.error(),
+            translations: self.translations,
+            conntrack_error: self.conntrack_error.clone(),
             skipped: self.skipped,
             limiter_wait_seconds: limiters.waited(),
             config_generation: self.config.generation,

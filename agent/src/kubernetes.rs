@@ -10,6 +10,7 @@
 //!
 //! I/O: the network, on the caller's runtime.
 
+mod calm;
 mod connection;
 mod split;
 mod status;
@@ -64,7 +65,7 @@ pub fn channel() -> (mpsc::Sender<Vec<Event>>, mpsc::Receiver<Vec<Event>>) {
 /// Follows the API server until nobody receives events any more.
 pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
     let Feed { access, node, mut config, status, pace, timing } = feed;
-    let connection = Arc::new(Connection::new(access, timing.renew));
+    let connection = Arc::new(Connection::new(access, timing.renew, timing.gather));
     let select = |config: &Effective, kind| wanted(kind, &config.spec.matching, &node);
     let now = Arc::clone(&config.borrow_and_update());
     let mut tasks = JoinSet::new();

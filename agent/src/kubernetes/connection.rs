@@ -10,6 +10,7 @@
 //!
 //! I/O: the network; files of the service account or kubeconfig; whatever command a kubeconfig names for credentials.
 
+use super::calm::Calm;
 use super::status::Class;
 use super::wire::Failure;
 use http_body_util::BodyExt as _;
@@ -18,13 +19,14 @@ use hyper::{Request, Response};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::client::{Body, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tower::ServiceBuilder;
 
@@ -115,6 +117,7 @@ pub(super) struct Connection {
     access: Access,
     /// Credentials are read anew at most so often.
     renew: Duration,
+    gather: Duration,
     current: Mutex<Option<Current>>,
     /// Whoever comes first opens the connection and the others wait to share it. When the server is away, only one
     /// watcher at a time tries.
@@ -129,8 +132,8 @@ struct Current {
 }
 
 impl Connection {
-    pub(super) fn new(access: Access, renew: Duration) -> Self {
-        Self { access, renew, current: Mutex::new(None), door: tokio::sync::Mutex::new(()) }
+    pub(super) fn new(access: Access, renew: Duration, gather: Duration) -> Self {
+        Self { access, renew, gather, current: Mutex::new(None), door: tokio::sync::Mutex::new(()) }
     }
 
     /// Asks for `url`; the body of the answer is still to be read.
@@ -190,7 +193,7 @@ impl Connection {
         if let Some(current) = self.current().as_ref() {
             return Ok(current.client.clone());
         }
-        let client = connect(config(&self.access).await?)?;
+        let client = connect(config(&self.access).await?, self.gather)?;
         let made = Instant::now();
         *self.current() = Some(Current { client: client.clone(), made, open: false });
         Ok(client)
@@ -234,7 +237,7 @@ async fn config(access: &Access) -> Result<Config, Error> {
 }
 
 /// kube's layers for the address and the credentials, on a connector of our own: kube's knows HTTP/1.1 only.
-fn connect(config: Config) -> Result<Client, Error> {
+fn connect(config: Config, gather: Duration) -> Result<Client, Error> {
     if config.proxy_url.is_some() {
         return Err(Error::Proxy);
     }
@@ -247,6 +250,11 @@ fn connect(config: Config) -> Result<Client, Error> {
     tcp.set_keepalive(Some(PING));
     tcp.set_keepalive_interval(Some(PING_TIMEOUT / 3));
     tcp.set_keepalive_retries(Some(3));
+    let tcp = ServiceBuilder::new()
+        .map_response(move |tcp: TokioIo<TcpStream>| {
+            TokioIo::new(Calm::new(tcp.into_inner(), gather))
+        })
+        .service(tcp);
     let tls = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config().map_err(setup)?)
         .https_or_http();

@@ -33,6 +33,8 @@ pub struct Timing {
     pub grace: Duration,
     /// A server that refused a streaming list is asked again after so long: it may be a newer one by then.
     pub streaming: Duration,
+    /// News that come one by one are read together after so long.
+    pub gather: Duration,
     /// Credentials that were refused are read anew at most so often.
     pub renew: Duration,
 }
@@ -49,6 +51,7 @@ impl Default for Timing {
             silence: Duration::from_secs(30),
             grace: Duration::from_secs(20),
             streaming: Duration::from_hours(1),
+            gather: Duration::from_millis(450),
             renew: Duration::from_secs(5),
         }
     }

@@ -38,6 +38,7 @@ pub(crate) fn quick() -> Timing {
         relist: Duration::from_millis(20),
         retry: Duration::from_millis(20)..Duration::from_millis(200),
         forbidden: Duration::from_millis(600),
+        gather: Duration::ZERO,
         renew: Duration::ZERO,
         ..Timing::default()
     }

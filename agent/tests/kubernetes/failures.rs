@@ -34,7 +34,7 @@ async fn a_failing_server_is_asked_less_and_less_often() {
 
     let began = Instant::now();
     for _ in 0..7 {
-        server.next(Kind::Pod).await.refuse(500, "InternalError", &[]);
+        server.next(Kind::Pod).await.refuse(502, "BadGateway", &[]);
     }
 
     // Six waits of half their bounds on average: 80 + 160 + .. + 2560 ms is 5 s. A loop without waits takes none.

@@ -1,0 +1,123 @@
+//! What the kernel translated, what flows are counted by, and limits.
+
+use crate::node::*;
+use probelet_core::cluster::objects::{Event, Kind, Pod, Service};
+use probelet_core::cluster::{Grain, Unresolved};
+use probelet_core::report::Translated;
+
+#[test]
+fn the_backend_that_the_kernel_tells_is_named_beside_the_service() {
+    let mut node = Node::synced();
+    node.apply([
+        Event::Service(service("shop", "cart", "10.96.0.7", 80)),
+        Event::Slice(slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080)),
+    ]);
+    node.ask("10.1.0.9", "10.96.0.7:80");
+
+    node.translate("10.1.7.5:8080");
+
+    assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), "shop/cart".into()));
+}
+
+#[test]
+fn without_an_entry_the_peer_stays_the_service_and_is_asked_for_once_more_only() {
+    let mut node = Node::synced();
+    node.apply([Event::Service(service("shop", "cart", "10.96.0.7", 80))]);
+    node.ask("10.1.0.9", "10.96.0.7:80");
+
+    for left in [true, false] {
+        let questions = node.report.unanswered(10);
+        assert_eq!(questions.len(), 1);
+        node.report.answer(&[(questions[0], Translated::Unknown)], node.now());
+        assert_eq!(node.report.waiting() > 0, left);
+    }
+
+    assert_eq!(node.peer(), "service shop/cart");
+}
+
+#[test]
+fn a_translated_connection_within_the_node_is_one_connection_of_one_flow() {
+    let mut node = Node::synced();
+    node.apply([
+        Event::Pod(pod("shop", "web-0", "10.1.0.5")),
+        Event::Pod(pod("shop", "cart-x", "10.1.0.6")),
+        Event::Service(service("shop", "cart", "10.96.0.7", 80)),
+    ]);
+    node.both_ends("10.1.0.5", "10.96.0.7:80", "10.1.0.6:8080");
+
+    node.translate("10.1.0.6:8080");
+
+    let flows = node.flows();
+    assert_eq!(flows, ["shop/Pod/web-0 → shop/Pod/cart-x :80"]);
+    let flow = *node.picture().flows.iter().next().unwrap();
+    assert_eq!((flow.current, flow.opened), (1, 1));
+}
+
+#[test]
+fn flows_are_counted_by_what_the_configuration_says() {
+    let flow = |grain| {
+        let mut node = Node::with(|s| s.grain = grain);
+        let owned = |name, ip, owner: &str| Pod {
+            controller: Some(("StatefulSet".into(), owner.into())),
+            ..pod("shop", name, ip)
+        };
+        let cart = Service {
+            selector: labels(&[("app", "cart")]),
+            ..service("shop", "cart", "10.96.0.7", 80)
+        };
+        let server =
+            Pod { labels: labels(&[("app", "cart")]), ..owned("cart-0", "10.1.0.6", "cart") };
+        node.apply([
+            Event::Pod(owned("web-0", "10.1.0.5", "web")),
+            Event::Pod(server),
+            Event::Service(cart),
+        ]);
+        node.both_ends("10.1.0.5", "10.1.0.6:8080", "10.1.0.6:8080");
+        node.flows()
+    };
+
+    assert_eq!(flow(Grain::Workload), ["shop/StatefulSet/web → shop/StatefulSet/cart :8080"]);
+    assert_eq!(flow(Grain::Service), ["shop/StatefulSet/web → shop/Service/cart :8080"]);
+    assert_eq!(flow(Grain::Pod), ["shop/Pod/web-0 → shop/Pod/cart-0 :8080"]);
+}
+
+#[test]
+fn what_is_not_watched_any_more_is_forgotten_without_being_called_gone() {
+    let mut node = Node::synced();
+    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080))]);
+    node.ask("10.1.0.9", "10.1.7.5:8080");
+
+    node.apply([Event::Unwatched(Kind::Slice)]);
+
+    assert_eq!(node.peer(), "external 10.1.7.5");
+    assert_eq!(node.gap(Unresolved::NotSynced), 1);
+}
+
+#[test]
+fn more_pods_than_there_is_room_for_are_counted() {
+    let mut node = Node::synced();
+
+    node.apply((0..4100).map(|n| Event::Pod(pod("shop", &format!("p-{n}"), "10.1.0.5"))));
+
+    let known = node.picture().cluster.unwrap().known;
+    assert_eq!((known.objects[0], known.refused[0]), (4096, 4));
+}
+
+#[test]
+fn an_address_that_nothing_else_names_is_its_group() {
+    use probelet_core::cluster::cidr::{Cidr, Table};
+    let range = |first: &str, prefix| Cidr::new(first.parse().unwrap(), prefix).unwrap();
+    let ranges = Table::new([(range("10.0.0.0", 8), 0), (range("192.0.2.0", 24), 1)]);
+    let mut node = Node::with(|s| {
+        s.ranges = ranges;
+        s.groups = vec!["cluster".into(), "office".into()];
+    });
+    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080))]);
+
+    let asked = ["192.0.2.7:443", "10.1.7.5:8080", "10.1.7.6:8080"].map(|at| {
+        node.ask("10.1.0.9", at);
+        node.peer()
+    });
+
+    assert_eq!(asked, ["group office", "pod shop/p", "group cluster"]);
+}

@@ -1,0 +1,151 @@
+//! Pods that come, go and come again: nobody keeps an address or a name that is another's.
+
+use crate::node::*;
+use probelet_core::cluster::Unresolved;
+use probelet_core::cluster::objects::{Event, Kind, Phase, Pod};
+use probelet_core::report::Removed;
+
+#[test]
+fn an_address_that_was_given_to_another_pod_is_the_newcomers() {
+    let mut node = Node::synced();
+    let ended = Pod { phase: Phase::Ended, ..pod("shop", "job-1", "10.1.0.5") };
+    node.apply([Event::Pod(ended), Event::Pod(pod("shop", "web-0", "10.1.0.5"))]);
+
+    node.ask("10.1.0.9", "10.1.0.5:80");
+
+    assert_eq!(node.peer(), "pod shop/web-0");
+}
+
+#[test]
+fn a_pod_that_ends_gives_way_to_one_that_runs() {
+    let mut node = Node::synced();
+    let ending = Pod { terminating: true, ..pod("shop", "old", "10.1.0.5") };
+    node.apply([Event::Pod(ending)]);
+    node.ask("10.1.0.9", "10.1.0.5:80");
+    assert_eq!(node.peer(), "pod shop/old");
+
+    node.apply([Event::Pod(pod("shop", "new", "10.1.0.5"))]);
+
+    assert_eq!(node.peer(), "pod shop/new");
+}
+
+#[test]
+fn an_address_that_two_running_pods_claim_names_neither() {
+    let mut node = Node::synced();
+    node.apply([
+        Event::Pod(pod("shop", "a", "10.1.0.5")),
+        Event::Pod(pod("shop", "b", "10.1.0.5")),
+    ]);
+
+    node.ask("10.1.0.9", "10.1.0.5:80");
+
+    assert_eq!(node.peer(), "external 10.1.0.5");
+    assert_eq!(node.gap(Unresolved::AmbiguousAddress), 1);
+}
+
+#[test]
+fn a_deleted_pod_names_late_sockets_for_a_minute_and_is_not_listed() {
+    let mut node = Node::synced();
+    let web = pod("shop", "web-0", "10.1.0.5");
+    node.apply([Event::Pod(web.clone())]);
+    let epoch = node.picture().epoch;
+    let id = node.pods()[0].0;
+    node.apply([gone(&web)]);
+
+    node.connect("10.1.0.5", "192.0.2.7:443");
+    assert_eq!(node.flow(), "shop/Pod/web-0 → 192.0.2.7 :443");
+    let picture = node.picture();
+    assert!(picture.removed.since(epoch).unwrap().any(|r| r == Removed::Pod(id)));
+    assert!(node.pods().is_empty());
+
+    node.wait(61);
+    assert_eq!(node.gap(Unresolved::NoPodForContainer), 1);
+}
+
+#[test]
+fn a_deleted_pod_loses_its_address_at_once_to_any_other() {
+    let mut node = Node::synced();
+    let old = pod("shop", "old", "10.1.0.5");
+    node.apply([Event::Pod(old.clone()), gone(&old)]);
+    node.ask("10.1.0.9", "10.1.0.5:80");
+    assert_eq!(node.peer(), "pod shop/old");
+
+    node.apply([Event::Pod(pod("shop", "new", "10.1.0.5"))]);
+
+    assert_eq!(node.peer(), "pod shop/new");
+}
+
+#[test]
+fn a_deleted_pods_address_may_be_an_endpoints_of_another_node_at_once() {
+    let mut node = Node::synced();
+    let old = pod("shop", "old", "10.1.0.5");
+    node.apply([Event::Pod(old.clone()), gone(&old)]);
+    node.ask("10.1.0.9", "10.1.0.5:8080");
+    assert_eq!(node.peer(), "pod shop/old");
+
+    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.0.5", "cart-x")], 8080))]);
+
+    assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), "shop/cart".into()));
+}
+
+#[test]
+fn the_deletion_of_a_stateful_sets_old_pod_does_not_remove_the_new_one() {
+    let mut node = Node::synced();
+    let old = pod("shop", "db-0", "10.1.0.5");
+    let new = Pod { uid: uid("db-0-again"), ..pod("shop", "db-0", "10.1.0.6") };
+    node.apply([Event::Pod(old.clone()), Event::Pod(new), gone(&old)]);
+
+    node.ask("10.1.0.9", "10.1.0.6:5432");
+
+    assert_eq!(node.peer(), "pod shop/db-0");
+    assert_eq!(node.pods().len(), 1);
+}
+
+#[test]
+fn an_old_change_of_a_deleted_pod_does_not_bring_it_back() {
+    let mut node = Node::synced();
+    let old = pod("shop", "web-0", "10.1.0.5");
+
+    node.apply([Event::Pod(old.clone()), gone(&old), Event::Pod(old)]);
+
+    assert!(node.pods().is_empty());
+}
+
+#[test]
+fn a_list_removes_what_it_does_not_name_only_when_it_is_complete() {
+    let mut node = Node::synced();
+    node.apply([
+        Event::Pod(pod("shop", "a", "10.1.0.5")),
+        Event::Pod(pod("shop", "b", "10.1.0.6")),
+        Event::Service(service("shop", "cart", "10.96.0.7", 80)),
+    ]);
+    let epoch = node.picture().epoch;
+
+    node.apply([
+        Event::Listing(Kind::Pod),
+        Event::Listing(Kind::Service),
+        Event::Pod(pod("shop", "a", "10.1.0.5")),
+    ]);
+    assert_eq!((node.pods().len(), node.picture().epoch), (2, epoch), "no flash");
+    node.apply([Event::Listed(Kind::Pod), Event::Listed(Kind::Service)]);
+
+    assert_eq!(node.pods().iter().map(|p| &*p.1.name).collect::<Vec<_>>(), ["a"]);
+    node.ask("10.1.0.9", "10.96.0.7:80");
+    assert_eq!(node.peer(), "external 10.96.0.7");
+}
+
+#[test]
+fn a_list_that_starts_over_counts_from_its_last_beginning() {
+    let mut node = Node::synced();
+    let (a, b) = (pod("shop", "a", "10.1.0.5"), pod("shop", "b", "10.1.0.6"));
+
+    node.apply([
+        Event::Listing(Kind::Pod),
+        Event::Pod(a),
+        Event::Listing(Kind::Pod),
+        Event::Pod(b),
+        Event::Listed(Kind::Pod),
+    ]);
+
+    assert_eq!(node.pods().iter().map(|p| &*p.1.name).collect::<Vec<_>>(), ["b"]);
+}

@@ -1,0 +1,186 @@
+//! The other end of a connection: Services, endpoints, nodes, the world.
+
+use crate::node::*;
+use probelet_core::cluster::Unresolved;
+use probelet_core::cluster::objects::{Event, Pod, Service};
+
+#[test]
+fn before_the_first_list_an_unknown_address_is_said_to_wait_for_it() {
+    let mut node = Node::new();
+    node.ask(HOST_IP, "10.96.0.7:80");
+    assert_eq!(node.gap(Unresolved::NotSynced), 1);
+
+    node.sync();
+
+    assert_eq!(node.gap(Unresolved::NotSynced), 0);
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 1);
+}
+
+#[test]
+fn the_internet_is_outside_and_no_gap() {
+    let mut node = Node::synced();
+
+    node.ask("10.1.0.9", "192.0.2.7:443");
+
+    assert_eq!(node.peer(), "external 192.0.2.7");
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 0);
+}
+
+#[test]
+fn a_cluster_address_is_its_service() {
+    let mut node = Node::synced();
+    node.apply([Event::Service(service("shop", "cart", "10.96.0.7", 80))]);
+
+    node.ask("10.1.0.9", "10.96.0.7:80");
+
+    assert_eq!((node.peer(), node.service()), ("service shop/cart".into(), "shop/cart".into()));
+}
+
+#[test]
+fn an_outside_address_is_a_services_by_its_port() {
+    let mut node = Node::synced();
+    let outside = |name, port| Service {
+        outside_ips: vec!["198.51.100.1".parse().unwrap()],
+        ..service("edge", name, "10.96.0.9", port)
+    };
+    let other = Service { cluster_ips: Vec::new(), ..outside("other", 443) };
+    node.apply([Event::Service(outside("web", 80)), Event::Service(other)]);
+
+    node.ask("10.1.0.9", "198.51.100.1:443");
+
+    assert_eq!(node.peer(), "service edge/other");
+}
+
+#[test]
+fn an_address_and_port_that_two_services_share_names_neither() {
+    let mut node = Node::synced();
+    let outside = |name| Service {
+        outside_ips: vec!["198.51.100.1".parse().unwrap()],
+        cluster_ips: Vec::new(),
+        ..service("edge", name, "10.96.0.9", 443)
+    };
+    node.apply([Event::Service(outside("a")), Event::Service(outside("b"))]);
+
+    node.ask("10.1.0.9", "198.51.100.1:443");
+
+    assert_eq!(node.peer(), "external 198.51.100.1");
+    assert_eq!(node.gap(Unresolved::AmbiguousAddress), 1);
+}
+
+#[test]
+fn a_node_port_of_this_node_is_its_service() {
+    let mut node = Node::synced();
+    let mut web = service("edge", "web", "10.96.0.9", 80);
+    web.ports[0].node_port = 30_080;
+    node.apply([Event::Pod(pod("shop", "any", "10.1.0.5")), Event::Service(web)]);
+
+    node.ask("10.1.0.9", &format!("{HOST_IP}:30080"));
+    assert_eq!(node.peer(), "service edge/web");
+
+    node.ask("10.1.0.8", "192.0.2.7:30080");
+    assert_eq!(node.peer(), "external 192.0.2.7", "the port of a stranger is not a node's");
+}
+
+#[test]
+fn an_external_name_is_nobodys_address() {
+    let mut node = Node::synced();
+    let alias = Service { external_name: true, ..service("shop", "alias", "10.96.0.7", 80) };
+    let selected = Pod { labels: labels(&[("app", "alias")]), ..pod("shop", "web-0", "10.1.0.5") };
+    node.apply([Event::Service(alias), Event::Pod(selected)]);
+
+    node.ask("10.1.0.9", "10.96.0.7:80");
+
+    assert_eq!(node.peer(), "external 10.96.0.7");
+    assert!(node.pods()[0].1.services.is_empty());
+}
+
+#[test]
+fn a_pod_of_another_node_is_named_by_its_endpoint_with_its_service() {
+    let mut node = Node::synced();
+    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080))]);
+
+    node.ask("10.1.0.9", "10.1.7.5:8080");
+
+    assert_eq!(node.peer(), "pod shop/cart-x");
+    assert_eq!(node.service(), "shop/cart");
+    assert_eq!(node.flow_to(), "shop/Service/cart");
+}
+
+#[test]
+fn an_endpoint_that_is_not_ready_is_a_pod_without_the_service() {
+    let mut node = Node::synced();
+    let mut unready = slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080);
+    unready.endpoints[0].ready = false;
+    node.apply([Event::Slice(unready)]);
+
+    node.ask("10.1.0.9", "10.1.7.5:8080");
+
+    assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), String::new()));
+}
+
+#[test]
+fn a_headless_service_is_known_by_its_endpoints() {
+    let mut node = Node::synced();
+    let headless = Service { cluster_ips: Vec::new(), ..service("shop", "db", "10.96.0.1", 5432) };
+    node.apply([
+        Event::Service(headless),
+        Event::Slice(slice("shop", "db", &[("10.1.7.5", "db-0"), ("10.1.7.6", "db-1")], 5432)),
+    ]);
+
+    node.ask("10.1.0.9", "10.1.7.6:5432");
+
+    assert_eq!((node.peer(), node.service()), ("pod shop/db-1".into(), "shop/db".into()));
+}
+
+#[test]
+fn endpoints_that_are_no_pods_are_the_service_on_its_port_alone() {
+    let mut node = Node::synced();
+    let mut api = slice("default", "kubernetes", &[("172.18.0.9", "-")], 6443);
+    api.endpoints[0].pod = None;
+    node.apply([Event::Slice(api)]);
+
+    node.ask("10.1.0.9", "172.18.0.9:6443");
+    assert_eq!(node.peer(), "service default/kubernetes");
+
+    node.ask("10.1.0.8", "172.18.0.9:10250");
+    assert_eq!(node.peer(), "external 172.18.0.9");
+}
+
+#[test]
+fn an_address_that_several_pods_of_a_node_have_is_the_node_unless_the_port_tells() {
+    let mut node = Node::synced();
+    let at = [("172.18.0.3", "exporter-b")];
+    let proxy = [("172.18.0.3", "proxy-b")];
+    node.apply([
+        Event::Slice(slice("mon", "exporter", &at, 9100)),
+        Event::Slice(slice("net", "proxy", &proxy, 10_256)),
+    ]);
+
+    node.ask("10.1.0.9", "172.18.0.3:9100");
+    assert_eq!(node.peer(), "pod mon/exporter-b");
+    node.ask("10.1.0.8", "172.18.0.3:22");
+    assert_eq!(node.peer(), "node far-node");
+}
+
+#[test]
+fn a_daemon_set_on_the_host_network_here_tells_the_addresses_of_the_other_nodes() {
+    let mut node = Node::synced();
+    let own = Pod { host_network: true, ..pod("mon", "exporter-a", HOST_IP) };
+    let at = [(HOST_IP, "exporter-a"), ("172.18.0.3", "exporter-b")];
+    node.apply([Event::Pod(own), Event::Slice(slice("mon", "exporter", &at, 9100))]);
+
+    node.accept("10.1.0.9:8080", "172.18.0.3:41000");
+    assert_eq!(node.peer(), "node far-node");
+    node.ask("10.1.0.8", "172.18.0.3:9100");
+    assert_eq!(node.peer(), "pod mon/exporter-b");
+}
+
+#[test]
+fn a_client_pod_of_another_node_is_named_when_it_connects_to_us() {
+    let mut node = Node::synced();
+    node.apply([Event::Slice(slice("shop", "front", &[("10.1.7.5", "front-x")], 8080))]);
+
+    node.accept("10.1.0.9:8080", "10.1.7.5:41000");
+
+    assert_eq!(node.peer(), "pod shop/front-x");
+}

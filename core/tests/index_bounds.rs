@@ -3,37 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use probelet_core::index::{Change, Event, Index, Limits, Listed, OwnerId, Refused, Silent};
-use probelet_core::selector::Selector;
+#[path = "index/scene.rs"]
+mod scene;
 
-const WEB: &[(&str, &str)] = &[("app", "web")];
-const DB: &[(&str, &str)] = &[("app", "db")];
-
-fn index() -> Index {
-    Index::new(0x5eed)
-}
-
-fn parse(text: &str) -> Selector {
-    Selector::parse(text).unwrap()
-}
-
-fn serve<O: probelet_core::index::Observe>(
-    index: &mut Index<O>,
-    namespace: &str,
-    name: &str,
-    selector: &str,
-) -> OwnerId {
-    index.upsert_owner(Some(namespace), name, Some(&parse(selector)), None).unwrap().0
-}
-
-/// Names of the owners of a pod, sorted.
-fn owners(index: &Index, namespace: &str, pod: &str) -> Vec<String> {
-    let Some(pod) = index.find_pod(namespace, pod) else { return Vec::new() };
-    let names = index.owners_of(pod).map(|id| index.owner(id).unwrap().1.to_owned());
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    names
-}
+use probelet_core::index::{Change, Event, Index, Limits, Listed, Refused, Silent};
+use scene::{DB, WEB, index, owners, serve};
 
 #[test]
 fn labels_in_another_order_are_the_same_labels() {

@@ -2,32 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use probelet_core::index::{Change, Index, OwnerId, Refused};
+#[path = "index/scene.rs"]
+mod scene;
+
+use probelet_core::index::{Change, Refused};
 use probelet_core::selector::Selector;
-
-const WEB: &[(&str, &str)] = &[("app", "web")];
-const DB: &[(&str, &str)] = &[("app", "db")];
-
-fn index() -> Index {
-    Index::new(0x5eed)
-}
-
-fn parse(text: &str) -> Selector {
-    Selector::parse(text).unwrap()
-}
-
-fn serve(index: &mut Index, namespace: &str, name: &str, selector: &str) -> OwnerId {
-    index.upsert_owner(Some(namespace), name, Some(&parse(selector)), None).unwrap().0
-}
-
-/// Names of the owners of a pod, sorted.
-fn owners(index: &Index, namespace: &str, pod: &str) -> Vec<String> {
-    let Some(pod) = index.find_pod(namespace, pod) else { return Vec::new() };
-    let names = index.owners_of(pod).map(|id| index.owner(id).unwrap().1.to_owned());
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    names
-}
+use scene::{DB, WEB, index, owners, parse, serve};
 
 #[test]
 fn no_selector_selects_nothing_and_the_empty_one_everything_in_its_namespace() {

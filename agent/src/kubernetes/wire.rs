@@ -21,6 +21,7 @@ use probelet_core::cluster::objects::{Event, Kind};
 use serde::{Deserialize, de::IgnoredAny};
 use service::Service;
 use slice::Slice;
+use std::net::IpAddr;
 use std::time::Duration;
 use text::{InitialEnd, Labels, Text};
 
@@ -133,6 +134,18 @@ impl Metadata<'_> {
     fn place(&self) -> Option<(Box<str>, Box<str>)> {
         Some((self.namespace.fit(MAX_NAMESPACE)?, self.name.fit(MAX_NAME)?))
     }
+}
+
+/// What can be read of some addresses; the caller leaves out those that say that there is none.
+fn addresses<'a>(
+    texts: impl IntoIterator<Item = &'a Text<'a>>,
+    wrong: &mut dyn FnMut(Malformed),
+) -> Vec<IpAddr> {
+    let read = texts.into_iter().filter_map(|text| {
+        let ip = text.as_str().parse();
+        ip.inspect_err(|_| wrong(Malformed::Address)).ok()
+    });
+    read.collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

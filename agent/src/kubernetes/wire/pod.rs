@@ -7,7 +7,7 @@
 
 use super::super::status::Malformed;
 use super::text::Text;
-use super::{MAX_NAME, MAX_NAMESPACE, MAX_UID, Metadata, Object};
+use super::{MAX_NAME, MAX_NAMESPACE, MAX_UID, Metadata, Object, addresses};
 use probelet_core::cluster::objects::{self, Event, Phase};
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -98,8 +98,8 @@ impl<'a> Object<'a> for Pod<'a> {
             phase: status.phase(),
             terminating: metadata.deletion_timestamp.is_some(),
             ready: status.ready(),
-            ips: addresses(status.pod_ips.as_deref(), &status.pod_ip, wrong),
-            host_ips: addresses(status.host_ips.as_deref(), &status.host_ip, wrong),
+            ips: listed(status.pod_ips.as_deref(), &status.pod_ip, wrong),
+            host_ips: listed(status.host_ips.as_deref(), &status.host_ip, wrong),
             containers: status.containers(wrong),
         }))
     }
@@ -148,20 +148,16 @@ impl Status<'_> {
 }
 
 /// All addresses, or the one of a server that writes no list.
-fn addresses(
+fn listed(
     all: Option<&[Address<'_>]>,
     one: &Text<'_>,
     wrong: &mut dyn FnMut(Malformed),
 ) -> Vec<IpAddr> {
-    let mut ips = Vec::with_capacity(all.map_or(1, <[_]>::len));
-    let mut add = |text: &str| match text.parse() {
-        Ok(ip) => ips.push(ip),
-        Err(_) if text.is_empty() => {}
-        Err(_) => wrong(Malformed::Address),
-    };
+    let given = |ip: &&Text<'_>| !ip.as_str().is_empty();
     match all {
-        Some(all) if !all.is_empty() => all.iter().for_each(|address| add(address.ip.as_str())),
-        _ => add(one.as_str()),
+        Some(all) if !all.is_empty() => {
+            addresses(all.iter().map(|address| &address.ip).filter(given), wrong)
+        }
+        _ => addresses(Some(one).filter(given), wrong),
     }
-    ips
 }

@@ -6,11 +6,10 @@
 
 use super::super::status::Malformed;
 use super::text::{Labels, Text};
-use super::{MAX_NAMESPACE, MAX_UID, Metadata, Object};
+use super::{MAX_NAMESPACE, MAX_UID, Metadata, Object, addresses};
 use probelet_core::cluster::objects::{self, Event, ServicePort};
 use probelet_core::facts::Protocol;
 use serde::Deserialize;
-use std::net::IpAddr;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Service<'a> {
@@ -86,6 +85,8 @@ impl<'a> Object<'a> for Service<'a> {
         let balancer = status.and_then(|status| status.load_balancer).unwrap_or_default();
         let ingress = balancer.ingress.iter().flatten().map(|ingress| &ingress.ip);
         let outside = spec.external_ips.iter().flatten().chain(ingress);
+        // Headless Services have the address `None`, those that wait for one have an empty one.
+        let given = |ip: &&Text<'_>| !matches!(ip.as_str(), "" | "None");
         Some(Event::Service(objects::Service {
             namespace,
             name,
@@ -93,8 +94,8 @@ impl<'a> Object<'a> for Service<'a> {
             external_name: spec.kind.as_str() == "ExternalName",
             selector: spec.selector.valid(wrong),
             publish_not_ready: spec.publish_not_ready_addresses == Some(true),
-            cluster_ips: addresses(cluster.iter(), wrong),
-            outside_ips: addresses(outside, wrong),
+            cluster_ips: addresses(cluster.iter().filter(given), wrong),
+            outside_ips: addresses(outside.filter(given), wrong),
             ports: spec.ports.iter().flatten().filter_map(|port| port.read(wrong)).collect(),
         }))
     }
@@ -127,19 +128,4 @@ pub(super) fn protocol(text: &Text<'_>) -> Option<Protocol> {
         "UDP" => Some(Protocol::Udp),
         _ => None,
     }
-}
-
-/// Headless Services have the address `None`, those that wait for one have an empty one.
-fn addresses<'a>(
-    all: impl Iterator<Item = &'a Text<'a>>,
-    wrong: &mut dyn FnMut(Malformed),
-) -> Vec<IpAddr> {
-    let mut ips = Vec::new();
-    for text in all.map(Text::as_str).filter(|text| !matches!(*text, "" | "None")) {
-        match text.parse() {
-            Ok(ip) => ips.push(ip),
-            Err(_) => wrong(Malformed::Address),
-        }
-    }
-    ips
 }

@@ -7,11 +7,10 @@
 use super::super::status::Malformed;
 use super::service::protocol;
 use super::text::Text;
-use super::{MAX_NAME, MAX_NAMESPACE, MAX_UID, Metadata, Object};
+use super::{MAX_NAME, MAX_NAMESPACE, MAX_UID, Metadata, Object, addresses};
 use probelet_core::cluster::objects::{self, Backend, Event};
 use probelet_core::facts::Protocol;
 use serde::Deserialize;
-use std::net::IpAddr;
 
 /// Names the Service that a slice belongs to.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -93,17 +92,9 @@ impl<'a> Object<'a> for Slice<'a> {
 
 impl Endpoint<'_> {
     fn read(&self, namespace: &str, wrong: &mut dyn FnMut(Malformed)) -> Backend {
-        let texts = self.addresses.as_deref().unwrap_or_default();
-        let mut addresses: Vec<IpAddr> = Vec::with_capacity(texts.len());
-        for text in texts {
-            match text.as_str().parse() {
-                Ok(ip) => addresses.push(ip),
-                Err(_) => wrong(Malformed::Address),
-            }
-        }
         let target = self.target_ref.as_ref().filter(|target| target.kind.as_str() == "Pod");
         Backend {
-            addresses,
+            addresses: addresses(self.addresses.iter().flatten(), wrong),
             // Unknown is to be taken as ready, says the API.
             ready: self.conditions.as_ref().and_then(|known| known.ready).unwrap_or(true),
             pod: target.and_then(|target| {

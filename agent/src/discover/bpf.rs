@@ -49,8 +49,6 @@ pub struct Bpf {
     pids: FxHashSet<u32>,
     held: FxHashSet<(u32, u32)>,
     kept: Vec<u32>,
-    /// A process was said to be as it was, and nobody knows how it was.
-    forgot: bool,
     /// The counters that the last walk of the hash belongs to, and whether it found no socket
     /// without an owner: those may change without moving a counter.
     walked: Vec<Netns>,
@@ -72,7 +70,6 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
         pids: FxHashSet::default(),
         held: FxHashSet::default(),
         kept: Vec::new(),
-        forgot: false,
         walked: Vec::new(),
         settled: false,
     })
@@ -193,7 +190,6 @@ impl Bpf {
         self.pids.clear();
         self.held.clear();
         self.kept.clear();
-        self.forgot = false;
         let generation = self.memory.begin(want);
         let sockets = want >= Want::Sockets;
         if sockets {
@@ -226,7 +222,7 @@ impl Bpf {
         // What had no place in the facts is not remembered either.
         let whole =
             facts.losses.get(Loss::SocketsFull) + facts.losses.get(Loss::ProcessesFull) == 0;
-        if whole && !self.forgot {
+        if whole {
             self.memory.complete(&self.pids);
         }
         if sockets {
@@ -240,7 +236,6 @@ impl Bpf {
             let visit = records::visit(&self.loaded.procs.get(i), self.page);
             let Some(process) = self.memory.process(visit.process, visit.idle) else {
                 facts.losses.add(Loss::Torn, 1);
-                self.forgot = true;
                 continue;
             };
             if process.netns != 0 {

@@ -22,6 +22,8 @@ pub(super) struct Memory {
     generation: u64,
     /// The last pass was complete.
     trusted: bool,
+    /// A process was said to be as it was, and nobody knows how it was.
+    forgot: bool,
     processes: FxHashMap<u32, Process>,
     sockets: Vec<Socket>,
     held: FxHashMap<u32, Range<usize>>,
@@ -37,6 +39,7 @@ impl Memory {
             self.generation += 1;
         }
         self.trusted = false;
+        self.forgot = false;
         self.generation
     }
 
@@ -46,7 +49,10 @@ impl Memory {
             self.processes.insert(read.pid, read);
             return Some(read);
         }
-        self.processes.get(&read.pid).copied().filter(|p| p.start_ns == read.start_ns)
+        let known = self.processes.get(&read.pid).copied();
+        let known = known.filter(|p| p.start_ns == read.start_ns);
+        self.forgot |= known.is_none();
+        known
     }
 
     /// The processes whose sockets have to be read even if they have not run: the counters of a
@@ -76,7 +82,7 @@ impl Memory {
         if self.processes.len() > alive.len() {
             self.processes.retain(|pid, _| alive.contains(pid));
         }
-        self.trusted = true;
+        self.trusted = !self.forgot;
     }
 
     /// What a complete pass found of sockets that processes hold, those of one process together, and

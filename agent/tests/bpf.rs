@@ -9,6 +9,8 @@
 
 #[path = "bpf/sandbox.rs"]
 mod sandbox;
+#[path = "bpf/tiers.rs"]
+mod tiers;
 
 use std::{
     io::{Read as _, Write as _},
@@ -22,17 +24,7 @@ use probelet_agent::discover::{
 };
 use probelet_core::facts::{Facts, Loss, Netns, Process, Protocol, Socket, State, Tier, Want};
 use sandbox::in_sandbox;
-
-const LIMITS: Limits = Limits { max_sockets: 100_000, max_processes: 10_000 };
-
-/// Runs `body` with every tier that loads; SKIP means that none does.
-fn each_tier(body: impl Fn(&mut Bpf)) {
-    let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, LIMITS));
-    if let [Err(best), Err(compat)] = &loaded {
-        return eprintln!("SKIP {best}; {compat}");
-    }
-    loaded.into_iter().flatten().for_each(|mut source| body(&mut source));
-}
+use tiers::each_tier;
 
 fn pass(source: &mut Bpf, want: Want) -> Facts {
     let mut facts = Facts::default();

@@ -8,27 +8,18 @@
 #[path = "bpf/sandbox.rs"]
 #[allow(dead_code, reason = "shared with the tests of one pass")]
 mod sandbox;
+#[path = "bpf/tiers.rs"]
+mod tiers;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use probelet_agent::discover::{
-    Limits, Pass, Source as _, Unpaced,
-    bpf::{Bpf, load},
-};
-use probelet_core::facts::{Facts, Socket, State, Tier, Want};
+use probelet_agent::discover::{Pass, Source as _, Unpaced, bpf::Bpf};
+use probelet_core::facts::{Facts, Socket, State, Want};
 use sandbox::in_sandbox;
-
-fn each_tier(body: impl Fn(&mut Bpf)) {
-    let limits = Limits { max_sockets: 100_000, max_processes: 10_000 };
-    let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, limits));
-    if let [Err(best), Err(compat)] = &loaded {
-        return eprintln!("SKIP {best}; {compat}");
-    }
-    loaded.into_iter().flatten().for_each(|mut source| body(&mut source));
-}
+use tiers::each_tier;
 
 fn pass(source: &mut Bpf, want: Want) -> Facts {
     let mut facts = Facts::default();

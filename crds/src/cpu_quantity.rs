@@ -3,8 +3,9 @@
 //! In: text, or a bare number as YAML gives one. Out: whole nanocores (finer fractions are rounded up, as Kubernetes
 //! does), and the canonical text: the largest unit that needs no fraction. Pure: text to value and back.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// 1 core in nanocores.
@@ -94,6 +95,26 @@ impl fmt::Display for CpuQuantity {
             Some((unit, size)) => write!(f, "{}{unit}", self.nanocores / size),
             None => write!(f, "{}n", self.nanocores),
         }
+    }
+}
+
+impl JsonSchema for CpuQuantity {
+    fn schema_name() -> Cow<'static, str> {
+        "CpuQuantity".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    // `5m` or `1`; a bare fraction such as 0.5 has to be text in an object of the API, as everywhere in Kubernetes.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": "^[0-9]{0,9}(\\.[0-9]{0,9})?(m|u|n|[eE][+-]?[0-9]{1,2})?$",
+            "maxLength": 24,
+        })
     }
 }
 

@@ -3,8 +3,9 @@
 //! In: one to four numbers of at most five digits, each with its unit (h, m, s, ms), as Kubernetes' Gateway API has
 //! it. Out: a `Duration`, and the same text in its shortest form. Pure: text to value and back.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A length of time in whole milliseconds, written like `500ms`, `1s` or `1m30s`.
@@ -83,6 +84,24 @@ impl fmt::Display for Interval {
             }
         }
         Ok(())
+    }
+}
+
+impl JsonSchema for Interval {
+    fn schema_name() -> Cow<'static, str> {
+        "Interval".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+            "maxLength": 28,
+        })
     }
 }
 

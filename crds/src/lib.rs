@@ -11,6 +11,7 @@ mod cpu_quantity;
 mod field_error;
 mod interval;
 mod label_selector;
+mod node_probe;
 mod probe_config;
 
 pub use cidr::{Cidr, CidrError};
@@ -18,10 +19,18 @@ pub use cpu_quantity::CpuQuantity;
 pub use field_error::FieldError;
 pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
-pub use probe_config::{
-    Budget, BudgetPolicy, CidrGroup, Granularity, Intervals, Limits, Match, Metrics, Peers,
-    ProbeConfigSpec, Reporting, ReportingMode, Rollout, ServiceMatching, ShortLived, Source,
+pub use node_probe::{
+    AgentStatus, Capabilities, NodeConfig, NodeProbe, NodeProbeSpec, NodeProbeStatus, Origin,
+    Quality, ReportStatus, Summary, Top, TopFlow, TopProcess,
 };
+pub use probe_config::{
+    Budget, BudgetPolicy, CidrGroup, Failure, Fleet, Granularity, Intervals, Limits, Match,
+    Metrics, NodeCounts, NodeCpu, Peers, Phase, ProbeConfig, ProbeConfigSpec, ProbeConfigStatus,
+    Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching, ShortLived, Source,
+};
+
+/// The condition types of our objects; the same words in the status, the log and the docs.
+pub mod condition;
 
 /// The API group of all our objects.
 pub const GROUP: &str = "probelet.io";
@@ -31,3 +40,11 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "probelet.io/v1alpha1";
 /// `kind` of the object whose spec is [`ProbeConfigSpec`].
 pub const PROBE_CONFIG: &str = "ProbeConfig";
+/// `kind` of the object whose spec is [`NodeProbeSpec`].
+pub const NODE_PROBE: &str = "NodeProbe";
+/// The configuration that the operator creates where there is none.
+pub const DEFAULT: &str = "default";
+/// Who owns the fields that the operator writes (server-side apply).
+pub const OPERATOR: &str = "probelet-operator";
+/// Who owns the fields that agents write.
+pub const AGENT: &str = "probelet-agent";

@@ -8,13 +8,35 @@
 mod cidr_rules;
 mod reading;
 mod rules;
+mod status;
 
+use kube::CustomResource;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Cidr, CpuQuantity, Interval, LabelSelector};
+pub use status::{Failure, Fleet, NodeCounts, NodeCpu, Phase, ProbeConfigStatus, RolloutStatus};
 
 /// How an agent observes its node and how much it may spend on it. Every field may be left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(CustomResource, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "probelet.io",
+    version = "v1alpha1",
+    kind = "ProbeConfig",
+    status = "ProbeConfigStatus",
+    shortname = "pcfg",
+    category = "probelet",
+    doc = "How agents observe their nodes and how much they may spend on it. One configuration wins per node.",
+    printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority"),
+    printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes.effective"),
+    printcolumn(name = "Applied", type_ = "integer", json_path = ".status.nodes.applied"),
+    printcolumn(name = "Failed", type_ = "integer", json_path = ".status.nodes.failed", priority = 1),
+    printcolumn(name = "OverBudget", type_ = "integer", json_path = ".status.nodes.overBudget", priority = 1),
+    printcolumn(name = "Budget", type_ = "string", json_path = ".spec.budget.cpu"),
+    printcolumn(name = "CPU", type_ = "string", json_path = ".status.fleet.cpu"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProbeConfigSpec {
     /// Which configuration wins on a node that several match: the highest priority, then the oldest, then the first
@@ -69,7 +91,7 @@ impl Default for ProbeConfigSpec {
 }
 
 /// One way to read the kernel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Source {
     /// The first of the ways below that works on the node.
     #[default]
@@ -86,7 +108,7 @@ pub enum Source {
 
 /// How often each kind of data is read. Each is a length of time such as `500ms`, `1s` or `1m30s`, from 100ms to 1h.
 /// The budget may stretch them; the agent publishes what it attains.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Intervals {
     /// Time between two looks at the sockets. Default 1s. A look at unchanged sockets costs next to nothing.
@@ -110,7 +132,7 @@ impl Default for Intervals {
 }
 
 /// The CPU time that the agent may use for everything it does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
     /// The most CPU that the agent may use, as a Kubernetes quantity: `5m` is half a percent of one core. From 1m to
@@ -134,7 +156,7 @@ impl Default for Budget {
 }
 
 /// What is given up when the budget does not suffice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BudgetPolicy {
     /// First passes come less often, then the detail of processes goes.
     #[default]
@@ -145,7 +167,7 @@ pub enum BudgetPolicy {
 
 /// Upper bounds. Tables are allocated once to their bound; what does not fit is counted and reported, never a crash.
 /// Rates hold separately from the budget, for each kind of work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
     /// The most sockets that are kept. From 1024 to 2097152, default 65536.
@@ -179,7 +201,7 @@ impl Default for Limits {
 }
 
 /// How connections are noticed that open and close between two passes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ShortLived {
     /// From what the kernel keeps of them anyway; costs the workload nothing.
     #[default]
@@ -189,7 +211,7 @@ pub enum ShortLived {
 }
 
 /// How connections are given the names of pods and Services.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
     /// How the Services of this node's pods are found. Default `Selectors`.
@@ -202,7 +224,7 @@ pub struct Match {
 }
 
 /// A name for ranges of addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CidrGroup {
     /// How the remote end is called: lower case letters, digits and dashes, at most 63.
@@ -219,7 +241,7 @@ impl CidrGroup {
 }
 
 /// How the Services of a pod are found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceMatching {
     /// By matching the Services' label selectors to the pod's labels.
     #[default]
@@ -231,7 +253,7 @@ pub enum ServiceMatching {
 }
 
 /// How the remote end of a connection is named.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Peers {
     /// By pod and Service, from a watch of all `EndpointSlice` objects: what kube-proxy pays already.
     #[default]
@@ -243,7 +265,7 @@ pub enum Peers {
 }
 
 /// What Prometheus is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metrics {
     /// What one series stands for. Default `Workload`.
@@ -262,7 +284,7 @@ impl Default for Metrics {
 }
 
 /// What one series stands for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Granularity {
     /// A workload: a Deployment, a `DaemonSet`, a container's name.
     #[default]
@@ -274,7 +296,7 @@ pub enum Granularity {
 }
 
 /// What is written into the status of the node's `NodeProbe`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reporting {
     /// Whether anything is written. Default `Summary`.
@@ -300,7 +322,7 @@ impl Default for Reporting {
 }
 
 /// Whether a status is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ReportingMode {
     /// A digest of at most 2 KiB.
     #[default]
@@ -310,7 +332,7 @@ pub enum ReportingMode {
 }
 
 /// How a change of this configuration reaches its nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rollout {
     /// The most nodes that get a change in a minute. From 1 to 100000, default 3000.

@@ -142,8 +142,8 @@ pub fn probe(order: &Order) -> Value {
     json!({
         "apiVersion": API_VERSION, "kind": NODE_PROBE,
         "metadata": {
-            "name": name, "labels": labels,
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}],
+            "name": **name, "labels": labels,
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": **name, "uid": **uid}],
         },
         "spec": spec,
     })

@@ -8,15 +8,27 @@
 //!
 //! I/O: the API server, one listening socket, one file.
 
+pub mod admin;
 pub mod apply;
+pub mod args;
 pub mod clock;
 pub mod elect;
+pub mod events;
+#[cfg(test)]
+mod fake;
 pub mod lease;
+pub mod logging;
+pub mod metrics;
 pub mod observe;
 pub mod pace;
 pub mod plan;
 pub mod queue;
+pub mod reconcile;
 pub mod rollout;
+pub mod run;
+pub mod seed;
+pub mod selftest;
 pub mod status;
 pub mod validate;
+pub mod watch;
 pub mod world;

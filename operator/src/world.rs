@@ -22,6 +22,7 @@ pub use content::{Content, Contents};
 pub use counts::{Counts, State, Verdict};
 pub use labels::Labels;
 pub use nodes::{Node, Object, Probe};
+pub use relist::Kind;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

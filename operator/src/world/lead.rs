@@ -225,6 +225,11 @@ impl World {
         Some(verdict)
     }
 
+    /// Gives this configuration's nodes their tokens at once, as far as there are any.
+    pub fn tick_tokens(&mut self, id: ConfigId, now: Millis) {
+        self.give_tokens(id, now);
+    }
+
     fn give_tokens(&mut self, id: ConfigId, now: Millis) {
         loop {
             let Some(config) = self.configs.get_mut(id) else { return };

@@ -212,10 +212,7 @@ mod tests {
 
     #[test]
     fn a_busy_server_is_given_its_time() {
-        let details = kube::core::response::StatusDetails {
-            retry_after_seconds: 7,
-            ..Default::default()
-        };
+        let details = serde_json::from_value(json!({"retryAfterSeconds": 7})).unwrap();
         let status = Status::failure("slow down", "TooManyRequests").with_code(429);
 
         let busy = sort(&kube::Error::Api(status.with_details(details).boxed()));

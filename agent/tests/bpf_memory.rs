@@ -149,7 +149,8 @@ fn a_process_that_wakes_and_opens_a_socket_is_read_again() {
 fn a_chain_with_nothing_new_is_not_walked_again() {
     in_sandbox("a_chain_with_nothing_new_is_not_walked_again", || {
         let listener = TcpListener::bind("127.0.0.1:4330").unwrap();
-        let connect = || (TcpStream::connect("127.0.0.1:4330").unwrap(), listener.accept().unwrap());
+        let connect =
+            || (TcpStream::connect("127.0.0.1:4330").unwrap(), listener.accept().unwrap());
         let held: Vec<_> = (0..400).map(|_| connect()).collect();
         each_tier(|source| {
             pass(source, Want::Everything);

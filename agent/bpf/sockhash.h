@@ -132,6 +132,9 @@ static int walk_buckets(__u32 idx, struct bucket_walk *w)
 	__u32 block = first / BUCKETS, skipped = first % BUCKETS, n = c->buckets - first;
 	if (n > BUCKETS - skipped)
 		n = BUCKETS - skipped;
+	barrier_var(n); /* what the compiler knows, the verifier of 6.1 has to be told */
+	if (n > BUCKETS)
+		n = BUCKETS;
 	if (bpf_probe_read_kernel(s->bucket, n * 8, (void *)(w->base + 8UL * first))) {
 		c->done = 1;
 		return 1;

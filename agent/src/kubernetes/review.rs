@@ -19,8 +19,8 @@ use tokio::time::timeout;
 
 const TOKENS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const ACCESSES: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-/// For both questions together, new connection and all: less than a scrape waits.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// No caller is more patient for one question.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Credentials of ours that were refused are read anew at most so often.
 const RENEW: Duration = Duration::from_secs(5);
 /// Of an answer so much is read: a user may be in many groups.
@@ -128,11 +128,16 @@ impl Reviewer {
         Self { connection: Connection::new(access, RENEW, Duration::ZERO) }
     }
 
-    /// Whether the holder of `token` may `get` the path.
-    pub async fn review(&self, token: &str, path: &str) -> Result<Verdict, NoVerdict> {
-        match timeout(PATIENCE, self.ask(token, path)).await {
+    /// Whether the holder of `token` may `get` the path; the patience is for all that takes.
+    pub async fn review(
+        &self,
+        token: &str,
+        path: &str,
+        patience: Duration,
+    ) -> Result<Verdict, NoVerdict> {
+        match timeout(patience, self.ask(token, path)).await {
             Ok(verdict) => verdict,
-            Err(_) => Err(Error::Silent(PATIENCE).into()),
+            Err(_) => Err(Error::Silent(patience).into()),
         }
     }
 

@@ -34,6 +34,10 @@ const OWN_HEADER: HeaderName = HeaderName::from_static("x-probelet-authorization
 const MAX_TOKEN: usize = 8 << 10;
 /// CPU time of a review, to ask the budget for: two small requests on a connection that may have to be made.
 const REVIEW: Duration = Duration::from_micros(500);
+/// How long the API server may take, new connection and all: less than a scrape waits, and much less where the answer
+/// can be done without.
+const PATIENCE: Duration = Duration::from_secs(6);
+const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
 /// An outage is said once in so long.
 const WARN: Duration = Duration::from_mins(1);
 
@@ -155,7 +159,8 @@ impl Auth {
             http.review("budget");
             return (!self.holds(&key)).then(|| over_budget(wait));
         }
-        match self.reviewer.review(token, path).await {
+        let patience = if self.holds(&key) { LITTLE_PATIENCE } else { PATIENCE };
+        match self.reviewer.review(token, path, patience).await {
             Ok(verdict) => {
                 http.review(match verdict {
                     Verdict::Allowed => "allowed",

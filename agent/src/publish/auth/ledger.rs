@@ -14,8 +14,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Reviews a second of tokens that nothing is known of: of one peer, and of all.
-const STRANGERS_EACH: u32 = 2;
-const STRANGERS: u32 = 8;
+const STRANGERS_EACH: u32 = 5;
+const STRANGERS: u32 = 10;
 /// Reviews a second of tokens that were good: nobody can invent these.
 const RENEWALS: u32 = 8;
 /// After a failure the API server is left alone for so long, unless it says how long, and at most so long.
@@ -182,7 +182,7 @@ mod tests {
         let asked =
             (10..110).filter(|&n| ledger.next(&invented(n), PEER, now) == Next::Ask).count();
 
-        assert_eq!(asked, 2);
+        assert_eq!(asked, 5);
         assert_eq!(ledger.next(&invented(200), PEER, now), Next::Limited(Duration::from_secs(1)));
         assert_eq!(ledger.next(&ALICE, PEER, now), Next::Ask);
     }

@@ -5,12 +5,14 @@
 //!
 //! I/O: reads the environment and, for the default of `--node-name`, the host's name.
 
+mod door;
+mod exit;
+
 use std::{
     ffi::OsString,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
@@ -19,6 +21,8 @@ use probelet_crds::{Interval, Source};
 
 use crate::kubernetes::Access;
 use crate::logging::{self, Filter, Format};
+pub use door::{Auth, Tls};
+pub use exit::Exit;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,25 +43,6 @@ const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 /// As long as the name of a node in Kubernetes may be.
 const MAX_NODE_NAME: usize = 253;
 
-/// How the process ends; `--help` lists these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// All went well.
-    Success = 0,
-    /// Something failed while running.
-    Failure = 1,
-    /// The flags or the configuration are wrong.
-    Usage = 2,
-    /// No source could be loaded.
-    NoSource = 3,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
 /// Everything that was asked for, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Args {
@@ -75,6 +60,10 @@ pub struct Args {
     pub docker: Option<PathBuf>,
     /// Where the cluster's API server is; `None` is not to ask.
     pub kubernetes: Option<Access>,
+    /// Whom to serve.
+    pub auth: Auth,
+    /// Whether to serve HTTPS.
+    pub tls: Tls,
     /// Whether to serve `/debug/pprof`.
     pub debug_pprof: bool,
     /// How the log looks.
@@ -157,6 +146,17 @@ impl Args {
                 Refused(clap::Error::raw(ErrorKind::ValueValidation, sentence))
             })?,
         };
+        let kubernetes = access(
+            typed.kubernetes,
+            typed.kubeconfig,
+            std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
+        );
+        if typed.auth != Auth::Off && kubernetes.is_none() {
+            return Err(Refused(clap::Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                door::NOBODY,
+            )));
+        }
         Ok(Self {
             command: typed.command.map_or(Command::Run, TypedCommand::checked),
             config: typed.config,
@@ -164,11 +164,9 @@ impl Args {
             source: typed.source.map(Into::into),
             node_name,
             docker: typed.docker.0,
-            kubernetes: access(
-                typed.kubernetes,
-                typed.kubeconfig,
-                std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
-            ),
+            kubernetes,
+            auth: typed.auth,
+            tls: typed.tls,
             debug_pprof: typed.debug_pprof,
             log_format: typed.log_format,
             log_level: typed.log_level,
@@ -220,6 +218,23 @@ struct Typed {
     /// Kubeconfig to reach the API server with, instead of the pod's service account
     #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
     kubeconfig: Option<PathBuf>,
+
+    /// Who needs a bearer token that the API server accepts and that may `get` the path: nobody (`off`), everybody but
+    /// who comes through the loopback of a pod's own network (`token`), or everybody (`always`); /healthz and /readyz are
+    /// open
+    #[arg(
+        long,
+        global = true,
+        env = "PROBELET_AUTH",
+        value_name = "WHO",
+        default_value = "off",
+        hide_possible_values = true
+    )]
+    auth: Auth,
+
+    /// Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change
+    #[arg(long, global = true, env = "PROBELET_TLS", value_name = "CERTIFICATE", default_value = "off", value_parser = door::tls)]
+    tls: Tls,
 
     /// Serve profiles of the agent itself under /debug/pprof
     #[arg(long, global = true, env = "PROBELET_DEBUG_PPROF", value_parser = FalseyValueParser::new())]

@@ -12,6 +12,7 @@
 
 mod calm;
 mod connection;
+mod review;
 mod split;
 mod status;
 mod timing;
@@ -23,6 +24,7 @@ use crate::config::Effective;
 pub use connection::Access;
 use connection::Connection;
 use probelet_core::cluster::objects::{Event, Kind};
+pub use review::{NoVerdict, Reviewer, Verdict};
 use rustix::time::{ClockId, clock_gettime};
 pub use status::{Class, FeedStatus, KindStatus, Malformed, State};
 use std::sync::Arc;

@@ -6,10 +6,12 @@
 //!
 //! I/O: one listening socket. One task per connection, on the caller's runtime.
 
+pub mod auth;
 mod body;
 mod connection;
 pub mod cost;
 mod encoding;
+mod fair;
 mod filter;
 mod health;
 mod json;
@@ -25,10 +27,12 @@ mod summary;
 mod tag;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 mod watch;
 
 use crate::kubernetes::FeedStatus;
 use crate::snapshot::Snapshot;
+use auth::Auth;
 use cost::{Admit, Learned};
 use metrics::http::Counters;
 use names::{Labels, Names};
@@ -36,6 +40,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::JoinSet;
@@ -103,6 +108,10 @@ pub struct Parts {
     pub debug_pprof: bool,
     /// How the Kubernetes feed is doing, if there is one.
     pub kubernetes: Option<Arc<FeedStatus>>,
+    /// Who may read; without it everybody may.
+    pub auth: Option<Auth>,
+    /// HTTPS; without it HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// The server's state.
@@ -113,7 +122,7 @@ impl State {
     /// asked for.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes } = parts;
+        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes, auth, tls } = parts;
         if debug_pprof {
             profile::activate();
         }
@@ -124,6 +133,8 @@ impl State {
             admit,
             debug_pprof,
             kubernetes,
+            auth,
+            tls,
             limits: watch::Limits::default(),
             labels: Mutex::default(),
             learned: Mutex::default(),
@@ -144,6 +155,8 @@ pub(crate) struct Shared {
     admit: Admit,
     debug_pprof: bool,
     kubernetes: Option<Arc<FeedStatus>>,
+    auth: Option<Auth>,
+    tls: Option<Tls>,
     limits: watch::Limits,
     labels: Mutex<Arc<Labels>>,
     learned: Mutex<Learned>,

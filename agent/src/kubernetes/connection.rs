@@ -14,8 +14,8 @@ use super::calm::Calm;
 use super::status::Class;
 use super::wire::Failure;
 use http_body_util::BodyExt as _;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, RETRY_AFTER, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request, Response, http};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -143,13 +143,39 @@ impl Connection {
         accept: &'static str,
         patience: Duration,
     ) -> Result<Response<Body>, Error> {
+        let request = Request::get(url).header(ACCEPT, accept);
+        self.ask(request, Body::empty(), patience).await
+    }
+
+    /// Sends `body` to `url`, to be answered in JSON; the body of the answer is still to be read.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        body: Vec<u8>,
+        content_type: &'static str,
+        patience: Duration,
+    ) -> Result<Response<Body>, Error> {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, content_type);
+        self.ask(request, Body::from(body), patience).await
+    }
+
+    async fn ask(
+        &self,
+        request: http::request::Builder,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Response<Body>, Error> {
         let _first = if self.is_open() { None } else { Some(self.door.lock().await) };
         let client = self.client().await?;
-        let request = Request::get(url)
-            .header(ACCEPT, accept)
+        let request = request
             .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, concat!("probelet-agent/", env!("CARGO_PKG_VERSION")))
-            .body(Body::empty())
+            .body(body)
             .map_err(|error| Error::Setup(Box::new(kube::Error::HttpError(error))))?;
         let answer = timeout(patience, client.send(request)).await;
         if matches!(answer, Ok(Ok(_))) {

@@ -40,6 +40,7 @@ pub(super) async fn run(
         Some(address) => Some(publish::bind(address).await?),
         None => None,
     };
+    let door = listener.as_ref().map(|_| super::door::open(&args)).transpose()?;
     let config_seen = config.subscribe();
     let (engine, mut ended) = start(setup).await?;
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
@@ -51,7 +52,7 @@ pub(super) async fn run(
     }
     let names = super::names::follow(args.docker.clone());
     let feed = feed(args.kubernetes, node, config_seen.clone(), Arc::clone(&governor), news);
-    if let Some(listener) = listener {
+    if let Some((listener, (auth, tls))) = listener.zip(door) {
         info!(address = %listener.local_addr().context("own address")?, "serving");
         let state = publish::State::new(publish::Parts {
             snapshots: snapshots.clone(),
@@ -60,6 +61,8 @@ pub(super) async fn run(
             admit: admit(Arc::clone(&governor)),
             kubernetes: feed,
             debug_pprof: args.debug_pprof,
+            auth,
+            tls,
         });
         spawn_local(publish::serve(listener, state, stopped));
     }

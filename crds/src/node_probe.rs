@@ -4,13 +4,16 @@
 //! only the agent of that node writes and which never exceeds [`MAX_STATUS`]. Numbers with a history belong in
 //! metrics, and the full report on the agent's own port. Pure: data.
 
+pub(crate) mod bounds;
 mod config;
+mod fit;
 mod status;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use bounds::MAX_STATUS;
 pub use config::NodeConfig;
 pub use status::{
     AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, Summary, Top, TopFlow,

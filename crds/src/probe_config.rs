@@ -5,9 +5,10 @@
 //! (image, mounts, capabilities, listen address) does not belong here. The field comments are the user's manual.
 //! Pure: data.
 
+pub(crate) mod bounds;
 mod cidr_rules;
 mod reading;
-mod rules;
+pub(crate) mod rules;
 mod status;
 
 use kube::CustomResource;
@@ -106,6 +107,7 @@ impl Default for ProbeConfigSpec {
 
 /// One way to read the kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum Source {
     /// The first of the ways below that works on the node.
     #[default]
@@ -171,6 +173,7 @@ impl Default for Budget {
 
 /// What is given up when the budget does not suffice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum BudgetPolicy {
     /// First passes come less often, then the detail of processes goes.
     #[default]
@@ -216,6 +219,7 @@ impl Default for Limits {
 
 /// How connections are noticed that open and close between two passes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum ShortLived {
     /// From what the kernel keeps of them anyway; costs the workload nothing.
     #[default]
@@ -256,6 +260,7 @@ impl CidrGroup {
 
 /// How the Services of a pod are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum ServiceMatching {
     /// By matching the Services' label selectors to the pod's labels.
     #[default]
@@ -268,6 +273,7 @@ pub enum ServiceMatching {
 
 /// How the remote end of a connection is named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum Peers {
     /// By pod and Service, from a watch of all `EndpointSlice` objects: what kube-proxy pays already.
     #[default]
@@ -299,6 +305,7 @@ impl Default for Metrics {
 
 /// What one series stands for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum Granularity {
     /// A workload: a Deployment, a `DaemonSet`, a container's name.
     #[default]
@@ -337,6 +344,7 @@ impl Default for Reporting {
 
 /// Whether a status is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum ReportingMode {
     /// A digest of at most 2 KiB.
     #[default]

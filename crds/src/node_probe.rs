@@ -78,7 +78,7 @@ pub struct NodeProbeSpec {
     /// How many nodes the cluster has, rounded up to a power of two: agents spread their first writes by it.
     #[serde(default)]
     pub cluster_size: i64,
-    /// The configuration in force.
+    /// The configuration in force, with the fields of `ProbeConfig.spec` that concern one node.
     pub config: NodeConfig,
 }
 

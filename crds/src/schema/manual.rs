@@ -56,6 +56,8 @@ fn rows(table: &mut String, path: &str, schema: &Value) {
 fn code(default: &Value) -> String {
     match default {
         Value::Null => String::new(),
+        // Without quotes YAML reads it as false.
+        Value::String(text) if text == "Off" => "`\"Off\"`".to_owned(),
         Value::String(text) => format!("`{text}`"),
         other => format!("`{other}`"),
     }

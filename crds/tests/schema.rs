@@ -100,6 +100,33 @@ fn what_the_schemas_refuse_is_refused_with_a_sentence_at_its_field() {
 }
 
 #[test]
+fn the_examples_of_the_manual_are_accepted() {
+    let page = fs::read_to_string(here("../docs/user/configure.md")).unwrap();
+    let server = Server::new();
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let objects: Vec<Value> = blocks.map(|yaml| serde_saphyr::from_str(yaml).unwrap()).collect();
+    assert!(objects.len() >= 2);
+    for object in objects {
+        assert_eq!(server.refuses(&object), Vec::new());
+        assert!(ProbeConfigSpec::from_value(&object["spec"]).is_ok());
+    }
+}
+
+#[test]
+fn every_reason_fits_and_is_in_the_manual() {
+    let page = fs::read_to_string(here("../docs/user/configure.md")).unwrap();
+    let source = fs::read_to_string(here("src/condition/reasons.rs")).unwrap();
+    let reasons: Vec<&str> = source
+        .lines()
+        .filter_map(|line| line.split_once(": &str = \"")?.1.strip_suffix("\";"))
+        .collect();
+    assert!(reasons.len() > 40);
+    for reason in reasons {
+        assert!(reason.len() <= 24 && page.contains(&format!("`{reason}`")), "{reason}");
+    }
+}
+
+#[test]
 fn the_schema_and_the_rust_rules_have_the_same_opinion() {
     // The rule on the name is about the object, not its spec. A file may have a bare fraction, the API may not.
     let only_in_the_schema =

@@ -1,4 +1,5 @@
 //! The schemas, judged as the API server judges them: structure first, then the rules.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 #[path = "offline/server.rs"]
 mod server;

@@ -46,6 +46,11 @@ class Objects(list):
         return self.get("Deployment")["spec"]["template"]["spec"]
 
 
+def about():
+    """What Chart.yaml says."""
+    return yaml.load((CHART / "Chart.yaml").read_text(), LOADER)
+
+
 class Helm:
     """One Helm binary."""
 

@@ -6,14 +6,16 @@ I/O: runs Helm, writes to stdout; exits with 1 if something failed.
 
 import concurrent.futures
 import functools
+import importlib
 import inspect
 import os
+import pathlib
 import sys
 import traceback
 
 import manifests
-import sentences
 from chart import CHART, CI_VALUES, MONITORING, Helm, Refused
+from expect import Skipped
 
 
 def matrix(helm):
@@ -42,12 +44,21 @@ def nothing(wrong):
     assert not wrong, "\n  ".join(wrong[:10])
 
 
+def sentences():
+    """Every function of sentences/ whose name has no underscore in front, in the order of the files."""
+    for path in sorted((pathlib.Path(__file__).parent / "sentences").glob("*.py")):
+        module = importlib.import_module(f"sentences.{path.stem}")
+        for name, value in vars(module).items():
+            if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+                yield value
+
+
 def judged(helm, name, check):
     """Whether a check held, as the line to print."""
     try:
         check()
         return f"PASS {helm.name}: {name}"
-    except sentences.Skipped as reason:
+    except Skipped as reason:
         return f"SKIP {helm.name}: {name}: {reason}"
     except Exception as error:  # noqa: BLE001: whatever a check dies of, it has failed
         last = traceback.extract_tb(error.__traceback__)[-1]
@@ -62,9 +73,7 @@ def main():
     checks = []
     for helm in helms:
         checks += [(helm, name, check) for name, check in matrix(helm)]
-        for name, sentence in inspect.getmembers(sentences, inspect.isfunction):
-            if sentence.__module__ == "sentences" and not name.startswith("_"):
-                checks.append((helm, name.replace("_", " "), functools.partial(sentence, helm)))
+        checks += [(helm, sentence.__name__.replace("_", " "), functools.partial(sentence, helm)) for sentence in sentences()]
     checks = [check for check in checks if not words or any(word in check[1] for word in words)]
     failed = not checks
     # Nearly all of the time is spent in Helm: threads are enough to use every core.

@@ -20,8 +20,7 @@ mod watcher;
 mod wire;
 
 use crate::config::Effective;
-pub use connection::Access;
-use connection::Connection;
+pub use connection::{Access, Connection};
 use probelet_core::cluster::objects::{Event, Kind};
 use rustix::time::{ClockId, clock_gettime};
 pub use status::{Class, FeedStatus, KindStatus, Malformed, State};
@@ -42,8 +41,8 @@ pub type Pace = Arc<dyn Fn(Duration) -> Option<Duration> + Send + Sync>;
 
 /// What the feed needs.
 pub struct Feed {
-    /// Where the API server is.
-    pub access: Access,
+    /// The way to the API server.
+    pub connection: Arc<Connection>,
     /// This node's name in the cluster.
     pub node: Arc<str>,
     /// The configuration in force, and its successors.
@@ -64,8 +63,7 @@ pub fn channel() -> (mpsc::Sender<Vec<Event>>, mpsc::Receiver<Vec<Event>>) {
 
 /// Follows the API server until nobody receives events any more.
 pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
-    let Feed { access, node, mut config, status, pace, timing } = feed;
-    let connection = Arc::new(Connection::new(access, timing.renew, timing.gather));
+    let Feed { connection, node, mut config, status, pace, timing } = feed;
     let select = |config: &Effective, kind| wanted(kind, &config.spec.matching, &node);
     let now = Arc::clone(&config.borrow_and_update());
     let mut tasks = JoinSet::new();

@@ -12,10 +12,12 @@
 
 use super::calm::Calm;
 use super::status::Class;
+use super::timing::Timing;
 use super::wire::Failure;
 use http_body_util::BodyExt as _;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, RETRY_AFTER, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use hyper::http::request;
+use hyper::{Method, Request, Response};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -55,7 +57,7 @@ pub enum Access {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("no usable service account")]
     InCluster(#[source] Box<kube::config::InClusterError>),
     #[error("no usable kubeconfig")]
@@ -74,26 +76,30 @@ pub(super) enum Error {
     Broken(#[source] Box<kube::Error>),
     #[error("the list broke off")]
     Incomplete,
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
     #[error("the API server answered {}: {}", .failure.code, .failure.message)]
     Refused { failure: Failure, retry_after: Option<Duration> },
 }
 
 impl Error {
-    pub(super) fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         match self {
             Self::Refused { failure, .. } => Class::of(failure),
-            Self::Silent(_) | Self::Broken(_) | Self::Incomplete => Class::Broken,
+            Self::Silent(_) | Self::Broken(_) | Self::Incomplete | Self::TooLong(_) => {
+                Class::Broken
+            }
             _ => Class::Connect,
         }
     }
 
     /// The server knows no such version yet: its store was restored from a backup.
-    pub(super) fn is_from_the_future(&self) -> bool {
+    pub(crate) fn is_from_the_future(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.is_from_the_future())
     }
 
     /// When the server wants to be asked again.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
             _ => None,
@@ -101,7 +107,7 @@ impl Error {
     }
 
     /// The error with its causes.
-    pub(super) fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
@@ -112,8 +118,8 @@ impl Error {
     }
 }
 
-/// The connection, made when it is first needed and made anew when it is of no use any more.
-pub(super) struct Connection {
+/// The way to the API server, for everything that asks it something: made when it is first needed and made anew when it is of no use any more.
+pub struct Connection {
     access: Access,
     /// Credentials are read anew at most so often.
     renew: Duration,
@@ -132,24 +138,62 @@ struct Current {
 }
 
 impl Connection {
-    pub(super) fn new(access: Access, renew: Duration, gather: Duration) -> Self {
+    /// The way to that server; nothing is sent yet.
+    #[must_use]
+    pub fn new(access: Access, timing: &Timing) -> Self {
+        let (renew, gather) = (timing.renew, timing.gather);
         Self { access, renew, gather, current: Mutex::new(None), door: tokio::sync::Mutex::new(()) }
     }
 
     /// Asks for `url`; the body of the answer is still to be read.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         url: &str,
         accept: &'static str,
         patience: Duration,
     ) -> Result<Response<Body>, Error> {
+        self.send(Request::get(url).header(ACCEPT, accept), Body::empty(), patience).await
+    }
+
+    /// Sends `body` to `url` and reads the answer, which is of at most `most` bytes. Whether it is safe to send twice
+    /// is for the caller to know: nothing is sent twice here.
+    pub(crate) async fn put(
+        &self,
+        method: Method,
+        url: &str,
+        content_type: &'static str,
+        body: Vec<u8>,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Vec<u8>, Error> {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, content_type);
+        let mut answer = self.send(request, Body::from(body), patience).await?.into_body();
+        let mut text = Vec::new();
+        while let Some(chunk) = chunk(&mut answer, patience).await? {
+            if text.len() + chunk.len() > most {
+                return Err(Error::TooLong(most));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        Ok(text)
+    }
+
+    async fn send(
+        &self,
+        request: request::Builder,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Response<Body>, Error> {
         let _first = if self.is_open() { None } else { Some(self.door.lock().await) };
         let client = self.client().await?;
-        let request = Request::get(url)
-            .header(ACCEPT, accept)
+        let request = request
             .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, concat!("probelet-agent/", env!("CARGO_PKG_VERSION")))
-            .body(Body::empty())
+            .body(body)
             .map_err(|error| Error::Setup(Box::new(kube::Error::HttpError(error))))?;
         let answer = timeout(patience, client.send(request)).await;
         if matches!(answer, Ok(Ok(_))) {

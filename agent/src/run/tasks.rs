@@ -50,7 +50,11 @@ pub(super) async fn run(
         spawn_local(async move { config.closed().await });
     }
     let names = super::names::follow(args.docker.clone());
-    let feed = feed(args.kubernetes, node, config_seen.clone(), Arc::clone(&governor), news);
+    let pace = pace(Arc::clone(&governor));
+    let connection = args.kubernetes.map(|access| {
+        Arc::new(kubernetes::Connection::new(access, &kubernetes::Timing::default()))
+    });
+    let feed = feed(connection, node, config_seen.clone(), pace, news);
     if let Some(listener) = listener {
         info!(address = %listener.local_addr().context("own address")?, "serving");
         let state = publish::State::new(publish::Parts {
@@ -123,20 +127,24 @@ async fn wake(mut config: watch::Receiver<Arc<Effective>>, engine: Thread) {
     }
 }
 
+/// Lets what comes from the API server draw on the governor's account.
+fn pace(governor: Arc<Governor>) -> kubernetes::Pace {
+    Arc::new(move |cost: Duration| {
+        governor.news(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX))
+    })
+}
+
 /// Follows the cluster, if there is one.
 fn feed(
-    access: Option<kubernetes::Access>,
+    connection: Option<Arc<kubernetes::Connection>>,
     node: Arc<str>,
     config: watch::Receiver<Arc<Effective>>,
-    governor: Arc<Governor>,
+    pace: kubernetes::Pace,
     news: mpsc::Sender<Vec<Event>>,
 ) -> Option<Arc<kubernetes::FeedStatus>> {
     let status = Arc::new(kubernetes::FeedStatus::default());
-    let pace: kubernetes::Pace = Arc::new(move |cost: Duration| {
-        governor.news(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX))
-    });
     let feed = kubernetes::Feed {
-        access: access?,
+        connection: connection?,
         node,
         config,
         status: Arc::clone(&status),

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod cidr;
+pub mod condition;
 mod cpu_quantity;
 mod field_error;
 mod interval;
@@ -28,9 +29,6 @@ pub use probe_config::{
     Metrics, NodeCounts, NodeCpu, Peers, Phase, ProbeConfig, ProbeConfigSpec, ProbeConfigStatus,
     Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching, ShortLived, Source,
 };
-
-/// The condition types of our objects; the same words in the status, the log and the docs.
-pub mod condition;
 
 /// The API group of all our objects.
 pub const GROUP: &str = "probelet.io";

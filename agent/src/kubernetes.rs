@@ -12,6 +12,7 @@
 
 mod calm;
 mod connection;
+pub(crate) mod single;
 mod split;
 mod status;
 mod timing;
@@ -20,6 +21,7 @@ mod watcher;
 mod wire;
 
 use crate::config::Effective;
+pub(crate) use connection::Error;
 pub use connection::{Access, Connection};
 use probelet_core::cluster::objects::{Event, Kind};
 use rustix::time::{ClockId, clock_gettime};
@@ -27,6 +29,7 @@ pub use status::{Class, FeedStatus, KindStatus, Malformed, State};
 use std::sync::Arc;
 use std::time::Duration;
 pub use timing::Timing;
+pub(crate) use timing::{random, share};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use wanted::wanted;
@@ -103,7 +106,7 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
 }
 
 /// CPU time of this thread: with one thread for all waiting, what lies between two looks is what a piece of work took.
-fn cpu() -> Duration {
+pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanos)

@@ -12,7 +12,6 @@
 
 use super::calm::Calm;
 use super::status::Class;
-use super::timing::Timing;
 use super::wire::Failure;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
@@ -140,8 +139,7 @@ struct Current {
 impl Connection {
     /// The way to that server; nothing is sent yet.
     #[must_use]
-    pub fn new(access: Access, timing: &Timing) -> Self {
-        let (renew, gather) = (timing.renew, timing.gather);
+    pub fn new(access: Access, renew: Duration, gather: Duration) -> Self {
         Self { access, renew, gather, current: Mutex::new(None), door: tokio::sync::Mutex::new(()) }
     }
 

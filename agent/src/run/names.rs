@@ -49,7 +49,7 @@ pub(super) fn follow_cluster(
     let Some(access) = access else { return };
     let timing = Timing { start: Duration::ZERO, ..Timing::default() };
     let feed = Feed {
-        connection: Arc::new(Connection::new(access, &timing)),
+        connection: Arc::new(Connection::new(access, timing.renew, timing.gather)),
         node,
         config,
         status: Arc::new(FeedStatus::default()),

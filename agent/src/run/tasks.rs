@@ -52,7 +52,8 @@ pub(super) async fn run(
     let names = super::names::follow(args.docker.clone());
     let pace = pace(Arc::clone(&governor));
     let connection = args.kubernetes.map(|access| {
-        Arc::new(kubernetes::Connection::new(access, &kubernetes::Timing::default()))
+        let timing = kubernetes::Timing::default();
+        Arc::new(kubernetes::Connection::new(access, timing.renew, timing.gather))
     });
     let feed = feed(connection, node, config_seen.clone(), pace, news);
     if let Some(listener) = listener {

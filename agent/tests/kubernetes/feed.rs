@@ -84,7 +84,8 @@ impl Running {
         let feed = Feed {
             connection: Arc::new(Connection::new(
                 Access::Kubeconfig(Some(kubeconfig.clone())),
-                &timing,
+                timing.renew,
+                timing.gather,
             )),
             node: "node-1".into(),
             config: seen,

@@ -21,7 +21,7 @@ mod watcher;
 mod wire;
 
 use crate::config::Effective;
-pub(crate) use connection::Error;
+pub(crate) use connection::{Error, whole};
 pub use connection::{Access, Connection};
 use probelet_core::cluster::objects::{Event, Kind};
 use rustix::time::{ClockId, clock_gettime};

@@ -15,8 +15,7 @@ use super::status::Class;
 use super::wire::Failure;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use hyper::http::request;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, http};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -150,39 +149,30 @@ impl Connection {
         accept: &'static str,
         patience: Duration,
     ) -> Result<Response<Body>, Error> {
-        self.send(Request::get(url).header(ACCEPT, accept), Body::empty(), patience).await
+        let request = Request::get(url).header(ACCEPT, accept);
+        self.ask(request, Body::empty(), patience).await
     }
 
-    /// Sends `body` to `url` and reads the answer, which is of at most `most` bytes. Whether it is safe to send twice
-    /// is for the caller to know: nothing is sent twice here.
-    pub(crate) async fn put(
+    /// Sends `body` to `url`, to be answered in JSON; the body of the answer is still to be read.
+    pub(crate) async fn send(
         &self,
         method: Method,
         url: &str,
-        content_type: &'static str,
         body: Vec<u8>,
-        most: usize,
+        content_type: &'static str,
         patience: Duration,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Response<Body>, Error> {
         let request = Request::builder()
             .method(method)
             .uri(url)
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, content_type);
-        let mut answer = self.send(request, Body::from(body), patience).await?.into_body();
-        let mut text = Vec::new();
-        while let Some(chunk) = chunk(&mut answer, patience).await? {
-            if text.len() + chunk.len() > most {
-                return Err(Error::TooLong(most));
-            }
-            text.extend_from_slice(&chunk);
-        }
-        Ok(text)
+        self.ask(request, Body::from(body), patience).await
     }
 
-    async fn send(
+    async fn ask(
         &self,
-        request: request::Builder,
+        request: http::request::Builder,
         body: Body,
         patience: Duration,
     ) -> Result<Response<Body>, Error> {
@@ -244,6 +234,22 @@ impl Connection {
     fn current(&self) -> MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A whole body of at most `most` bytes.
+pub(crate) async fn whole(
+    mut body: Body,
+    most: usize,
+    patience: Duration,
+) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    while let Some(chunk) = chunk(&mut body, patience).await? {
+        if text.len() + chunk.len() > most {
+            return Err(Error::TooLong(most));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text)
 }
 
 /// The next piece of a body; `None` is its end.

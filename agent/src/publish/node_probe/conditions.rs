@@ -247,13 +247,16 @@ fn applied(scene: &Scene<'_>) -> Finding {
 /// Capabilities without which the source in use shows less than it could, or without which a better one was refused.
 pub(super) fn missing(scene: &Scene<'_>) -> Vec<Capability> {
     let vitals = &scene.snapshot.vitals;
+    // A source that was loaded had what it needs to load; SYS_ADMIN stands for BPF and PERFMON.
+    let bpf = |capability: Capability| capability.serves(Tier::Bpf);
     let better = |capability: Capability| {
-        let bpf = capability.serves(Tier::Bpf);
-        bpf && !vitals.refused.is_empty() && !matches!(vitals.tier, Tier::Bpf | Tier::BpfCompat)
+        bpf(capability) && !vitals.refused.is_empty() && !matches!(vitals.tier, Tier::Bpf | Tier::BpfCompat)
     };
     let conntrack = |capability| capability == Capability::NetAdmin && vitals.conntrack_error.is_some();
     let lacking = scene.lacking.iter().copied();
-    lacking.filter(|&c| c.serves(vitals.tier) || better(c) || conntrack(c)).collect()
+    lacking
+        .filter(|&c| (c.serves(vitals.tier) && !bpf(c)) || better(c) || conntrack(c))
+        .collect()
 }
 
 fn permissions(scene: &Scene<'_>) -> Finding {
@@ -273,7 +276,7 @@ fn permissions(scene: &Scene<'_>) -> Finding {
             unknown(permissions_ok::UNTRIED, "there is no picture yet")
         }
         // An older kernel that has no BPF as we need it refuses nothing that could be granted.
-        Some(why) if why.contains("not permitted") || why.contains("EPERM") => {
+        Some(why) if why.contains("Operation not permitted") => {
             no(permissions_ok::KERNEL_REFUSED, why.clone())
         }
         _ => yes(permissions_ok::GRANTED, ""),

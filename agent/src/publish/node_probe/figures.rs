@@ -7,6 +7,9 @@
 
 use probelet_crds::CpuQuantity;
 
+/// Stands for what was cut; a status is ASCII.
+const DOTS: &str = "...";
+
 /// Two significant digits: 41,237 is 41,000.
 pub(super) const fn two_digits(n: u64) -> u64 {
     let mut unit = 1;
@@ -52,9 +55,8 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let dots = '…';
-    let end = text.floor_char_boundary(most.saturating_sub(dots.len_utf8()));
-    format!("{}{dots}", &text[..end])
+    let end = text.floor_char_boundary(most.saturating_sub(DOTS.len()));
+    format!("{}{DOTS}", &text[..end])
 }
 
 #[cfg(test)]
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn a_text_is_cut_between_characters() {
         assert_eq!(cut("grün", 5), "grün");
-        assert_eq!(cut("grüner", 6), "gr…");
+        assert_eq!(cut("grüner", 6), "gr...");
         assert_eq!(cut("short", 80), "short");
     }
 }

@@ -36,6 +36,7 @@ Exit codes:
 
 /// Where Docker listens unless told otherwise.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+const NO_SERVER: &str = "--node-probe needs an API server: run the agent in a pod, or give --kubeconfig FILE or --kubernetes on\n";
 /// As long as the name of a node in Kubernetes may be.
 const MAX_NODE_NAME: usize = 253;
 
@@ -75,6 +76,10 @@ pub struct Args {
     pub docker: Option<PathBuf>,
     /// Where the cluster's API server is; `None` is not to ask.
     pub kubernetes: Option<Access>,
+    /// Whether the configuration comes from this node's `NodeProbe`, and its status is written.
+    pub node_probe: bool,
+    /// Where the last good configuration is kept.
+    pub state_dir: Option<PathBuf>,
     /// Whether to serve `/debug/pprof`.
     pub debug_pprof: bool,
     /// How the log looks.
@@ -157,6 +162,14 @@ impl Args {
                 Refused(clap::Error::raw(ErrorKind::ValueValidation, sentence))
             })?,
         };
+        let kubernetes = access(
+            typed.kubernetes,
+            typed.kubeconfig,
+            std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
+        );
+        if typed.node_probe && kubernetes.is_none() {
+            return Err(Refused(clap::Error::raw(ErrorKind::MissingRequiredArgument, NO_SERVER)));
+        }
         Ok(Self {
             command: typed.command.map_or(Command::Run, TypedCommand::checked),
             config: typed.config,
@@ -164,11 +177,9 @@ impl Args {
             source: typed.source.map(Into::into),
             node_name,
             docker: typed.docker.0,
-            kubernetes: access(
-                typed.kubernetes,
-                typed.kubeconfig,
-                std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
-            ),
+            kubernetes,
+            node_probe: typed.node_probe,
+            state_dir: typed.state_dir,
             debug_pprof: typed.debug_pprof,
             log_format: typed.log_format,
             log_level: typed.log_level,
@@ -220,6 +231,15 @@ struct Typed {
     /// Kubeconfig to reach the API server with, instead of the pod's service account
     #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
     kubeconfig: Option<PathBuf>,
+
+    /// Take the configuration from this node's `NodeProbe`, as the operator decides it, and write a summary of the node
+    /// into its status
+    #[arg(long, global = true, env = "PROBELET_NODE_PROBE", value_parser = FalseyValueParser::new(), conflicts_with = "config")]
+    node_probe: bool,
+
+    /// Where the last good configuration of the `NodeProbe` is kept, for starts without an API server
+    #[arg(long, global = true, env = "PROBELET_STATE_DIR", value_name = "DIR", value_parser = file)]
+    state_dir: Option<PathBuf>,
 
     /// Serve profiles of the agent itself under /debug/pprof
     #[arg(long, global = true, env = "PROBELET_DEBUG_PPROF", value_parser = FalseyValueParser::new())]

@@ -21,10 +21,11 @@ mod watcher;
 mod wire;
 
 use crate::config::Effective;
-pub(crate) use connection::{Error, whole};
 pub use connection::{Access, Connection};
+pub(crate) use connection::{Error, whole};
 use probelet_core::cluster::objects::{Event, Kind};
 use rustix::time::{ClockId, clock_gettime};
+pub use single::SingleStatus;
 pub use status::{Class, FeedStatus, KindStatus, Malformed, State};
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ mod health;
 mod json;
 mod metrics;
 pub mod names;
+pub mod node_probe;
 mod profile;
 mod query;
 mod records;
@@ -28,6 +29,7 @@ mod testing;
 mod watch;
 
 use crate::kubernetes::FeedStatus;
+use crate::kubernetes::SingleStatus;
 use crate::snapshot::Snapshot;
 use cost::{Admit, Learned};
 use metrics::http::Counters;
@@ -103,6 +105,17 @@ pub struct Parts {
     pub debug_pprof: bool,
     /// How the Kubernetes feed is doing, if there is one.
     pub kubernetes: Option<Arc<FeedStatus>>,
+    /// How the agent gets on with its `NodeProbe`, if it has one.
+    pub node_probe: Option<NodeProbe>,
+}
+
+/// How the agent gets on with its `NodeProbe`.
+#[derive(Clone, Debug, Default)]
+pub struct NodeProbe {
+    /// The watch that the configuration comes from.
+    pub watch: Arc<SingleStatus>,
+    /// The writes of its status.
+    pub writes: Arc<node_probe::Account>,
 }
 
 /// The server's state.
@@ -113,7 +126,7 @@ impl State {
     /// asked for.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes } = parts;
+        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes, node_probe } = parts;
         if debug_pprof {
             profile::activate();
         }
@@ -124,6 +137,7 @@ impl State {
             admit,
             debug_pprof,
             kubernetes,
+            node_probe,
             limits: watch::Limits::default(),
             labels: Mutex::default(),
             learned: Mutex::default(),
@@ -144,6 +158,7 @@ pub(crate) struct Shared {
     admit: Admit,
     debug_pprof: bool,
     kubernetes: Option<Arc<FeedStatus>>,
+    node_probe: Option<NodeProbe>,
     limits: watch::Limits,
     labels: Mutex<Arc<Labels>>,
     learned: Mutex<Learned>,

@@ -65,7 +65,9 @@ pub enum Refusal {
     #[error("{0}")]
     UnknownField(String),
     /// Its hash is not that of its content.
-    #[error("the spec says hash {said}, but its content has {found}: the NodeProbe was edited by hand or by another release")]
+    #[error(
+        "the spec says hash {said}, but its content has {found}: the NodeProbe was edited by hand or by another release"
+    )]
     HashMismatch {
         /// As the spec has it.
         said: String,
@@ -112,8 +114,9 @@ fn take_in(seen: Seen, config: &Sender<Arc<Effective>>, assignment: &Sender<Arc<
             let mut assigned = read(&object, &spec, object["status"].clone());
             // Our own status comes back as news of the object; only another spec is judged.
             let before = told.object.as_ref();
-            let judged = before
-                .filter(|before| (&before.uid, before.generation) == (&assigned.uid, assigned.generation));
+            let judged = before.filter(|before| {
+                (&before.uid, before.generation) == (&assigned.uid, assigned.generation)
+            });
             assigned.refusal = match judged {
                 Some(before) => before.refusal.clone(),
                 None => judge(&spec["config"], &assigned, config),
@@ -123,7 +126,10 @@ fn take_in(seen: Seen, config: &Sender<Arc<Effective>>, assignment: &Sender<Arc<
         }
         Seen::Gone => {
             let generation = told.object.as_ref().map(|object| object.generation);
-            warn!(generation, "the NodeProbe was deleted, the last good configuration stays in force");
+            warn!(
+                generation,
+                "the NodeProbe was deleted, the last good configuration stays in force"
+            );
             next.object = None;
             next.events += 1;
         }
@@ -198,10 +204,8 @@ pub(super) fn spec(value: &Value) -> Result<ProbeConfigSpec, Refusal> {
 
 fn accept(spec: ProbeConfigSpec, hash: String, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
     tx.send_if_modified(|now| {
-        let origin = Origin::NodeProbe {
-            config: assigned.config.clone(),
-            generation: assigned.generation,
-        };
+        let origin =
+            Origin::NodeProbe { config: assigned.config.clone(), generation: assigned.generation };
         let changed = now.hash != hash;
         let told = changed || now.last_error.is_some() || now.origin.config() != origin.config();
         let generation = now.generation + u64::from(changed);

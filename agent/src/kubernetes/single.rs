@@ -131,8 +131,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         let seconds = timing.watch(random());
         let until = Instant::now() + Duration::from_secs(seconds) + timing.grace;
         let url = self.url(seconds);
-        let answer =
-            self.single.connection.get(&url, self.selection.accept, timing.silence).await;
+        let answer = self.single.connection.get(&url, self.selection.accept, timing.silence).await;
         let mut body = answer.map_err(End::Failed)?.into_body();
         self.begin();
         let mut lines = Lines::default();
@@ -257,8 +256,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
 
     /// Says what failed, once until it works again.
     fn tell(&mut self, error: &Error, wait: Duration) {
-        let (resource, name, cause) =
-            (self.single.resource, &*self.single.name, error.chain());
+        let (resource, name, cause) = (self.single.resource, &*self.single.name, error.chain());
         // A gap is the server's daily business.
         if error.class() == Class::Gone || std::mem::replace(&mut self.told, true) {
             debug!(resource, name, error = cause, ?wait, "the API server was asked in vain");

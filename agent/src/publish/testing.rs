@@ -99,6 +99,7 @@ pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: false,
         kubernetes: None,
+        node_probe: None,
     };
     let mut state = State::new(parts);
     Arc::get_mut(&mut state.0).unwrap().limits = limits;

@@ -5,7 +5,7 @@
 //!
 //! I/O: signals, threads, everything it starts.
 
-use super::Parts;
+use super::{Parts, probe};
 use crate::args::{Args, Sort};
 use crate::config::{self, Effective};
 use crate::engine::{Engine, Governor};
@@ -43,19 +43,25 @@ pub(super) async fn run(
     let config_seen = config.subscribe();
     let (engine, mut ended) = start(setup).await?;
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
+    let names = super::names::follow(args.docker.clone());
+    let pace = pace(Arc::clone(&governor));
+    let connection = args.kubernetes.clone().map(|access| {
+        let timing = kubernetes::Timing::default();
+        Arc::new(kubernetes::Connection::new(access, timing.renew, timing.gather))
+    });
+    let feed =
+        feed(connection.clone(), Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), news);
+    let mut node_probe = None;
     if let Some(path) = args.config.clone() {
         spawn_local(config::watch(path, config));
+    } else if let (true, Some(connection)) = (args.node_probe && view.is_none(), connection) {
+        let name = namer(names.clone(), snapshots.clone());
+        let cluster = probe::Cluster { connection, node, pace, feed: feed.clone() };
+        node_probe = Some(probe::follow(&args, cluster, config, snapshots.clone(), name));
     } else {
         // The sender must live as long as the agent: a closed channel would say "no configuration".
         spawn_local(async move { config.closed().await });
     }
-    let names = super::names::follow(args.docker.clone());
-    let pace = pace(Arc::clone(&governor));
-    let connection = args.kubernetes.map(|access| {
-        let timing = kubernetes::Timing::default();
-        Arc::new(kubernetes::Connection::new(access, timing.renew, timing.gather))
-    });
-    let feed = feed(connection, node, config_seen.clone(), pace, news);
     if let Some(listener) = listener {
         info!(address = %listener.local_addr().context("own address")?, "serving");
         let state = publish::State::new(publish::Parts {
@@ -64,6 +70,7 @@ pub(super) async fn run(
             series: Arc::new(move || series(&config_seen.borrow())),
             admit: admit(Arc::clone(&governor)),
             kubernetes: feed,
+            node_probe,
             debug_pprof: args.debug_pprof,
         });
         spawn_local(publish::serve(listener, state, stopped));

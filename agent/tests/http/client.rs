@@ -59,6 +59,7 @@ pub(crate) async fn start_with(
         admit: Arc::new(admit),
         debug_pprof,
         kubernetes: None,
+        node_probe: None,
     });
     let task = tokio::spawn(serve(listener, server, told));
     Server { address, snapshots, stop, task, _names: sender }

@@ -8,8 +8,8 @@
 
 use super::figures::{self, cut};
 use super::surroundings::Feed;
-use crate::config::node_probe::{Assigned, Refusal};
 use crate::config::Effective;
+use crate::config::node_probe::{Assigned, Refusal};
 use crate::discover::choose;
 use crate::doctor::Capability;
 use crate::snapshot::Snapshot;
@@ -126,7 +126,10 @@ impl Judge {
             let since = *self.above_since.get_or_insert(scene.now);
             if scene.now.saturating_sub(since) >= window {
                 let (used, budget) = (figures::cpu(vitals.cpu_cores), figures::cpu(self.budget));
-                return no(within_budget::EXCEEDED, format!("{used} used of {budget} for longer than the window"));
+                return no(
+                    within_budget::EXCEEDED,
+                    format!("{used} used of {budget} for longer than the window"),
+                );
             }
         }
         if scene.now < window {
@@ -171,7 +174,10 @@ impl Judge {
             no(data_complete::NAMES_STALE, "the API server has not been heard of for minutes")
         } else if nameless {
             let shown = figures::percent(part);
-            no(data_complete::UNRESOLVED, format!("{shown} of the connections have an end without a name"))
+            no(
+                data_complete::UNRESOLVED,
+                format!("{shown} of the connections have an end without a name"),
+            )
         } else if vitals.level == Level::CountersOnly {
             no(data_complete::REDUCED, vitals.level_reason.clone())
         } else {
@@ -237,7 +243,10 @@ fn applied(scene: &Scene<'_>) -> Finding {
         None => match choose::pinned(scene.config.spec.source) {
             Some(wanted) if wanted != scene.snapshot.vitals.tier && !scene.pinned => {
                 let (wanted, tier) = (wanted.name(), scene.snapshot.vitals.tier.name());
-                no(config_applied::SOURCE_UNAVAILABLE, format!("{wanted} does not work here; {tier} is in use"))
+                no(
+                    config_applied::SOURCE_UNAVAILABLE,
+                    format!("{wanted} does not work here; {tier} is in use"),
+                )
             }
             _ => yes(config_applied::APPLIED, ""),
         },
@@ -250,26 +259,33 @@ pub(super) fn missing(scene: &Scene<'_>) -> Vec<Capability> {
     // A source that was loaded had what it needs to load; SYS_ADMIN stands for BPF and PERFMON.
     let bpf = |capability: Capability| capability.serves(Tier::Bpf);
     let better = |capability: Capability| {
-        bpf(capability) && !vitals.refused.is_empty() && !matches!(vitals.tier, Tier::Bpf | Tier::BpfCompat)
+        bpf(capability)
+            && !vitals.refused.is_empty()
+            && !matches!(vitals.tier, Tier::Bpf | Tier::BpfCompat)
     };
-    let conntrack = |capability| capability == Capability::NetAdmin && vitals.conntrack_error.is_some();
+    let conntrack =
+        |capability| capability == Capability::NetAdmin && vitals.conntrack_error.is_some();
     let lacking = scene.lacking.iter().copied();
-    lacking
-        .filter(|&c| (c.serves(vitals.tier) && !bpf(c)) || better(c) || conntrack(c))
-        .collect()
+    lacking.filter(|&c| (c.serves(vitals.tier) && !bpf(c)) || better(c) || conntrack(c)).collect()
 }
 
 fn permissions(scene: &Scene<'_>) -> Finding {
     let vitals = &scene.snapshot.vitals;
     if let Some(feed) = scene.feed.filter(|feed| !feed.forbidden.is_empty()) {
         let kinds = feed.forbidden.join(", ");
-        return no(permissions_ok::API_REFUSED, format!("the role of the agent does not allow to watch {kinds}"));
+        return no(
+            permissions_ok::API_REFUSED,
+            format!("the role of the agent does not allow to watch {kinds}"),
+        );
     }
     let missing = missing(scene);
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|capability| capability.name()).collect();
         let used = vitals.tier.name();
-        return no(permissions_ok::CAPABILITIES_MISSING, format!("{} missing; {used} is in use", names.join(", ")));
+        return no(
+            permissions_ok::CAPABILITIES_MISSING,
+            format!("{} missing; {used} is in use", names.join(", ")),
+        );
     }
     match vitals.refused.first() {
         _ if scene.snapshot.picture.epoch == 0 => {

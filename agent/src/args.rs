@@ -5,12 +5,14 @@
 //!
 //! I/O: reads the environment and, for the default of `--node-name`, the host's name.
 
+mod door;
+mod exit;
+
 use std::{
     ffi::OsString,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
@@ -19,6 +21,8 @@ use probelet_crds::{Interval, Source};
 
 use crate::kubernetes::Access;
 use crate::logging::{self, Filter, Format};
+pub use door::{Auth, Tls};
+pub use exit::Exit;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,25 +43,6 @@ const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 const NO_SERVER: &str = "--node-probe needs an API server: run the agent in a pod, or give --kubeconfig FILE or --kubernetes on\n";
 /// As long as the name of a node in Kubernetes may be.
 const MAX_NODE_NAME: usize = 253;
-
-/// How the process ends; `--help` lists these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// All went well.
-    Success = 0,
-    /// Something failed while running.
-    Failure = 1,
-    /// The flags or the configuration are wrong.
-    Usage = 2,
-    /// No source could be loaded.
-    NoSource = 3,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
 
 /// Everything that was asked for, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +65,10 @@ pub struct Args {
     pub node_probe: bool,
     /// Where the last good configuration is kept.
     pub state_dir: Option<PathBuf>,
+    /// Whom to serve.
+    pub auth: Auth,
+    /// Whether to serve HTTPS.
+    pub tls: Tls,
     /// Whether to serve `/debug/pprof`.
     pub debug_pprof: bool,
     /// How the log looks.
@@ -170,6 +159,12 @@ impl Args {
         if typed.node_probe && kubernetes.is_none() {
             return Err(Refused(clap::Error::raw(ErrorKind::MissingRequiredArgument, NO_SERVER)));
         }
+        if typed.auth != Auth::Off && kubernetes.is_none() {
+            return Err(Refused(clap::Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                door::NOBODY,
+            )));
+        }
         Ok(Self {
             command: typed.command.map_or(Command::Run, TypedCommand::checked),
             config: typed.config,
@@ -180,6 +175,8 @@ impl Args {
             kubernetes,
             node_probe: typed.node_probe,
             state_dir: typed.state_dir,
+            auth: typed.auth,
+            tls: typed.tls,
             debug_pprof: typed.debug_pprof,
             log_format: typed.log_format,
             log_level: typed.log_level,
@@ -240,6 +237,23 @@ struct Typed {
     /// Where the last good configuration of the `NodeProbe` is kept, for starts without an API server
     #[arg(long, global = true, env = "PROBELET_STATE_DIR", value_name = "DIR", value_parser = file)]
     state_dir: Option<PathBuf>,
+
+    /// Who needs a bearer token that the API server accepts and that may `get` the path: nobody (`off`), everybody but
+    /// who comes through the loopback of a pod's own network (`token`), or everybody (`always`); /healthz and /readyz are
+    /// open
+    #[arg(
+        long,
+        global = true,
+        env = "PROBELET_AUTH",
+        value_name = "WHO",
+        default_value = "off",
+        hide_possible_values = true
+    )]
+    auth: Auth,
+
+    /// Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change
+    #[arg(long, global = true, env = "PROBELET_TLS", value_name = "CERTIFICATE", default_value = "off", value_parser = door::tls)]
+    tls: Tls,
 
     /// Serve profiles of the agent itself under /debug/pprof
     #[arg(long, global = true, env = "PROBELET_DEBUG_PPROF", value_parser = FalseyValueParser::new())]

@@ -12,6 +12,7 @@
 
 mod calm;
 mod connection;
+mod review;
 pub(crate) mod single;
 mod split;
 mod status;
@@ -24,6 +25,7 @@ use crate::config::Effective;
 pub use connection::{Access, Connection};
 pub(crate) use connection::{Error, whole};
 use probelet_core::cluster::objects::{Event, Kind};
+pub use review::{NoVerdict, Reviewer, Verdict};
 use rustix::time::{ClockId, clock_gettime};
 pub use single::SingleStatus;
 pub use status::{Class, FeedStatus, KindStatus, Malformed, State};

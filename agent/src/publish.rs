@@ -6,10 +6,12 @@
 //!
 //! I/O: one listening socket. One task per connection, on the caller's runtime.
 
+pub mod auth;
 mod body;
 mod connection;
 pub mod cost;
 mod encoding;
+mod fair;
 mod filter;
 mod health;
 mod json;
@@ -26,11 +28,13 @@ mod summary;
 mod tag;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 mod watch;
 
 use crate::kubernetes::FeedStatus;
 use crate::kubernetes::SingleStatus;
 use crate::snapshot::Snapshot;
+use auth::Auth;
 use cost::{Admit, Learned};
 use metrics::http::Counters;
 use names::{Labels, Names};
@@ -38,6 +42,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::JoinSet;
@@ -107,6 +112,10 @@ pub struct Parts {
     pub kubernetes: Option<Arc<FeedStatus>>,
     /// How the agent gets on with its `NodeProbe`, if it has one.
     pub node_probe: Option<NodeProbe>,
+    /// Who may read; without it everybody may.
+    pub auth: Option<Auth>,
+    /// HTTPS; without it HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// How the agent gets on with its `NodeProbe`.
@@ -126,7 +135,17 @@ impl State {
     /// asked for.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes, node_probe } = parts;
+        let Parts {
+            snapshots,
+            names,
+            series,
+            admit,
+            debug_pprof,
+            kubernetes,
+            node_probe,
+            auth,
+            tls,
+        } = parts;
         if debug_pprof {
             profile::activate();
         }
@@ -138,6 +157,8 @@ impl State {
             debug_pprof,
             kubernetes,
             node_probe,
+            auth,
+            tls,
             limits: watch::Limits::default(),
             labels: Mutex::default(),
             learned: Mutex::default(),
@@ -159,6 +180,8 @@ pub(crate) struct Shared {
     debug_pprof: bool,
     kubernetes: Option<Arc<FeedStatus>>,
     node_probe: Option<NodeProbe>,
+    auth: Option<Auth>,
+    tls: Option<Tls>,
     limits: watch::Limits,
     labels: Mutex<Arc<Labels>>,
     learned: Mutex<Learned>,

@@ -4,6 +4,7 @@
 //!
 //! I/O: starts everything that does.
 
+mod door;
 mod names;
 mod probe;
 mod tasks;
@@ -150,7 +151,9 @@ fn live(args: Args, config: Effective, view: Option<(Option<Sort>, Option<String
         Err(error) => {
             let exit = if error.downcast_ref::<discover::Error>().is_some() {
                 Exit::NoSource
-            } else if error.downcast_ref::<top::Error>().is_some_and(|e| e.exit_code() == 2) {
+            } else if error.downcast_ref::<publish::tls::Error>().is_some()
+                || error.downcast_ref::<top::Error>().is_some_and(|e| e.exit_code() == 2)
+            {
                 Exit::Usage
             } else {
                 Exit::Failure

@@ -195,7 +195,7 @@ impl Writer {
             let n = usize::try_from(reporting.top_n).unwrap_or(0);
             status.top = Some(memory.tops.of(&snapshot.picture, &*self.names, n));
         }
-        Plan::Write(Box::new(fit(status)))
+        Plan::Write(Box::new(status.fit()))
     }
 
     /// Sends the status, and takes to heart what comes back.
@@ -417,8 +417,4 @@ fn conditions_of(status: &Value) -> Vec<Condition> {
 
 fn unix() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
-}
-
-fn fit(status: NodeProbeStatus) -> NodeProbeStatus {
-    status
 }

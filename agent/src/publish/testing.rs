@@ -100,6 +100,8 @@ pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
         debug_pprof: false,
         kubernetes: None,
         node_probe: None,
+        auth: None,
+        tls: None,
     };
     let mut state = State::new(parts);
     Arc::get_mut(&mut state.0).unwrap().limits = limits;

@@ -40,6 +40,7 @@ pub(super) async fn run(
         Some(address) => Some(publish::bind(address).await?),
         None => None,
     };
+    let door = listener.as_ref().map(|_| super::door::open(&args)).transpose()?;
     let config_seen = config.subscribe();
     let (engine, mut ended) = start(setup).await?;
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
@@ -62,7 +63,7 @@ pub(super) async fn run(
         // The sender must live as long as the agent: a closed channel would say "no configuration".
         spawn_local(async move { config.closed().await });
     }
-    if let Some(listener) = listener {
+    if let Some((listener, (auth, tls))) = listener.zip(door) {
         info!(address = %listener.local_addr().context("own address")?, "serving");
         let state = publish::State::new(publish::Parts {
             snapshots: snapshots.clone(),
@@ -72,6 +73,8 @@ pub(super) async fn run(
             kubernetes: feed,
             node_probe,
             debug_pprof: args.debug_pprof,
+            auth,
+            tls,
         });
         spawn_local(publish::serve(listener, state, stopped));
     }

@@ -84,7 +84,8 @@ fn quality(scene: &Scene<'_>) -> Quality {
     reasons.truncate(REASONS);
     let unresolved: BTreeMap<_, _> =
         reasons.into_iter().map(|(why, n)| (why.name().to_owned(), figures::count(n))).collect();
-    let age = (scene.unix - scene.snapshot.vitals.verified_unix).max(0.0);
+    let verified = scene.snapshot.vitals.verified_unix;
+    let age = if verified > 0.0 { (scene.unix - verified).max(0.0) } else { 0.0 };
     let names = scene.feed.map_or(0, |feed| feed.silent.as_secs());
     Quality {
         coverage: picture.coverage[0].ratio().map(figures::percent),

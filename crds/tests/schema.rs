@@ -1,4 +1,5 @@
 //! The schemas, judged as the API server judges them: structure first, then the rules.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 #[path = "offline/server.rs"]
 mod server;
@@ -96,6 +97,33 @@ fn what_the_schemas_refuse_is_refused_with_a_sentence_at_its_field() {
             "{}: {sentence}",
             example.name
         );
+    }
+}
+
+#[test]
+fn the_examples_of_the_manual_are_accepted() {
+    let page = fs::read_to_string(here("../docs/user/configure.md")).unwrap();
+    let server = Server::new();
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let objects: Vec<Value> = blocks.map(|yaml| serde_saphyr::from_str(yaml).unwrap()).collect();
+    assert!(objects.len() >= 2);
+    for object in objects {
+        assert_eq!(server.refuses(&object), Vec::new());
+        assert!(ProbeConfigSpec::from_value(&object["spec"]).is_ok());
+    }
+}
+
+#[test]
+fn every_reason_fits_and_is_in_the_manual() {
+    let page = fs::read_to_string(here("../docs/user/configure.md")).unwrap();
+    let source = fs::read_to_string(here("src/condition/reasons.rs")).unwrap();
+    let reasons: Vec<&str> = source
+        .lines()
+        .filter_map(|line| line.split_once(": &str = \"")?.1.strip_suffix("\";"))
+        .collect();
+    assert!(reasons.len() > 40);
+    for reason in reasons {
+        assert!(reason.len() <= 24 && page.contains(&format!("`{reason}`")), "{reason}");
     }
 }
 

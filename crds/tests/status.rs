@@ -1,4 +1,5 @@
 //! The status of a `NodeProbe` can never outgrow its 2 KiB, and `fit` makes one that the API server takes.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 #[path = "offline/server.rs"]
 mod server;
@@ -97,7 +98,7 @@ fn the_largest_status_that_the_schema_accepts_has_at_most_2048_bytes() {
             top.processes.truncate(processes);
             let (mut few, mut many) = (0, 300);
             while few < many {
-                let middle = (few + many + 1) / 2;
+                let middle = usize::midpoint(few, many + 1);
                 if server.refuses(&object(&cut(&status, middle))).is_empty() {
                     few = middle;
                 } else {
@@ -125,7 +126,9 @@ fn cut(status: &NodeProbeStatus, most: usize) -> NodeProbeStatus {
     if let Some(Capabilities { missing, lost }) = &mut status.capabilities {
         texts.extend(missing.iter_mut().chain(lost));
     }
-    texts.into_iter().for_each(|text| text.truncate(most));
+    for text in texts {
+        text.truncate(most);
+    }
     status
 }
 

@@ -7,6 +7,7 @@
 
 mod door;
 mod exit;
+mod server;
 
 use std::{
     ffi::OsString,
@@ -23,6 +24,7 @@ use crate::kubernetes::Access;
 use crate::logging::{self, Filter, Format};
 pub use door::{Auth, Tls};
 pub use exit::Exit;
+use server::{Kubernetes, access};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +42,6 @@ Exit codes:
 
 /// Where Docker listens unless told otherwise.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
-const NO_SERVER: &str = "--node-probe needs an API server: run the agent in a pod, or give --kubeconfig FILE or --kubernetes on\n";
 /// As long as the name of a node in Kubernetes may be.
 const MAX_NODE_NAME: usize = 253;
 
@@ -157,7 +158,10 @@ impl Args {
             std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         );
         if typed.node_probe && kubernetes.is_none() {
-            return Err(Refused(clap::Error::raw(ErrorKind::MissingRequiredArgument, NO_SERVER)));
+            return Err(Refused(clap::Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                server::NO_SERVER,
+            )));
         }
         if typed.auth != Auth::Off && kubernetes.is_none() {
             return Err(Refused(clap::Error::raw(
@@ -333,25 +337,6 @@ impl From<TypedSource> for Source {
             TypedSource::Netlink => Self::Netlink,
             TypedSource::Procfs => Self::Procfs,
         }
-    }
-}
-
-/// When to ask an API server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kubernetes {
-    Auto,
-    Off,
-    On,
-}
-
-/// What was given wins over what the pod has, and that over what a person's home has.
-fn access(asked: Kubernetes, kubeconfig: Option<PathBuf>, in_cluster: bool) -> Option<Access> {
-    match (asked, kubeconfig) {
-        (Kubernetes::Off, _) => None,
-        (_, Some(file)) => Some(Access::Kubeconfig(Some(file))),
-        (_, None) if in_cluster => Some(Access::InCluster),
-        (Kubernetes::On, None) => Some(Access::Kubeconfig(None)),
-        (Kubernetes::Auto, None) => None,
     }
 }
 

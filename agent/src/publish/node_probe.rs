@@ -11,26 +11,23 @@ mod conditions;
 mod digest;
 mod due;
 mod figures;
+mod memory;
 mod surroundings;
 mod top;
 
 pub use account::{Account, Outcome};
 
 use crate::config::Effective;
-use crate::config::node_probe::{Assigned, Assignment, RESOURCE};
-use crate::doctor::Capability;
+use crate::config::node_probe::{Assignment, RESOURCE};
 use crate::kubernetes::{Connection, Error, FeedStatus, Pace, Timing, cpu, random, share, whole};
 use crate::label::Names;
 use crate::snapshot::Snapshot;
-use conditions::{Judge, Scene, Verdict};
-use due::{Ask, Decision, Due, Rules};
+use conditions::Scene;
+use due::{Decision, Rules};
 use hyper::Method;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use k8s_openapi::jiff::Timestamp;
-use probelet_crds::condition::config_applied;
-use probelet_crds::{AGENT, API_VERSION, NODE_PROBE, NodeProbeStatus, ReportingMode, condition};
+use memory::{Memory, Stored, hash, version};
+use probelet_crds::{AGENT, API_VERSION, NODE_PROBE, NodeProbeStatus, ReportingMode};
 use serde_json::{Value, json};
-use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use surroundings::Feed;
@@ -42,8 +39,6 @@ use tracing::{debug, info, warn};
 const LOOK: Duration = Duration::from_secs(5);
 /// The first write waits for a picture, but not longer.
 const START: Duration = Duration::from_secs(10);
-/// An engine that has not taken up a configuration for so long is stuck, which is told.
-const PENDING: Duration = Duration::from_secs(30);
 /// Of the server's answer so much is read: the object, its managed fields included, is 6 KiB.
 const MAX_ANSWER: usize = 2 << 20;
 /// After a refusal that no waiting helps against, and after many failures, the next attempt is this far.
@@ -74,42 +69,6 @@ pub struct Writer {
     pub pace: Pace,
     /// How long it waits.
     pub timing: Timing,
-}
-
-/// What the server has of ours.
-struct Stored {
-    uid: String,
-    /// As it was sent.
-    status: NodeProbeStatus,
-    /// The version that our write made, and what the server made of our status.
-    version: Option<u64>,
-    hash: u64,
-}
-
-/// What is remembered from look to look.
-struct Memory {
-    began: Instant,
-    lacking: Vec<Capability>,
-    due: Due,
-    judge: Judge,
-    tops: top::Tops,
-    conditions: Vec<Condition>,
-    stored: Option<Stored>,
-    /// The object that is written, and its generation when it was first seen.
-    first: Option<(String, i64)>,
-    /// The generation that the status answers for.
-    judged: i64,
-    /// How often the server had come back when last looked at.
-    returns: u64,
-    /// Events about the object that had been seen at the last look.
-    events: u64,
-    /// Since when the engine has not obeyed.
-    pending: Option<Duration>,
-    /// The server said that there is no such object, when so many events had been seen.
-    missing: Option<u64>,
-    failures: u32,
-    /// A failure was told that is not over yet.
-    told: bool,
 }
 
 /// What a look came to.
@@ -274,121 +233,6 @@ impl Writer {
     }
 }
 
-impl Memory {
-    fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            lacking: surroundings::lacking(),
-            due: Due::default(),
-            judge: Judge::default(),
-            tops: top::Tops::default(),
-            conditions: Vec::new(),
-            stored: None,
-            first: None,
-            judged: 0,
-            returns: 0,
-            events: 0,
-            pending: None,
-            missing: None,
-            failures: 0,
-            told: false,
-        }
-    }
-
-    /// The object, if it can be written now; notes what many agents see at the same moment.
-    fn writable<'a>(&mut self, assignment: &'a Assignment) -> Option<&'a Assigned> {
-        let assigned = assignment.object.as_ref()?;
-        let now = self.began.elapsed();
-        if self.missing.is_some_and(|events| events != assignment.events) {
-            self.missing = None;
-            self.due.cleared();
-        }
-        if self.first.as_ref().is_none_or(|(uid, _)| *uid != assigned.uid) {
-            self.first = Some((assigned.uid.clone(), assigned.generation));
-            self.stored = None;
-            self.judged = 0;
-            self.conditions = conditions_of(&assigned.status);
-            self.due.forget();
-            self.due.spread(now, assigned.cluster_size, random());
-        } else if self.returns != assignment.returns {
-            self.due.cleared();
-            self.due.spread(now, assigned.cluster_size, random());
-        }
-        self.returns = assignment.returns;
-        self.events = assignment.events;
-        // While the server is away every attempt would only fail; the watch tells when it is back.
-        assignment.up.then_some(assigned)
-    }
-
-    fn uid(&self) -> &str {
-        self.first.as_ref().map_or("", |(uid, _)| uid)
-    }
-
-    /// The conditions as they are now. That the engine has not obeyed yet is not said while it may still be about to.
-    fn verdicts(&mut self, scene: &Scene<'_>) -> Vec<Verdict> {
-        let mut verdicts = Vec::from(self.judge.look(scene));
-        if scene.obeyed {
-            self.pending = None;
-        }
-        let pending = verdicts.iter().position(|v| v.reason == config_applied::PENDING);
-        if let Some(at) = pending {
-            let since = *self.pending.get_or_insert(scene.now);
-            let known = condition::get(&self.conditions, condition::CONFIG_APPLIED).is_some();
-            if known && scene.now.saturating_sub(since) < PENDING {
-                verdicts.remove(at);
-            }
-        }
-        verdicts
-    }
-
-    /// The status as it is now, and what writing it would be good for.
-    fn look(&mut self, scene: &Scene<'_>) -> (NodeProbeStatus, Ask) {
-        let assigned = scene.assigned;
-        let verdicts = self.verdicts(scene);
-        // A configuration is answered for when it was refused or when the engine works by it, not before.
-        if assigned.refusal.is_some() || scene.obeyed {
-            self.judged = assigned.generation;
-        }
-        let judged = self.judged;
-        self.conditions.retain(|c| condition::OF_NODE_PROBE.contains(&c.type_.as_str()));
-        let time = Timestamp::now();
-        for Verdict { kind, status, reason, sentence } in &verdicts {
-            condition::set(&mut self.conditions, kind, *status, reason, sentence, judged, time);
-        }
-        let status = NodeProbeStatus {
-            observed_generation: judged,
-            applied_config_hash: scene.snapshot.vitals.config_hash.clone(),
-            conditions: self.conditions.clone(),
-            ..digest::of(scene)
-        };
-        let ask = match &self.stored {
-            None => {
-                let first = self.first.as_ref().map(|(_, generation)| *generation);
-                Ask { acknowledge: judged != 0 && Some(judged) != first, ..Ask::default() }
-            }
-            Some(stored) => Ask {
-                acknowledge: judged != stored.status.observed_generation
-                    || status.applied_config_hash != stored.status.applied_config_hash,
-                transition: digest::turned(&stored.status, &verdicts),
-                change: stored.is_edited(assigned)
-                    || digest::changed(&stored.status, &status, &verdicts),
-            },
-        };
-        (status, ask)
-    }
-}
-
-impl Stored {
-    /// Whether somebody else wrote the status after us. What the server made of ours is compared, not what we sent: an
-    /// older schema drops what it does not know, and that is nobody's edit.
-    fn is_edited(&self, assigned: &Assigned) -> bool {
-        let (Some(ours), Some(seen)) = (self.version, version(Some(&assigned.version))) else {
-            return false;
-        };
-        seen > ours && self.uid == assigned.uid && hash(&assigned.status) != self.hash
-    }
-}
-
 fn rules(config: &Effective) -> Rules {
     let (reporting, limits) = (&config.spec.reporting, &config.spec.limits);
     Rules {
@@ -396,23 +240,6 @@ fn rules(config: &Effective) -> Rules {
         refresh_interval: reporting.refresh_interval.duration(),
         writes_per_minute: usize::try_from(limits.api_writes_per_minute).unwrap_or(1),
     }
-}
-
-/// Versions are numbers that grow, as the API promises for comparing them.
-fn version(text: Option<&str>) -> Option<u64> {
-    text?.parse().ok()
-}
-
-/// Equal for equal values: maps are sorted.
-fn hash(value: &Value) -> u64 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    hasher.write(value.to_string().as_bytes());
-    hasher.finish()
-}
-
-/// The conditions of an earlier run, for the sake of their times.
-fn conditions_of(status: &Value) -> Vec<Condition> {
-    serde_json::from_value(status["conditions"].clone()).unwrap_or_default()
 }
 
 fn unix() -> f64 {

@@ -78,6 +78,22 @@ pub(super) async fn run(
         });
         spawn_local(publish::serve(listener, state, stopped));
     }
+    let outcome = over(view, names, snapshots, &mut ended).await;
+    governor.stop();
+    engine.thread().unpark();
+    stop.send_replace(true);
+    // A pass that hangs in the kernel must not keep a process that was told to go.
+    let _late = tokio::time::timeout(STOP, ended).await;
+    outcome
+}
+
+/// Shows what is to be shown, until somebody or something ends it.
+async fn over(
+    view: Option<(Option<Sort>, Option<String>)>,
+    names: watch::Receiver<Arc<Names>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    ended: &mut oneshot::Receiver<()>,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let shown = async {
@@ -91,18 +107,12 @@ pub(super) async fn run(
             None => std::future::pending().await,
         }
     };
-    let outcome = tokio::select! {
+    tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         shown = shown => shown.map_err(anyhow::Error::from),
-        _ = &mut ended => Err(anyhow!("the engine ended; its last words are in the log")),
-    };
-    governor.stop();
-    engine.thread().unpark();
-    stop.send_replace(true);
-    // A pass that hangs in the kernel must not keep a process that was told to go.
-    let _late = tokio::time::timeout(STOP, ended).await;
-    outcome
+        _ = ended => Err(anyhow!("the engine ended; its last words are in the log")),
+    }
 }
 
 /// Starts the engine on its own thread, where it also loads its source: entering a network

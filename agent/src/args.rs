@@ -7,6 +7,7 @@
 
 mod door;
 mod exit;
+mod server;
 
 use std::{
     ffi::OsString,
@@ -23,6 +24,7 @@ use crate::kubernetes::Access;
 use crate::logging::{self, Filter, Format};
 pub use door::{Auth, Tls};
 pub use exit::Exit;
+use server::{Kubernetes, access};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +62,10 @@ pub struct Args {
     pub docker: Option<PathBuf>,
     /// Where the cluster's API server is; `None` is not to ask.
     pub kubernetes: Option<Access>,
+    /// Whether the configuration comes from this node's `NodeProbe`, and its status is written.
+    pub node_probe: bool,
+    /// Where the last good configuration is kept.
+    pub state_dir: Option<PathBuf>,
     /// Whom to serve.
     pub auth: Auth,
     /// Whether to serve HTTPS.
@@ -151,6 +157,12 @@ impl Args {
             typed.kubeconfig,
             std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         );
+        if typed.node_probe && kubernetes.is_none() {
+            return Err(Refused(clap::Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                server::NO_SERVER,
+            )));
+        }
         if typed.auth != Auth::Off && kubernetes.is_none() {
             return Err(Refused(clap::Error::raw(
                 ErrorKind::MissingRequiredArgument,
@@ -165,6 +177,8 @@ impl Args {
             node_name,
             docker: typed.docker.0,
             kubernetes,
+            node_probe: typed.node_probe,
+            state_dir: typed.state_dir,
             auth: typed.auth,
             tls: typed.tls,
             debug_pprof: typed.debug_pprof,
@@ -218,6 +232,15 @@ struct Typed {
     /// Kubeconfig to reach the API server with, instead of the pod's service account
     #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
     kubeconfig: Option<PathBuf>,
+
+    /// Take the configuration from this node's `NodeProbe`, as the operator decides it, and write a summary of the node
+    /// into its status
+    #[arg(long, global = true, env = "PROBELET_NODE_PROBE", value_parser = FalseyValueParser::new(), conflicts_with = "config")]
+    node_probe: bool,
+
+    /// Where the last good configuration of the `NodeProbe` is kept, for starts without an API server
+    #[arg(long, global = true, env = "PROBELET_STATE_DIR", value_name = "DIR", value_parser = file)]
+    state_dir: Option<PathBuf>,
 
     /// Who needs a bearer token that the API server accepts and that may `get` the path: nobody (`off`), everybody but
     /// who comes through the loopback of a pod's own network (`token`), or everybody (`always`); /healthz and /readyz are
@@ -314,25 +337,6 @@ impl From<TypedSource> for Source {
             TypedSource::Netlink => Self::Netlink,
             TypedSource::Procfs => Self::Procfs,
         }
-    }
-}
-
-/// When to ask an API server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kubernetes {
-    Auto,
-    Off,
-    On,
-}
-
-/// What was given wins over what the pod has, and that over what a person's home has.
-fn access(asked: Kubernetes, kubeconfig: Option<PathBuf>, in_cluster: bool) -> Option<Access> {
-    match (asked, kubeconfig) {
-        (Kubernetes::Off, _) => None,
-        (_, Some(file)) => Some(Access::Kubeconfig(Some(file))),
-        (_, None) if in_cluster => Some(Access::InCluster),
-        (Kubernetes::On, None) => Some(Access::Kubeconfig(None)),
-        (Kubernetes::Auto, None) => None,
     }
 }
 

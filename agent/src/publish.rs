@@ -17,6 +17,7 @@ mod health;
 mod json;
 mod metrics;
 pub mod names;
+pub mod node_probe;
 mod profile;
 mod query;
 mod records;
@@ -31,6 +32,7 @@ pub mod tls;
 mod watch;
 
 use crate::kubernetes::FeedStatus;
+use crate::kubernetes::SingleStatus;
 use crate::snapshot::Snapshot;
 use auth::Auth;
 use cost::{Admit, Learned};
@@ -108,10 +110,21 @@ pub struct Parts {
     pub debug_pprof: bool,
     /// How the Kubernetes feed is doing, if there is one.
     pub kubernetes: Option<Arc<FeedStatus>>,
+    /// How the agent gets on with its `NodeProbe`, if it has one.
+    pub node_probe: Option<NodeProbe>,
     /// Who may read; without it everybody may.
     pub auth: Option<Auth>,
     /// HTTPS; without it HTTP.
     pub tls: Option<Tls>,
+}
+
+/// How the agent gets on with its `NodeProbe`.
+#[derive(Clone, Debug, Default)]
+pub struct NodeProbe {
+    /// The watch that the configuration comes from.
+    pub watch: Arc<SingleStatus>,
+    /// The writes of its status.
+    pub writes: Arc<node_probe::Account>,
 }
 
 /// The server's state.
@@ -122,7 +135,17 @@ impl State {
     /// asked for.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes, auth, tls } = parts;
+        let Parts {
+            snapshots,
+            names,
+            series,
+            admit,
+            debug_pprof,
+            kubernetes,
+            node_probe,
+            auth,
+            tls,
+        } = parts;
         if debug_pprof {
             profile::activate();
         }
@@ -133,6 +156,7 @@ impl State {
             admit,
             debug_pprof,
             kubernetes,
+            node_probe,
             auth,
             tls,
             limits: watch::Limits::default(),
@@ -155,6 +179,7 @@ pub(crate) struct Shared {
     admit: Admit,
     debug_pprof: bool,
     kubernetes: Option<Arc<FeedStatus>>,
+    node_probe: Option<NodeProbe>,
     auth: Option<Auth>,
     tls: Option<Tls>,
     limits: watch::Limits,

@@ -63,6 +63,7 @@ async fn launch(
         admit: Arc::new(admit),
         debug_pprof,
         kubernetes: None,
+        node_probe: None,
         auth,
         tls,
     });

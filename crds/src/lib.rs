@@ -14,6 +14,7 @@ mod interval;
 mod label_selector;
 mod node_probe;
 mod probe_config;
+pub mod schema;
 
 pub use cidr::{Cidr, CidrError};
 pub use cpu_quantity::CpuQuantity;
@@ -21,8 +22,8 @@ pub use field_error::FieldError;
 pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
 pub use node_probe::{
-    AgentStatus, Capabilities, NodeConfig, NodeProbe, NodeProbeSpec, NodeProbeStatus, Origin,
-    Quality, ReportStatus, Summary, Top, TopFlow, TopProcess,
+    AgentStatus, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec, NodeProbeStatus,
+    Origin, Quality, ReportStatus, Summary, Top, TopFlow, TopProcess,
 };
 pub use probe_config::{
     Budget, BudgetPolicy, CidrGroup, Failure, Fleet, Granularity, Intervals, Limits, Match,

@@ -6,7 +6,7 @@ RELEASE := target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release
 # What is measured, and how long: make bench BENCH="--only fresh,short"
 BENCH ?=
 
-.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme images demo demo-down bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -41,11 +41,26 @@ selectors: setup ## Compare our label selectors with Kubernetes' own over 200,00
 names: setup ## Pods and Services by name on a real cluster of two nodes, against the API server (root)
 	e2e/names/run
 
+chart: ## The Helm chart: lint, manifests against Kubernetes' schemas, what its values do; needs no cluster
+	e2e/chart/run
+
+chart-readme: ## Write the chart's README from the comments in its values.yaml
+	python3 e2e/chart/readme.py
+
 cluster: setup-test ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; builds Kubernetes the first time)
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster up --nodes 2
 
 cluster-down: ## End that cluster and put back what it changed
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster down
+
+images: setup-test ## Images of the agent and the operator, without a daemon: target/images/*.tar
+	e2e/images/build
+
+demo: setup-test ## See it work: a real cluster of two nodes, probelet, a small shop, three commands to look around with (root)
+	e2e/demo/run
+
+demo-down: ## End the demo and put back what it changed
+	e2e/demo/run down
 
 bench: build ## Measure the agent at the standard workload; writes docs/benchmarks.md (root, about 30 minutes)
 	$(RELEASE)/probelet-bench --write docs/benchmarks.md $(BENCH)

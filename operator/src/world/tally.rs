@@ -4,7 +4,7 @@
 //! with what it was counted in with, so that nothing has to be counted again. Pure: the time is an argument.
 
 use super::nodes::Share;
-use super::{Config, ConfigId, State, Verdict, World};
+use super::{Config, ConfigId, Node, State, Verdict, World};
 use crate::pace::Millis;
 use crate::queue::NodeId;
 

@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use probelet_crds::Phase;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
+    Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
     Opts, Registry, TEXT_FORMAT, TextEncoder,
 };
 
@@ -150,7 +150,7 @@ pub struct Metrics {
     pub reconcile: Histogram,
     /// Time from the beginning of a write to its answer, by kind.
     pub write_seconds: HistogramVec,
-    cpu: Gauge,
+    cpu: Counter,
     rss: Gauge,
 }
 
@@ -193,7 +193,7 @@ impl Metrics {
             )?,
             reconcile: make.reconcile()?,
             write_seconds: make.write_seconds()?,
-            cpu: make.process("process_cpu_seconds_total", cpu_help)?,
+            cpu: make.with(Counter::new("process_cpu_seconds_total", cpu_help)?)?,
             rss: make.process(
                 "process_resident_memory_bytes",
                 "Memory of the process in RAM, in bytes.",
@@ -209,7 +209,7 @@ impl Metrics {
             self.show(figures);
         }
         if let Some((cpu, rss)) = usage() {
-            self.cpu.set(cpu);
+            self.cpu.inc_by((cpu - self.cpu.get()).max(0.0));
             self.rss.set(rss);
         }
         let mut text = Vec::new();

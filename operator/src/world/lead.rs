@@ -48,7 +48,9 @@ impl World {
         let effective = config.counts.effective;
         let uid = config.uid.clone();
         let share = u64::from(effective) * u64::try_from(force.rules.canary_percent).unwrap_or(0);
-        let share = usize::try_from(share / 100).unwrap_or(0);
+        // Canaries that wait for tokens themselves would be watched before they know.
+        let share = (share / 100).min(u64::try_from(force.rules.max_nodes_per_minute).unwrap_or(1));
+        let share = usize::try_from(share).unwrap_or(0);
         let message = condition::get(&config.status.conditions, condition::DEGRADED)
             .map_or(String::new(), |degraded| degraded.message.clone());
         match resumed {

@@ -174,7 +174,7 @@ fn apply(world: &mut World, end: &mut End, change: &Change, generation: i64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn counts_by_increments_are_those_of_a_world_built_anew(

@@ -18,7 +18,9 @@ pub use status::{
 };
 
 /// What the operator decided for one node. Edits by hand are put right: edit the `ProbeConfig` that `origin` names.
-#[derive(CustomResource, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    CustomResource, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
+)]
 #[kube(
     group = "probelet.io",
     version = "v1alpha1",
@@ -33,12 +35,34 @@ pub use status::{
     printcolumn(name = "CPU", type_ = "string", json_path = ".status.agent.cpu"),
     printcolumn(name = "Budget", type_ = "string", json_path = ".status.agent.budget"),
     printcolumn(name = "Processes", type_ = "integer", json_path = ".status.summary.processes"),
-    printcolumn(name = "Connections", type_ = "integer", json_path = ".status.summary.connections"),
+    printcolumn(
+        name = "Connections",
+        type_ = "integer",
+        json_path = ".status.summary.connections"
+    ),
     printcolumn(name = "Coverage", type_ = "string", json_path = ".status.quality.coverage"),
-    printcolumn(name = "Applied", type_ = "string", json_path = ".status.conditions[?(@.type==\"ConfigApplied\")].status"),
-    printcolumn(name = "Within", type_ = "string", json_path = ".status.conditions[?(@.type==\"WithinBudget\")].status", priority = 1),
-    printcolumn(name = "Memory", type_ = "string", json_path = ".status.agent.memory", priority = 1),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Applied",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"ConfigApplied\")].status"
+    ),
+    printcolumn(
+        name = "Within",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"WithinBudget\")].status",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Memory",
+        type_ = "string",
+        json_path = ".status.agent.memory",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

@@ -30,11 +30,25 @@ pub use status::{Failure, Fleet, NodeCounts, NodeCpu, Phase, ProbeConfigStatus, 
     printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority"),
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes.effective"),
     printcolumn(name = "Applied", type_ = "integer", json_path = ".status.nodes.applied"),
-    printcolumn(name = "Failed", type_ = "integer", json_path = ".status.nodes.failed", priority = 1),
-    printcolumn(name = "OverBudget", type_ = "integer", json_path = ".status.nodes.overBudget", priority = 1),
+    printcolumn(
+        name = "Failed",
+        type_ = "integer",
+        json_path = ".status.nodes.failed",
+        priority = 1
+    ),
+    printcolumn(
+        name = "OverBudget",
+        type_ = "integer",
+        json_path = ".status.nodes.overBudget",
+        priority = 1
+    ),
     printcolumn(name = "Budget", type_ = "string", json_path = ".spec.budget.cpu"),
     printcolumn(name = "CPU", type_ = "string", json_path = ".status.fleet.cpu"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]

@@ -8,7 +8,7 @@ use crate::cluster::{
     Scenario, World,
     act::{PATIENCE, all_obey},
     look,
-    probe::{has, text},
+    probe::{has, number, text},
     wait::until,
 };
 
@@ -16,71 +16,60 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "hands",
-            "the spec of a NodeProbe that was edited by hand is put right",
-            |world| {
-                let before = look::probe(&world.kube, "node1")?;
-                by_hand(
-                    world,
-                    r#"{"spec":{"config":{"intervals":{"sockets":"30s"},"paused":true}}}"#,
-                    false,
-                )?;
-                until("the operator's spec", PATIENCE, || {
-                    let now = look::probe(&world.kube, "node1")?;
-                    ensure!(now["spec"] == before["spec"], "it is {}", now["spec"]);
-                    Ok(())
-                })?;
-                all_obey(&world.kube, "default")
-            },
+            "the configuration in a NodeProbe that was edited by hand is put right",
+            |world| spec(world, r#"{"config":{"intervals":{"sockets":"30s"},"paused":true}}"#),
         ),
-        Scenario::new("hands", "a NodeProbe whose hash was edited by hand is put right", |world| {
-            let before = look::probe(&world.kube, "node1")?;
-            by_hand(
-                world,
-                r#"{"spec":{"hash":"0000000000000000","origin":{"name":"nobody"}}}"#,
-                false,
-            )?;
-            until("the operator's spec", PATIENCE, || {
-                let now = look::probe(&world.kube, "node1")?;
-                ensure!(now["spec"] == before["spec"], "it is {}", now["spec"]);
-                Ok(())
-            })?;
-            all_obey(&world.kube, "default")
-        }),
+        Scenario::new(
+            "hands",
+            "the hash and the origin in a NodeProbe that were edited by hand are put right",
+            |world| spec(world, r#"{"hash":"0000000000000000","origin":{"name":"nobody"}}"#),
+        ),
         Scenario::new(
             "hands",
             "the status of a NodeProbe that was edited by hand is put right",
-            |world| {
-                by_hand(
-                    world,
-                    r#"{"status":{"appliedConfigHash":"0000000000000000","agent":{"level":"Heroic"},"conditions":[]}}"#,
-                    true,
-                )?;
-                until("the agent's status", PATIENCE, || {
-                    let now = look::probe(&world.kube, "node1")?;
-                    let level = text(&now, "/status/agent/level");
-                    ensure!(level != "Heroic", "the level is {level}");
-                    has(&now, "Ready", "True")
-                })?;
-                all_obey(&world.kube, "default")
-            },
+            status,
         ),
-        Scenario::new("hands", "a NodeProbe that was deleted by hand is made again", |world| {
-            let before = look::probe(&world.kube, "node2")?;
-            world.kube.kubectl(&["delete", "nodeprobe", "node2"])?;
-            until("a new one", PATIENCE, || {
-                let now = look::probe(&world.kube, "node2")?;
-                ensure!(now["metadata"]["uid"] != before["metadata"]["uid"], "still the old one");
-                has(&now, "Ready", "True")
-            })?;
-            all_obey(&world.kube, "default")
-        }),
+        Scenario::new("hands", "a NodeProbe that was deleted by hand is made again", deleted),
     ]
 }
 
-fn by_hand(world: &World, patch: &str, status: bool) -> anyhow::Result<()> {
-    let mut words = vec!["patch", "nodeprobe", "node1", "--type=merge", "-p", patch];
-    if status {
-        words.push("--subresource=status");
-    }
-    world.kube.kubectl(&words).map(drop)
+fn spec(world: &World, edit: &str) -> anyhow::Result<()> {
+    let kube = &world.kube;
+    let before = look::probe(kube, "node1")?;
+    let edit = format!("{{\"spec\":{edit}}}");
+    kube.kubectl(&["patch", "nodeprobe", "node1", "--type=merge", "-p", &edit])?;
+    until("the operator's spec", PATIENCE, || {
+        let now = look::probe(kube, "node1")?;
+        ensure!(now["spec"] == before["spec"], "it is {}", now["spec"]);
+        Ok(())
+    })?;
+    all_obey(kube, "default")
+}
+
+fn status(world: &mut World) -> anyhow::Result<()> {
+    let kube = &world.kube;
+    let edit = r#"{"status":{"appliedConfigHash":"0000000000000000","conditions":[],
+        "agent":{"level":"Paused"},"summary":{"processes":1}}}"#;
+    let words = ["patch", "nodeprobe", "node1", "--subresource=status", "--type=merge", "-p", edit];
+    kube.kubectl(&words)?;
+    until("the agent's status", PATIENCE, || {
+        let now = look::probe(kube, "node1")?;
+        let level = text(&now, "/status/agent/level");
+        ensure!(level != "Paused", "the level is {level}");
+        ensure!(number(&now, "/status/summary/processes") > 1, "there is one process");
+        has(&now, "Ready", "True")
+    })?;
+    all_obey(kube, "default")
+}
+
+fn deleted(world: &mut World) -> anyhow::Result<()> {
+    let kube = &world.kube;
+    let before = look::probe(kube, "node2")?;
+    kube.kubectl(&["delete", "nodeprobe", "node2"])?;
+    until("a new one", PATIENCE, || {
+        let now = look::probe(kube, "node2")?;
+        ensure!(now["metadata"]["uid"] != before["metadata"]["uid"], "still the old one");
+        has(&now, "Ready", "True")
+    })?;
+    all_obey(kube, "default")
 }

@@ -13,99 +13,78 @@ use crate::cluster::{
     wait::until,
 };
 
+const OF_NODE_PROBE: &[&str] =
+    &["Config", "Source", "Level", "CPU", "Budget", "Processes", "Connections", "Applied", "Ready"];
+const OF_PROBE_CONFIG: &[&str] = &["Priority", "Nodes", "Applied", "Budget", "CPU", "Ready"];
+
 pub(super) fn scenarios() -> Vec<Scenario> {
+    let scenario = |says: &str, run: fn(&World) -> anyhow::Result<()>| {
+        Scenario::new("install", says, move |world| run(world))
+    };
     vec![
-        Scenario::new("install", "both CRDs are Established", |world| {
-            for crd in ["probeconfigs", "nodeprobes"] {
-                let path = format!(
-                    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd}.probelet.io"
-                );
-                has(&world.kube.get(&path)?, "Established", "True")?;
-            }
-            Ok(())
+        scenario("both CRDs are Established", established),
+        scenario("every node has a NodeProbe that is Ready and belongs to the Node", |world| {
+            until("NodeProbes are Ready", PATIENCE, || probes_belong_to_nodes(world))
         }),
-        Scenario::new(
-            "install",
-            "every node has a NodeProbe that is Ready and belongs to the Node",
-            |world| until("NodeProbes are Ready", PATIENCE, || probes_belong_to_nodes(world)),
-        ),
-        Scenario::new(
-            "install",
-            "the configuration is Ready, and counts every node as applied",
-            |world| {
-                until("it is Ready", PATIENCE, || {
-                    let config = look::config(&world.kube, "default")?;
-                    has(&config, "Accepted", "True")?;
-                    has(&config, "Ready", "True")?;
-                    let nodes = look::nodes(&world.kube)?.len();
-                    for count in ["matched", "effective", "applied"] {
-                        let seen = config["status"]["nodes"][count].as_u64();
-                        ensure!(seen == Some(nodes as u64), "{count}: {seen:?} of {nodes}");
-                    }
-                    Ok(())
-                })
-            },
-        ),
-        Scenario::new("install", "kubectl get nodeprobes shows a value in every column", |world| {
-            let columns = [
-                "Config",
-                "Source",
-                "Level",
-                "CPU",
-                "Budget",
-                "Processes",
-                "Connections",
-                "Applied",
-                "Ready",
-            ];
-            until("columns", PATIENCE, || filled(world, "nodeprobes", &columns))
+        scenario("the configuration is Ready, and counts every node as applied", |world| {
+            until("it is Ready", PATIENCE, || counted(world))
         }),
-        Scenario::new(
-            "install",
-            "kubectl get probeconfigs shows a value in every column",
-            |world| {
-                let columns = ["Priority", "Nodes", "Applied", "Budget", "CPU", "Ready"];
-                until("columns", PATIENCE, || filled(world, "probeconfigs", &columns))
-            },
-        ),
-        Scenario::new("install", "short names and the category work", |world| {
+        scenario("kubectl get nodeprobes shows a value in every column", |world| {
+            until("columns", PATIENCE, || filled(world, "nodeprobes", OF_NODE_PROBE))
+        }),
+        scenario("kubectl get probeconfigs shows a value in every column", |world| {
+            until("columns", PATIENCE, || filled(world, "probeconfigs", OF_PROBE_CONFIG))
+        }),
+        scenario("short names and the category work", |world| {
             for word in ["np", "pcfg", "probelet"] {
                 let seen = world.kube.kubectl(&["get", word, "-o", "name"])?;
                 ensure!(seen.lines().count() >= 1, "kubectl get {word} shows nothing");
             }
             Ok(())
         }),
-        Scenario::new("install", "kubectl explain is the manual", |world| {
-            let whole = world.kube.kubectl(&["explain", "probeconfig.spec", "--recursive"])?;
-            for field in [
-                "nodeSelector",
-                "intervals",
-                "sockets",
-                "maxNodesPerMinute",
-                "apiWritesPerMinute",
-                "cidrGroups",
-            ] {
-                ensure!(whole.contains(field), "it does not name {field}");
-            }
-            let budget = world.kube.kubectl(&["explain", "probeconfig.spec.budget.cpu"])?;
-            ensure!(
-                budget.contains("default 5m") && budget.contains("From 1m"),
-                "it says {budget}"
-            );
-            Ok(())
-        }),
-        Scenario::new("install", "one of two operators leads", |world| {
+        scenario("kubectl explain is the manual", explained),
+        scenario("one of two operators leads", |world| {
             until("a leader", PATIENCE, || {
                 let holder = look::leader(&world.kube)?;
                 let pods = look::ready(&world.kube, "operator", 2)?;
-                ensure!(
-                    pods.iter().any(|pod| holder.contains(&pod.name)),
-                    "{holder} holds the Lease"
-                );
+                ensure!(pods.iter().any(|pod| holder.contains(&pod.name)), "{holder} leads");
                 Ok(())
             })
         }),
     ]
+}
+
+fn established(world: &World) -> anyhow::Result<()> {
+    for crd in ["probeconfigs", "nodeprobes"] {
+        let path =
+            format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd}.probelet.io");
+        has(&world.kube.get(&path)?, "Established", "True")?;
+    }
+    Ok(())
+}
+
+fn counted(world: &World) -> anyhow::Result<()> {
+    let config = look::config(&world.kube, "default")?;
+    has(&config, "Accepted", "True")?;
+    has(&config, "Ready", "True")?;
+    let nodes = look::nodes(&world.kube)?.len();
+    for count in ["matched", "effective", "applied"] {
+        let seen = config["status"]["nodes"][count].as_u64();
+        ensure!(seen == Some(nodes as u64), "{count}: {seen:?} of {nodes}");
+    }
+    Ok(())
+}
+
+fn explained(world: &World) -> anyhow::Result<()> {
+    let whole = world.kube.kubectl(&["explain", "probeconfig.spec", "--recursive"])?;
+    for field in
+        ["nodeSelector", "intervals", "maxNodesPerMinute", "procfsReadsPerSecond", "cidrGroups"]
+    {
+        ensure!(whole.contains(field), "it does not name {field}");
+    }
+    let budget = world.kube.kubectl(&["explain", "probeconfig.spec.budget.cpu"])?;
+    ensure!(budget.contains("default 5m") && budget.contains("From 1m"), "it says {budget}");
+    Ok(())
 }
 
 fn probes_belong_to_nodes(world: &World) -> anyhow::Result<()> {

@@ -26,6 +26,9 @@ pub use kube::Kube;
 /// The namespace and the release of the chart.
 pub const NAMESPACE: &str = "probelet";
 
+/// A reason is not longer; the objects that it may quote are in the folder.
+const LONGEST: usize = 1500;
+
 /// What scenarios work with.
 pub struct World {
     /// The cluster.
@@ -70,7 +73,12 @@ impl fmt::Display for Verdict<'_> {
         let seconds = self.took.as_secs_f64();
         match &self.wrong {
             None => write!(f, "PASS: {} ({seconds:.1} s)", self.says),
-            Some(why) => write!(f, "FAIL: {} ({seconds:.1} s): {why}", self.says),
+            // One line, whatever kubectl said.
+            Some(why) => {
+                let words: Vec<&str> = why.split_whitespace().collect();
+                let why: String = words.join(" ").chars().take(LONGEST).collect();
+                write!(f, "FAIL: {} ({seconds:.1} s): {why}", self.says)
+            }
         }
     }
 }

@@ -195,6 +195,18 @@ impl Kube {
         Ok(reply.body)
     }
 
+    /// Sends a merge patch to the API server itself with nothing but that token, as a pod would.
+    pub fn patch_as(&self, token: &str, path: &str, patch: &str) -> anyhow::Result<Reply> {
+        let config = self.json(&["config", "view", "--minify", "-o", "json"], "")?;
+        let server = config.pointer("/clusters/0/cluster/server").and_then(Value::as_str);
+        let url = format!("{}{path}", server.context("no server in the kubeconfig")?);
+        let token = format!("Authorization: Bearer {token}");
+        request(
+            &["-X", "PATCH", "-d", patch, &url],
+            &[&token, "Content-Type: application/merge-patch+json"],
+        )
+    }
+
     /// The same with more headers, whatever the answer.
     pub fn through_api_server(&self, path: &str, headers: &[&str]) -> anyhow::Result<Reply> {
         curl(&format!("http://127.0.0.1:{}{path}", self.port), headers)
@@ -213,8 +225,13 @@ impl Drop for Kube {
 
 /// A GET, with any certificate: agents sign theirs themselves.
 pub fn curl(url: &str, headers: &[&str]) -> anyhow::Result<Reply> {
+    request(&[url], headers)
+}
+
+/// The same with more words for curl.
+fn request(words: &[&str], headers: &[&str]) -> anyhow::Result<Reply> {
     let mut command = Command::new("curl");
-    command.args(["-sk", "-m", "5", "--noproxy", "*", "-w", "\n%{http_code}", url]);
+    command.args(["-sk", "-m", "5", "--noproxy", "*", "-w", "\n%{http_code}"]).args(words);
     for header in headers {
         command.args(["-H", header]);
     }

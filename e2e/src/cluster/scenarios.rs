@@ -13,6 +13,7 @@ mod helm;
 mod install;
 mod outage;
 mod refusals;
+mod refusing;
 mod rights;
 
 use super::Scenario;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         configs::scenarios(),
         hands::scenarios(),
         future::scenarios(),
+        refusing::scenarios(),
         failures::scenarios(),
         outage::scenarios(),
         costs::scenarios(),

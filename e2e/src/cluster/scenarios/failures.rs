@@ -1,17 +1,17 @@
-//! What breaks: processes that are killed, nodes that come and go, an API server that refuses our writes.
+//! What breaks: processes that are killed, nodes that come and go.
 //!
 //! In: a cluster that works. Out: whether it works again by itself, and how soon. I/O: kubectl, signals in the nodes.
 
 use std::{time::Duration, time::Instant};
 
 use anyhow::{Context as _, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::{
     NAMESPACE, Scenario, World,
     act::{self, PATIENCE, all_obey, edit},
     look::{self, agent, report, token},
-    probe::{has, text},
+    probe::{has, obeys},
     wait::until,
 };
 
@@ -61,11 +61,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             world.figures.add("a node deleted until its NodeProbe is gone", took, "s", None);
             all_obey(&world.kube, "default")
         }),
-        Scenario::new(
-            "failures",
-            "where our writes are refused the configuration says so, and it heals",
-            refused,
-        ),
     ]
 }
 
@@ -119,9 +114,7 @@ fn fail_over(world: &mut World) -> anyhow::Result<()> {
     let began = Instant::now();
     let generation = act::patch(&world.kube, "default", &json!({"jitterPercent": 11}))?;
     until("the edit is obeyed", FAIL_OVER, || {
-        look::probes(&world.kube)?
-            .iter()
-            .try_for_each(|probe| crate::cluster::probe::obeys(probe, "default", generation))
+        look::probes(&world.kube)?.iter().try_for_each(|probe| obeys(probe, "default", generation))
     })?;
     let took = began.elapsed().as_secs_f64();
     let now = look::leader(&world.kube)?;
@@ -129,55 +122,4 @@ fn fail_over(world: &mut World) -> anyhow::Result<()> {
     world.figures.add("the leading operator gone until an edit is obeyed", took, "s", None);
     until("two operators", PATIENCE, || look::ready(&world.kube, "operator", 2).map(drop))?;
     edit(world, &json!({"jitterPercent": 10})).map(drop)
-}
-
-/// An admission policy that refuses every write to NodeProbes, as somebody's webhook or quota might.
-fn policy() -> Value {
-    let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": "e2e-refuse"}, "spec": {"failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": ["probelet.io"], "apiVersions": ["*"],
-                "operations": ["CREATE", "UPDATE"], "resources": ["nodeprobes", "nodeprobes/status"]}]},
-            "validations": [{"expression": "false", "message": "not today"}]}});
-    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "e2e-refuse"},
-        "spec": {"policyName": "e2e-refuse", "validationActions": ["Deny"]}});
-    json!({"apiVersion": "v1", "kind": "List", "items": [policy, binding]})
-}
-
-fn refused(world: &mut World) -> anyhow::Result<()> {
-    let kube = &world.kube;
-    let policy = policy().to_string();
-    kube.kubectl_with(&["create", "-f", "-"], &policy)?;
-    let result = while_refused(world);
-    kube.kubectl_with(&["delete", "-f", "-"], &policy)?;
-    result?;
-    all_obey(kube, "default")?;
-    until("it is well again", PATIENCE, || {
-        let config = look::config(kube, "default")?;
-        has(&config, "Degraded", "False")?;
-        has(&config, "Ready", "True")
-    })?;
-    edit(world, &json!({"jitterPercent": 10})).map(drop)
-}
-
-fn while_refused(world: &World) -> anyhow::Result<()> {
-    let kube = &world.kube;
-    // The API server takes a moment to take a policy up.
-    until("writes are refused", PATIENCE, || {
-        let words = ["label", "nodeprobe", "node1", "e2e=x", "--overwrite", "--dry-run=server"];
-        kube.refused(&words, "").map(drop)
-    })?;
-    act::patch(kube, "default", &json!({"jitterPercent": 12}))?;
-    until("the configuration says so", PATIENCE, || {
-        let config = look::config(kube, "default")?;
-        has(&config, "Degraded", "True")?;
-        has(&config, "Ready", "False")?;
-        let said = config["status"]["conditions"].to_string();
-        ensure!(said.contains("not today"), "the API server's words are missing: {said}");
-        Ok(())
-    })?;
-    let token = token(kube, "probelet-viewer")?;
-    let metrics = look::agent_metrics(&agent(kube, "node1")?, &token)?;
-    ensure!(!metrics.is_empty() && !text(&look::probe(kube, "node1")?, "/spec/hash").is_empty());
-    Ok(())
 }

@@ -226,6 +226,8 @@ fn uninstall(world: &World, helm: Helm) -> anyhow::Result<()> {
             let there = left.remove(&format!("CustomResourceDefinition/{crd}"));
             ensure!(there, "{crd} is gone");
         }
+        // The API server makes it for a CRD.
+        left.remove("APIService/v1alpha1.probelet.io");
         // Theirs is the fate of the CRDs; the namespace was made for the release and stays, as Helm leaves it.
         left.retain(|object| !object.starts_with("NodeProbe/") && object != "Namespace/probelet");
         ensure!(left.is_empty(), "left: {left:?}");

@@ -196,13 +196,13 @@ impl Kube {
     }
 
     /// Sends a merge patch to the API server itself with nothing but that token, as a pod would.
-    pub fn patch_as(&self, token: &str, path: &str, patch: &str) -> anyhow::Result<Reply> {
+    pub fn patch_as(&self, token: &str, path: &str, change: &str) -> anyhow::Result<Reply> {
         let config = self.json(&["config", "view", "--minify", "-o", "json"], "")?;
         let server = config.pointer("/clusters/0/cluster/server").and_then(Value::as_str);
         let url = format!("{}{path}", server.context("no server in the kubeconfig")?);
         let token = format!("Authorization: Bearer {token}");
         request(
-            &["-X", "PATCH", "-d", patch, &url],
+            &["-X", "PATCH", "-d", change, &url],
             &[&token, "Content-Type: application/merge-patch+json"],
         )
     }

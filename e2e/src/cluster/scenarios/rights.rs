@@ -109,13 +109,13 @@ fn write(
     }
     let token = world.kube.kubectl(&words)?;
     let mut path = format!("/apis/probelet.io/v1alpha1/nodeprobes/{node}");
-    let patch = if status {
+    let change = if status {
         path.push_str("/status");
         json!({"status": {"report": {"epoch": 1, "digest": "by-hand", "bytes": 1}}})
     } else {
         json!({"spec": {"config": {"paused": true}}})
     };
-    world.kube.patch_as(token.trim(), &path, &patch.to_string())
+    world.kube.patch_as(token.trim(), &path, &change.to_string())
 }
 
 /// It was forbidden, for that reason.

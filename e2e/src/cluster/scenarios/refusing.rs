@@ -99,7 +99,7 @@ fn no_seats() -> Value {
         "resourceRules": [{"apiGroups": ["probelet.io"], "clusterScope": true,
             "resources": ["nodeprobes", "nodeprobes/status"], "verbs": ["patch", "create"]}]});
     let schema = json!({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "FlowSchema",
-        "metadata": {"name": "e2e-no-seats"}, "spec": {"matchingPrecedence": 1, "rules": [rule],
+        "metadata": {"name": "e2e-no-seats"}, "spec": {"matchingPrecedence": 2, "rules": [rule],
             "distinguisherMethod": {"type": "ByUser"}, "priorityLevelConfiguration": {"name": "e2e-no-seats"}}});
     json!({"apiVersion": "v1", "kind": "List", "items": [level, schema]})
 }

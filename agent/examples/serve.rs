@@ -48,6 +48,8 @@ async fn main() -> anyhow::Result<()> {
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: true,
         kubernetes: None,
+        auth: None,
+        tls: None,
     };
     serve(listener, State::new(parts), stopped).await;
     Ok(())

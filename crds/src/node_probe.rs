@@ -3,14 +3,18 @@
 //! In: nothing; these are the types of the wire. Out: the spec, which only the operator writes, and the status, which
 //! only the agent of that node writes and which never exceeds [`MAX_STATUS`]. Numbers with a history belong in
 //! metrics, and the full report on the agent's own port. Pure: data.
+#![allow(clippy::duplicated_attributes, reason = "each column of kube's derive has a type")]
 
+pub(crate) mod bounds;
 mod config;
+mod fit;
 mod status;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use bounds::MAX_STATUS;
 pub use config::NodeConfig;
 pub use status::{
     AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, Summary, Top, TopFlow,
@@ -75,7 +79,7 @@ pub struct NodeProbeSpec {
     /// How many nodes the cluster has, rounded up to a power of two: agents spread their first writes by it.
     #[serde(default)]
     pub cluster_size: i64,
-    /// The configuration in force.
+    /// The configuration in force, with the fields of `ProbeConfig.spec` that concern one node.
     pub config: NodeConfig,
 }
 

@@ -2,8 +2,9 @@
 //!
 //! In: a resource and a name. Out: the object as it is and whenever it changes, that it is gone, that the server is
 //! away and back. It must not list (the role need not allow it), hold more than one object, or ask again at once after
-//! a failure. A watch from version 0 begins with the object as the server's cache has it, so that nothing else is asked;
-//! where the server has forgotten our version it is asked for the newest, lest the object goes back in time.
+//! a failure. It gets the object, at first as the server's cache has it, and watches from there on. Where the server has
+//! forgotten our version it is asked for the newest, lest the object goes back in time. A watch for an object that is not
+//! there begins with the cache, of which some servers want to send the state first and cannot; those are told not to.
 //!
 //! I/O: the network through [`Connection`]; sleeps.
 
@@ -22,6 +23,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
+/// An object is half as long at most; of a NodeProbe everything is bounded by its schema.
+const MAX_OBJECT: usize = 3 << 20;
+/// How a server says that it cannot begin a watch with the state of its cache: 500 where its store cannot ask for
+/// progress (etcd before 3.4.25 and 3.5.8).
+const NO_STATE: [u16; 3] = [400, 422, 500];
 /// So often it is asked again soon after it was forbidden.
 const PATIENT: u32 = 5;
 
@@ -96,6 +102,10 @@ struct Session<'a, F> {
     failures: u32,
     /// A failure was told that is not over yet.
     told: bool,
+    /// The object is there, as far as is known.
+    there: bool,
+    /// The server cannot begin a watch with the state of its cache.
+    stateless: bool,
     each: F,
 }
 
@@ -108,6 +118,8 @@ impl Single {
             from: From::Any,
             failures: 0,
             told: false,
+            there: false,
+            stateless: false,
             each,
         };
         self.note(|status| status.state = State::Connecting);
@@ -128,12 +140,19 @@ impl Single {
 impl<F: FnMut(Seen)> Session<'_, F> {
     async fn once(&mut self) -> Result<Infallible, End> {
         let timing = &self.single.timing;
+        if !matches!(self.from, From::Version(_)) {
+            self.get().await.map_err(End::Failed)?;
+        }
         let seconds = timing.watch(random());
         let until = Instant::now() + Duration::from_secs(seconds) + timing.grace;
         let url = self.url(seconds);
         let answer = self.single.connection.get(&url, self.selection.accept, timing.silence).await;
         let mut body = answer.map_err(End::Failed)?.into_body();
         self.begin();
+        if self.stateless && !matches!(self.from, From::Version(_)) {
+            // It may have come into being between the look and the watch.
+            self.get().await.map_err(End::Failed)?;
+        }
         let mut lines = Lines::default();
         loop {
             let patience = until.saturating_duration_since(Instant::now());
@@ -156,6 +175,30 @@ impl<F: FnMut(Seen)> Session<'_, F> {
             }
             self.pay(cpu().saturating_sub(before)).await;
         }
+    }
+
+    /// Looks whether the object is there.
+    async fn get(&mut self) -> Result<(), Error> {
+        let cached = if self.from == From::Any { "?resourceVersion=0" } else { "" };
+        let url = format!("{}/{}{cached}", self.single.resource, self.single.name);
+        let silence = self.single.timing.silence;
+        let answer = match self.single.connection.get(&url, self.selection.accept, silence).await {
+            Ok(answer) => connection::whole(answer.into_body(), MAX_OBJECT, silence).await?,
+            Err(Error::Refused { failure, .. }) if failure.code == 404 => {
+                if std::mem::take(&mut self.there) {
+                    (self.each)(Seen::Gone);
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let before = cpu();
+        match serde_json::from_slice(&answer) {
+            Ok(object) => self.change("ADDED", object),
+            Err(_) => self.wrong(Malformed::Json),
+        }
+        self.pay(cpu().saturating_sub(before)).await;
+        Ok(())
     }
 
     /// Waits until the budget has room for what the last piece took.
@@ -190,25 +233,31 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         if verb == "ERROR" {
             return Some(serde_json::from_value(object).unwrap_or_default());
         }
+        self.change(&verb, object);
+        None
+    }
+
+    /// Takes in the object as it is after something happened to it.
+    fn change(&mut self, verb: &str, object: Value) {
         let metadata = &object["metadata"];
-        if let Some(version) = metadata["resourceVersion"].as_str().filter(|v| !v.is_empty()) {
+        let version = metadata["resourceVersion"].as_str().filter(|version| !version.is_empty());
+        if let Some(version) = version {
             self.from = From::Version(version.to_owned());
         }
         if verb == "BOOKMARK" {
-            return None;
+            return;
         }
         // A server that ignores the selector must not make us take another node's orders.
         if metadata["name"].as_str() != Some(&*self.single.name) {
-            self.wrong(Malformed::Identity);
-            return None;
+            return self.wrong(Malformed::Identity);
         }
         self.single.note(|status| status.events += 1);
-        match verb.as_str() {
+        self.there = verb != "DELETED";
+        match verb {
             "ADDED" | "MODIFIED" => (self.each)(Seen::Object(object)),
             "DELETED" => (self.each)(Seen::Gone),
             _ => {}
         }
-        None
     }
 
     fn wrong(&self, fault: Malformed) {
@@ -230,6 +279,15 @@ impl<F: FnMut(Seen)> Session<'_, F> {
             End::Failed(error) => error,
         };
         let class = error.class();
+        let odd =
+            matches!(&error, Error::Refused { failure, .. } if NO_STATE.contains(&failure.code));
+        if odd
+            && !matches!(self.from, From::Version(_))
+            && !std::mem::replace(&mut self.stateless, true)
+        {
+            debug!(error = error.chain(), "no state at the beginning of a watch here");
+            return Duration::ZERO;
+        }
         let state = if class == Class::Forbidden { State::Forbidden } else { State::BackingOff };
         self.single.note(|status| {
             status.errors[class as usize] += 1;
@@ -270,9 +328,14 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         let mut parameters =
             vec![("watch", "1"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", &*seconds)];
         match &self.from {
-            From::Any => parameters.push(("resourceVersion", "0")),
             From::Version(version) => parameters.push(("resourceVersion", version)),
-            From::Newest => {}
+            From::Any | From::Newest => {
+                parameters.push(("resourceVersion", "0"));
+                if self.stateless {
+                    parameters.push(("sendInitialEvents", "false"));
+                    parameters.push(("resourceVersionMatch", "NotOlderThan"));
+                }
+            }
         }
         self.selection.url(&parameters)
     }

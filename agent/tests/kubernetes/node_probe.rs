@@ -1,11 +1,11 @@
 //! The agent's own object: a server that keeps one NodeProbe, and an agent that follows it and answers.
 
 use super::feed::{LONG, no_limit, quick, url, write_kubeconfig};
-use super::server::{Asked, Server, Stream, Topic, event};
+use super::server::{Asked, Server, Stream, Topic, event, status};
 use probelet_agent::config::node_probe::{self, Follow};
 use probelet_agent::config::{Effective, Origin, saved};
 use probelet_agent::kubernetes::{Access, Connection, SingleStatus};
-use probelet_agent::publish::node_probe::{self as status, Account, Writer};
+use probelet_agent::publish::node_probe::{self as writer, Account, Writer};
 use probelet_agent::snapshot::Snapshot;
 use probelet_crds::{NodeConfig, NodeProbeStatus, condition};
 use serde_json::{Value, json};
@@ -57,8 +57,25 @@ impl Store {
         })
     }
 
-    /// The next request, which must be the watch; begins to answer it.
+    /// Answers the look whether the object is there, and begins to answer the watch.
     pub(crate) async fn watched(&mut self) -> Watched {
+        self.looked().await;
+        self.resumed().await
+    }
+
+    /// The next request, which must be a look.
+    pub(crate) async fn looked(&mut self) {
+        let asked = self.server.next(Topic::NodeProbe).await;
+        assert_eq!(asked.line, "GET /apis/probelet.io/v1alpha1/nodeprobes/node-1");
+        if self.generation == 0 {
+            asked.refuse(404, "NotFound", &[]);
+        } else {
+            asked.text(&self.object().to_string());
+        }
+    }
+
+    /// The next request, which must be the watch; begins to answer it.
+    pub(crate) async fn resumed(&mut self) -> Watched {
         let asked = self.server.next(Topic::NodeProbe).await;
         assert!(asked.is_watch(), "{}", asked.line);
         assert_eq!(asked.parameter("fieldSelector"), Some("metadata.name%3Dnode-1"));
@@ -177,7 +194,7 @@ impl Agent {
         let (obeys, obeying) = watch::channel(true);
         tokio::task::spawn_local(engine(config.clone(), obeying, Arc::clone(&snapshots)));
         tokio::task::spawn_local(saved::keep(state.clone(), sender.subscribe()));
-        tokio::task::spawn_local(status::write(Writer {
+        tokio::task::spawn_local(writer::write(Writer {
             connection: Arc::clone(&connection),
             node: Arc::clone(&node),
             snapshots: seen,
@@ -372,7 +389,7 @@ async fn a_watch_that_was_cut_goes_on_where_it_was() {
     let (mut store, mut agent) = settled().await;
 
     store.cut().await;
-    let again = store.watched().await;
+    let again = store.resumed().await;
     assert_eq!(again.from.as_deref(), Some("12"));
     store.edit(json!({"budget": {"cpu": "9m"}})).await;
 
@@ -388,7 +405,7 @@ async fn a_version_that_the_server_forgot_is_followed_from_the_newest() {
     store.refuse(410, "Gone").await;
     let again = store.watched().await;
 
-    assert_eq!(again.from, None);
+    assert_eq!(again.from.as_deref(), Some("12"));
     assert_eq!(agent.cpu(), "7m");
 }
 }
@@ -402,5 +419,40 @@ async fn another_nodes_orders_are_not_taken() {
 
     assert!(store.quiet().await);
     assert_eq!(agent.cpu(), "7m");
+}
+}
+
+local! {
+async fn a_node_probe_that_was_there_before_the_agent_needs_no_event() {
+    let mut store = Store::start().await;
+    (store.generation, store.config) = (3, json!({"budget": {"cpu": "9m"}}));
+    let mut agent = Agent::start(&store.url());
+
+    let watch = store.watched().await;
+
+    assert_eq!(watch.from.as_deref(), Some("10"));
+    agent.until(|config| config.spec.budget.cpu.to_string() == "9m").await;
+}
+}
+
+local! {
+async fn a_server_that_cannot_send_its_state_first_is_told_not_to() {
+    let mut store = Store::start().await;
+    let agent = Agent::start(&store.url());
+    store.looked().await;
+    let broken = store.server.next(Topic::NodeProbe).await;
+    assert_eq!(broken.parameter("sendInitialEvents"), None);
+    broken.stream().send(&event("ERROR", &status(500, "InternalError"))).await;
+
+    store.looked().await;
+    let asked = store.server.next(Topic::NodeProbe).await;
+    let about = ["resourceVersion", "sendInitialEvents", "resourceVersionMatch"];
+    assert_eq!(about.map(|name| asked.parameter(name)), [Some("0"), Some("false"), Some("NotOlderThan")]);
+    store.watch = Some(asked.stream());
+    (store.generation, store.config) = (1, json!({"budget": {"cpu": "9m"}}));
+    store.looked().await;
+    let status = store.written().await;
+
+    assert_eq!((status.observed_generation, agent.cpu().as_str()), (1, "9m"));
 }
 }

@@ -149,7 +149,7 @@ async fn an_outage_is_followed_by_the_newest_status_only() {
     store.cut().await;
     store.refuse(503, "ServiceUnavailable").await;
     change(&agent, |snapshot| snapshot.vitals.level = Level::Paused);
-    store.watched().await;
+    store.resumed().await;
     let status = store.written().await;
 
     assert_eq!(of(&status, condition::READY).1, "Paused");

@@ -50,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
         kubernetes: None,
         auth: None,
         tls: None,
+        node_probe: None,
     };
     serve(listener, State::new(parts), stopped).await;
     Ok(())

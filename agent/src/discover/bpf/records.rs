@@ -270,7 +270,7 @@ mod tests {
     fn an_ipv4_socket_has_its_addresses_in_order() {
         let words = [
             NETNS | 77 << 32,
-            12 | 99 << 32,
+            0x63_0000_000c, // pid 12, hash 99
             kind(2, 1, 6, 8080, 40000),
             0xffff_8880_0000_1000,
             3,

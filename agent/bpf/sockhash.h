@@ -93,26 +93,36 @@ __noinline int put_chain(__u64 node)
 	return 0;
 }
 
-/* Four buckets, of which the block in the scratch area has `n`, from its `i`th on. Sets `pinned` when they hold
- * something that changes without a new head, or that has to be told each time. */
-__noinline int put_four(__u32 i, __u32 n)
-{
-	struct scratch *s = scratch_area();
-	if (!s)
-		return 0;
-	s->pinned = 0;
-	for (int j = 0; j < 4; j++, i++)
-		if (i < n && i < BUCKETS && !(s->bucket[i] & 1))
-			put_chain(s->bucket[i]);
-	return 0;
-}
-
 /* Odd, so never 0: a sum would not notice two that changed places. */
 static __always_inline __u32 group_of(__u64 *b)
 {
 	__u64 v = b[0] * 3 + b[1] * 5 + b[2] * 7 + b[3];
 	v *= 0x9e3779b97f4a7c15;
 	return (v >> 32) | 1;
+}
+
+/* The four buckets from the `i`th on, of the `n` that are in the scratch area, unless their heads are
+ * what they were; they are group `at` of `block`. Returns 1 when the window might not hold them. */
+__noinline int put_group(__u32 i, __u32 n, __u32 block, __u32 at)
+{
+	struct scratch *s = scratch_area();
+	struct ctl *c = control();
+	if (!s || !c || i > BUCKETS - 4)
+		return 0;
+	struct headrec *h = c->heads == HEADS_UNUSED ? 0 : bpf_map_lookup_elem(&heads, &block);
+	__u32 now = group_of(&s->bucket[i]);
+	if (h && c->heads == HEADS_TRUSTED && h->group[at % GROUPS] == now)
+		return 0;
+	if (c->nsocks > SOCKS - 4 * CHAIN)
+		return 1;
+	c->walked++;
+	s->pinned = 0; /* set by what changes without a new head, or has to be told each time */
+	for (int j = 0; j < 4; j++, i++)
+		if (i < n && i < BUCKETS && !(s->bucket[i] & 1))
+			put_chain(s->bucket[i]);
+	if (h)
+		h->group[at % GROUPS] = s->pinned ? 0 : now;
+	return 0;
 }
 
 struct bucket_walk { __u64 base; };
@@ -139,23 +149,14 @@ static int walk_buckets(__u32 idx, struct bucket_walk *w)
 		c->done = 1;
 		return 1;
 	}
-	struct headrec *h = c->heads == HEADS_UNUSED ? 0 : bpf_map_lookup_elem(&heads, &block);
-	bool trusted = c->heads == HEADS_TRUSTED;
 	for (int i = 0; i < BUCKETS && i < n; i += 4) {
 		__u64 *b = &s->bucket[i];
 		if (b[0] & b[1] & b[2] & b[3] & 1) /* most are empty; what is left of an earlier block beyond n is harmless */
 			continue;
-		__u32 now = group_of(b), at = (skipped + i) / 4 % GROUPS;
-		if (h && trusted && h->group[at] == now)
-			continue;
-		if (c->nsocks > SOCKS - 4 * CHAIN) {
+		if (put_group(i, n, block, (skipped + i) / 4)) {
 			c->bucket = first + i;
 			return 1;
 		}
-		put_four(i, n);
-		c->walked++;
-		if (h)
-			h->group[at] = s->pinned ? 0 : now;
 	}
 	c->bucket = first + n;
 	return 0;

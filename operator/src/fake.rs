@@ -162,7 +162,8 @@ impl Fake {
             .map(|(kind, status, reason)| json!({"type": kind, "status": status, "reason": reason}))
             .collect();
         self.put("nodeprobes", node, |probe| {
-            let config: NodeConfig = serde_json::from_value(probe["spec"]["config"].clone()).unwrap();
+            let config: NodeConfig =
+                serde_json::from_value(probe["spec"]["config"].clone()).unwrap();
             probe["status"] = json!({
                 "observedGeneration": probe["metadata"]["generation"],
                 "appliedConfigHash": config.hash(), "agent": {"cpu": cpu}, "conditions": conditions,
@@ -231,9 +232,16 @@ impl Fake {
             news.await;
         }
         let state = self.state.lock().unwrap();
-        let items: Vec<&Value> =
-            state.objects.iter().filter(|((have, _), _)| have == collection).map(|(_, o)| o).collect();
-        reply(200, &json!({"metadata": {"resourceVersion": state.version.to_string()}, "items": items}))
+        let items: Vec<&Value> = state
+            .objects
+            .iter()
+            .filter(|((have, _), _)| have == collection)
+            .map(|(_, o)| o)
+            .collect();
+        reply(
+            200,
+            &json!({"metadata": {"resourceVersion": state.version.to_string()}, "items": items}),
+        )
     }
 
     fn watch(&self, collection: &str, query: &str) -> Answer {
@@ -319,6 +327,9 @@ fn reply(code: u16, value: &Value) -> Answer {
 }
 
 fn error(code: u16, reason: &str, message: &str, retry_after: u32) -> Answer {
-    reply(code, &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-        "reason": reason, "message": message, "details": {"retryAfterSeconds": retry_after}}))
+    reply(
+        code,
+        &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+        "reason": reason, "message": message, "details": {"retryAfterSeconds": retry_after}}),
+    )
 }

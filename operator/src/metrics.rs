@@ -131,30 +131,58 @@ impl Metrics {
             Ok::<_, prometheus::Error>(gauge)
         };
         let buckets = vec![0.0001, 0.001, 0.01, 0.1, 1.0, 10.0];
-        let options = HistogramOpts::new(name("reconcile_seconds"), "Time to take in a batch of observations and to plan for it.");
+        let options = HistogramOpts::new(
+            name("reconcile_seconds"),
+            "Time to take in a batch of observations and to plan for it.",
+        );
         let reconcile = Histogram::with_opts(options.buckets(buckets))?;
         registry.register(Box::new(reconcile.clone()))?;
-        let options = HistogramOpts::new(name("api_write_seconds"), "Time from the beginning of a write to its answer.");
+        let options = HistogramOpts::new(
+            name("api_write_seconds"),
+            "Time from the beginning of a write to its answer.",
+        );
         let buckets = vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
         let write_seconds = HistogramVec::new(options.buckets(buckets), &["kind"])?;
         registry.register(Box::new(write_seconds.clone()))?;
         let build = gauges("build_info", "Always 1; the version is in the label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-        let started = process("process_start_time_seconds", "Start of the process, Unix time in seconds.")?;
+        let started =
+            process("process_start_time_seconds", "Start of the process, Unix time in seconds.")?;
         started.set(Timestamp::now().as_duration().as_secs_f64());
         Ok(Self {
-            nodes: gauges("nodes", "Nodes by the configuration in force and what became of it; over_budget, silent and refused overlap with the others.", &["config", "state"])?,
-            rollouts: gauges("rollouts", "Configurations by the phase of their newest change.", &["phase"])?,
+            nodes: gauges(
+                "nodes",
+                "Nodes by the configuration in force and what became of it; over_budget, silent and refused overlap with the others.",
+                &["config", "state"],
+            )?,
+            rollouts: gauges(
+                "rollouts",
+                "Configurations by the phase of their newest change.",
+                &["phase"],
+            )?,
             rejected: gauge("configs_rejected", "Configurations that are not accepted.")?,
             queue: gauge("queue_length", "Nodes that wait for a write or are being written.")?,
             leader: gauge("leader", "1 on the replica that writes.")?,
-            seed_invalid: gauge("seed_invalid", "1 if the seed of the default configuration cannot be used.")?,
+            seed_invalid: gauge(
+                "seed_invalid",
+                "1 if the seed of the default configuration cannot be used.",
+            )?,
             writes: counters("api_writes_total", "Writes to the API server.", &["kind", "result"])?,
-            watch_errors: counters("watch_errors_total", "Watches that failed and began anew.", &["kind"])?,
+            watch_errors: counters(
+                "watch_errors_total",
+                "Watches that failed and began anew.",
+                &["kind"],
+            )?,
             reconcile,
             write_seconds,
-            cpu: process("process_cpu_seconds_total", "CPU time of the process, user and system, in seconds.")?,
-            rss: process("process_resident_memory_bytes", "Memory of the process in RAM, in bytes.")?,
+            cpu: process(
+                "process_cpu_seconds_total",
+                "CPU time of the process, user and system, in seconds.",
+            )?,
+            rss: process(
+                "process_resident_memory_bytes",
+                "Memory of the process in RAM, in bytes.",
+            )?,
             registry,
         })
     }
@@ -222,7 +250,10 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let old = Figures { nodes: vec![("gone".into(), [1; 6])], ..Figures::default() };
         let new = Figures {
-            nodes: vec![(String::new(), [9, 0, 0, 0, 0, 0]), ("default".into(), [3, 2, 0, 0, 0, 1])],
+            nodes: vec![
+                (String::new(), [9, 0, 0, 0, 0, 0]),
+                ("default".into(), [3, 2, 0, 0, 0, 1]),
+            ],
             queue: 4,
             ..Figures::default()
         };

@@ -56,7 +56,11 @@ pub enum Step {
 enum Want<'a> {
     /// Whatever it works by now.
     Leave,
-    Content { content: &'a Arc<Content>, origin: Option<Origin>, token: Option<ConfigId> },
+    Content {
+        content: &'a Arc<Content>,
+        origin: Option<Origin>,
+        token: Option<ConfigId>,
+    },
 }
 
 /// Plans for one node.
@@ -122,9 +126,8 @@ fn want<'a>(world: &'a World, id: NodeId, node: &'a Node) -> Want<'a> {
             return Want::Leave;
         };
         let probe = node.probe.as_ref();
-        let by_it = |probe: &&Probe| {
-            probe.origin.as_ref().is_some_and(|origin| origin.uid == config.uid)
-        };
+        let by_it =
+            |probe: &&Probe| probe.origin.as_ref().is_some_and(|origin| origin.uid == config.uid);
         let carried = probe.filter(by_it).and_then(|probe| probe.content.as_ref());
         let give = rollout.give(id, probe.is_some(), carried.map(|content| content.hash.as_str()));
         match give {

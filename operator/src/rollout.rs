@@ -120,11 +120,7 @@ impl Rollout {
     }
 
     /// Watches these nodes first, each with what it said before.
-    pub fn watch<'a>(
-        &mut self,
-        canaries: impl Iterator<Item = (NodeId, &'a Said)>,
-        now: Millis,
-    ) {
+    pub fn watch<'a>(&mut self, canaries: impl Iterator<Item = (NodeId, &'a Said)>, now: Millis) {
         let canaries: BTreeMap<_, _> = canaries
             .map(|(id, said)| {
                 let canary = Canary {
@@ -256,11 +252,8 @@ impl Rollout {
 }
 
 fn tell(failed: &[(NodeId, String)], name: impl Fn(NodeId) -> String) -> String {
-    let mut words: Vec<String> = failed
-        .iter()
-        .take(NAMED)
-        .map(|(id, reason)| format!("{} ({reason})", name(*id)))
-        .collect();
+    let mut words: Vec<String> =
+        failed.iter().take(NAMED).map(|(id, reason)| format!("{} ({reason})", name(*id))).collect();
     if failed.len() > NAMED {
         words.push(format!("{} more", failed.len() - NAMED));
     }

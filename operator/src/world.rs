@@ -144,7 +144,8 @@ impl World {
         let old = node.probe.as_ref().filter(|old| *old.uid == *uid);
         let carries = origin.as_ref().map(|origin| origin.uid.clone());
         let carried = old.and_then(|old| old.origin.as_ref()).map(|origin| origin.uid.clone());
-        node.probe = Some(Probe { uid: uid.into(), generation, owner, origin, content, sound, said });
+        node.probe =
+            Some(Probe { uid: uid.into(), generation, owner, origin, content, sound, said });
         if self.held > 0 && carries != carried {
             self.rematch(id);
         } else {
@@ -376,9 +377,17 @@ impl World {
         }
     }
 
-    fn tally(&mut self, id: NodeId, matches: &[ConfigId], equals: usize, verdict: &Verdict, is: bool) {
+    fn tally(
+        &mut self,
+        id: NodeId,
+        matches: &[ConfigId],
+        equals: usize,
+        verdict: &Verdict,
+        is: bool,
+    ) {
         let add = |n: &mut u32| if is { *n += 1 } else { *n -= 1 };
-        let (winner, losers) = matches.split_first().map_or((None, matches), |(w, l)| (Some(*w), l));
+        let (winner, losers) =
+            matches.split_first().map_or((None, matches), |(w, l)| (Some(*w), l));
         for (at, &loser) in losers.iter().enumerate() {
             let Some(config) = self.configs.get_mut(loser) else { continue };
             add(&mut config.counts.matched);
@@ -389,14 +398,22 @@ impl World {
             self.dirty.insert(loser);
         }
         let Some(winner) = winner else {
-            return if is { self.unmatched.add(id, verdict) } else { self.unmatched.take(id, verdict) };
+            return if is {
+                self.unmatched.add(id, verdict)
+            } else {
+                self.unmatched.take(id, verdict)
+            };
         };
         let Some(config) = self.configs.get_mut(winner) else { return };
         add(&mut config.counts.matched);
         for &loser in &losers[..equals] {
             config.counts.conflict(loser, is);
         }
-        if is { config.counts.add(id, verdict) } else { config.counts.take(id, verdict) }
+        if is {
+            config.counts.add(id, verdict)
+        } else {
+            config.counts.take(id, verdict)
+        }
         self.dirty.insert(winner);
     }
 

@@ -106,9 +106,10 @@ impl Node {
         let Some(probe) = self.probe.as_ref().filter(|probe| probe.said.anything) else {
             return false;
         };
-        let refresh = probe.content.as_ref().map_or(600, |content| {
-            content.config.reporting.refresh_interval.duration().as_secs()
-        });
+        let refresh = probe
+            .content
+            .as_ref()
+            .map_or(600, |content| content.config.reporting.refresh_interval.duration().as_secs());
         // Agents refresh after half to one and a half intervals; a minute more is for the way.
         now < self.heard + refresh * 1500 + 60_000
     }

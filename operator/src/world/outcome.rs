@@ -128,8 +128,12 @@ impl World {
 
     /// Looks at the nodes that nothing matches: what they are given has changed.
     pub fn offer_unmatched(&mut self) {
-        let ids: Vec<NodeId> =
-            self.nodes.iter().filter(|(_, node)| node.matches.is_empty()).map(|(id, _)| id).collect();
+        let ids: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.matches.is_empty())
+            .map(|(id, _)| id)
+            .collect();
         for id in ids {
             self.touch(id);
         }

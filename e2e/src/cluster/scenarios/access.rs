@@ -103,16 +103,20 @@ fn by_port_forward(world: &mut World) -> anyhow::Result<()> {
 fn make_shop(world: &World) -> anyhow::Result<()> {
     let kube = &world.kube;
     let shop = std::fs::read_to_string(SHOP).with_context(|| SHOP.to_owned())?;
-    // The Service first: its address goes into the command of those who call it, for nothing resolves names here.
-    let (service, pods) = shop.split_once("---\n# pods").context("two parts in the workload")?;
-    kube.kubectl_with(&["apply", "-f", "-"], service)?;
+    let (servers, clients) =
+        shop.split_once("---\n# clients").context("the workload has no clients")?;
+    let ready = |object: &str| {
+        kube.kubectl(&["-n", "shop", "rollout", "status", object, "--timeout=60s"]).map(drop)
+    };
+    kube.kubectl_with(&["apply", "-f", "-"], servers)?;
+    ready("deployment/web")?;
+    // Its address goes into the command of those who call it, for nothing resolves names here.
     let service = kube.get("/api/v1/namespaces/shop/services/web")?;
-    let address = text(&service, "/spec/clusterIP");
-    kube.kubectl_with(&["apply", "-f", "-"], &pods.replace("@WEB@", address))?;
-    for object in ["deployment/web", "daemonset/client"] {
-        kube.kubectl(&["-n", "shop", "rollout", "status", object, "--timeout=60s"])?;
-    }
-    Ok(())
+    kube.kubectl_with(
+        &["apply", "-f", "-"],
+        &clients.replace("@WEB@", text(&service, "/spec/clusterIP")),
+    )?;
+    ready("daemonset/client")
 }
 
 fn names(world: &mut World) -> anyhow::Result<()> {

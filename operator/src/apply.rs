@@ -13,7 +13,9 @@ use kube::{Api, Client};
 use probelet_crds::{API_VERSION, DEFAULT, NODE_PROBE, OPERATOR, PROBE_CONFIG, ProbeConfigStatus};
 use serde_json::{Value, json};
 
-use crate::observe::{CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value};
+use crate::observe::{
+    CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value,
+};
 use crate::plan::Order;
 
 /// The longest that a write may take.
@@ -93,11 +95,7 @@ impl Writer {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn status(
-        &self,
-        name: &str,
-        status: &ProbeConfigStatus,
-    ) -> Result<SeenConfig, Error> {
+    pub async fn status(&self, name: &str, status: &ProbeConfigStatus) -> Result<SeenConfig, Error> {
         let patch = Patch::Apply(json!({
             "apiVersion": API_VERSION, "kind": PROBE_CONFIG,
             "metadata": {"name": name}, "status": status,
@@ -214,8 +212,7 @@ mod tests {
 
     #[test]
     fn a_busy_server_is_given_its_time() {
-        let details =
-            kube::core::response::StatusDetails { retry_after_seconds: 7, ..Default::default() };
+        let details = serde_json::from_value(json!({"retryAfterSeconds": 7})).unwrap();
         let status = Status::failure("slow down", "TooManyRequests").with_code(429);
 
         let busy = sort(&kube::Error::Api(status.with_details(details).boxed()));

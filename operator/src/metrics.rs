@@ -257,7 +257,7 @@ mod tests {
             queue: 4,
             ..Figures::default()
         };
-        metrics.render(Some(&old));
+        drop(metrics.render(Some(&old)));
 
         let text = String::from_utf8(metrics.render(Some(&new))).unwrap();
 

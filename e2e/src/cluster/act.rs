@@ -29,11 +29,15 @@ pub fn create(kube: &Kube, config: &str, spec: &Value) -> anyhow::Result<i64> {
     Ok(number(&kube.json(&["create", "-o", "json", "-f", "-"], &object)?, "/metadata/generation"))
 }
 
-/// A configuration as people write it. The label is for taking all of them away.
+/// A configuration as people write it. The label is for taking all of them away. So many edits in a minute are not
+/// acknowledged in time by agents that may write six times in it, as is the default.
 #[must_use]
 pub fn object(config: &str, spec: &Value) -> Value {
-    json!({"apiVersion": "probelet.io/v1alpha1", "kind": "ProbeConfig",
-        "metadata": {"name": config, "labels": {"e2e": "yes"}}, "spec": spec})
+    let mut object = json!({"apiVersion": "probelet.io/v1alpha1", "kind": "ProbeConfig",
+        "metadata": {"name": config, "labels": {"e2e": "yes"}}, "spec": spec});
+    object["spec"]["limits"]["apiWritesPerMinute"] = 60.into();
+    object["spec"]["budget"]["cpu"] = "50m".into();
+    object
 }
 
 /// Takes away all configurations that scenarios made, and waits until `default` is in force again.

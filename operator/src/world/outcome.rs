@@ -12,7 +12,13 @@ impl World {
     pub fn wrote(&mut self, id: NodeId, seen: SeenProbe, now: Millis) {
         self.forgive(id, now);
         self.queue.done(id);
-        self.probe(seen, now);
+        // The watch may have been quicker, and may have brought what the agent said to it.
+        let known = self.nodes.get(id).and_then(|node| node.probe.as_ref());
+        let newer = known
+            .is_some_and(|probe| *probe.uid == *seen.uid && probe.generation >= seen.generation);
+        if !newer {
+            self.probe(seen, now);
+        }
     }
 
     /// A `NodeProbe` was deleted.

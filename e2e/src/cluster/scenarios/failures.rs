@@ -94,7 +94,7 @@ fn agent_killed(world: &mut World) -> anyhow::Result<()> {
     })?;
     let took = began.elapsed().as_secs_f64();
     world.figures.add("an agent killed until its report is back", took, "s", None);
-    interval(world, &agent(&world.kube, "node1")?, "sockets", 2.0)?;
+    interval(world, &["node1"], "sockets", 2.0)?;
     edit(world, &json!({"intervals": {"sockets": "1s"}})).map(drop)
 }
 

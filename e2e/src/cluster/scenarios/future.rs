@@ -83,6 +83,8 @@ fn config_from_the_future(world: &World) -> anyhow::Result<()> {
         let config = look::config(kube, "default")?;
         config.pointer("/spec/fromTheFuture").context("it was pruned").map(drop)
     })?;
+    // Watches from before keep to the older schema, and programs that were replaced have none.
+    kube.kubectl(&["-n", NAMESPACE, "rollout", "restart", "deployment/probelet-operator"])?;
     until("the condition", PATIENCE, || {
         let config = look::config(kube, "default")?;
         has(&config, "Accepted", "False")?;

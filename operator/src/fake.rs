@@ -181,8 +181,7 @@ impl Fake {
             _ => 3,
         };
         let words = match &words[from..] {
-            ["namespaces", _, rest @ ..] => rest,
-            rest => rest,
+            ["namespaces", _, rest @ ..] | rest => rest,
         };
         let collection = words[0];
         if head.method == Method::GET {
@@ -198,8 +197,8 @@ impl Fake {
         self.state.lock().unwrap().writes.push(format!("{} {}", head.method, words.join("/")));
         let object: Value = serde_json::from_slice(&body).unwrap_or_default();
         match (head.method, words.get(1)) {
-            (Method::POST, _) => self.create(collection, object),
-            (Method::PUT, Some(name)) => self.replace(collection, name, object),
+            (Method::POST, _) => self.create(collection, &object),
+            (Method::PUT, Some(name)) => self.replace(collection, name, &object),
             (Method::DELETE, Some(name)) => match self.remove(collection, name) {
                 Some(object) => reply(200, &object),
                 None => error(404, "NotFound", "", 0),
@@ -275,7 +274,7 @@ impl Fake {
         }
     }
 
-    fn create(&self, collection: &str, object: Value) -> Answer {
+    fn create(&self, collection: &str, object: &Value) -> Answer {
         let name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
         if !self.get(collection, &name).is_null() {
             return error(409, "AlreadyExists", "", 0);
@@ -284,7 +283,7 @@ impl Fake {
         reply(201, &self.get(collection, &name))
     }
 
-    fn replace(&self, collection: &str, name: &str, object: Value) -> Answer {
+    fn replace(&self, collection: &str, name: &str, object: &Value) -> Answer {
         let old = self.get(collection, name);
         if old["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
             return error(409, "Conflict", "", 0);

@@ -67,7 +67,8 @@ enum Want<'a> {
 #[must_use]
 pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
     let Some(node) = world.node_at(id) else { return Step::Nothing };
-    let delete = |probe: &Probe| Step::Delete { name: node.name.clone(), uid: probe.uid.clone() };
+    let delete =
+        |probe: &Probe| Step::Delete { name: Arc::clone(&node.name), uid: probe.uid.clone() };
     let Some(object) = &node.object else {
         return match &node.probe {
             // No nodes at all is no cluster but a view of one that something is wrong with.
@@ -100,7 +101,7 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
         }
     }
     Step::Apply(Box::new(Order {
-        name: node.name.clone(),
+        name: Arc::clone(&node.name),
         uid: object.uid.clone(),
         origin,
         content: Arc::clone(content),

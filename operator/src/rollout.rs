@@ -147,13 +147,12 @@ impl Rollout {
             // Nobody is protected by keeping the configuration from a node that has none.
             _ if !is_told && self.previous.is_none() => Give::Target,
             Stage::Canary(watch) if has_target || watch.canaries.contains_key(&id) => Give::Target,
-            Stage::Canary(_) => before(),
             Stage::RolledBack { canaries, .. }
                 if has_target && self.previous.is_none() && !canaries.contains(&id) =>
             {
                 Give::Target
             }
-            Stage::RolledBack { .. } => before(),
+            Stage::Canary(_) | Stage::RolledBack { .. } => before(),
         }
     }
 

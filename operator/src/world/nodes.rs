@@ -40,8 +40,8 @@ pub struct Node {
     pub heard: Millis,
     /// When the node went while its `NodeProbe` stayed.
     pub orphan_since: Millis,
-    pub(crate) seen_node: u32,
-    pub(crate) seen_probe: u32,
+    pub(crate) object_listed: u32,
+    pub(crate) probe_listed: u32,
 }
 
 /// What is kept of a node object.
@@ -95,8 +95,8 @@ impl Node {
             silent_at: None,
             heard: 0,
             orphan_since: 0,
-            seen_node: 0,
-            seen_probe: 0,
+            object_listed: 0,
+            probe_listed: 0,
         }
     }
 

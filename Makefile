@@ -6,7 +6,7 @@ RELEASE := target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release
 # What is measured, and how long: make bench BENCH="--only fresh,short"
 BENCH ?=
 
-.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme images demo demo-down bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme images e2e demo demo-down bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ cluster-down: ## End that cluster and put back what it changed
 
 images: setup-test ## Images of the agent and the operator, without a daemon: target/images/*.tar
 	e2e/images/build
+
+e2e: setup-test ## The product on a real cluster of two nodes: both Helms, edits, failures, an outage (root, about 6 minutes)
+	e2e/cluster/run
 
 demo: setup-test ## See it work: a real cluster of two nodes, probelet, a small shop, three commands to look around with (root)
 	e2e/demo/run

@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod bench;
 pub mod churn;
+pub mod cluster;
 pub mod cover;
 pub mod cpu_clock;
 pub mod fresh;

@@ -48,8 +48,8 @@ pub struct Parts {
     pub synced: watch::Sender<bool>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What `default` is made from; why not, if it cannot be used.
-    pub seed: Result<Value, String>,
+    /// What `default` is made from.
+    pub seed: Seed,
     /// Most writes a second.
     pub writes_per_second: u32,
     /// The name of this process in events.
@@ -57,6 +57,9 @@ pub struct Parts {
     /// The clock.
     pub clock: Clock,
 }
+
+/// Reads what `default` is made from; why not, if it cannot be used.
+pub type Seed = Box<dyn Fn() -> Result<Value, String>>;
 
 /// The task's state.
 pub(crate) struct Task {

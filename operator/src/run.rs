@@ -108,7 +108,7 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
         questions,
         synced,
         metrics,
-        seed: seed::read(args.seed.as_deref()).map_err(|error| error.to_string()),
+        seed: Box::new(move || seed::read(args.seed.as_deref()).map_err(|error| error.to_string())),
         writes_per_second: args.writes_per_second,
         identity: args.identity.clone(),
         clock: clock.clone(),

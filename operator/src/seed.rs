@@ -1,7 +1,7 @@
 //! Seed: what `default` is made from where there is none.
 //!
 //! In: a YAML file with the spec of a `ProbeConfig`. Out: the spec as written, once it is known to be valid. It is read
-//! once: what people edit later is the object.
+//! when it is needed: what people edit later is the object.
 //!
 //! I/O: reads one file.
 

@@ -13,7 +13,7 @@ import yaml
 
 import manifests
 from chart import CHART, CI_VALUES, LOADER, MONITORING
-from expect import pods, same, says
+from expect import env_of, pods, same, says
 
 
 def a_changed_seed_restarts_no_pod(helm):
@@ -34,7 +34,15 @@ def a_new_chart_for_the_same_product_restarts_no_pod(helm):
 def nothing_that_people_edit_comes_from_helm(helm):
     for path in CI_VALUES:
         kinds = {each["kind"] for each in helm.template(files=[path], apis=MONITORING)}
-        assert not kinds & {"ProbeConfig", "NodeProbe", "Lease", "Namespace", "Node"}, f"{path.name}: {kinds}"
+        assert not kinds & {"ProbeConfig", "NodeProbe", "Namespace", "Node"}, f"{path.name}: {kinds}"
+
+
+def the_lease_goes_with_the_release_and_helm_writes_nothing_into_it(helm):
+    lease = helm.template().get("Lease")
+    same(lease["metadata"]["name"], env_of(helm.template().operator())["PROBELET_LEASE"])
+    same(sorted(lease), ["apiVersion", "kind", "metadata"])
+    alone = {"operator": {"replicas": 1, "leaderElection": {"enabled": False}}}
+    assert "Lease" not in {each["kind"] for each in helm.template(alone)}
 
 
 def selectors_never_change_with_values(helm):

@@ -6,6 +6,8 @@ use crate::fake::{Fake, Fault, GOOD};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::json;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
@@ -26,6 +28,10 @@ impl Drop for Running {
 }
 
 fn start_with(fake: &Fake, seed: Result<Value, String>, leads: bool) -> Running {
+    start_reading(fake, Box::new(move || seed.clone()), leads)
+}
+
+fn start_reading(fake: &Fake, seed: Seed, leads: bool) -> Running {
     let (lead, leads) = watch::channel(leads);
     let (stop, stopped) = watch::channel(false);
     let (ask, questions) = mpsc::channel(1);
@@ -211,6 +217,25 @@ fn the_default_is_made_from_its_seed_also_when_it_was_deleted() {
         assert_eq!(fake.get("probeconfigs", "default")["spec"]["jitterPercent"], 7);
         // Each node once, for the new origin; never the built-in defaults in between.
         assert_eq!(count(&fake.writes(), "nodeprobes"), 2);
+    });
+}
+
+#[test]
+fn a_seed_that_an_upgrade_changed_counts_when_the_default_is_made_again() {
+    scenario(async {
+        let fake = Fake::obedient();
+        nodes(&fake, 2);
+        let percent = Rc::new(Cell::new(7));
+        let seed = Rc::clone(&percent);
+        let read = Box::new(move || Ok(json!({"jitterPercent": seed.get()})));
+        let _running = start_reading(&fake, read, true);
+        seconds(10).await;
+
+        percent.set(8);
+        fake.remove("probeconfigs", "default");
+        seconds(10).await;
+
+        assert_eq!(fake.get("probeconfigs", "default")["spec"]["jitterPercent"], 8);
     });
 }
 

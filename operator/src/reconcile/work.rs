@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use probelet_crds::{DEFAULT, condition::accepted};
-use serde_json::Value;
 use tracing::{debug, error, info, warn};
 
-use super::Task;
+use super::{Seed, Task};
 use crate::apply::Error;
 use crate::events::{self, Note};
 use crate::observe::{SeenConfig, SeenProbe, cut};
@@ -46,7 +45,10 @@ pub(crate) struct Done {
 
 /// Making `default` where there is none.
 pub(crate) struct Seeding {
-    seed: Option<Value>,
+    read: Seed,
+    /// It was read once, for what is wrong with it is told before it is needed.
+    looked: bool,
+    /// What is wrong with it, so that it is told once.
     invalid: Option<String>,
     flying: bool,
     wait: Millis,
@@ -55,13 +57,10 @@ pub(crate) struct Seeding {
 }
 
 impl Seeding {
-    pub(crate) fn new(seed: Result<Value, String>) -> Self {
-        let (seed, invalid) = match seed {
-            Ok(seed) => (Some(seed), None),
-            Err(why) => (None, Some(why)),
-        };
-        let (wait, not_before, flying, wanted) = (SEED_WAIT.0, 0, false, false);
-        Self { seed, invalid, flying, wait, not_before, wanted }
+    pub(crate) fn new(read: Seed) -> Self {
+        let (wait, not_before) = (SEED_WAIT.0, 0);
+        let (looked, flying, wanted) = (false, false, false);
+        Self { read, looked, invalid: None, flying, wait, not_before, wanted }
     }
 
     pub(crate) fn next(&self) -> Option<Millis> {
@@ -236,36 +235,52 @@ impl Task {
         }
     }
 
-    /// Makes `default` if there is none.
+    /// Makes `default` if there is none, from the seed as it is then: an upgrade may have changed it.
     fn seed(&mut self, now: Millis) {
         let seeding = &mut self.seeding;
-        if let Some(why) = seeding.invalid.take() {
-            error!(%why, "the seed of the default configuration cannot be used; the built-in defaults are in force");
-            self.metrics.seed_invalid.set(1);
-            let message = cut(&format!("seed: {why}"), MAX_MESSAGE).to_owned();
-            let reason = accepted::INVALID.to_owned();
-            return self.tell(Note { name: DEFAULT.to_owned(), uid: None, reason, message }, now);
-        }
-        let Some(seed) = &seeding.seed else { return };
         let missing = self.world.config_named(DEFAULT).is_none();
         let was = std::mem::replace(&mut seeding.wanted, missing);
-        if !missing {
-            if was {
-                seeding.wait = SEED_WAIT.0;
-                self.world.seeding = false;
-            }
-            return;
+        if was && !missing {
+            seeding.wait = SEED_WAIT.0;
+            self.world.seeding = false;
         }
         // Nodes that nothing matches keep what they have while the first try is under way.
-        if !was {
+        if missing && !was && seeding.invalid.is_none() {
             self.world.seeding = true;
         }
-        if seeding.flying || now < seeding.not_before {
+        let due = missing && !seeding.flying && now >= seeding.not_before;
+        if std::mem::replace(&mut seeding.looked, true) && !due {
             return;
         }
-        seeding.flying = true;
-        let (seed, writer) = (seed.clone(), self.writer.clone());
-        self.spawn(async move { What::Default(writer.default(&seed).await) });
+        match (seeding.read)() {
+            Err(why) => self.unusable(why, now),
+            Ok(_) if !due => {}
+            Ok(seed) => {
+                seeding.invalid = None;
+                seeding.flying = true;
+                self.metrics.seed_invalid.set(0);
+                let writer = self.writer.clone();
+                self.spawn(async move { What::Default(writer.default(&seed).await) });
+            }
+        }
+    }
+
+    /// Goes on without a seed, and looks at it again after a while.
+    fn unusable(&mut self, why: String, now: Millis) {
+        let seeding = &mut self.seeding;
+        seeding.not_before = now + SEED_WAIT.1;
+        if seeding.invalid.as_ref() == Some(&why) {
+            return;
+        }
+        error!(%why, "the seed of the default configuration cannot be used; the built-in defaults are in force");
+        self.metrics.seed_invalid.set(1);
+        let message = cut(&format!("seed: {why}"), MAX_MESSAGE).to_owned();
+        let reason = accepted::INVALID.to_owned();
+        seeding.invalid = Some(why);
+        if std::mem::replace(&mut self.world.seeding, false) {
+            self.world.offer_unmatched();
+        }
+        self.tell(Note { name: DEFAULT.to_owned(), uid: None, reason, message }, now);
     }
 
     fn seeded(&mut self, made: Result<Option<SeenConfig>, Error>, now: Millis) {

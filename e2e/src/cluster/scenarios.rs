@@ -1,0 +1,59 @@
+//! All scenarios, in the order in which they run: each leaves the cluster as it found it.
+//!
+//! In: nothing. Out: sentences with what finds out whether they hold. I/O: none until they run.
+
+mod access;
+mod configs;
+mod costs;
+mod edits;
+mod failures;
+mod future;
+mod hands;
+mod helm;
+mod install;
+mod outage;
+mod refusals;
+mod refusing;
+mod rights;
+
+use super::Scenario;
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    [
+        helm::first_round(),
+        helm::second_round(),
+        install::scenarios(),
+        edits::scenarios(),
+        refusals::scenarios(),
+        rights::scenarios(),
+        access::scenarios(),
+        configs::scenarios(),
+        hands::scenarios(),
+        future::scenarios(),
+        refusing::scenarios(),
+        failures::scenarios(),
+        outage::scenarios(),
+        costs::scenarios(),
+        helm::last_round(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_scenarios_say_the_same() {
+        let mut sentences: Vec<String> = all().into_iter().map(|scenario| scenario.says).collect();
+        let count = sentences.len();
+        sentences.sort();
+        sentences.dedup();
+
+        assert_eq!(sentences.len(), count);
+    }
+}

@@ -1,0 +1,121 @@
+//! Objects from the future: the CRDs of a newer version let fields through that these programs do not know.
+//!
+//! In: CRDs that keep unknown fields, as after a downgrade of the programs alone. Out: whether a condition says so and the
+//! last good configuration stays in force. I/O: kubectl; the CRDs are put back.
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+
+use crate::cluster::{
+    NAMESPACE, Scenario, World,
+    act::{PATIENCE, all_obey, patch},
+    look,
+    probe::{has, text},
+    wait::until,
+};
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "future",
+            "of a configuration from the future the last good state stays in force, and it says why",
+            |world| with_unknown_fields(world, "probeconfigs", config_from_the_future),
+        ),
+        Scenario::new(
+            "future",
+            "an agent that is told something from the future keeps the last good state, and says why",
+            |world| with_unknown_fields(world, "nodeprobes", probe_from_the_future),
+        ),
+    ]
+}
+
+/// Does something while the CRD keeps fields that it does not know, then puts everything back.
+fn with_unknown_fields(
+    world: &World,
+    plural: &str,
+    then: impl Fn(&World) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let crd = format!("{plural}.probelet.io");
+    let keep = |yes: Value| {
+        let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+        // At all depths: the NodeProbe has what is unknown below `config`.
+        let mut steps = vec![field(spec, &yes)];
+        if plural == "nodeprobes" {
+            steps.push(field(&format!("{spec}/properties/config"), &yes));
+        }
+        let steps = Value::from(steps).to_string();
+        world.kube.kubectl(&["patch", "crd", &crd, "--type=json", "-p", &steps])
+    };
+    keep(json!(true))?;
+    let result = then(world);
+    keep(Value::Null)?;
+    // Rewritten, the objects lose what the CRD does not know.
+    world.kube.kubectl(&[
+        "-n",
+        NAMESPACE,
+        "scale",
+        "deployment/probelet-operator",
+        "--replicas=2",
+    ])?;
+    let remove = json!([{"op": "remove", "path": "/spec/fromTheFuture"}]).to_string();
+    // It is pruned already if the object was written meanwhile.
+    world
+        .kube
+        .try_kubectl(&["patch", "probeconfig", "default", "--type=json", "-p", &remove], "")?;
+    patch(&world.kube, "default", &json!({"jitterPercent": 10}))?;
+    result.and(all_obey(&world.kube, "default"))
+}
+
+fn field(path: &str, keep: &Value) -> Value {
+    let path = format!("{path}/x-kubernetes-preserve-unknown-fields");
+    if keep.is_null() {
+        json!({"op": "remove", "path": path})
+    } else {
+        json!({"op": "add", "path": path, "value": keep})
+    }
+}
+
+fn config_from_the_future(world: &World) -> anyhow::Result<()> {
+    let kube = &world.kube;
+    let before = look::probe(kube, "node1")?;
+    until("the CRD takes it", PATIENCE, || {
+        patch(kube, "default", &json!({"fromTheFuture": {"a": 1}, "jitterPercent": 33}))?;
+        let config = look::config(kube, "default")?;
+        config.pointer("/spec/fromTheFuture").context("it was pruned").map(drop)
+    })?;
+    // Watches from before keep to the older schema, and programs that were replaced have none.
+    kube.kubectl(&["-n", NAMESPACE, "rollout", "restart", "deployment/probelet-operator"])?;
+    until("the condition", PATIENCE, || {
+        let config = look::config(kube, "default")?;
+        has(&config, "Accepted", "False")?;
+        let status = config["status"].to_string();
+        ensure!(status.contains("fromTheFuture"), "the field is not named: {status}");
+        Ok(())
+    })?;
+    let after = look::probe(kube, "node1")?;
+    ensure!(before["spec"]["config"] == after["spec"]["config"], "now in force: {}", after["spec"]);
+    Ok(())
+}
+
+fn probe_from_the_future(world: &World) -> anyhow::Result<()> {
+    let kube = &world.kube;
+    // Nobody puts it right meanwhile.
+    kube.kubectl(&["-n", NAMESPACE, "scale", "deployment/probelet-operator", "--replicas=0"])?;
+    until("no operator runs", PATIENCE, || look::ready(kube, "operator", 0).map(drop))?;
+    let before = look::probe(kube, "node1")?;
+    let told = json!({"spec": {"hash": "0123456789abcdef", "config": {"fromTheFuture": {"a": 1}, "jitterPercent": 33}}});
+    until("the CRD takes it", PATIENCE, || {
+        kube.kubectl(&["patch", "nodeprobe", "node1", "--type=merge", "-p", &told.to_string()])?;
+        let probe = look::probe(kube, "node1")?;
+        probe.pointer("/spec/config/fromTheFuture").context("it was pruned").map(drop)
+    })?;
+    until("the condition", PATIENCE, || {
+        let probe = look::probe(kube, "node1")?;
+        has(&probe, "ConfigApplied", "False")?;
+        ensure!(probe["status"].to_string().contains("fromTheFuture"), "the field is not named");
+        let applied = text(&probe, "/status/appliedConfigHash");
+        let last = text(&before, "/status/appliedConfigHash");
+        ensure!(applied == last, "it applied {applied}, the last good was {last}");
+        Ok(())
+    })
+}

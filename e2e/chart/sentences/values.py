@@ -10,7 +10,7 @@ import re
 import yaml
 
 from chart import CHART, LOADER, ROOT, about
-from expect import same, says
+from expect import env_of, same, says
 
 
 def an_unknown_value_is_refused_by_name(helm):
@@ -103,3 +103,11 @@ def _paths(values, path=()):
             yield from _paths(value, (*path, key))
         else:
             yield (*path, key)
+
+
+def every_variable_of_a_pod_is_one_that_its_program_reads(helm):
+    for component, read in (("agent", helm.template().agent()), ("operator", helm.template().operator()),
+                            ("operator", helm.template().get("Pod")["spec"])):
+        sources = "".join(path.read_text() for path in (ROOT / component / "src").rglob("*.rs"))
+        unknown = [name for name in env_of(read) if f'"{name}"' not in sources]
+        same(unknown, [])

@@ -6,7 +6,7 @@ RELEASE := target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release
 # What is measured, and how long: make bench BENCH="--only fresh,short"
 BENCH ?=
 
-.PHONY: help setup setup-test build run check test kernels selectors names cluster cluster-down bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test kernels selectors names cluster cluster-down images demo demo-down bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -43,6 +43,15 @@ cluster: setup-test ## Bring up the real cluster of e2e/dev-cluster with two nod
 
 cluster-down: ## End that cluster and put back what it changed
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster down
+
+images: setup-test ## Images of the agent and the operator, without a daemon: target/images/*.tar
+	e2e/images/build
+
+demo: setup-test ## See it work: a real cluster of two nodes, probelet, a small shop, three commands to look around with (root)
+	e2e/demo/run
+
+demo-down: ## End the demo and put back what it changed
+	e2e/demo/run down
 
 bench: build ## Measure the agent at the standard workload; writes docs/benchmarks.md (root, about 30 minutes)
 	$(RELEASE)/probelet-bench --write docs/benchmarks.md $(BENCH)

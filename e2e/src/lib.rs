@@ -11,6 +11,7 @@ pub mod bench;
 pub mod churn;
 pub mod cover;
 pub mod cpu_clock;
+pub mod fleet;
 pub mod fresh;
 pub mod goals;
 pub mod load;

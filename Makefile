@@ -6,7 +6,7 @@ RELEASE := target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release
 # What is measured, and how long: make bench BENCH="--only fresh,short"
 BENCH ?=
 
-.PHONY: help setup setup-test build run check test kernels selectors names cluster cluster-down images demo demo-down bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down images demo demo-down fleet bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ check: setup ## Formatting, clippy (all together and each crate alone), licences
 
 test: setup ## Everything above and every test, cheapest first; ends with the counts
 	scripts/test
+
+crds: setup ## Write the CustomResourceDefinitions and the table of fields in the manual from the types in crds/src
+	cargo run --locked --quiet -p probelet-crds --bin probelet-crdgen crds charts/probelet/files/crds docs/user/configure.md
 
 kernels: setup ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
 	e2e/kernels/run

@@ -29,6 +29,12 @@ impl CpuQuantity {
         Self { nanocores: n * 1_000_000 }
     }
 
+    /// The same in whole millionths of a core.
+    #[must_use]
+    pub(crate) const fn round_up_to_micro(self) -> Self {
+        Self { nanocores: self.nanocores.div_ceil(1000).saturating_mul(1000) }
+    }
+
     /// Billionths of a core.
     #[must_use]
     pub const fn nanocores(self) -> u64 {
@@ -112,8 +118,8 @@ impl JsonSchema for CpuQuantity {
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": "^[0-9]{0,9}(\\.[0-9]{0,9})?(m|u|n|[eE][+-]?[0-9]{1,2})?$",
-            "maxLength": 24,
+            "pattern": "^([0-9]+[.]?[0-9]*|[.][0-9]+)(m|u|n|[eE][+-]?[0-9]{1,2})?$",
+            "maxLength": 19, // so that what is read has at most 18 digits
         })
     }
 }

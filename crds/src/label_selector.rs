@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
-    /// Labels that a node must carry, each with exactly this value.
+    /// Labels that a node must carry, each with exactly this value. At most 64 together with `matchExpressions`, default
+    /// none.
     pub match_labels: BTreeMap<String, String>,
-    /// Conditions on labels that a plain value cannot say.
+    /// Conditions on labels that a plain value cannot say; all of them must hold. Default none.
     pub match_expressions: Vec<LabelSelectorRequirement>,
 }
 
@@ -22,17 +23,19 @@ pub struct LabelSelector {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelectorRequirement {
-    /// Name of the label.
+    /// Name of the label, such as `kubernetes.io/arch`. At most 317 letters.
     pub key: String,
     /// How the label's value relates to `values`.
     pub operator: LabelSelectorOperator,
-    /// The values to compare with: at least one for `In` and `NotIn`, none for `Exists` and `DoesNotExist`.
+    /// The values to compare with: at least one for `In` and `NotIn`, none for `Exists` and
+    /// `DoesNotExist`. At most 64 of at most 63 letters, default none.
     #[serde(default)]
     pub values: Vec<String>,
 }
 
 /// How a label relates to the values of its condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum LabelSelectorOperator {
     /// The label is there with one of the values.
     In,

@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod cidr;
+pub mod condition;
 mod cpu_quantity;
 mod field_error;
 mod interval;
 mod label_selector;
 mod node_probe;
 mod probe_config;
+pub mod schema;
 
 pub use cidr::{Cidr, CidrError};
 pub use cpu_quantity::CpuQuantity;
@@ -20,17 +22,14 @@ pub use field_error::FieldError;
 pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
 pub use node_probe::{
-    AgentStatus, Capabilities, NodeConfig, NodeProbe, NodeProbeSpec, NodeProbeStatus, Origin,
-    Quality, ReportStatus, Summary, Top, TopFlow, TopProcess,
+    AgentStatus, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec, NodeProbeStatus,
+    Origin, Quality, ReportStatus, Summary, Top, TopFlow, TopProcess,
 };
 pub use probe_config::{
     Budget, BudgetPolicy, CidrGroup, Failure, Fleet, Granularity, Intervals, Limits, Match,
     Metrics, NodeCounts, NodeCpu, Peers, Phase, ProbeConfig, ProbeConfigSpec, ProbeConfigStatus,
     Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching, ShortLived, Source,
 };
-
-/// The condition types of our objects; the same words in the status, the log and the docs.
-pub mod condition;
 
 /// The API group of all our objects.
 pub const GROUP: &str = "probelet.io";

@@ -4,13 +4,16 @@
 //! only the agent of that node writes and which never exceeds [`MAX_STATUS`]. Numbers with a history belong in
 //! metrics, and the full report on the agent's own port. Pure: data.
 
+pub(crate) mod bounds;
 mod config;
+mod fit;
 mod status;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use bounds::MAX_STATUS;
 pub use config::NodeConfig;
 pub use status::{
     AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, Summary, Top, TopFlow,
@@ -18,7 +21,9 @@ pub use status::{
 };
 
 /// What the operator decided for one node. Edits by hand are put right: edit the `ProbeConfig` that `origin` names.
-#[derive(CustomResource, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    CustomResource, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
+)]
 #[kube(
     group = "probelet.io",
     version = "v1alpha1",
@@ -33,12 +38,34 @@ pub use status::{
     printcolumn(name = "CPU", type_ = "string", json_path = ".status.agent.cpu"),
     printcolumn(name = "Budget", type_ = "string", json_path = ".status.agent.budget"),
     printcolumn(name = "Processes", type_ = "integer", json_path = ".status.summary.processes"),
-    printcolumn(name = "Connections", type_ = "integer", json_path = ".status.summary.connections"),
+    printcolumn(
+        name = "Connections",
+        type_ = "integer",
+        json_path = ".status.summary.connections"
+    ),
     printcolumn(name = "Coverage", type_ = "string", json_path = ".status.quality.coverage"),
-    printcolumn(name = "Applied", type_ = "string", json_path = ".status.conditions[?(@.type==\"ConfigApplied\")].status"),
-    printcolumn(name = "Within", type_ = "string", json_path = ".status.conditions[?(@.type==\"WithinBudget\")].status", priority = 1),
-    printcolumn(name = "Memory", type_ = "string", json_path = ".status.agent.memory", priority = 1),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Applied",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"ConfigApplied\")].status"
+    ),
+    printcolumn(
+        name = "Within",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"WithinBudget\")].status",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Memory",
+        type_ = "string",
+        json_path = ".status.agent.memory",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -51,7 +78,7 @@ pub struct NodeProbeSpec {
     /// How many nodes the cluster has, rounded up to a power of two: agents spread their first writes by it.
     #[serde(default)]
     pub cluster_size: i64,
-    /// The configuration in force.
+    /// The configuration in force, with the fields of `ProbeConfig.spec` that concern one node.
     pub config: NodeConfig,
 }
 

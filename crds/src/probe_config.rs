@@ -5,9 +5,10 @@
 //! (image, mounts, capabilities, listen address) does not belong here. The field comments are the user's manual.
 //! Pure: data.
 
+pub(crate) mod bounds;
 mod cidr_rules;
 mod reading;
-mod rules;
+pub(crate) mod rules;
 mod status;
 
 use kube::CustomResource;
@@ -30,11 +31,25 @@ pub use status::{Failure, Fleet, NodeCounts, NodeCpu, Phase, ProbeConfigStatus, 
     printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority"),
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes.effective"),
     printcolumn(name = "Applied", type_ = "integer", json_path = ".status.nodes.applied"),
-    printcolumn(name = "Failed", type_ = "integer", json_path = ".status.nodes.failed", priority = 1),
-    printcolumn(name = "OverBudget", type_ = "integer", json_path = ".status.nodes.overBudget", priority = 1),
+    printcolumn(
+        name = "Failed",
+        type_ = "integer",
+        json_path = ".status.nodes.failed",
+        priority = 1
+    ),
+    printcolumn(
+        name = "OverBudget",
+        type_ = "integer",
+        json_path = ".status.nodes.overBudget",
+        priority = 1
+    ),
     printcolumn(name = "Budget", type_ = "string", json_path = ".spec.budget.cpu"),
     printcolumn(name = "CPU", type_ = "string", json_path = ".status.fleet.cpu"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
@@ -42,27 +57,28 @@ pub struct ProbeConfigSpec {
     /// Which configuration wins on a node that several match: the highest priority, then the oldest, then the first
     /// by name. From -1000 to 1000, default 0. Configurations are never merged.
     pub priority: i32,
-    /// The nodes that this configuration is for. Default: all of them. Without a cluster it has no effect.
+    /// The nodes that this configuration is for, by their labels. Default: all of them. The configuration named
+    /// `default` is for all nodes and can have no selector. Without a cluster it has no effect.
     pub node_selector: LabelSelector,
-    /// Stops all collection within a second; metrics and health stay served. Default false.
+    /// Stops all collection within a second, while metrics and health stay served. Default false.
     pub paused: bool,
     /// How the kernel is read. Default `Auto`: the cheapest way that this node allows.
     pub source: Source,
-    /// How often each kind of data is read while the budget allows.
+    /// How often each kind of data is read. The budget may stretch each interval; the agent publishes what it attains.
     pub intervals: Intervals,
     /// How far each wait may deviate from its interval, in percent, so that agents do not work in step. From 0 to 50,
     /// default 10.
     pub jitter_percent: i32,
-    /// How much CPU time the agent may use, all its work included.
+    /// How much CPU time the agent may use for everything it does: reading, joining, serving, talking to the API server.
     pub budget: Budget,
-    /// Upper bounds on tables and on each kind of work.
+    /// Upper bounds on tables and on each kind of work, apart from the budget. What does not fit is counted and reported.
     pub limits: Limits,
     /// How connections are noticed that open and close between two passes. Default `Counters`.
     pub short_lived: ShortLived,
     /// How connections are given the names of pods and Services. Without a cluster it has no effect.
     #[serde(rename = "match")]
     pub matching: Match,
-    /// What Prometheus is shown.
+    /// What Prometheus is shown at the agent's `/metrics`.
     pub metrics: Metrics,
     /// What is written into the status of the node's `NodeProbe`. Without a cluster it has no effect.
     pub reporting: Reporting,
@@ -92,6 +108,7 @@ impl Default for ProbeConfigSpec {
 
 /// One way to read the kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum Source {
     /// The first of the ways below that works on the node.
     #[default]
@@ -111,16 +128,18 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Intervals {
-    /// Time between two looks at the sockets. Default 1s. A look at unchanged sockets costs next to nothing.
+    /// Time between two looks at the sockets: a length of time such as `500ms`, `1s` or `1m30s`. From 100ms to 1h,
+    /// default 1s. A look at unchanged sockets costs next to nothing.
     pub sockets: Interval,
-    /// Time between two reads of the processes: CPU time, memory, threads and open files. Default 1s.
+    /// Time between two reads of the processes: CPU time, memory, threads and open files. From 100ms to
+    /// 1h, default 1s.
     pub processes: Interval,
-    /// Time between two reads of the containers' CPU and memory from their cgroups. Default 10s.
+    /// Time between two reads of the containers' CPU and memory from their cgroups. From 100ms to 1h, default 10s.
     pub containers: Interval,
-    /// Time between two reads of the traffic counters and of open files of unchanged sockets. Default 10s; not shorter
-    /// than `sockets`.
+    /// Time between two reads of the traffic counters and of open files of unchanged sockets. From 100ms to 1h, default
+    /// 10s; not shorter than `sockets`.
     pub bytes: Interval,
-    /// Time between two reports to those who read them. Default 1s.
+    /// Time between two reports to those who read them. From 100ms to 1h, default 1s.
     pub report: Interval,
 }
 
@@ -136,10 +155,11 @@ impl Default for Intervals {
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
     /// The most CPU that the agent may use, as a Kubernetes quantity: `5m` is half a percent of one core. From 1m to
-    /// 8, default 5m. It is held on average over `window`.
+    /// 8, default 5m. It is held on average over `window`. A fraction
+    /// of a core needs quotes: `"0.005"`.
     pub cpu: CpuQuantity,
     /// The time over which the budget is held: what was saved in it may be spent at once. From 10s to 10m, default
-    /// 60s; not shorter than `intervals.sockets`.
+    /// 1m; not shorter than `intervals.sockets`.
     pub window: Interval,
     /// What is given up when the budget does not suffice. Default `Degrade`.
     pub policy: BudgetPolicy,
@@ -157,6 +177,7 @@ impl Default for Budget {
 
 /// What is given up when the budget does not suffice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum BudgetPolicy {
     /// First passes come less often, then the detail of processes goes.
     #[default]
@@ -170,9 +191,9 @@ pub enum BudgetPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
-    /// The most sockets that are kept. From 1024 to 2097152, default 65536.
+    /// The most sockets that are kept in memory; further ones are counted only. From 1024 to 2097152, default 65536.
     pub max_sockets: i32,
-    /// The most processes that are kept. From 256 to 131072, default 16384.
+    /// The most processes that are kept in memory; further ones are counted only. From 256 to 131072, default 16384.
     pub max_processes: i32,
     /// The most files of `/proc` that are read in a second. From 10 to 1000000, default 5000.
     pub procfs_reads_per_second: i32,
@@ -202,6 +223,7 @@ impl Default for Limits {
 
 /// How connections are noticed that open and close between two passes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum ShortLived {
     /// From what the kernel keeps of them anyway; costs the workload nothing.
     #[default]
@@ -219,7 +241,7 @@ pub struct Match {
     /// How the remote end of a connection is named. Default `EndpointSlices`.
     pub peers: Peers,
     /// Names for ranges of addresses outside of the cluster, for remote ends that nothing else names. The narrowest
-    /// range counts. At most 32, default none.
+    /// range counts. At most 32 groups, default none.
     pub cidr_groups: Vec<CidrGroup>,
 }
 
@@ -227,9 +249,11 @@ pub struct Match {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CidrGroup {
-    /// How the remote end is called: lower case letters, digits and dashes, at most 63.
+    /// How the remote end is called: 1 to 63 lower case letters, digits and inner dashes. Words that the report uses
+    /// itself, such as `pod` or `external`, are refused.
     pub name: String,
-    /// The ranges, such as `10.0.0.0/8` or `fd00::/8`: 1 to 64, each in one group only.
+    /// The ranges, such as `10.0.0.0/8` or `fd00::/8`: 1 to 64, each beginning at its first address, each in one group
+    /// only.
     pub cidrs: Vec<String>,
 }
 
@@ -242,6 +266,7 @@ impl CidrGroup {
 
 /// How the Services of a pod are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum ServiceMatching {
     /// By matching the Services' label selectors to the pod's labels.
     #[default]
@@ -254,6 +279,7 @@ pub enum ServiceMatching {
 
 /// How the remote end of a connection is named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum Peers {
     /// By pod and Service, from a watch of all `EndpointSlice` objects: what kube-proxy pays already.
     #[default]
@@ -285,6 +311,7 @@ impl Default for Metrics {
 
 /// What one series stands for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum Granularity {
     /// A workload: a Deployment, a `DaemonSet`, a container's name.
     #[default]
@@ -299,13 +326,13 @@ pub enum Granularity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reporting {
-    /// Whether anything is written. Default `Summary`.
+    /// How much is written. Default `Summary`.
     pub mode: ReportingMode,
-    /// How many of the largest flows and processes are named. From 0 to 5, default 5.
+    /// How many of the largest flows and of the largest processes are named. From 0 to 5, default 5.
     pub top_n: i32,
     /// The least time between two writes. From 10s to 1h, default 30s.
     pub min_interval: Interval,
-    /// The time, give or take a half, after which an unchanged status is written again. From 1m to 24h, default 10m;
+    /// The time, give or take half of it, after which an unchanged status is written again. From 1m to 24h, default 10m;
     /// not shorter than `minInterval`.
     pub refresh_interval: Interval,
 }
@@ -323,6 +350,7 @@ impl Default for Reporting {
 
 /// Whether a status is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
 pub enum ReportingMode {
     /// A digest of at most 2 KiB.
     #[default]

@@ -1,17 +1,30 @@
-//! Prints our CustomResourceDefinitions, one YAML document each, as `make crds` keeps them in the tree.
+//! Writes our CustomResourceDefinitions, and the table of fields into the manual, as `make crds` keeps them in the tree.
 //!
-//! I/O: stdout.
+//!     probelet-crdgen DIR... [PAGE.md]
+//!
+//! I/O: reads and writes the files named on the command line.
 
-use std::io::{self, Write as _};
+use std::path::Path;
+use std::{env, fs, io};
 
-use kube::CustomResourceExt as _;
-use probelet_crds::{NodeProbe, ProbeConfig};
+use probelet_crds::schema;
 
 fn main() -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for crd in [ProbeConfig::crd(), NodeProbe::crd()] {
-        let yaml = serde_saphyr::to_string(&crd).map_err(io::Error::other)?;
-        write!(out, "---\n{yaml}")?;
+    let definitions = schema::definitions();
+    for target in env::args().skip(1) {
+        if target.ends_with(".md") {
+            let page = fs::read_to_string(&target)?;
+            let table = schema::fields(schema::schema(&definitions[0]));
+            let page = schema::with_fields(&page, &table)
+                .ok_or_else(|| io::Error::other(format!("{target} has no place for the fields")))?;
+            fs::write(&target, page)?;
+            continue;
+        }
+        fs::create_dir_all(&target)?;
+        for definition in &definitions {
+            let (name, yaml) = schema::file(definition).map_err(io::Error::other)?;
+            fs::write(Path::new(&target).join(name), yaml)?;
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! In: nothing; the agent fills it. Out: numbers of two significant digits, so that what hardly changed is not written
 //! again, and short lists. Lists are written whole (atomic): keyed ones cost more in managed fields than they hold.
-//! Pure: data.
+//! [`NodeProbeStatus::fit`] makes one that the API server accepts. Pure: data.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub struct NodeProbeStatus {
 pub struct AgentStatus {
     /// Its version.
     pub version: String,
-    /// How it reads the kernel: `bpf`, `bpf-compat`, `netlink` or `procfs`.
+    /// How it reads the kernel: `bpf`, `bpf-compat`, `netlink`, `procfs`, or `none` while no way works.
     pub source: String,
     /// What it gave up to stay within its budget: `Full` (nothing), `Stretched`, `CountersOnly` or `Paused`.
     pub level: String,
@@ -144,7 +144,7 @@ pub struct TopProcess {
 pub struct ReportStatus {
     /// Its epoch.
     pub epoch: i64,
-    /// Its entity tag.
+    /// Its entity tag, without quotes.
     pub digest: String,
     /// About how long it is, bytes, to two significant digits.
     pub bytes: i64,

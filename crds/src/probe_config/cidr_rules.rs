@@ -6,26 +6,18 @@
 use std::collections::BTreeMap;
 
 use super::CidrGroup;
+use super::bounds::{CIDR_GROUP_NAME, CIDR_GROUPS, CIDRS, RESERVED};
 use super::rules::Check;
 use crate::Cidr;
-
-/// As many as a person can tell apart in a graph, and ranges to match: 2048 in all.
-const MAX_GROUPS: usize = 32;
-const MAX_CIDRS: usize = 64;
-/// Kubernetes' bound of a DNS label.
-const MAX_NAME: usize = 63;
-/// What the report and the metrics call remote ends by themselves.
-const RESERVED: [&str; 9] =
-    ["cluster", "external", "host", "loopback", "node", "other", "pod", "service", "unknown"];
 
 impl Check {
     pub(super) fn cidr_groups(&mut self, groups: &[CidrGroup]) {
         let field = "spec.match.cidrGroups";
-        if groups.len() > MAX_GROUPS {
+        if groups.len() > CIDR_GROUPS {
             self.fail(
                 field,
                 groups.len(),
-                format!("groups are too many; give at most {MAX_GROUPS}"),
+                format!("groups are too many; give at most {CIDR_GROUPS}"),
             );
             return;
         }
@@ -44,7 +36,7 @@ impl Check {
 
     fn cidr_group_name(&mut self, field: &str, name: &str) {
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let is_label = (1..=MAX_NAME).contains(&name.len())
+        let is_label = (1..=CIDR_GROUP_NAME).contains(&name.len())
             && name.chars().all(letters)
             && !name.starts_with('-')
             && !name.ends_with('-');
@@ -65,8 +57,8 @@ impl Check {
     ) {
         if group.cidrs.is_empty() {
             self.fail(field, &group.cidrs, "needs a range such as 10.0.0.0/8");
-        } else if group.cidrs.len() > MAX_CIDRS {
-            let expected = format!("ranges are too many; give at most {MAX_CIDRS}");
+        } else if group.cidrs.len() > CIDRS {
+            let expected = format!("ranges are too many; give at most {CIDRS}");
             self.fail(field, group.cidrs.len(), expected);
             return;
         }

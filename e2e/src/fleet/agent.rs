@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::fleet::{
-    connection::{APPLY, Api},
+    connection::{APPLY, Answer, Api},
     dice::Dice,
     feed::{NODE_PROBES, Wanted},
     status::{self, Saying},
@@ -159,7 +159,7 @@ impl Agent {
                 mind.due = Some(time::Instant::now() + self.dice.refresh(wanted.refresh));
                 self.tell(What::Wrote(wanted.generation, applied, !refuses, took));
             }
-            failed => self.retry(mind, failed.ok().map(|answer| (answer.code, answer.retry_after))),
+            failed => self.retry(mind, failed),
         }
     }
 
@@ -176,9 +176,15 @@ impl Agent {
         status::body(&saying, &mut self.dice)
     }
 
-    fn retry(&mut self, mind: &mut Mind, failed: Option<(u16, Option<Duration>)>) {
-        let (code, asked) = failed.unwrap_or_default();
+    fn retry(&mut self, mind: &mut Mind, failed: anyhow::Result<Answer>) {
+        let (code, asked) = failed.as_ref().map_or((0, None), |it| (it.code, it.retry_after));
         self.tell(What::Refused(code));
+        self.story.complain(|| match failed {
+            Ok(answer) => {
+                format!("{}: {code} {}", self.name, String::from_utf8_lossy(&answer.body))
+            }
+            Err(why) => format!("{}: {why:#}", self.name),
+        });
         let wait = match asked {
             Some(asked) => asked + self.dice.between(Duration::ZERO, asked / 4),
             None => self.dice.between(RETRY.0, RETRY.1),

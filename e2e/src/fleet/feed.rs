@@ -1,7 +1,9 @@
 //! How simulated agents hear of their configuration: a watch each, as in life, or one for all of them.
 //!
-//! In: a connection. Out: each node's latest spec in its agent's inbox, and the story of what came. It must not list:
-//! a watch from version 0 begins with the object as it is. I/O: the API server.
+//! In: a connection. Out: each node's latest spec in its agent's inbox, and the story of what came. It must not list
+//! more than it watches; a list by name from the server's cache costs as little as a GET, and what it answers can be
+//! watched from with every version of etcd, which cannot be said of a watch that begins with the object. I/O: the API
+//! server.
 
 use std::{
     borrow::Cow,
@@ -64,14 +66,13 @@ impl Post {
         self.inboxes[agent].subscribe()
     }
 
-    fn deliver(&self, event: &Event<'_>) {
-        let Some(node) = nodes::index(&event.object.metadata.name) else { return };
+    fn deliver(&self, name: &str, wanted: Option<&Wanted>) {
+        let Some(node) = nodes::index(name) else { return };
         let Some(inbox) = self.inboxes.get(node) else { return };
-        let wanted = if event.kind == "DELETED" { None } else { event.object.wanted() };
         // Most events are echoes of the agent's own status.
         let news = inbox.send_if_modified(|old| {
-            let differs = *old != wanted;
-            old.clone_from(&wanted);
+            let differs = old.as_ref() != wanted;
+            *old = wanted.cloned();
             differs
         });
         if news {
@@ -84,27 +85,44 @@ impl Post {
 
 /// Watches one node's object, or with `None` all of them, for good.
 pub async fn follow(api: Api, name: Option<String>, post: Arc<Post>, mut dice: Dice) {
-    let mut version = "0".to_owned();
+    let by_name = |name| format!("&fieldSelector=metadata.name%3D{name}");
+    let field = name.map(by_name).unwrap_or_default();
+    let mut version = String::new();
     loop {
-        let ended = watch_once(&api, name.as_deref(), &mut version, &post, &mut dice).await;
-        if ended.is_err() {
+        let ended = if version.is_empty() {
+            list(&api, &field, &post).await.map(|at| version = at)
+        } else {
+            watch_once(&api, &field, &mut version, &post, &mut dice).await
+        };
+        if let Err(why) = ended {
+            post.story.complain(|| format!("a watch{field}: {why:#}"));
             // Whatever it was: from the beginning, a little later.
-            "0".clone_into(&mut version);
+            version.clear();
             sleep(dice.between(Duration::from_millis(500), Duration::from_secs(5))).await;
         }
     }
 }
 
+/// Delivers what is there; returns the version to watch from.
+async fn list(api: &Api, field: &str, post: &Post) -> anyhow::Result<String> {
+    let answer = api.send(&format!("{NODE_PROBES}?resourceVersion=0{field}"), JSON).await?;
+    ensure!(answer.status().is_success(), "{}", answer.status());
+    let body = answer.into_body().collect().await?.to_bytes();
+    let list: List<'_> = serde_json::from_slice(&body)?;
+    for object in &list.items {
+        post.deliver(&object.metadata.name, object.wanted().as_ref());
+    }
+    Ok(list.metadata.resource_version.into_owned())
+}
+
 async fn watch_once(
     api: &Api,
-    name: Option<&str>,
+    field: &str,
     version: &mut String,
     post: &Post,
     dice: &mut Dice,
 ) -> anyhow::Result<()> {
     let seconds = WATCH.0 + dice.roll() % (WATCH.1 - WATCH.0);
-    let field =
-        name.map(|name| format!("&fieldSelector=metadata.name%3D{name}")).unwrap_or_default();
     let url = format!(
         "{NODE_PROBES}?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}{field}"
     );
@@ -130,10 +148,21 @@ fn take(line: &[u8], version: &mut String, post: &Post) -> anyhow::Result<()> {
     let event: Event<'_> = serde_json::from_slice(line)?;
     ensure!(event.kind != "ERROR", "the watch ended with an error");
     version.replace_range(.., &event.object.metadata.resource_version);
-    if event.kind != "BOOKMARK" {
-        post.deliver(&event);
+    let name = &event.object.metadata.name;
+    match &*event.kind {
+        "BOOKMARK" => {}
+        "DELETED" => post.deliver(name, None),
+        _ => post.deliver(name, event.object.wanted().as_ref()),
     }
     Ok(())
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+    #[serde(borrow)]
+    items: Vec<Object<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -164,7 +193,7 @@ struct Metadata<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)] // a bookmark's spec has defaults only
     hash: Cow<'a, str>,
     #[serde(default)]
     cluster_size: i64,

@@ -51,6 +51,9 @@ impl<'a> Play<'a> {
     pub async fn run(mut self) -> anyhow::Result<(Table, usize)> {
         if let Err(why) = Box::pin(self.scenes()).await {
             self.check(false, &format!("the play went on to its end: {why:#}"))?;
+            for complaint in self.stage.story.complaints() {
+                self.say(&complaint)?;
+            }
             for by in [
                 "rest", "fill", "edit", "idle", "steady", "canary", "restart", "selector", "end",
                 "paper",

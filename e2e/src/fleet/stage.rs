@@ -211,10 +211,10 @@ impl Stage {
     }
 
     /// How long a change may take to reach so many nodes before it counts as lost: three times what the default rollout
-    /// needs, and two minutes.
+    /// needs, and a minute and a half.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        Duration::from_secs(120 + self.setup.nodes as u64 * 3 / 50)
+        Duration::from_secs(90 + self.setup.nodes as u64 * 3 / 50)
     }
 }
 

@@ -9,6 +9,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+/// So many complaints are kept: the first say it all.
+const COMPLAINTS: usize = 5;
+
 /// What happened to one node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum What {
@@ -64,13 +67,19 @@ struct Told {
     nodes: Vec<Node>,
     /// Since the last [`Story::chapter`].
     entries: Vec<Entry>,
+    /// The first things that went wrong, in words.
+    complaints: Vec<String>,
 }
 
 impl Story {
     /// Of nodes to which nothing has happened.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
-        Self(Mutex::new(Told { nodes: vec![Node::default(); nodes], entries: Vec::new() }))
+        Self(Mutex::new(Told {
+            nodes: vec![Node::default(); nodes],
+            entries: Vec::new(),
+            complaints: Vec::new(),
+        }))
     }
 
     /// Adds to it.
@@ -84,6 +93,20 @@ impl Story {
             What::Refused(_) => {}
         }
         told.entries.push(entry);
+    }
+
+    /// Keeps what went wrong, if it is among the first.
+    pub fn complain(&self, text: impl FnOnce() -> String) {
+        let complaints = &mut self.told().complaints;
+        if complaints.len() < COMPLAINTS {
+            complaints.push(text());
+        }
+    }
+
+    /// What went wrong first.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        self.told().complaints.clone()
     }
 
     /// How many nodes hold to this.

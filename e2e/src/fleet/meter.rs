@@ -23,7 +23,8 @@ pub type Processes = BTreeMap<String, u32>;
 #[derive(Debug, Clone)]
 pub struct Reading {
     at: Instant,
-    cpu: BTreeMap<String, f64>,
+    /// Of each process: which one it is, and the seconds that it has used.
+    cpu: BTreeMap<String, (u32, f64)>,
     requests: Requests,
 }
 
@@ -44,18 +45,19 @@ impl Reading {
     /// Now.
     pub async fn take(api: &Api, processes: &Processes) -> anyhow::Result<Self> {
         let requests = Requests::parse(&api.text("/metrics").await?);
-        let cpu = processes
-            .iter()
-            .filter_map(|(name, &pid)| Some((name.clone(), cpu_time(pid).ok()?.as_secs_f64())));
+        let cpu = processes.iter().filter_map(|(name, &pid)| {
+            Some((name.clone(), (pid, cpu_time(pid).ok()?.as_secs_f64())))
+        });
         Ok(Self { at: Instant::now(), cpu: cpu.collect(), requests })
     }
 
-    /// From then until now. A process that was not there at both moments is left out.
+    /// From then until now. Of a process that was started meanwhile everything counts, of one that ended nothing.
     pub async fn until_now(&self, api: &Api, processes: &Processes) -> anyhow::Result<Span> {
         let mut span = Span::default();
         for (name, &pid) in processes {
-            if let (Ok(now), Some(before)) = (cpu_time(pid), self.cpu.get(name)) {
-                let used = now.as_secs_f64() - before;
+            if let Ok(now) = cpu_time(pid) {
+                let before = self.cpu.get(name).filter(|(was, _)| *was == pid);
+                let used = now.as_secs_f64() - before.map_or(0.0, |(_, seconds)| *seconds);
                 span.cpu.insert(name.clone(), 100.0 * used / self.at.elapsed().as_secs_f64());
             }
             if let Ok(memory) = measure::memory(pid) {

@@ -8,7 +8,7 @@ BENCH ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down images demo demo-down fleet bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme images demo demo-down fleet bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ selectors: setup ## Compare our label selectors with Kubernetes' own over 200,00
 
 names: setup ## Pods and Services by name on a real cluster of two nodes, against the API server (root)
 	e2e/names/run
+
+chart: ## The Helm chart: lint, manifests against Kubernetes' schemas, what its values do; needs no cluster
+	e2e/chart/run
+
+chart-readme: ## Write the chart's README from the comments in its values.yaml
+	python3 e2e/chart/readme.py
 
 cluster: setup-test ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; builds Kubernetes the first time)
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster up --nodes 2

@@ -78,6 +78,7 @@ typedef struct { struct net *net; } possible_net_t;
 struct in6_addr { union { __be32 u6_addr32[4]; } in6_u; };
 struct sock_common {
 	__be32 skc_daddr, skc_rcv_saddr;
+	unsigned int skc_hash;
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;

@@ -26,13 +26,15 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 #define COMMON (2 * LINE) /* bytes of struct sock_common that are copied; the verifier holds that every field fits */
 
 /* The agent runs one program at a time, so one scratch area will do. */
-struct scratch { __u64 word[FDS], bucket[BUCKETS], pointer; char common[COMMON]; };
+struct scratch { __u64 word[FDS], bucket[BUCKETS], pointer, pinned; char common[COMMON]; };
 
 MAP(ctl, struct ctl, 1, BPF_F_MMAPABLE);
 MAP(socks, struct sockrec, SOCKS, BPF_F_MMAPABLE);
 MAP(procs, struct procrec, PROCS, BPF_F_MMAPABLE);
 MAP(nets, struct netrec, NETS, BPF_F_MMAPABLE);
 MAP(known, struct known, KNOWN, BPF_F_MMAPABLE);
+MAP(looks, struct lookrec, LOOKS, BPF_F_MMAPABLE);
+MAP(heads, struct headrec, HEADS, BPF_F_MMAPABLE);
 MAP(cpus, __u64, CPUS, 0);  /* __per_cpu_offset, learnt once */
 MAP(scratch, struct scratch, 1, 0);
 

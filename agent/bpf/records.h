@@ -8,18 +8,34 @@
 #define SOCKS 4096
 #define PROCS 2048
 #define NETS  1024
+#define LOOKS 4096
+#define HEADS 2048       /* blocks of 256 buckets that are remembered: half a million buckets, the largest usual hash */
 #define CPUS  4096
 #define CHAIN 64         /* sockets of one hash chain that are followed */
 #define KNOWN 16384      /* processes that are remembered, by pid; two at one place are read at every pass */
 
 struct sockrec {
-	__u32 netns, inode, pid, fd;
+	__u32 netns, inode, pid;
+	__u32 hash;                   /* its place in the established hash, if it is in there */
 	__u16 family;
 	__u8 state, protocol;
-	__u16 lport, rport;      /* host order */
-	__u64 cgroup, sent, received; /* of a TIME_WAIT socket: sent = expiry in jiffies, received = its address */
+	__u16 lport, rport;           /* host order */
+	__u64 sk;                     /* its address */
+	__u64 cgroup, sent, received; /* of a TIME_WAIT socket: sent = expiry in jiffies */
 	__u32 laddr[4], raddr[4];     /* network order */
 };
+
+/* A socket whose state is asked for: in: where it was, and its hash then; out: its state, 0 when something else is
+ * there now. */
+struct lookrec {
+	__u64 sk;
+	__u32 hash, state;
+};
+
+/* What the last walk found at the heads of 256 buckets, four in one number: while they are what they were, the chains
+ * have nothing new. 0: to be walked in any case. */
+#define GROUPS 64
+struct headrec { __u32 group[GROUPS]; };
 
 struct procrec {
 	__u32 pid, ppid, netns, threads; /* no threads: it did not run, all but `kept` is as it was */
@@ -43,6 +59,8 @@ struct netrec {
 	__s32 tcp, udp;
 	__u32 inum, pad;
 };
+
+enum { HEADS_UNUSED, HEADS_NOTED, HEADS_TRUSTED };
 
 enum { SLOT_TCP4, SLOT_TCP6, SLOT_UDP4, SLOT_UDP6, SLOTS };
 
@@ -74,6 +92,11 @@ struct ctl {
 	__u64 restarted;              /* out: a namespace before the cursor was gone, so from the start again */
 	/* `tasks` */
 	__u64 generation;             /* in: what is remembered from another one does not count */
+	/* `sockhash` */
+	__u64 heads;                  /* in: what to do with what is remembered of heads */
+	__u64 walked;                 /* cursor: groups of buckets whose chains were walked */
+	/* `states` */
+	__u64 nlooks;                 /* in */
 	/* scratch */
 	__u64 deadline;
 };

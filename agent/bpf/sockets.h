@@ -15,7 +15,7 @@
 
 /* What full sockets, TIME_WAIT and request minisockets have in common, from a copy made beforehand:
  * one copy and plain loads cost less than a read for each field. */
-static __always_inline struct sockrec *put_common(struct ctl *c, struct sock_common *sc)
+static __always_inline struct sockrec *put_common(struct ctl *c, struct sock_common *sc, __u64 sk)
 {
 	__u32 k = c->nsocks;
 	struct sockrec *r = bpf_map_lookup_elem(&socks, &k);
@@ -26,8 +26,10 @@ static __always_inline struct sockrec *put_common(struct ctl *c, struct sock_com
 	r->state = sc->skc_state;
 	r->lport = sc->skc_num;
 	r->rport = __builtin_bswap16(sc->skc_dport);
+	r->sk = sk;
+	r->hash = sc->skc_hash;
 	r->cgroup = r->sent = r->received = 0;
-	r->inode = r->pid = r->fd = 0;
+	r->inode = r->pid = 0;
 	r->protocol = TCP;
 	struct net *net = CAST(sc->skc_net.net, struct net);
 	r->netns = READ(net, ns.inum);
@@ -69,7 +71,7 @@ static __always_inline __u8 protocol_of(struct ctl *c, struct sock_common *sc, s
 
 /* One open socket file. A global (non-static) function is verified once, not once for each slot of
  * the loop that calls it; it takes numbers only. Returns 1 when the window is full. */
-__noinline int put_file(__u64 fp, __u32 pid, __u32 fd)
+__noinline int put_file(__u64 fp, __u32 pid)
 {
 	struct ctl *c = control();
 	struct scratch *s = scratch_area();
@@ -88,14 +90,34 @@ __noinline int put_file(__u64 fp, __u32 pid, __u32 fd)
 	__u8 protocol = protocol_of(c, sc, sk);
 	if (!protocol || (protocol == TCP ? sc->skc_state == CLOSE : !sc->skc_num))
 		return 0;
-	struct sockrec *r = put_common(c, sc);
+	struct sockrec *r = put_common(c, sc, number(s, sk));
 	if (!r)
 		return 1;
 	struct inode *inode = READ(f, f_inode);
 	r->inode = READ(inode, i_ino);
 	r->pid = pid;
-	r->fd = fd;
 	r->protocol = protocol;
 	put_full(r, sk);
+	return 0;
+}
+
+/* Another look at sockets that were read before. The same hash at the same place is the same socket, or one between
+ * the same ends: whoever put that there has run. */
+static int look_again(__u32 idx, void *unused)
+{
+	struct ctl *c = control();
+	struct lookrec *r = bpf_map_lookup_elem(&looks, &idx);
+	if (!c || !r || idx >= c->nlooks)
+		return 1;
+	struct sock_common *sc = CAST(r->sk, struct sock_common);
+	__u32 hash = READ(sc, skc_hash);
+	r->state = hash == r->hash ? READ(sc, skc_state) : 0;
+	return 0;
+}
+
+SEC("raw_tp/inet_sock_set_state")
+int states(void *ctx)
+{
+	bpf_loop(LOOKS, look_again, 0, 0);
 	return 0;
 }

@@ -5,21 +5,21 @@
 #include "sockets.h"
 
 /* A TIME_WAIT socket, whose minisocket may still be in FIN_WAIT2. */
-static __always_inline void put_time_wait(struct ctl *c, struct sock_common *sc, __u64 sk)
+static __always_inline void put_time_wait(struct ctl *c, struct scratch *s, struct sock_common *sc, __u64 sk)
 {
 	struct inet_timewait_sock *tw = CAST(sk, struct inet_timewait_sock);
 	__u64 expires = READ(tw, tw_timer.expires);
 	__u8 substate = READ(tw, tw_substate);
-	if (substate == TIME_WAIT && (__s64)(expires - c->since) < 0)
+	if (substate != TIME_WAIT)
+		s->pinned = 1;
+	else if ((__s64)(expires - c->since) < 0)
 		return;
-	struct sockrec *r = put_common(c, sc);
+	struct sockrec *r = put_common(c, sc, sk);
 	if (!r)
 		return;
 	r->state = substate;
-	if (substate == TIME_WAIT) {
+	if (substate == TIME_WAIT)
 		r->sent = expires;
-		r->received = sk;
-	}
 }
 
 /* A full socket, when no file holds it: not accepted yet, orphaned by close(), or the kernel's own.
@@ -38,9 +38,9 @@ static __always_inline bool unowned(struct sock_common *sc, struct sock *sk)
 	return !counted && !READ(so, file);
 }
 
-static __always_inline void put_unowned(struct ctl *c, struct sock_common *copy, struct sock *sk)
+static __always_inline void put_unowned(struct ctl *c, struct sock_common *copy, struct sock *sk, __u64 at)
 {
-	struct sockrec *r = put_common(c, copy);
+	struct sockrec *r = put_common(c, copy, at);
 	if (!r)
 		return;
 	put_full(r, sk);
@@ -69,11 +69,13 @@ static int walk_chain(__u32 idx, struct chain *w)
 	if (bpf_probe_read_kernel(copy, COMMON, (void *)at))
 		return 1;
 	if (state == TIME_WAIT)
-		put_time_wait(c, copy, at);
+		put_time_wait(c, s, copy, at);
 	else if (state == NEW_SYN_RECV)
-		put_common(c, copy);
+		put_common(c, copy, at);
 	else
-		put_unowned(c, copy, sk);
+		put_unowned(c, copy, sk, at);
+	if (state != TIME_WAIT)
+		s->pinned = 1;
 	return !w->node || w->node & 1; /* odd: the end of the chain */
 }
 
@@ -81,30 +83,45 @@ static int walk_chain(__u32 idx, struct chain *w)
 __noinline int put_chain(__u64 node)
 {
 	struct ctl *c = control();
+	struct scratch *s = scratch_area();
 	struct chain w = { .node = node };
 	bpf_loop(CHAIN, walk_chain, &w, 0);
-	if (c && !(w.node & 1))
+	if (c && s && !(w.node & 1)) {
 		c->cut++;
+		s->pinned = 1;
+	}
 	return 0;
 }
 
-/* Four buckets of the block that begins at bucket `first` and has `n`. Returns 1 when the window
- * might not hold another chain. */
-__noinline int put_four(__u32 first, __u32 i, __u32 n)
+/* Odd, so never 0: a sum would not notice two that changed places. */
+static __always_inline __u32 group_of(__u64 *b)
+{
+	__u64 v = b[0] * 3 + b[1] * 5 + b[2] * 7 + b[3];
+	v *= 0x9e3779b97f4a7c15;
+	return (v >> 32) | 1;
+}
+
+/* The four buckets from the `i`th on, of the `n` that are in the scratch area, unless their heads are
+ * what they were; they are group `at` of `block`. Returns 1 when the window might not hold them. */
+__noinline int put_group(__u32 i, __u32 n, __u32 block, __u32 at)
 {
 	struct scratch *s = scratch_area();
 	struct ctl *c = control();
-	if (!s || !c)
+	if (!s || !c || i > BUCKETS - 4)
+		return 0;
+	struct headrec *h = c->heads == HEADS_UNUSED ? 0 : bpf_map_lookup_elem(&heads, &block);
+	__u32 now = group_of(&s->bucket[i]);
+	if (h && c->heads == HEADS_TRUSTED && h->group[at % GROUPS] == now)
+		return 0;
+	if (c->nsocks > SOCKS - 4 * CHAIN)
 		return 1;
-	for (int j = 0; j < 4; j++, i++) {
-		if (i >= n || i >= BUCKETS || s->bucket[i] & 1)
-			continue;
-		if (c->nsocks > SOCKS - CHAIN) {
-			c->bucket = first + i;
-			return 1;
-		}
-		put_chain(s->bucket[i]);
-	}
+	c->walked++;
+	s->pinned = 0; /* set by what changes without a new head, or has to be told each time */
+	for (int j = 0; j < 4; j++, i++)
+		if (i < n && i < BUCKETS && !(s->bucket[i] & 1))
+			put_chain(s->bucket[i]);
+	if (h)
+		h->group[at % GROUPS] = s->pinned ? 0 : now;
 	return 0;
 }
 
@@ -122,7 +139,10 @@ static int walk_buckets(__u32 idx, struct bucket_walk *w)
 	}
 	if (idx && late(c))
 		return 1;
-	__u32 n = c->buckets - first;
+	__u32 block = first / BUCKETS, skipped = first % BUCKETS, n = c->buckets - first;
+	if (n > BUCKETS - skipped)
+		n = BUCKETS - skipped;
+	barrier_var(n); /* what the compiler knows, the verifier of 6.1 has to be told */
 	if (n > BUCKETS)
 		n = BUCKETS;
 	if (bpf_probe_read_kernel(s->bucket, n * 8, (void *)(w->base + 8UL * first))) {
@@ -133,8 +153,10 @@ static int walk_buckets(__u32 idx, struct bucket_walk *w)
 		__u64 *b = &s->bucket[i];
 		if (b[0] & b[1] & b[2] & b[3] & 1) /* most are empty; what is left of an earlier block beyond n is harmless */
 			continue;
-		if (put_four(first, i, n))
+		if (put_group(i, n, block, (skipped + i) / 4)) {
+			c->bucket = first + i;
 			return 1;
+		}
 	}
 	c->bucket = first + n;
 	return 0;

@@ -160,7 +160,7 @@ static int walk_fds(__u32 idx, struct fd_walk *w)
 			struct file *f = CAST(fp, struct file);
 			if ((__u64)READ(f, f_op) != c->sock_fops)
 				continue;
-			if (put_file(fp, w->pid, w->fd + i)) {
+			if (put_file(fp, w->pid)) {
 				w->fd += i;
 				w->stopped = 1;
 				return 1;

@@ -48,6 +48,9 @@ async fn main() -> anyhow::Result<()> {
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: true,
         kubernetes: None,
+        auth: None,
+        tls: None,
+        node_probe: None,
     };
     serve(listener, State::new(parts), stopped).await;
     Ok(())

@@ -5,12 +5,15 @@
 //!
 //! I/O: reads the environment and, for the default of `--node-name`, the host's name.
 
+mod door;
+mod exit;
+mod server;
+
 use std::{
     ffi::OsString,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
@@ -19,6 +22,9 @@ use probelet_crds::{Interval, Source};
 
 use crate::kubernetes::Access;
 use crate::logging::{self, Filter, Format};
+pub use door::{Auth, Tls};
+pub use exit::Exit;
+use server::{Kubernetes, access};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,25 +45,6 @@ const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 /// As long as the name of a node in Kubernetes may be.
 const MAX_NODE_NAME: usize = 253;
 
-/// How the process ends; `--help` lists these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// All went well.
-    Success = 0,
-    /// Something failed while running.
-    Failure = 1,
-    /// The flags or the configuration are wrong.
-    Usage = 2,
-    /// No source could be loaded.
-    NoSource = 3,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
 /// Everything that was asked for, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Args {
@@ -75,6 +62,14 @@ pub struct Args {
     pub docker: Option<PathBuf>,
     /// Where the cluster's API server is; `None` is not to ask.
     pub kubernetes: Option<Access>,
+    /// Whether the configuration comes from this node's `NodeProbe`, and its status is written.
+    pub node_probe: bool,
+    /// Where the last good configuration is kept.
+    pub state_dir: Option<PathBuf>,
+    /// Whom to serve.
+    pub auth: Auth,
+    /// Whether to serve HTTPS.
+    pub tls: Tls,
     /// Whether to serve `/debug/pprof`.
     pub debug_pprof: bool,
     /// How the log looks.
@@ -157,6 +152,23 @@ impl Args {
                 Refused(clap::Error::raw(ErrorKind::ValueValidation, sentence))
             })?,
         };
+        let kubernetes = access(
+            typed.kubernetes,
+            typed.kubeconfig,
+            std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
+        );
+        if typed.node_probe && kubernetes.is_none() {
+            return Err(Refused(clap::Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                server::NO_SERVER,
+            )));
+        }
+        if typed.auth != Auth::Off && kubernetes.is_none() {
+            return Err(Refused(clap::Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                door::NOBODY,
+            )));
+        }
         Ok(Self {
             command: typed.command.map_or(Command::Run, TypedCommand::checked),
             config: typed.config,
@@ -164,11 +176,11 @@ impl Args {
             source: typed.source.map(Into::into),
             node_name,
             docker: typed.docker.0,
-            kubernetes: access(
-                typed.kubernetes,
-                typed.kubeconfig,
-                std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
-            ),
+            kubernetes,
+            node_probe: typed.node_probe,
+            state_dir: typed.state_dir,
+            auth: typed.auth,
+            tls: typed.tls,
             debug_pprof: typed.debug_pprof,
             log_format: typed.log_format,
             log_level: typed.log_level,
@@ -220,6 +232,32 @@ struct Typed {
     /// Kubeconfig to reach the API server with, instead of the pod's service account
     #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
     kubeconfig: Option<PathBuf>,
+
+    /// Take the configuration from this node's `NodeProbe`, as the operator decides it, and write a summary of the node
+    /// into its status
+    #[arg(long, global = true, env = "PROBELET_NODE_PROBE", value_parser = FalseyValueParser::new(), conflicts_with = "config")]
+    node_probe: bool,
+
+    /// Where the last good configuration of the `NodeProbe` is kept, for starts without an API server
+    #[arg(long, global = true, env = "PROBELET_STATE_DIR", value_name = "DIR", value_parser = file)]
+    state_dir: Option<PathBuf>,
+
+    /// Who needs a bearer token that the API server accepts and that may `get` the path: nobody (`off`), everybody but
+    /// who comes through the loopback of a pod's own network (`token`), or everybody (`always`); /healthz and /readyz are
+    /// open
+    #[arg(
+        long,
+        global = true,
+        env = "PROBELET_AUTH",
+        value_name = "WHO",
+        default_value = "off",
+        hide_possible_values = true
+    )]
+    auth: Auth,
+
+    /// Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change
+    #[arg(long, global = true, env = "PROBELET_TLS", value_name = "CERTIFICATE", default_value = "off", value_parser = door::tls)]
+    tls: Tls,
 
     /// Serve profiles of the agent itself under /debug/pprof
     #[arg(long, global = true, env = "PROBELET_DEBUG_PPROF", value_parser = FalseyValueParser::new())]
@@ -299,25 +337,6 @@ impl From<TypedSource> for Source {
             TypedSource::Netlink => Self::Netlink,
             TypedSource::Procfs => Self::Procfs,
         }
-    }
-}
-
-/// When to ask an API server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kubernetes {
-    Auto,
-    Off,
-    On,
-}
-
-/// What was given wins over what the pod has, and that over what a person's home has.
-fn access(asked: Kubernetes, kubeconfig: Option<PathBuf>, in_cluster: bool) -> Option<Access> {
-    match (asked, kubeconfig) {
-        (Kubernetes::Off, _) => None,
-        (_, Some(file)) => Some(Access::Kubeconfig(Some(file))),
-        (_, None) if in_cluster => Some(Access::InCluster),
-        (Kubernetes::On, None) => Some(Access::Kubeconfig(None)),
-        (Kubernetes::Auto, None) => None,
     }
 }
 

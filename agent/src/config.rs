@@ -1,4 +1,5 @@
-//! The configuration in force: read from a file at the start, and again whenever the file changes.
+//! The configuration in force: read from a file at the start, and again whenever the file changes. In a cluster it comes
+//! from the node's `NodeProbe` instead ([`node_probe`]) and is kept on disk ([`saved`]).
 //!
 //! In: a YAML file with the spec of a `ProbeConfig`, bare or as a whole object. Out: [`Effective`], through a watch
 //! channel. A bad edit, and a deleted file, leave the last good configuration in force and say so. It must not act on
@@ -6,10 +7,13 @@
 //!
 //! I/O: reads the file; [`watch`] listens to its directory and never ends while somebody reads the channel.
 
+pub mod node_probe;
 mod notice;
+pub mod saved;
 mod yaml;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -97,6 +101,34 @@ pub enum Origin {
     Defaults,
     /// This file.
     File(PathBuf),
+    /// This node's `NodeProbe`.
+    NodeProbe {
+        /// The `ProbeConfig` that won; empty for the operator's built-in defaults.
+        config: String,
+        /// The generation of the `NodeProbe`.
+        generation: i64,
+    },
+}
+
+impl Origin {
+    /// The `ProbeConfig` that won; empty where none did.
+    #[must_use]
+    pub fn config(&self) -> &str {
+        match self {
+            Self::NodeProbe { config, .. } => config,
+            Self::Defaults | Self::File(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Defaults => f.write_str("defaults"),
+            Self::File(path) => path.display().fmt(f),
+            Self::NodeProbe { .. } => f.write_str("NodeProbe"),
+        }
+    }
 }
 
 /// The configuration in force.

@@ -20,7 +20,7 @@ pub use render::{json, render};
 
 use probelet_core::facts::Tier;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where to look.
 #[derive(Clone, Debug)]
@@ -91,6 +91,13 @@ pub struct Verdict {
     /// How to get it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+}
+
+/// The capabilities that this process lacks: a look at one small file. None, if it cannot be read.
+pub(crate) fn lacking(proc: &Path) -> Vec<Capability> {
+    let Ok(text) = std::fs::read_to_string(proc.join("self/status")) else { return Vec::new() };
+    let status = status::parse(&text);
+    Capability::ALL.into_iter().filter(|&capability| !status.has(capability)).collect()
 }
 
 /// Everything the doctor found.

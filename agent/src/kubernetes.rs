@@ -12,6 +12,8 @@
 
 mod calm;
 mod connection;
+mod review;
+pub(crate) mod single;
 mod split;
 mod status;
 mod timing;
@@ -20,14 +22,17 @@ mod watcher;
 mod wire;
 
 use crate::config::Effective;
-pub use connection::Access;
-use connection::Connection;
+pub use connection::{Access, Connection};
+pub(crate) use connection::{Error, whole};
 use probelet_core::cluster::objects::{Event, Kind};
+pub use review::{NoVerdict, Reviewer, Verdict};
 use rustix::time::{ClockId, clock_gettime};
+pub use single::SingleStatus;
 pub use status::{Class, FeedStatus, KindStatus, Malformed, State};
 use std::sync::Arc;
 use std::time::Duration;
 pub use timing::Timing;
+pub(crate) use timing::{random, share};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use wanted::wanted;
@@ -42,8 +47,8 @@ pub type Pace = Arc<dyn Fn(Duration) -> Option<Duration> + Send + Sync>;
 
 /// What the feed needs.
 pub struct Feed {
-    /// Where the API server is.
-    pub access: Access,
+    /// The way to the API server.
+    pub connection: Arc<Connection>,
     /// This node's name in the cluster.
     pub node: Arc<str>,
     /// The configuration in force, and its successors.
@@ -64,8 +69,7 @@ pub fn channel() -> (mpsc::Sender<Vec<Event>>, mpsc::Receiver<Vec<Event>>) {
 
 /// Follows the API server until nobody receives events any more.
 pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
-    let Feed { access, node, mut config, status, pace, timing } = feed;
-    let connection = Arc::new(Connection::new(access, timing.renew, timing.gather));
+    let Feed { connection, node, mut config, status, pace, timing } = feed;
     let select = |config: &Effective, kind| wanted(kind, &config.spec.matching, &node);
     let now = Arc::clone(&config.borrow_and_update());
     let mut tasks = JoinSet::new();
@@ -105,7 +109,7 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
 }
 
 /// CPU time of this thread: with one thread for all waiting, what lies between two looks is what a piece of work took.
-fn cpu() -> Duration {
+pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanos)

@@ -6,15 +6,18 @@
 //!
 //! I/O: one listening socket. One task per connection, on the caller's runtime.
 
+pub mod auth;
 mod body;
 mod connection;
 pub mod cost;
 mod encoding;
+mod fair;
 mod filter;
 mod health;
 mod json;
 mod metrics;
 pub mod names;
+pub mod node_probe;
 mod profile;
 mod query;
 mod records;
@@ -25,10 +28,13 @@ mod summary;
 mod tag;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 mod watch;
 
 use crate::kubernetes::FeedStatus;
+use crate::kubernetes::SingleStatus;
 use crate::snapshot::Snapshot;
+use auth::Auth;
 use cost::{Admit, Learned};
 use metrics::http::Counters;
 use names::{Labels, Names};
@@ -36,6 +42,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::JoinSet;
@@ -103,6 +110,21 @@ pub struct Parts {
     pub debug_pprof: bool,
     /// How the Kubernetes feed is doing, if there is one.
     pub kubernetes: Option<Arc<FeedStatus>>,
+    /// How the agent gets on with its `NodeProbe`, if it has one.
+    pub node_probe: Option<NodeProbe>,
+    /// Who may read; without it everybody may.
+    pub auth: Option<Auth>,
+    /// HTTPS; without it HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// How the agent gets on with its `NodeProbe`.
+#[derive(Clone, Debug, Default)]
+pub struct NodeProbe {
+    /// The watch that the configuration comes from.
+    pub watch: Arc<SingleStatus>,
+    /// The writes of its status.
+    pub writes: Arc<node_probe::Account>,
 }
 
 /// The server's state.
@@ -113,7 +135,17 @@ impl State {
     /// asked for.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { snapshots, names, series, admit, debug_pprof, kubernetes } = parts;
+        let Parts {
+            snapshots,
+            names,
+            series,
+            admit,
+            debug_pprof,
+            kubernetes,
+            node_probe,
+            auth,
+            tls,
+        } = parts;
         if debug_pprof {
             profile::activate();
         }
@@ -124,6 +156,9 @@ impl State {
             admit,
             debug_pprof,
             kubernetes,
+            node_probe,
+            auth,
+            tls,
             limits: watch::Limits::default(),
             labels: Mutex::default(),
             learned: Mutex::default(),
@@ -144,6 +179,9 @@ pub(crate) struct Shared {
     admit: Admit,
     debug_pprof: bool,
     kubernetes: Option<Arc<FeedStatus>>,
+    node_probe: Option<NodeProbe>,
+    auth: Option<Auth>,
+    tls: Option<Tls>,
     limits: watch::Limits,
     labels: Mutex<Arc<Labels>>,
     learned: Mutex<Learned>,

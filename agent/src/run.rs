@@ -4,11 +4,13 @@
 //!
 //! I/O: starts everything that does.
 
+mod door;
 mod names;
+mod probe;
 mod tasks;
 
 use crate::args::{Args, Command, Exit, Sort};
-use crate::config::Effective;
+use crate::config::{Effective, saved};
 use crate::discover::{self, choose};
 use crate::engine::{Engine, Governor, Setup};
 use crate::snapshot::Snapshot;
@@ -32,11 +34,12 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
     if !quiet && let Err(error) = logging::init(args.log_format, &args.log_level) {
         return fail(&error.into(), Exit::Failure);
     }
-    let config = match args
-        .config
-        .as_deref()
-        .map_or_else(|| Ok(Effective::defaults()), Effective::from_file)
-    {
+    let config = match args.config.as_deref() {
+        Some(file) => Effective::from_file(file),
+        None if args.node_probe => Ok(saved::begin_with(args.state_dir.as_deref())),
+        None => Ok(Effective::defaults()),
+    };
+    let config = match config {
         Ok(config) => config,
         Err(error) => return fail(&error.into(), Exit::Usage),
     };
@@ -148,7 +151,9 @@ fn live(args: Args, config: Effective, view: Option<(Option<Sort>, Option<String
         Err(error) => {
             let exit = if error.downcast_ref::<discover::Error>().is_some() {
                 Exit::NoSource
-            } else if error.downcast_ref::<top::Error>().is_some_and(|e| e.exit_code() == 2) {
+            } else if error.downcast_ref::<publish::tls::Error>().is_some()
+                || error.downcast_ref::<top::Error>().is_some_and(|e| e.exit_code() == 2)
+            {
                 Exit::Usage
             } else {
                 Exit::Failure

@@ -200,8 +200,10 @@ pub struct Vitals {
     pub config_generation: u64,
     /// Short hash of the configuration in force.
     pub config_hash: String,
-    /// Where it comes from: `defaults` or a file.
+    /// Where it comes from: `defaults`, a file or `NodeProbe`.
     pub config_origin: String,
+    /// The `ProbeConfig` that won on this node; empty without one.
+    pub config_name: String,
     /// Why the newest edit was refused, if it was.
     pub config_error: Option<String>,
     /// Unix time of the start of the agent.
@@ -246,6 +248,7 @@ impl Vitals {
             config_generation: 0,
             config_hash: String::new(),
             config_origin: String::new(),
+            config_name: String::new(),
             config_error: None,
             started_unix: 0.0,
         }

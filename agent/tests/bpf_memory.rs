@@ -12,7 +12,7 @@ mod sandbox;
 mod tiers;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -141,6 +141,58 @@ fn a_process_that_wakes_and_opens_a_socket_is_read_again() {
             until(source, Want::Sockets, "it has opened", |_, facts| {
                 held(facts, pid, 4320).is_some()
             });
+        });
+    });
+}
+
+#[test]
+fn a_chain_with_nothing_new_is_not_walked_again() {
+    in_sandbox("a_chain_with_nothing_new_is_not_walked_again", || {
+        let listener = TcpListener::bind("127.0.0.1:4330").unwrap();
+        let connect =
+            || (TcpStream::connect("127.0.0.1:4330").unwrap(), listener.accept().unwrap());
+        let held: Vec<_> = (0..400).map(|_| connect()).collect();
+        each_tier(|source| {
+            pass(source, Want::Everything);
+            let all = source.walked();
+            let _new = connect();
+
+            let facts = pass(source, Want::Sockets);
+
+            // Two ends in one chain each; whatever else this machine opens meanwhile shares the hash.
+            assert!(all >= 400, "{all} groups were walked at first");
+            assert!(source.walked() < all / 2, "{} of {all} groups again", source.walked());
+            let established = facts.sockets.iter().filter(|s| s.state == State::Established);
+            assert_eq!(established.count(), 2 * held.len() + 2);
+        });
+    });
+}
+
+#[test]
+fn a_connection_that_its_holder_left_unsent_is_found_without_one() {
+    in_sandbox("a_connection_that_its_holder_left_unsent_is_found_without_one", || {
+        each_tier(|source| {
+            // Nobody reads at the other end, so that closing leaves the socket in its place in the hash.
+            let listener = TcpListener::bind("127.0.0.1:4340").unwrap();
+            let fill = "s=socket.create_connection(('127.0.0.1',4340));s.setblocking(False)\ntry:\n while s.send(b'x'*65536): pass\nexcept BlockingIOError: pass";
+            let close = "print('ready');sys.stdin.readline();s.close();sys.stdin.read()";
+            let mut sleeper = Sleeper::start(&format!("{fill}\n{close}"));
+            let pid = sleeper.0.id();
+            let (_peer, client) = listener.accept().unwrap();
+            let ours = |facts: &Facts| {
+                let own = |s: &&Socket| s.local.port == client.port();
+                facts.sockets.iter().find(own).map(|s| (s.pid, s.state))
+            };
+            until(source, Want::Sockets, "it sleeps", |source, facts| {
+                source.kept() > 0 && ours(facts) == Some((pid, State::Established))
+            });
+
+            sleeper.wake();
+
+            until(source, Want::Sockets, "it has closed", |_, facts| {
+                ours(facts) == Some((0, State::FinWait1))
+            });
+            assert_eq!(ours(&pass(source, Want::Sockets)), Some((0, State::FinWait1)));
         });
     });
 }

@@ -2,10 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too, may fail a test by panicking")]
 
+#[path = "http/auth.rs"]
+mod auth;
 #[path = "http/client.rs"]
 mod client;
 #[path = "http/node.rs"]
 mod node;
+#[path = "http/reviews.rs"]
+mod reviews;
+#[path = "http/tls.rs"]
+mod tls;
 
 use client::{start, start_with};
 use node::Node;
@@ -215,6 +221,7 @@ async fn metrics_name_the_cost_of_the_agent_and_the_flows_of_the_node() {
         "probelet_agent_cpu_seconds_total{mode=\"user\",task=\"discover\"} 1",
         "probelet_agent_level{level=\"Full\"} 1",
         "probelet_agent_report_requests_total{code=\"200\"} 1",
+        "probelet_agent_http_requests_total{code=\"200\",path=\"/v1/report\"} 1",
         "probelet_agent_source_info{source=\"bpf\"} 1",
         "probelet_flows{destination=\"external\",port=\"443\",protocol=\"tcp\",source=\"worker-1\"} 20",
         "probelet_workload_open_fds{workload=\"worker-1\"} 20",

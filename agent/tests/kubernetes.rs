@@ -11,6 +11,10 @@ mod feed;
 mod flow;
 #[path = "kubernetes/lists.rs"]
 mod lists;
+#[path = "kubernetes/node_probe.rs"]
+mod node_probe;
+#[path = "kubernetes/node_probe_writes.rs"]
+mod node_probe_writes;
 #[path = "kubernetes/server.rs"]
 mod server;
 #[path = "kubernetes/tls.rs"]

@@ -3,6 +3,7 @@
 //! In: nothing; these are the types of the wire. Out: the spec, which only the operator writes, and the status, which
 //! only the agent of that node writes and which never exceeds [`MAX_STATUS`]. Numbers with a history belong in
 //! metrics, and the full report on the agent's own port. Pure: data.
+#![allow(clippy::duplicated_attributes, reason = "each column of kube's derive has a type")]
 
 pub(crate) mod bounds;
 mod config;

@@ -4,6 +4,7 @@
 //! [`ProbeConfigSpec::validate`] holds the rules and [`ProbeConfigSpec::from_value`] the reading. What needs a restart
 //! (image, mounts, capabilities, listen address) does not belong here. The field comments are the user's manual.
 //! Pure: data.
+#![allow(clippy::duplicated_attributes, reason = "each column of kube's derive has a type")]
 
 pub(crate) mod bounds;
 mod cidr_rules;

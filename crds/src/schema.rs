@@ -19,6 +19,11 @@ pub(crate) use tidy::name_variants;
 
 use crate::{NodeProbe, ProbeConfig};
 
+/// Where rules stand, and how lists and maps are merged.
+const RULES: &str = "x-kubernetes-validations";
+const LIST: &str = "x-kubernetes-list-type";
+const MAP: &str = "x-kubernetes-map-type";
+
 /// The definitions of [`ProbeConfig`] and [`NodeProbe`].
 #[must_use]
 pub fn definitions() -> [Value; 2] {
@@ -42,7 +47,6 @@ pub fn schema(definition: &Value) -> &Value {
 /// What cannot be written as YAML, of which a definition has nothing.
 pub fn file(definition: &Value) -> Result<(String, String), serde_saphyr::ser::Error> {
     let name = definition["metadata"]["name"].as_str().unwrap_or_default();
-    // nodeprobes.probelet.io.yaml
     let yaml = serde_saphyr::to_string(definition)?;
     Ok((
         format!("{name}.yaml"),

@@ -1,1 +1,34 @@
-//! The operator: one per cluster, turns ProbeConfigs into one effective configuration per node.
+//! The operator: one per cluster, turns ProbeConfigs into one effective configuration per node, and says who obeys.
+//!
+//! observe -> validate -> plan -> apply -> status. One task owns the [`world::World`] and hands values to the right; what
+//! is between the watch and the write is pure and tested without a runtime.
+//!
+//! In: nodes, `ProbeConfig` and `NodeProbe` objects. Out: `NodeProbe` specs, `ProbeConfig` statuses, events, metrics. It must
+//! not write a `NodeProbe`'s status or a `ProbeConfig`'s spec: these belong to agents and to people.
+//!
+//! I/O: the API server, one listening socket, one file.
+
+pub mod admin;
+pub mod apply;
+pub mod args;
+pub mod clock;
+pub mod elect;
+pub mod events;
+#[cfg(test)]
+mod fake;
+pub mod lease;
+pub mod logging;
+pub mod metrics;
+pub mod observe;
+pub mod pace;
+pub mod plan;
+pub mod queue;
+pub mod reconcile;
+pub mod rollout;
+pub mod run;
+pub mod seed;
+pub mod selftest;
+pub mod status;
+pub mod validate;
+pub mod watch;
+pub mod world;

@@ -1,3 +1,11 @@
-//! The operator's process.
+//! The door of the operator: allocator, arguments, exit code. Everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Gives freed memory back at once; see `.cargo/config.toml` for how it is set up.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    probelet_operator::run::main(std::env::args_os()).into()
+}

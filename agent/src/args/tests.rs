@@ -111,7 +111,7 @@ fn every_flag_has_an_environment_variable_and_help() {
             assert!(arg.get_help().is_some_and(|help| help.to_string().len() > 10), "{name}");
         }
     }
-    assert_eq!(seen, 15);
+    assert_eq!(seen, 19);
 }
 
 #[test]
@@ -155,4 +155,34 @@ fn a_kubeconfig_is_a_flag_of_every_command() {
     let access = Some(Access::Kubeconfig(Some(PathBuf::from("k.yaml"))));
     assert_eq!(args("run --kubeconfig k.yaml").kubernetes, access);
     assert_eq!(args("--kubeconfig k.yaml top --kubernetes off").kubernetes, None);
+}
+
+#[test]
+fn a_node_probe_needs_an_api_server_and_excludes_a_file() {
+    let args = args("--node-probe --kubeconfig k --state-dir /var/lib/probelet");
+    assert!(args.node_probe);
+    assert_eq!(args.state_dir.as_deref(), Some(Path::new("/var/lib/probelet")));
+
+    assert!(told("--node-probe --kubernetes off").contains("needs an API server"));
+    assert!(told("--node-probe --kubeconfig k --config c.yaml").contains("cannot be used with"));
+}
+
+#[test]
+fn tokens_are_asked_for_only_where_somebody_can_be_asked_about_them() {
+    assert_eq!(args("").auth, Auth::Off);
+    assert_eq!(args("--auth token --kubeconfig k.yaml").auth, Auth::Token);
+    assert_eq!(args("--auth always --kubeconfig k.yaml").auth, Auth::Always);
+    let told = told("--auth token --kubernetes off");
+    assert_eq!(
+        told,
+        "error: --auth needs an API server to ask about tokens: run in a pod, or give --kubeconfig FILE\n"
+    );
+}
+
+#[test]
+fn a_certificate_is_the_agents_own_or_in_a_directory() {
+    assert_eq!(args("").tls, Tls::Off);
+    assert_eq!(args("--tls self-signed").tls, Tls::SelfSigned);
+    assert_eq!(args("--tls /etc/tls").tls, Tls::Dir(PathBuf::from("/etc/tls")));
+    assert!(told("--tls=").contains("give off, self-signed, or the path of a directory"));
 }

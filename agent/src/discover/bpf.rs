@@ -23,7 +23,7 @@ use self::{
     closed::Follow,
     load::Loaded,
     memory::Memory,
-    records::{Ctl, Sock},
+    records::{Ctl, Heads, Place, Sock},
 };
 use crate::{
     discover::{Error, Limits, Pace, Pass, Source},
@@ -48,7 +48,11 @@ pub struct Bpf {
     // of the pass that runs: what it has, since a lost cursor makes it meet processes twice
     pids: FxHashSet<u32>,
     held: FxHashSet<(u32, u32)>,
-    kept: Vec<u32>,
+    kept: FxHashSet<u32>,
+    /// Where each socket that a process holds is in the kernel.
+    places: Vec<Place>,
+    /// The heads of the hash are those of the last walk, which was complete.
+    noted: bool,
     /// The counters that the last walk of the hash belongs to, and whether it found no socket
     /// without an owner: those may change without moving a counter.
     walked: Vec<Netns>,
@@ -69,7 +73,9 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
         tables: Vec::new(),
         pids: FxHashSet::default(),
         held: FxHashSet::default(),
-        kept: Vec::new(),
+        kept: FxHashSet::default(),
+        places: Vec::new(),
+        noted: false,
         walked: Vec::new(),
         settled: false,
     })
@@ -105,6 +111,12 @@ impl Bpf {
         self.kept.len()
     }
 
+    /// Groups of four buckets of the kernel's hash whose chains the last walk followed.
+    #[must_use]
+    pub fn walked(&self) -> u64 {
+        self.get(Ctl::Walked)
+    }
+
     /// Counters come first: what is opened meanwhile is then seen but not yet counted, and coverage
     /// never claims more than there was.
     fn sections(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
@@ -120,7 +132,7 @@ impl Bpf {
         if want >= Want::Sockets && !self.hash_is_as_it_was(facts) {
             self.walked.clear();
             let owned = facts.sockets.len();
-            if !pace.breathe() || self.unowned(facts, pace)?.is_none() {
+            if !pace.breathe() || self.unowned(want, facts, pace)?.is_none() {
                 return Ok(None);
             }
             self.follow.complete();
@@ -192,11 +204,12 @@ impl Bpf {
         self.kept.clear();
         let generation = self.memory.begin(want);
         let sockets = want >= Want::Sockets;
+        self.places.clear();
         if sockets {
             facts.sockets.clear();
             facts.closed.clear();
-            for pid in self.memory.stale(&facts.netns) {
-                self.loaded.known.set(pid as usize % records::KNOWN, 0, records::stale(pid));
+            if want != Want::Everything && self.look_again(facts, pace)?.is_none() {
+                return Ok(None);
             }
         }
         self.set(&[(Ctl::Generation, generation)]);
@@ -214,9 +227,11 @@ impl Bpf {
             }
         }
         facts.losses.add(Loss::Vanished, self.get(Ctl::Lost));
-        for nth in 0..self.kept.len() {
-            for socket in self.memory.sockets(self.kept[nth]) {
-                push(&mut facts.sockets, *socket, self.limits, &mut facts.losses);
+        for &pid in &self.kept {
+            for (socket, place) in self.memory.sockets(pid) {
+                if push(&mut facts.sockets, socket, self.limits, &mut facts.losses) {
+                    self.places.push(place);
+                }
             }
         }
         // What had no place in the facts is not remembered either.
@@ -226,9 +241,46 @@ impl Bpf {
             self.memory.complete(&self.pids);
         }
         if sockets {
-            self.memory.remember(&facts.sockets, &facts.netns);
+            self.mark_gone();
+            self.memory.remember(&facts.sockets, &self.places, &facts.netns);
         }
         Ok(Some(()))
+    }
+
+    /// Reads the state of sockets that may have changed while their holders slept, which is cheaper
+    /// than reading all files of these. A holder of one that is not there any more is read whole.
+    fn look_again(&mut self, facts: &Facts, pace: &mut dyn Pace) -> Slices {
+        for some in self.memory.doubtful(&facts.netns).chunks(records::LOOKS) {
+            for (at, &nth) in some.iter().enumerate() {
+                for (word, to) in self.memory.place(nth).words().into_iter().enumerate() {
+                    self.loaded.looks.set(at, word, to);
+                }
+            }
+            self.set(&[(Ctl::Nlooks, some.len() as u64)]);
+            run("states", &self.loaded.states)?;
+            for (at, &nth) in some.iter().enumerate() {
+                let state = records::state(&self.loaded.looks.get(at));
+                if let Some(pid) = self.memory.settle(nth, state) {
+                    self.loaded.known.set(pid as usize % records::KNOWN, 0, records::stale(pid));
+                }
+            }
+            if !pace.breathe() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// Has the walk of the hash look where sockets were that nobody holds any more: they may go on
+    /// without an owner, in a chain whose head says nothing of it.
+    fn mark_gone(&mut self) {
+        let buckets = self.get(Ctl::Buckets);
+        for place in self.memory.gone(&self.kept, &self.held) {
+            if let Some((block, word, bits)) = records::head(place.hash, buckets) {
+                let was = self.loaded.heads.word(block, word);
+                self.loaded.heads.set(block, word, was & !bits);
+            }
+        }
     }
 
     fn take_processes(&mut self, facts: &mut Facts) {
@@ -246,7 +298,7 @@ impl Bpf {
             } else if self.pids.insert(process.pid) {
                 facts.processes.push(process);
                 if visit.kept {
-                    self.kept.push(process.pid);
+                    self.kept.insert(process.pid);
                 }
             }
         }
@@ -256,9 +308,11 @@ impl Bpf {
         for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
             match records::sock(&self.loaded.socks.get(i)) {
                 // a process may hold one socket by several fds
-                Ok(Sock::Open(socket)) if !self.held.insert((socket.pid, socket.inode)) => {}
-                Ok(Sock::Open(socket)) => {
-                    push(&mut facts.sockets, socket, self.limits, &mut facts.losses);
+                Ok(Sock::Open(socket, _)) if !self.held.insert((socket.pid, socket.inode)) => {}
+                Ok(Sock::Open(socket, place)) => {
+                    if push(&mut facts.sockets, socket, self.limits, &mut facts.losses) {
+                        self.places.push(place);
+                    }
                 }
                 Ok(Sock::Closed(..)) => facts.losses.add(Loss::Torn, 1),
                 Err(loss) => facts.losses.add(loss, 1),
@@ -267,8 +321,10 @@ impl Bpf {
     }
 
     /// The sockets that no fd leads to, of this node's namespaces, and the closed connections.
-    fn unowned(&mut self, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
+    fn unowned(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
         let mut first = true;
+        let trusted = std::mem::take(&mut self.noted) && want != Want::Everything;
+        self.set(&[(Ctl::Walked, 0)]);
         self.tables.clear();
         for &(netns, hash) in &self.hashes {
             if self.here.contains(&netns) && !self.tables.contains(&hash) {
@@ -276,8 +332,15 @@ impl Bpf {
             }
         }
         for nth in 0..self.tables.len() {
+            let shared = self.tables[nth] == self.get(Ctl::Hash);
+            let heads = match (shared, trusted) {
+                (false, _) => Heads::Unused,
+                (true, false) => Heads::Noted,
+                (true, true) => Heads::Trusted,
+            };
             self.set(&[
                 (Ctl::Table, self.tables[nth]),
+                (Ctl::Heads, heads as u64),
                 (Ctl::Bucket, 0),
                 (Ctl::Since, self.follow.since()),
             ]);
@@ -298,13 +361,14 @@ impl Bpf {
                 }
             }
         }
+        self.noted = true;
         Ok(Some(()))
     }
 
     fn take_unowned(&mut self, now: u64, facts: &mut Facts) {
         for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
             match records::sock(&self.loaded.socks.get(i)) {
-                Ok(Sock::Open(socket)) if self.here.contains(&socket.netns) => {
+                Ok(Sock::Open(socket, _)) if self.here.contains(&socket.netns) => {
                     push(&mut facts.sockets, socket, self.limits, &mut facts.losses);
                 }
                 Ok(Sock::Closed(closed, expires, address)) if self.here.contains(&closed.netns) => {
@@ -332,10 +396,13 @@ fn run(name: &'static str, program: &OwnedFd) -> Result<(), Error> {
     }
 }
 
-fn push<T>(list: &mut Vec<T>, one: T, limits: Limits, losses: &mut Losses) {
-    if list.len() < limits.max_sockets as usize {
+/// Whether there was room.
+fn push<T>(list: &mut Vec<T>, one: T, limits: Limits, losses: &mut Losses) -> bool {
+    let room = list.len() < limits.max_sockets as usize;
+    if room {
         list.push(one);
     } else {
         losses.add(Loss::SocketsFull, 1);
     }
+    room
 }

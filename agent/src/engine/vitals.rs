@@ -9,7 +9,7 @@ use super::governor::{Governor, Limiters};
 use super::matching::Matching;
 use super::tuning::Tuning;
 use super::{clock, seconds};
-use crate::config::{Effective, Origin};
+use crate::config::Effective;
 use crate::discover::choose::Chosen;
 use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Skip, Task, Vitals};
 use probelet_core::budget::Level;
@@ -288,10 +288,8 @@ impl Signs {
             limiter_wait_seconds: limiters.waited(),
             config_generation: self.config.generation,
             config_hash: self.config.hash.clone(),
-            config_origin: match &self.config.origin {
-                Origin::Defaults => "defaults".to_owned(),
-                Origin::File(path) => path.display().to_string(),
-            },
+            config_origin: self.config.origin.to_string(),
+            config_name: self.config.origin.config().to_owned(),
             config_error: self.config.last_error.clone(),
             started_unix: self.started_unix,
         }

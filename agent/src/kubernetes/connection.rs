@@ -14,8 +14,8 @@ use super::calm::Calm;
 use super::status::Class;
 use super::wire::Failure;
 use http_body_util::BodyExt as _;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, RETRY_AFTER, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request, Response, http};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -55,7 +55,7 @@ pub enum Access {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("no usable service account")]
     InCluster(#[source] Box<kube::config::InClusterError>),
     #[error("no usable kubeconfig")]
@@ -74,26 +74,30 @@ pub(super) enum Error {
     Broken(#[source] Box<kube::Error>),
     #[error("the list broke off")]
     Incomplete,
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
     #[error("the API server answered {}: {}", .failure.code, .failure.message)]
     Refused { failure: Failure, retry_after: Option<Duration> },
 }
 
 impl Error {
-    pub(super) fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         match self {
             Self::Refused { failure, .. } => Class::of(failure),
-            Self::Silent(_) | Self::Broken(_) | Self::Incomplete => Class::Broken,
+            Self::Silent(_) | Self::Broken(_) | Self::Incomplete | Self::TooLong(_) => {
+                Class::Broken
+            }
             _ => Class::Connect,
         }
     }
 
     /// The server knows no such version yet: its store was restored from a backup.
-    pub(super) fn is_from_the_future(&self) -> bool {
+    pub(crate) fn is_from_the_future(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.is_from_the_future())
     }
 
     /// When the server wants to be asked again.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
             _ => None,
@@ -101,7 +105,7 @@ impl Error {
     }
 
     /// The error with its causes.
-    pub(super) fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
@@ -112,8 +116,8 @@ impl Error {
     }
 }
 
-/// The connection, made when it is first needed and made anew when it is of no use any more.
-pub(super) struct Connection {
+/// The way to the API server, for everything that asks it something: made when it is first needed and made anew when it is of no use any more.
+pub struct Connection {
     access: Access,
     /// Credentials are read anew at most so often.
     renew: Duration,
@@ -132,24 +136,52 @@ struct Current {
 }
 
 impl Connection {
-    pub(super) fn new(access: Access, renew: Duration, gather: Duration) -> Self {
+    /// The way to that server; nothing is sent yet.
+    #[must_use]
+    pub fn new(access: Access, renew: Duration, gather: Duration) -> Self {
         Self { access, renew, gather, current: Mutex::new(None), door: tokio::sync::Mutex::new(()) }
     }
 
     /// Asks for `url`; the body of the answer is still to be read.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         url: &str,
         accept: &'static str,
         patience: Duration,
     ) -> Result<Response<Body>, Error> {
+        let request = Request::get(url).header(ACCEPT, accept);
+        self.ask(request, Body::empty(), patience).await
+    }
+
+    /// Sends `body` to `url`, to be answered in JSON; the body of the answer is still to be read.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        body: Vec<u8>,
+        content_type: &'static str,
+        patience: Duration,
+    ) -> Result<Response<Body>, Error> {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, content_type);
+        self.ask(request, Body::from(body), patience).await
+    }
+
+    async fn ask(
+        &self,
+        request: http::request::Builder,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Response<Body>, Error> {
         let _first = if self.is_open() { None } else { Some(self.door.lock().await) };
         let client = self.client().await?;
-        let request = Request::get(url)
-            .header(ACCEPT, accept)
+        let request = request
             .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, concat!("probelet-agent/", env!("CARGO_PKG_VERSION")))
-            .body(Body::empty())
+            .body(body)
             .map_err(|error| Error::Setup(Box::new(kube::Error::HttpError(error))))?;
         let answer = timeout(patience, client.send(request)).await;
         if matches!(answer, Ok(Ok(_))) {
@@ -202,6 +234,22 @@ impl Connection {
     fn current(&self) -> MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A whole body of at most `most` bytes.
+pub(crate) async fn whole(
+    mut body: Body,
+    most: usize,
+    patience: Duration,
+) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    while let Some(chunk) = chunk(&mut body, patience).await? {
+        if text.len() + chunk.len() > most {
+            return Err(Error::TooLong(most));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text)
 }
 
 /// The next piece of a body; `None` is its end.

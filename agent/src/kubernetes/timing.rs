@@ -59,14 +59,14 @@ impl Default for Timing {
 
 impl Timing {
     /// The wait after so many failures in a row: anything up to a bound that doubles.
-    pub(super) fn retry(&self, failures: u32, random: u64) -> Duration {
+    pub(crate) fn retry(&self, failures: u32, random: u64) -> Duration {
         let bound = self.retry.start.saturating_mul(2_u32.saturating_pow(failures.min(16)));
         let least = self.retry.start / 8;
         least + share(bound.min(self.retry.end).saturating_sub(least), random)
     }
 
     /// The wait that the server asked for, and up to a quarter more.
-    pub(super) fn asked(asked: Duration, random: u64) -> Duration {
+    pub(crate) fn asked(asked: Duration, random: u64) -> Duration {
         let asked = asked.min(MAX_RETRY_AFTER);
         asked + share(asked / 4, random)
     }
@@ -78,13 +78,13 @@ impl Timing {
 }
 
 /// Anything between nothing and `whole`.
-pub(super) fn share(whole: Duration, random: u64) -> Duration {
+pub(crate) fn share(whole: Duration, random: u64) -> Duration {
     whole.mul_f64(f64::from(u32::try_from(random % 1024).unwrap_or(0)) / 1024.0)
 }
 
 /// A random number that differs from call to call and from node to node: the seed of the standard hash maps, which
 /// needs no crate and is quite good enough to spread waits.
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

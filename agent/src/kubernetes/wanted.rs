@@ -76,6 +76,13 @@ pub(super) fn wanted(kind: Kind, config: &Match, node: &str) -> Option<Selection
     }
 }
 
+/// The one object of that name.
+pub(super) fn named(path: &'static str, name: &str) -> Selection {
+    let mut filter = "fieldSelector=metadata.name%3D".to_owned();
+    encode(&mut filter, name);
+    Selection { path, filter, accept: JSON, accept_list: JSON }
+}
+
 const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 
 /// Appends `text` as a URL's query takes it.

@@ -44,7 +44,7 @@ pub(super) enum Line {
 /// `metav1.Status`: why the server refuses.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     /// The HTTP status.
     pub code: u16,
     /// A word for programs.

@@ -4,6 +4,7 @@
 //!
 //! I/O: the socket.
 
+use super::auth::Peer;
 use super::watch::{Doing, Phase, Watched};
 use super::{Shared, route, told};
 use hyper::server::conn::http1;
@@ -14,6 +15,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch as channel;
 use tokio::time::sleep_until;
@@ -24,17 +26,45 @@ const BUFFER: usize = 64 * 1024;
 /// Header lines of a request.
 const HEADERS: usize = 64;
 
+/// A stream of bytes, secured or not. Behind a pointer, so that the server is in the binary once.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
 /// Serves one connection.
-pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, stop: channel::Receiver<bool>) {
+pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, mut stop: channel::Receiver<bool>) {
     let _open = shared.http.open();
     // An answer is written in large pieces; the last one must not wait for an acknowledgement.
     if let Err(error) = socket.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
+    let peer = Peer::of(&socket);
+    let socket: Box<dyn Socket> = match &shared.tls {
+        None => Box::new(socket),
+        Some(tls) => {
+            let accepted = tls.accept(socket, peer.ip, shared.limits.handshake, &shared.http);
+            tokio::select! {
+                stream = accepted => match stream {
+                    Some(stream) => Box::new(stream),
+                    None => return,
+                },
+                () = told(&mut stop) => return,
+            }
+        }
+    };
+    serve(socket, peer, shared, stop).await;
+}
+
+async fn serve(
+    socket: Box<dyn Socket>,
+    peer: Peer,
+    shared: Arc<Shared>,
+    stop: channel::Receiver<bool>,
+) {
     let phase = Phase::new(shared.limits);
     let service = service_fn(|request| {
         let (shared, phase, stop) = (Arc::clone(&shared), phase.clone(), stop.clone());
-        async move { Ok::<_, Infallible>(route::answer(shared, request, phase, stop).await) }
+        async move { Ok::<_, Infallible>(route::answer(shared, request, peer, phase, stop).await) }
     });
     let io = Watched::new(TokioIo::new(socket), phase.clone());
     let mut builder = http1::Builder::new();

@@ -83,7 +83,7 @@ pub(super) fn answer(shared: &Shared) -> Answer {
         let mut families = Families::default();
         families.extend(shared.http.gather());
         if let Some(status) = &shared.kubernetes {
-            kubernetes::add(&mut families, status, now);
+            kubernetes::add(&mut families, status, shared.node_probe.as_ref(), now);
         }
         let text = metrics.render(&snapshot, &labels, (shared.series)(), families, now);
         metrics.rendered = Some((now, text.clone()));

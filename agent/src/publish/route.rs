@@ -4,6 +4,7 @@
 //!
 //! I/O: waits, for long-polls.
 
+use super::auth::{self, Peer};
 use super::body::{Reply, Sending};
 use super::query::Error;
 use super::watch::Phase;
@@ -19,9 +20,14 @@ use tokio::sync::watch as channel;
 
 /// Longest path and query.
 const URI: usize = 4096;
+const METRICS: &str = "/metrics";
+const LIVE: &str = "/healthz";
+const READY: &str = "/readyz";
+const REPORT: &str = "/v1/report";
+const CPU: &str = "/debug/pprof/profile";
+const HEAP: &str = "/debug/pprof/heap";
 /// What there is.
-const PATHS: &str =
-    "/metrics, /healthz, /readyz, /v1/report, /debug/pprof/profile and /debug/pprof/heap";
+const PATHS: [&str; 6] = [METRICS, LIVE, READY, REPORT, CPU, HEAP];
 
 /// A response before it is sent.
 pub(super) type Answer = Response<Reply>;
@@ -30,12 +36,19 @@ pub(super) type Answer = Response<Reply>;
 pub(super) async fn answer(
     shared: Arc<Shared>,
     request: Request<Incoming>,
+    peer: Peer,
     phase: Phase,
     stop: channel::Receiver<bool>,
 ) -> Response<Sending> {
     phase.think();
     let (head, _ignored) = request.into_parts();
-    let answer = choose(&shared, &head, stop).await;
+    let path = known(head.uri.path());
+    let answer = choose(&shared, &head, path, peer, stop).await;
+    let code = answer.status().as_u16();
+    shared.http.answered(path.unwrap_or("other"), code);
+    if path == Some(REPORT) {
+        shared.http.report(code);
+    }
     phase.send();
     let (mut head, reply) = answer.into_parts();
     head.headers.insert(
@@ -45,7 +58,18 @@ pub(super) async fn answer(
     Response::from_parts(head, Sending::new(reply, phase))
 }
 
-async fn choose(shared: &Arc<Shared>, request: &Head, stop: channel::Receiver<bool>) -> Answer {
+/// The path itself, if it is one of ours: a text that strangers cannot choose.
+fn known(path: &str) -> Option<&'static str> {
+    PATHS.into_iter().find(|&known| known == path)
+}
+
+async fn choose(
+    shared: &Arc<Shared>,
+    request: &Head,
+    path: Option<&'static str>,
+    peer: Peer,
+    stop: channel::Receiver<bool>,
+) -> Answer {
     let uri = &request.uri;
     if uri.path_and_query().is_some_and(|p| p.as_str().len() > URI) {
         return refuse(
@@ -53,38 +77,46 @@ async fn choose(shared: &Arc<Shared>, request: &Head, stop: channel::Receiver<bo
             &format!("the request line is longer than {URI} bytes"),
         );
     }
-    let get = [Method::GET, Method::HEAD].contains(&request.method);
+    if let Some(refusal) = refusal(shared, request, path, peer).await {
+        return refusal;
+    }
+    let Some(path) = path else {
+        let path: String = uri.path().chars().take(64).collect();
+        let paths = PATHS.join(", ");
+        return refuse(StatusCode::NOT_FOUND, &format!("there is no {path}: there are {paths}"));
+    };
+    if ![Method::GET, Method::HEAD].contains(&request.method) {
+        let mut answer = refuse(
+            StatusCode::METHOD_NOT_ALLOWED,
+            &format!("{} is not for {path}: only GET and HEAD are", request.method),
+        );
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
     let query = uri.query().unwrap_or("");
-    match uri.path() {
-        "/v1/report"
-        | "/metrics"
-        | "/healthz"
-        | "/readyz"
-        | "/debug/pprof/profile"
-        | "/debug/pprof/heap"
-            if !get =>
-        {
-            let mut answer = refuse(
-                StatusCode::METHOD_NOT_ALLOWED,
-                &format!("{} is not for {}: only GET and HEAD are", request.method, uri.path()),
-            );
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            answer
-        }
-        "/v1/report" => {
-            let answer = report::answer(shared, &request.headers, query, stop).await;
-            shared.http.report(answer.status().as_u16());
-            answer
-        }
-        "/metrics" => metrics::answer(shared),
-        "/healthz" => health::alive(shared),
-        "/readyz" => health::ready(shared),
-        "/debug/pprof/profile" => profile::cpu(shared, query, stop).await,
-        "/debug/pprof/heap" => profile::heap(shared).await,
-        path => {
-            let path: String = path.chars().take(64).collect();
-            refuse(StatusCode::NOT_FOUND, &format!("there is no {path}: there are {PATHS}"))
-        }
+    match path {
+        REPORT => report::answer(shared, &request.headers, query, stop).await,
+        METRICS => metrics::answer(shared),
+        LIVE => health::alive(shared),
+        READY => health::ready(shared),
+        CPU => profile::cpu(shared, query, stop).await,
+        _ => profile::heap(shared).await,
+    }
+}
+
+/// Why whoever asks may not know, if so. Which paths there are is no secret: one that is not there is not worth a
+/// question to the API server, whose number strangers could choose.
+async fn refusal(
+    shared: &Shared,
+    request: &Head,
+    path: Option<&'static str>,
+    peer: Peer,
+) -> Option<Answer> {
+    let auth = shared.auth.as_ref()?;
+    match path {
+        Some(LIVE | READY) => None,
+        Some(path) => auth.refusal(&shared.http, &shared.admit, &request.headers, path, peer).await,
+        None => (auth.is_for(peer) && auth::token(&request.headers).is_none()).then(auth::no_token),
     }
 }
 

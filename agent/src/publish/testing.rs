@@ -50,6 +50,7 @@ pub(crate) fn snapshot() -> Snapshot {
         config_generation: 1,
         config_hash: "abc".to_owned(),
         config_origin: "defaults".to_owned(),
+        config_name: String::new(),
         config_error: None,
         started_unix: 1_699_999_000.5,
     };
@@ -98,6 +99,9 @@ pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: false,
         kubernetes: None,
+        node_probe: None,
+        auth: None,
+        tls: None,
     };
     let mut state = State::new(parts);
     Arc::get_mut(&mut state.0).unwrap().limits = limits;

@@ -17,6 +17,8 @@ use tokio::time::{Instant, Sleep};
 /// How long a connection may stay in each phase.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
+    /// Until a connection is a secure one, where it is to be.
+    pub(super) handshake: Duration,
     /// Between requests.
     pub(super) idle: Duration,
     /// From the first byte of a request to the end of its headers.
@@ -30,7 +32,13 @@ pub(super) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { idle: seconds(60), head: seconds(10), think: seconds(75), send: seconds(60) }
+        Self {
+            handshake: seconds(5),
+            idle: seconds(60),
+            head: seconds(10),
+            think: seconds(75),
+            send: seconds(60),
+        }
     }
 }
 

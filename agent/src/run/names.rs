@@ -7,7 +7,7 @@
 //! I/O: through [`crate::docker`], with the feature `docker`, and [`crate::kubernetes`].
 
 use crate::config::Effective;
-use crate::kubernetes::{self, Access, Feed, FeedStatus, Timing};
+use crate::kubernetes::{self, Access, Connection, Feed, FeedStatus, Timing};
 use crate::publish::names::Names;
 use probelet_core::cluster::objects::Event;
 use std::path::PathBuf;
@@ -47,13 +47,14 @@ pub(super) fn follow_cluster(
     news: mpsc::Sender<Vec<Event>>,
 ) {
     let Some(access) = access else { return };
+    let timing = Timing { start: Duration::ZERO, ..Timing::default() };
     let feed = Feed {
-        access,
+        connection: Arc::new(Connection::new(access, timing.renew, timing.gather)),
         node,
         config,
         status: Arc::new(FeedStatus::default()),
         pace: Arc::new(|_| None),
-        timing: Timing { start: Duration::ZERO, ..Timing::default() },
+        timing,
     };
     let follow = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

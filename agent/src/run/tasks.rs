@@ -5,7 +5,7 @@
 //!
 //! I/O: signals, threads, everything it starts.
 
-use super::Parts;
+use super::{Parts, probe};
 use crate::args::{Args, Sort};
 use crate::config::{self, Effective};
 use crate::engine::{Engine, Governor};
@@ -40,18 +40,30 @@ pub(super) async fn run(
         Some(address) => Some(publish::bind(address).await?),
         None => None,
     };
+    let door = listener.as_ref().map(|_| super::door::open(&args)).transpose()?;
     let config_seen = config.subscribe();
     let (engine, mut ended) = start(setup).await?;
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
+    let names = super::names::follow(args.docker.clone());
+    let pace = pace(Arc::clone(&governor));
+    let connection = args.kubernetes.clone().map(|access| {
+        let timing = kubernetes::Timing::default();
+        Arc::new(kubernetes::Connection::new(access, timing.renew, timing.gather))
+    });
+    let feed =
+        feed(connection.clone(), Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), news);
+    let mut node_probe = None;
     if let Some(path) = args.config.clone() {
         spawn_local(config::watch(path, config));
+    } else if let (true, Some(connection)) = (args.node_probe && view.is_none(), connection) {
+        let name = namer(names.clone(), snapshots.clone());
+        let cluster = probe::Cluster { connection, node, pace, feed: feed.clone() };
+        node_probe = Some(probe::follow(&args, cluster, config, snapshots.clone(), name));
     } else {
         // The sender must live as long as the agent: a closed channel would say "no configuration".
         spawn_local(async move { config.closed().await });
     }
-    let names = super::names::follow(args.docker.clone());
-    let feed = feed(args.kubernetes, node, config_seen.clone(), Arc::clone(&governor), news);
-    if let Some(listener) = listener {
+    if let Some((listener, (auth, tls))) = listener.zip(door) {
         info!(address = %listener.local_addr().context("own address")?, "serving");
         let state = publish::State::new(publish::Parts {
             snapshots: snapshots.clone(),
@@ -59,10 +71,29 @@ pub(super) async fn run(
             series: Arc::new(move || series(&config_seen.borrow())),
             admit: admit(Arc::clone(&governor)),
             kubernetes: feed,
+            node_probe,
             debug_pprof: args.debug_pprof,
+            auth,
+            tls,
         });
         spawn_local(publish::serve(listener, state, stopped));
     }
+    let outcome = over(view, names, snapshots, &mut ended).await;
+    governor.stop();
+    engine.thread().unpark();
+    stop.send_replace(true);
+    // A pass that hangs in the kernel must not keep a process that was told to go.
+    let _late = tokio::time::timeout(STOP, ended).await;
+    outcome
+}
+
+/// Shows what is to be shown, until somebody or something ends it.
+async fn over(
+    view: Option<(Option<Sort>, Option<String>)>,
+    names: watch::Receiver<Arc<Names>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    ended: &mut oneshot::Receiver<()>,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let shown = async {
@@ -76,18 +107,12 @@ pub(super) async fn run(
             None => std::future::pending().await,
         }
     };
-    let outcome = tokio::select! {
+    tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         shown = shown => shown.map_err(anyhow::Error::from),
-        _ = &mut ended => Err(anyhow!("the engine ended; its last words are in the log")),
-    };
-    governor.stop();
-    engine.thread().unpark();
-    stop.send_replace(true);
-    // A pass that hangs in the kernel must not keep a process that was told to go.
-    let _late = tokio::time::timeout(STOP, ended).await;
-    outcome
+        _ = ended => Err(anyhow!("the engine ended; its last words are in the log")),
+    }
 }
 
 /// Starts the engine on its own thread, where it also loads its source: entering a network
@@ -123,20 +148,24 @@ async fn wake(mut config: watch::Receiver<Arc<Effective>>, engine: Thread) {
     }
 }
 
+/// Lets what comes from the API server draw on the governor's account.
+fn pace(governor: Arc<Governor>) -> kubernetes::Pace {
+    Arc::new(move |cost: Duration| {
+        governor.news(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX))
+    })
+}
+
 /// Follows the cluster, if there is one.
 fn feed(
-    access: Option<kubernetes::Access>,
+    connection: Option<Arc<kubernetes::Connection>>,
     node: Arc<str>,
     config: watch::Receiver<Arc<Effective>>,
-    governor: Arc<Governor>,
+    pace: kubernetes::Pace,
     news: mpsc::Sender<Vec<Event>>,
 ) -> Option<Arc<kubernetes::FeedStatus>> {
     let status = Arc::new(kubernetes::FeedStatus::default());
-    let pace: kubernetes::Pace = Arc::new(move |cost: Duration| {
-        governor.news(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX))
-    });
     let feed = kubernetes::Feed {
-        access: access?,
+        connection: connection?,
         node,
         config,
         status: Arc::clone(&status),

@@ -241,6 +241,7 @@ fn vitals(second: u64) -> Vitals {
         config_generation: 1,
         config_hash: "1f2e3d4c".to_owned(),
         config_origin: "defaults".to_owned(),
+        config_name: String::new(),
         config_error: None,
         started_unix: 1_750_000_000.0,
     }

@@ -1,13 +1,15 @@
 //! A server over a made-up node, and a client that reads answers byte for byte.
 
+use probelet_agent::publish::auth::Auth;
 use probelet_agent::publish::cost::{Admission, Cost};
 use probelet_agent::publish::names::Names;
+use probelet_agent::publish::tls::Tls;
 use probelet_agent::publish::{Parts, SeriesLimits, State, bind, serve};
 use probelet_agent::snapshot::Snapshot;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -41,11 +43,13 @@ impl Reply {
     }
 }
 
-pub(crate) async fn start_with(
+async fn launch(
     snapshot: Arc<Snapshot>,
     series: SeriesLimits,
     debug_pprof: bool,
     admit: impl Fn(Cost) -> Admission + Send + Sync + 'static,
+    auth: Option<Auth>,
+    tls: Option<Tls>,
 ) -> Server {
     let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -59,9 +63,31 @@ pub(crate) async fn start_with(
         admit: Arc::new(admit),
         debug_pprof,
         kubernetes: None,
+        node_probe: None,
+        auth,
+        tls,
     });
     let task = tokio::spawn(serve(listener, server, told));
     Server { address, snapshots, stop, task, _names: sender }
+}
+
+/// Starts a server behind a door.
+pub(crate) async fn start_behind(
+    snapshot: Arc<Snapshot>,
+    auth: Option<Auth>,
+    tls: Option<Tls>,
+) -> Server {
+    let admit = |_| Admission::Granted;
+    launch(snapshot, SeriesLimits::default(), false, admit, auth, tls).await
+}
+
+pub(crate) async fn start_with(
+    snapshot: Arc<Snapshot>,
+    series: SeriesLimits,
+    debug_pprof: bool,
+    admit: impl Fn(Cost) -> Admission + Send + Sync + 'static,
+) -> Server {
+    launch(snapshot, series, debug_pprof, admit, None, None).await
 }
 
 pub(crate) async fn start(snapshot: Arc<Snapshot>) -> Server {
@@ -70,25 +96,34 @@ pub(crate) async fn start(snapshot: Arc<Snapshot>) -> Server {
 
 impl Server {
     pub(crate) async fn send(&self, method: &str, target: &str, headers: &str) -> Reply {
-        let mut socket = TcpStream::connect(self.address).await.unwrap();
-        let request =
-            format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut raw = Vec::new();
-        socket.read_to_end(&mut raw).await.unwrap();
-        let end = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-        let head = String::from_utf8(raw[..end].to_vec()).unwrap();
-        let status = head[9..12].parse().unwrap();
-        let body = raw[end + 4..].to_vec();
-        let chunked =
-            head.to_lowercase().contains("transfer-encoding: chunked") && method != "HEAD";
-        let body = if chunked { unchunk(&body) } else { body };
-        Reply { status, head, body }
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        ask(socket, method, target, headers).await
     }
 
     pub(crate) async fn get(&self, target: &str) -> Reply {
         self.send("GET", target, "").await
     }
+}
+
+/// One request on a connection that ends with it.
+pub(crate) async fn ask(
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
+    method: &str,
+    target: &str,
+    headers: &str,
+) -> Reply {
+    let request =
+        format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    socket.read_to_end(&mut raw).await.unwrap();
+    let end = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(raw[..end].to_vec()).unwrap();
+    let status = head[9..12].parse().unwrap();
+    let body = raw[end + 4..].to_vec();
+    let chunked = head.to_lowercase().contains("transfer-encoding: chunked") && method != "HEAD";
+    let body = if chunked { unchunk(&body) } else { body };
+    Reply { status, head, body }
 }
 
 fn unchunk(mut raw: &[u8]) -> Vec<u8> {

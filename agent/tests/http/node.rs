@@ -116,6 +116,7 @@ pub(crate) fn snapshot(picture: Picture) -> Snapshot {
         config_generation: 1,
         config_hash: "abc".to_owned(),
         config_origin: "defaults".to_owned(),
+        config_name: String::new(),
         config_error: None,
         started_unix: 1_699_999_000.0,
     };

@@ -2,7 +2,9 @@
 
 use super::server::Server;
 use probelet_agent::config::Effective;
-use probelet_agent::kubernetes::{self, Access, Feed, FeedStatus, KindStatus, Pace, State, Timing};
+use probelet_agent::kubernetes::{
+    self, Access, Connection, Feed, FeedStatus, KindStatus, Pace, State, Timing,
+};
 use probelet_core::cluster::objects::{Event, Kind};
 use probelet_crds::Match;
 use std::collections::VecDeque;
@@ -80,7 +82,11 @@ impl Running {
         let (config, seen) = watch::channel(Arc::new(Effective::defaults()));
         let (sender, events) = kubernetes::channel();
         let feed = Feed {
-            access: Access::Kubeconfig(Some(kubeconfig.clone())),
+            connection: Arc::new(Connection::new(
+                Access::Kubeconfig(Some(kubeconfig.clone())),
+                timing.renew,
+                timing.gather,
+            )),
             node: "node-1".into(),
             config: seen,
             status: Arc::clone(&status),

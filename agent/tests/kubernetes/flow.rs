@@ -116,7 +116,7 @@ async fn objects_that_come_one_by_one_make_large_batches_while_the_engine_looks_
 
 #[tokio::test]
 async fn an_engine_that_ended_ends_the_feed() {
-    let server = Server::start(&[]).await;
+    let server = Server::start::<Kind>(&[]).await;
     let feed = Running::start(&url(server.address), quick(), no_limit());
     feed.watching(Kind::Pod).await;
     feed.configure(probelet_crds::Match {

@@ -57,9 +57,26 @@ pub(crate) fn status(code: u16, reason: &str) -> String {
     )
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Topic {
+    Kind(Kind),
+    /// The node's own object.
+    NodeProbe,
+}
+
+impl From<Kind> for Topic {
+    fn from(kind: Kind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
 /// One request.
 pub(crate) struct Asked {
-    pub(crate) kind: Kind,
+    pub(crate) topic: Topic,
+    /// Method and path.
+    pub(crate) line: String,
+    pub(crate) body: Bytes,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) headers: hyper::HeaderMap,
     reply: oneshot::Sender<Response<Body>>,
@@ -138,11 +155,11 @@ pub(crate) struct Server {
 
 impl Server {
     /// Listens; requests for `scripted` kinds wait for the test.
-    pub(crate) async fn start(scripted: &[Kind]) -> Self {
+    pub(crate) async fn start<T: Into<Topic> + Copy>(scripted: &[T]) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), scripted)
     }
 
-    pub(crate) fn on(listener: TcpListener, scripted: &[Kind]) -> Self {
+    pub(crate) fn on<T: Into<Topic> + Copy>(listener: TcpListener, scripted: &[T]) -> Self {
         let address = listener.local_addr().unwrap();
         let (door, requests) = door(scripted);
         tokio::spawn(async move {
@@ -154,10 +171,10 @@ impl Server {
     }
 
     /// The next request for `kind`; those for other scripted kinds are a mistake of the test.
-    pub(crate) async fn next(&mut self, kind: Kind) -> Asked {
+    pub(crate) async fn next(&mut self, topic: impl Into<Topic>) -> Asked {
         let asked = timeout(Duration::from_secs(20), self.requests.recv()).await;
         let asked = asked.expect("a request in time").expect("the server lives");
-        assert_eq!(asked.kind, kind);
+        assert_eq!(asked.topic, topic.into());
         asked
     }
 
@@ -170,13 +187,13 @@ impl Server {
 /// Where connections hand their requests in.
 #[derive(Clone)]
 pub(crate) struct Door {
-    scripted: Vec<Kind>,
+    scripted: Vec<Topic>,
     sender: mpsc::Sender<Asked>,
 }
 
-pub(crate) fn door(scripted: &[Kind]) -> (Door, mpsc::Receiver<Asked>) {
+pub(crate) fn door<T: Into<Topic> + Copy>(scripted: &[T]) -> (Door, mpsc::Receiver<Asked>) {
     let (sender, receiver) = mpsc::channel(64);
-    (Door { scripted: scripted.to_vec(), sender }, receiver)
+    (Door { scripted: scripted.iter().map(|&topic| topic.into()).collect(), sender }, receiver)
 }
 
 /// Serves one connection, HTTP/1.1 or HTTP/2.
@@ -188,19 +205,23 @@ pub(crate) async fn serve(io: impl Read + Write + Unpin + Send + 'static, door: 
 }
 
 async fn answer(request: Request<Incoming>, door: Door) -> Result<Response<Body>, Infallible> {
-    let kind = match request.uri().path() {
-        "/api/v1/pods" => Kind::Pod,
-        "/api/v1/services" => Kind::Service,
-        "/api/v1/namespaces" => Kind::Namespace,
-        "/apis/discovery.k8s.io/v1/endpointslices" => Kind::Slice,
+    let topic = match request.uri().path() {
+        "/api/v1/pods" => Kind::Pod.into(),
+        "/api/v1/services" => Kind::Service.into(),
+        "/api/v1/namespaces" => Kind::Namespace.into(),
+        "/apis/discovery.k8s.io/v1/endpointslices" => Kind::Slice.into(),
+        path if path.starts_with("/apis/probelet.io/v1alpha1/nodeprobes") => Topic::NodeProbe,
         other => panic!("nobody may ask for {other}"),
     };
     let query = request.uri().query().unwrap_or_default().split('&');
     let query = query.filter_map(|pair| pair.split_once('='));
     let query = query.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let (reply, answer) = oneshot::channel();
-    let asked = Asked { kind, query, headers: request.headers().clone(), reply };
-    if door.scripted.contains(&kind) {
+    let line = format!("{} {}", request.method(), request.uri().path());
+    let headers = request.headers().clone();
+    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+    let asked = Asked { topic, line, body: body.unwrap_or_default(), query, headers, reply };
+    if door.scripted.contains(&topic) {
         let _test_over = door.sender.try_send(asked);
     } else {
         tokio::spawn(async move {

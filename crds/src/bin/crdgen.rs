@@ -12,7 +12,7 @@ use probelet_crds::schema;
 fn main() -> io::Result<()> {
     let definitions = schema::definitions();
     for target in env::args().skip(1) {
-        if target.ends_with(".md") {
+        if Path::new(&target).extension().is_some_and(|extension| extension == "md") {
             let page = fs::read_to_string(&target)?;
             let table = schema::fields(schema::schema(&definitions[0]));
             let page = schema::with_fields(&page, &table)

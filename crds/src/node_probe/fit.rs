@@ -75,9 +75,13 @@ impl NodeProbeStatus {
         }
         if let Some(Capabilities { missing, lost }) = &mut self.capabilities {
             missing.truncate(MISSING);
-            missing.iter_mut().for_each(|name| text(name, CAPABILITY));
+            for name in missing {
+                text(name, CAPABILITY);
+            }
             lost.truncate(LOST);
-            lost.iter_mut().for_each(|what| text(what, LOST_TEXT));
+            for what in lost {
+                text(what, LOST_TEXT);
+            }
         }
         let mut seen = BTreeSet::new();
         self.conditions.retain_mut(|condition| {
@@ -190,7 +194,7 @@ fn obey_condition(condition: &mut Condition) {
     condition.reason.retain(|letter| letter.is_ascii_alphanumeric());
     condition.reason.truncate(REASON);
     if !condition.reason.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
-        condition.reason = "Unknown".to_owned();
+        "Unknown".clone_into(&mut condition.reason);
     }
     text(&mut condition.message, MESSAGE);
     if let Some(generation) = &mut condition.observed_generation {

@@ -3,8 +3,6 @@
 //! In: the complete schema. Out: one line of Markdown a field: its name, its default, its range and what it is for, so
 //! that the page cannot say anything else than `kubectl explain` and the API server. Pure: values only.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use crate::CpuQuantity;
@@ -30,25 +28,26 @@ pub fn with_fields(page: &str, table: &str) -> Option<String> {
 /// The table for a definition's schema of `ProbeConfig`.
 #[must_use]
 pub fn fields(schema: &Value) -> String {
-    let mut table = "| field | default | range | what it is for |\n|---|---|---|---|\n".to_owned();
+    let mut lines = ["| field | default | range | what it is for |", "|---|---|---|---|"]
+        .map(str::to_owned)
+        .into();
     if let Some(spec) = find(schema, "spec") {
-        rows(&mut table, "", spec);
+        rows(&mut lines, "", spec);
     }
-    table
+    lines.join("\n") + "\n"
 }
 
-fn rows(table: &mut String, path: &str, schema: &Value) {
+fn rows(lines: &mut Vec<String>, path: &str, schema: &Value) {
     let Some(properties) = schema["properties"].as_object() else { return };
     for (name, field) in properties {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let is_leaf = field["properties"].is_null();
         let shown = if is_leaf { code(&field["default"]) } else { String::new() };
         let text = field["description"].as_str().unwrap_or_default().replace('|', "\\|");
-        // A String takes everything.
-        let _ = writeln!(table, "| `{path}` | {shown} | {} | {text} |", range(&path, field));
-        rows(table, &path, field);
+        lines.push(format!("| `{path}` | {shown} | {} | {text} |", range(&path, field)));
+        rows(lines, &path, field);
         if let Some(items) = field.get("items") {
-            rows(table, &format!("{path}[]"), items);
+            rows(lines, &format!("{path}[]"), items);
         }
     }
 }
@@ -56,6 +55,8 @@ fn rows(table: &mut String, path: &str, schema: &Value) {
 fn code(default: &Value) -> String {
     match default {
         Value::Null => String::new(),
+        // Without quotes YAML reads it as false.
+        Value::String(text) if text == "Off" => "`\"Off\"`".to_owned(),
         Value::String(text) => format!("`{text}`"),
         other => format!("`{other}`"),
     }

@@ -7,16 +7,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{at, cel, set};
+use super::{LIST, MAP, RULES, at, cel, set};
 use crate::DEFAULT;
 use crate::probe_config::bounds::{
     self, CIDR_GROUP_NAME, CIDR_GROUPS, CIDRS, LABEL_KEY, LABEL_VALUE,
 };
 use crate::probe_config::rules::UNSUPPORTED;
 
-const RULES: &str = "x-kubernetes-validations";
-const LIST: &str = "x-kubernetes-list-type";
-const MAP: &str = "x-kubernetes-map-type";
 /// An IPv6 address and its prefix are at most 39 and 4 letters long.
 const CIDR: usize = 43;
 

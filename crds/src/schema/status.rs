@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{at, cel, length, set};
+use super::{LIST, MAP, RULES, at, cel, length, set};
 use crate::condition;
 use crate::node_probe::bounds::{
     BYTES, CAPABILITY, COMM, COUNT, COVERAGE, CPU, DIGEST, EPOCH, GENERATION, HASH, KEY,
@@ -15,7 +15,6 @@ use crate::node_probe::bounds::{
     VERSION,
 };
 
-const RULES: &str = "x-kubernetes-validations";
 /// Names of Kubernetes' objects.
 const OBJECT_NAME: usize = 253;
 
@@ -62,22 +61,7 @@ pub(super) fn of_node_probe(root: &mut Value) {
     ] {
         set(status, path, [("minimum", 0.into()), ("maximum", most.into())]);
     }
-    for (path, most) in [
-        ("appliedConfigHash", HASH),
-        ("agent.version", VERSION),
-        ("agent.levelReason", LEVEL_REASON),
-        ("agent.memory", MEMORY),
-        ("quality.coverage", COVERAGE),
-        ("top.flows.[].source", NAME),
-        ("top.flows.[].destination", NAME),
-        ("top.processes.[].comm", COMM),
-        ("top.processes.[].pod", NAME),
-        ("report.digest", DIGEST),
-        ("capabilities.missing.[]", CAPABILITY),
-        ("capabilities.lost.[]", LOST_TEXT),
-    ] {
-        set(status, path, [("maxLength", most.into()), ("pattern", TEXT.into())]);
-    }
+    texts(status);
     for cpu in ["agent.cpu", "agent.budget", "top.processes.[].cpu"] {
         set(status, cpu, [("maxLength", CPU.into())]);
     }
@@ -105,22 +89,41 @@ pub(super) fn of_node_probe(root: &mut Value) {
     let rule = cel::plain(
         &format!("{} <= {MAX_STATUS}", length::of_status("self")),
         &format!(
-            "is too long; make texts and lists shorter until it is at most {MAX_STATUS} bytes of JSON"
+            "the status is too long; make its texts and lists shorter until it is at most {MAX_STATUS} bytes of JSON"
         ),
     );
     set(status, "", [(RULES, json!([rule]))]);
+}
+
+fn texts(status: &mut Value) {
+    for (path, most) in [
+        ("appliedConfigHash", HASH),
+        ("agent.version", VERSION),
+        ("agent.levelReason", LEVEL_REASON),
+        ("agent.memory", MEMORY),
+        ("quality.coverage", COVERAGE),
+        ("top.flows.[].source", NAME),
+        ("top.flows.[].destination", NAME),
+        ("top.processes.[].comm", COMM),
+        ("top.processes.[].pod", NAME),
+        ("report.digest", DIGEST),
+        ("capabilities.missing.[]", CAPABILITY),
+        ("capabilities.lost.[]", LOST_TEXT),
+    ] {
+        set(status, path, [("maxLength", most.into()), ("pattern", TEXT.into())]);
+    }
 }
 
 /// Each block and map right below the status has one entry in the managed fields.
 fn atomic(status: &mut Value) {
     let Some(properties) = status["properties"].as_object_mut() else { return };
     for block in properties.values_mut().filter(|block| block["type"] == "object") {
-        block["x-kubernetes-map-type"] = "atomic".into();
+        block[MAP] = "atomic".into();
     }
 }
 
 fn list(status: &mut Value, path: &str, most: usize) {
-    set(status, path, [("maxItems", most.into()), ("x-kubernetes-list-type", "atomic".into())]);
+    set(status, path, [("maxItems", most.into()), (LIST, "atomic".into())]);
 }
 
 fn words(status: &mut Value, path: &str, words: &[&str]) {

@@ -54,6 +54,9 @@ impl Follow {
             // `newest + 1` keeps a kernel with a shorter TIME_WAIT from hiding everything
             self.since = self.floor.min(self.newest + 1).max(self.since);
         }
+        // A walk may leave out what it has met before: what it did not meet is still known.
+        let since = self.since;
+        self.next.extend(self.known.drain().filter(|(_, expires)| *expires >= since));
         std::mem::swap(&mut self.known, &mut self.next);
     }
 }
@@ -105,6 +108,16 @@ mod tests {
 
         assert_eq!(pass(&mut follow, now, &[ahead]), [2]);
         assert_eq!(pass(&mut follow, now + 1000, &[behind, ahead]), [1]);
+    }
+
+    #[test]
+    fn a_socket_that_passes_left_out_for_a_while_is_not_new() {
+        let mut follow = Follow::default();
+        let now = 100_000;
+
+        assert_eq!(pass(&mut follow, now, &[(1, now + LEN)]), [1]);
+        assert!(pass(&mut follow, now + 250, &[]).is_empty());
+        assert!(pass(&mut follow, now + 500, &[(1, now + LEN)]).is_empty());
     }
 
     #[test]

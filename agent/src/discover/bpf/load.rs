@@ -52,12 +52,15 @@ static PROBE: Build = Build {
 pub(super) struct Loaded {
     pub(super) tasks: OwnedFd,
     pub(super) sockhash: OwnedFd,
+    pub(super) states: OwnedFd,
     pub(super) netns: OwnedFd,
     pub(super) ctl: Window<{ records::CTL_WORDS }>,
     pub(super) socks: Window<{ records::SOCK_WORDS }>,
     pub(super) procs: Window<{ records::PROC_WORDS }>,
     pub(super) nets: Window<{ records::NET_WORDS }>,
     pub(super) known: Window<{ records::KNOWN_WORDS }>,
+    pub(super) looks: Window<{ records::LOOK_WORDS }>,
+    pub(super) heads: Window<{ records::HEAD_WORDS }>,
     /// Jiffies per second.
     pub(super) hz: u64,
 }
@@ -140,8 +143,11 @@ fn prepare(build: &Build, maps: Vec<OwnedFd>, progs: Vec<OwnedFd>) -> Result<Loa
         procs: Window::new(map("procs")?.as_fd(), records::PROCS).at(MAP)?,
         nets: Window::new(map("nets")?.as_fd(), records::NETS).at(MAP)?,
         known: Window::new(map("known")?.as_fd(), records::KNOWN).at(MAP)?,
+        looks: Window::new(map("looks")?.as_fd(), records::LOOKS).at(MAP)?,
+        heads: Window::new(map("heads")?.as_fd(), records::HEADS).at(MAP)?,
         tasks: prog("tasks")?,
         sockhash: prog("sockhash")?,
+        states: prog("states")?,
         netns: prog("netns")?,
         hz: 0,
     };

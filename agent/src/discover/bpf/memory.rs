@@ -1,8 +1,8 @@
 //! What earlier passes read, for processes that have not run since.
 //!
 //! In: the processes, sockets and counters of complete passes. Out: what a process looked like, which
-//! sockets it held, and whose sockets may have changed although the process has not run. It must not
-//! outlive a pass that was given up: the programs remember more than it does then.
+//! sockets it held, which of these may have changed although the process has not run, and which are
+//! gone. It must not outlive a pass that was given up: the programs remember more than it does then.
 //!
 //! A process that has not run has opened and closed nothing. What others do to it (memory taken
 //! back, another cgroup or parent, a state of a socket that no counter tells) is read again with
@@ -12,8 +12,10 @@
 
 use std::ops::Range;
 
-use probelet_core::facts::{Netns, Process, Socket, Want};
+use probelet_core::facts::{Netns, Process, Protocol, Socket, State, Want};
 use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::records::Place;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -26,6 +28,8 @@ pub(super) struct Memory {
     forgot: bool,
     processes: FxHashMap<u32, Process>,
     sockets: Vec<Socket>,
+    /// Where each of `sockets` is in the kernel.
+    places: Vec<Place>,
     held: FxHashMap<u32, Range<usize>>,
     /// The counters when the sockets were read.
     counters: FxHashMap<u32, Netns>,
@@ -55,9 +59,9 @@ impl Memory {
         known
     }
 
-    /// The processes whose sockets have to be read even if they have not run: the counters of a
-    /// namespace in which they hold one have moved.
-    pub(super) fn stale(&self, counters: &[Netns]) -> Vec<u32> {
+    /// The sockets, by number, whose state may have changed without their holder: the counters of
+    /// their namespace have moved. The state of a UDP socket is its holder's doing.
+    pub(super) fn doubtful(&self, counters: &[Netns]) -> Vec<usize> {
         let moved: FxHashSet<u32> = counters
             .iter()
             .filter(|now| self.counters.get(&now.inode) != Some(now))
@@ -66,15 +70,48 @@ impl Memory {
         if moved.is_empty() {
             return Vec::new();
         }
-        let touched = |range: &Range<usize>| {
-            self.sockets[range.clone()].iter().any(|socket| moved.contains(&socket.netns))
-        };
-        self.held.iter().filter(|(_, range)| touched(range)).map(|(pid, _)| *pid).collect()
+        let doubt = |s: &Socket| s.protocol == Protocol::Tcp && moved.contains(&s.netns);
+        (0..self.sockets.len()).filter(|&nth| doubt(&self.sockets[nth])).collect()
     }
 
-    /// The sockets that the process held when they were read last.
-    pub(super) fn sockets(&self, pid: u32) -> &[Socket] {
-        self.held.get(&pid).map_or(&[], |range| &self.sockets[range.clone()])
+    /// Where the socket of that number is.
+    pub(super) fn place(&self, nth: usize) -> Place {
+        self.places[nth]
+    }
+
+    /// Takes note of the state of the socket of that number. Without one it is not what it was: then
+    /// the answer is its holder, whose sockets have to be read even if it has not run.
+    pub(super) fn settle(&mut self, nth: usize, state: Option<State>) -> Option<u32> {
+        let socket = &mut self.sockets[nth];
+        match state {
+            Some(state) => {
+                socket.state = state;
+                None
+            }
+            None => Some(socket.pid),
+        }
+    }
+
+    /// Where the TCP sockets were that nobody holds any more: those of processes that are not in
+    /// `kept`, and not in `held` by (pid, inode). They may still be in the kernel's hash.
+    pub(super) fn gone(
+        &self,
+        kept: &FxHashSet<u32>,
+        held: &FxHashSet<(u32, u32)>,
+    ) -> impl Iterator<Item = Place> {
+        let read = self.held.iter().filter(|(pid, _)| !kept.contains(pid));
+        read.flat_map(|(_, range)| range.clone()).filter_map(|nth| {
+            let socket = &self.sockets[nth];
+            let gone =
+                socket.protocol == Protocol::Tcp && !held.contains(&(socket.pid, socket.inode));
+            gone.then_some(self.places[nth])
+        })
+    }
+
+    /// The sockets that the process held when they were read last, and where they are.
+    pub(super) fn sockets(&self, pid: u32) -> impl Iterator<Item = (Socket, Place)> {
+        let range = self.held.get(&pid).cloned().unwrap_or_default();
+        range.map(|nth| (self.sockets[nth], self.places[nth]))
     }
 
     /// The pass is complete: those who are not in `alive` are gone.
@@ -85,13 +122,15 @@ impl Memory {
         self.trusted = !self.forgot;
     }
 
-    /// What a complete pass found of sockets that processes hold, those of one process together, and
-    /// the counters from before it.
-    pub(super) fn remember(&mut self, sockets: &[Socket], counters: &[Netns]) {
+    /// What a complete pass found of sockets that processes hold, those of one process together, where
+    /// each is, and the counters from before it.
+    pub(super) fn remember(&mut self, sockets: &[Socket], places: &[Place], counters: &[Netns]) {
         self.counters.clear();
         self.counters.extend(counters.iter().map(|netns| (netns.inode, *netns)));
         self.sockets.clear();
         self.sockets.extend_from_slice(sockets);
+        self.places.clear();
+        self.places.extend_from_slice(places);
         self.held.clear();
         let mut from = 0;
         for one in self.sockets.chunk_by(|a, b| a.pid == b.pid) {
@@ -154,27 +193,50 @@ mod tests {
         assert_eq!(memory.begin(Want::Everything), first + 1);
     }
 
-    #[test]
-    fn who_holds_a_socket_where_a_counter_moved_is_read_again() {
+    /// Remembers these, each at the address of its number plus one.
+    fn remembering(sockets: &[Socket], counters: &[Netns]) -> Memory {
         let mut memory = Memory::default();
-        memory.remember(
-            &[socket(1, 10), socket(1, 20), socket(2, 10), socket(3, 20)],
-            &[netns(10, 5), netns(20, 5)],
-        );
+        let place = |nth: usize| Place { address: nth as u64 + 1, hash: 0 };
+        let places: Vec<_> = (0..sockets.len()).map(place).collect();
+        memory.remember(sockets, &places, counters);
+        memory
+    }
 
-        let mut stale = memory.stale(&[netns(10, 5), netns(20, 6)]);
+    #[test]
+    fn a_socket_where_a_counter_moved_is_looked_at_again() {
+        let sockets = [socket(1, 10), socket(1, 20), socket(2, 10), socket(3, 20)];
+        let memory = remembering(&sockets, &[netns(10, 5), netns(20, 5)]);
 
-        stale.sort_unstable();
-        assert_eq!(stale, [1, 3]);
-        assert!(memory.stale(&[netns(10, 5), netns(20, 5)]).is_empty());
+        assert_eq!(memory.doubtful(&[netns(10, 5), netns(20, 6)]), [1, 3]);
+        assert!(memory.doubtful(&[netns(10, 5), netns(20, 5)]).is_empty());
+    }
+
+    #[test]
+    fn a_new_state_is_kept_and_a_socket_without_one_has_its_holder_read() {
+        let mut memory = remembering(&[socket(1, 10), socket(2, 10)], &[]);
+
+        assert_eq!(memory.settle(0, Some(State::CloseWait)), None);
+        assert_eq!(memory.settle(1, None), Some(2));
+        assert_eq!(memory.sockets(1).next().unwrap().0.state, State::CloseWait);
+    }
+
+    #[test]
+    fn what_a_process_that_ran_holds_no_more_is_gone() {
+        let with_inode = |pid, inode| Socket { inode, ..socket(pid, 10) };
+        let memory = remembering(&[with_inode(1, 7), with_inode(2, 8), with_inode(2, 9)], &[]);
+        let (kept, held) = (FxHashSet::from_iter([1]), FxHashSet::from_iter([(2, 9)]));
+
+        let gone: Vec<_> = memory.gone(&kept, &held).map(|place| place.address).collect();
+
+        assert_eq!(gone, [2]);
     }
 
     #[test]
     fn the_sockets_of_a_process_are_kept_together() {
-        let mut memory = Memory::default();
-        memory.remember(&[socket(1, 10), socket(1, 20), socket(2, 10)], &[]);
+        let memory = remembering(&[socket(1, 10), socket(1, 20), socket(2, 10)], &[]);
 
-        assert_eq!(memory.sockets(1), [socket(1, 10), socket(1, 20)]);
-        assert_eq!(memory.sockets(9), []);
+        let of_one: Vec<_> = memory.sockets(1).map(|(socket, at)| (socket, at.address)).collect();
+        assert_eq!(of_one, [(socket(1, 10), 1), (socket(1, 20), 2)]);
+        assert_eq!(memory.sockets(9).count(), 0);
     }
 }

@@ -19,19 +19,29 @@ pub(super) const SOCKS: usize = 4096;
 pub(super) const PROCS: usize = 2048;
 /// See [`SOCKS`].
 pub(super) const NETS: usize = 1024;
+/// See [`SOCKS`].
+pub(super) const LOOKS: usize = 4096;
 /// Places of the memory of processes, by pid.
 pub(super) const KNOWN: usize = 16_384;
+/// Blocks of the hash whose heads are remembered.
+pub(super) const HEADS: usize = 2048;
+/// Groups of four buckets in a block.
+const GROUPS: usize = 64;
 
 /// Words of `struct sockrec`.
-pub(super) const SOCK_WORDS: usize = 10;
+pub(super) const SOCK_WORDS: usize = 11;
 /// Words of `struct procrec`.
 pub(super) const PROC_WORDS: usize = 9;
 /// Words of `struct known`.
 pub(super) const KNOWN_WORDS: usize = 5;
+/// Words of `struct lookrec`.
+pub(super) const LOOK_WORDS: usize = 2;
+/// Words of `struct headrec`.
+pub(super) const HEAD_WORDS: usize = GROUPS / 2;
 /// Words of `struct netrec`.
 pub(super) const NET_WORDS: usize = 8;
 /// Words of `struct ctl`.
-pub(super) const CTL_WORDS: usize = 38;
+pub(super) const CTL_WORDS: usize = 41;
 
 /// A word of the control block.
 #[derive(Clone, Copy, Debug)]
@@ -58,10 +68,56 @@ pub(super) enum Ctl {
     Since = 29,
     Jiffies = 30,
     Bucket = 31,
+    Buckets = 32,
     Net = 33,
     Nth = 34,
     Restarted = 35,
     Generation = 36,
+    Heads = 37,
+    Walked = 38,
+    Nlooks = 39,
+}
+
+/// What a walk of a hash does with what is remembered of the heads of its buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(super) enum Heads {
+    /// Nothing: the memory is of another hash.
+    Unused,
+    /// Walks all chains, and takes note.
+    Noted,
+    /// Leaves out the chains whose heads are what they were.
+    Trusted,
+}
+
+/// Which value and word of the window of heads, and which bits of it, stand for the bucket of a socket with this hash;
+/// `None` beyond what is remembered.
+pub(super) fn head(hash: u32, buckets: u64) -> Option<(usize, usize, u64)> {
+    let bucket = usize::try_from(u64::from(hash) & buckets.checked_sub(1)?).ok()?;
+    let (block, group) = (bucket / (4 * GROUPS), bucket / 4 % GROUPS);
+    let bits = 0xffff_ffff << (32 * (group % 2));
+    (block < HEADS).then_some((block, group / 2, bits))
+}
+
+/// Where a socket is in the kernel, for another look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its address.
+    pub(super) address: u64,
+    /// Its hash.
+    pub(super) hash: u32,
+}
+
+impl Place {
+    /// As the window of looks takes it.
+    pub(super) const fn words(self) -> [u64; LOOK_WORDS] {
+        [self.address, self.hash as u64]
+    }
+}
+
+/// The state that another look found; `None` when the socket is not there any more, or closed.
+pub(super) fn state(words: &[u64; LOOK_WORDS]) -> Option<State> {
+    State::from_kernel(u8::try_from(high(words[1])).ok()?).filter(|state| *state != State::Close)
 }
 
 /// No namespace has a smaller inode number: dynamic ones begin at 0xf0000000, built-in ones right below.
@@ -144,8 +200,8 @@ pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
 
 /// A socket record.
 pub(super) enum Sock {
-    /// A socket, and its fd when it has an owner.
-    Open(Socket),
+    /// A socket, and where it is.
+    Open(Socket, Place),
     /// A `TIME_WAIT` socket with its expiry in jiffies and its address: its identity.
     Closed(Closed, u64, u64),
 }
@@ -163,17 +219,15 @@ pub(super) fn sock(words: &[u64; SOCK_WORDS]) -> Result<Sock, Loss> {
     if netns < LEAST_NETNS {
         return Err(Loss::Torn);
     }
-    let local = endpoint(family, [words[6], words[7]], half(words[2], 2))?;
-    let remote = endpoint(family, [words[8], words[9]], half(words[2], 3))?;
+    let local = endpoint(family, [words[7], words[8]], half(words[2], 2))?;
+    let remote = endpoint(family, [words[9], words[10]], half(words[2], 3))?;
     if state == State::TimeWait {
-        return Ok(Sock::Closed(
-            Closed { netns, local, remote, remaining_ms: 0 },
-            words[4],
-            words[5],
-        ));
+        let closed = Closed { netns, local, remote, remaining_ms: 0 };
+        return Ok(Sock::Closed(closed, words[5], words[3]));
     }
     let counted = protocol == Protocol::Tcp && half(words[2], 1).to_le_bytes()[0] != 12;
-    Ok(Sock::Open(Socket {
+    let place = Place { address: words[3], hash: high(words[1]) };
+    let socket = Socket {
         netns,
         inode: high(words[0]),
         pid: low(words[1]),
@@ -181,10 +235,11 @@ pub(super) fn sock(words: &[u64; SOCK_WORDS]) -> Result<Sock, Loss> {
         state,
         local,
         remote,
-        cgroup: words[3],
-        bytes_sent: counted.then_some(words[4]),
-        bytes_received: counted.then_some(words[5]),
-    }))
+        cgroup: words[4],
+        bytes_sent: counted.then_some(words[5]),
+        bytes_received: counted.then_some(words[6]),
+    };
+    Ok(Sock::Open(socket, place))
 }
 
 fn endpoint(family: u16, addr: [u64; 2], port: u16) -> Result<Endpoint, Loss> {
@@ -215,8 +270,9 @@ mod tests {
     fn an_ipv4_socket_has_its_addresses_in_order() {
         let words = [
             NETNS | 77 << 32,
-            12,
+            0x63_0000_000c, // pid 12, hash 99
             kind(2, 1, 6, 8080, 40000),
+            0xffff_8880_0000_1000,
             3,
             10,
             20,
@@ -226,26 +282,43 @@ mod tests {
             0,
         ];
 
-        let Ok(Sock::Open(socket)) = sock(&words) else { panic!("an open socket") };
+        let Ok(Sock::Open(socket, place)) = sock(&words) else { panic!("an open socket") };
 
         assert_eq!(socket.local.to_string(), "127.0.0.1:8080");
         assert_eq!(socket.remote.to_string(), "10.0.0.2:40000");
         assert_eq!((socket.pid, socket.inode, socket.cgroup), (12, 77, 3));
+        assert_eq!(place, Place { address: 0xffff_8880_0000_1000, hash: 99 });
         assert_eq!((socket.bytes_sent, socket.bytes_received), (Some(10), Some(20)));
     }
 
     #[test]
     fn a_record_without_a_namespace_is_torn() {
-        let words = [0, 12, kind(2, 1, 6, 8080, 40000), 0, 0, 0, 1, 0, 1, 0];
+        let words = [0, 12, kind(2, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0];
 
         assert_eq!(sock(&words).err(), Some(Loss::Torn));
     }
 
     #[test]
     fn a_record_of_an_unknown_family_is_torn() {
-        let words = [NETNS, 12, kind(0x4141, 1, 6, 8080, 40000), 0, 0, 0, 1, 0, 1, 0];
+        let words = [NETNS, 12, kind(0x4141, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0];
 
         assert_eq!(sock(&words).err(), Some(Loss::Torn));
+    }
+
+    #[test]
+    fn the_head_of_a_bucket_is_found_by_the_low_bits_of_the_hash() {
+        assert_eq!(head(0xabc0_0000, 1 << 18), Some((0, 0, 0xffff_ffff)));
+        assert_eq!(head(7, 1 << 18), Some((0, 0, 0xffff_ffff << 32)));
+        assert_eq!(head(0x0003_ffff, 1 << 18), Some((1023, 31, 0xffff_ffff << 32)));
+        assert_eq!(head(u32::MAX, 1 << 20), None);
+        assert_eq!(head(5, 0), None);
+    }
+
+    #[test]
+    fn a_socket_that_was_closed_or_replaced_has_no_state() {
+        assert_eq!(state(&[0, 8 << 32]), Some(State::CloseWait));
+        assert_eq!(state(&[0, 7 << 32]), None);
+        assert_eq!(state(&[0, 0]), None);
     }
 
     #[test]

@@ -182,8 +182,15 @@ fn identity(families: &mut Families, vitals: &Vitals) {
     );
     families.gauge(
         "probelet_agent_config_info",
-        "The configuration in force: where it comes from and its hash.",
-        [([("hash", vitals.config_hash.as_str()), ("origin", vitals.config_origin.as_str())], 1.0)],
+        "The configuration in force: the ProbeConfig that won if one did, its hash, and where it comes from.",
+        [(
+            [
+                ("config", vitals.config_name.as_str()),
+                ("hash", vitals.config_hash.as_str()),
+                ("origin", vitals.config_origin.as_str()),
+            ],
+            1.0,
+        )],
     );
     families.value(
         "probelet_agent_config_error",

@@ -11,7 +11,10 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 pub(in crate::publish) struct Counters {
     registry: Registry,
     requests: IntCounterVec,
+    answers: IntCounterVec,
     closed: IntCounterVec,
+    reviews: IntCounterVec,
+    reloads: IntCounterVec,
     open: IntGauge,
     /// Bytes of reports, as sent.
     pub(in crate::publish) report_bytes: IntCounter,
@@ -20,37 +23,56 @@ pub(in crate::publish) struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new(
-                "probelet_agent_report_requests_total",
-                "Requests for the report, by HTTP status.",
-            ),
+        let vec = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+        };
+        let requests = vec(
+            "probelet_agent_report_requests_total",
+            "Requests for the report, by HTTP status.",
             &["code"],
         );
-        let closed = IntCounterVec::new(
-            Opts::new(
-                "probelet_agent_http_closed_total",
-                "Connections that the agent closed: too many at once, idle, or slower than it waits.",
-            ),
+        let answers = vec(
+            "probelet_agent_http_requests_total",
+            "Requests that were answered, by path and HTTP status.",
+            &["path", "code"],
+        );
+        let closed = vec(
+            "probelet_agent_http_closed_total",
+            "Connections that the agent closed: too many at once, idle, slower than it waits, or not to be secured.",
             &["reason"],
         );
-        let open =
-            Opts::new("probelet_agent_http_connections", "Connections to the agent, by state.")
-                .const_label("state", "open");
-        let open = IntGauge::with_opts(open);
-        let bytes =
-            IntCounter::new("probelet_agent_report_bytes_total", "Bytes of reports, as sent.");
+        let reviews = vec(
+            "probelet_agent_auth_reviews_total",
+            "Times that the API server was, or would have been, asked about a token, by what came of it.",
+            &["result"],
+        );
+        let reloads = vec(
+            "probelet_agent_tls_reloads_total",
+            "Times that the files of the certificate had changed, by whether they could be used.",
+            &["result"],
+        );
+        let open = Opts::new("probelet_agent_http_connections", "Connections, by state.");
+        let open = IntGauge::with_opts(open.const_label("state", "open"));
+        let bytes = "probelet_agent_report_bytes_total";
+        let bytes = IntCounter::new(bytes, "Bytes of reports, as sent.");
         let expected = "constant names and labels are valid";
         let counters = Self {
             registry,
             requests: requests.expect(expected),
+            answers: answers.expect(expected),
             closed: closed.expect(expected),
+            reviews: reviews.expect(expected),
+            reloads: reloads.expect(expected),
             open: open.expect(expected),
             report_bytes: bytes.expect(expected),
         };
-        let Self { registry, requests, closed, open, report_bytes } = &counters;
-        let collectors: [Box<dyn prometheus::core::Collector>; 4] = [
+        let Self { registry, requests, answers, closed, reviews, reloads, open, report_bytes } =
+            &counters;
+        let collectors: [Box<dyn prometheus::core::Collector>; 7] = [
             Box::new(requests.clone()),
+            Box::new(answers.clone()),
+            Box::new(reviews.clone()),
+            Box::new(reloads.clone()),
             Box::new(closed.clone()),
             Box::new(open.clone()),
             Box::new(report_bytes.clone()),
@@ -72,6 +94,21 @@ impl Counters {
     /// A request for the report was answered.
     pub(in crate::publish) fn report(&self, code: u16) {
         self.requests.with_label_values(&[&code.to_string()]).inc();
+    }
+
+    /// A request was answered.
+    pub(in crate::publish) fn answered(&self, path: &'static str, code: u16) {
+        self.answers.with_label_values(&[path, &code.to_string()]).inc();
+    }
+
+    /// The API server was asked about a token, or should have been.
+    pub(in crate::publish) fn review(&self, result: &'static str) {
+        self.reviews.with_label_values(&[result]).inc();
+    }
+
+    /// The files of the certificate had changed.
+    pub(in crate::publish) fn reload(&self, result: &'static str) {
+        self.reloads.with_label_values(&[result]).inc();
     }
 
     /// A connection was closed for this reason.

@@ -9,11 +9,22 @@
 
 use super::family::Families;
 use crate::kubernetes::{Class, FeedStatus, KindStatus, Malformed, State};
+use crate::publish::NodeProbe;
+use crate::publish::node_probe::Account;
 use probelet_core::cluster::objects::Kind;
 use std::time::Instant;
 
-pub(super) fn add(families: &mut Families, feed: &FeedStatus, now: Instant) {
-    let kinds = Kind::ALL.map(|kind| (kind.name(), feed.of(kind)));
+pub(super) fn add(
+    families: &mut Families,
+    feed: &FeedStatus,
+    probe: Option<&NodeProbe>,
+    now: Instant,
+) {
+    let mut kinds = Vec::from(Kind::ALL.map(|kind| (kind.name(), feed.of(kind))));
+    if let Some(probe) = probe {
+        kinds.push(("nodeprobes", probe.watch.now()));
+        status(families, &probe.writes);
+    }
     let watches = kinds.iter().flat_map(|(kind, status)| {
         let of = |state: State| {
             ([("kind", *kind), ("state", state.name())], flag(state == status.state))
@@ -55,6 +66,25 @@ pub(super) fn add(families: &mut Families, feed: &FeedStatus, now: Instant) {
         |status| status.bytes as f64,
     );
     faults(families, &kinds);
+}
+
+/// The status of the node's `NodeProbe`.
+fn status(families: &mut Families, writes: &Account) {
+    families.counter(
+        "probelet_agent_status_writes_total",
+        "Attempts to write the status of the node's NodeProbe, by what came of them.",
+        writes.results().map(|(result, n)| ([("result", result)], n as f64)),
+    );
+    families.value(
+        "probelet_agent_status_bytes",
+        "Length of the status that was written last, in bytes.",
+        writes.bytes() as f64,
+    );
+    families.value(
+        "probelet_agent_config_acknowledged_generation",
+        "The generation of the NodeProbe that its status answers for; 0 before the first answer.",
+        writes.acknowledged() as f64,
+    );
 }
 
 fn faults(families: &mut Families, kinds: &[(&str, KindStatus)]) {
@@ -101,7 +131,7 @@ mod tests {
 
     fn text(feed: &FeedStatus, now: Instant) -> String {
         let mut families = Families::default();
-        add(&mut families, feed, now);
+        add(&mut families, feed, None, now);
         let mut text = Vec::new();
         TextEncoder::new().encode(&families.sorted(), &mut text).unwrap();
         String::from_utf8(text).unwrap()
@@ -120,6 +150,25 @@ mod tests {
         }
         for absent in ["errors_total", "malformed_total", "held_back", "contact_age"] {
             assert!(!text.contains(absent), "{absent}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_nodes_own_object_is_a_kind_like_the_others_and_writes_are_counted() {
+        let probe = NodeProbe::default();
+        let mut families = Families::default();
+        add(&mut families, &FeedStatus::default(), Some(&probe), Instant::now());
+
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families.sorted(), &mut text).unwrap();
+
+        let text = String::from_utf8(text).unwrap();
+        for line in [
+            "probelet_agent_kubernetes_watch_state{kind=\"nodeprobes\",state=\"off\"} 1",
+            "probelet_agent_status_writes_total{result=\"written\"} 0",
+            "probelet_agent_config_acknowledged_generation 0",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
         }
     }
 

@@ -1,0 +1,43 @@
+//! Whom to serve, and how it is secured: what `--auth` and `--tls` take.
+//!
+//! In: words. Out: what they mean. It must not look whether a directory is there: that is for who reads it.
+//!
+//! Pure: no I/O.
+
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// Tokens are asked for, and nobody is there to ask about them.
+pub(super) const NOBODY: &str =
+    "--auth needs an API server to ask about tokens: run in a pod, or give --kubeconfig FILE\n";
+
+/// Who needs a token that the cluster's API server accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    /// Nobody.
+    Off,
+    /// Everybody but who comes through the loopback of a pod's own network: who forwards a port.
+    Token,
+    /// Everybody.
+    Always,
+}
+
+/// How the server is secured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all.
+    Off,
+    /// With a certificate of the agent's own.
+    SelfSigned,
+    /// With the `tls.crt` and `tls.key` of this directory.
+    Dir(PathBuf),
+}
+
+pub(super) fn tls(text: &str) -> Result<Tls, String> {
+    match text {
+        "off" => Ok(Tls::Off),
+        "self-signed" => Ok(Tls::SelfSigned),
+        "" => Err("give off, self-signed, or the path of a directory".to_owned()),
+        path => Ok(Tls::Dir(PathBuf::from(path))),
+    }
+}

@@ -1,0 +1,363 @@
+//! The configuration that the operator gives this node: `spec.config` of its `NodeProbe`.
+//!
+//! In: the object, as the API server has it. Out: [`Effective`] through a watch channel, and an [`Assignment`] for whoever
+//! answers for it. A configuration that is wrong, or from a newer release, leaves the last good one in force and says
+//! which field; so does an object that was deleted or is not there yet, which is waited for and never created. It must
+//! not act on the configuration, nor write anything.
+//!
+//! I/O: the network through [`Single`].
+
+use super::{Effective, Origin};
+use crate::kubernetes::single::{Seen, Single, SingleStatus};
+use crate::kubernetes::{Connection, Pace, Timing};
+use probelet_crds::{NodeConfig, ProbeConfigSpec};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::watch::Sender;
+use tracing::{info, warn};
+
+/// Where NodeProbes are.
+pub(crate) const RESOURCE: &str = "/apis/probelet.io/v1alpha1/nodeprobes";
+/// A cluster of more nodes than this is taken for one of so many.
+const MAX_NODES: u32 = 1 << 20;
+
+/// What the node's `NodeProbe` asks for, and what came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Assignment {
+    /// The API server is being listened to.
+    pub up: bool,
+    /// How often it came back after it had been away.
+    pub returns: u64,
+    /// The object, if it is there.
+    pub object: Option<Assigned>,
+    /// Events about the object so far.
+    pub events: u64,
+}
+
+/// The object.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Assigned {
+    /// Its uid: one that was deleted and made anew is another one.
+    pub uid: String,
+    /// Its version in the API server's store.
+    pub version: String,
+    /// The generation of its spec.
+    pub generation: i64,
+    /// The `ProbeConfig` that won; empty without one.
+    pub config: String,
+    /// The hash by which the operator calls the configuration.
+    pub hash: String,
+    /// Nodes of the cluster, about.
+    pub cluster_size: u32,
+    /// Why the configuration is not as it should be.
+    pub refusal: Option<Refusal>,
+    /// Its status, whoever wrote it.
+    pub status: Value,
+}
+
+/// Why a configuration is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A rule is broken.
+    #[error("{0}")]
+    Invalid(String),
+    /// It has fields that this agent does not know, and nothing else is wrong.
+    #[error("{0}")]
+    UnknownField(String),
+    /// Its hash is not that of its content.
+    #[error(
+        "the spec says hash {said}, but its content has {found}: the NodeProbe was edited by hand or by another release"
+    )]
+    HashMismatch {
+        /// As the spec has it.
+        said: String,
+        /// As computed.
+        found: String,
+    },
+}
+
+/// What following needs.
+pub struct Follow {
+    /// The way to the API server.
+    pub connection: Arc<Connection>,
+    /// This node's name.
+    pub node: Arc<str>,
+    /// Where the watch says how it is doing.
+    pub status: Arc<SingleStatus>,
+    /// The budget.
+    pub pace: Pace,
+    /// How long it waits.
+    pub timing: Timing,
+}
+
+/// Keeps `config` at what the node's `NodeProbe` says, until nobody reads it any more.
+pub async fn follow(
+    follow: Follow,
+    config: Sender<Arc<Effective>>,
+    assignment: Sender<Arc<Assignment>>,
+) {
+    let Follow { connection, node, status, pace, timing } = follow;
+    let single = Single { connection, status, pace, timing, resource: RESOURCE, name: node };
+    let following = single.follow(|seen| take_in(seen, &config, &assignment));
+    tokio::select! {
+        never = following => match never {},
+        () = config.closed() => {}
+    }
+}
+
+fn take_in(seen: Seen, config: &Sender<Arc<Effective>>, assignment: &Sender<Arc<Assignment>>) {
+    let told = assignment.borrow().clone();
+    let mut next = Assignment::clone(&told);
+    match seen {
+        Seen::Object(mut object) => {
+            let spec = object["spec"].take();
+            let mut assigned = read(&object, &spec, object["status"].clone());
+            // Our own status comes back as news of the object; only another spec is judged.
+            let before = told.object.as_ref();
+            let judged = before.filter(|before| {
+                (&before.uid, before.generation) == (&assigned.uid, assigned.generation)
+            });
+            assigned.refusal = match judged {
+                Some(before) => before.refusal.clone(),
+                None => judge(&spec["config"], &assigned, config),
+            };
+            next.object = Some(assigned);
+            next.events += 1;
+        }
+        Seen::Gone => {
+            let generation = told.object.as_ref().map(|object| object.generation);
+            warn!(
+                generation,
+                "the NodeProbe was deleted, the last good configuration stays in force"
+            );
+            next.object = None;
+            next.events += 1;
+        }
+        Seen::Away => next.up = false,
+        Seen::Up => {
+            next.returns += u64::from(!next.up);
+            next.up = true;
+        }
+    }
+    if next != *told {
+        assignment.send_replace(Arc::new(next));
+    }
+}
+
+fn read(object: &Value, spec: &Value, status: Value) -> Assigned {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &object["metadata"];
+    let size = spec["clusterSize"].as_u64().map_or(0, |n| u32::try_from(n).unwrap_or(MAX_NODES));
+    Assigned {
+        uid: text(&metadata["uid"]),
+        version: text(&metadata["resourceVersion"]),
+        generation: metadata["generation"].as_i64().unwrap_or(0),
+        config: text(&spec["origin"]["name"]),
+        hash: text(&spec["hash"]),
+        cluster_size: size.min(MAX_NODES),
+        refusal: None,
+        status,
+    }
+}
+
+/// Puts the configuration in force, if it is one.
+fn judge(value: &Value, assigned: &Assigned, tx: &Sender<Arc<Effective>>) -> Option<Refusal> {
+    let spec = match spec(value) {
+        Ok(spec) => spec,
+        Err(refusal) => {
+            refuse(&refusal, assigned, tx);
+            return Some(refusal);
+        }
+    };
+    let found = spec.hash();
+    if found == assigned.hash {
+        accept(spec, found, assigned, tx);
+        return None;
+    }
+    let refusal = Refusal::HashMismatch { said: assigned.hash.clone(), found: found.clone() };
+    // Where nothing better is known, what somebody wrote is better than what nobody chose.
+    if tx.borrow().origin == Origin::Defaults {
+        accept(spec, found, assigned, tx);
+    }
+    refuse(&refusal, assigned, tx);
+    Some(refusal)
+}
+
+/// The spec that a `NodeProbe`'s configuration describes.
+pub(super) fn spec(value: &Value) -> Result<ProbeConfigSpec, Refusal> {
+    if !value.is_object() {
+        return Err(Refusal::Invalid("spec.config is missing".to_owned()));
+    }
+    let spec = ProbeConfigSpec::from_value(value).map_err(|errors| {
+        let sentences: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let sentences = sentences.join("; ");
+        // An error without a value is about a field that should not be there.
+        if errors.iter().all(|error| error.value.is_empty()) {
+            Refusal::UnknownField(sentences)
+        } else {
+            Refusal::Invalid(sentences)
+        }
+    })?;
+    // What is not a node's business is left out, so that the hash is that of the rest.
+    Ok(NodeConfig::from(spec).into())
+}
+
+fn accept(spec: ProbeConfigSpec, hash: String, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
+    tx.send_if_modified(|now| {
+        let origin =
+            Origin::NodeProbe { config: assigned.config.clone(), generation: assigned.generation };
+        let changed = now.hash != hash;
+        let told = changed || now.last_error.is_some() || now.origin.config() != origin.config();
+        let generation = now.generation + u64::from(changed);
+        info!(config = %assigned.config, generation = assigned.generation, %hash, changed,
+            "configuration in force");
+        *now = Arc::new(Effective { spec, generation, hash, origin, last_error: None });
+        told
+    });
+}
+
+fn refuse(refusal: &Refusal, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
+    let sentence = refusal.to_string();
+    let hash = tx.borrow().hash.clone();
+    warn!(config = %assigned.config, generation = assigned.generation, error = %sentence, in_force = %hash,
+        "configuration refused, the last good one stays in force");
+    tx.send_modify(|now| Arc::make_mut(now).last_error = Some(sentence));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tokio::sync::watch;
+
+    fn hash(config: &Value) -> String {
+        spec(config).map(|spec| spec.hash()).unwrap_or_default()
+    }
+
+    fn object(generation: i64, config: &Value) -> Value {
+        json!({
+            "metadata": {"name": "n", "uid": "u", "generation": generation, "resourceVersion": "7"},
+            "spec": {"origin": {"name": "default"}, "hash": hash(config), "clusterSize": 16, "config": config},
+        })
+    }
+
+    struct Scene {
+        config: Sender<Arc<Effective>>,
+        assignment: Sender<Arc<Assignment>>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let config = watch::Sender::new(Arc::new(Effective::defaults()));
+            Self { config, assignment: watch::Sender::new(Arc::default()) }
+        }
+
+        fn see(&self, seen: Seen) {
+            take_in(seen, &self.config, &self.assignment);
+        }
+
+        fn cpu(&self) -> String {
+            self.config.borrow().spec.budget.cpu.to_string()
+        }
+
+        fn refusal(&self) -> Option<Refusal> {
+            self.assignment.borrow().object.as_ref().unwrap().refusal.clone()
+        }
+    }
+
+    #[test]
+    fn a_valid_configuration_is_in_force_with_its_origin() {
+        let scene = Scene::new();
+
+        scene.see(Seen::Object(object(3, &json!({"budget": {"cpu": "9m"}}))));
+
+        let now = scene.config.borrow().clone();
+        assert_eq!(now.origin, Origin::NodeProbe { config: "default".into(), generation: 3 });
+        assert_eq!((scene.cpu().as_str(), now.generation), ("9m", 2));
+        assert_eq!(scene.refusal(), None);
+    }
+
+    #[test]
+    fn a_broken_rule_keeps_the_last_good_one_and_names_the_field() {
+        let scene = Scene::new();
+        scene.see(Seen::Object(object(1, &json!({"budget": {"cpu": "9m"}}))));
+
+        scene.see(Seen::Object(object(2, &json!({"budget": {"cpu": "0"}}))));
+
+        assert_eq!(scene.cpu(), "9m");
+        let Some(Refusal::Invalid(sentence)) = scene.refusal() else { panic!("accepted") };
+        assert!(sentence.contains("spec.budget.cpu"), "{sentence}");
+        assert_eq!(scene.config.borrow().last_error.as_deref(), Some(&*sentence));
+    }
+
+    #[test]
+    fn a_field_from_the_future_is_told_apart_from_a_mistake() {
+        let scene = Scene::new();
+
+        scene.see(Seen::Object(object(1, &json!({"budget": {"joules": 3}}))));
+
+        assert!(matches!(scene.refusal(), Some(Refusal::UnknownField(_))), "{:?}", scene.refusal());
+    }
+
+    #[test]
+    fn content_that_is_not_what_the_hash_says_does_not_replace_a_good_one() {
+        let scene = Scene::new();
+        scene.see(Seen::Object(object(1, &json!({"budget": {"cpu": "9m"}}))));
+
+        let mut edited = object(2, &json!({"budget": {"cpu": "9m"}}));
+        edited["spec"]["config"]["budget"]["cpu"] = "800m".into();
+        scene.see(Seen::Object(edited));
+
+        assert_eq!(scene.cpu(), "9m");
+        assert!(matches!(scene.refusal(), Some(Refusal::HashMismatch { .. })));
+    }
+
+    #[test]
+    fn content_that_is_not_what_the_hash_says_is_better_than_none() {
+        let scene = Scene::new();
+
+        let mut odd = object(1, &json!({"budget": {"cpu": "9m"}}));
+        odd["spec"]["hash"] = "0123456789abcdef".into();
+        scene.see(Seen::Object(odd));
+
+        assert_eq!(scene.cpu(), "9m");
+        assert!(matches!(scene.refusal(), Some(Refusal::HashMismatch { .. })));
+    }
+
+    #[test]
+    fn a_deleted_object_keeps_the_last_good_configuration() {
+        let scene = Scene::new();
+        scene.see(Seen::Object(object(1, &json!({"budget": {"cpu": "9m"}}))));
+
+        scene.see(Seen::Gone);
+
+        assert_eq!(scene.cpu(), "9m");
+        assert_eq!(scene.assignment.borrow().object, None);
+    }
+
+    #[test]
+    fn our_own_status_is_no_new_configuration() {
+        let scene = Scene::new();
+        scene.see(Seen::Object(object(1, &json!({}))));
+        let mut seen = scene.config.subscribe();
+        seen.mark_unchanged();
+
+        let mut echo = object(1, &json!({}));
+        echo["status"] = json!({"observedGeneration": 1});
+        scene.see(Seen::Object(echo));
+
+        assert!(!seen.has_changed().unwrap());
+        assert_eq!(scene.assignment.borrow().events, 2);
+    }
+
+    #[test]
+    fn a_server_that_comes_back_is_counted() {
+        let scene = Scene::new();
+
+        for seen in [Seen::Up, Seen::Up, Seen::Away, Seen::Away, Seen::Up] {
+            scene.see(seen);
+        }
+
+        assert_eq!((scene.assignment.borrow().up, scene.assignment.borrow().returns), (true, 2));
+    }
+}

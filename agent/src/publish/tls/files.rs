@@ -1,0 +1,94 @@
+//! A certificate and its key in files that somebody else renews.
+//!
+//! In: a directory. Out: the pair, and a new one when the files changed. It must not look more often than told, or
+//! judge the same files twice.
+//!
+//! Looked at when a connection comes, not by a task: an agent that nobody asks does nothing, and what nobody asked for
+//! needs no certificate.
+//!
+//! I/O: two files.
+
+use super::{Error, provider};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::CertifiedKey;
+
+/// How often the files are looked at, at most.
+pub const LOOK: Duration = Duration::from_secs(10);
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+/// A chain of a few certificates has some 8 KiB.
+const MAX_FILE: u64 = 256 << 10;
+
+/// What tells one content of a file from the next: device, inode, size, time of the last change. Kubernetes puts a new
+/// file where the old one was; others write into it.
+type Stamp = [Option<(u64, u64, u64, i64, i64)>; 2];
+
+/// The files.
+pub(super) struct Files {
+    dir: PathBuf,
+    look: Duration,
+    looked: Instant,
+    judged: Stamp,
+}
+
+impl Files {
+    pub(super) fn open(dir: &Path, look: Duration) -> Result<(Self, CertifiedKey), Error> {
+        // Before reading: what changes meanwhile is read again.
+        let judged = stamp(dir);
+        let pair = read(dir)?;
+        Ok((Self { dir: dir.to_owned(), look, looked: Instant::now(), judged }, pair))
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What came of a change, if there was one and it is time to look.
+    pub(super) fn changed(&mut self) -> Option<Result<CertifiedKey, Error>> {
+        if self.looked.elapsed() < self.look {
+            return None;
+        }
+        self.looked = Instant::now();
+        let stamp = stamp(&self.dir);
+        if stamp == self.judged {
+            return None;
+        }
+        self.judged = stamp;
+        Some(read(&self.dir))
+    }
+}
+
+fn stamp(dir: &Path) -> Stamp {
+    [CERTIFICATE, KEY].map(|name| {
+        let file = fs::metadata(dir.join(name)).ok()?;
+        Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
+    })
+}
+
+fn read(dir: &Path) -> Result<CertifiedKey, Error> {
+    let text = |name: &str| {
+        let path = dir.join(name);
+        let read = || {
+            if fs::metadata(&path)?.len() > MAX_FILE {
+                return Err(std::io::Error::other("it is too long"));
+            }
+            fs::read(&path)
+        };
+        read().map_err(|why| Error::Read { path: path.clone(), why })
+    };
+    let pem = |name: &str, what| Error::Pem { path: dir.join(name), what };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text(CERTIFICATE)?)
+        .collect::<Result<_, _>>()
+        .map_err(|_| pem(CERTIFICATE, "certificate"))?;
+    if chain.is_empty() {
+        return Err(pem(CERTIFICATE, "certificate"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&text(KEY)?).map_err(|_| pem(KEY, "private key"))?;
+    CertifiedKey::from_der(chain, key, &provider())
+        .map_err(|why| Error::Pair { dir: dir.to_owned(), why })
+}

@@ -1,0 +1,57 @@
+//! What stands between the report and whoever asks for it: tokens and TLS.
+//!
+//! In: what was asked for, and where the agent runs. Out: the parts for the server. It must not open a door that was to
+//! be closed: what cannot be had as asked is an error, and what cannot be told is taken for the worse.
+//!
+//! I/O: certificates; `/proc`; asks the kernel which addresses it would send from.
+
+use crate::args::{Args, Auth, Tls};
+use crate::kubernetes::Reviewer;
+use crate::publish::{auth, tls};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use tracing::warn;
+
+/// The parts, or why they cannot be had.
+pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Auth>, Option<tls::Tls>)> {
+    let secured = match &args.tls {
+        Tls::Off => None,
+        Tls::SelfSigned => Some(tls::Tls::self_signed(&args.node_name, &addresses(args.listen))?),
+        Tls::Dir(dir) => Some(tls::Tls::from_dir(dir, tls::LOOK)?),
+    };
+    // The flags say that there is an API server wherever tokens are asked for.
+    let checked = match args.kubernetes.clone().filter(|_| args.auth != Auth::Off) {
+        None => None,
+        Some(access) => {
+            let loopback = args.auth == Auth::Token && auth::network_is_a_pods_own();
+            if args.auth == Auth::Token && !loopback {
+                warn!(
+                    "this may be the network of a host: who comes through loopback needs a token too"
+                );
+            }
+            Some(auth::Auth::new(Reviewer::new(access), auth::Terms::default(), loopback)?)
+        }
+    };
+    if checked.is_some() && secured.is_none() && !args.listen.is_some_and(|a| a.ip().is_loopback())
+    {
+        warn!("tokens are sent to this agent in the clear: give --tls");
+    }
+    Ok((checked, secured))
+}
+
+/// The addresses that the certificate is for.
+fn addresses(listen: Option<SocketAddr>) -> Vec<IpAddr> {
+    match listen.map(|address| address.ip().to_canonical()) {
+        Some(ip) if !ip.is_unspecified() => vec![ip],
+        // Addresses for documentation: nothing is sent, the kernel only chooses a route.
+        _ => ["192.0.2.1:9", "[2001:db8::1]:9"].into_iter().filter_map(source).collect(),
+    }
+}
+
+/// The address that packets to `target` would come from.
+fn source(target: &str) -> Option<IpAddr> {
+    let target: SocketAddr = target.parse().ok()?;
+    let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(target).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}

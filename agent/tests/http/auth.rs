@@ -1,0 +1,206 @@
+//! Who may read, with an API server that knows some tokens.
+
+use super::client::{Server, start_behind};
+use super::node::Node;
+use super::reviews::Reviews;
+use probelet_agent::publish::auth::Terms;
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::sleep;
+
+const GOOD: &str = "Authorization: Bearer good\r\n";
+const REPORT: &str = "/v1/report";
+
+async fn start() -> (Reviews, Server) {
+    start_on(Terms::default()).await
+}
+
+async fn start_on(terms: Terms) -> (Reviews, Server) {
+    let reviews = Reviews::start().await;
+    let door = reviews.door(terms, false);
+    let server = start_behind(Node::new(1).pass(0), Some(door), None).await;
+    (reviews, server)
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_health_and_nothing_else() {
+    let (reviews, server) = start().await;
+
+    let open = [server.get("/healthz").await.status, server.get("/readyz").await.status];
+    let mut closed = Vec::new();
+    for path in ["/metrics", REPORT, "/debug/pprof/heap", "/debug/pprof/profile", "/", "/v2"] {
+        closed.push(server.get(path).await.status);
+    }
+    let post = server.send("POST", REPORT, "Content-Length: 0\r\n").await;
+
+    assert_eq!(open, [200, 200]);
+    assert_eq!(closed, [401; 6]);
+    assert_eq!(post.status, 401);
+    assert!(reviews.asked("TokenReview").is_empty());
+}
+
+#[tokio::test]
+async fn who_shows_no_token_is_told_how() {
+    let (_reviews, server) = start().await;
+
+    let reply = server.get(REPORT).await;
+
+    assert_eq!(reply.header("www-authenticate"), Some("Bearer realm=\"probelet-agent\""));
+    assert!(reply.error().contains("X-Probelet-Authorization: Bearer TOKEN"));
+}
+
+#[tokio::test]
+async fn a_token_that_the_api_server_does_not_know_is_refused() {
+    let (reviews, server) = start().await;
+
+    let reply = server.send("GET", REPORT, "Authorization: Bearer bad\r\n").await;
+
+    let challenge = "Bearer realm=\"probelet-agent\", error=\"invalid_token\"";
+    assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some(challenge)));
+    assert!(reviews.asked("SubjectAccessReview").is_empty());
+}
+
+#[tokio::test]
+async fn who_may_not_is_named_and_told_what_is_missing() {
+    let (_reviews, server) = start().await;
+
+    let reply = server.send("GET", REPORT, "Authorization: Bearer weak\r\n").await;
+
+    let sentence = "bob may not get /v1/report: bind them to a ClusterRole that allows the verb get for the \
+                    nonResourceURLs /v1/report";
+    assert_eq!((reply.status, reply.error()), (403, sentence.to_owned()));
+}
+
+#[tokio::test]
+async fn who_may_gets_the_report_and_is_asked_about_once() {
+    let (reviews, server) = start().await;
+
+    for _ in 0..3 {
+        assert_eq!(server.send("GET", "/v1/report?pid=1", GOOD).await.status, 200);
+    }
+
+    let expected = json!({
+        "user": "alice", "uid": "1", "groups": ["readers"], "extra": {},
+        "nonResourceAttributes": {"path": REPORT, "verb": "get"},
+    });
+    let asked = reviews.asked("SubjectAccessReview");
+    assert_eq!(reviews.asked("TokenReview").len(), 1);
+    assert_eq!(asked.iter().map(|question| &question["spec"]).collect::<Vec<_>>(), [&expected]);
+}
+
+#[tokio::test]
+async fn a_right_to_one_path_is_none_to_another() {
+    let (reviews, server) = start().await;
+    server.send("GET", REPORT, GOOD).await;
+
+    server.send("GET", "/metrics", GOOD).await;
+
+    let paths = reviews.asked("SubjectAccessReview");
+    let path = |n: usize| paths[n]["spec"]["nonResourceAttributes"]["path"].clone();
+    assert_eq!([path(0), path(1)], [json!(REPORT), json!("/metrics")]);
+}
+
+#[tokio::test]
+async fn the_header_that_a_proxy_leaves_is_as_good() {
+    let (_reviews, server) = start().await;
+
+    let reply = server.send("GET", REPORT, "X-Probelet-Authorization: Bearer good\r\n").await;
+
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn loopback_needs_no_token_where_that_was_said() {
+    let reviews = Reviews::start().await;
+    let door = reviews.door(Terms::default(), true);
+    let server = start_behind(Node::new(1).pass(0), Some(door), None).await;
+
+    assert_eq!(server.get(REPORT).await.status, 200);
+}
+
+#[tokio::test]
+async fn in_an_outage_who_is_known_goes_on_and_nobody_else_begins() {
+    let terms = Terms { good: Duration::from_millis(100), ..Terms::default() };
+    let (reviews, server) = start_on(terms).await;
+    assert_eq!(server.send("GET", REPORT, GOOD).await.status, 200);
+    sleep(Duration::from_millis(150)).await;
+    reviews.set_away(true);
+
+    let known = server.send("GET", REPORT, GOOD).await;
+    let unknown = server.send("GET", REPORT, "Authorization: Bearer slow\r\n").await;
+
+    assert_eq!(known.status, 200);
+    assert_eq!((unknown.status, unknown.header("retry-after")), (503, Some("5")));
+    // The known one was asked about, in vain; the other had to wait.
+    assert_eq!(reviews.asked("TokenReview").len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_is_known_no_more_is_refused_when_its_time_is_over() {
+    let terms = Terms { good: Duration::ZERO, ..Terms::default() };
+    let (reviews, server) = start_on(terms).await;
+    assert_eq!(server.send("GET", REPORT, GOOD).await.status, 200);
+
+    server.send("GET", REPORT, GOOD).await;
+
+    assert_eq!(reviews.asked("TokenReview").len(), 2);
+}
+
+#[tokio::test]
+async fn those_who_come_together_with_one_token_share_one_review() {
+    let (reviews, server) = start().await;
+    let ask = || server.send("GET", REPORT, "Authorization: Bearer slow\r\n");
+
+    let (a, b, c) = tokio::join!(ask(), ask(), ask());
+
+    assert_eq!([a.status, b.status, c.status], [200; 3]);
+    assert_eq!(reviews.asked("TokenReview").len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_take_the_verdict_from_those_who_wait() {
+    let (reviews, server) = start().await;
+    let ask = || server.send("GET", REPORT, "Authorization: Bearer slow\r\n");
+    let leaving = tokio::time::timeout(Duration::from_millis(100), ask());
+
+    let (left, stays) = tokio::join!(leaving, ask());
+
+    assert!(left.is_err());
+    assert_eq!(stays.status, 200);
+    assert!((1..=2).contains(&reviews.asked("TokenReview").len()));
+}
+
+#[tokio::test]
+async fn invented_tokens_do_not_flood_the_api_server() {
+    let (reviews, server) = start().await;
+    let mut codes = Vec::new();
+    for n in 0..40 {
+        let header = format!("Authorization: Bearer made-up-{n}\r\n");
+        codes.push(server.send("GET", REPORT, &header).await.status);
+    }
+
+    let metrics = server.send("GET", "/metrics", GOOD).await;
+
+    assert!(codes.contains(&401) && codes.contains(&429), "{codes:?}");
+    assert!(reviews.asked("TokenReview").len() < 20, "{codes:?}");
+    assert!([200, 429].contains(&metrics.status));
+}
+
+#[tokio::test]
+async fn refusals_and_reviews_are_counted() {
+    let (_reviews, server) = start().await;
+    server.get(REPORT).await;
+    server.send("GET", REPORT, "Authorization: Bearer weak\r\n").await;
+    sleep(Duration::from_secs(1)).await;
+
+    let metrics = String::from_utf8(server.send("GET", "/metrics", GOOD).await.body).unwrap();
+
+    for line in [
+        "probelet_agent_http_requests_total{code=\"401\",path=\"/v1/report\"} 1",
+        "probelet_agent_http_requests_total{code=\"403\",path=\"/v1/report\"} 1",
+        "probelet_agent_auth_reviews_total{result=\"forbidden\"} 1",
+        "probelet_agent_auth_reviews_total{result=\"allowed\"} 1",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} is missing in\n{metrics}");
+    }
+}

@@ -1,0 +1,231 @@
+//! HTTPS: what a client of rustls sees.
+
+use super::client::{Reply, Server, ask, start_behind};
+use super::node::Node;
+use probelet_agent::publish::tls::Tls;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error, HandshakeKind, ProtocolVersion, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion, version,
+};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kubernetes")
+}
+
+/// A directory with the fixtures' certificate, for 127.0.0.1.
+fn dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(fixtures().join("server.pem"), dir.path().join("tls.crt")).unwrap();
+    fs::copy(fixtures().join("server.key"), dir.path().join("tls.key")).unwrap();
+    dir
+}
+
+async fn start(tls: Tls) -> Server {
+    start_behind(Node::new(1).pass(0), None, Some(tls)).await
+}
+
+/// The authority of the fixtures' certificate.
+fn authority() -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(fixtures().join("ca.pem")).unwrap()
+}
+
+/// A client that trusts nobody else.
+fn client(
+    root: &CertificateDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn connect(server: &Server, client: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    client.connect("127.0.0.1".try_into().unwrap(), socket).await
+}
+
+async fn report(server: &Server, client: &TlsConnector) -> (Reply, HandshakeKind) {
+    let mut stream = connect(server, client).await.unwrap();
+    let reply = ask(&mut stream, "GET", "/v1/report", "").await;
+    let kind = stream.get_ref().1.handshake_kind().unwrap();
+    (reply, kind)
+}
+
+#[tokio::test]
+async fn the_report_is_served_over_both_versions() {
+    let server = start(Tls::from_dir(dir().path(), Duration::ZERO).unwrap()).await;
+
+    for (offered, expected) in
+        [(&version::TLS12, ProtocolVersion::TLSv1_2), (&version::TLS13, ProtocolVersion::TLSv1_3)]
+    {
+        let mut stream = connect(&server, &client(&authority(), &[offered])).await.unwrap();
+        let reply = ask(&mut stream, "GET", "/v1/report", "").await;
+
+        let session = stream.get_ref().1;
+        assert_eq!(session.protocol_version(), Some(expected));
+        assert_eq!(session.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert_eq!(reply.json()["connections"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_resumes_the_session() {
+    for version in [&version::TLS12, &version::TLS13] {
+        let server = start(Tls::from_dir(dir().path(), Duration::ZERO).unwrap()).await;
+        let client = client(&authority(), &[version]);
+
+        let (_, first) = report(&server, &client).await;
+        let (_, second) = report(&server, &client).await;
+
+        assert_eq!((first, second), (HandshakeKind::Full, HandshakeKind::Resumed), "{version:?}");
+    }
+}
+
+/// What the server shows as its certificate.
+async fn shown(server: &Server, client: &TlsConnector) -> Option<Vec<u8>> {
+    let stream = connect(server, client).await.ok()?;
+    Some(stream.get_ref().1.peer_certificates()?[0].to_vec())
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_and_a_bad_one_is_not() {
+    let dir = dir();
+    let renewed = fixtures().join("../tls/renewed.pem");
+    let server = start(Tls::from_dir(dir.path(), Duration::ZERO).unwrap()).await;
+    let old = client(&authority(), &[&version::TLS13]);
+    let before = shown(&server, &old).await;
+
+    // Another certificate than the key is for, and then its key as well.
+    fs::copy(&renewed, dir.path().join("tls.crt")).unwrap();
+    let meanwhile = shown(&server, &old).await;
+    fs::copy(renewed.with_extension("key"), dir.path().join("tls.key")).unwrap();
+    let renewed = CertificateDer::from_pem_file(renewed).unwrap();
+    let after = shown(&server, &client(&renewed, &[&version::TLS13])).await;
+
+    assert!(before.is_some());
+    assert_eq!(meanwhile, before);
+    assert_eq!(after, Some(renewed.to_vec()));
+}
+
+/// Takes any certificate, as a client that was told to.
+#[derive(Debug)]
+struct Anything(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        text: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(text, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        text: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(text, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_its_own_is_one_for_its_address() {
+    let tls = Tls::self_signed("node-1", &["127.0.0.1".parse().unwrap()]).unwrap();
+    let server = start(tls).await;
+    let provider = Arc::new(ring::default_provider());
+    let careless = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anything(provider)))
+        .with_no_client_auth();
+    let careless = TlsConnector::from(Arc::new(careless));
+    let own = shown(&server, &careless).await.unwrap();
+
+    let careful = client(&own.into(), &[&version::TLS13]);
+    let (reply, _) = report(&server, &careful).await;
+
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn plain_http_is_told_to_come_with_https() {
+    let server = start(Tls::self_signed("node-1", &[]).unwrap()).await;
+
+    let reply = server.get("/healthz").await;
+
+    assert_eq!(
+        (reply.status, reply.error()),
+        (400, "this port speaks HTTPS: ask with https://".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_cut_off() {
+    let server = start(Tls::self_signed("node-1", &[]).unwrap()).await;
+    for began_with in [&b""[..], &[0x16, 3, 1][..]] {
+        let mut stalled = TcpStream::connect(server.address).await.unwrap();
+        stalled.write_all(began_with).await.unwrap();
+        let began = Instant::now();
+
+        let read = tokio::time::timeout(Duration::from_secs(9), stalled.read(&mut [0; 1])).await;
+
+        assert!(matches!(read, Ok(Ok(0) | Err(_))), "{read:?}");
+        assert!(began.elapsed() >= Duration::from_secs(4), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn bad_files_are_a_sentence_with_their_name() {
+    let told = |dir: &Path| {
+        let Err(error) = Tls::from_dir(dir, Duration::ZERO) else { panic!("it was taken") };
+        error.to_string().replace(dir.to_str().unwrap(), "DIR")
+    };
+    let (none, junk) = (tempfile::tempdir().unwrap(), dir());
+    fs::write(junk.path().join("tls.key"), "hello").unwrap();
+
+    assert!(told(none.path()).starts_with("cannot read DIR/tls.crt: No such file or directory"));
+    assert_eq!(told(junk.path()), "DIR/tls.key holds no private key in PEM");
+}

@@ -1,0 +1,137 @@
+{{- define "probelet.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* 63 characters fit a label and a Service's name; 16 of them are for what we append. */}}
+{{- define "probelet.fullname" -}}
+{{- $name := .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if not (contains "probelet" .Release.Name) -}}
+{{- $name = printf "%s-probelet" (trunc 38 .Release.Name | trimSuffix "-") -}}
+{{- end -}}
+{{- $name | trunc 47 | trimSuffix "-" | trimSuffix "." -}}
+{{- end -}}
+
+{{/* The labels by which pods are found; they can never change. Call with (dict "root" $ "component" "agent"). */}}
+{{- define "probelet.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "probelet.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* Labels of pods. The chart's version is not among them: a release that changes no pod restarts none. */}}
+{{- define "probelet.podLabels" -}}
+{{- $ours := fromYaml (include "probelet.selectorLabels" .) -}}
+{{- $_ := set $ours "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $_ := set $ours "app.kubernetes.io/part-of" "probelet" -}}
+{{- toYaml (merge $ours (.more | default dict) .root.Values.commonLabels) -}}
+{{- end -}}
+
+{{/* Labels of objects; "component" may be left out. */}}
+{{- define "probelet.labels" -}}
+{{- $ours := dict
+      "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+      "app.kubernetes.io/name" (include "probelet.name" .root)
+      "app.kubernetes.io/instance" .root.Release.Name
+      "app.kubernetes.io/version" .root.Chart.AppVersion
+      "app.kubernetes.io/managed-by" .root.Release.Service
+      "app.kubernetes.io/part-of" "probelet" -}}
+{{- with .component -}}
+{{- $_ := set $ours "app.kubernetes.io/component" . -}}
+{{- end -}}
+{{- toYaml (merge $ours (.more | default dict) .root.Values.commonLabels) -}}
+{{- end -}}
+
+{{/* Call with (dict "root" $ "component" "agent"). */}}
+{{- define "probelet.serviceAccountName" -}}
+{{- $account := (get .root.Values .component).serviceAccount -}}
+{{- if $account.name -}}
+{{- $account.name -}}
+{{- else if $account.create -}}
+{{- printf "%s-%s" (include "probelet.fullname" .root) .component -}}
+{{- else -}}
+{{- fail (printf "%s.serviceAccount.name: give the name of the account to use, or set %s.serviceAccount.create to true" .component .component) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Call with (dict "root" $ "component" "agent"). */}}
+{{- define "probelet.image" -}}
+{{- $image := (get .root.Values .component).image -}}
+{{- $name := $image.repository -}}
+{{- with .root.Values.image.registry -}}
+{{- $name = printf "%s/%s" (trimSuffix "/" .) $name -}}
+{{- end -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (coalesce $image.tag .root.Values.image.tag .root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The agent's capabilities as a YAML list. */}}
+{{- define "probelet.agent.capabilities" -}}
+{{- $wanted := .Values.agent.capabilities -}}
+{{- $names := list -}}
+{{- if $wanted.bpf -}}
+{{- $names = concat $names (list "BPF" "PERFMON") -}}
+{{- end -}}
+{{- if $wanted.fallback -}}
+{{- $names = concat $names (list "SYS_PTRACE" "DAC_READ_SEARCH" "SYS_ADMIN") -}}
+{{- end -}}
+{{- if and $wanted.fallback $wanted.conntrack -}}
+{{- $names = append $names "NET_ADMIN" -}}
+{{- end -}}
+{{- if not (or $wanted.bpf $wanted.fallback) -}}
+{{- fail "agent.capabilities: with neither bpf nor fallback the agent could read nothing; set one of them to true" -}}
+{{- end -}}
+{{- range $wanted.extra -}}
+{{- if hasPrefix "CAP_" . -}}
+{{- fail (printf "agent.capabilities.extra: write %s, not %s" (trimPrefix "CAP_" .) .) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (concat $names $wanted.extra | uniq) -}}
+{{- end -}}
+
+{{/* The agent's AppArmor profile as a YAML map, empty for the runtime's default. */}}
+{{- define "probelet.agent.appArmorProfile" -}}
+{{- if .Values.agent.appArmorProfile -}}
+{{- toYaml .Values.agent.appArmorProfile -}}
+{{- else if .Values.agent.capabilities.fallback -}}
+type: Unconfined
+{{- end -}}
+{{- end -}}
+
+{{- define "probelet.agent.portName" -}}
+{{- eq .Values.agent.tls.mode "none" | ternary "http" "https" -}}
+{{- end -}}
+
+{{/* Walks the seed beside the CRD's schema: a misspelt field is found before anything is installed, not in a log after.
+     Ranges and rules are left to the API server. Call with (dict "path" "config" "value" V "schema" S). */}}
+{{- define "probelet.config.check" -}}
+{{- $path := .path -}}
+{{- $schema := .schema -}}
+{{- if and $schema.enum (not (has .value $schema.enum)) -}}
+{{- $hint := kindIs "bool" .value | ternary " (YAML reads Off, On, Yes and No as true or false: put quotes around it)" "" -}}
+{{- fail (printf "%s: %v is not one of %s%s" $path .value (join ", " $schema.enum) $hint) -}}
+{{- end -}}
+{{- if and (kindIs "map" .value) $schema.properties -}}
+{{- range $key, $value := .value -}}
+{{- if not (hasKey $schema.properties $key) -}}
+{{- fail (printf "%s.%s: there is no such field; known here: %s" $path $key (keys $schema.properties | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- include "probelet.config.check" (dict "path" (printf "%s.%s" $path $key) "value" $value "schema" (get $schema.properties $key)) -}}
+{{- end -}}
+{{- else if and (kindIs "slice" .value) $schema.items -}}
+{{- range $index, $value := .value -}}
+{{- include "probelet.config.check" (dict "path" (printf "%s[%d]" $path $index) "value" $value "schema" $schema.items) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A monitor that the cluster has no kind for would fail in the middle of an install, with a worse sentence. */}}
+{{- define "probelet.needMonitoring" -}}
+{{- if not (.root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind)) -}}
+{{- fail (printf "%s.enabled: the cluster does not know %s (monitoring.coreos.com/v1); install prometheus-operator first or set it to false (helm template: --api-versions monitoring.coreos.com/v1/%s)" .value .kind .kind) -}}
+{{- end -}}
+{{- end -}}

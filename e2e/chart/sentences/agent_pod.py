@@ -1,0 +1,112 @@
+"""The agent's pod: what it may do, what it is told, where it runs.
+
+One sentence a function: in, a Helm; out, nothing or an AssertionError.
+I/O: renders the chart.
+"""
+
+from chart import CI_VALUES, MONITORING
+from expect import capabilities, env_of, pods, same, says
+
+
+def the_agent_asks_for_named_capabilities_and_no_more(helm):
+    same(capabilities(helm.template()), {
+        "drop": ["ALL"], "add": ["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_ADMIN", "NET_ADMIN"]})
+
+
+def without_fallback_capabilities_the_agent_asks_for_bpf_and_perfmon_only(helm):
+    objects = helm.template({"agent": {"capabilities": {"fallback": False}}})
+    same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON"]})
+
+
+def without_bpf_the_agent_asks_for_the_fallbacks_only(helm):
+    objects = helm.template({"agent": {"capabilities": {"bpf": False, "conntrack": False}}})
+    same(capabilities(objects), {"drop": ["ALL"], "add": ["SYS_PTRACE", "DAC_READ_SEARCH", "SYS_ADMIN"]})
+    says(helm.refusal({"agent": {"capabilities": {"bpf": False, "fallback": False}}}), "could read nothing")
+    says(helm.refusal({"agent": {"capabilities": {"extra": ["CAP_SYS_RESOURCE"]}}}), "write SYS_RESOURCE, not CAP_SYS_RESOURCE")
+
+
+def no_container_is_privileged_or_may_become_so_or_writes_to_its_root(helm):
+    for path in CI_VALUES:
+        objects = helm.template(files=[path], apis=MONITORING)
+        for pod in [each["spec"] for each in pods(objects)] + [each["spec"] for each in objects.all("Pod")]:
+            for container in pod["containers"]:
+                context = container["securityContext"]
+                assert not context.get("privileged"), container["name"]
+                same((context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"], context["capabilities"]["drop"]),
+                      (False, True, ["ALL"]))
+                assert container["resources"]["limits"]["memory"], f'{container["name"]} has no memory limit'
+
+
+def only_the_agent_is_root_or_has_capabilities(helm):
+    objects = helm.template()
+    for pod in (objects.operator(), objects.get("Pod")["spec"]):
+        same(pod["securityContext"], {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532,
+                                       "seccompProfile": {"type": "RuntimeDefault"}})
+        assert "add" not in pod["containers"][0]["securityContext"]["capabilities"]
+        assert not pod.get("hostPID") and not pod.get("hostNetwork")
+
+
+def the_only_host_path_is_the_cgroup_tree_read_only(helm):
+    def host_paths(objects):
+        pod = objects.agent()
+        volumes = {each["name"]: each["hostPath"]["path"] for each in pod["volumes"] if "hostPath" in each}
+        mounts = {each["name"]: each for each in pod["containers"][0]["volumeMounts"]}
+        return [(path, mounts[name].get("readOnly")) for name, path in volumes.items()]
+
+    same(host_paths(helm.template()), [("/sys/fs/cgroup", True)])
+    same(host_paths(helm.template({"agent": {"hostCgroup": False}})), [])
+
+
+def the_agent_has_no_cpu_limit_unless_asked_for(helm):
+    resources = lambda objects: objects.agent()["containers"][0]["resources"]
+    same(resources(helm.template()), {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}})
+    same(resources(helm.template({"agent": {"resources": {"limits": {"cpu": "100m"}}}}))["limits"],
+          {"memory": "128Mi", "cpu": "100m"})
+
+
+def agents_run_on_every_node_and_are_replaced_a_tenth_at_a_time(helm):
+    objects = helm.template()
+    same(objects.agent()["tolerations"], [{"operator": "Exists"}])
+    same(objects.agent()["priorityClassName"], "system-node-critical")
+    same(objects.agent()["terminationGracePeriodSeconds"], 10)
+    same(objects.get("DaemonSet")["spec"]["updateStrategy"],
+          {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}})
+
+
+def probes_follow_the_certificate(helm):
+    def probed(values):
+        container = helm.template(values).agent()["containers"][0]
+        port = container["ports"][0]
+        return port["name"], port["containerPort"], [
+            (container[probe]["httpGet"]["path"], container[probe]["httpGet"]["scheme"], container[probe]["httpGet"]["port"])
+            for probe in ("livenessProbe", "readinessProbe")]
+
+    same(probed({}), ("https", 9466, [("/healthz", "HTTPS", "https"), ("/readyz", "HTTPS", "https")]))
+    same(probed({"agent": {"tls": {"mode": "none"}, "port": 1234}}),
+          ("http", 1234, [("/healthz", "HTTP", "http"), ("/readyz", "HTTP", "http")]))
+
+
+def a_certificate_of_ones_own_is_mounted(helm):
+    objects = helm.template({"agent": {"tls": {"mode": "secret", "secretName": "mine"}}})
+    mount = [each for each in objects.agent()["containers"][0]["volumeMounts"] if each["name"] == "tls"][0]
+    same(env_of(objects.agent())["PROBELET_TLS"], mount["mountPath"])
+    same([each["secret"] for each in objects.agent()["volumes"] if each["name"] == "tls"], [{"secretName": "mine"}])
+    says(helm.refusal({"agent": {"tls": {"mode": "secret"}}}), "agent.tls.secretName: ")
+
+
+def the_agent_is_told_its_node_its_certificate_and_whom_to_answer(helm):
+    env = env_of(helm.template().agent())
+    same({name: value for name, value in env.items() if value}, {
+        "PROBELET_LISTEN": "[::]:9466", "PROBELET_NODE_PROBE": "true", "PROBELET_STATE_DIR": "/var/lib/probelet",
+        "PROBELET_AUTH": "token", "PROBELET_TLS": "self-signed", "PROBELET_DOCKER": "off", "PROBELET_LOG_FORMAT": "json",
+        "PROBELET_LOG": "info"})
+    assert "PROBELET_NODE_NAME" in env
+    env = env_of(helm.template({"agent": {"auth": "none", "tls": {"mode": "none"}, "listenAddress": "0.0.0.0"}}).agent())
+    same((env["PROBELET_AUTH"], env["PROBELET_TLS"], env["PROBELET_LISTEN"]), ("off", "off", "0.0.0.0:9466"))
+
+
+def apparmor_is_in_the_way_of_the_fallbacks_only(helm):
+    profile = lambda **agent: helm.template({"agent": agent}).agent()["containers"][0]["securityContext"].get("appArmorProfile")
+    same(profile(), {"type": "Unconfined"})
+    same(profile(capabilities={"fallback": False}), None)
+    same(profile(appArmorProfile={"type": "RuntimeDefault"}), {"type": "RuntimeDefault"})

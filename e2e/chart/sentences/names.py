@@ -1,0 +1,52 @@
+"""Images, names and labels.
+
+One sentence a function: in, a Helm; out, nothing or an AssertionError.
+I/O: renders the chart.
+"""
+
+import manifests
+from chart import MONITORING, about
+from expect import pods, same
+
+MONITORS = {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}}
+
+
+def a_digest_wins_over_a_tag_and_a_tag_over_the_version(helm):
+    image = lambda values: helm.template(values).agent()["containers"][0]["image"]
+    digest = "sha256:" + "ab" * 32
+    same(image({}), "localhost/probelet-agent:" + about()["appVersion"])
+    same(image({"image": {"registry": "", "tag": "x"}}), "probelet-agent:x")
+    same(image({"image": {"tag": "x"}, "agent": {"image": {"tag": "y"}}}), "localhost/probelet-agent:y")
+    same(image({"image": {"registry": "r.example:5000/a/"}, "agent": {"image": {"tag": "y", "digest": digest}}}),
+          "r.example:5000/a/probelet-agent@" + digest)
+
+
+def names_begin_with_the_release_unless_told_otherwise(helm):
+    name = lambda release, values=None: helm.template(values, release=release).get("DaemonSet")["metadata"]["name"]
+    same(name("probelet"), "probelet-agent")
+    same(name("my-probelet"), "my-probelet-agent")
+    same(name("node"), "node-probelet-agent")
+    same(name("node", {"fullnameOverride": "x"}), "x-agent")
+
+
+def the_longest_names_are_cut_and_stay_apart(helm):
+    for release in ("a" * 53, "probelet-" + "b" * 44, "c" * 37 + "-" + "d" * 15):
+        objects = helm.template(MONITORS, release=release, apis=MONITORING)
+        wrong = list(manifests.against_rules(objects, "probelet"))
+        assert not wrong, wrong[:3]
+        longest = max((each["metadata"]["name"] for each in objects), key=len)
+        assert len(longest) <= 63, longest
+
+
+def common_labels_are_on_every_object_and_pod(helm):
+    objects = helm.template({"commonLabels": {"team": "a"}, **MONITORS}, apis=MONITORING)
+    for each in objects + pods(objects):
+        same(each["metadata"]["labels"].get("team"), "a")
+        same(each["metadata"]["labels"]["app.kubernetes.io/name"], "probelet")
+
+
+def a_label_of_ours_cannot_be_replaced(helm):
+    objects = helm.template({"commonLabels": {"app.kubernetes.io/component": "x"},
+                             "agent": {"podLabels": {"app.kubernetes.io/name": "y"}}})
+    labels = objects.get("DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    same((labels["app.kubernetes.io/component"], labels["app.kubernetes.io/name"]), ("agent", "probelet"))

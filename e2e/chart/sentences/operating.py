@@ -1,0 +1,117 @@
+"""The operator, the monitors, helm test, notes and extra objects.
+
+One sentence a function: in, a Helm; out, nothing or an AssertionError.
+I/O: renders the chart.
+"""
+
+from chart import CHART, MONITORING, Refused
+from expect import Skipped, env_of, rules, same, says
+
+MONITORS = {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}}
+
+
+def several_operators_without_an_election_are_refused(helm):
+    says(helm.refusal({"operator": {"leaderElection": {"enabled": False}}}), "operator.replicas: ", "leaderElection")
+
+
+def the_operator_leads_by_a_lease_that_it_may_write(helm):
+    objects = helm.template(release="x")
+    same(env_of(objects.operator())["PROBELET_LEASE"], "x-probelet-operator")
+    assert ("coordination.k8s.io/leases", "get patch update", "x-probelet-operator") in rules(objects.get("Role", "x-probelet-operator"))
+    alone = env_of(helm.template({"operator": {"replicas": 1, "leaderElection": {"enabled": False}}}).operator())
+    same((alone.get("PROBELET_LEASE"), alone["PROBELET_NO_LEADER_ELECTION"]), (None, "true"))
+
+
+def a_drain_takes_one_operator_at_a_time(helm):
+    objects = helm.template()
+    same(objects.get("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)
+    same(objects.get("PodDisruptionBudget")["spec"]["selector"], objects.get("Deployment")["spec"]["selector"])
+    same([each["topologyKey"] for each in objects.operator()["topologySpreadConstraints"]],
+          ["kubernetes.io/hostname", "topology.kubernetes.io/zone"])
+
+
+def the_operator_finds_the_seed_where_it_is_mounted(helm):
+    pod = helm.template().operator()
+    mount = pod["containers"][0]["volumeMounts"][0]
+    same(env_of(pod)["PROBELET_SEED"], mount["mountPath"] + "/spec.yaml")
+    same(pod["volumes"][0], {"name": mount["name"], "configMap": {"name": "probelet-seed"}})
+
+
+def monitors_without_their_kinds_are_refused_in_a_sentence(helm):
+    says(helm.refusal({"metrics": {"podMonitor": {"enabled": True}}}), "metrics.podMonitor.enabled: ", "install prometheus-operator")
+    says(helm.refusal({"metrics": {"serviceMonitor": {"enabled": True}}}), "metrics.serviceMonitor.enabled: ")
+
+
+def agents_are_scraped_with_a_token_over_tls(helm):
+    objects = helm.template(MONITORS, apis=MONITORING)
+    endpoint = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]
+    same((endpoint["scheme"], endpoint["tlsConfig"]), ("https", {"insecureSkipVerify": True}))
+    same(endpoint["authorization"], {"type": "Bearer", "credentials": {"name": "probelet-viewer-token", "key": "token"}})
+    secret = objects.get("Secret", "probelet-viewer-token")
+    same(secret["metadata"]["annotations"], {"kubernetes.io/service-account.name": "probelet-viewer"})
+    same(objects.get("PodMonitor")["spec"]["selector"], objects.get("DaemonSet")["spec"]["selector"])
+    same(endpoint["port"], objects.agent()["containers"][0]["ports"][0]["name"])
+
+
+def a_token_of_ones_own_makes_no_secret(helm):
+    objects = helm.template({"metrics": {"podMonitor": {"enabled": True, "tokenSecret": {"name": "mine", "key": "k"},
+                             "tlsConfig": {"serverName": "agent"}}}}, apis=MONITORING)
+    endpoint = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]
+    same(objects.all("Secret"), [])
+    same((endpoint["authorization"]["credentials"], endpoint["tlsConfig"]), ({"name": "mine", "key": "k"}, {"serverName": "agent"}))
+
+
+def agents_that_answer_everybody_are_scraped_without_a_token(helm):
+    objects = helm.template({**MONITORS, "agent": {"auth": "none", "tls": {"mode": "none"}}}, apis=MONITORING)
+    endpoint = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]
+    assert not endpoint.keys() & {"authorization", "tlsConfig"}, endpoint
+    same((endpoint["scheme"], endpoint["port"], objects.all("Secret")), ("http", "http", []))
+
+
+def the_operator_is_scraped_through_its_service(helm):
+    objects = helm.template(MONITORS, apis=MONITORING)
+    service, monitor = objects.get("Service"), objects.get("ServiceMonitor")
+    same(monitor["spec"]["endpoints"][0]["port"], service["spec"]["ports"][0]["name"])
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= service["metadata"]["labels"].items(), service["metadata"]["labels"]
+
+
+def helm_test_leaves_nothing_behind_when_it_passes(helm):
+    for each in helm.template():
+        is_test = each["metadata"]["labels"].get("app.kubernetes.io/component") == "test"
+        notes = each["metadata"].get("annotations", {})
+        same(notes.get("helm.sh/hook"), "test" if is_test else None)
+        if is_test:
+            same(notes["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded")
+    same(helm.template().get("Pod")["spec"]["containers"][0]["args"], ["selftest"])
+
+
+def notes_have_three_commands_and_warn_of_odd_values(helm):
+    plain = _notes(helm)
+    says(plain, "kubectl get nodeprobes", "kubectl edit probeconfig default", "port-forward daemonset/probelet-agent")
+    assert plain.count("  * ") == 1, plain  # the registry
+    says(_notes(helm, "image.registry=r.example", "agent.auth=none", "agent.tls.mode=none", "admissionPolicy.enabled=false",
+                 "operator.replicas=1", "crds.keep=false", "agent.hostPID=false", "agent.resources.limits.cpu=5m",
+                 "agent.capabilities.fallback=false"),
+          "agent.auth is none", "admissionPolicy.enabled is false", "operator.replicas is less than 2", "crds.keep is false",
+          "agent.hostPID is false", "limits.cpu is set", "fallback is false", "http://127.0.0.1:9466")
+    assert "Note:" not in _notes(helm, "image.registry=r.example")
+
+
+def _notes(helm, *values):
+    """What Helm says after an install; Helm 3 wants a cluster even to pretend one."""
+    words = [word for value in values for word in ("--set", value)]
+    try:
+        text = helm.run("install", "probelet", str(CHART), "--namespace", "probelet", "--dry-run=client", *words)
+    except Refused as refused:
+        if "cluster unreachable" in str(refused):
+            raise Skipped("it wants a cluster to show them") from refused
+        raise
+    return text[text.index("NOTES:"):]
+
+
+def extra_objects_are_templates_as_maps_and_as_text(helm):
+    objects = helm.template({"extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-a"}},
+        'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ include "probelet.fullname" . }}-b\n']}, release="probelet-x")
+    assert objects.all("ConfigMap", "probelet-x-a") and objects.all("ConfigMap", "probelet-x-b")

@@ -1,0 +1,105 @@
+"""Values and versions: what is refused, what belongs together.
+
+One sentence a function: in, a Helm; out, nothing or an AssertionError.
+I/O: renders the chart.
+"""
+
+import json
+import re
+
+import yaml
+
+from chart import CHART, LOADER, ROOT, about
+from expect import same, says
+
+
+def an_unknown_value_is_refused_by_name(helm):
+    sections = [key for key, value in _defaults().items() if isinstance(value, dict) and key not in ("config", "commonLabels")]
+    # All at once: Helm names each of them.
+    wrong = {"agnet": 1, **{key: {"misspelt-in-" + key: 1} for key in sections}}
+    says(helm.refusal(wrong), "'agnet' not allowed", *[f"at '/{key}': additional properties 'misspelt-in-{key}' not allowed"
+                                                        for key in sections])
+    says(helm.refusal({"agent": {"capabilities": {"bfp": True}}}), "at '/agent/capabilities': additional properties 'bfp'")
+
+
+def wrong_values_are_refused_with_their_place(helm):
+    for values, place in [
+        ({"agent": {"auth": False}}, "/agent/auth"), ({"agent": {"tls": {"mode": "on"}}}, "/agent/tls/mode"),
+        ({"operator": {"replicas": "two"}}, "/operator/replicas"), ({"agent": {"port": 70000}}, "/agent/port"),
+        ({"image": {"pullPolicy": "always"}}, "/image/pullPolicy"), ({"operator": {"writesPerSecond": 0}}, "/operator/writesPerSecond"),
+        ({"agent": {"image": {"digest": "sha256:1"}}}, "/agent/image/digest"), ({"commonLabels": {"a": 1}}, "/commonLabels/a"),
+        ({"agent": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "ten"}}}}, "maxUnavailable"),
+        ({"agent": {"listenAddress": "::"}}, "/agent/listenAddress"), ({"imagePullSecrets": ["x"]}, "/imagePullSecrets/0"),
+        ({"fullnameOverride": "A_b"}, "/fullnameOverride"), ({"metrics": {"podMonitor": {"interval": "1 minute"}}}, "interval"),
+        ({"agent": {"resources": {"limits": {"memory": "lots"}}}}, "/agent/resources/limits/memory")]:
+        says(helm.refusal(values), place)
+
+
+def the_schema_and_the_values_have_the_same_keys(helm):
+    del helm
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def resolved(node):
+        return schema["definitions"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+
+    def compare(values, node, path):
+        node = resolved(node)
+        known = {key for key in node.get("properties", {}) if path or key not in ("global", "enabled")}
+        if not known or not isinstance(values, dict):
+            return
+        if path not in OPTIONAL:
+            assert set(values) == known, f"{path}: {sorted(set(values) ^ known)}"
+        for key, value in values.items():
+            compare(value, node["properties"][key], f"{path}.{key}")
+
+    compare(_defaults(), schema, "")
+
+
+# Kubernetes' own structures: the schema knows all of their fields, values.yaml those that we set.
+OPTIONAL = {".agent.seccompProfile", ".agent.appArmorProfile", ".agent.seLinuxOptions", ".agent.resources", ".operator.resources",
+            ".agent.updateStrategy", ".agent.updateStrategy.rollingUpdate"}
+
+
+def every_value_is_used_and_every_used_value_is_there(helm):
+    del helm
+    text = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+    for alias, full in (("agent", "agent"), ("operator", "operator"), ("policy", "networkPolicy"), ("pods", "metrics.podMonitor"),
+                        ("service", "metrics.serviceMonitor"), ("wanted", "agent.capabilities")):
+        text = text.replace(f"${alias}.", f".Values.{full}.")
+    used = {match.rstrip(".") for match in re.findall(r"\.Values\.([A-Za-z.]+)", text)}
+    paths = {".".join(path) for path in _paths(_defaults())}
+    for name in used:
+        assert any(path == name or path.startswith(name + ".") or name.startswith(path + ".") for path in paths), f"{name} is no value"
+    # Read through the component's name, in helpers.
+    indirect = re.compile(r"(agent|operator)\.(image|serviceAccount)\.")
+    for path in paths:
+        assert indirect.match(path) or any(path == name or path.startswith(name + ".") for name in used), f"{path} is not used"
+
+
+def the_chart_can_be_part_of_another(helm):
+    helm.template({"global": {"any": 1}, "enabled": True})
+
+
+def an_old_kubernetes_is_refused(helm):
+    says(helm.refusal({}, kubernetes="1.29.9"), "kubeVersion", "1.30")
+    helm.template(kubernetes="1.30.0-gke.1")
+
+
+def the_chart_has_the_version_and_the_licence_of_the_product(helm):
+    del helm
+    workspace = re.search(r"\[workspace\.package\](?:\n.+)*?\nversion = \"(.*?)\"", (ROOT / "Cargo.toml").read_text())[1]
+    same(about()["appVersion"], workspace)
+    same((CHART / "LICENSE").read_text(), (ROOT / "LICENSE").read_text())
+
+
+def _defaults():
+    return yaml.load((CHART / "values.yaml").read_text(), LOADER)
+
+
+def _paths(values, path=()):
+    """The paths of all leaves; an empty map is one."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _paths(value, (*path, key))
+        else:
+            yield (*path, key)

@@ -1,0 +1,223 @@
+//! Apply: one write to the API server, and what came of it.
+//!
+//! In: a planned step, a status, a configuration to make. Out: the object as it is now, or why not, sorted by what is to
+//! be done about it. Each write has a time limit and none is repeated here: when and whether to try again is the
+//! queue's to say.
+//!
+//! I/O: one request.
+
+use std::time::Duration;
+
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client};
+use probelet_crds::{API_VERSION, DEFAULT, NODE_PROBE, OPERATOR, PROBE_CONFIG, ProbeConfigStatus};
+use serde_json::{Value, json};
+
+use crate::observe::{
+    CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value,
+};
+use crate::plan::Order;
+
+/// The longest that a write may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The wait if the server asks for one but does not say how long.
+const WAIT: Duration = Duration::from_secs(1);
+/// The longest text of a refusal that is kept.
+const MAX_REFUSAL: usize = 200;
+
+/// Why a write came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The server has too much to do and says for how long.
+    #[error("the API server asks to wait {0:?}")]
+    Busy(Duration),
+    /// The server would not have it: a webhook, a quota, a policy, missing rights. A person has to act.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// Anything that may be better next time.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    /// For the label of a metric.
+    #[must_use]
+    pub fn result(&self) -> &'static str {
+        match self {
+            Self::Busy(_) => "busy",
+            Self::Refused(_) => "refused",
+            Self::Other(_) => "error",
+        }
+    }
+}
+
+/// The clients for what is written.
+#[derive(Clone)]
+pub struct Writer {
+    probes: Api<RawProbe>,
+    configs: Api<RawConfig>,
+}
+
+impl Writer {
+    /// Writes through this client.
+    #[must_use]
+    pub fn new(client: &Client) -> Self {
+        Self { probes: Api::all(client.clone()), configs: Api::all(client.clone()) }
+    }
+
+    /// Makes a `NodeProbe` be as ordered.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn probe(&self, order: &Order) -> Result<SeenProbe, Error> {
+        let patch = Patch::Apply(probe(order));
+        let params = PatchParams::apply(OPERATOR).force();
+        let raw = limited(self.probes.patch(&order.name, &params, &patch)).await?;
+        SeenProbe::of(raw).ok_or_else(nameless)
+    }
+
+    /// Deletes this very `NodeProbe`, not one that was made under the same name since.
+    ///
+    /// # Errors
+    /// See [`Error`]; one that is gone already is none.
+    pub async fn delete(&self, name: &str, uid: &str) -> Result<(), Error> {
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams::default().preconditions(preconditions);
+        let deleted = tokio::time::timeout(LIMIT, self.probes.delete(name, &params)).await;
+        match deleted.map_err(|_| late())? {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(error) => Err(sort(&error)),
+        }
+    }
+
+    /// Writes the status of a configuration.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn status(&self, name: &str, status: &ProbeConfigStatus) -> Result<SeenConfig, Error> {
+        let patch = Patch::Apply(json!({
+            "apiVersion": API_VERSION, "kind": PROBE_CONFIG,
+            "metadata": {"name": name}, "status": status,
+        }));
+        let params = PatchParams::apply(OPERATOR).force();
+        let raw = limited(self.configs.patch_status(name, &params, &patch)).await?;
+        SeenConfig::of(raw).ok_or_else(nameless)
+    }
+
+    /// Makes the configuration `default`, unless somebody was quicker.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn default(&self, spec: &Value) -> Result<Option<SeenConfig>, Error> {
+        let object = json!({
+            "apiVersion": API_VERSION, "kind": PROBE_CONFIG,
+            "metadata": {"name": DEFAULT}, "spec": spec,
+        });
+        // The types of `observe` are for reading; what is made goes as it is.
+        let request = kube::core::Request::new(self.configs.resource_url())
+            .create(&PostParams::default(), object.to_string().into_bytes());
+        let request = request.map_err(|error| Error::Other(error.to_string()))?;
+        let client = self.configs.clone().into_client();
+        match limited(client.request::<RawConfig>(request)).await {
+            Ok(raw) => Ok(SeenConfig::of(raw)),
+            Err(Error::Other(why)) if why.contains("AlreadyExists") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The object as it is sent.
+#[must_use]
+pub fn probe(order: &Order) -> Value {
+    let Order { name, uid, origin, content, cluster_size } = order;
+    let label = origin.as_ref().and_then(|origin| label_value(&origin.name));
+    let labels = label.map(|value| json!({CONFIG_LABEL: value})).unwrap_or(json!({}));
+    let mut spec = json!({
+        "hash": content.hash, "clusterSize": cluster_size, "config": content.config,
+    });
+    if let Some(origin) = origin {
+        spec["origin"] = json!(origin);
+    }
+    json!({
+        "apiVersion": API_VERSION, "kind": NODE_PROBE,
+        "metadata": {
+            "name": **name, "labels": labels,
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": **name, "uid": **uid}],
+        },
+        "spec": spec,
+    })
+}
+
+async fn limited<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    let answer = tokio::time::timeout(LIMIT, request).await.map_err(|_| late())?;
+    answer.map_err(|error| sort(&error))
+}
+
+fn late() -> Error {
+    Error::Other(format!("no answer in {} s", LIMIT.as_secs()))
+}
+
+fn nameless() -> Error {
+    Error::Other("the answer has no name or uid".to_owned())
+}
+
+fn sort(error: &kube::Error) -> Error {
+    let kube::Error::Api(status) = error else { return Error::Other(chain(error)) };
+    let message = cut(&status.message, MAX_REFUSAL).to_owned();
+    let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    let wait = if asked > 0 { Duration::from_secs(asked.into()) } else { WAIT };
+    match status.code {
+        429 => Error::Busy(wait),
+        503 | 504 if asked > 0 => Error::Busy(wait),
+        400 | 403 | 405 | 413 | 422 => Error::Refused(message),
+        // The server's words for a webhook that is not there or did not answer in time.
+        500 if message.contains("webhook") => Error::Refused(message),
+        _ => Error::Other(format!("{} {}: {message}", status.code, status.reason)),
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn sorted(code: u16, message: &str) -> Error {
+        sort(&kube::Error::Api(Status::failure(message, "Reason").with_code(code).boxed()))
+    }
+
+    #[test]
+    fn a_webhook_or_quota_is_a_refusal_that_a_person_can_read() {
+        let webhook = "admission webhook \"x\" denied the request: no";
+
+        assert_eq!(sorted(403, webhook), Error::Refused(webhook.to_owned()));
+        assert!(matches!(sorted(500, "failed calling webhook"), Error::Refused(_)));
+        assert!(matches!(sorted(500, "etcdserver: request timed out"), Error::Other(_)));
+    }
+
+    #[test]
+    fn a_busy_server_is_given_its_time() {
+        let details = serde_json::from_value(json!({"retryAfterSeconds": 7})).unwrap();
+        let status = Status::failure("slow down", "TooManyRequests").with_code(429);
+
+        let busy = sort(&kube::Error::Api(status.with_details(details).boxed()));
+
+        assert_eq!(busy, Error::Busy(Duration::from_secs(7)));
+        assert_eq!(sorted(429, ""), Error::Busy(WAIT));
+    }
+}

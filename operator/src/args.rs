@@ -1,0 +1,295 @@
+//! What a person types: flags and environment, turned into one checked value.
+//!
+//! In: the command line and `PROBELET_*`. Out: [`Args`], in which nothing is left to parse or to check, or [`Refused`]
+//! with the text to show. What may change while the operator runs is not here but in `ProbeConfig` objects.
+//!
+//! I/O: reads the environment and, for the default of `--identity`, the host's name.
+
+use std::{
+    ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser, Subcommand, builder::FalseyValueParser, error::ErrorKind};
+use probelet_crds::Interval;
+
+use crate::logging::{self, Filter, Format};
+
+const EXAMPLES: &str = "\
+Examples:
+  probelet-operator                                   in a pod: by its service account
+  probelet-operator --kubeconfig ~/.kube/config --no-leader-election --namespace default
+  probelet-operator selftest                          say whether the installation works
+
+Exit codes:
+  0  success
+  1  a failure while running, or a lost lease
+  2  a wrong flag";
+
+/// As long as a name in Kubernetes may be.
+const MAX_NAME: usize = 253;
+/// Bounds of `--writes-per-second`.
+const WRITES: RangeInclusive<i64> = 1..=1000;
+
+/// How the process ends; `--help` lists these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All went well.
+    Success = 0,
+    /// Something failed while running.
+    Failure = 1,
+    /// The flags are wrong.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Everything that was asked for, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// What to do.
+    pub command: Command,
+    /// Where to serve; `None` is not at all.
+    pub listen: Option<SocketAddr>,
+    /// Where the Lease is; `None` is the namespace of the pod or of the kubeconfig.
+    pub namespace: Option<String>,
+    /// The name of this process in the Lease and in events.
+    pub identity: String,
+    /// The name of the Lease; `None` is to lead without one.
+    pub lease: Option<String>,
+    /// What `default` is made from.
+    pub seed: Option<PathBuf>,
+    /// How to reach the API server; `None` is the pod's service account, or what a person's home has.
+    pub kubeconfig: Option<PathBuf>,
+    /// Most API writes a second.
+    pub writes_per_second: u32,
+    /// How the log looks.
+    pub log_format: Format,
+    /// What the log holds.
+    pub log_level: Filter,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Operate until stopped.
+    Run,
+    /// Say whether the installation works.
+    Selftest {
+        /// How long it may take until it does.
+        patience: Duration,
+    },
+}
+
+/// What was typed is refused, or asked for a text (`--help`, `--version`) instead of work.
+#[derive(Debug)]
+pub struct Refused(clap::Error);
+
+impl Refused {
+    /// Shows the text, on stdout if it was asked for and on stderr if not, and says how to exit.
+    #[must_use]
+    pub fn show(&self) -> Exit {
+        let exit = if self.0.use_stderr() { Exit::Usage } else { Exit::Success };
+        // Nobody is left to tell that the terminal is gone.
+        if self.0.print().is_err() { Exit::Failure } else { exit }
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Args {
+    /// Reads a command line, its first word the program's name.
+    ///
+    /// # Errors
+    /// The sentence or text to show instead.
+    pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
+        let typed = Typed::try_parse_from(words).map_err(Refused)?;
+        let identity = match typed.identity {
+            Some(identity) => identity,
+            None => host_name().map_err(|sentence| {
+                Refused(clap::Error::raw(ErrorKind::ValueValidation, sentence))
+            })?,
+        };
+        Ok(Self {
+            command: match typed.command {
+                None | Some(TypedCommand::Run) => Command::Run,
+                Some(TypedCommand::Selftest { timeout }) => Command::Selftest { patience: timeout },
+            },
+            listen: typed.listen.0,
+            namespace: typed.namespace,
+            identity,
+            lease: (!typed.no_leader_election).then_some(typed.lease),
+            seed: typed.seed,
+            kubeconfig: typed.kubeconfig,
+            writes_per_second: u32::try_from(typed.writes_per_second).unwrap_or(1),
+            log_format: typed.log_format,
+            log_level: typed.log_level,
+        })
+    }
+}
+
+/// Turns `ProbeConfig` objects into one effective configuration per node, and says which nodes obey.
+///
+/// One process of a cluster works; others wait for its Lease with warm caches. Without a subcommand it does what `run`
+/// does.
+#[derive(Debug, Parser)]
+#[command(name = "probelet-operator", version, after_help = EXAMPLES)]
+struct Typed {
+    #[command(subcommand)]
+    command: Option<TypedCommand>,
+
+    /// Where to serve metrics and health: an address and port, or `off`
+    #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9467", value_parser = listen)]
+    listen: Listen,
+
+    /// Namespace of the Lease; that of the pod or of the kubeconfig if not given
+    #[arg(long, global = true, env = "PROBELET_NAMESPACE", value_name = "NAME", value_parser = name)]
+    namespace: Option<String>,
+
+    /// Name of this process in the Lease and in events; the host's name if not given
+    #[arg(long, global = true, env = "PROBELET_POD_NAME", value_name = "NAME", value_parser = name)]
+    identity: Option<String>,
+
+    /// Name of the Lease that decides who works
+    #[arg(long, global = true, env = "PROBELET_LEASE", value_name = "NAME", default_value = "probelet-operator", value_parser = name)]
+    lease: String,
+
+    /// Work without a Lease; there must be no second operator then
+    #[arg(long, global = true, env = "PROBELET_NO_LEADER_ELECTION", value_parser = FalseyValueParser::new())]
+    no_leader_election: bool,
+
+    /// YAML file with the spec of the `ProbeConfig` that is made where there is none named `default`
+    #[arg(long, global = true, env = "PROBELET_SEED", value_name = "FILE", value_parser = file)]
+    seed: Option<PathBuf>,
+
+    /// Kubeconfig to reach the API server with, instead of the pod's service account
+    #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
+    kubeconfig: Option<PathBuf>,
+
+    /// Most writes to the API server in a second, 1 to 1000
+    #[arg(long, global = true, env = "PROBELET_WRITES_PER_SECOND", value_name = "N", default_value = "60", value_parser = clap::value_parser!(i64).range(WRITES))]
+    writes_per_second: i64,
+
+    /// How the log on stderr looks
+    #[arg(
+        long,
+        global = true,
+        env = "PROBELET_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: Format,
+
+    /// What the log holds: error, warn, info, debug, trace or off; or by module, as `info,probelet_operator::elect=debug`
+    #[arg(long, global = true, env = "PROBELET_LOG", value_name = "FILTER", default_value = "info", value_parser = logging::filter)]
+    log_level: Filter,
+}
+
+#[derive(Debug, Subcommand)]
+enum TypedCommand {
+    /// Operate until stopped (the default)
+    Run,
+    /// Say whether the installation works: one line a check, exit code 1 if one fails
+    Selftest {
+        /// How long to wait for the first nodes to report: 500ms to 10m
+        #[arg(long, env = "PROBELET_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = patience)]
+        timeout: Duration,
+    },
+}
+
+// Clap reads an `Option` as "may be left out", so that "switched off" needs a type of its own.
+#[derive(Debug, Clone)]
+struct Listen(Option<SocketAddr>);
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen(None));
+    }
+    let address = text.parse().map(|address| Listen(Some(address)));
+    address.map_err(|_| {
+        "give an IP address with a port, such as 127.0.0.1:9467 or [::]:9467, or off".to_owned()
+    })
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        Err("give the path of a file".to_owned())
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let interval: Interval = text.parse().map_err(|error| format!("it {error}"))?;
+    let duration = interval.duration();
+    if (Duration::from_millis(500)..=Duration::from_mins(10)).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("give 500ms to 10m".to_owned())
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("give 1 to {MAX_NAME} lower case letters, digits, dots or dashes"))
+    }
+}
+
+fn host_name() -> Result<String, String> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name(&host.trim().to_ascii_lowercase())
+        .map_err(|_| "the host's name cannot be used; give --identity NAME\n".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Args, String> {
+        let words = std::iter::once("probelet-operator").chain(words.iter().copied());
+        Args::parse(words.map(OsString::from)).map_err(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn nothing_needs_to_be_given() {
+        let args = parse(&[]).unwrap();
+
+        assert_eq!(args.command, Command::Run);
+        assert_eq!(args.listen, Some("127.0.0.1:9467".parse().unwrap()));
+        assert_eq!(args.lease.as_deref(), Some("probelet-operator"));
+        assert_eq!(args.writes_per_second, 60);
+        assert!(!args.identity.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told_what_would_be_right() {
+        for (words, told) in [
+            (&["--listen", "9467"][..], "127.0.0.1:9467"),
+            (&["--lease", "A b"], "lower case letters"),
+            (&["--writes-per-second", "0"], "1..=1000"),
+            (&["--seed", ""], "path of a file"),
+            (&["selftest", "--timeout", "1h"], "500ms to 10m"),
+            (&["--log-level", ""], "give a level"),
+        ] {
+            let text = parse(words).unwrap_err();
+
+            assert!(text.contains(told), "{words:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_lone_operator_needs_no_lease() {
+        assert_eq!(parse(&["--no-leader-election"]).unwrap().lease, None);
+    }
+}

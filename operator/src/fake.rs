@@ -1,0 +1,324 @@
+//! A small API server in memory, for tests: list, watch, apply, create, replace and delete of any kind.
+//!
+//! In: requests of a client. Out: answers as the real one gives them, as far as the operator can tell: generations that
+//! count changes of the spec, resource versions, conflicts, watches that go on. Faults can be ordered. Pure but for waiting.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
+use hyper::{Method, Request, Response};
+use kube::Client;
+use kube::client::Body;
+use probelet_crds::NodeConfig;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// What the server says instead of doing it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) code: u16,
+    pub(crate) message: &'static str,
+    pub(crate) retry_after: u32,
+}
+
+#[derive(Default)]
+struct State {
+    /// By collection (`nodes`) and name.
+    objects: BTreeMap<(String, String), Value>,
+    /// Collection, event.
+    log: Vec<(String, Value)>,
+    version: i64,
+    /// Writes by method and path, without those that were refused.
+    writes: Vec<String>,
+    fault: Option<Fault>,
+    refused: u32,
+    hidden: Option<&'static str>,
+    obedient: bool,
+}
+
+/// The server.
+#[derive(Clone, Default)]
+pub(crate) struct Fake {
+    state: Arc<Mutex<State>>,
+    news: Arc<Notify>,
+}
+
+impl Fake {
+    /// One whose agents acknowledge what they are told at once.
+    pub(crate) fn obedient() -> Self {
+        let fake = Self::default();
+        fake.state.lock().unwrap().obedient = true;
+        fake
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let fake = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let fake = fake.clone();
+            async move { Ok::<_, Infallible>(fake.answer(request).await) }
+        });
+        Client::new(service, "probelet")
+    }
+
+    /// Puts an object as somebody else would: its generation counts changes of its spec.
+    pub(crate) fn put(&self, collection: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut state = self.state.lock().unwrap();
+        let key = (collection.to_owned(), name.to_owned());
+        let old = state.objects.get(&key).cloned();
+        let version = state.version + 1;
+        let mut object = old.clone().unwrap_or_else(|| {
+            json!({"metadata": {"name": name, "uid": format!("{collection}-{name}-{version}"),
+                "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}})
+        });
+        change(&mut object);
+        if old.as_ref().is_some_and(|old| old["spec"] != object["spec"]) {
+            let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
+            object["metadata"]["generation"] = json!(generation + 1);
+        }
+        if old.as_ref() == Some(&object) {
+            return;
+        }
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        state.version = version;
+        let kind = if old.is_some() { "MODIFIED" } else { "ADDED" };
+        state.log.push((collection.to_owned(), json!({"type": kind, "object": object})));
+        state.objects.insert(key, object);
+        drop(state);
+        self.news.notify_waiters();
+    }
+
+    pub(crate) fn remove(&self, collection: &str, name: &str) -> Option<Value> {
+        let mut state = self.state.lock().unwrap();
+        let object = state.objects.remove(&(collection.to_owned(), name.to_owned()))?;
+        state.version += 1;
+        let mut last = object.clone();
+        last["metadata"]["resourceVersion"] = json!(state.version.to_string());
+        state.log.push((collection.to_owned(), json!({"type": "DELETED", "object": last})));
+        drop(state);
+        self.news.notify_waiters();
+        Some(object)
+    }
+
+    pub(crate) fn node(&self, name: &str, labels: &Value) {
+        self.put("nodes", name, |node| node["metadata"]["labels"] = labels.clone());
+    }
+
+    pub(crate) fn config(&self, name: &str, spec: &Value) {
+        self.put("probeconfigs", name, |config| config["spec"] = spec.clone());
+    }
+
+    pub(crate) fn get(&self, collection: &str, name: &str) -> Value {
+        let state = self.state.lock().unwrap();
+        state.objects.get(&(collection.to_owned(), name.to_owned())).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn count(&self, collection: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        state.objects.keys().filter(|(have, _)| have == collection).count()
+    }
+
+    /// Writes since the last call.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().writes)
+    }
+
+    pub(crate) fn refused(&self) -> u32 {
+        std::mem::take(&mut self.state.lock().unwrap().refused)
+    }
+
+    /// Answers writes of `NodeProbes` with this.
+    pub(crate) fn fault(&self, fault: Option<Fault>) {
+        self.state.lock().unwrap().fault = fault;
+    }
+
+    /// Never answers lists of this collection.
+    pub(crate) fn hide(&self, collection: Option<&'static str>) {
+        self.state.lock().unwrap().hidden = collection;
+        self.news.notify_waiters();
+    }
+
+    /// A condition of a `ProbeConfig` as "status reason".
+    pub(crate) fn condition(&self, name: &str, kind: &str) -> String {
+        let config = self.get("probeconfigs", name);
+        let conditions = config["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.iter().find(|condition| condition["type"] == kind);
+        found.map_or(String::new(), |c| {
+            format!("{} {}", c["status"].as_str().unwrap(), c["reason"].as_str().unwrap())
+        })
+    }
+
+    /// An agent says something of its node.
+    pub(crate) fn report(&self, node: &str, conditions: &[(&str, &str, &str)], cpu: &str) {
+        let conditions: Vec<Value> = conditions
+            .iter()
+            .map(|(kind, status, reason)| json!({"type": kind, "status": status, "reason": reason}))
+            .collect();
+        self.put("nodeprobes", node, |probe| {
+            let config: NodeConfig = serde_json::from_value(probe["spec"]["config"].clone()).unwrap();
+            probe["status"] = json!({
+                "observedGeneration": probe["metadata"]["generation"],
+                "appliedConfigHash": config.hash(), "agent": {"cpu": cpu}, "conditions": conditions,
+            });
+        });
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap();
+        let query = head.uri.query().unwrap_or("").to_owned();
+        let words: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+        let from = match words.as_slice() {
+            ["api", ..] => 2,
+            _ => 3,
+        };
+        let words = match &words[from..] {
+            ["namespaces", _, rest @ ..] => rest,
+            rest => rest,
+        };
+        let collection = words[0];
+        if head.method == Method::GET {
+            return match words.get(1) {
+                Some(name) => self.read(collection, name),
+                None if query.contains("watch=true") => self.watch(collection, &query),
+                None => self.list(collection).await,
+            };
+        }
+        if let Some(refusal) = self.refusal(collection) {
+            return refusal;
+        }
+        self.state.lock().unwrap().writes.push(format!("{} {}", head.method, words.join("/")));
+        let object: Value = serde_json::from_slice(&body).unwrap_or_default();
+        match (head.method, words.get(1)) {
+            (Method::POST, _) => self.create(collection, object),
+            (Method::PUT, Some(name)) => self.replace(collection, name, object),
+            (Method::DELETE, Some(name)) => match self.remove(collection, name) {
+                Some(object) => reply(200, &object),
+                None => error(404, "NotFound", "", 0),
+            },
+            (_, Some(name)) => self.apply(collection, name, words.get(2).is_some(), &object),
+            (_, None) => error(405, "MethodNotAllowed", "", 0),
+        }
+    }
+
+    fn refusal(&self, collection: &str) -> Option<Answer> {
+        let mut state = self.state.lock().unwrap();
+        let fault = state.fault.clone().filter(|_| collection == "nodeprobes")?;
+        state.refused += 1;
+        Some(error(fault.code, "Fault", fault.message, fault.retry_after))
+    }
+
+    fn read(&self, collection: &str, name: &str) -> Answer {
+        match self.get(collection, name) {
+            Value::Null => error(404, "NotFound", "", 0),
+            object => reply(200, &object),
+        }
+    }
+
+    async fn list(&self, collection: &str) -> Answer {
+        loop {
+            let news = self.news.notified();
+            if self.state.lock().unwrap().hidden != Some(collection) {
+                break;
+            }
+            news.await;
+        }
+        let state = self.state.lock().unwrap();
+        let items: Vec<&Value> =
+            state.objects.iter().filter(|((have, _), _)| have == collection).map(|(_, o)| o).collect();
+        reply(200, &json!({"metadata": {"resourceVersion": state.version.to_string()}, "items": items}))
+    }
+
+    fn watch(&self, collection: &str, query: &str) -> Answer {
+        let since = query.split('&').find_map(|word| word.strip_prefix("resourceVersion="));
+        let since: i64 = since.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let (fake, collection) = (self.clone(), collection.to_owned());
+        let lines = stream::unfold(0, move |at| {
+            let (fake, collection) = (fake.clone(), collection.clone());
+            async move {
+                let (line, at) = fake.next_line(&collection, since, at).await;
+                Some((Ok::<_, Infallible>(Frame::data(Bytes::from(line))), at))
+            }
+        });
+        Response::new(BodyExt::boxed_unsync(StreamBody::new(lines)))
+    }
+
+    async fn next_line(&self, collection: &str, since: i64, mut at: usize) -> (String, usize) {
+        loop {
+            let news = self.news.notified();
+            {
+                let state = self.state.lock().unwrap();
+                while let Some((have, event)) = state.log.get(at) {
+                    at += 1;
+                    let version = event["object"]["metadata"]["resourceVersion"].as_str().unwrap();
+                    if have == collection && version.parse::<i64>().unwrap() > since {
+                        return (format!("{event}\n"), at);
+                    }
+                }
+            }
+            news.await;
+        }
+    }
+
+    fn create(&self, collection: &str, object: Value) -> Answer {
+        let name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
+        if !self.get(collection, &name).is_null() {
+            return error(409, "AlreadyExists", "", 0);
+        }
+        self.put(collection, &name, |new| new["spec"] = object["spec"].clone());
+        reply(201, &self.get(collection, &name))
+    }
+
+    fn replace(&self, collection: &str, name: &str, object: Value) -> Answer {
+        let old = self.get(collection, name);
+        if old["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+            return error(409, "Conflict", "", 0);
+        }
+        self.put(collection, name, |new| new["spec"] = object["spec"].clone());
+        reply(200, &self.get(collection, name))
+    }
+
+    fn apply(&self, collection: &str, name: &str, status: bool, object: &Value) -> Answer {
+        if status && self.get(collection, name).is_null() {
+            return error(404, "NotFound", "", 0);
+        }
+        self.put(collection, name, |new| {
+            if status {
+                new["status"] = object["status"].clone();
+            } else {
+                new["spec"] = object["spec"].clone();
+                new["metadata"]["labels"] = object["metadata"]["labels"].clone();
+                new["metadata"]["ownerReferences"] = object["metadata"]["ownerReferences"].clone();
+            }
+        });
+        let answer = reply(200, &self.get(collection, name));
+        if collection == "nodeprobes" && self.state.lock().unwrap().obedient {
+            self.report(name, GOOD, "1m");
+        }
+        answer
+    }
+}
+
+/// What an agent says that works.
+pub(crate) const GOOD: &[(&str, &str, &str)] = &[
+    ("Ready", "True", "Reporting"),
+    ("ConfigApplied", "True", "Applied"),
+    ("WithinBudget", "True", "Within"),
+];
+
+fn reply(code: u16, value: &Value) -> Answer {
+    let body = Full::new(Bytes::from(value.to_string()));
+    Response::builder().status(code).body(BodyExt::boxed_unsync(body)).unwrap()
+}
+
+fn error(code: u16, reason: &str, message: &str, retry_after: u32) -> Answer {
+    reply(code, &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+        "reason": reason, "message": message, "details": {"retryAfterSeconds": retry_after}}))
+}

@@ -1,0 +1,245 @@
+//! Metrics: what the operator does and what it costs, as Prometheus text.
+//!
+//! In: counts from the task that owns the world, asked for at each scrape. Out: text. Labels are bounded: configurations
+//! beyond the first 200 by name are added up as `other`.
+//!
+//! I/O: reads two small files of `/proc/self`.
+
+use std::fs;
+
+use k8s_openapi::jiff::Timestamp;
+use probelet_crds::Phase;
+use prometheus::{
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
+    Opts, Registry, TEXT_FORMAT, TextEncoder,
+};
+
+use crate::world::{Counts, Kind, World};
+
+/// More configurations have no series of their own.
+const CONFIGS: usize = 200;
+/// Kernel ticks a second, as `/proc` has them on every machine that Linux runs on today.
+const TICKS: f64 = 100.0;
+const PAGE: f64 = 4096.0;
+const STATES: [&str; 6] = ["applied", "pending", "failed", "over_budget", "silent", "refused"];
+
+/// What a scrape is told about the world.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Nodes by configuration and state, in the order of the names; the empty name is the built-in configuration.
+    pub nodes: Vec<(String, [u32; 6])>,
+    /// Rollouts that are not complete, by phase.
+    pub rollouts: [u32; 4],
+    /// Configurations that are not accepted.
+    pub rejected: u32,
+    /// Nodes that wait for a write.
+    pub queue: usize,
+}
+
+impl Figures {
+    /// Counts for a scrape.
+    #[must_use]
+    pub fn of(world: &World) -> Self {
+        let mut figures = Self { queue: world.queue.len(), ..Self::default() };
+        if world.unmatched().effective > 0 {
+            figures.nodes.push((String::new(), states(world.unmatched())));
+        }
+        let mut other: Option<[u32; 6]> = None;
+        for (at, (_, config)) in world.all_configs().enumerate() {
+            let counts = states(&config.counts);
+            if at < CONFIGS {
+                figures.nodes.push((config.name.to_string(), counts));
+            } else {
+                let sum = other.get_or_insert_default();
+                sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
+            }
+            figures.rejected += u32::from(config.rejected.is_some());
+            if let Some(rollout) = &config.rollout {
+                figures.rollouts[place(rollout.status().phase)] += 1;
+            }
+        }
+        figures.nodes.extend(other.map(|counts| ("other".to_owned(), counts)));
+        figures
+    }
+}
+
+fn states(counts: &Counts) -> [u32; 6] {
+    let Counts { applied, pending, failed, over_budget, silent, refused, .. } = *counts;
+    [applied, pending, failed, over_budget, silent, refused]
+}
+
+const PHASES: [&str; 4] = ["canary", "rolling", "complete", "rolled_back"];
+
+const fn place(phase: Phase) -> usize {
+    match phase {
+        Phase::Canary => 0,
+        Phase::Rolling => 1,
+        Phase::Complete => 2,
+        Phase::RolledBack => 3,
+    }
+}
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    nodes: GaugeVec,
+    rollouts: GaugeVec,
+    rejected: IntGauge,
+    queue: IntGauge,
+    /// 1 on the replica that writes.
+    pub leader: IntGauge,
+    /// 1 if the file of `--seed` cannot be used.
+    pub seed_invalid: IntGauge,
+    /// Writes by kind and result.
+    pub writes: IntCounterVec,
+    /// Watches that failed, by kind.
+    pub watch_errors: IntCounterVec,
+    /// Time to take in a batch of observations and plan for it.
+    pub reconcile: Histogram,
+    /// Time from the beginning of a write to its answer, by kind.
+    pub write_seconds: HistogramVec,
+    cpu: Gauge,
+    rss: Gauge,
+}
+
+impl Metrics {
+    /// All of them at zero.
+    ///
+    /// # Errors
+    /// A name is used twice, which only a mistake of this module can bring about.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let name = |name: &str| format!("probelet_operator_{name}");
+        let gauges = |n: &str, help: &str, labels: &[&str]| {
+            let gauges = GaugeVec::new(Opts::new(name(n), help), labels)?;
+            registry.register(Box::new(gauges.clone()))?;
+            Ok::<_, prometheus::Error>(gauges)
+        };
+        let gauge = |n: &str, help: &str| {
+            let gauge = IntGauge::new(name(n), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let counters = |n: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name(n), help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
+        let process = |name: &str, help: &str| {
+            let gauge = Gauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let buckets = vec![0.0001, 0.001, 0.01, 0.1, 1.0, 10.0];
+        let options = HistogramOpts::new(name("reconcile_seconds"), "Time to take in a batch of observations and to plan for it.");
+        let reconcile = Histogram::with_opts(options.buckets(buckets))?;
+        registry.register(Box::new(reconcile.clone()))?;
+        let options = HistogramOpts::new(name("api_write_seconds"), "Time from the beginning of a write to its answer.");
+        let buckets = vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
+        let write_seconds = HistogramVec::new(options.buckets(buckets), &["kind"])?;
+        registry.register(Box::new(write_seconds.clone()))?;
+        let build = gauges("build_info", "Always 1; the version is in the label.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let started = process("process_start_time_seconds", "Start of the process, Unix time in seconds.")?;
+        started.set(Timestamp::now().as_duration().as_secs_f64());
+        Ok(Self {
+            nodes: gauges("nodes", "Nodes by the configuration in force and what became of it; over_budget, silent and refused overlap with the others.", &["config", "state"])?,
+            rollouts: gauges("rollouts", "Configurations by the phase of their newest change.", &["phase"])?,
+            rejected: gauge("configs_rejected", "Configurations that are not accepted.")?,
+            queue: gauge("queue_length", "Nodes that wait for a write or are being written.")?,
+            leader: gauge("leader", "1 on the replica that writes.")?,
+            seed_invalid: gauge("seed_invalid", "1 if the seed of the default configuration cannot be used.")?,
+            writes: counters("api_writes_total", "Writes to the API server.", &["kind", "result"])?,
+            watch_errors: counters("watch_errors_total", "Watches that failed and began anew.", &["kind"])?,
+            reconcile,
+            write_seconds,
+            cpu: process("process_cpu_seconds_total", "CPU time of the process, user and system, in seconds.")?,
+            rss: process("process_resident_memory_bytes", "Memory of the process in RAM, in bytes.")?,
+            registry,
+        })
+    }
+
+    /// The text of a scrape; `figures` is `None` if the world did not answer in time.
+    #[must_use]
+    pub fn render(&self, figures: Option<&Figures>) -> Vec<u8> {
+        if let Some(figures) = figures {
+            self.show(figures);
+        }
+        if let Some((cpu, rss)) = usage() {
+            self.cpu.set(cpu);
+            self.rss.set(rss);
+        }
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics could not be written");
+        }
+        text
+    }
+
+    fn show(&self, figures: &Figures) {
+        self.nodes.reset();
+        for (name, counts) in &figures.nodes {
+            for (state, count) in STATES.iter().zip(counts) {
+                self.nodes.with_label_values(&[name.as_str(), state]).set((*count).into());
+            }
+        }
+        for (phase, count) in PHASES.iter().zip(figures.rollouts) {
+            self.rollouts.with_label_values(&[*phase]).set(count.into());
+        }
+        self.rejected.set(figures.rejected.into());
+        self.queue.set(i64::try_from(figures.queue).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a watch that failed.
+    pub fn watch_failed(&self, kind: Kind) {
+        let kind = match kind {
+            Kind::Nodes => "nodes",
+            Kind::Probes => "nodeprobes",
+            Kind::Configs => "probeconfigs",
+        };
+        self.watch_errors.with_label_values(&[kind]).inc();
+    }
+}
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = TEXT_FORMAT;
+
+/// CPU seconds and resident bytes.
+fn usage() -> Option<(f64, f64)> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let number = |at: usize| fields.get(at)?.parse::<f64>().ok();
+    Some(((number(11)? + number(12)?) / TICKS, number(21)? * PAGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_shows_what_the_world_says_and_nothing_of_the_one_before() {
+        let metrics = Metrics::new().unwrap();
+        let old = Figures { nodes: vec![("gone".into(), [1; 6])], ..Figures::default() };
+        let new = Figures {
+            nodes: vec![(String::new(), [9, 0, 0, 0, 0, 0]), ("default".into(), [3, 2, 0, 0, 0, 1])],
+            queue: 4,
+            ..Figures::default()
+        };
+        drop(metrics.render(Some(&old)));
+
+        let text = String::from_utf8(metrics.render(Some(&new))).unwrap();
+
+        assert!(text.contains("probelet_operator_nodes{config=\"default\",state=\"pending\"} 2"));
+        assert!(text.contains("probelet_operator_queue_length 4"));
+        assert!(!text.contains("gone"), "{text}");
+    }
+
+    #[test]
+    fn the_process_knows_what_it_costs() {
+        let (cpu, rss) = usage().unwrap();
+
+        assert!((0.0..3600.0).contains(&cpu), "{cpu}");
+        assert!(rss > 1e6, "{rss}");
+    }
+}

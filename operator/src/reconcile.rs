@@ -1,0 +1,198 @@
+//! Reconcile: the one task that owns the world.
+//!
+//! In: observations, whether this process leads, questions of scrapes. Out: writes, a few at a time, at a pace. Nothing is
+//! written before nodes, `NodeProbes` and configurations have all been listed: a list that is not there yet must never
+//! be taken for an empty one. It holds no rules of its own: these are in `world`, `plan`, `rollout` and `status`.
+//!
+//! I/O: reads the clock, spawns writes.
+
+mod book;
+mod work;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt as _;
+use kube::Client;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+use tracing::{info, warn};
+
+use crate::admin::Question;
+use crate::apply::{Writer, chain};
+use crate::clock::Clock;
+use crate::events::Teller;
+use crate::metrics::{Figures, Metrics};
+use crate::pace::{Millis, Pace};
+use crate::watch::{Observation, watch as follow};
+use crate::world::{Kind, World};
+use book::Book;
+use work::{Done, Seeding};
+
+/// The longest sleep, so that a mistake in a deadline heals itself.
+const NAP: Millis = 60_000;
+
+/// What the task needs.
+pub struct Parts {
+    /// The API server.
+    pub client: Client,
+    /// Whether this process may write.
+    pub leads: watch::Receiver<bool>,
+    /// Whether to end.
+    pub stop: watch::Receiver<bool>,
+    /// Questions of scrapes.
+    pub questions: mpsc::Receiver<Question>,
+    /// Told once everything was listed.
+    pub synced: watch::Sender<bool>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What `default` is made from; why not, if it cannot be used.
+    pub seed: Result<Value, String>,
+    /// Most writes a second.
+    pub writes_per_second: u32,
+    /// The name of this process in events.
+    pub identity: String,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// The task's state.
+pub(crate) struct Task {
+    world: World,
+    writer: Writer,
+    teller: Teller,
+    pace: Pace,
+    book: Book,
+    seeding: Seeding,
+    jobs: JoinSet<Done>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    /// Nodes, `NodeProbes` and configurations: whether each was listed.
+    listed: [bool; 3],
+    leads: bool,
+}
+
+/// Works until told to stop. Writes under way are broken off then.
+pub async fn run(parts: Parts) {
+    let Parts { client, mut leads, mut stop, mut questions, synced, metrics, .. } = parts;
+    let now = parts.clock.millis();
+    let mut task = Task {
+        world: World::default(),
+        writer: Writer::new(&client),
+        teller: Teller::new(client.clone(), parts.identity, now),
+        pace: Pace::new(parts.writes_per_second, now),
+        book: Book::default(),
+        seeding: Seeding::new(parts.seed),
+        jobs: JoinSet::new(),
+        metrics,
+        clock: parts.clock,
+        listed: [false; 3],
+        leads: false,
+    };
+    task.follow_election(*leads.borrow_and_update());
+    let mut observations = std::pin::pin!(follow(&client));
+    loop {
+        let wake = task.wake();
+        tokio::select! {
+            _ = stop.wait_for(|&stop| stop) => return,
+            Some(batch) = observations.next() => task.take_in(batch, &synced),
+            Some(done) = task.jobs.join_next(), if !task.jobs.is_empty() => {
+                if let Ok(done) = done {
+                    task.finish(done);
+                }
+            }
+            Some(question) = questions.recv() => {
+                // A scrape that went away needs no answer.
+                drop(question.send(Figures::of(&task.world)));
+                continue;
+            }
+            changed = leads.changed() => {
+                // The election ended: so does this process.
+                if changed.is_err() || !task.follow_election(*leads.borrow_and_update()) {
+                    return;
+                }
+            }
+            () = sleep_until(task.clock.instant(wake)) => {}
+        }
+        if task.may_write() {
+            task.work();
+        }
+    }
+}
+
+impl Task {
+    fn take_in(&mut self, batch: Vec<Observation>, synced: &watch::Sender<bool>) {
+        let began = Instant::now();
+        let now = self.clock.millis();
+        for observation in batch {
+            self.observe(observation, now);
+        }
+        if self.listed == [true; 3] && !*synced.borrow() {
+            let (names, configs) = (self.world.names(), self.world.all_configs().count());
+            info!(nodes = self.world.present(), names, configs, "everything is listed");
+            synced.send_replace(true);
+        }
+        self.metrics.reconcile.observe(began.elapsed().as_secs_f64());
+    }
+
+    fn observe(&mut self, observation: Observation, now: Millis) {
+        let world = &mut self.world;
+        match observation {
+            Observation::ListBegins(kind) => world.list_begins(kind),
+            Observation::ListEnds(kind) => {
+                world.list_ends(kind, now);
+                self.listed[kind as usize] = true;
+            }
+            Observation::Node(seen) => world.node(seen),
+            Observation::NodeGone(name) => world.node_gone(&name, now),
+            Observation::Probe(seen) => world.probe(*seen, now),
+            Observation::ProbeGone(name, uid) => world.probe_gone(&name, uid.as_deref(), now),
+            Observation::Config(seen) => world.config(*seen, now),
+            Observation::ConfigGone(name) => {
+                if let Some((id, _)) = world.all_configs().find(|(_, c)| *c.name == *name) {
+                    self.book.forget(id);
+                }
+                world.config_gone(&name);
+            }
+            Observation::Failed(kind, error) => {
+                self.metrics.watch_failed(kind);
+                warn!(?kind, error = %chain(&*error), "a watch failed and begins anew");
+            }
+        }
+    }
+
+    /// Whether to go on: a leader that is none any more ends.
+    fn follow_election(&mut self, leads: bool) -> bool {
+        let lost = self.leads && !leads;
+        self.metrics.leader.set(leads.into());
+        if leads && !self.leads {
+            self.leads = true;
+            self.book.begun = false;
+        }
+        !lost
+    }
+
+    fn may_write(&self) -> bool {
+        self.leads && self.listed == [true; 3]
+    }
+
+    /// When something is to be done without anything happening.
+    fn wake(&self) -> Millis {
+        let now = self.clock.millis();
+        if !self.may_write() {
+            return now + NAP;
+        }
+        let room = self.jobs.len() < work::AT_ONCE;
+        let write = self.world.queue.next().into_iter().chain(self.book.next()).min();
+        let write = write.filter(|_| room).map(|at| at.max(self.pace.next()));
+        let times = [write, self.world.deadline(), self.seeding.next()];
+        times.into_iter().flatten().min().unwrap_or(now + NAP).min(now + NAP)
+    }
+}
+
+const _: () = assert!(Kind::Nodes as usize == 0 && Kind::Configs as usize == 2);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! Rollout: which content a node of one configuration is given while a change makes its way.
+//!
+//! In: what changed, which nodes there are, what canaries report, the time. Out: for each node the new content, the one
+//! before or none of the two; the phase for the status; whether the canaries passed. It must not know how anything is
+//! written. Pure: the time is an argument.
+//!
+//! ```text
+//! begin -> Canary -> Rolling -> Complete        no canaries (small, paused, nothing to protect): begin -> Rolling
+//!             \-> RolledBack                    until the next edit
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use probelet_crds::{Phase, Rollout as Rules, RolloutStatus};
+
+use crate::observe::Said;
+use crate::pace::{Bucket, Millis};
+use crate::queue::NodeId;
+use crate::world::Content;
+
+/// How long all canaries must be well after the last of them acknowledged.
+const SOAK: Millis = 10_000;
+/// How long canaries may take to answer.
+const PATIENCE: Millis = 120_000;
+/// A minute.
+const MINUTE: Millis = 60_000;
+/// More nodes than this are not named in the message of a stopped rollout.
+const NAMED: usize = 3;
+
+/// A content and the generation of the configuration that it came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edition {
+    /// What agents are told.
+    pub content: Arc<Content>,
+    /// The generation of the `ProbeConfig`.
+    pub generation: i64,
+}
+
+/// How far a change has come.
+#[derive(Debug, Clone)]
+pub enum Stage {
+    /// The first few nodes have it and are watched.
+    Canary(Watch),
+    /// The others are getting it.
+    Rolling,
+    /// All were told.
+    Complete,
+    /// It was taken back; why.
+    RolledBack {
+        /// The nodes that had it, so that they and only they are taken back.
+        canaries: BTreeSet<NodeId>,
+        /// Which of them failed and why.
+        why: String,
+    },
+}
+
+/// Canaries under watch.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    canaries: BTreeMap<NodeId, Canary>,
+    began: Millis,
+    /// When the last of them acknowledged, and all were well.
+    well_since: Option<Millis>,
+    failed: Vec<(NodeId, String)>,
+}
+
+/// One canary: how it was before, and whether it has answered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Canary {
+    was_within: bool,
+    was_ready: bool,
+    acknowledged: bool,
+}
+
+/// What a node is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Give {
+    /// The new content.
+    Target,
+    /// The one before.
+    Previous(Edition),
+    /// Neither: whatever the next configuration says.
+    Nothing,
+}
+
+/// What the watch over canaries came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are well: go on.
+    Passed,
+    /// They are not: everything is taken back.
+    Failed,
+}
+
+/// A change on its way.
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    /// What is rolled out.
+    pub target: Edition,
+    /// What was in force before.
+    pub previous: Option<Edition>,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The kill switch was pulled: no node waits for a token.
+    pub urgent: bool,
+    /// How many nodes may get the change.
+    pub tokens: Bucket,
+}
+
+impl Rollout {
+    /// A change that needs no canaries.
+    #[must_use]
+    pub fn new(target: Edition, previous: Option<Edition>, rules: &Rules, now: Millis) -> Self {
+        let paused = |edition: &Edition| edition.content.config.paused;
+        let urgent = paused(&target) && !previous.as_ref().is_some_and(paused);
+        let per_minute = u32::try_from(rules.max_nodes_per_minute).unwrap_or(1);
+        let tokens = Bucket::new(per_minute, MINUTE, per_minute / 6, now);
+        Self { target, previous, stage: Stage::Rolling, urgent, tokens }
+    }
+
+    /// Watches these nodes first, each with what it said before.
+    pub fn watch<'a>(
+        &mut self,
+        canaries: impl Iterator<Item = (NodeId, &'a Said)>,
+        now: Millis,
+    ) {
+        let canaries: BTreeMap<_, _> = canaries
+            .map(|(id, said)| {
+                let canary = Canary {
+                    was_within: said.within != Some(false),
+                    was_ready: said.ready != Some(false),
+                    acknowledged: false,
+                };
+                (id, canary)
+            })
+            .collect();
+        if !canaries.is_empty() {
+            let watch = Watch { canaries, began: now, well_since: None, failed: Vec::new() };
+            self.stage = Stage::Canary(watch);
+        }
+    }
+
+    /// What a node is given that carries `carried` (a hash) by order of this configuration, or nothing of it.
+    #[must_use]
+    pub fn give(&self, id: NodeId, is_told: bool, carried: Option<&str>) -> Give {
+        let before = || self.previous.clone().map_or(Give::Nothing, Give::Previous);
+        let has_target = carried == Some(self.target.content.hash.as_str());
+        match &self.stage {
+            Stage::Rolling | Stage::Complete => Give::Target,
+            // Nobody is protected by keeping the configuration from a node that has none.
+            _ if !is_told && self.previous.is_none() => Give::Target,
+            Stage::Canary(watch) if has_target || watch.canaries.contains_key(&id) => Give::Target,
+            Stage::Canary(_) => before(),
+            Stage::RolledBack { canaries, .. }
+                if has_target && self.previous.is_none() && !canaries.contains(&id) =>
+            {
+                Give::Target
+            }
+            Stage::RolledBack { .. } => before(),
+        }
+    }
+
+    /// Whether what this node reports is of interest.
+    #[must_use]
+    pub fn watches(&self, id: NodeId) -> bool {
+        matches!(&self.stage, Stage::Canary(watch) if watch.canaries.contains_key(&id))
+    }
+
+    /// A canary reported; `acknowledged` and `refused` are about the new content.
+    pub fn report(&mut self, id: NodeId, said: &Said, acknowledged: bool, refused: bool) {
+        let Stage::Canary(watch) = &mut self.stage else { return };
+        let Some(canary) = watch.canaries.get_mut(&id) else { return };
+        canary.acknowledged |= acknowledged;
+        let pausing = self.target.content.config.paused;
+        let worse = (canary.acknowledged && canary.was_within && said.within == Some(false))
+            || (canary.acknowledged && canary.was_ready && said.ready == Some(false) && !pausing);
+        if (refused || worse) && !watch.failed.iter().any(|(node, _)| *node == id) {
+            watch.failed.push((id, said.reason.to_string()));
+        }
+    }
+
+    /// A node is gone: it cannot answer.
+    pub fn forget(&mut self, id: NodeId) {
+        match &mut self.stage {
+            Stage::Canary(watch) => {
+                watch.canaries.remove(&id);
+                watch.failed.retain(|(node, _)| *node != id);
+            }
+            Stage::RolledBack { canaries, .. } => drop(canaries.remove(&id)),
+            Stage::Rolling | Stage::Complete => {}
+        }
+    }
+
+    /// Judges the canaries. `is_alive` says whether a node's agent is there at all; `name` gives its name.
+    pub fn judge(
+        &mut self,
+        now: Millis,
+        is_alive: impl Fn(NodeId) -> bool,
+        name: impl Fn(NodeId) -> String,
+    ) -> Option<Verdict> {
+        let Stage::Canary(watch) = &mut self.stage else { return None };
+        let acknowledged = watch.canaries.values().filter(|canary| canary.acknowledged).count();
+        let late = now >= watch.began + PATIENCE;
+        let why = if !watch.failed.is_empty() {
+            Some(tell(&watch.failed, name))
+        } else if late && acknowledged == 0 && !watch.canaries.is_empty() {
+            Some(format!("none of {} canaries answered in 2 minutes", watch.canaries.len()))
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            let canaries = watch.canaries.keys().copied().collect();
+            self.stage = Stage::RolledBack { canaries, why };
+            return Some(Verdict::Failed);
+        }
+        // Those that stayed silent for so long do not hold up the rest.
+        let all = watch.canaries.iter().all(|(&id, c)| c.acknowledged || late || !is_alive(id));
+        if !all {
+            watch.well_since = None;
+            return None;
+        }
+        let since = *watch.well_since.get_or_insert(now);
+        if now < since + SOAK {
+            return None;
+        }
+        self.stage = Stage::Rolling;
+        Some(Verdict::Passed)
+    }
+
+    /// When [`Rollout::judge`] may come to something without a report.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        let Stage::Canary(watch) = &self.stage else { return None };
+        let patience = watch.began + PATIENCE;
+        Some(watch.well_since.map_or(patience, |since| since + SOAK))
+    }
+
+    /// For the status of the configuration.
+    #[must_use]
+    pub fn status(&self) -> RolloutStatus {
+        let (phase, canaries) = match &self.stage {
+            Stage::Canary(watch) => (Phase::Canary, watch.canaries.len()),
+            Stage::Rolling => (Phase::Rolling, 0),
+            Stage::Complete => (Phase::Complete, 0),
+            Stage::RolledBack { canaries, .. } => (Phase::RolledBack, canaries.len()),
+        };
+        RolloutStatus {
+            generation: self.target.generation,
+            hash: self.target.content.hash.clone(),
+            previous_hash: self.previous.as_ref().map(|edition| edition.content.hash.clone()),
+            phase,
+            canaries: i64::try_from(canaries).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+fn tell(failed: &[(NodeId, String)], name: impl Fn(NodeId) -> String) -> String {
+    let mut words: Vec<String> = failed
+        .iter()
+        .take(NAMED)
+        .map(|(id, reason)| format!("{} ({reason})", name(*id)))
+        .collect();
+    if failed.len() > NAMED {
+        words.push(format!("{} more", failed.len() - NAMED));
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The switchboard: builds each part, names each channel, joins the tasks.
+//!
+//! In: the command line. Out: an exit code. It must not hold logic of its own. If one task ends, all end.
+//!
+//! I/O: starts everything that does.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{LocalSet, spawn_local};
+use tracing::info;
+
+use crate::args::{Args, Command, Exit};
+use crate::clock::Clock;
+use crate::elect::Elector;
+use crate::metrics::Metrics;
+use crate::{admin, logging, reconcile, seed, selftest};
+
+/// Questions of scrapes that wait.
+const QUESTIONS: usize = 32;
+/// How long a connection to the API server may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Runs the operator; errors have been shown when it returns.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
+    let args = match Args::parse(words) {
+        Ok(args) => args,
+        Err(refused) => return refused.show(),
+    };
+    if let Err(error) = logging::init(args.log_format, &args.log_level) {
+        return fail(&error.into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime.context("cannot start the runtime").and_then(|runtime| {
+        let local = LocalSet::new();
+        let outcome = local.block_on(&runtime, async {
+            let (client, namespace) = connect(&args).await?;
+            match args.command {
+                Command::Run => operate(args, client, &namespace).await.map(|()| Exit::Success),
+                Command::Selftest { patience } => {
+                    let lease = args.lease.as_deref();
+                    Ok(selftest::run(&client, &namespace, lease, patience).await)
+                }
+            }
+        });
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        outcome
+    });
+    match outcome {
+        Ok(exit) => exit,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Prints an error with its chain, once.
+fn fail(error: &anyhow::Error) -> Exit {
+    // Nobody is left to tell if stderr is gone.
+    let _unheard = writeln!(std::io::stderr(), "probelet-operator: {error:#}");
+    Exit::Failure
+}
+
+/// A client, and the namespace that it belongs to.
+async fn connect(args: &Args) -> anyhow::Result<(Client, String)> {
+    let mut config = match &args.kubeconfig {
+        Some(file) => {
+            let kubeconfig = Kubeconfig::read_from(file)
+                .with_context(|| format!("cannot use the kubeconfig {}", file.display()))?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("cannot use the kubeconfig {}", file.display()))?
+        }
+        None => Config::infer().await.context("neither in a pod nor with a kubeconfig")?,
+    };
+    // Whether and when a write is tried again is the queue's to say.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).context("cannot build a client")?;
+    Ok((client, namespace))
+}
+
+async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new().context("cannot set up metrics")?);
+    let clock = Clock::default();
+    let (stop, stopped) = watch::channel(false);
+    let (lead, leads) = watch::channel(args.lease.is_none());
+    let (synced, is_synced) = watch::channel(false);
+    let (ask, questions) = mpsc::channel(QUESTIONS);
+    info!(version = env!("CARGO_PKG_VERSION"), identity = %args.identity, "starting");
+    if let Some(address) = args.listen {
+        let listener = admin::bind(address).await?;
+        info!(%address, "serving metrics and health");
+        let parts =
+            admin::Parts { metrics: Arc::clone(&metrics), questions: ask, synced: is_synced };
+        spawn_local(admin::serve(listener, parts, stopped.clone()));
+    }
+    let task = spawn_local(reconcile::run(reconcile::Parts {
+        client: client.clone(),
+        leads,
+        stop: stopped.clone(),
+        questions,
+        synced,
+        metrics,
+        seed: seed::read(args.seed.as_deref()).map_err(|error| error.to_string()),
+        writes_per_second: args.writes_per_second,
+        identity: args.identity.clone(),
+        clock: clock.clone(),
+    }));
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut elector = args.lease.map(|name| {
+        Elector::new(Api::namespaced(client, namespace), name, args.identity, clock)
+    });
+    let mut told = stopped;
+    let election = async {
+        match &mut elector {
+            Some(elector) => elector.run(&lead, &mut told).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut task = task;
+    let outcome = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        ended = election => ended.map_err(anyhow::Error::from),
+        _ = &mut task => Err(anyhow!("the main task ended; its last words are in the log")),
+    };
+    stop.send_replace(true);
+    // What is under way is broken off: nothing may be written once the lease is let go.
+    task.abort();
+    drop(task.await);
+    if let Some(elector) = elector.filter(|_| outcome.is_ok()) {
+        elector.release().await;
+    }
+    info!("stopped");
+    outcome
+}

@@ -1,0 +1,133 @@
+//! Validate: whether a configuration may be put in force.
+//!
+//! In: the spec as people wrote it. Out: [`Valid`], with everything compiled that nodes are compared with, or
+//! [`Rejected`] with the reason and message of the condition `Accepted`. Pure: values only.
+
+use probelet_core::selector::{Expression, Selector};
+use probelet_crds::condition::accepted;
+use probelet_crds::{
+    FieldError, LabelSelector, LabelSelectorOperator, NodeConfig, ProbeConfigSpec, Rollout,
+};
+use serde_json::Value;
+
+use crate::observe::cut;
+
+/// The longest message of a condition that we write.
+pub const MAX_MESSAGE: usize = 256;
+
+/// A configuration that may be put in force.
+#[derive(Debug, Clone)]
+pub struct Valid {
+    /// Which one wins.
+    pub priority: i32,
+    /// Which nodes it is for.
+    pub selector: Selector,
+    /// What agents are told.
+    pub config: NodeConfig,
+    /// How it reaches them.
+    pub rollout: Rollout,
+}
+
+/// Why a configuration is not put in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// A reason of the condition `Accepted`.
+    pub reason: &'static str,
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// Its priority, if at least that can be read: what is in force by it keeps its rank.
+    pub priority: i32,
+}
+
+/// Judges a spec.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn validate(spec: &Value) -> Result<Valid, Rejected> {
+    let reject = |errors: &[FieldError]| {
+        let unknown = errors.iter().any(|error| error.value.is_empty());
+        let reason = if unknown { accepted::UNKNOWN_FIELD } else { accepted::INVALID };
+        let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        rejected(spec, reason, &sentences.join("; "))
+    };
+    let parsed = ProbeConfigSpec::from_value(spec).map_err(|errors| reject(&errors))?;
+    let selector = compile(&parsed.node_selector).map_err(|error| {
+        rejected(spec, accepted::INVALID, &format!("spec.nodeSelector: {error}"))
+    })?;
+    Ok(Valid {
+        priority: parsed.priority,
+        selector,
+        rollout: parsed.rollout.clone(),
+        config: parsed.into(),
+    })
+}
+
+fn rejected(spec: &Value, reason: &'static str, message: &str) -> Rejected {
+    let priority = spec["priority"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
+    Rejected { reason, message: cut(message, MAX_MESSAGE).to_owned(), priority }
+}
+
+fn compile(selector: &LabelSelector) -> Result<Selector, probelet_core::selector::Error> {
+    let expressions = selector.match_expressions.iter().map(|requirement| Expression {
+        key: &requirement.key,
+        operator: match requirement.operator {
+            LabelSelectorOperator::In => "In",
+            LabelSelectorOperator::NotIn => "NotIn",
+            LabelSelectorOperator::Exists => "Exists",
+            LabelSelectorOperator::DoesNotExist => "DoesNotExist",
+        },
+        values: &requirement.values,
+    });
+    Selector::from_requirements(&selector.match_labels, expressions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::Labels;
+    use serde_json::json;
+
+    #[test]
+    fn an_empty_spec_is_for_all_nodes_by_the_defaults() {
+        let valid = validate(&Value::Null).unwrap();
+
+        assert!(valid.selector.is_empty());
+        assert_eq!(valid.config, NodeConfig::default());
+    }
+
+    #[test]
+    fn a_field_from_the_future_is_named() {
+        let rejected = validate(&json!({"priority": 7, "quantumMode": true})).unwrap_err();
+
+        assert_eq!(rejected.reason, accepted::UNKNOWN_FIELD);
+        assert!(rejected.message.contains("quantumMode"), "{}", rejected.message);
+        assert_eq!(rejected.priority, 7);
+    }
+
+    #[test]
+    fn a_broken_rule_is_told_with_its_field() {
+        let rejected = validate(&json!({"budget": {"cpu": "0.1m"}})).unwrap_err();
+
+        assert_eq!(rejected.reason, accepted::INVALID);
+        assert!(rejected.message.contains("spec.budget.cpu"), "{}", rejected.message);
+    }
+
+    #[test]
+    fn many_mistakes_make_no_long_message() {
+        let many: serde_json::Map<_, _> =
+            (0..50).map(|i| (format!("field-ü-{i}"), json!(1))).collect();
+
+        assert!(validate(&many.into()).unwrap_err().message.len() <= MAX_MESSAGE);
+    }
+
+    #[test]
+    fn both_halves_of_a_selector_must_hold() {
+        let selector = validate(&json!({"nodeSelector": {"matchLabels": {"pool": "gpu"},
+            "matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["a"]}]}}));
+        let selector = selector.unwrap().selector;
+
+        assert!(selector.matches(&Labels::new([("pool", "gpu"), ("zone", "b")])));
+        assert!(!selector.matches(&Labels::new([("pool", "gpu"), ("zone", "a")])));
+        assert!(!selector.matches(&Labels::new([("zone", "b")])));
+    }
+}

@@ -1,0 +1,273 @@
+//! What only the leader does: rollouts begin, are judged and end; nodes get their turn.
+//!
+//! In: that this process leads now, the time. Out: nodes in the queue. A rollout that another process began is taken up
+//! where its status says it is: the content before is found in the `NodeProbes` that still carry it. Pure: the time is an
+//! argument.
+
+use std::sync::Arc;
+
+use probelet_crds::{Phase, condition};
+
+use super::{Config, ConfigId, Force, Node, State, World};
+use crate::pace::Millis;
+use crate::queue::NodeId;
+use crate::rollout::{Edition, Rollout, Stage, Verdict};
+
+/// What a rollout begins from.
+struct Past {
+    previous: Option<Edition>,
+    /// Taken up where another process left it, with so many canaries.
+    resumed: Option<(Phase, i64)>,
+    /// The same content is on its way or in force already.
+    same: Option<Stage>,
+}
+
+impl World {
+    /// From now on this process decides; everything was listed before.
+    pub fn lead(&mut self, now: Millis) {
+        self.leads = true;
+        let configs: Vec<ConfigId> = self.configs.ids().collect();
+        for id in configs {
+            self.begin(id, now);
+            self.dirty.insert(id);
+        }
+        let nodes: Vec<NodeId> = self.nodes.ids().collect();
+        for id in nodes {
+            self.refresh(id, now);
+            self.queue.offer(id);
+        }
+    }
+
+    /// Starts the rollout of what is in force of one configuration, or takes it up.
+    pub(super) fn begin(&mut self, id: ConfigId, now: Millis) {
+        let Some(config) = self.configs.get(id) else { return };
+        let Some(force) = config.force.clone() else { return };
+        let Past { previous, resumed, same } = self.past(config, &force);
+        let target = Edition { content: Arc::clone(&force.content), generation: force.generation };
+        let mut rollout = Rollout::new(target, previous, &force.rules, now);
+        let effective = config.counts.effective;
+        let uid = config.uid.clone();
+        let share = u64::from(effective) * u64::try_from(force.rules.canary_percent).unwrap_or(0);
+        let share = usize::try_from(share / 100).unwrap_or(0);
+        let message = condition::get(&config.status.conditions, condition::DEGRADED)
+            .map_or(String::new(), |degraded| degraded.message.clone());
+        match resumed {
+            Some((Phase::Complete, _)) => rollout.stage = Stage::Complete,
+            Some((Phase::Rolling, _)) => {}
+            Some((phase, count)) => {
+                let count = usize::try_from(count).unwrap_or(0);
+                let canaries = self.canaries(id, &uid, force.generation, count, |_| true);
+                if phase == Phase::Canary {
+                    rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
+                } else {
+                    let canaries = canaries.into_iter().collect();
+                    rollout.stage = Stage::RolledBack { canaries, why: message };
+                }
+            }
+            None => {
+                let known = rollout.previous.as_ref().is_some_and(|p| p.content == force.content);
+                let pending = self.pending(id, now);
+                if let Some(stage) = same.filter(|_| !pending) {
+                    rollout.stage = stage;
+                } else if pending && !known && !rollout.urgent {
+                    let alive = |node: &Node| node.is_alive(now);
+                    let canaries = self.canaries(id, &uid, force.generation, share, alive);
+                    rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
+                }
+            }
+        }
+        if let Some(config) = self.configs.get_mut(id) {
+            config.rollout = Some(rollout);
+            config.waiting.clear();
+        }
+        for node in self.effective(id) {
+            self.admit(node);
+            self.report(node);
+            self.touch(node);
+        }
+    }
+
+    fn past(&self, config: &Config, force: &Force) -> Past {
+        let hash = force.content.hash.as_str();
+        let edition = |hash: &str, generation| {
+            self.contents.find(hash).map(|content| Edition { content, generation })
+        };
+        if let Some(old) = &config.rollout {
+            let was_same = old.target.content.hash == hash;
+            return match old.stage.clone() {
+                // Nothing new for those that have it; others may have come under it.
+                stage @ (Stage::Rolling | Stage::Complete) if was_same => {
+                    Past { previous: None, resumed: None, same: Some(stage) }
+                }
+                Stage::Rolling | Stage::Complete => {
+                    Past { previous: Some(old.target.clone()), resumed: None, same: None }
+                }
+                Stage::Canary(_) | Stage::RolledBack { .. } => {
+                    Past { previous: old.previous.clone(), resumed: None, same: None }
+                }
+            };
+        }
+        let Some(status) = &config.status.rollout else {
+            return Past { previous: None, resumed: None, same: None };
+        };
+        let before = status.previous_hash.as_deref();
+        let before = before.and_then(|hash| edition(hash, status.generation - 1));
+        if status.generation == force.generation && status.hash == hash {
+            let resumed = Some((status.phase, status.canaries));
+            return Past { previous: before, resumed, same: None };
+        }
+        match status.phase {
+            Phase::Rolling | Phase::Complete if status.hash == hash => {
+                let stage = Stage::Rolling;
+                Past { previous: None, resumed: None, same: Some(stage) }
+            }
+            Phase::Rolling | Phase::Complete => {
+                let previous = edition(&status.hash, status.generation);
+                Past { previous, resumed: None, same: None }
+            }
+            Phase::Canary | Phase::RolledBack => {
+                Past { previous: before, resumed: None, same: None }
+            }
+        }
+    }
+
+    /// Whether a live agent works by another content than the configuration's newest.
+    fn pending(&self, id: ConfigId, now: Millis) -> bool {
+        self.effective(id).into_iter().any(|node| {
+            self.nodes.get(node).is_some_and(|node| {
+                let told = node.share.as_ref().is_some_and(|share| share.verdict.told);
+                !told && node.is_alive(now)
+            })
+        })
+    }
+
+    /// Nodes on which the configuration wins.
+    fn effective(&self, id: ConfigId) -> Vec<NodeId> {
+        let wins = |(_, node): &(NodeId, &Node)| node.matches.first() == Some(&id);
+        self.nodes.iter().filter(wins).map(|(id, _)| id).collect()
+    }
+
+    /// The same nodes for the same edit, whoever leads.
+    fn canaries(
+        &self,
+        id: ConfigId,
+        uid: &str,
+        generation: i64,
+        count: usize,
+        fits: impl Fn(&Node) -> bool,
+    ) -> Vec<NodeId> {
+        let candidates = self.effective(id).into_iter().filter_map(|id| {
+            let node = self.nodes.get(id).filter(|node| node.probe.is_some() && fits(node))?;
+            Some((lot(&node.name, uid, generation), id))
+        });
+        let mut candidates: Vec<_> = candidates.collect();
+        candidates.sort_unstable();
+        candidates.into_iter().take(count).map(|(_, id)| id).collect()
+    }
+
+    fn said(&self, id: NodeId) -> Option<(NodeId, &crate::observe::Said)> {
+        Some((id, &self.nodes.get(id)?.probe.as_ref()?.said))
+    }
+
+    /// Tells the rollout that watches this node, if one does, how it is.
+    pub(super) fn report(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get(id) else { return };
+        let (Some(probe), Some(share)) = (&node.probe, &node.share) else { return };
+        let Some(config) = node.matches.first().and_then(|&id| self.configs.get_mut(id)) else {
+            return;
+        };
+        if let Some(rollout) = config.rollout.as_mut().filter(|rollout| rollout.watches(id)) {
+            let state = share.verdict.state;
+            rollout.report(id, &probe.said, state == State::Applied, state == State::Failed);
+        }
+    }
+
+    /// What time brings about: canaries are judged, tokens given, silences noticed. Returns the configurations whose
+    /// rollout was stopped.
+    pub fn tick(&mut self, now: Millis) -> Vec<ConfigId> {
+        let configs: Vec<ConfigId> = self.configs.ids().collect();
+        let mut stopped = Vec::new();
+        for id in configs {
+            if self.judge(id, now) == Some(Verdict::Failed) {
+                stopped.push(id);
+            }
+            self.give_tokens(id, now);
+            if let Some(config) = self.configs.get_mut(id)
+                && let Some(rollout) = &mut config.rollout
+                && matches!(rollout.stage, Stage::Rolling)
+                && config.counts.told == config.counts.effective
+            {
+                rollout.stage = Stage::Complete;
+                self.dirty.insert(id);
+            }
+        }
+        while let Some(&(at, id)) = self.silences.first().filter(|(at, _)| *at <= now) {
+            self.silences.remove(&(at, id));
+            if let Some(node) = self.nodes.get_mut(id) {
+                (node.silent, node.silent_at) = (true, None);
+            }
+            self.refresh(id, now);
+        }
+        stopped
+    }
+
+    fn judge(&mut self, id: ConfigId, now: Millis) -> Option<Verdict> {
+        let nodes = &self.nodes;
+        let rollout = self.configs.get_mut(id)?.rollout.as_mut()?;
+        let here = |node: &Node| node.matches.first() == Some(&id) && node.is_alive(now);
+        let alive = |id| nodes.get(id).is_some_and(here);
+        let name = |id| nodes.get(id).map_or(String::new(), |node| node.name.to_string());
+        let verdict = rollout.judge(now, alive, name)?;
+        self.dirty.insert(id);
+        for node in self.effective(id) {
+            self.touch(node);
+        }
+        Some(verdict)
+    }
+
+    /// Gives this configuration's nodes their tokens at once, as far as there are any.
+    pub fn tick_tokens(&mut self, id: ConfigId, now: Millis) {
+        self.give_tokens(id, now);
+    }
+
+    fn give_tokens(&mut self, id: ConfigId, now: Millis) {
+        loop {
+            let Some(config) = self.configs.get_mut(id) else { return };
+            let Some(rollout) = &mut config.rollout else { return };
+            let Some(&first) = config.waiting.front() else { return };
+            let waits = self.nodes.get(first).is_some_and(|node| node.waiting == Some(id));
+            if waits && !rollout.tokens.take(now) {
+                return;
+            }
+            config.waiting.pop_front();
+            let content = Arc::clone(&rollout.target.content);
+            if let Some(node) = self.nodes.get_mut(first).filter(|_| waits) {
+                (node.admitted, node.waiting) = (Some(content), None);
+                self.queue.offer(first);
+            }
+        }
+    }
+
+    /// When [`World::tick`] may bring something about.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        let configs = self.configs.iter().filter_map(|(_, config)| {
+            let rollout = config.rollout.as_ref()?;
+            let token = (!config.waiting.is_empty()).then(|| rollout.tokens.next());
+            token.into_iter().chain(rollout.deadline()).min()
+        });
+        let silence = self.silences.first().map(|(at, _)| *at);
+        configs.chain(silence).min()
+    }
+}
+
+/// A node's lot in the draw of canaries.
+fn lot(name: &str, uid: &str, generation: i64) -> u64 {
+    let bytes = uid.bytes().chain(generation.to_le_bytes()).chain(name.bytes());
+    let mixed = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // The last letters of a name reach only the low bits: spread them.
+    let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed ^ (mixed >> 33)
+}

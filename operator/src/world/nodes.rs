@@ -1,0 +1,115 @@
+//! What is kept of one node and of its `NodeProbe`: some two kilobytes, most of them labels.
+//!
+//! In: what was observed. Out: the same, small. It must not decide anything. Pure: data.
+
+use std::sync::Arc;
+
+use probelet_crds::Origin;
+
+use super::configs::ConfigId;
+use super::content::Content;
+use super::counts::Verdict;
+use super::labels::Labels;
+use crate::observe::{Owner, Said};
+use crate::pace::Millis;
+
+/// A node, its `NodeProbe`, or both.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The node itself; `None` while only a `NodeProbe` has its name.
+    pub object: Option<Object>,
+    /// Its `NodeProbe`.
+    pub probe: Option<Probe>,
+    /// The configurations that match it, the winner first.
+    pub matches: Vec<ConfigId>,
+    /// What of it is counted, and under whom; `None` while it has no object.
+    pub(crate) share: Option<Share>,
+    /// The content that it may be given without a further token.
+    pub admitted: Option<Arc<Content>>,
+    /// The configuration whose token it waits for.
+    pub waiting: Option<ConfigId>,
+    /// Why the API server refused the last write.
+    pub refused: Option<Box<str>>,
+    /// Whether it was told long ago and never answered.
+    pub silent: bool,
+    /// When it will be held to be silent.
+    pub(crate) silent_at: Option<Millis>,
+    /// When the agent was last heard of.
+    pub heard: Millis,
+    /// When the node went while its `NodeProbe` stayed.
+    pub orphan_since: Millis,
+    pub(crate) seen_node: u32,
+    pub(crate) seen_probe: u32,
+}
+
+/// What is kept of a node object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its uid.
+    pub uid: Box<str>,
+    /// Its labels.
+    pub labels: Labels,
+}
+
+/// What is kept of a `NodeProbe`.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// Its uid.
+    pub uid: Box<str>,
+    /// Counts the changes of its spec.
+    pub generation: i64,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Who won when it was written.
+    pub origin: Option<Arc<Origin>>,
+    /// What the agent is told; `None` if it cannot be read.
+    pub content: Option<Arc<Content>>,
+    /// Whether the rest is as we would write it.
+    pub sound: bool,
+    /// What the agent says.
+    pub said: Said,
+}
+
+/// What of a node is counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Share {
+    /// How many of the losers have the winner's priority: they follow it in the list of matches.
+    pub(crate) equals: usize,
+    pub(crate) verdict: Verdict,
+}
+
+impl Node {
+    pub(crate) fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            object: None,
+            probe: None,
+            matches: Vec::new(),
+            share: None,
+            admitted: None,
+            waiting: None,
+            refused: None,
+            silent: false,
+            silent_at: None,
+            heard: 0,
+            orphan_since: 0,
+            seen_node: 0,
+            seen_probe: 0,
+        }
+    }
+
+    /// Whether its agent was heard of within its own interval of reporting.
+    #[must_use]
+    pub fn is_alive(&self, now: Millis) -> bool {
+        let Some(probe) = self.probe.as_ref().filter(|probe| probe.said.anything) else {
+            return false;
+        };
+        let refresh = probe.content.as_ref().map_or(600, |content| {
+            content.config.reporting.refresh_interval.duration().as_secs()
+        });
+        // Agents refresh after half to one and a half intervals; a minute more is for the way.
+        now < self.heard + refresh * 1500 + 60_000
+    }
+}

@@ -1,0 +1,66 @@
+//! Relists: what a watch that began anew did not name any more is gone.
+//!
+//! In: the beginning and end of each complete list. Out: the same calls as if each object had been deleted. Nothing is
+//! forgotten before a list is complete, so that a list that broke off takes nothing away. Pure: values only.
+
+use super::{Config, Node, World};
+use crate::pace::Millis;
+
+/// How often each kind was listed.
+#[derive(Debug, Default)]
+pub(super) struct Epochs {
+    pub(super) nodes: u32,
+    pub(super) probes: u32,
+    pub(super) configs: u32,
+}
+
+/// A kind that is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nodes.
+    Nodes,
+    /// `NodeProbes`.
+    Probes,
+    /// `ProbeConfigs`.
+    Configs,
+}
+
+impl World {
+    /// A list of all objects of a kind begins.
+    pub fn list_begins(&mut self, kind: Kind) {
+        match kind {
+            Kind::Nodes => self.epochs.nodes += 1,
+            Kind::Probes => self.epochs.probes += 1,
+            Kind::Configs => self.epochs.configs += 1,
+        }
+    }
+
+    /// It is complete.
+    pub fn list_ends(&mut self, kind: Kind, now: Millis) {
+        let (nodes, probes, configs) = (self.epochs.nodes, self.epochs.probes, self.epochs.configs);
+        match kind {
+            Kind::Nodes => {
+                for name in self.nodes_where(|n| n.object.is_some() && n.seen_node != nodes) {
+                    self.node_gone(&name, now);
+                }
+            }
+            Kind::Probes => {
+                for name in self.nodes_where(|n| n.probe.is_some() && n.seen_probe != probes) {
+                    self.probe_gone(&name, None, now);
+                }
+            }
+            Kind::Configs => {
+                let gone = |config: &&Config| config.seen != configs;
+                let all = self.configs.iter().map(|(_, config)| config).filter(gone);
+                for name in all.map(|config| config.name.clone()).collect::<Vec<_>>() {
+                    self.config_gone(&name);
+                }
+            }
+        }
+    }
+
+    fn nodes_where(&self, is: impl Fn(&Node) -> bool) -> Vec<std::sync::Arc<str>> {
+        let all = self.nodes.iter().map(|(_, node)| node);
+        all.filter(|node| is(node)).map(|node| node.name.clone()).collect()
+    }
+}

@@ -1,0 +1,339 @@
+use super::*;
+use crate::observe::{Owner, Said};
+use crate::plan::{Order, Step, plan};
+use probelet_crds::Origin;
+use serde_json::{Value, json};
+
+mod laws;
+mod rollouts;
+
+/// A world with nodes n0, n1, … that alternate between the pools `a` and `b`, not yet leading.
+pub(crate) fn world(nodes: usize) -> World {
+    let mut world = World::default();
+    for at in 0..nodes {
+        world.node(node(at, if at % 2 == 0 { "a" } else { "b" }));
+    }
+    world
+}
+
+pub(crate) fn node(at: usize, pool: &str) -> SeenNode {
+    let name = format!("n{at}");
+    SeenNode { uid: format!("u-{name}"), labels: Labels::new([("pool", pool)]), name }
+}
+
+pub(crate) fn config(name: &str, generation: i64, spec: Value) -> SeenConfig {
+    SeenConfig {
+        name: name.to_owned(),
+        uid: format!("c-{name}"),
+        generation,
+        created: 0,
+        spec,
+        status: probelet_crds::ProbeConfigStatus::default(),
+    }
+}
+
+pub(crate) fn good(generation: i64, hash: &str) -> Said {
+    Said {
+        anything: true,
+        generation,
+        hash: hash.into(),
+        applied: Some(true),
+        within: Some(true),
+        ready: Some(true),
+        cpu: Some(1_000_000),
+        ..Said::default()
+    }
+}
+
+/// The `NodeProbe` that an order makes.
+pub(crate) fn written(order: &Order, generation: i64, said: Said) -> SeenProbe {
+    SeenProbe {
+        name: order.name.to_string(),
+        uid: format!("p-{}-{}", order.name, order.uid),
+        generation,
+        owner: Owner::Node(order.uid.clone()),
+        origin: order.origin.clone(),
+        config: Some(order.content.config.clone()),
+        sound: true,
+        said,
+    }
+}
+
+/// Does everything that is to be done at `now`, agents answering at once; returns the names of the nodes written.
+pub(crate) fn settle(world: &mut World, now: Millis) -> Vec<String> {
+    let mut names = Vec::new();
+    loop {
+        world.tick(now);
+        let Some(id) = world.queue.pop(now) else { return names };
+        match plan(world, id, now) {
+            Step::Nothing => world.idle(id),
+            Step::Later(at) => {
+                world.idle(id);
+                world.queue.offer_at(id, at);
+            }
+            Step::Wait(config) => world.wait_for_token(id, config),
+            Step::Apply(order) => {
+                names.push(order.name.to_string());
+                let generation = generation(world, id) + 1;
+                let said = good(generation, &order.content.hash);
+                world.wrote(id, written(&order, generation, said), now);
+            }
+            Step::Delete { uid, name } => {
+                names.push(format!("-{name}"));
+                world.deleted(id, &uid, now);
+            }
+        }
+    }
+}
+
+fn generation(world: &World, id: NodeId) -> i64 {
+    world.node_at(id).and_then(|node| node.probe.as_ref()).map_or(0, |probe| probe.generation)
+}
+
+fn counts<'a>(world: &'a World, name: &str) -> &'a Counts {
+    &world.config_named(name).unwrap().counts
+}
+
+/// A leading world in which every node works by `default`.
+pub(crate) fn settled(nodes: usize, spec: Value) -> World {
+    let mut world = world(nodes);
+    world.config(config("default", 1, spec), 0);
+    world.lead(0);
+    assert_eq!(settle(&mut world, 0).len(), nodes);
+    assert_eq!(counts(&world, "default").applied as usize, nodes);
+    world
+}
+
+#[test]
+fn nodes_that_nothing_matches_get_the_built_in_configuration() {
+    let mut world = world(2);
+    world.lead(0);
+
+    assert_eq!(settle(&mut world, 0), ["n0", "n1"]);
+    assert_eq!(world.unmatched().applied, 2);
+}
+
+#[test]
+fn nothing_is_written_when_all_is_as_it_should_be() {
+    let mut world = settled(4, json!({}));
+
+    world.node(node(1, "c"));
+    world.lead(1000);
+
+    assert_eq!(settle(&mut world, 1000), Vec::<String>::new());
+}
+
+#[test]
+fn the_highest_priority_wins_then_the_oldest_then_the_first_by_name() {
+    let mut world = settled(4, json!({}));
+    let gpu = json!({"priority": 10, "nodeSelector": {"matchLabels": {"pool": "b"}}, "jitterPercent": 1});
+    world.config(config("gpu", 1, gpu), 1);
+    let other = SeenConfig { created: -5, ..config("zz-older", 1, json!({"jitterPercent": 2})) };
+    world.config(other, 2);
+
+    assert_eq!(counts(&world, "gpu").effective, 2);
+    assert_eq!(counts(&world, "zz-older").effective, 2);
+    assert_eq!(counts(&world, "zz-older").overridden, 2);
+    assert_eq!(counts(&world, "default").effective, 0);
+    let oldest = world.configs.find("zz-older").unwrap();
+    assert_eq!(counts(&world, "default").conflicts.get(&oldest), Some(&2));
+    assert_eq!(counts(&world, "default").overridden, 2);
+}
+
+#[test]
+fn a_label_moves_one_node_and_no_other() {
+    let mut world = settled(4, json!({}));
+    let gpu = json!({"priority": 1, "nodeSelector": {"matchLabels": {"pool": "gpu"}}, "jitterPercent": 1});
+    world.config(config("gpu", 1, gpu), 1);
+    assert_eq!(settle(&mut world, 1), Vec::<String>::new());
+
+    world.node(node(2, "gpu"));
+
+    assert_eq!(settle(&mut world, 2), ["n2"]);
+    assert_eq!(counts(&world, "gpu").applied, 1);
+    assert_eq!(counts(&world, "default").applied, 3);
+}
+
+#[test]
+fn an_edit_that_changes_no_content_rewrites_no_node() {
+    let mut world = settled(4, json!({}));
+
+    world.config(config("default", 2, json!({"priority": 3, "rollout": {"canaryPercent": 50}})), 1);
+
+    assert_eq!(settle(&mut world, 1), Vec::<String>::new());
+    assert_eq!(counts(&world, "default").applied, 4);
+}
+
+#[test]
+fn a_larger_cluster_rewrites_nobody() {
+    let mut world = settled(4, json!({}));
+
+    for at in 4..100 {
+        world.node(node(at, "a"));
+    }
+
+    assert_eq!(settle(&mut world, 1).len(), 96);
+}
+
+#[test]
+fn an_edit_by_hand_is_put_right_without_a_token() {
+    let mut world = settled(1, json!({"rollout": {"maxNodesPerMinute": 1}}));
+    let id = world.nodes.find("n0").unwrap();
+    let probe = world.node_at(id).unwrap().probe.clone().unwrap();
+    let edited = |owner: Owner, config: NodeConfig, sound: bool, generation| SeenProbe {
+        name: "n0".into(),
+        uid: probe.uid.to_string(),
+        generation,
+        owner,
+        origin: probe.origin.as_deref().cloned(),
+        config: Some(config),
+        sound,
+        said: probe.said.clone(),
+    };
+    let ours = probe.content.as_ref().unwrap().config.clone();
+    let paused = NodeConfig { paused: true, ..ours.clone() };
+
+    world.probe(edited(probe.owner.clone(), paused, false, 2), 1);
+    assert_eq!(settle(&mut world, 1), ["n0"]);
+    world.probe(edited(Owner::Nobody, ours, true, 9), 2);
+    assert_eq!(settle(&mut world, 2), ["n0"]);
+}
+
+#[test]
+fn a_node_made_anew_under_its_name_gets_a_new_node_probe() {
+    let mut world = settled(2, json!({}));
+
+    world.node(SeenNode { uid: "another".into(), ..node(0, "a") });
+
+    assert_eq!(settle(&mut world, 1), ["-n0", "n0"]);
+}
+
+#[test]
+fn an_orphan_is_swept_when_kubernetes_did_not() {
+    let mut world = settled(2, json!({}));
+
+    world.node_gone("n0", 1000);
+
+    assert_eq!(settle(&mut world, 1000), Vec::<String>::new());
+    assert_eq!(settle(&mut world, 31_000), ["-n0"]);
+    assert_eq!(world.names(), 1);
+}
+
+#[test]
+fn an_empty_list_of_nodes_sweeps_nothing() {
+    let mut world = settled(2, json!({}));
+
+    world.list_begins(Kind::Nodes);
+    world.list_ends(Kind::Nodes, 1000);
+
+    assert_eq!(settle(&mut world, 100_000), Vec::<String>::new());
+    assert_eq!(world.names(), 2);
+}
+
+#[test]
+fn a_bad_edit_leaves_the_last_good_content_in_force() {
+    let mut world = settled(2, json!({"jitterPercent": 7}));
+
+    world.config(config("default", 2, json!({"jitterPercent": 99})), 1);
+
+    assert_eq!(settle(&mut world, 1), Vec::<String>::new());
+    assert!(world.config_named("default").unwrap().rejected.is_some());
+    assert_eq!(counts(&world, "default").applied, 2);
+}
+
+#[test]
+fn after_a_restart_a_bad_configuration_leaves_its_nodes_as_they_are() {
+    let mut before = settled(2, json!({"jitterPercent": 7}));
+    let probes: Vec<SeenProbe> = before.nodes.iter().map(|(_, node)| probe_of(node)).collect();
+    before.lead(0);
+    let mut after = world(3);
+    for probe in probes {
+        after.probe(probe, 0);
+    }
+    after.config(config("default", 2, json!({"fromTheFuture": true})), 0);
+    after.lead(0);
+
+    // The third node never had it: it gets the built-in one.
+    assert_eq!(settle(&mut after, 0), ["n2"]);
+    assert_eq!(counts(&after, "default").effective, 2);
+    assert_eq!(after.unmatched().effective, 1);
+}
+
+pub(crate) fn probe_of(node: &Node) -> SeenProbe {
+    let probe = node.probe.clone().unwrap();
+    SeenProbe {
+        name: node.name.to_string(),
+        uid: probe.uid.to_string(),
+        generation: probe.generation,
+        owner: probe.owner,
+        origin: probe.origin.as_deref().cloned(),
+        config: probe.content.map(|content| content.config.clone()),
+        sound: probe.sound,
+        said: probe.said,
+    }
+}
+
+#[test]
+fn an_agent_that_never_answers_is_silent_after_five_minutes() {
+    let mut world = world(1);
+    world.config(config("default", 1, json!({})), 0);
+    world.lead(0);
+    let id = world.queue.pop(0).unwrap();
+    let Step::Apply(order) = plan(&world, id, 0) else { panic!() };
+    world.wrote(id, written(&order, 1, Said::default()), 0);
+
+    world.tick(299_999);
+    assert_eq!(counts(&world, "default").silent, 0);
+    world.tick(300_000);
+    assert_eq!(counts(&world, "default").silent, 1);
+
+    world.probe(written(&order, 1, good(1, &order.content.hash)), 300_001);
+    assert_eq!((counts(&world, "default").silent, counts(&world, "default").applied), (0, 1));
+}
+
+#[test]
+fn the_answer_to_a_write_may_overtake_the_watch() {
+    let mut world = settled(1, json!({}));
+    let id = world.nodes.find("n0").unwrap();
+    let old = probe_of(world.node_at(id).unwrap());
+    world.config(config("default", 2, json!({"jitterPercent": 3})), 1);
+    settle(&mut world, 1);
+
+    world.probe(old, 2);
+
+    assert_eq!(settle(&mut world, 2), Vec::<String>::new());
+}
+
+#[test]
+fn the_dearest_agents_and_the_99th_percentile_are_known() {
+    let mut counts = Counts::default();
+    for cpu in 1..=200_u64 {
+        let verdict = Verdict {
+            state: State::Applied,
+            told: true,
+            over_budget: false,
+            silent: false,
+            refused: false,
+            cpu: Some(cpu),
+        };
+        counts.add(u32::try_from(cpu).unwrap(), &verdict);
+    }
+
+    assert_eq!(counts.cpu, 20_100);
+    assert_eq!(counts.cpu_p99(), Some(198));
+    assert_eq!(counts.worst().next(), Some((200, 200)));
+}
+
+#[test]
+fn a_configuration_made_anew_is_another_one() {
+    let mut world = settled(1, json!({}));
+    let mut anew = config("default", 1, json!({}));
+    anew.uid = "another".into();
+
+    world.config(anew, 1);
+
+    assert_eq!(settle(&mut world, 1), ["n0"]);
+    let id = world.nodes.find("n0").unwrap();
+    let origin = world.node_at(id).unwrap().probe.as_ref().unwrap().origin.clone().unwrap();
+    assert_eq!(*origin, Origin { name: "default".into(), uid: "another".into(), generation: 1 });
+}

@@ -1,0 +1,223 @@
+//! Rollouts through the world: who gets what, and what a successor makes of it.
+
+use super::*;
+use crate::rollout::Stage;
+use probelet_crds::Phase;
+
+fn told(world: &World) -> u32 {
+    counts(world, "default").told
+}
+
+fn phase(world: &World) -> Phase {
+    world.config_named("default").unwrap().rollout.as_ref().unwrap().status().phase
+}
+
+fn edit(world: &mut World, generation: i64, spec: Value, now: Millis) {
+    world.config(config("default", generation, spec), now);
+}
+
+fn jitter(world: &World, name: &str) -> i32 {
+    let node = world.node_at(world.nodes.find(name).unwrap()).unwrap();
+    node.probe.as_ref().unwrap().content.as_ref().unwrap().config.jitter_percent
+}
+
+fn canary(world: &World) -> String {
+    let rollout = world.config_named("default").unwrap().rollout.as_ref().unwrap();
+    let (_, node) = world.nodes.iter().find(|(id, _)| rollout.watches(*id)).unwrap();
+    node.name.to_string()
+}
+
+#[test]
+fn a_small_cluster_gets_an_edit_at_once() {
+    let mut world = settled(2, json!({}));
+
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+
+    assert_eq!(settle(&mut world, 5), ["n0", "n1"]);
+    assert_eq!(phase(&world), Phase::Complete);
+}
+
+#[test]
+fn five_of_a_hundred_nodes_go_first() {
+    let mut world = settled(100, json!({}));
+
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+
+    assert_eq!(settle(&mut world, 5).len(), 5);
+    assert_eq!(phase(&world), Phase::Canary);
+    assert_eq!(settle(&mut world, 10_004), Vec::<String>::new());
+    assert_eq!(settle(&mut world, 10_005).len(), 95);
+    assert_eq!(phase(&world), Phase::Complete);
+}
+
+#[test]
+fn a_minute_gets_no_more_nodes_than_allowed() {
+    let slow = json!({"rollout": {"maxNodesPerMinute": 60, "canaryPercent": 0}});
+    let mut world = settled(100, slow.clone());
+    let mut spec = slow;
+    spec["jitterPercent"] = json!(1);
+
+    edit(&mut world, 2, spec, 0);
+
+    assert_eq!(settle(&mut world, 0).len(), 10);
+    assert_eq!(settle(&mut world, 30_000).len(), 10, "no more than a burst is saved up");
+    let later: usize = (31..=60).map(|s| settle(&mut world, s * 1000).len()).sum();
+    assert_eq!(later, 30);
+    assert_eq!(phase(&world), Phase::Rolling);
+}
+
+#[test]
+fn a_canary_that_refuses_takes_everything_back_and_an_edit_starts_anew() {
+    let mut world = settled(100, json!({}));
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+    settle(&mut world, 5);
+    let name = canary(&world);
+    let id = world.nodes.find(&name).unwrap();
+    let mut probe = probe_of(world.node_at(id).unwrap());
+    probe.said.applied = Some(false);
+    probe.said.reason = "SourceUnavailable".into();
+    world.probe(probe, 6);
+
+    let stopped = world.tick(7);
+
+    assert_eq!(stopped.len(), 1);
+    assert_eq!(settle(&mut world, 7).len(), 5);
+    assert_eq!((jitter(&world, &name), told(&world), phase(&world)), (10, 0, Phase::RolledBack));
+    assert_eq!(settle(&mut world, 3_600_000), Vec::<String>::new());
+    let now = 3_600_001;
+    edit(&mut world, 3, json!({"jitterPercent": 2}), now);
+    // Nobody was heard of for an hour: nobody is a canary.
+    assert_eq!(settle(&mut world, now).len(), 100);
+}
+
+#[test]
+fn a_new_node_gets_the_content_before_while_canaries_are_watched() {
+    let mut world = settled(100, json!({}));
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+    settle(&mut world, 5);
+
+    world.node(node(200, "a"));
+    settle(&mut world, 6);
+
+    assert_eq!(jitter(&world, "n200"), 10);
+    settle(&mut world, 20_000);
+    assert_eq!(jitter(&world, "n200"), 1);
+}
+
+#[test]
+fn the_kill_switch_reaches_all_at_once() {
+    let mut world = settled(100, json!({"rollout": {"maxNodesPerMinute": 1}}));
+
+    edit(&mut world, 2, json!({"paused": true, "rollout": {"maxNodesPerMinute": 1}}), 5);
+
+    assert_eq!(settle(&mut world, 5).len(), 100);
+}
+
+#[test]
+fn going_back_to_what_was_in_force_needs_no_canaries() {
+    let mut world = settled(100, json!({}));
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+    settle(&mut world, 5);
+
+    edit(&mut world, 3, json!({}), 6);
+
+    assert_eq!(settle(&mut world, 6).len(), 5);
+    assert_eq!(phase(&world), Phase::Complete);
+}
+
+#[test]
+fn a_selector_that_takes_over_many_nodes_tries_a_few_first() {
+    let mut world = settled(200, json!({}));
+    let spec = |pool: &str| {
+        json!({"priority": 1, "jitterPercent": 4, "nodeSelector": {"matchLabels": {"pool": pool}}})
+    };
+    world.config(config("gpu", 1, spec("none")), 1);
+    settle(&mut world, 1);
+
+    world.config(config("gpu", 2, spec("a")), 2);
+
+    assert_eq!(settle(&mut world, 2).len(), 5);
+    assert_eq!(settle(&mut world, 10_002).len(), 95);
+}
+
+/// What a successor sees of this world.
+fn successor(world: &World) -> World {
+    let mut next = super::world(0);
+    for (_, config) in world.configs.iter() {
+        let status = crate::status::status(
+            world,
+            world.configs.find(&config.name).unwrap(),
+            k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+        );
+        let spec = match config.generation {
+            1 => json!({}),
+            n => json!({"jitterPercent": n - 1}),
+        };
+        let mut seen = self::config(&config.name, config.generation, spec);
+        seen.status = status.unwrap();
+        next.config(seen, 0);
+    }
+    for (at, (_, node)) in world.nodes.iter().enumerate() {
+        next.node(SeenNode {
+            name: node.name.to_string(),
+            uid: node.object.as_ref().unwrap().uid.to_string(),
+            labels: Labels::new([("pool", if at % 2 == 0 { "a" } else { "b" })]),
+        });
+        next.probe(probe_of(node), 0);
+    }
+    next
+}
+
+#[test]
+fn a_successor_goes_on_with_the_same_canaries() {
+    let mut world = settled(100, json!({}));
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+    settle(&mut world, 5);
+    let name = canary(&world);
+
+    let mut next = successor(&world);
+    next.lead(0);
+
+    assert_eq!(settle(&mut next, 0), Vec::<String>::new());
+    assert_eq!((phase(&next), canary(&next)), (Phase::Canary, name));
+    let previous = next.config_named("default").unwrap().rollout.clone().unwrap().previous.unwrap();
+    assert_eq!(previous.content.config.jitter_percent, 10);
+    assert_eq!(settle(&mut next, 10_000).len(), 95);
+}
+
+#[test]
+fn a_successor_leaves_a_stopped_rollout_stopped() {
+    let mut world = settled(100, json!({}));
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+    let rollout = world.config_named("default").unwrap().rollout.clone().unwrap();
+    let ids: std::collections::BTreeSet<_> =
+        world.nodes.ids().filter(|id| rollout.watches(*id)).collect();
+    let id = world.configs.find("default").unwrap();
+    world.configs.get_mut(id).unwrap().rollout.as_mut().unwrap().stage =
+        Stage::RolledBack { canaries: ids, why: "n1 (Invalid)".into() };
+
+    let mut next = successor(&world);
+    next.lead(0);
+
+    assert_eq!(settle(&mut next, 0), Vec::<String>::new());
+    assert_eq!(phase(&next), Phase::RolledBack);
+    let status = crate::status::status(&next, 0, k8s_openapi::jiff::Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(
+        probelet_crds::condition::get(&status.conditions, "Degraded").unwrap().message,
+        "n1 (Invalid)"
+    );
+}
+
+#[test]
+fn an_edit_made_while_nobody_led_is_rolled_out_from_what_was_in_force() {
+    let world = settled(100, json!({}));
+    let mut next = successor(&world);
+    let mut seen = config("default", 2, json!({"jitterPercent": 1}));
+    seen.status = next.config_named("default").unwrap().status.clone();
+    next.config(seen, 0);
+
+    next.lead(0);
+
+    assert_eq!(settle(&mut next, 0).len(), 5);
+    assert_eq!(phase(&next), Phase::Canary);
+}

@@ -109,7 +109,8 @@ impl Agent {
             return;
         };
         if wanted.generation != mind.judged {
-            let wait = if mind.judged == 0 {
+            // An edit is answered at once, even one that comes before the first write.
+            let wait = if mind.wanted.is_none() {
                 first(wanted.cluster_size, &mut self.dice)
             } else {
                 Duration::ZERO

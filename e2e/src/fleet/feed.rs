@@ -1,9 +1,9 @@
 //! How simulated agents hear of their configuration: a watch each, as in life, or one for all of them.
 //!
-//! In: a connection. Out: each node's latest spec in its agent's inbox, and the story of what came. It must not list
-//! more than it watches; a list by name from the server's cache costs as little as a GET, and what it answers can be
-//! watched from with every version of etcd, which cannot be said of a watch that begins with the object. I/O: the API
-//! server.
+//! In: a connection. Out: each node's latest spec in its agent's inbox, and the story of what came. It must not list:
+//! as a real agent it gets its object from the server's cache and watches from there on. What is not there yet is
+//! watched from the cache's state, without bookmarks, which etcd before 3.4.25 cannot give from the beginning. I/O: the
+//! API server.
 
 use std::{
     borrow::Cow,
@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::ensure;
 use http_body_util::BodyExt as _;
+use hyper::StatusCode;
 use probelet_crds::Interval;
 use serde::Deserialize;
 use tokio::{sync::watch, time::sleep};
@@ -85,47 +86,48 @@ impl Post {
 
 /// Watches one node's object, or with `None` all of them, for good.
 pub async fn follow(api: Api, name: Option<String>, post: Arc<Post>, mut dice: Dice) {
-    let by_name = |name| format!("&fieldSelector=metadata.name%3D{name}");
-    let field = name.map(by_name).unwrap_or_default();
-    let mut version = String::new();
+    let mut version = match &name {
+        Some(name) => get(&api, name, &post).await.unwrap_or_default(),
+        None => None,
+    };
     loop {
-        let ended = if version.is_empty() {
-            list(&api, &field, &post).await.map(|at| version = at)
-        } else {
-            watch_once(&api, &field, &mut version, &post, &mut dice).await
-        };
+        let ended = watch_once(&api, name.as_deref(), &mut version, &post, &mut dice).await;
         if let Err(why) = ended {
-            post.story.complain(|| format!("a watch{field}: {why:#}"));
-            // Whatever it was: from the beginning, a little later.
-            version.clear();
+            post.story.complain(|| format!("a watch of {name:?}: {why:#}"));
+            // Whatever it was: from the cache's state, a little later.
+            version = None;
             sleep(dice.between(Duration::from_millis(500), Duration::from_secs(5))).await;
         }
     }
 }
 
-/// Delivers what is there; returns the version to watch from.
-async fn list(api: &Api, field: &str, post: &Post) -> anyhow::Result<String> {
-    let answer = api.send(&format!("{NODE_PROBES}?resourceVersion=0{field}"), JSON).await?;
+/// Delivers the object; returns its version, if it is there.
+async fn get(api: &Api, name: &str, post: &Post) -> anyhow::Result<Option<String>> {
+    let answer = api.send(&format!("{NODE_PROBES}/{name}?resourceVersion=0"), JSON).await?;
+    if answer.status() == StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
     ensure!(answer.status().is_success(), "{}", answer.status());
     let body = answer.into_body().collect().await?.to_bytes();
-    let list: List<'_> = serde_json::from_slice(&body)?;
-    for object in &list.items {
-        post.deliver(&object.metadata.name, object.wanted().as_ref());
-    }
-    Ok(list.metadata.resource_version.into_owned())
+    let object: Object<'_> = serde_json::from_slice(&body)?;
+    post.deliver(name, object.wanted().as_ref());
+    Ok(Some(object.metadata.resource_version.into_owned()))
 }
 
 async fn watch_once(
     api: &Api,
-    field: &str,
-    version: &mut String,
+    name: Option<&str>,
+    version: &mut Option<String>,
     post: &Post,
     dice: &mut Dice,
 ) -> anyhow::Result<()> {
     let seconds = WATCH.0 + dice.roll() % (WATCH.1 - WATCH.0);
-    let url = format!(
-        "{NODE_PROBES}?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}{field}"
-    );
+    let from = match version {
+        Some(version) => format!("&resourceVersion={version}&allowWatchBookmarks=true"),
+        None => "&resourceVersion=0".to_owned(),
+    };
+    let field = name.map_or(String::new(), |name| format!("&fieldSelector=metadata.name%3D{name}"));
+    let url = format!("{NODE_PROBES}?watch=1&timeoutSeconds={seconds}{from}{field}");
     let answer = api.send(&url, JSON).await?;
     ensure!(answer.status().is_success(), "{}", answer.status());
     let mut body = answer.into_body();
@@ -144,10 +146,10 @@ async fn watch_once(
     Ok(())
 }
 
-fn take(line: &[u8], version: &mut String, post: &Post) -> anyhow::Result<()> {
+fn take(line: &[u8], version: &mut Option<String>, post: &Post) -> anyhow::Result<()> {
     let event: Event<'_> = serde_json::from_slice(line)?;
     ensure!(event.kind != "ERROR", "the watch ended with an error");
-    version.replace_range(.., &event.object.metadata.resource_version);
+    *version = Some(event.object.metadata.resource_version.clone().into_owned());
     let name = &event.object.metadata.name;
     match &*event.kind {
         "BOOKMARK" => {}
@@ -155,14 +157,6 @@ fn take(line: &[u8], version: &mut String, post: &Post) -> anyhow::Result<()> {
         _ => post.deliver(name, event.object.wanted().as_ref()),
     }
     Ok(())
-}
-
-#[derive(Deserialize)]
-struct List<'a> {
-    #[serde(borrow)]
-    metadata: Metadata<'a>,
-    #[serde(borrow)]
-    items: Vec<Object<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -238,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_spec_lands_in_the_inbox_of_its_node() {
-        let (post, mut version) = (post(), String::new());
+        let (post, mut version) = (post(), None);
 
         take(ADDED, &mut version, &post).unwrap();
 
@@ -250,12 +244,12 @@ mod tests {
         };
         assert_eq!(*post.inbox(1).borrow(), Some(wanted));
         assert_eq!(*post.inbox(0).borrow(), None);
-        assert_eq!(version, "901");
+        assert_eq!(version.as_deref(), Some("901"));
     }
 
     #[test]
     fn the_echo_of_a_status_is_no_news() {
-        let (post, mut version) = (post(), String::new());
+        let (post, mut version) = (post(), None);
 
         take(ADDED, &mut version, &post).unwrap();
         take(ADDED, &mut version, &post).unwrap();
@@ -265,11 +259,11 @@ mod tests {
 
     #[test]
     fn a_bookmark_moves_the_version_and_tells_nobody() {
-        let (post, mut version) = (post(), String::new());
+        let (post, mut version) = (post(), None);
         let line = br#"{"type":"BOOKMARK","object":{"kind":"NodeProbe","apiVersion":"probelet.io/v1alpha1","metadata":{"resourceVersion":"1000"}}}"#;
 
         take(line, &mut version, &post).unwrap();
 
-        assert_eq!((version.as_str(), post.story.chapter().specs()), ("1000", (0, 0)));
+        assert_eq!((version.as_deref(), post.story.chapter().specs()), (Some("1000"), (0, 0)));
     }
 }

@@ -31,7 +31,6 @@ fn interval(seconds: u32) -> Value {
 impl Play<'_> {
     /// `kubectl edit probeconfig default`.
     pub(super) async fn whole_edit(&mut self) -> anyhow::Result<()> {
-        self.settle().await?;
         let (count, patience) = (self.count(), self.stage.patience());
         let reading = self.stage.begin().await?;
         let began = self.stage.now();
@@ -66,7 +65,6 @@ impl Play<'_> {
 
     /// A configuration that half of the agents refuse.
     pub(super) async fn canary(&mut self) -> anyhow::Result<()> {
-        self.settle().await?;
         let (count, patience) = (self.count(), self.stage.patience());
         let good = self.stage.story.nodes()[0].hash;
         let bad = content(&patched(&self.default_config().await?, &interval(7)))?;
@@ -108,7 +106,6 @@ impl Play<'_> {
 
     /// The operator dies in the middle of an edit.
     pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
-        self.settle().await?;
         let (count, patience) = (self.count(), self.stage.patience());
         let reading = self.stage.begin().await?;
         let began = self.stage.now();
@@ -146,7 +143,6 @@ impl Play<'_> {
 
     /// A second configuration for one pool, then for another.
     pub(super) async fn selector(&mut self) -> anyhow::Result<()> {
-        self.settle().await?;
         let patience = self.stage.patience();
         let of = |pool: &str| (0..self.count()).filter(|&node| nodes::pool(node) == pool).count();
         let (in_b, in_c) = (of("b"), of("c"));
@@ -158,7 +154,6 @@ impl Play<'_> {
         self.stage
             .until("the pool's own configuration", patience, in_b, |node| node.obeys(hash))
             .await?;
-        self.settle().await?;
 
         let default = content(&self.default_config().await?)?;
         let reading = self.stage.begin().await?;

@@ -14,17 +14,17 @@ use crate::fleet::{
 };
 
 const START: Duration = Duration::from_secs(30);
-/// What an operator is given to come to rest, and then watched for.
-const REST: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(10));
+/// What an operator, or thousands of watches, are given to come to rest.
+const REST: Duration = Duration::from_secs(3);
 
 impl Play<'_> {
     /// The operator alone, as it idles in a cluster that has no node yet.
     pub(super) async fn rest(&mut self) -> anyhow::Result<()> {
         self.stage.start_operator()?;
         self.stage.object(&format!("{CONFIGS}/default"), START).await?;
-        sleep(REST.0).await;
+        sleep(REST).await;
         let reading = Reading::take(&self.stage.admin, &self.stage.processes()).await?;
-        sleep(REST.1).await;
+        sleep(Duration::from_secs(self.stage.setup.idle)).await;
         let span = self.stage.end(&reading).await?;
         self.operator_cpu("rest.cpu", &span);
         self.kept.rest_cpu = span.cpu(OPERATOR).unwrap_or_default();
@@ -40,7 +40,7 @@ impl Play<'_> {
         nodes::create(&self.stage.admin, self.count()).await?;
         let made = self.stage.now() - before;
         self.stage.enter_agents().await?;
-        sleep(REST.0).await;
+        sleep(REST).await;
         self.say(&format!("{} nodes made in {made:.1} s; their agents watch", self.count()))?;
 
         let reading = self.stage.begin().await?;

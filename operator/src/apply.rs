@@ -13,9 +13,7 @@ use kube::{Api, Client};
 use probelet_crds::{API_VERSION, DEFAULT, NODE_PROBE, OPERATOR, PROBE_CONFIG, ProbeConfigStatus};
 use serde_json::{Value, json};
 
-use crate::observe::{
-    CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value,
-};
+use crate::observe::{CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value};
 use crate::plan::Order;
 
 /// The longest that a write may take.
@@ -95,7 +93,11 @@ impl Writer {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn status(&self, name: &str, status: &ProbeConfigStatus) -> Result<SeenConfig, Error> {
+    pub async fn status(
+        &self,
+        name: &str,
+        status: &ProbeConfigStatus,
+    ) -> Result<SeenConfig, Error> {
         let patch = Patch::Apply(json!({
             "apiVersion": API_VERSION, "kind": PROBE_CONFIG,
             "metadata": {"name": name}, "status": status,

@@ -162,7 +162,8 @@ impl Fake {
             .map(|(kind, status, reason)| json!({"type": kind, "status": status, "reason": reason}))
             .collect();
         self.put("nodeprobes", node, |probe| {
-            let config: NodeConfig = serde_json::from_value(probe["spec"]["config"].clone()).unwrap();
+            let config: NodeConfig =
+                serde_json::from_value(probe["spec"]["config"].clone()).unwrap();
             probe["status"] = json!({
                 "observedGeneration": probe["metadata"]["generation"],
                 "appliedConfigHash": config.hash(), "agent": {"cpu": cpu}, "conditions": conditions,
@@ -180,8 +181,7 @@ impl Fake {
             _ => 3,
         };
         let words = match &words[from..] {
-            ["namespaces", _, rest @ ..] => rest,
-            rest => rest,
+            ["namespaces", _, rest @ ..] | rest => rest,
         };
         let collection = words[0];
         if head.method == Method::GET {
@@ -197,8 +197,8 @@ impl Fake {
         self.state.lock().unwrap().writes.push(format!("{} {}", head.method, words.join("/")));
         let object: Value = serde_json::from_slice(&body).unwrap_or_default();
         match (head.method, words.get(1)) {
-            (Method::POST, _) => self.create(collection, object),
-            (Method::PUT, Some(name)) => self.replace(collection, name, object),
+            (Method::POST, _) => self.create(collection, &object),
+            (Method::PUT, Some(name)) => self.replace(collection, name, &object),
             (Method::DELETE, Some(name)) => match self.remove(collection, name) {
                 Some(object) => reply(200, &object),
                 None => error(404, "NotFound", "", 0),
@@ -231,9 +231,16 @@ impl Fake {
             news.await;
         }
         let state = self.state.lock().unwrap();
-        let items: Vec<&Value> =
-            state.objects.iter().filter(|((have, _), _)| have == collection).map(|(_, o)| o).collect();
-        reply(200, &json!({"metadata": {"resourceVersion": state.version.to_string()}, "items": items}))
+        let items: Vec<&Value> = state
+            .objects
+            .iter()
+            .filter(|((have, _), _)| have == collection)
+            .map(|(_, o)| o)
+            .collect();
+        reply(
+            200,
+            &json!({"metadata": {"resourceVersion": state.version.to_string()}, "items": items}),
+        )
     }
 
     fn watch(&self, collection: &str, query: &str) -> Answer {
@@ -267,7 +274,7 @@ impl Fake {
         }
     }
 
-    fn create(&self, collection: &str, object: Value) -> Answer {
+    fn create(&self, collection: &str, object: &Value) -> Answer {
         let name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
         if !self.get(collection, &name).is_null() {
             return error(409, "AlreadyExists", "", 0);
@@ -276,7 +283,7 @@ impl Fake {
         reply(201, &self.get(collection, &name))
     }
 
-    fn replace(&self, collection: &str, name: &str, object: Value) -> Answer {
+    fn replace(&self, collection: &str, name: &str, object: &Value) -> Answer {
         let old = self.get(collection, name);
         if old["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
             return error(409, "Conflict", "", 0);
@@ -319,6 +326,9 @@ fn reply(code: u16, value: &Value) -> Answer {
 }
 
 fn error(code: u16, reason: &str, message: &str, retry_after: u32) -> Answer {
-    reply(code, &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-        "reason": reason, "message": message, "details": {"retryAfterSeconds": retry_after}}))
+    reply(
+        code,
+        &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+        "reason": reason, "message": message, "details": {"retryAfterSeconds": retry_after}}),
+    )
 }

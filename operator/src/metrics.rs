@@ -9,6 +9,7 @@ use std::fs;
 
 use k8s_openapi::jiff::Timestamp;
 use probelet_crds::Phase;
+use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
     Opts, Registry, TEXT_FORMAT, TextEncoder,
@@ -79,6 +80,57 @@ const fn place(phase: Phase) -> usize {
     }
 }
 
+const NODES_HELP: &str = "Nodes by the configuration in force and what became of it; over_budget, silent and \
+    refused overlap with the others.";
+
+/// Makes metrics and registers them.
+struct Make(Registry);
+
+impl Make {
+    fn with<C: Collector + Clone + 'static>(&self, made: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+        self.with(GaugeVec::new(Opts::new(ours(name), help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.with(IntGauge::new(ours(name), help)?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.with(IntCounterVec::new(Opts::new(ours(name), help), labels)?)
+    }
+
+    fn process(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.with(Gauge::new(name, help)?)
+    }
+
+    fn reconcile(&self) -> prometheus::Result<Histogram> {
+        let help = "Time to take in a batch of observations, or to plan for it.";
+        let options = HistogramOpts::new(ours("reconcile_seconds"), help);
+        self.with(Histogram::with_opts(options.buckets(vec![0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]))?)
+    }
+
+    fn write_seconds(&self) -> prometheus::Result<HistogramVec> {
+        let help = "Time from the beginning of a write to its answer.";
+        let options = HistogramOpts::new(ours("api_write_seconds"), help);
+        let options = options.buckets(vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0]);
+        self.with(HistogramVec::new(options, &["kind"])?)
+    }
+}
+
+fn ours(name: &str) -> String {
+    format!("probelet_operator_{name}")
+}
+
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
@@ -108,54 +160,45 @@ impl Metrics {
     /// # Errors
     /// A name is used twice, which only a mistake of this module can bring about.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let name = |name: &str| format!("probelet_operator_{name}");
-        let gauges = |n: &str, help: &str, labels: &[&str]| {
-            let gauges = GaugeVec::new(Opts::new(name(n), help), labels)?;
-            registry.register(Box::new(gauges.clone()))?;
-            Ok::<_, prometheus::Error>(gauges)
-        };
-        let gauge = |n: &str, help: &str| {
-            let gauge = IntGauge::new(name(n), help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let counters = |n: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name(n), help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok::<_, prometheus::Error>(counters)
-        };
-        let process = |name: &str, help: &str| {
-            let gauge = Gauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let buckets = vec![0.0001, 0.001, 0.01, 0.1, 1.0, 10.0];
-        let options = HistogramOpts::new(name("reconcile_seconds"), "Time to take in a batch of observations and to plan for it.");
-        let reconcile = Histogram::with_opts(options.buckets(buckets))?;
-        registry.register(Box::new(reconcile.clone()))?;
-        let options = HistogramOpts::new(name("api_write_seconds"), "Time from the beginning of a write to its answer.");
-        let buckets = vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
-        let write_seconds = HistogramVec::new(options.buckets(buckets), &["kind"])?;
-        registry.register(Box::new(write_seconds.clone()))?;
-        let build = gauges("build_info", "Always 1; the version is in the label.", &["version"])?;
+        let make = Make(Registry::new());
+        let build =
+            make.gauges("build_info", "Always 1; the version is in the label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-        let started = process("process_start_time_seconds", "Start of the process, Unix time in seconds.")?;
+        let started = make
+            .process("process_start_time_seconds", "Start of the process, Unix time in seconds.")?;
         started.set(Timestamp::now().as_duration().as_secs_f64());
+        let cpu_help = "CPU time of the process, user and system, in seconds.";
+        let seed_help = "1 if the seed of the default configuration cannot be used.";
         Ok(Self {
-            nodes: gauges("nodes", "Nodes by the configuration in force and what became of it; over_budget, silent and refused overlap with the others.", &["config", "state"])?,
-            rollouts: gauges("rollouts", "Configurations by the phase of their newest change.", &["phase"])?,
-            rejected: gauge("configs_rejected", "Configurations that are not accepted.")?,
-            queue: gauge("queue_length", "Nodes that wait for a write or are being written.")?,
-            leader: gauge("leader", "1 on the replica that writes.")?,
-            seed_invalid: gauge("seed_invalid", "1 if the seed of the default configuration cannot be used.")?,
-            writes: counters("api_writes_total", "Writes to the API server.", &["kind", "result"])?,
-            watch_errors: counters("watch_errors_total", "Watches that failed and began anew.", &["kind"])?,
-            reconcile,
-            write_seconds,
-            cpu: process("process_cpu_seconds_total", "CPU time of the process, user and system, in seconds.")?,
-            rss: process("process_resident_memory_bytes", "Memory of the process in RAM, in bytes.")?,
-            registry,
+            nodes: make.gauges("nodes", NODES_HELP, &["config", "state"])?,
+            rollouts: make.gauges(
+                "rollouts",
+                "Configurations by phase of their change.",
+                &["phase"],
+            )?,
+            rejected: make.gauge("configs_rejected", "Configurations that are not accepted.")?,
+            queue: make
+                .gauge("queue_length", "Nodes that wait for a write or are being written.")?,
+            leader: make.gauge("leader", "1 on the replica that writes.")?,
+            seed_invalid: make.gauge("seed_invalid", seed_help)?,
+            writes: make.counters(
+                "api_writes_total",
+                "Writes to the API server.",
+                &["kind", "result"],
+            )?,
+            watch_errors: make.counters(
+                "watch_errors_total",
+                "Watches that failed and began anew.",
+                &["kind"],
+            )?,
+            reconcile: make.reconcile()?,
+            write_seconds: make.write_seconds()?,
+            cpu: make.process("process_cpu_seconds_total", cpu_help)?,
+            rss: make.process(
+                "process_resident_memory_bytes",
+                "Memory of the process in RAM, in bytes.",
+            )?,
+            registry: make.0,
         })
     }
 
@@ -222,7 +265,10 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let old = Figures { nodes: vec![("gone".into(), [1; 6])], ..Figures::default() };
         let new = Figures {
-            nodes: vec![(String::new(), [9, 0, 0, 0, 0, 0]), ("default".into(), [3, 2, 0, 0, 0, 1])],
+            nodes: vec![
+                (String::new(), [9, 0, 0, 0, 0, 0]),
+                ("default".into(), [3, 2, 0, 0, 0, 1]),
+            ],
             queue: 4,
             ..Figures::default()
         };

@@ -56,14 +56,19 @@ pub enum Step {
 enum Want<'a> {
     /// Whatever it works by now.
     Leave,
-    Content { content: &'a Arc<Content>, origin: Option<Origin>, token: Option<ConfigId> },
+    Content {
+        content: &'a Arc<Content>,
+        origin: Option<Origin>,
+        token: Option<ConfigId>,
+    },
 }
 
 /// Plans for one node.
 #[must_use]
 pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
     let Some(node) = world.node_at(id) else { return Step::Nothing };
-    let delete = |probe: &Probe| Step::Delete { name: node.name.clone(), uid: probe.uid.clone() };
+    let delete =
+        |probe: &Probe| Step::Delete { name: Arc::clone(&node.name), uid: probe.uid.clone() };
     let Some(object) = &node.object else {
         return match &node.probe {
             // No nodes at all is no cluster but a view of one that something is wrong with.
@@ -96,7 +101,7 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
         }
     }
     Step::Apply(Box::new(Order {
-        name: node.name.clone(),
+        name: Arc::clone(&node.name),
         uid: object.uid.clone(),
         origin,
         content: Arc::clone(content),
@@ -122,9 +127,8 @@ fn want<'a>(world: &'a World, id: NodeId, node: &'a Node) -> Want<'a> {
             return Want::Leave;
         };
         let probe = node.probe.as_ref();
-        let by_it = |probe: &&Probe| {
-            probe.origin.as_ref().is_some_and(|origin| origin.uid == config.uid)
-        };
+        let by_it =
+            |probe: &&Probe| probe.origin.as_ref().is_some_and(|origin| origin.uid == config.uid);
         let carried = probe.filter(by_it).and_then(|probe| probe.content.as_ref());
         let give = rollout.give(id, probe.is_some(), carried.map(|content| content.hash.as_str()));
         match give {

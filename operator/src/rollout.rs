@@ -120,11 +120,7 @@ impl Rollout {
     }
 
     /// Watches these nodes first, each with what it said before.
-    pub fn watch<'a>(
-        &mut self,
-        canaries: impl Iterator<Item = (NodeId, &'a Said)>,
-        now: Millis,
-    ) {
+    pub fn watch<'a>(&mut self, canaries: impl Iterator<Item = (NodeId, &'a Said)>, now: Millis) {
         let canaries: BTreeMap<_, _> = canaries
             .map(|(id, said)| {
                 let canary = Canary {
@@ -151,13 +147,12 @@ impl Rollout {
             // Nobody is protected by keeping the configuration from a node that has none.
             _ if !is_told && self.previous.is_none() => Give::Target,
             Stage::Canary(watch) if has_target || watch.canaries.contains_key(&id) => Give::Target,
-            Stage::Canary(_) => before(),
             Stage::RolledBack { canaries, .. }
                 if has_target && self.previous.is_none() && !canaries.contains(&id) =>
             {
                 Give::Target
             }
-            Stage::RolledBack { .. } => before(),
+            Stage::Canary(_) | Stage::RolledBack { .. } => before(),
         }
     }
 
@@ -256,11 +251,8 @@ impl Rollout {
 }
 
 fn tell(failed: &[(NodeId, String)], name: impl Fn(NodeId) -> String) -> String {
-    let mut words: Vec<String> = failed
-        .iter()
-        .take(NAMED)
-        .map(|(id, reason)| format!("{} ({reason})", name(*id)))
-        .collect();
+    let mut words: Vec<String> =
+        failed.iter().take(NAMED).map(|(id, reason)| format!("{} ({reason})", name(*id))).collect();
     if failed.len() > NAMED {
         words.push(format!("{} more", failed.len() - NAMED));
     }

@@ -115,9 +115,9 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     }));
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut elector = args.lease.map(|name| {
-        Elector::new(Api::namespaced(client, namespace), name, args.identity, clock)
-    });
+    let mut elector = args
+        .lease
+        .map(|name| Elector::new(Api::namespaced(client, namespace), name, args.identity, clock));
     let mut told = stopped;
     let election = async {
         match &mut elector {

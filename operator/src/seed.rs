@@ -47,7 +47,8 @@ pub enum Error {
 pub fn read(file: Option<&Path>) -> Result<Value, Error> {
     let Some(file) = file else { return Ok(json!({})) };
     let path = file.display().to_string();
-    let text = fs::read_to_string(file).map_err(|source| Error::Read { path: path.clone(), source })?;
+    let text =
+        fs::read_to_string(file).map_err(|source| Error::Read { path: path.clone(), source })?;
     let value: Value = match text.trim() {
         "" => Value::Null,
         text => serde_saphyr::from_str(text).map_err(|error| Error::Yaml {

@@ -38,7 +38,12 @@ enum Found {
 }
 
 /// Makes all checks; those that wait for something do so for `patience` in all.
-pub async fn run(client: &Client, namespace: &str, lease: Option<&str>, patience: Duration) -> Exit {
+pub async fn run(
+    client: &Client,
+    namespace: &str,
+    lease: Option<&str>,
+    patience: Duration,
+) -> Exit {
     let deadline = Instant::now() + patience;
     let mut exit = Exit::Success;
     let mut tell = |check: &str, found: Found| {
@@ -66,7 +71,10 @@ pub async fn run(client: &Client, namespace: &str, lease: Option<&str>, patience
             return exit;
         }
     };
-    tell("an agent answers", waiting(deadline, || get(client, namespace, &pod, "/healthz", 200)).await);
+    tell(
+        "an agent answers",
+        waiting(deadline, || get(client, namespace, &pod, "/healthz", 200)).await,
+    );
     // Without a token of its own the API server's proxy hands on no identity: the agent must refuse.
     tell("it refuses strangers", get(client, namespace, &pod, "/v1/report", 401).await);
     exit
@@ -95,7 +103,9 @@ fn sort(error: &kube::Error) -> Found {
 async fn configs(client: &Client) -> Found {
     let api = Api::<RawConfig>::all(client.clone());
     match api.list(&ListParams::default().limit(10)).await {
-        Ok(list) if list.items.is_empty() => Found::Bad("there is none, not even default".to_owned()),
+        Ok(list) if list.items.is_empty() => {
+            Found::Bad("there is none, not even default".to_owned())
+        }
         Ok(list) => {
             let names = list.items.into_iter().filter_map(|config| config.metadata.name);
             Found::Good(names.collect::<Vec<_>>().join(", "))
@@ -122,10 +132,15 @@ async fn ready(client: &Client) -> Found {
     };
     let count = list.items.len();
     let seen: Vec<SeenProbe> = list.items.into_iter().filter_map(SeenProbe::of).collect();
-    let fine = |probe: &&SeenProbe| probe.said.ready == Some(true) && probe.said.applied == Some(true);
+    let fine =
+        |probe: &&SeenProbe| probe.said.ready == Some(true) && probe.said.applied == Some(true);
     match seen.iter().filter(fine).count() {
-        0 => Found::Bad(format!("none of {count} NodeProbes is ready with its configuration applied")),
-        fine => Found::Good(format!("{fine} of {count} are ready with their configuration applied")),
+        0 => Found::Bad(format!(
+            "none of {count} NodeProbes is ready with its configuration applied"
+        )),
+        fine => {
+            Found::Good(format!("{fine} of {count} are ready with their configuration applied"))
+        }
     }
 }
 

@@ -161,7 +161,7 @@ fn is_conflicted(world: &World, counts: &Counts) -> Says {
     let mut others: Vec<_> = counts
         .conflicts
         .iter()
-        .filter_map(|(&id, &nodes)| Some((world.config_at(id)?.name.clone(), nodes)))
+        .filter_map(|(&id, &nodes)| Some((world.config_at(id)?.name.to_string(), nodes)))
         .collect();
     others.sort();
     let mut words: Vec<String> = others
@@ -177,7 +177,6 @@ fn is_conflicted(world: &World, counts: &Counts) -> Says {
 }
 
 fn failures(world: &World, counts: &Counts) -> Vec<Failure> {
-    // Few are bad, as a rule; when many are, which ones are named does not matter, but it must not change all the time.
     counts.bad().take(FAILURES).filter_map(|id| failure(world, id)).collect()
 }
 

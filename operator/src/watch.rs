@@ -47,24 +47,25 @@ pub enum Observation {
 
 /// All three watches as one.
 pub fn watch(client: &Client) -> impl Stream<Item = Vec<Observation>> + use<> {
-    let nodes = follow(Api::<PartialObjectMeta<Node>>::all(client.clone()), Kind::Nodes, |seen| {
-        match seen {
-            Seen::There(node) => SeenNode::of(&node.metadata).map(Observation::Node),
-            Seen::Gone(node) => node.metadata.name.map(Observation::NodeGone),
+    let nodes =
+        follow(
+            Api::<PartialObjectMeta<Node>>::all(client.clone()),
+            Kind::Nodes,
+            |seen| match seen {
+                Seen::There(node) => SeenNode::of(&node.metadata).map(Observation::Node),
+                Seen::Gone(node) => node.metadata.name.map(Observation::NodeGone),
+            },
+        );
+    let probes = follow(Api::<RawProbe>::all(client.clone()), Kind::Probes, |seen| match seen {
+        Seen::There(probe) => SeenProbe::of(probe).map(Box::new).map(Observation::Probe),
+        Seen::Gone(RawProbe { metadata, .. }) => {
+            metadata.name.map(|name| Observation::ProbeGone(name, metadata.uid))
         }
     });
-    let probes =
-        follow(Api::<RawProbe>::all(client.clone()), Kind::Probes, |seen| match seen {
-            Seen::There(probe) => SeenProbe::of(probe).map(Box::new).map(Observation::Probe),
-            Seen::Gone(RawProbe { metadata, .. }) => {
-                metadata.name.map(|name| Observation::ProbeGone(name, metadata.uid))
-            }
-        });
-    let configs =
-        follow(Api::<RawConfig>::all(client.clone()), Kind::Configs, |seen| match seen {
-            Seen::There(config) => SeenConfig::of(config).map(Box::new).map(Observation::Config),
-            Seen::Gone(config) => config.metadata.name.map(Observation::ConfigGone),
-        });
+    let configs = follow(Api::<RawConfig>::all(client.clone()), Kind::Configs, |seen| match seen {
+        Seen::There(config) => SeenConfig::of(config).map(Box::new).map(Observation::Config),
+        Seen::Gone(config) => config.metadata.name.map(Observation::ConfigGone),
+    });
     stream::select_all([nodes, probes, configs]).ready_chunks(BATCH)
 }
 

@@ -85,7 +85,7 @@ pub async fn write(mut writer: Writer) {
         let plan = writer.plan(&mut memory);
         let cost = cpu().saturating_sub(before);
         let wait = match plan {
-            Plan::Wait(wait) => wait,
+            Plan::Wait(wait) => wait.min(LOOK),
             Plan::Write(status) => {
                 writer.apply(&mut memory, *status).await;
                 Duration::ZERO
@@ -93,7 +93,7 @@ pub async fn write(mut writer: Writer) {
         };
         // Afterwards: an acknowledgement is not kept waiting for what it cost.
         writer.pay(cost).await;
-        if timeout(wait, writer.news()).await == Ok(false) {
+        if timeout(wait, writer.news(memory.obeyed)).await == Ok(false) {
             return;
         }
     }
@@ -101,12 +101,12 @@ pub async fn write(mut writer: Writer) {
 
 impl Writer {
     /// Waits for something that makes a difference at once; `false` if there will be nothing any more.
-    async fn news(&mut self) -> bool {
+    async fn news(&mut self, obeyed: bool) -> bool {
         let wanted = self.config.borrow().hash.clone();
         let snapshots = &mut self.snapshots;
-        // Only while the engine has not yet obeyed: snapshots come every second.
+        // Only if the engine had not yet obeyed at the last look: snapshots come every second.
         let obeyed = async {
-            if snapshots.borrow().vitals.config_hash == wanted {
+            if obeyed {
                 return std::future::pending().await;
             }
             snapshots.wait_for(|snapshot| snapshot.vitals.config_hash == wanted).await.is_ok()
@@ -123,6 +123,7 @@ impl Writer {
         let assignment = Arc::clone(&self.assignment.borrow_and_update());
         let config = Arc::clone(&self.config.borrow_and_update());
         let snapshot = Arc::clone(&self.snapshots.borrow());
+        memory.obeyed = snapshot.vitals.config_hash == config.hash;
         let Some(assigned) = memory.writable(&assignment) else { return Plan::Wait(LOOK) };
         let now = memory.began.elapsed();
         if memory.stored.is_none() && snapshot.picture.epoch == 0 && now < START {
@@ -135,7 +136,7 @@ impl Writer {
             snapshot: &snapshot,
             config: &config,
             assigned,
-            obeyed: snapshot.vitals.config_hash == config.hash,
+            obeyed: memory.obeyed,
             pinned: self.pinned,
             feed: feed.as_ref(),
             lacking: &lacking,
@@ -145,7 +146,7 @@ impl Writer {
         let (mut status, ask) = memory.look(&scene);
         memory.lacking = lacking;
         let why = match memory.due.decide(now, ask, rules(&config)) {
-            Decision::Wait(wait) => return Plan::Wait(wait.min(LOOK)),
+            Decision::Wait(wait) => return Plan::Wait(wait),
             Decision::Write(why) => why,
         };
         debug!(?why, "writing the status");

@@ -32,7 +32,7 @@ impl Content {
 /// All contents and origins that somebody holds.
 #[derive(Debug, Default)]
 pub struct Contents {
-    contents: BTreeMap<String, Weak<Content>>,
+    configs: BTreeMap<String, Weak<Content>>,
     origins: BTreeMap<(String, String, i64), Weak<Origin>>,
     sweep: usize,
 }
@@ -46,14 +46,14 @@ impl Contents {
         }
         self.tidy();
         let content = Arc::new(content);
-        self.contents.insert(content.hash.clone(), Arc::downgrade(&content));
+        self.configs.insert(content.hash.clone(), Arc::downgrade(&content));
         content
     }
 
     /// The content of this hash, if a node or a configuration still holds it.
     #[must_use]
     pub fn find(&self, hash: &str) -> Option<Arc<Content>> {
-        self.contents.get(hash).and_then(Weak::upgrade)
+        self.configs.get(hash).and_then(Weak::upgrade)
     }
 
     /// The one shared value for `origin`.
@@ -69,12 +69,12 @@ impl Contents {
     }
 
     fn tidy(&mut self) {
-        if self.contents.len() + self.origins.len() < self.sweep.max(SWEEP) {
+        if self.configs.len() + self.origins.len() < self.sweep.max(SWEEP) {
             return;
         }
-        self.contents.retain(|_, content| content.strong_count() > 0);
+        self.configs.retain(|_, content| content.strong_count() > 0);
         self.origins.retain(|_, origin| origin.strong_count() > 0);
-        self.sweep = 2 * (self.contents.len() + self.origins.len());
+        self.sweep = 2 * (self.configs.len() + self.origins.len());
     }
 }
 

@@ -22,6 +22,10 @@ pub enum State {
 
 /// One node, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is counted apart, and all may hold together"
+)]
 pub struct Verdict {
     /// What became of the configuration.
     pub state: State,
@@ -42,7 +46,7 @@ impl Verdict {
     #[must_use]
     pub fn of(node: &Node, hash: Option<&str>, uid: Option<&str>) -> Self {
         let refused = node.refused.is_some();
-        let none = Self {
+        let unknown = Self {
             state: State::Pending,
             told: false,
             over_budget: false,
@@ -50,7 +54,7 @@ impl Verdict {
             refused,
             cpu: None,
         };
-        let Some(probe) = &node.probe else { return none };
+        let Some(probe) = &node.probe else { return unknown };
         let Probe { content, origin, said, .. } = probe;
         let carried = content.as_ref().map(|content| content.hash.as_str());
         let told = carried.is_some()
@@ -63,7 +67,7 @@ impl Verdict {
             _ => State::Pending,
         };
         let over_budget = said.within == Some(false);
-        Self { state, told, over_budget, cpu: said.cpu, ..none }
+        Self { state, told, over_budget, cpu: said.cpu, ..unknown }
     }
 
     /// Whether a person should look at the node.
@@ -102,8 +106,11 @@ pub struct Counts {
     pub cpu: u64,
     /// Agents by their CPU.
     by_cpu: BTreeSet<(u64, NodeId)>,
-    /// Nodes that a person should look at.
-    bad: BTreeSet<NodeId>,
+    /// Nodes that a person should look at, the longest standing first, and since when each is one.
+    bad: BTreeSet<(u64, NodeId)>,
+    bad_since: BTreeMap<NodeId, u64>,
+    /// Numbers the nodes that turned bad.
+    turned_bad: u64,
 }
 
 impl Counts {
@@ -115,7 +122,30 @@ impl Counts {
             self.by_cpu.insert((cpu, id));
         }
         if verdict.is_bad() {
-            self.bad.insert(id);
+            self.turned_bad += 1;
+            self.mark(id, self.turned_bad);
+        }
+    }
+
+    /// Counts a node anew. One that stays bad keeps its place in the list.
+    pub fn replace(&mut self, id: NodeId, old: &Verdict, new: &Verdict) {
+        let since = self.bad_since.get(&id).copied().filter(|_| new.is_bad());
+        self.take(id, old);
+        self.add(id, new);
+        if let Some(since) = since {
+            self.unmark(id);
+            self.mark(id, since);
+        }
+    }
+
+    fn mark(&mut self, id: NodeId, since: u64) {
+        self.bad.insert((since, id));
+        self.bad_since.insert(id, since);
+    }
+
+    fn unmark(&mut self, id: NodeId) {
+        if let Some(since) = self.bad_since.remove(&id) {
+            self.bad.remove(&(since, id));
         }
     }
 
@@ -126,7 +156,7 @@ impl Counts {
             self.cpu -= cpu;
             self.by_cpu.remove(&(cpu, id));
         }
-        self.bad.remove(&id);
+        self.unmark(id);
     }
 
     fn change(&mut self, verdict: &Verdict, by: impl Fn(&mut u32)) {
@@ -161,9 +191,9 @@ impl Counts {
         self.by_cpu.iter().rev().copied()
     }
 
-    /// Nodes that a person should look at.
+    /// Nodes that a person should look at, the longest standing first.
     pub fn bad(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.bad.iter().copied()
+        self.bad.iter().map(|&(_, id)| id)
     }
 
     pub(crate) fn conflict(&mut self, with: ConfigId, is: bool) {

@@ -40,8 +40,8 @@ pub struct Node {
     pub heard: Millis,
     /// When the node went while its `NodeProbe` stayed.
     pub orphan_since: Millis,
-    pub(crate) seen_node: u32,
-    pub(crate) seen_probe: u32,
+    pub(crate) object_listed: u32,
+    pub(crate) probe_listed: u32,
 }
 
 /// What is kept of a node object.
@@ -95,8 +95,8 @@ impl Node {
             silent_at: None,
             heard: 0,
             orphan_since: 0,
-            seen_node: 0,
-            seen_probe: 0,
+            object_listed: 0,
+            probe_listed: 0,
         }
     }
 
@@ -106,9 +106,10 @@ impl Node {
         let Some(probe) = self.probe.as_ref().filter(|probe| probe.said.anything) else {
             return false;
         };
-        let refresh = probe.content.as_ref().map_or(600, |content| {
-            content.config.reporting.refresh_interval.duration().as_secs()
-        });
+        let refresh = probe
+            .content
+            .as_ref()
+            .map_or(600, |content| content.config.reporting.refresh_interval.duration().as_secs());
         // Agents refresh after half to one and a half intervals; a minute more is for the way.
         now < self.heard + refresh * 1500 + 60_000
     }

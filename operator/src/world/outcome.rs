@@ -2,6 +2,8 @@
 //!
 //! In: answers of the API server. Out: the same effect as if the watch had brought them, and figures. Pure: values only.
 
+use std::sync::Arc;
+
 use super::{Config, ConfigId, Counts, Node, Object, World};
 use crate::observe::SeenProbe;
 use crate::pace::Millis;
@@ -25,7 +27,7 @@ impl World {
     pub fn deleted(&mut self, id: NodeId, uid: &str, now: Millis) {
         self.forgive(id, now);
         self.queue.done(id);
-        if let Some(name) = self.nodes.get(id).map(|node| node.name.clone()) {
+        if let Some(name) = self.nodes.get(id).map(|node| Arc::clone(&node.name)) {
             self.probe_gone(&name, Some(uid), now);
             self.tidy(&name);
         }
@@ -69,7 +71,7 @@ impl World {
     /// Nothing is to be written for the node.
     pub fn idle(&mut self, id: NodeId) {
         self.queue.idle(id);
-        if let Some(name) = self.nodes.get(id).map(|node| node.name.clone()) {
+        if let Some(name) = self.nodes.get(id).map(|node| Arc::clone(&node.name)) {
             self.tidy(&name);
         }
     }
@@ -122,7 +124,7 @@ impl World {
 
     /// The built-in configuration.
     #[must_use]
-    pub fn builtin(&self) -> &std::sync::Arc<super::Content> {
+    pub fn builtin(&self) -> &Arc<super::Content> {
         &self.builtin
     }
 
@@ -134,8 +136,12 @@ impl World {
 
     /// Looks at the nodes that nothing matches: what they are given has changed.
     pub fn offer_unmatched(&mut self) {
-        let ids: Vec<NodeId> =
-            self.nodes.iter().filter(|(_, node)| node.matches.is_empty()).map(|(id, _)| id).collect();
+        let ids: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.matches.is_empty())
+            .map(|(id, _)| id)
+            .collect();
         for id in ids {
             self.touch(id);
         }

@@ -3,6 +3,8 @@
 //! In: the beginning and end of each complete list. Out: the same calls as if each object had been deleted. Nothing is
 //! forgotten before a list is complete, so that a list that broke off takes nothing away. Pure: values only.
 
+use std::sync::Arc;
+
 use super::{Config, Node, World};
 use crate::pace::Millis;
 
@@ -40,27 +42,27 @@ impl World {
         let (nodes, probes, configs) = (self.epochs.nodes, self.epochs.probes, self.epochs.configs);
         match kind {
             Kind::Nodes => {
-                for name in self.nodes_where(|n| n.object.is_some() && n.seen_node != nodes) {
+                for name in self.nodes_where(|n| n.object.is_some() && n.object_listed != nodes) {
                     self.node_gone(&name, now);
                 }
             }
             Kind::Probes => {
-                for name in self.nodes_where(|n| n.probe.is_some() && n.seen_probe != probes) {
+                for name in self.nodes_where(|n| n.probe.is_some() && n.probe_listed != probes) {
                     self.probe_gone(&name, None, now);
                 }
             }
             Kind::Configs => {
                 let gone = |config: &&Config| config.seen != configs;
                 let all = self.configs.iter().map(|(_, config)| config).filter(gone);
-                for name in all.map(|config| config.name.clone()).collect::<Vec<_>>() {
+                for name in all.map(|config| Arc::clone(&config.name)).collect::<Vec<_>>() {
                     self.config_gone(&name);
                 }
             }
         }
     }
 
-    fn nodes_where(&self, is: impl Fn(&Node) -> bool) -> Vec<std::sync::Arc<str>> {
+    fn nodes_where(&self, is: impl Fn(&Node) -> bool) -> Vec<Arc<str>> {
         let all = self.nodes.iter().map(|(_, node)| node);
-        all.filter(|node| is(node)).map(|node| node.name.clone()).collect()
+        all.filter(|node| is(node)).map(|node| Arc::clone(&node.name)).collect()
     }
 }

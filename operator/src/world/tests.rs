@@ -126,7 +126,8 @@ fn nothing_is_written_when_all_is_as_it_should_be() {
 #[test]
 fn the_highest_priority_wins_then_the_oldest_then_the_first_by_name() {
     let mut world = settled(4, json!({}));
-    let gpu = json!({"priority": 10, "nodeSelector": {"matchLabels": {"pool": "b"}}, "jitterPercent": 1});
+    let gpu =
+        json!({"priority": 10, "nodeSelector": {"matchLabels": {"pool": "b"}}, "jitterPercent": 1});
     world.config(config("gpu", 1, gpu), 1);
     let other = SeenConfig { created: -5, ..config("zz-older", 1, json!({"jitterPercent": 2})) };
     world.config(other, 2);

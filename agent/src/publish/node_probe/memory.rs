@@ -50,6 +50,8 @@ pub(super) struct Memory {
     pub(super) returns: u64,
     /// Events about the object that had been seen at the last look.
     pub(super) events: u64,
+    /// The engine worked by the configuration in force at the last look.
+    pub(super) obeyed: bool,
     /// Since when the engine has not obeyed.
     pub(super) pending: Option<Duration>,
     /// The server said that there is no such object, when so many events had been seen.
@@ -73,6 +75,7 @@ impl Memory {
             judged: 0,
             returns: 0,
             events: 0,
+            obeyed: false,
             pending: None,
             missing: None,
             failures: 0,

@@ -86,10 +86,20 @@ impl End {
 /// By configuration: figures that do not depend on places in tables or on when things happened.
 fn summary(world: &World) -> Vec<String> {
     let show = |name: &str, counts: &Counts| {
-        let conflicts = counts.conflicts.iter().map(|(&id, n)| (&*world.configs.get(id).unwrap().name, n));
+        let conflicts =
+            counts.conflicts.iter().map(|(&id, n)| (&*world.configs.get(id).unwrap().name, n));
         let conflicts: BTreeMap<_, _> = conflicts.collect();
-        let Counts { matched, effective, overridden, applied, pending, failed, told, over_budget, .. } =
-            counts;
+        let Counts {
+            matched,
+            effective,
+            overridden,
+            applied,
+            pending,
+            failed,
+            told,
+            over_budget,
+            ..
+        } = counts;
         let bad: Vec<&str> = {
             let mut names: Vec<_> =
                 counts.bad().map(|id| &*world.nodes.get(id).unwrap().name).collect();
@@ -98,11 +108,18 @@ fn summary(world: &World) -> Vec<String> {
         };
         let worst: Vec<u64> = counts.worst().map(|(cpu, _)| cpu).collect();
         let cpu = (counts.cpu, counts.cpu_p99());
-        format!("{name} {matched} {effective} {overridden} {applied} {pending} {failed} {told} {over_budget} {conflicts:?} {bad:?} {worst:?} {cpu:?}")
+        format!(
+            "{name} {matched} {effective} {overridden} {applied} {pending} {failed} {told} {over_budget} {conflicts:?} {bad:?} {worst:?} {cpu:?}"
+        )
     };
     let mut lines = vec![show("", &world.unmatched)];
     lines.extend(world.configs.iter().map(|(_, config)| show(&config.name, &config.counts)));
-    lines.push(format!("{} nodes, {} names, {} held", world.present, world.nodes.len(), world.held));
+    lines.push(format!(
+        "{} nodes, {} names, {} held",
+        world.present,
+        world.nodes.len(),
+        world.held
+    ));
     lines
 }
 

@@ -128,9 +128,7 @@ fn going_back_to_what_was_in_force_needs_no_canaries() {
 #[test]
 fn a_selector_that_takes_over_many_nodes_tries_a_few_first() {
     let mut world = settled(200, json!({}));
-    let spec = |pool: &str| {
-        json!({"priority": 1, "jitterPercent": 4, "nodeSelector": {"matchLabels": {"pool": pool}}})
-    };
+    let spec = |pool: &str| json!({"priority": 1, "jitterPercent": 4, "nodeSelector": {"matchLabels": {"pool": pool}}});
     world.config(config("gpu", 1, spec("none")), 1);
     settle(&mut world, 1);
 

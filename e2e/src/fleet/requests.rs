@@ -63,10 +63,12 @@ impl Requests {
         self.sum(|(verb, r, s, _)| WRITES.contains(&&**verb) && r == resource && s == subresource)
     }
 
-    /// Writes that the server refused.
+    /// Those of them that were not answered with 2xx: refused, or cut off.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.sum(|(verb, .., good)| WRITES.contains(&&**verb) && !good)
+    pub fn refused(&self, resource: &str, subresource: &str) -> u64 {
+        self.sum(|(verb, r, s, good)| {
+            WRITES.contains(&&**verb) && r == resource && s == subresource && !good
+        })
     }
 
     /// What the operator alone writes: specs, the statuses of configurations, events.
@@ -120,7 +122,10 @@ apiserver_storage_size_bytes{storage_cluster_id="etcd-0"} 2.3625728e+07
         let requests = Requests::parse(TEXT);
 
         assert_eq!((requests.of_agents(), requests.of_operator()), (43, 1_200_000));
-        assert_eq!((requests.refused(), requests.storage_bytes), (2, 23_625_728));
+        assert_eq!(
+            (requests.refused("nodeprobes", "status"), requests.storage_bytes),
+            (2, 23_625_728)
+        );
     }
 
     #[test]

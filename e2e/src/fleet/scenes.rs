@@ -88,11 +88,16 @@ impl<'a> Play<'a> {
         Ok(self.out.flush()?)
     }
 
-    /// Enters the operator's CPU, and remembers its memory.
+    /// Enters the operator's CPU.
     fn operator_cpu(&mut self, key: &str, span: &Span) {
         if let Some(cpu) = span.cpu(OPERATOR) {
             self.table.figure(key, cpu, format!("over {:.0} s; {}", span.seconds, span.words()));
         }
+        self.remember(span);
+    }
+
+    /// The operator's memory at its peak; each of its processes has one of its own.
+    fn remember(&mut self, span: &Span) {
         let peak = span.memory.get(OPERATOR).map_or(0.0, |(_, peak)| *peak);
         self.kept.peak_rss = self.kept.peak_rss.max(peak);
     }

@@ -84,11 +84,13 @@ impl Play<'_> {
         self.stage.until("NodeProbes gone", patience, count, |node| node.generation == 0).await?;
         let seconds = self.stage.now() - began;
         let span = self.stage.end(&reading).await?;
+        self.remember(&span);
         self.table.figure(
             "end.seconds",
             seconds,
             format!("of these {deleted:.0} s to delete the nodes; {}", span.words()),
         );
+        self.table.figure("steady.peak", self.kept.peak_rss, "");
         self.check(true, "no NodeProbe outlives its node")
     }
 }

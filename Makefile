@@ -5,8 +5,10 @@ SHELL := /bin/bash
 RELEASE := target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release
 # What is measured, and how long: make bench BENCH="--only fresh,short"
 BENCH ?=
+# How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
+FLEET ?=
 
-.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme images e2e demo demo-down bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -70,6 +72,9 @@ bench: build ## Measure the agent at the standard workload; writes docs/benchmar
 
 bench-quick: build ## The same, shorter and coarser; writes nothing (root)
 	$(RELEASE)/probelet-bench --quick $(BENCH)
+
+fleet: setup-test ## Measure the operator before 5,000 simulated nodes; writes docs/benchmarks-fleet.md (root, about 20 minutes)
+	e2e/fleet/run --release --nodes 5000 --steady 300 --idle 60 --write docs/benchmarks-fleet.md $(FLEET)
 
 bench-index: setup ## The label-selector index against its rivals at five scales; writes docs/benchmarks-index.md
 	e2e/index-bench/run --write docs/benchmarks-index.md

@@ -12,6 +12,7 @@ pub mod churn;
 pub mod cluster;
 pub mod cover;
 pub mod cpu_clock;
+pub mod fleet;
 pub mod fresh;
 pub mod goals;
 pub mod load;

@@ -90,11 +90,19 @@ impl Table {
     /// The page, with the facts that belong beside every figure.
     #[must_use]
     pub fn markdown(&self, machine: &str, how: &str) -> String {
-        let mut page = format!(
+        format!(
             "# Benchmarks\n\nWritten by `make bench`; not edited by hand. What each load and each measurement is: \
-             [e2e/workload/README.md](../e2e/workload/README.md).\n\n{machine}. {how}\n\n\
-             | measure | goal | measured | holds? | beside it |\n|---|---|---|---|---|\n"
-        );
+             [e2e/workload/README.md](../e2e/workload/README.md).\n\n{machine}. {how}\n\n{}",
+            self.rows_as_markdown()
+        )
+    }
+
+    /// The table alone.
+    #[must_use]
+    pub fn rows_as_markdown(&self) -> String {
+        let mut page =
+            "| measure | goal | measured | holds? | beside it |\n|---|---|---|---|---|\n"
+                .to_owned();
         for row in &self.rows {
             let cell = self.cell(row);
             let (figure, detail) = cell.words(row.unit);
@@ -182,7 +190,7 @@ impl Goal {
 fn number(value: f64, unit: &str) -> String {
     let digits = match unit {
         "%" if value.abs() < 1.0 && value != 0.0 => 3,
-        "s" | "%" => 2,
+        "s" | "%" | "/s" => 2,
         "MiB" => 1,
         _ => 0,
     };

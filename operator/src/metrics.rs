@@ -11,8 +11,8 @@ use k8s_openapi::jiff::Timestamp;
 use probelet_crds::Phase;
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
-    Opts, Registry, TEXT_FORMAT, TextEncoder,
+    Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec,
+    IntGauge, Opts, Registry, TEXT_FORMAT, TextEncoder,
 };
 
 use crate::world::{Counts, Kind, World};

@@ -15,7 +15,9 @@ mod workloads;
 
 use super::Shared;
 use super::names::Labels;
+use super::node_probe;
 use super::route::{Answer, later, whole};
+use crate::doctor::Capability;
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use family::Families;
@@ -49,6 +51,8 @@ impl Default for SeriesLimits {
 pub(super) struct Metrics {
     began: Instant,
     scrapes: Limiter,
+    /// They do not change while the process runs.
+    lacking: Vec<Capability>,
     flows: workloads::Flows,
     workloads: workloads::Usage,
     rendered: Option<(Instant, Bytes)>,
@@ -59,6 +63,7 @@ impl Default for Metrics {
         Self {
             began: Instant::now(),
             scrapes: Limiter::new(SCRAPES),
+            lacking: node_probe::lacking(),
             flows: workloads::Flows::default(),
             workloads: workloads::Usage::default(),
             rendered: None,
@@ -101,7 +106,7 @@ impl Metrics {
         mut families: Families,
         now: Instant,
     ) -> Bytes {
-        agent::add(&mut families, snapshot);
+        agent::add(&mut families, snapshot, &self.lacking);
         process::add(&mut families, snapshot.vitals.started_unix);
         self.flows.update(snapshot, labels, limits, now);
         self.workloads.update(snapshot, labels, limits, now);

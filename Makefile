@@ -8,7 +8,7 @@ BENCH ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test crds reference kernels selectors names cluster cluster-down chart chart-readme images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test: setup ## Everything above and every test, cheapest first; ends with the co
 
 crds: setup ## Write the CustomResourceDefinitions and the table of fields in the manual from the types in crds/src
 	cargo run --locked --quiet -p probelet-crds --bin probelet-crdgen crds charts/probelet/files/crds docs/user/configure.md
+
+reference: setup ## Write the manual's pages of all metrics and flags from the code (docs/user/reference)
+	PROBELET_WRITE_REFERENCE=1 cargo test --locked --quiet -p probelet-agent -p probelet-operator --lib reference::
 
 kernels: setup ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
 	e2e/kernels/run

@@ -399,4 +399,6 @@ fn host_name() -> Result<String, String> {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 //!
 //! I/O: sockets on loopback.
 
+mod everything;
+
 use super::cost::Admission;
 use super::watch::Limits;
 use super::{Parts, SeriesLimits, Shared, State, serve};
@@ -18,6 +20,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+pub(crate) use everything::everything;
 
 /// The snapshot.
 pub(crate) fn snapshot() -> Snapshot {

@@ -102,6 +102,7 @@ pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
         series: Arc::new(SeriesLimits::default),
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: false,
+        web: false,
         kubernetes: None,
         node_probe: None,
         auth: None,

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 fn row(page: &mut String, family: &MetricFamily) {
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for pair in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
+    for pair in family.get_metric().iter().flat_map(prometheus::proto::Metric::get_label) {
         labels.entry(pair.name()).or_default().insert(pair.value());
     }
     let label = |(name, values): (&&str, &BTreeSet<&str>)| {

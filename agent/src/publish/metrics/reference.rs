@@ -56,7 +56,7 @@ fn scraped() -> (Vec<MetricFamily>, String) {
 
 fn row(page: &mut String, family: &MetricFamily) {
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for pair in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
+    for pair in family.get_metric().iter().flat_map(prometheus::proto::Metric::get_label) {
         labels.entry(pair.name()).or_default().insert(pair.value());
     }
     // What describes the node is labelled with names that people chose; what describes the agent, with a few words of ours.

@@ -29,7 +29,9 @@ fn collect(path: &str, value: &Value, fields: &mut Fields) {
     }
     match value {
         Value::Array(items) => {
-            items.iter().for_each(|item| collect(&format!("{path}[]"), item, fields))
+            for item in items {
+                collect(&format!("{path}[]"), item, fields);
+            }
         }
         Value::Object(map) if path != FREE => {
             for (name, value) in map {

@@ -253,6 +253,9 @@ fn host_name() -> Result<String, String> {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -25,6 +25,11 @@ def without_bpf_the_agent_asks_for_the_fallbacks_only(helm):
     says(helm.refusal({"agent": {"capabilities": {"extra": ["CAP_SYS_RESOURCE"]}}}), "write SYS_RESOURCE, not CAP_SYS_RESOURCE")
 
 
+def the_page_for_browsers_is_off_unless_asked_for(helm):
+    same(env_of(helm.template().agent()).get("PROBELET_WEB"), "off")
+    same(env_of(helm.template({"agent": {"web": {"enabled": True}}}).agent()).get("PROBELET_WEB"), "on")
+
+
 def no_container_is_privileged_or_may_become_so_or_writes_to_its_root(helm):
     for path in CI_VALUES:
         objects = helm.template(files=[path], apis=MONITORING)

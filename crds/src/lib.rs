@@ -22,13 +22,13 @@ pub use field_error::FieldError;
 pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
 pub use node_probe::{
-    AgentStatus, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec, NodeProbeStatus,
-    Origin, Quality, ReportStatus, Summary, Top, TopFlow, TopProcess,
+    AgentStatus, Answer, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec,
+    NodeProbeStatus, Origin, Quality, ReportStatus, State, Summary, Top, TopFlow, TopProcess,
 };
 pub use probe_config::{
     Budget, BudgetPolicy, CidrGroup, Failure, Fleet, Granularity, Intervals, Limits, Match,
     Metrics, NodeCounts, NodeCpu, Peers, Phase, ProbeConfig, ProbeConfigSpec, ProbeConfigStatus,
-    Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching, ShortLived, Source,
+    Rank, Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching, ShortLived, Source,
 };
 
 /// The API group of all our objects.

@@ -83,7 +83,7 @@ def narrow(pixels, **more):
     return {"custom.width": pixels, **more}
 
 
-def stat(title, description, query, unit, *, steps=None, width=3, decimals=None, graph=True, mappings=(), height=4):
+def stat(title, description, query, unit, *, steps=None, width=3, decimals=None, graph=True, mappings=(), height=5):
     """A figure, with its past behind it."""
     options = {"colorMode": "value", "graphMode": "area" if graph else "none", "justifyMode": "auto", "orientation": "auto",
                "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "textMode": "auto", "wideLayout": True,

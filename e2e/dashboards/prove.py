@@ -83,6 +83,17 @@ def provoke(proof, fault, alerts):
     name = fault.__name__
     print(f"-- {name}: {' '.join(fault.__doc__.split())}", flush=True)
     waits = 420 if name == "nobody" else 150
+    for alert in alerts:
+        # What the last fault left behind must not count.
+        proof.within(f"{name}: {alert} rests before", lambda alert=alert: not proof.prometheus.instant(expression(alert)), 180)
+    try:
+        broken(proof, fault, alerts, name, waits)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        proof.says(f"{name} can be done and undone", str(error))
+
+
+def broken(proof, fault, alerts, name, waits):
+    """While the fault is there, what is to see it sees it."""
     with fault(proof.cluster):
         for alert in alerts:
             proof.within(f"{name}: {alert} sees it", lambda alert=alert: proof.prometheus.instant(expression(alert)), waits)
@@ -114,14 +125,17 @@ def main():
         only = sys.argv[sys.argv.index("--only") + 1].split(",")
     cluster = Cluster(folder)
     cluster.install()
-    cluster.apply(NOBODY)
     with Prometheus(cluster.folder / "prometheus", PORT, cluster.token()) as prometheus:
         threading.Thread(target=discover, args=(cluster, prometheus), daemon=True).start()
         proof = Proof(cluster, prometheus)
         proof.within("Prometheus scrapes two agents and two operators", lambda: len(prometheus.instant('up{job=~"probelet-.*"} == 1')) == 4, 60)
+        # What scale.py multiplies.
+        for component in ("agent", "operator"):
+            (cluster.folder / "prometheus" / f"{component}.prom").write_text(cluster.scraped(component))
         recorded(proof)
         panels(proof)
         at_rest(proof)
+        cluster.apply(NOBODY)
         for fault, alerts in faults.EVERY:
             if only is None or fault.__name__ in only:
                 provoke(proof, fault, alerts)

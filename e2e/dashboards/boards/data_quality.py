@@ -76,7 +76,7 @@ def freshness():
         timeseries("Freshness", "Age of the picture of connections when it was last refreshed: median, 99th percentile and worst of all agents.",
                    [quantile("0.5", "median"), quantile("0.99", "p99"), quantile("1", "worst")], "s", fill=0, width=8, overrides=[colour("median", GOOD), colour("p99", FAIR), colour("worst", BAD)]),
         timeseries("Oldest picture", "Time since the agent that is furthest behind last looked. Grows without end when reading fails.", [Query(age, "oldest")], "s", width=8),
-        timeseries("Last word of the API server", "The longest time for which an agent has heard nothing, by kind of object. A watch hears once a minute; more means that names get old.",
+        timeseries("Last word of the API server", "The longest time for which an agent has heard nothing, by kind of object. All kinds at once means that the API server is away, and names get old; one kind alone may have nothing to say.",
                    [Query(contact, "{{kind}}")], "s", fill=0, width=8),
     ]
 

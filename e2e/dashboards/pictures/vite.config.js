@@ -12,6 +12,5 @@ export default defineConfig({
   resolve: { alias: { '@grafana/plugin-compat': here('plugin-compat.js'), 'react-custom-scrollbars-2': here('scrollbars.jsx') } },
   publicDir: fileURLToPath(new URL('../../../charts/probelet/dashboards', import.meta.url)),
   build: { outDir: process.env.OUT ?? 'dist', emptyOutDir: true, sourcemap: false, chunkSizeWarningLimit: 20000, target: 'es2022' },
-  server: { host: '127.0.0.1', port: Number(process.env.PORT ?? 19491), strictPort: true, proxy },
   preview: { host: '127.0.0.1', port: Number(process.env.PORT ?? 19491), strictPort: true, proxy },
 });

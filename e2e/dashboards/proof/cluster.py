@@ -7,8 +7,10 @@ I/O: runs commands; the cluster is changed by what callers ask for.
 import json
 import os
 import pathlib
+import ssl
 import subprocess
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -73,6 +75,16 @@ class Cluster:
             if address := pod["status"].get("podIP"):
                 labels = {"cluster": "dev", "pod": pod["metadata"]["name"], "namespace": "probelet"}
                 yield f"{address}:{port}", {**labels, "node": pod["spec"]["nodeName"]} if component == "agent" else labels
+
+    def scraped(self, component):
+        """What a pod of a component answers Prometheus."""
+        address, _ = next(self.pods(component))
+        scheme = "https" if component == "agent" else "http"
+        request = urllib.request.Request(f"{scheme}://{address}/metrics", headers={"Authorization": f"Bearer {self.token()}"})
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # self-signed at each start
+        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+            return answer.read().decode()
 
     def token(self):
         """A token that agents accept."""

@@ -44,10 +44,18 @@ def edit(cluster):
 
 @contextlib.contextmanager
 def small_budget(cluster):
-    """The budget is made too small for the dearest source, on a node with something to read."""
-    cluster.edit(source="Procfs", budget={"cpu": "1m"}, intervals={"sockets": "500ms"})
+    """The budget is cut to less than what was just used."""
+    cluster.edit(budget={"cpu": "2m"})
     yield
-    cluster.edit(source="Auto", budget={"cpu": "100m"}, intervals={"sockets": "1s"})
+    cluster.edit(budget={"cpu": "100m"})
+
+
+@contextlib.contextmanager
+def dear_source(cluster):
+    """The dearest source, with a budget that one reading by it uses up for minutes."""
+    cluster.edit(source="Procfs", budget={"cpu": "1m"})
+    yield
+    cluster.edit(source="Auto", budget={"cpu": "100m"})
 
 
 @contextlib.contextmanager
@@ -62,7 +70,7 @@ def few_series(cluster):
 def missed(cluster):
     """Connections live shorter than the time between two looks, and end without a trace."""
     cluster.edit(intervals={"sockets": "20s", "processes": "20s", "containers": "20s", "bytes": "20s"})
-    load = subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "python3", "-c", RESETS.format(seconds=120)], env=cluster.env)
+    load = subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "python3", "-c", RESETS.format(seconds=75)], env=cluster.env)
     yield
     load.wait(150)
     cluster.edit(intervals={"sockets": "1s", "processes": "1s", "containers": "10s", "bytes": "10s"})
@@ -144,14 +152,26 @@ def outage(cluster):
     away.wait(150)
 
 
+def capabilities(cluster, names):
+    """The capabilities of the agents' container; changes them if there are names."""
+    place = "/spec/template/spec/containers/0/securityContext/capabilities/add"
+    if names is None:
+        path = place.replace("/0/", "[0]/").replace("/", ".")
+        return json.loads(cluster.kubectl("-n", "probelet", "get", "daemonset/probelet-agent", "-o", f"jsonpath={{{path}}}"))
+    patch = [{"op": "replace", "path": place, "value": names}]
+    cluster.kubectl("-n", "probelet", "patch", "daemonset/probelet-agent", "--type", "json", "-p", json.dumps(patch))
+    return cluster.kubectl("-n", "probelet", "rollout", "status", "daemonset/probelet-agent", "--timeout=90s")
+
+
 @contextlib.contextmanager
 def denied(cluster):
-    """The chart gives agents no BPF, and the configuration wants it."""
-    cluster.install(agent__capabilities__bpf=False)
+    """Agents lose the capabilities for BPF, and the configuration wants it. SYS_ADMIN would stand for them."""
+    before = capabilities(cluster, None)
+    capabilities(cluster, ["SYS_PTRACE", "DAC_READ_SEARCH"])
     cluster.edit(source="Bpf")
     yield
     cluster.edit(source="Auto")
-    cluster.install()
+    capabilities(cluster, before)
 
 
 @contextlib.contextmanager
@@ -186,7 +206,8 @@ EVERY = [
     (few_series, ["ProbeletSeriesFolded"]),
     (frozen, ["ProbeletAgentDown"]),
     (missed, ["ProbeletCoverageLow"]),
-    (small_budget, ["ProbeletAgentOverBudget", "ProbeletAgentThrottled", "ProbeletAgentStale"]),
+    (small_budget, ["ProbeletAgentOverBudget", "ProbeletAgentThrottled"]),
+    (dear_source, ["ProbeletAgentStale"]),
     (agents_refused, ["ProbeletStatusWriteErrors"]),
     (operator_refused, ["ProbeletOperatorWriteErrors", "ProbeletOperatorQueueStuck", "ProbeletConfigNotApplied"]),
     (rejected, ["ProbeletConfigRejected"]),

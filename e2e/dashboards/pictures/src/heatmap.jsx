@@ -7,7 +7,7 @@
 import React from 'react';
 import { FieldType, dateTimeFormat, getValueFormat, formattedValueToString } from '@grafana/data';
 
-const LEFT = 64;
+const LEFT = 96;
 const BOTTOM = 26;
 const bound = (text) => (text === '+Inf' ? Infinity : Number(text));
 

@@ -64,7 +64,7 @@ function Rows({ frames, width, height, panel, theme }) {
     return <Nothing text={panel.fieldConfig.defaults.noValue ?? 'No data'} />;
   }
   const sort = (panel.options.sortBy ?? []).map(({ displayName, desc }) => ({ displayName: displayName, desc }));
-  return <Table data={frame} width={width} height={height} initialSortBy={sort} cellHeight={panel.options.cellHeight} theme={theme} />;
+  return <Table data={frame} width={width - 8} height={height} initialSortBy={sort} cellHeight={panel.options.cellHeight} theme={theme} />;
 }
 
 function Bars({ frames, width, height, theme, panel }) {
@@ -78,7 +78,7 @@ function Bars({ frames, width, height, theme, panel }) {
   const alignmentFactors = { title: longest(({ value }) => value.title), text: longest(({ value }) => formattedValueToString(value)) };
   return (
     <VizRepeater source={each} getValues={() => each} width={width} height={height} orientation={VizOrientation.Horizontal} renderCounter={0} minVizHeight={16} maxVizHeight={48} itemSpacing={8}
-      renderValue={({ value, width: w, height: h }) => <BarGauge {...value} alignmentFactors={alignmentFactors} width={w} height={h} orientation={VizOrientation.Horizontal} displayMode={panel.options.displayMode} theme={theme} showUnfilled itemSpacing={8} lcdCellWidth={8} />} />
+      renderValue={({ value, width: w, height: h }) => <BarGauge {...value} alignmentFactors={alignmentFactors} namePlacement={panel.options.namePlacement} width={w} height={h} orientation={VizOrientation.Horizontal} displayMode={panel.options.displayMode} theme={theme} showUnfilled itemSpacing={8} lcdCellWidth={8} />} />
   );
 }
 

@@ -8,10 +8,10 @@ BENCH ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help setup setup-test build run check test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean dashboards-proof dashboards-scale dashboards-pictures
 
 help: ## List the targets
-	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-20s %s\n", $$1, $$2}'
 
 setup: ## Install what building and running needs and this machine lacks (Debian; silent when nothing is missing)
 	@scripts/setup build
@@ -60,6 +60,15 @@ dashboards: ## Write the Grafana dashboards of the chart from e2e/dashboards/boa
 
 dashboards-check: ## Dashboards, rules and runbooks: Grafana's linter rules, drift, promtool's tests; needs no cluster
 	e2e/dashboards/run
+
+dashboards-proof: setup-test ## Every query of every panel and rule on a real cluster, faults provoked (root, about 15 minutes)
+	e2e/dashboards/prove
+
+dashboards-scale: setup-test ## Every query before 5,000 agents; writes docs/benchmarks-dashboards.md (after dashboards-proof, about 10 minutes)
+	PYTHONDONTWRITEBYTECODE=1 python3 e2e/dashboards/scale.py $${CLUSTER_DIR:-target/dev-cluster}/prometheus --write docs/benchmarks-dashboards.md
+
+dashboards-pictures: ## Pictures of the dashboards before the Prometheus at PROMETHEUS; writes docs/images (node, chromium)
+	e2e/dashboards/pictures/run $${PROMETHEUS:-http://127.0.0.1:9090}
 
 cluster: setup-test ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; builds Kubernetes the first time)
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster up --nodes 2

@@ -16,6 +16,8 @@ NODE = FLEET + ', node=~"$node"'
 # What the variable `node` is when all nodes are chosen: it matches series without that label, and only recorded ones have
 # none. So a panel over all nodes reads a few recorded series, never one for each node.
 ALL_NODES = "^$"
+# CPU, with as many thousandths as there are: 0.005 is 5 mcores, as `5m` in a ProbeConfig.
+CORES = "si:cores"
 # Grafana's palette by name, so that one thing has one colour on all dashboards.
 GOOD, FAIR, POOR, BAD, CALM = "green", "yellow", "orange", "red", "blue"
 
@@ -76,7 +78,12 @@ def either(of_all, of_chosen):
     return f"{of_all} or {of_chosen}"
 
 
-def stat(title, description, query, unit, *, steps=None, width=3, decimals=None, graph=True, mappings=(), height=4):
+def narrow(pixels, **more):
+    """What a column of a table has besides its unit: a width, and settings as Grafana calls them."""
+    return {"custom.width": pixels, **more}
+
+
+def stat(title, description, query, unit, *, steps=None, width=3, decimals=None, graph=True, mappings=(), height=5):
     """A figure, with its past behind it."""
     options = {"colorMode": "value", "graphMode": "area" if graph else "none", "justifyMode": "auto", "orientation": "auto",
                "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "textMode": "auto", "wideLayout": True,
@@ -87,20 +94,24 @@ def stat(title, description, query, unit, *, steps=None, width=3, decimals=None,
     return Panel("stat", title, description, [query], unit, options, defaults=defaults, width=width, height=height)
 
 
-def timeseries(title, description, queries, unit, *, stack=False, fill=10, width=12, height=8, overrides=(), least=0, most=None, calcs=("lastNotNull", "max"), table=True):
+def timeseries(title, description, queries, unit, *, stack=False, fill=10, width=12, height=8, overrides=(), least=0, most=None, soft=None):
     """Lines over time; areas on top of each other with `stack`."""
     custom = {"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": 35 if stack else fill,
               "showPoints": "never", "spanNulls": 300000, "gradientMode": "none", "axisPlacement": "auto", "axisLabel": "",
               "stacking": {"mode": "normal" if stack else "none", "group": "A"}, "thresholdsStyle": {"mode": "off"}}
-    options = {"legend": {"displayMode": "table" if table else "list", "placement": "bottom", "showLegend": True, "calcs": list(calcs) if table else []},
+    if soft is not None:
+        custom["axisSoftMax"] = soft
+    options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
                "tooltip": {"mode": "multi", "sort": "desc"}}
     defaults = {"color": {"mode": "palette-classic"}, "min": least}
     if most is not None:
         defaults["max"] = most
+    if any(query.fault for query in queries):
+        defaults["noValue"] = "none"
     return Panel("timeseries", title, description, queries, unit, options, custom, defaults, list(overrides), width=width, height=height)
 
 
-def table(title, description, queries, columns, *, width=12, height=8, sort=None, empty="", unit="short"):
+def table(title, description, queries, columns, *, width=12, height=8, sort=None, empty=""):
     """A table of instant queries. Columns are (field, title, unit or None, extra); fields not named are hidden."""
     overrides, order, hidden = [], {}, {"Time": True, "job": True, "cluster": False}
     for place, (field, name, column_unit, extra) in enumerate(columns):
@@ -119,7 +130,8 @@ def table(title, description, queries, columns, *, width=12, height=8, sort=None
         defaults["noValue"] = empty
     for query in queries:
         query.instant = True
-    return Panel("table", title, description, queries, unit, options, {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": False},
+    # Else a label such as port 5432 is taken for a number, and shown as 5.43 K.
+    return Panel("table", title, description, queries, "string", options, {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": False},
                  defaults, overrides, transformations, width=width, height=height)
 
 

@@ -4,7 +4,7 @@ In: nothing. Out: a board.
 Pure: values only.
 """
 
-from model import BAD, CALM, GOOD, POOR, Board, Query, chosen, colour, either, everywhere, fleet, graph, stat, table, timeseries
+from model import BAD, CALM, GOOD, POOR, Board, Query, chosen, colour, either, everywhere, fleet, graph, narrow, stat, table, timeseries
 
 INTERVAL = "[$__rate_interval]"
 FLOW = "source, destination, port, protocol"
@@ -37,7 +37,7 @@ def summary():
     """How much, in one row."""
     count = of("fleet:probelet_flows:count", "(" + chosen("probelet_flows") + " > bool 0)")
     return [
-        stat("Open connections", "Connections that are open now, as the side sees them that opened them, or the other where that side is not in the cluster.", Query(f"sum({OPEN})"), "short", decimals=0),
+        stat("Open", "Connections that are open now, as the side sees them that opened them, or the other where that side is not in the cluster.", Query(f"sum({OPEN})"), "short", decimals=0),
         stat("Flows", "Pairs of workloads, with port and protocol, that have a connection open now.", Query(count), "short", decimals=0),
         stat("Opened", "Connections seen to open a second.", Query(OPENED_ALL), "cps", decimals=1),
         stat("Listeners", "Sockets that wait for connections.", Query(LISTENERS), "short", decimals=0),
@@ -82,13 +82,13 @@ def who():
     now = f"sum by ({FLOW}) ({FLOWS}) > 0"
     then_flows = either(fleet("fleet:probelet_flows:sum") + " offset $__range", f'sum by ({FLOW}) ({chosen("probelet_flows")} offset $__range)')
     then = f"sum by ({FLOW}) ({then_flows}) > 0"
-    flow = lambda last, unit=None: [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, None), ("protocol", "Protocol", None, None), ("Value", last, unit, {"decimals": 0})]
-    gauge = lambda hue: {"custom.cellOptions": {"type": "gauge", "mode": "basic"}, "color": {"mode": "fixed", "fixedColor": hue}, "decimals": 0}
+    flow = lambda last, unit="short": [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", last, unit, narrow(100, decimals=0))]
+    gauge = lambda hue: {"custom.width": 150, "custom.cellOptions": {"type": "gauge", "mode": "basic"}, "color": {"mode": "fixed", "fixedColor": hue}, "decimals": 0}
     return [
         table("Fan-in", "Workloads that most other workloads have connections to.", [Query(fan_in)], [("destination", "Workload", None, None), ("Value", "From", "short", gauge(CALM))], width=6, sort="From"),
         table("Fan-out", "Workloads that have connections to most others. A sudden one here may be a scan.", [Query(fan_out)], [("source", "Workload", None, None), ("Value", "To", "short", gauge(POOR))], width=6, sort="To"),
         table("Most connections opened", "Flows by connections opened a second.", [Query(f"topk(20, sum by ({FLOW}) ({OPENED}))")],
-              [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, None), ("protocol", "Protocol", None, None), ("Value", "Opened", "cps", {"decimals": 2})], sort="Opened"),
+              [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", "Opened", "cps", narrow(100, decimals=2))], sort="Opened"),
         table("New flows", "Flows with a connection now and none at the beginning of the time shown.", [Query(f"topk(50, ({now}) unless ({then}))")], flow("Open"), sort="Open", empty="nothing new"),
         table("Lost flows", "Flows with a connection at the beginning of the time shown and none now.", [Query(f"topk(50, ({then}) unless ({now}))", fault="quiet")], flow("Open then"), sort="Open then", empty="nothing lost"),
     ]

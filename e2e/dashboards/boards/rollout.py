@@ -4,7 +4,7 @@ In: nothing. Out: a board.
 Pure: values only.
 """
 
-from model import BAD, CALM, FAIR, GOOD, POOR, Board, Query, chosen, colour, either, everywhere, fleet, stat, table, timeseries
+from model import BAD, CALM, CORES, FAIR, GOOD, POOR, Board, Query, chosen, colour, either, everywhere, fleet, narrow, stat, table, timeseries
 
 INTERVAL = "[$__rate_interval]"
 ALARM = [(None, GOOD), (1, BAD)]
@@ -29,7 +29,7 @@ def summary():
         stat("Pending", "Nodes whose agent has not answered for the newest configuration yet.", Query(nodes("pending")), "short", decimals=0, steps=WATCH),
         stat("Failed", "Nodes whose agent refused the configuration or cannot follow it.", Query(nodes("failed")), "short", decimals=0, steps=ALARM),
         stat("Silent", "Nodes that have had a configuration for five minutes and no agent that answered.", Query(nodes("silent")), "short", decimals=0, steps=ALARM),
-        stat("Configurations refused", "ProbeConfigs that are not accepted; what was accepted before stays in force.", Query(f'max({operator("configs_rejected")})'), "short", decimals=0, steps=ALARM),
+        stat("Configs refused", "ProbeConfigs that are not accepted; what was accepted before stays in force.", Query(f'max({operator("configs_rejected")})'), "short", decimals=0, steps=ALARM),
         stat("Agents down", "Agents that Prometheus cannot scrape. All nodes.", Query(f'sum({everywhere("fleet:probelet_agents_down:count")})'), "short", decimals=0, steps=ALARM),
         stat("Leaders", "Operators that write. Exactly one for each cluster.", Query(f'sum({operator("leader")})'), "short", decimals=0, steps=[(None, BAD), (1, GOOD)]),
         stat("Queue", "Nodes that wait for a write of the operator, or are being written.", Query(f'max({operator("queue_length")})'), "short", decimals=0),
@@ -41,9 +41,9 @@ def obedience():
     by_state = f'sum by (state) (max by (cluster, config, state) ({operator("nodes")}))'
     state = lambda name: Query(f'max by (cluster, config) ({operator("nodes", state=name)})')
     queries = [Query(f'max by (cluster, config) ({operator("config_generation")})'), *[state(name) for name in ("applied", "pending", "failed", "over_budget", "silent")]]
-    hue = lambda colour_: {"custom.cellOptions": {"type": "color-text"}, "decimals": 0, "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": "text"}, {"value": 1, "color": colour_}]}}
-    columns = [("cluster", "Cluster", None, None), ("config", "ProbeConfig", None, None), ("Value #A", "Generation", "short", {"decimals": 0}), ("Value #B", "Obey", "short", hue(GOOD)),
-               ("Value #C", "Pending", "short", hue(FAIR)), ("Value #D", "Failed", "short", hue(BAD)), ("Value #E", "Over budget", "short", hue(POOR)), ("Value #F", "Silent", "short", hue("purple"))]
+    hue = lambda colour_: {"custom.width": 80, "custom.cellOptions": {"type": "color-text"}, "decimals": 0, "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": "text"}, {"value": 1, "color": colour_}]}}
+    columns = [("cluster", "Cluster", None, narrow(90)), ("config", "ProbeConfig", None, None), ("Value #A", "Generation", "short", narrow(100, decimals=0)), ("Value #B", "Obey", "short", hue(GOOD)),
+               ("Value #C", "Pending", "short", hue(FAIR)), ("Value #D", "Failed", "short", hue(BAD)), ("Value #E", "Over", "short", hue(POOR)), ("Value #F", "Silent", "short", hue("purple"))]
     phases = f'sum by (phase) (max by (cluster, phase) ({operator("rollouts")}))'
     versions = f'count by (version) ({everywhere("probelet_agent_build_info")})'
     hashes = f'count by (config, hash) ({everywhere("probelet_agent_config_info")})'
@@ -53,7 +53,7 @@ def obedience():
         table("ProbeConfigs", "Each configuration, how often it was edited, and what its nodes do. The empty name is the built-in one, for nodes that none selects.", queries, columns, sort="Obey"),
         timeseries("Configurations at work", "Agents by the configuration that they really work by: its name and hash. During a rollout there are two hashes for one name.",
                    [Query(hashes, "{{config}} {{hash}}")], "short", stack=True, width=8),
-        timeseries("Rollouts", "Changes under way, by phase: canary, rolling, rolled_back.", [Query(phases, "{{phase}}")], "short", width=8),
+        timeseries("Rollouts", "Changes under way, by phase; complete are those at rest.", [Query(phases, "{{phase}}")], "short", width=8),
         timeseries("Agents by version", "Agents by release; two during an upgrade.", [Query(versions, "{{version}}")], "short", stack=True, width=8),
     ]
 
@@ -90,7 +90,7 @@ def engine():
         timeseries("Queue", "Nodes that wait for a write. Falls at the speed of a rollout.", [Query(queue, "waiting")], "short", width=8),
         timeseries("Time to take in and plan", "99th percentile of the time to take in a batch of news and to plan for it.", [Query(plan, "p99")], "s", width=6, fill=0),
         timeseries("Watches that failed", "Watches of the operator that broke and began anew, a second.", [Query(watches, "{{kind}}", fault="outage")], "ops", width=6, fill=0),
-        timeseries("CPU", "CPU of each operator. 1 is one core.", [Query(cpu, "{{instance}}")], "short", width=6, fill=0),
+        timeseries("CPU", "CPU of each operator.", [Query(cpu, "{{instance}}")], CORES, width=6, fill=0),
         timeseries("Memory", "Resident memory of each operator.", [Query(memory, "{{instance}}")], "bytes", width=6, fill=0),
     ]
 

@@ -8,10 +8,14 @@ BENCH ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
+<<<<<<< HEAD
 .PHONY: help setup setup-test build run check test crds reference kernels selectors names web cluster cluster-down chart chart-readme images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
+=======
+.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
+>>>>>>> main
 
 help: ## List the targets
-	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-18s %s\n", $$1, $$2}'
 
 setup: ## Install what building and running needs and this machine lacks (Debian; silent when nothing is missing)
 	@scripts/setup build
@@ -54,6 +58,12 @@ web: setup-test ## The agent's web page in headless Chromium, against a real age
 
 chart-readme: ## Write the chart's README from the comments in its values.yaml
 	python3 e2e/chart/readme.py
+
+dashboards: ## Write the Grafana dashboards of the chart from e2e/dashboards/boards
+	PYTHONDONTWRITEBYTECODE=1 python3 e2e/dashboards/generate.py
+
+dashboards-check: ## Dashboards, rules and runbooks: Grafana's linter rules, drift, promtool's tests; needs no cluster
+	e2e/dashboards/run
 
 cluster: setup-test ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; builds Kubernetes the first time)
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster up --nodes 2

@@ -23,7 +23,7 @@ Examples:
 
 Exit codes:
   0  success
-  1  a failure while running, or a lost lease
+  1  a failure while running
   2  a wrong flag";
 
 /// As long as a name in Kubernetes may be.

@@ -17,7 +17,9 @@ mod workloads;
 
 use super::Shared;
 use super::names::Labels;
+use super::node_probe;
 use super::route::{Answer, later, whole};
+use crate::doctor::Capability;
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use family::Families;
@@ -52,6 +54,8 @@ impl Default for SeriesLimits {
 pub(super) struct Metrics {
     began: Instant,
     scrapes: Limiter,
+    /// They do not change while the process runs.
+    lacking: Vec<Capability>,
     flows: workloads::Flows,
     workloads: workloads::Usage,
     rendered: Option<(Instant, Bytes)>,
@@ -62,6 +66,7 @@ impl Default for Metrics {
         Self {
             began: Instant::now(),
             scrapes: Limiter::new(SCRAPES),
+            lacking: node_probe::lacking(),
             flows: workloads::Flows::default(),
             workloads: workloads::Usage::default(),
             rendered: None,
@@ -104,8 +109,13 @@ impl Metrics {
         limits: SeriesLimits,
         mut families: Families,
         now: Instant,
+<<<<<<< HEAD
     ) -> (Vec<MetricFamily>, Bytes) {
         agent::add(&mut families, snapshot);
+=======
+    ) -> Bytes {
+        agent::add(&mut families, snapshot, &self.lacking);
+>>>>>>> main
         process::add(&mut families, snapshot.vitals.started_unix);
         self.flows.update(snapshot, labels, limits, now);
         self.workloads.update(snapshot, labels, limits, now);

@@ -8,11 +8,7 @@ BENCH ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-<<<<<<< HEAD
-.PHONY: help setup setup-test build run check test crds reference kernels selectors names web cluster cluster-down chart chart-readme images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
-=======
-.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
->>>>>>> main
+.PHONY: help setup setup-test build run check test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-18s %s\n", $$1, $$2}'

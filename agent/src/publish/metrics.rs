@@ -109,13 +109,8 @@ impl Metrics {
         limits: SeriesLimits,
         mut families: Families,
         now: Instant,
-<<<<<<< HEAD
     ) -> (Vec<MetricFamily>, Bytes) {
-        agent::add(&mut families, snapshot);
-=======
-    ) -> Bytes {
         agent::add(&mut families, snapshot, &self.lacking);
->>>>>>> main
         process::add(&mut families, snapshot.vitals.started_unix);
         self.flows.update(snapshot, labels, limits, now);
         self.workloads.update(snapshot, labels, limits, now);

@@ -35,11 +35,16 @@ fn row(page: &mut String, family: &MetricFamily) {
 #[test]
 fn the_page_of_metrics_says_what_a_scrape_holds() {
     let metrics = Metrics::new().unwrap();
-    metrics.show(&Figures { nodes: vec![("default".into(), [1; 6])], ..Figures::default() });
+    metrics.show(&Figures {
+        nodes: vec![("default".into(), [1; 6])],
+        generations: vec![("default".into(), 1)],
+        ..Figures::default()
+    });
     // No `..`: a metric with labels that nothing has touched is not in a scrape, and so would not be in the page.
     let Metrics {
         registry,
         nodes: _,
+        generations: _,
         rollouts: _,
         rejected: _,
         queue: _,

@@ -48,7 +48,7 @@ fn scraped() -> (Vec<MetricFamily>, String) {
     families.extend(http.gather());
     kubernetes::add(&mut families, &eventful(now), Some(&NodeProbe::default()), now);
     let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &names);
-    let mut metrics = Metrics::default();
+    let mut metrics = Metrics { lacking: Capability::ALL.into(), ..Metrics::default() };
     let (families, text) =
         metrics.families(&snapshot, &labels, SeriesLimits::default(), families, now);
     (families, String::from_utf8(text.to_vec()).unwrap())

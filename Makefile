@@ -35,7 +35,7 @@ crds: setup ## Write the CustomResourceDefinitions and the table of fields in th
 	cargo run --locked --quiet -p probelet-crds --bin probelet-crdgen crds charts/probelet/files/crds docs/user/configure.md
 
 reference: setup ## Write the manual's pages of all metrics and flags from the code (docs/user/reference)
-	PROBELET_WRITE_REFERENCE=1 cargo test --locked --quiet -p probelet-agent -p probelet-operator --lib reference::
+	PROBELET_WRITE_REFERENCE=1 cargo test --locked --quiet --workspace --lib reference::
 
 kernels: setup ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
 	e2e/kernels/run

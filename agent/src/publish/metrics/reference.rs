@@ -5,6 +5,7 @@
 //! I/O: the page; the sources beside this file, for the names in them.
 
 use super::*;
+use crate::doctor::Capability;
 use crate::kubernetes::{Class, FeedStatus, Malformed};
 use crate::publish::NodeProbe;
 use crate::publish::names::Labels;
@@ -32,6 +33,8 @@ fn eventful(now: Instant) -> FeedStatus {
 /// Every family, as a scrape would hold it, and the text of that scrape.
 fn scraped() -> (Vec<MetricFamily>, String) {
     let (snapshot, names, _) = everything();
+    let mut snapshot = Arc::unwrap_or_clone(snapshot);
+    snapshot.vitals.conntrack_error = Some("Operation not permitted".into());
     let (now, http) = (Instant::now(), http::Counters::default());
     http.report(200);
     http.answered("/metrics", 200);
@@ -48,7 +51,7 @@ fn scraped() -> (Vec<MetricFamily>, String) {
     families.extend(http.gather());
     kubernetes::add(&mut families, &eventful(now), Some(&NodeProbe::default()), now);
     let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &names);
-    let mut metrics = Metrics { lacking: Capability::ALL.into(), ..Metrics::default() };
+    let mut metrics = Metrics { lacking: Capability::ALL.to_vec(), ..Metrics::default() };
     let (families, text) =
         metrics.families(&snapshot, &labels, SeriesLimits::default(), families, now);
     (families, String::from_utf8(text.to_vec()).unwrap())

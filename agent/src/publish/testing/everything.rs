@@ -58,6 +58,8 @@ pub(crate) fn everything() -> (Arc<Snapshot>, Arc<Names>, u64) {
     let mut snapshot = Snapshot { picture: report.picture(at(3000)), ..snapshot() };
     let vitals = &mut snapshot.vitals;
     vitals.translations = [1; Asked::ALL.len()];
+    vitals.conntrack_error =
+        Some("conntrack: loading was refused (EPERM): CAP_NET_ADMIN is missing".into());
     vitals.level_reason = "needs 9m for 1s freshness at 41200 sockets".to_owned();
     vitals.config_error = Some("spec.budget.cpu: \"x\" is no amount of CPU".to_owned());
     let labels = [("com.example.team".to_owned(), "shop".to_owned())].into();

@@ -7,11 +7,14 @@ use probelet_crds::{NodeConfig, State};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::configs::{is_written, leaves, shown};
+use super::configs::{leaves, shown};
 use crate::seen::Node;
 use crate::seen::config::{Config, Valid};
 use crate::seen::probe::Probe;
 use crate::show::{self, Cell, Page, Table};
+
+/// Where a value comes from that nobody set.
+const SCHEMA: &str = "schema default";
 
 /// What is in force on a node.
 #[derive(Debug, Serialize)]
@@ -56,16 +59,20 @@ impl Effective {
     ) -> Self {
         let won = configs.iter().find(|c| Some(&*c.metadata.name) == probe.config.as_deref());
         let defaults = serde_json::to_value(NodeConfig::default()).unwrap_or_default();
-        let mut values = leaves(&defaults);
+        let usual = leaves(&defaults);
+        let mut values = usual.clone();
         values.extend(leaves(&object["spec"]["config"]));
-        let origin = |field: &str| match won {
-            Some(config) if is_written(&config.spec, field) => {
-                format!("set by {}", config.metadata.name)
-            }
-            _ => "default".to_owned(),
+        // The API server writes defaults into what people wrote, so that only the value tells whether it is one.
+        let by = won.map_or("ProbeConfig", |config| config.metadata.name.as_str());
+        let origin = |field: &str, value: &Value| {
+            let set = usual.get(field) != Some(value);
+            if set { format!("set by {by}") } else { SCHEMA.to_owned() }
         };
-        let field =
-            |(field, value): (String, Value)| Field { origin: origin(&field), path: field, value };
+        let field = |(field, value): (String, Value)| Field {
+            origin: origin(&field, &value),
+            path: field,
+            value,
+        };
         let why_not = probe.trouble(probelet_crds::condition::CONFIG_APPLIED);
         Self {
             node: probe.name.to_string(),
@@ -141,9 +148,9 @@ impl show::Answer for Effective {
         page.gap();
         let mut table = Table::of_words(&["FIELD", "VALUE", "ORIGIN"]);
         let shown_fields =
-            self.fields.iter().filter(|field| !self.changed_only || field.origin != "default");
+            self.fields.iter().filter(|field| !self.changed_only || field.origin != SCHEMA);
         for field in shown_fields {
-            let set = field.origin != "default";
+            let set = field.origin != SCHEMA;
             table.row(vec![
                 field.path.as_str().into(),
                 shown(Some(&field.value)).into(),

@@ -4,7 +4,8 @@
 //! with the next step. Pure: values only.
 
 use probelet_crds::condition::{
-    CONFIG_APPLIED, DATA_COMPLETE, PERMISSIONS_OK, READY, WITHIN_BUDGET,
+    CONFIG_APPLIED, DATA_COMPLETE, PERMISSIONS_OK, READY, WITHIN_BUDGET, data_complete,
+    permissions_ok,
 };
 use probelet_crds::{ROLLOUT_PAUSED, State};
 use serde::Serialize;
@@ -257,14 +258,13 @@ fn picture(seen: &Seen<'_>) -> Vec<Finding> {
         let mark = if &*trouble.reason == "Paused" { Mark::Note } else { Mark::Lost };
         let mut finding = Finding::new(mark, about, found);
         if mark == Mark::Lost {
-            finding = finding.next(match kind {
-                PERMISSIONS_OK => format!("kubectl probelet doctor {}", seen.node),
-                _ => "docs/user/node-status.md says what each reason asks for".to_owned(),
-            });
+            finding = finding.next(remedy_of(seen, &trouble.reason));
         }
         all.push(finding);
     }
-    if let Some(share) = probe.coverage {
+    let told =
+        probe.trouble(DATA_COMPLETE).is_some_and(|t| &*t.reason == data_complete::LOW_COVERAGE);
+    if let Some(share) = probe.coverage.filter(|_| !told) {
         let mark = if share >= 0.95 { Mark::Ok } else { Mark::Lost };
         let found = format!(
             "{} of the connections opened in the last minute were seen",
@@ -273,6 +273,28 @@ fn picture(seen: &Seen<'_>) -> Vec<Finding> {
         all.push(Finding::new(mark, "coverage", found));
     }
     all
+}
+
+/// What each shortcoming asks for.
+fn remedy_of(seen: &Seen<'_>, reason: &str) -> String {
+    let config = seen.probe.and_then(|probe| probe.config.as_deref());
+    let config = config.unwrap_or(probelet_crds::DEFAULT);
+    let (namespace, node) = (seen.place.0, seen.node);
+    match reason {
+        data_complete::LOW_COVERAGE => format!(
+            "connections that are shorter than intervals.sockets may leave nothing behind: kubectl patch probeconfig {config} --type=merge -p '{{\"spec\":{{\"intervals\":{{\"sockets\":\"250ms\"}}}}}}'"
+        ),
+        data_complete::TABLE_FULL => format!("kubectl edit probeconfig {config}"),
+        data_complete::UNRESOLVED => "docs/user/names.md says what is needed for a name".to_owned(),
+        data_complete::REDUCED => "raise budget.cpu, as above".to_owned(),
+        permissions_ok::CAPABILITIES_MISSING
+        | permissions_ok::KERNEL_REFUSED
+        | permissions_ok::API_REFUSED => format!("kubectl probelet doctor {node}"),
+        _ => match seen.pod {
+            Some(pod) => format!("kubectl -n {namespace} logs {}", pod.metadata.name),
+            None => "see the agent above".to_owned(),
+        },
+    }
 }
 
 /// Findings one below the other.

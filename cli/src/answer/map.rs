@@ -17,6 +17,9 @@ use crate::args::Format;
 use crate::seen::report::{Flow, Report};
 use crate::show::{self, Align, Cell, Column, Page, Table};
 
+/// What an end is called that nobody knows.
+pub(super) const NAMELESS: &str = "(no name)";
+
 /// Who talks to whom.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,7 +80,7 @@ impl Map {
             if !inside(&from) && !inside(&to) {
                 continue;
             }
-            let nobody = || "(no name)".to_owned();
+            let nobody = || NAMELESS.to_owned();
             if (from.is_none() || to.is_none()) && !all {
                 nameless += 1;
                 continue;
@@ -185,6 +188,3 @@ impl show::Answer for Map {
         ends
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -255,6 +255,3 @@ fn line(config: &Config) -> Line {
 pub const fn is_reduced(level: Level) -> bool {
     matches!(level, Level::Stretched | Level::CountersOnly)
 }
-
-#[cfg(test)]
-mod tests;

@@ -21,8 +21,10 @@ pub struct Look {
     pub probes: Vec<Probe>,
     /// Reports, where they were asked for.
     pub reports: Vec<Report>,
-    /// Whether every node was asked for its report.
+    /// Whether nodes were asked for their reports.
     pub whole: bool,
+    /// Nodes that were asked in vain, and why.
+    pub unasked: Vec<(String, String)>,
 }
 
 /// A ranking.
@@ -33,6 +35,7 @@ pub struct Top {
     rows: Vec<Row>,
     more: usize,
     note: Option<String>,
+    unasked: Vec<(String, String)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,7 +105,7 @@ impl Top {
         let note = partial.then(|| {
             "the largest few of each node, from its last status; --node NAME shows one node as it is now".to_owned()
         });
-        Self { of, rows, more, note }
+        Self { of, rows, more, note, unasked: look.unasked.clone() }
     }
 }
 
@@ -307,6 +310,7 @@ impl show::Answer for Top {
         if let Some(note) = &self.note {
             page.line(Cell::dim(note));
         }
+        super::conns::unasked(&mut page, &self.unasked);
         page
     }
 

@@ -7,6 +7,7 @@
 //! I/O: the network.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use hyper::Method;
@@ -24,9 +25,13 @@ use crate::seen::report::Report;
 const AGENTS: &str = "app.kubernetes.io/name=probelet,app.kubernetes.io/component=agent";
 /// The namespace of an installation by the book, for those who may not look into others.
 const NAMESPACE: &str = "probelet";
-const PORT: u16 = 9466;
+/// Where agents serve unless their pod says otherwise.
+const DOOR: (&str, u16) = ("https", 9466);
 /// Reports that are on their way at a time.
 const AT_ONCE: usize = 16;
+/// How long to wait before an agent that is busy is asked again.
+const BUSY: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 /// The least that Kubernetes allows, seconds.
 const TOKEN_LIFE: u32 = 600;
 
@@ -141,11 +146,18 @@ impl Agents {
             return Err(self.silent(node, &format!("its pod {name} {why}")));
         }
         let token = self.token().await?;
-        let path = self.path(&format!("pods/https:{name}:{PORT}/proxy/{path}"));
-        let with = With { token: Some(&token.header), ..With::default() };
-        match self.ask.send(Method::GET, &path, with).await {
-            Ok(reply) => Ok(reply.body),
-            Err(error) => Err(self.explain(node, pod, token, error)),
+        let path = self.path(&format!("pods/{}/proxy/{path}", pod.door(DOOR)));
+        let with = || With { token: Some(&token.header), ..With::default() };
+        let mut waits = BUSY.iter();
+        loop {
+            match self.ask.send(Method::GET, &path, with()).await {
+                Ok(reply) => return Ok(reply.body),
+                // It has no room in its budget just now, and says so.
+                Err(Error::Refused { code: 429 | 503, .. }) if waits.len() > 0 => {
+                    tokio::time::sleep(*waits.next().unwrap_or(&BUSY[0])).await;
+                }
+                Err(error) => return Err(self.explain(node, pod, token, error)),
+            }
         }
     }
 

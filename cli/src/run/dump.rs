@@ -158,7 +158,11 @@ impl Run {
         let metrics = if component == "agent" {
             agents.served_by(node, pod, "metrics").await
         } else {
-            text(self.ask.text(&agents.path(&format!("pods/{name}:9467/proxy/metrics"))).await)
+            text(
+                self.ask
+                    .text(&agents.path(&format!("pods/{}/proxy/metrics", pod.door(("http", 9467)))))
+                    .await,
+            )
         };
         all.put(&format!("metrics/{name}.txt"), metrics)?;
         if reports && component == "agent" {

@@ -80,11 +80,11 @@ impl Run {
             None => self.ask.probes(true).await?.items,
         };
         if probes.len() > SMALL {
-            return Ok(Look { probes, reports: Vec::new(), whole: false });
+            return Ok(Look { probes, ..Look::default() });
         }
         let nodes: Vec<String> = probes.iter().map(|probe| probe.name.to_string()).collect();
         let query = if ranking == Ranking::Procs { "?port=1" } else { look::FLOWS_ONLY };
         let (reports, unasked) = self.reports(&nodes, query).await?;
-        Ok(Look { probes, reports, whole: unasked.is_empty() || ranking == Ranking::Nodes })
+        Ok(Look { probes, reports, whole: true, unasked })
     }
 }

@@ -115,13 +115,17 @@ pub fn svg(edges: &[Edge]) -> String {
     let Layout { places, width, height } = layout::layout(&all, edges);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#475569\"/></marker></defs>\n\
+         <defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"9\" markerHeight=\"9\" markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#475569\"/></marker></defs>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
     let place = |end: &str| all.binary_search(&end).ok().and_then(|at| places.get(at)).copied();
+    let mut lines: BTreeMap<(&str, &str), Vec<&Edge>> = BTreeMap::new();
     for edge in edges {
-        if let (Some(from), Some(to)) = (place(&edge.from), place(&edge.to)) {
-            line(&mut out, edge, from, to);
+        lines.entry((&edge.from, &edge.to)).or_default().push(edge);
+    }
+    for ((from, to), ports) in lines {
+        if let (Some(from), Some(to)) = (place(from), place(to)) {
+            line(&mut out, &ports, from, to);
         }
     }
     for (end, at) in all.iter().zip(&places) {
@@ -144,18 +148,20 @@ pub fn svg(edges: &[Edge]) -> String {
     out
 }
 
-fn line(out: &mut String, edge: &Edge, from: Place, to: Place) {
-    let busy = edge.opened + edge.current;
+/// One line for all ports between two ends.
+fn line(out: &mut String, ports: &[&Edge], from: Place, to: Place) {
+    let busy: u64 = ports.iter().map(|edge| edge.opened + edge.current).sum();
     let wide = 1 + busy.checked_ilog10().unwrap_or(0).min(4);
-    let udp = if edge.protocol == "udp" { " stroke-dasharray=\"5 3\"" } else { "" };
-    let title = format!(
-        "{} → {} port {}: {} open, {} opened",
-        edge.from,
-        edge.to,
-        label(edge),
-        edge.current,
-        edge.opened
-    );
+    let udp = ports.iter().all(|edge| edge.protocol == "udp");
+    let udp = if udp { " stroke-dasharray=\"5 3\"" } else { "" };
+    let titles: Vec<String> = ports
+        .iter()
+        .map(|edge| {
+            let Edge { from, to, current, opened, .. } = edge;
+            format!("{from} → {to} port {}: {current} open, {opened} opened", label(edge))
+        })
+        .collect();
+    let labels: Vec<String> = ports.iter().map(|edge| label(edge)).collect();
     // To the right, from side to side; back or within a column, below.
     let right = to.x > from.x;
     let (x1, y1) = if right {

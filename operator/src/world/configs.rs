@@ -32,6 +32,8 @@ pub struct Config {
     pub rejected: Option<Rejected>,
     /// What is in force; `None` if none of it was ever good since this process began.
     pub force: Option<Force>,
+    /// Whether a person holds its rollout: no further node gets its token.
+    pub rollout_paused: bool,
     /// The status that the API server has.
     pub status: ProbeConfigStatus,
     /// Its nodes, counted.

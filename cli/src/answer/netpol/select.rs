@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::answer::map::NAMELESS;
 use crate::seen::Service;
 use crate::seen::pod::Pod;
 
@@ -76,6 +77,9 @@ impl Ends {
                     json!({"ipBlock": {"cidr": format!("{address}/{bits}")}})
                 }
             });
+        }
+        if end == NAMELESS {
+            return Err("the other end has no name: a probe of the kubelet, which needs no rule, or a connection that closed before it was attributed".to_owned());
         }
         if end.starts_with("Node/") {
             return Err(

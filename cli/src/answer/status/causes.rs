@@ -73,7 +73,9 @@ pub(super) fn causes(seen: &Seen) -> Vec<Cause> {
     absent(seen, &mut all);
     nodes(seen, &mut all);
     all.sort_by(|a, b| {
-        let key = |cause: &Cause| (cause.severity, std::cmp::Reverse(cause.nodes));
+        // What is wrong for all comes before what is wrong for some.
+        let key =
+            |cause: &Cause| (cause.severity, cause.nodes.is_some(), std::cmp::Reverse(cause.nodes));
         key(a).cmp(&key(b))
     });
     all

@@ -38,8 +38,8 @@ fn head(status: &Status) -> Vec<Cell> {
     cells.push(", ".into());
     let operator = &status.operator;
     let age = operator.renewed_seconds_ago.and_then(|s| u64::try_from(s).ok());
-    let age =
-        age.map_or(String::new(), |s| format!(" ({} ago)", show::age(Duration::from_secs(s))));
+    let age = age
+        .map_or(String::new(), |s| format!(" (renewed {} ago)", show::age(Duration::from_secs(s))));
     cells.push(match (operator.running, &operator.leader) {
         (Some(true), Some(leader)) => format!("operator {leader} leads{age}").into(),
         (None, _) => Cell::dim("operator not seen (no right to get leases)"),

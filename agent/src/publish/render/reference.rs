@@ -7,6 +7,9 @@
 use super::super::query::Filter;
 use super::*;
 use crate::publish::testing::everything;
+use probelet_core::budget::Level;
+use probelet_core::cluster::Unresolved;
+use probelet_core::facts::Loss;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,4 +92,16 @@ fn the_page_of_the_report_names_every_field_and_no_other() {
     assert!(unnamed.is_empty(), "{advice}; fields without a row: {unnamed:#?}");
     assert!(invented.is_empty(), "{advice}; rows without a field: {invented:?}");
     assert!(of_another_type.is_empty(), "{advice}; types: {of_another_type:?}");
+}
+
+#[test]
+fn whatever_the_report_complains_of_is_in_the_page_on_troubles() {
+    let page = include_str!("../../../../docs/user/troubleshooting.md");
+    let losses = Loss::ALL.iter().map(|loss| loss.name());
+    let unresolved = Unresolved::ALL.iter().map(|reason| reason.name());
+    let words = losses.chain(unresolved).chain(Level::ALL.iter().map(|level| level.name()));
+
+    let absent: Vec<_> = words.filter(|word| !page.contains(&format!("`{word}`"))).collect();
+
+    assert!(absent.is_empty(), "docs/user/troubleshooting.md says nothing of {absent:?}");
 }

@@ -183,9 +183,9 @@ fn line(out: &mut String, ports: &[&Edge], from: Place, to: Place) {
         format_args!(
             "<path d=\"{path}\" fill=\"none\" stroke=\"#94a3b8\" stroke-width=\"{wide}\"{udp} marker-end=\"url(#a)\"><title>{}</title></path>\
          <text x=\"{mx}\" y=\"{}\" text-anchor=\"middle\" fill=\"#334155\" font-size=\"10\">{}</text>\n",
-            escaped(&title),
+            escaped(&titles.join("\n")),
             my - 4,
-            escaped(&label(edge))
+            escaped(&labels.join(", "))
         ),
     );
 }

@@ -102,12 +102,10 @@ fn complete(nodes: i64) -> Value {
         "rollout": {"generation": 3, "hash": "f525201dc7cf2765", "phase": "Complete"}})
 }
 
-fn lease(renewed: &str) -> Result<Option<Lease>, String> {
-    Ok(Some(
-        serde_json::from_value(json!({"spec": {"holderIdentity": "probelet-operator-1",
-        "leaseDurationSeconds": 15, "renewTime": renewed}}))
-        .unwrap(),
-    ))
+fn lease(renewed: &str) -> Lease {
+    let spec = json!({"holderIdentity": "probelet-operator-1", "leaseDurationSeconds": 15,
+        "renewTime": renewed});
+    serde_json::from_value(json!({ "spec": spec })).unwrap()
 }
 
 fn seen(probes: Vec<Probe>, configs: Vec<Config>) -> Seen {
@@ -118,7 +116,7 @@ fn seen(probes: Vec<Probe>, configs: Vec<Config>) -> Seen {
         probes,
         nodes: Some(nodes),
         configs,
-        lease: lease("2026-11-23T13:00:00Z"),
+        lease: Ok(Some(lease("2026-11-23T13:00:00Z"))),
         daemons: Some(DaemonCounts { desired_number_scheduled: nodes, number_ready: nodes }),
         down: Vec::new(),
         now: "2026-11-23T13:00:02Z".parse::<Timestamp>().unwrap(),
@@ -183,7 +181,7 @@ fn status_names_every_kind_of_trouble_its_nodes_and_the_next_step() {
         "rollout": {"generation": 2, "hash": "ab", "phase": "RolledBack"},
         "conditions": [condition("Degraded", "True", "RolledBack", "node2 (SourceUnavailable)")]});
     let mut seen = seen(probes, vec![config("default", json!({"budget": {"cpu": "5m"}}), status)]);
-    seen.lease = lease("2026-11-23T12:50:00Z");
+    seen.lease = Ok(Some(lease("2026-11-23T12:50:00Z")));
     seen.nodes = Some(9);
     seen.daemons = Some(DaemonCounts { desired_number_scheduled: 9, number_ready: 8 });
     seen.down = vec![(

@@ -84,9 +84,12 @@ impl Explanation {
             findings.push(level(seen, probe, agent));
             findings.push(budget(seen, probe, agent));
         }
-        findings.push(intervals(seen));
-        findings.extend(picture(seen));
         let level = seen.probe.and_then(|probe| probe.agent.as_ref()).map(|agent| agent.level);
+        // Who collects nothing has no intervals and no coverage.
+        if level != Some(Level::Paused) {
+            findings.push(intervals(seen));
+            findings.extend(picture(seen));
+        }
         Self { node: seen.node.to_owned(), level, findings }
     }
 }
@@ -156,7 +159,11 @@ fn level(seen: &Seen<'_>, probe: &Probe, agent: &Agent) -> Finding {
         Level::Full => Finding::new(Mark::Ok, "level", "Full: nothing was given up for the budget"),
         Level::Paused => {
             Finding::new(Mark::Note, "level", "Paused by the configuration: nothing is collected")
-                .next(format!("kubectl probelet resume {config}"))
+                .next(if config == format!("paused-{}", seen.node) {
+                    format!("kubectl probelet resume --node {}", seen.node)
+                } else {
+                    format!("kubectl probelet resume {config}")
+                })
         }
         Level::Unknown => {
             Finding::new(Mark::Note, "level", "a word that this release does not know")
@@ -187,6 +194,9 @@ fn remedy(seen: &Seen<'_>, config: &str, agent: &Agent) -> String {
         slower.as_deref().unwrap_or("5s")
     ));
     match needed(&agent.level_reason) {
+        Some(need) if need * 1_000_000 <= agent.budget => {
+            "it fits again: the agent goes back to Full when it has for a while".to_owned()
+        }
         Some(need) => {
             let more = patch(&format!("{{\"budget\":{{\"cpu\":\"{need}m\"}}}}"));
             format!("give it what it needs: {more}\n      or ask for less: {slower}")
@@ -255,12 +265,8 @@ fn picture(seen: &Seen<'_>) -> Vec<Finding> {
         } else {
             format!("{}: {}", trouble.reason, trouble.message)
         };
-        let mark = if &*trouble.reason == "Paused" { Mark::Note } else { Mark::Lost };
-        let mut finding = Finding::new(mark, about, found);
-        if mark == Mark::Lost {
-            finding = finding.next(remedy_of(seen, &trouble.reason));
-        }
-        all.push(finding);
+        let next = remedy_of(seen, &trouble.reason);
+        all.push(Finding::new(Mark::Lost, about, found).next(next));
     }
     let told =
         probe.trouble(DATA_COMPLETE).is_some_and(|t| &*t.reason == data_complete::LOW_COVERAGE);

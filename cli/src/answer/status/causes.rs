@@ -111,14 +111,17 @@ fn operator(seen: &Seen, all: &mut Vec<Cause>) {
 }
 
 fn configs(seen: &Seen, all: &mut Vec<Cause>) {
+    let operated = seen.lease.as_ref().is_ok_and(|lease| is_fresh(lease.as_ref(), seen.now));
     for config in &seen.configs {
         let (name, status) = (&config.metadata.name, config.status());
         let find = |kind| condition::get(&status.conditions, kind);
         let generation = config.metadata.generation;
         if status.observed_generation < generation {
             let why = format!("generation {generation} has not been looked at by the operator");
-            let next = "wait a few seconds; if it stays, the operator does not run".to_owned();
-            all.push(cause(Severity::Bad, &format!("edit of {name} is not in force"), why, next));
+            // Its status follows an edit within five seconds.
+            let severity = if operated { Severity::Note } else { Severity::Bad };
+            let next = "wait a few seconds; if it stays, see the operator's log".to_owned();
+            all.push(cause(severity, &format!("edit of {name} is not in force"), why, next));
         }
         if let Some(refused) = find(ACCEPTED).filter(|c| c.status == "False") {
             let next = format!("kubectl edit probeconfig {name}");

@@ -62,7 +62,7 @@ def template_datasource(board):
 
 
 def template_variables(board):
-    for name, everything_ in (("cluster", ".*"), ("job", ".+"), ("node", "^$")):
+    for name, everything_ in (("cluster", ".*"), ("job", ".+"), ("node", "fleet:all")):
         each = variables(board).get(name)
         if not each:
             yield f"no variable {name}"

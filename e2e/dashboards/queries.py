@@ -10,7 +10,7 @@ import boards
 import rules
 
 # What Grafana puts in when everything is chosen and three hours are shown.
-EVERYTHING = {"cluster": ".*", "job": ".+", "node": "^$", "__rate_interval": "4m", "__range": "3h", "__interval": "1m"}
+EVERYTHING = {"cluster": ".*", "job": ".+", "node": "fleet:all", "__rate_interval": "4m", "__range": "3h", "__interval": "1m"}
 
 
 def fill(expr, values=None):

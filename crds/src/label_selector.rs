@@ -46,3 +46,16 @@ pub enum LabelSelectorOperator {
     /// The label is absent.
     DoesNotExist,
 }
+
+impl LabelSelectorOperator {
+    /// The word in the object.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::In => "In",
+            Self::NotIn => "NotIn",
+            Self::Exists => "Exists",
+            Self::DoesNotExist => "DoesNotExist",
+        }
+    }
+}

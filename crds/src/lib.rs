@@ -22,13 +22,13 @@ pub use field_error::FieldError;
 pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
 pub use node_probe::{
-    AgentStatus, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec, NodeProbeStatus,
-    Origin, Quality, ReportStatus, Summary, Top, TopFlow, TopProcess,
+    AgentStatus, Answer, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec,
+    NodeProbeStatus, Origin, Quality, ReportStatus, State, Summary, Top, TopFlow, TopProcess,
 };
 pub use probe_config::{
     Budget, BudgetPolicy, CidrGroup, Failure, Fleet, Granularity, Intervals, Limits, Match,
     Metrics, NodeCounts, NodeCpu, Peers, Phase, ProbeConfig, ProbeConfigSpec, ProbeConfigStatus,
-    Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching, ShortLived, Source,
+    Rank, Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching, ShortLived, Source,
 };
 
 /// The API group of all our objects.
@@ -43,6 +43,11 @@ pub const PROBE_CONFIG: &str = "ProbeConfig";
 pub const NODE_PROBE: &str = "NodeProbe";
 /// The configuration that the operator creates where there is none.
 pub const DEFAULT: &str = "default";
+/// Annotation of a `ProbeConfig` by which a person holds its rollout: with the value [`ROLLOUT_PAUSED`] no further node is
+/// told. Canaries that fail are still taken back, and `paused: true` still reaches all nodes at once.
+pub const ROLLOUT_ANNOTATION: &str = "probelet.io/rollout";
+/// The value of [`ROLLOUT_ANNOTATION`].
+pub const ROLLOUT_PAUSED: &str = "paused";
 /// Who owns the fields that the operator writes (server-side apply).
 pub const OPERATOR: &str = "probelet-operator";
 /// Who owns the fields that agents write.

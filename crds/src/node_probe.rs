@@ -5,6 +5,7 @@
 //! metrics, and the full report on the agent's own port. Pure: data.
 #![allow(clippy::duplicated_attributes, reason = "each column of kube's derive has a type")]
 
+mod answer;
 pub(crate) mod bounds;
 mod config;
 mod fit;
@@ -14,6 +15,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use answer::{Answer, State};
 pub use bounds::MAX_STATUS;
 pub use config::NodeConfig;
 pub use status::{

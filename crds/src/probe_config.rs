@@ -8,6 +8,7 @@
 
 pub(crate) mod bounds;
 mod cidr_rules;
+mod rank;
 mod reading;
 pub(crate) mod rules;
 mod status;
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Cidr, CpuQuantity, Interval, LabelSelector};
+pub use rank::Rank;
 pub use status::{Failure, Fleet, NodeCounts, NodeCpu, Phase, ProbeConfigStatus, RolloutStatus};
 
 /// How an agent observes its node and how much it may spend on it. Every field may be left out.

@@ -84,4 +84,5 @@ fn the_rules_see_the_crates_that_they_are_about() {
         "the agent imports the core, so the parser works"
     );
     assert!(imports.contains_key("probelet-e2e"));
+    assert!(imports["kubectl-probelet"].contains("probelet-crds"));
 }

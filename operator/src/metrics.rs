@@ -270,6 +270,9 @@ fn usage() -> Option<(f64, f64)> {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

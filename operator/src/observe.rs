@@ -7,7 +7,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use probelet_core::selector::Selector;
-use probelet_crds::{CpuQuantity, NodeConfig, Origin, ProbeConfigStatus, condition};
+use probelet_crds::{
+    CpuQuantity, NodeConfig, Origin, ProbeConfigStatus, ROLLOUT_ANNOTATION, ROLLOUT_PAUSED,
+    condition,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -121,6 +124,8 @@ pub struct SeenConfig {
     pub generation: i64,
     /// When it was made, Unix seconds by the API server's clock.
     pub created: i64,
+    /// Whether a person holds its rollout.
+    pub rollout_paused: bool,
     /// As people wrote it.
     pub spec: Value,
     /// What we wrote about it; the default if it cannot be read.
@@ -145,7 +150,11 @@ impl SeenConfig {
     #[must_use]
     pub fn of(raw: RawConfig) -> Option<Self> {
         let RawConfig { metadata, spec, status } = raw;
+        let annotations = metadata.annotations.unwrap_or_default();
         Some(Self {
+            rollout_paused: annotations
+                .get(ROLLOUT_ANNOTATION)
+                .is_some_and(|w| w == ROLLOUT_PAUSED),
             name: metadata.name?,
             uid: metadata.uid?,
             generation: metadata.generation.unwrap_or(0),

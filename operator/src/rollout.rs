@@ -12,7 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use probelet_crds::{Phase, Rollout as Rules, RolloutStatus};
+use probelet_crds::{NodeConfig, Phase, Rollout as Rules, RolloutStatus};
+use serde_json::Value;
 
 use crate::observe::Said;
 use crate::pace::{Bucket, Millis};
@@ -35,6 +36,21 @@ pub struct Edition {
     pub content: Arc<Content>,
     /// The generation of the `ProbeConfig`.
     pub generation: i64,
+}
+
+impl Edition {
+    /// What is kept of it in a status, so that a person or a successor can put it back when no node carries it any more.
+    fn value(&self) -> Option<Value> {
+        serde_json::to_value(&self.content.config).ok()
+    }
+
+    /// The content before, as a status has kept it under this hash.
+    #[must_use]
+    pub fn kept(status: &RolloutStatus, hash: &str, generation: i64) -> Option<Self> {
+        let config: NodeConfig = serde_json::from_value(status.previous.clone()?).ok()?;
+        let content = Content::new(config);
+        (content.hash == hash).then(|| Self { content: Arc::new(content), generation })
+    }
 }
 
 /// How far a change has come.
@@ -223,6 +239,13 @@ impl Rollout {
         Some(Verdict::Passed)
     }
 
+    /// A person holds the rollout: canaries that were not told cannot answer, and their time does not run.
+    pub fn hold(&mut self, now: Millis) {
+        if let Stage::Canary(watch) = &mut self.stage {
+            watch.began = now;
+        }
+    }
+
     /// When [`Rollout::judge`] may come to something without a report.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
@@ -244,6 +267,7 @@ impl Rollout {
             generation: self.target.generation,
             hash: self.target.content.hash.clone(),
             previous_hash: self.previous.as_ref().map(|edition| edition.content.hash.clone()),
+            previous: self.previous.as_ref().and_then(Edition::value),
             phase,
             canaries: i64::try_from(canaries).unwrap_or(i64::MAX),
         }

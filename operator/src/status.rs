@@ -105,6 +105,7 @@ fn is_ready(config: &Config) -> Says {
     let reason = match stage {
         _ if failed > 0 => ready::NODES_FAILED,
         _ if applied == effective => return (true, ready::ALL_APPLIED, progress),
+        Some(_) if config.rollout_paused && told < effective => ready::ROLLOUT_PAUSED,
         Some(Stage::Canary(_)) => ready::CANARIES_WATCHED,
         _ if told == effective && silent == pending => ready::NODES_SILENT,
         _ => ready::ROLLING_OUT,

@@ -5,9 +5,7 @@
 
 use probelet_core::selector::{Expression, Selector};
 use probelet_crds::condition::accepted;
-use probelet_crds::{
-    FieldError, LabelSelector, LabelSelectorOperator, NodeConfig, ProbeConfigSpec, Rollout,
-};
+use probelet_crds::{FieldError, LabelSelector, NodeConfig, ProbeConfigSpec, Rollout};
 use serde_json::Value;
 
 use crate::observe::cut;
@@ -70,12 +68,7 @@ fn rejected(spec: &Value, reason: &'static str, message: &str) -> Rejected {
 fn compile(selector: &LabelSelector) -> Result<Selector, probelet_core::selector::Error> {
     let expressions = selector.match_expressions.iter().map(|requirement| Expression {
         key: &requirement.key,
-        operator: match requirement.operator {
-            LabelSelectorOperator::In => "In",
-            LabelSelectorOperator::NotIn => "NotIn",
-            LabelSelectorOperator::Exists => "Exists",
-            LabelSelectorOperator::DoesNotExist => "DoesNotExist",
-        },
+        operator: requirement.operator.as_str(),
         values: &requirement.values,
     });
     Selector::from_requirements(&selector.match_labels, expressions)

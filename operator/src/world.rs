@@ -172,12 +172,13 @@ impl World {
         if known.is_some_and(|config| config.uid != seen.uid) {
             self.config_gone(&seen.name);
         }
-        let SeenConfig { name, uid, generation, created, spec, status } = seen;
+        let SeenConfig { name, uid, generation, created, rollout_paused, spec, status } = seen;
         let epoch = self.epochs.configs;
         let found = self.configs.find(&name);
         if let Some(config) = found.and_then(|id| self.configs.get_mut(id)) {
             config.seen = epoch;
             config.status = status.clone();
+            config.rollout_paused = rollout_paused;
             if config.generation >= generation {
                 self.dirty.extend(found);
                 return;
@@ -193,6 +194,7 @@ impl World {
                 created,
                 rejected: None,
                 force: None,
+                rollout_paused,
                 status,
                 counts: Counts::default(),
                 rollout: None,

@@ -23,6 +23,8 @@ pub mod ready {
     pub const ROLLING_OUT: &str = "RollingOut";
     /// False: the canaries have it and are watched; the others wait for them.
     pub const CANARIES_WATCHED: &str = "CanariesWatched";
+    /// False: a person holds its rollout, and not all nodes were told.
+    pub const ROLLOUT_PAUSED: &str = "RolloutPaused";
     /// False: all nodes were told, and some agents have been silent for long.
     pub const NODES_SILENT: &str = "NodesSilent";
     /// False: some agents refused it.

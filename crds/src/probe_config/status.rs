@@ -4,8 +4,9 @@
 //! node does not belong here: that is what `NodeProbe` objects are. Pure: data.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::CpuQuantity;
 
@@ -94,6 +95,10 @@ pub struct RolloutStatus {
     /// The hash of the content before, which a stopped rollout goes back to; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_hash: Option<String>,
+    /// The content before, with the fields of `spec` that concern agents: what `kubectl probelet rollout undo` puts back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub previous: Option<Value>,
     /// Where the rollout is.
     pub phase: Phase,
     /// How many nodes are the canaries.
@@ -113,4 +118,9 @@ pub enum Phase {
     Complete,
     /// Canaries failed: they were given the content before, and the others never got the new one.
     RolledBack,
+}
+
+/// An older or newer release's content must not make the whole status unreadable: its fields are not listed.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
 }

@@ -134,6 +134,38 @@ impl Kube {
         Ok(said.out)
     }
 
+    /// `kubectl probelet …`, the plugin that was built with this program, whatever comes of it.
+    pub fn plugin(&self, words: &[&str], input: &str) -> anyhow::Result<Said> {
+        run(self.with_plugin(words)?, input)
+    }
+
+    /// The same as whoever has this token and no certificate.
+    pub fn plugin_as(&self, token: &str, words: &[&str]) -> anyhow::Result<Said> {
+        let config =
+            self.json(&["config", "view", "--minify", "--flatten", "--raw", "-o", "json"], "")?;
+        let mut config = config;
+        config["users"][0]["user"] = serde_json::json!({ "token": token });
+        let path = self.dir.join("kubeconfig-of-a-token");
+        std::fs::write(&path, config.to_string())?;
+        let mut command = self.with_plugin(words)?;
+        command.env("KUBECONFIG", &path);
+        let said = run(command, "");
+        std::fs::remove_file(&path)?;
+        said
+    }
+
+    fn with_plugin(&self, words: &[&str]) -> anyhow::Result<Command> {
+        let me = std::env::current_exe()?;
+        let folder = me.parent().context("this program is in no folder")?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::env::join_paths(
+            std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path)),
+        )?;
+        let mut command = self.command(&self.bin("kubectl"), PATIENCE);
+        command.arg("probelet").args(words).env("PATH", paths);
+        Ok(command)
+    }
+
     /// An object from what kubectl prints.
     pub fn json(&self, words: &[&str], input: &str) -> anyhow::Result<Value> {
         Ok(serde_json::from_str(&self.kubectl_with(words, input)?)?)

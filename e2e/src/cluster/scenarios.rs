@@ -3,6 +3,7 @@
 //! In: nothing. Out: sentences with what finds out whether they hold. I/O: none until they run.
 
 mod access;
+mod cli;
 mod configs;
 mod costs;
 mod edits;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Scenario> {
         refusals::scenarios(),
         rights::scenarios(),
         access::scenarios(),
+        cli::scenarios(),
         configs::scenarios(),
         hands::scenarios(),
         future::scenarios(),

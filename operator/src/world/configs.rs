@@ -2,12 +2,11 @@
 //!
 //! In: what was observed and judged. Out: its rank among the others and what it says to a node. Pure: data.
 
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use probelet_core::selector::Selector;
-use probelet_crds::{ProbeConfigStatus, Rollout as Rules};
+use probelet_crds::{ProbeConfigStatus, Rank, Rollout as Rules};
 
 use super::content::Content;
 use super::counts::Counts;
@@ -33,6 +32,8 @@ pub struct Config {
     pub rejected: Option<Rejected>,
     /// What is in force; `None` if none of it was ever good since this process began.
     pub force: Option<Force>,
+    /// Whether a person holds its rollout: no further node gets its token.
+    pub rollout_paused: bool,
     /// The status that the API server has.
     pub status: ProbeConfigStatus,
     /// Its nodes, counted.
@@ -61,8 +62,8 @@ pub struct Force {
 impl Config {
     /// What decides between configurations; the least wins.
     #[must_use]
-    pub fn rank(&self) -> (Reverse<i32>, i64, &str) {
-        (Reverse(self.priority()), self.created, &self.name)
+    pub fn rank(&self) -> Rank<'_> {
+        Rank::new(self.priority(), self.created, &self.name)
     }
 
     /// The priority in force.

@@ -5,20 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use probelet_crds::State;
+
+use probelet_crds::Answer;
+
 use super::configs::ConfigId;
 use super::nodes::{Node, Probe};
 use crate::queue::NodeId;
-
-/// What became of a configuration on a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// The agent works by it.
-    Applied,
-    /// The agent has not been told or has not answered.
-    Pending,
-    /// The agent refused it.
-    Failed,
-}
 
 /// One node, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +53,11 @@ impl Verdict {
         let told = carried.is_some()
             && hash.is_none_or(|hash| carried == Some(hash))
             && origin.as_ref().map(|origin| origin.uid.as_str()) == uid;
-        let judged = told && said.generation == probe.generation;
-        let state = match said.applied {
-            Some(true) if judged && carried == Some(&*said.hash) => State::Applied,
-            Some(false) if judged => State::Failed,
-            _ => State::Pending,
+        let answer =
+            Answer { generation: said.generation, hash: &said.hash, applied: said.applied };
+        let state = match carried.filter(|_| told) {
+            Some(carried) => answer.to(probe.generation, carried),
+            None => State::Pending,
         };
         let over_budget = said.within == Some(false);
         Self { state, told, over_budget, cpu: said.cpu, ..unknown }

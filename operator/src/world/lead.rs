@@ -113,7 +113,9 @@ impl World {
             return Past { previous: None, resumed: None, same: None };
         };
         let before = status.previous_hash.as_deref();
-        let before = before.and_then(|hash| edition(hash, status.generation - 1));
+        let generation = status.generation - 1;
+        let kept = |hash| Edition::kept(status, hash, generation);
+        let before = before.and_then(|hash| edition(hash, generation).or_else(|| kept(hash)));
         if status.generation == force.generation && status.hash == hash {
             let resumed = Some((status.phase, status.canaries));
             return Past { previous: before, resumed, same: None };
@@ -215,7 +217,11 @@ impl World {
 
     fn judge(&mut self, id: ConfigId, now: Millis) -> Option<Verdict> {
         let nodes = &self.nodes;
-        let rollout = self.configs.get_mut(id)?.rollout.as_mut()?;
+        let config = self.configs.get_mut(id)?;
+        let rollout = config.rollout.as_mut()?;
+        if config.rollout_paused {
+            rollout.hold(now);
+        }
         let here = |node: &Node| node.matches.first() == Some(&id) && node.is_alive(now);
         let alive = |id| nodes.get(id).is_some_and(here);
         let name = |id| nodes.get(id).map_or(String::new(), |node| node.name.to_string());
@@ -236,6 +242,9 @@ impl World {
         loop {
             let Some(config) = self.configs.get_mut(id) else { return };
             let Some(rollout) = &mut config.rollout else { return };
+            if config.rollout_paused {
+                return;
+            }
             let Some(&first) = config.waiting.front() else { return };
             let waits = self.nodes.get(first).is_some_and(|node| node.waiting == Some(id));
             if waits && !rollout.tokens.take(now) {
@@ -255,7 +264,8 @@ impl World {
     pub fn deadline(&self) -> Option<Millis> {
         let configs = self.configs.iter().filter_map(|(_, config)| {
             let rollout = config.rollout.as_ref()?;
-            let token = (!config.waiting.is_empty()).then(|| rollout.tokens.next());
+            let gives = !config.waiting.is_empty() && !config.rollout_paused;
+            let token = gives.then(|| rollout.tokens.next());
             token.into_iter().chain(rollout.deadline()).min()
         });
         let silence = self.silences.first().map(|(at, _)| *at);

@@ -27,6 +27,7 @@ pub(crate) fn config(name: &str, generation: i64, spec: Value) -> SeenConfig {
         uid: format!("c-{name}"),
         generation,
         created: 0,
+        rollout_paused: false,
         spec,
         status: probelet_crds::ProbeConfigStatus::default(),
     }

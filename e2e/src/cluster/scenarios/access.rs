@@ -100,7 +100,7 @@ fn by_port_forward(world: &mut World) -> anyhow::Result<()> {
 }
 
 /// Makes the workload and waits until it runs.
-fn make_shop(world: &World) -> anyhow::Result<()> {
+pub(super) fn make_shop(world: &World) -> anyhow::Result<()> {
     let kube = &world.kube;
     let shop = std::fs::read_to_string(SHOP).with_context(|| SHOP.to_owned())?;
     let (servers, clients) =
@@ -135,5 +135,11 @@ fn names(world: &mut World) -> anyhow::Result<()> {
             Ok(())
         })?;
     }
-    kube.kubectl(&["delete", "namespace", "shop", "--wait=false"]).map(drop)
+    remove_shop(world)
+}
+
+/// Takes it away, and waits until it is gone: others make one of the same name.
+pub(super) fn remove_shop(world: &World) -> anyhow::Result<()> {
+    let words = ["delete", "namespace", "shop", "--timeout=60s"];
+    world.kube.kubectl(&words).map(drop)
 }

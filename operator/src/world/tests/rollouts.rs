@@ -138,6 +138,65 @@ fn a_selector_that_takes_over_many_nodes_tries_a_few_first() {
     assert_eq!(settle(&mut world, 10_002).len(), 95);
 }
 
+/// A person holds the rollout of `default`, or lets it go.
+fn hold(world: &mut World, generation: i64, spec: Value, paused: bool, now: Millis) {
+    let seen = SeenConfig { rollout_paused: paused, ..config("default", generation, spec) };
+    world.config(seen, now);
+}
+
+#[test]
+fn a_paused_rollout_tells_no_further_node_until_it_is_resumed() {
+    let slow = |jitter: i32| json!({"jitterPercent": jitter, "rollout": {"maxNodesPerMinute": 60, "canaryPercent": 0}});
+    let mut world = settled(100, slow(10));
+    edit(&mut world, 2, slow(1), 0);
+    assert_eq!(settle(&mut world, 0).len(), 10);
+
+    hold(&mut world, 2, slow(1), true, 1);
+
+    assert_eq!(settle(&mut world, 3_600_000), Vec::<String>::new());
+    let id = world.configs.find("default").unwrap();
+    let status = crate::status::status(&world, id, k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
+    let ready = status.unwrap().conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
+    assert_eq!(ready.reason, "RolloutPaused");
+    hold(&mut world, 2, slow(1), false, 3_600_001);
+    assert_eq!(settle(&mut world, 3_600_001).len(), 10);
+}
+
+#[test]
+fn canaries_that_were_not_told_are_not_judged_while_a_rollout_is_paused() {
+    let mut world = settled(100, json!({}));
+
+    hold(&mut world, 2, json!({"jitterPercent": 1}), true, 5);
+
+    assert_eq!(settle(&mut world, 3_600_000), Vec::<String>::new());
+    assert_eq!(phase(&world), Phase::Canary);
+    hold(&mut world, 2, json!({"jitterPercent": 1}), false, 3_600_001);
+    assert_eq!(settle(&mut world, 3_600_001).len(), 5);
+}
+
+#[test]
+fn the_kill_switch_reaches_all_though_the_rollout_is_paused() {
+    let mut world = settled(100, json!({}));
+
+    hold(&mut world, 2, json!({"paused": true}), true, 5);
+
+    assert_eq!(settle(&mut world, 5).len(), 100);
+}
+
+#[test]
+fn a_successor_knows_the_content_before_though_no_node_carries_it() {
+    let mut world = settled(2, json!({}));
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+    assert_eq!(settle(&mut world, 5).len(), 2);
+
+    let mut next = successor(&world);
+    next.lead(0);
+
+    let rollout = next.config_named("default").unwrap().rollout.clone().unwrap();
+    assert_eq!(rollout.previous.unwrap().content.config.jitter_percent, 10);
+    assert_eq!(settle(&mut next, 0), Vec::<String>::new());
+}
+
 /// What a successor sees of this world.
 fn successor(world: &World) -> World {
     let mut next = super::world(0);

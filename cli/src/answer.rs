@@ -1,0 +1,20 @@
+//! Answers: what was seen, turned into what was asked for.
+//!
+//! In: values of [`crate::seen`]. Out: one type per subcommand, which shows itself as a page and as JSON. Pure: values
+//! only, the time is an argument.
+
+pub mod configs;
+pub mod conns;
+pub mod diff;
+pub mod doctor;
+pub mod dry_run;
+pub mod effective;
+pub mod explain;
+pub mod map;
+pub mod netpol;
+pub mod procs;
+pub mod rollout;
+pub mod status;
+pub mod top;
+
+pub use configs::Change;

@@ -1,0 +1,246 @@
+//! `conns`: the connections of a pod, a Service, a workload or a node.
+//!
+//! In: reports of the nodes concerned. Out: one line a connection; what opened and closed between two looks. Pure: the
+//! time is that of the reports.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::seen::report::{Connection, Peer, Report, port};
+use crate::show::{self, Align, Cell, Column, Page, Table};
+use crate::target::Target;
+
+/// Which connections are shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Which {
+    /// Closed ones as well.
+    pub closed: bool,
+    /// Only those with this port at either end.
+    pub port: Option<u16>,
+}
+
+/// Connections.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conns {
+    target: String,
+    connections: Vec<Row>,
+    /// Closed ones that are not shown.
+    closed: usize,
+    /// Nodes that could not be asked, and why.
+    pub unasked: Vec<(String, String)>,
+}
+
+/// A connection.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    node: String,
+    #[serde(skip)]
+    id: u64,
+    who: String,
+    comm: String,
+    pid: Option<u32>,
+    direction: String,
+    peer: String,
+    via: Option<String>,
+    port: u16,
+    protocol: String,
+    state: String,
+    local: String,
+    remote: String,
+    bytes_sent: Option<u64>,
+    bytes_received: Option<u64>,
+    age_seconds: u64,
+}
+
+impl Conns {
+    /// From these reports.
+    #[must_use]
+    pub fn of(target: &Target, reports: &[Report], which: Which) -> Self {
+        let (mut connections, mut closed) = (Vec::new(), 0);
+        for report in reports {
+            let pods = target.pods(report);
+            for connection in &report.connections {
+                let ports = [port(&connection.local), port(&connection.remote)];
+                let fits = which.port.is_none_or(|port| ports.contains(&port));
+                if !fits || !target.means(connection, pods.as_ref()) {
+                    continue;
+                }
+                if connection.state == "time-wait" && !which.closed {
+                    closed += 1;
+                } else {
+                    connections.push(row(report, connection));
+                }
+            }
+        }
+        connections.sort_by(|a, b| {
+            let key =
+                |row: &Row| (row.who.clone(), row.direction.clone(), row.peer.clone(), row.port);
+            key(a).cmp(&key(b))
+        });
+        Self { target: target.to_string(), connections, closed, unasked: Vec::new() }
+    }
+
+    /// What opened and what closed since an earlier look, as lines for people.
+    #[must_use]
+    pub fn since(&self, before: &Self, colours: bool) -> String {
+        let by_id = |conns: &Self| -> BTreeMap<(String, u64), Row> {
+            let key = |row: &Row| ((row.node.clone(), row.id), row.clone());
+            conns.connections.iter().map(key).collect()
+        };
+        let (old, new) = (by_id(before), by_id(self));
+        let mut page = Page::default();
+        let line = |sign: &str, row: &Row| {
+            let port = row.port;
+            format!(
+                "{sign} {} {} {}:{port} {} {}",
+                row.who,
+                arrow(&row.direction),
+                row.peer,
+                row.protocol,
+                row.state
+            )
+        };
+        for (key, row) in &old {
+            if !new.contains_key(key) {
+                page.line(Cell::dim(line("-", row)));
+            }
+        }
+        for (key, row) in &new {
+            if !old.contains_key(key) {
+                page.line(Cell::good(line("+", row)));
+            }
+        }
+        page.text(colours)
+    }
+}
+
+fn row(report: &Report, connection: &Connection) -> Row {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates; seconds"
+    )]
+    let age = (report.time - connection.since).max(0.0) as u64;
+    let inbound = connection.direction == "inbound";
+    let unnamed = || connection.comm.clone();
+    Row {
+        node: report.node.clone(),
+        id: connection.id,
+        who: connection.pod.clone().unwrap_or_else(unnamed),
+        comm: connection.comm.clone(),
+        pid: connection.pid,
+        direction: connection.direction.clone(),
+        peer: peer(&connection.peer, &connection.remote),
+        via: connection.peer.service.clone().filter(|_| !inbound),
+        port: port(if inbound { &connection.local } else { &connection.remote }),
+        protocol: connection.protocol.clone(),
+        state: connection.state.clone(),
+        local: connection.local.clone(),
+        remote: connection.remote.clone(),
+        bytes_sent: connection.bytes_sent,
+        bytes_received: connection.bytes_received,
+        age_seconds: age,
+    }
+}
+
+/// The other end as short as it is clear.
+pub(super) fn peer(peer: &Peer, remote: &str) -> String {
+    let name = peer.pod.as_ref().or(peer.name.as_ref());
+    match (peer.kind.as_str(), name) {
+        ("service", Some(name)) => format!("svc {name}"),
+        ("node", Some(name)) => format!("node {name}"),
+        (_, Some(name)) => name.clone(),
+        _ => crate::seen::report::address(remote).to_owned(),
+    }
+}
+
+fn arrow(direction: &str) -> &'static str {
+    match direction {
+        "outbound" => "→",
+        "inbound" => "←",
+        _ => "–",
+    }
+}
+
+impl show::Answer for Conns {
+    fn page(&self, wide: bool) -> Page {
+        let mut page = Page::default();
+        let mut columns = vec![
+            Column("WHO", Align::Left),
+            Column("", Align::Left),
+            Column("PEER", Align::Left),
+            Column("PORT", Align::Right),
+            Column("VIA", Align::Left),
+            Column("STATE", Align::Left),
+            Column("AGE", Align::Right),
+            Column("SENT", Align::Right),
+            Column("RECEIVED", Align::Right),
+        ];
+        if wide {
+            columns.extend(
+                ["NODE", "PROCESS", "LOCAL", "REMOTE"].map(|name| Column(name, Align::Left)),
+            );
+        }
+        let mut table = Table::new(&columns);
+        for row in &self.connections {
+            let bytes = |n: Option<u64>| n.map_or("-".to_owned(), show::bytes);
+            let port = if row.protocol == "udp" {
+                format!("{}/udp", row.port)
+            } else {
+                row.port.to_string()
+            };
+            let mut cells = vec![
+                Cell::from(if row.who.is_empty() { "-" } else { row.who.as_str() }),
+                arrow(&row.direction).into(),
+                row.peer.as_str().into(),
+                port.into(),
+                row.via.clone().unwrap_or_else(|| "-".to_owned()).into(),
+                if row.state == "established" {
+                    row.state.as_str().into()
+                } else {
+                    Cell::dim(&row.state)
+                },
+                show::age(Duration::from_secs(row.age_seconds)).into(),
+                bytes(row.bytes_sent).into(),
+                bytes(row.bytes_received).into(),
+            ];
+            if wide {
+                let process =
+                    row.pid.map_or_else(|| row.comm.clone(), |pid| format!("{}({pid})", row.comm));
+                cells
+                    .extend([row.node.as_str(), &process, &row.local, &row.remote].map(Cell::from));
+            }
+            table.row(cells);
+        }
+        if table.is_empty() {
+            page.line(format!("{} has no open connection.", self.target));
+        }
+        page.table(table);
+        if self.closed > 0 {
+            page.line(Cell::dim(format!(
+                "{} more closed within the last minute (--closed shows them)",
+                self.closed
+            )));
+        }
+        unasked(&mut page, &self.unasked);
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut peers: Vec<String> = self.connections.iter().map(|row| row.peer.clone()).collect();
+        peers.sort();
+        peers.dedup();
+        peers
+    }
+}
+
+/// Says whom nobody could ask, so that an answer that is not whole does not look so.
+pub(super) fn unasked(page: &mut Page, nodes: &[(String, String)]) {
+    for (node, why) in nodes {
+        page.line(Cell::bad(format!("NOT WHOLE: {node} could not be asked: {why}")));
+    }
+}

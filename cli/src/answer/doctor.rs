@@ -1,0 +1,182 @@
+//! `doctor`: what the kernel and the rights of an agent allow, what is lost, how to get it back.
+//!
+//! In: its `NodeProbe`, its pod, its report. Out: findings. What only a look from inside the pod can tell is named with
+//! the command that looks. Pure: values only.
+
+use probelet_crds::condition::PERMISSIONS_OK;
+use serde::Serialize;
+
+use super::explain::{Finding, Mark, Seen, agent, lines};
+use crate::seen::report::Report;
+use crate::show::{self, Cell, Page};
+
+/// Losses that a person can do something about, and what.
+const REMEDIES: [(&str, &str); 4] = [
+    ("sockets_full", "raise limits.maxSockets"),
+    ("processes_full", "raise limits.maxProcesses"),
+    ("permission", "grant SYS_PTRACE and DAC_READ_SEARCH (agent.capabilities of the chart)"),
+    ("flows_full", "use metrics.granularity Workload or Service"),
+];
+/// Losses that are no fault: what they count is in the report in another way, or gone.
+const USUAL: [&str; 4] = ["vanished", "netns_vanished", "closed_no_owner", "rate_limited"];
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Diagnosis {
+    node: String,
+    findings: Vec<Finding>,
+    inside: Option<String>,
+}
+
+impl Diagnosis {
+    /// From what is known.
+    #[must_use]
+    pub fn of(seen: &Seen<'_>) -> Self {
+        let mut findings = vec![agent(seen)];
+        findings.extend(release(seen));
+        match &seen.report {
+            Ok(report) => {
+                findings.extend(source(report));
+                findings.extend(permissions(seen));
+                findings.extend(cluster(report));
+                findings.extend(losses(report));
+            }
+            Err(why) => {
+                findings.push(Finding::new(Mark::Bad, "report", why.as_str()));
+                findings.extend(permissions(seen));
+            }
+        }
+        let inside = seen.pod.map(|pod| {
+            let (namespace, name) = (seen.place.0, &pod.metadata.name);
+            format!("kubectl -n {namespace} exec {name} -- /probelet-agent doctor")
+        });
+        Self { node: seen.node.to_owned(), findings, inside }
+    }
+}
+
+fn release(seen: &Seen<'_>) -> Option<Finding> {
+    let version = &seen.probe?.agent.as_ref()?.version;
+    let ours = env!("CARGO_PKG_VERSION");
+    Some(if **version == *ours {
+        Finding::new(Mark::Ok, "release", format!("{version}, as this command"))
+    } else {
+        Finding::new(Mark::Note, "release", format!("{version}; this command is {ours}"))
+    })
+}
+
+fn source(report: &Report) -> Vec<Finding> {
+    let meaning = match report.source.as_str() {
+        "bpf" => "the cheapest and most complete way",
+        "bpf-compat" => "complete, several times as dear as bpf",
+        "netlink" => "dearer than bpf; owners of new sockets come a little later",
+        "procfs" => "by far the dearest way",
+        _ => "no way to read the kernel works",
+    };
+    let best = report.source == "bpf";
+    let mark = match report.source.as_str() {
+        "none" | "" => Mark::Bad,
+        _ if best => Mark::Ok,
+        _ => Mark::Lost,
+    };
+    let mut all = vec![Finding::new(mark, "source", format!("{}: {meaning}", report.source))];
+    all.extend(
+        report.agent.refused.iter().map(|why| Finding::new(Mark::Lost, "refused", why.as_str())),
+    );
+    all
+}
+
+fn permissions(seen: &Seen<'_>) -> Option<Finding> {
+    let probe = seen.probe?;
+    Some(match probe.trouble(PERMISSIONS_OK).filter(|trouble| trouble.certain) {
+        None => Finding::new(Mark::Ok, "permissions", "nothing is missing"),
+        Some(trouble) => {
+            let found = format!("{}: {}", trouble.reason, trouble.message);
+            Finding::new(Mark::Lost, "permissions", found)
+                .next("docs/user/security.md says what each capability is for; the chart grants them by agent.capabilities")
+        }
+    })
+}
+
+fn cluster(report: &Report) -> Vec<Finding> {
+    let (mut synced, mut late) = (Vec::new(), Vec::new());
+    for (kind, known) in &report.cluster {
+        let text = format!("{} {kind}", known.known);
+        if known.synced { synced.push(text) } else { late.push(text) }
+    }
+    let mut all = Vec::new();
+    if report.cluster.is_empty() {
+        all.push(Finding::new(
+            Mark::Lost,
+            "names",
+            "the agent knows nothing of the cluster: nothing is named",
+        ));
+    }
+    if !synced.is_empty() {
+        all.push(Finding::new(Mark::Ok, "names", format!("{} known", synced.join(", "))));
+    }
+    if !late.is_empty() {
+        let found = format!("the lists are not complete: {}", late.join(", "));
+        all.push(
+            Finding::new(Mark::Lost, "names", found)
+                .next("may its service account list and watch them? see the agent's log"),
+        );
+    }
+    let nameless: Vec<String> = report
+        .unresolved
+        .iter()
+        .filter(|(_, n)| **n > 0)
+        .map(|(reason, n)| format!("{reason} {n}"))
+        .collect();
+    if !nameless.is_empty() {
+        let found = format!("ends of connections without a name: {}", nameless.join(", "));
+        all.push(
+            Finding::new(Mark::Note, "unresolved", found)
+                .next("docs/user/names.md says what each reason means"),
+        );
+    }
+    all
+}
+
+fn losses(report: &Report) -> Vec<Finding> {
+    let mut all = Vec::new();
+    let coverage = report.coverage.ratio.map_or_else(
+        || "no connection was opened in the last minute".to_owned(),
+        |share| {
+            format!(
+                "{} of {} connections opened in the last minute were seen",
+                show::percent(share),
+                report.coverage.opened
+            )
+        },
+    );
+    let well = report.coverage.ratio.is_none_or(|share| share >= 0.95);
+    all.push(Finding::new(if well { Mark::Ok } else { Mark::Lost }, "coverage", coverage));
+    for (reason, count) in report.losses.iter().filter(|(_, count)| **count > 0) {
+        let mark = if USUAL.contains(&reason.as_str()) { Mark::Note } else { Mark::Lost };
+        let mut finding =
+            Finding::new(mark, "loss", format!("{reason} {count} since the agent's start"));
+        if let Some((_, remedy)) = REMEDIES.iter().find(|(name, _)| name == reason) {
+            finding = finding.next(*remedy);
+        }
+        all.push(finding);
+    }
+    all
+}
+
+impl show::Answer for Diagnosis {
+    fn page(&self, _: bool) -> Page {
+        let mut page = Page::default();
+        page.line(Cell::bold(&self.node));
+        lines(&mut page, &self.findings);
+        if let Some(inside) = &self.inside {
+            page.gap();
+            page.line("What the kernel, its mounts and its security modules allow is best seen from inside:");
+            page.line(format!("  {inside}"));
+        }
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![format!("node/{}", self.node)]
+    }
+}

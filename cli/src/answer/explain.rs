@@ -1,0 +1,343 @@
+//! `explain`: why a node is as it is, and what it would take to change that.
+//!
+//! In: its `NodeProbe`, its agent's pod, the configuration that won, its report if it can be had. Out: findings, each
+//! with the next step. Pure: values only.
+
+use probelet_crds::condition::{
+    CONFIG_APPLIED, DATA_COMPLETE, PERMISSIONS_OK, READY, WITHIN_BUDGET, data_complete,
+    permissions_ok,
+};
+use probelet_crds::{ROLLOUT_PAUSED, State};
+use serde::Serialize;
+
+use super::status::is_reduced;
+use crate::seen::config::Config;
+use crate::seen::pod::Pod;
+use crate::seen::probe::{Agent, Level, Probe};
+use crate::seen::report::Report;
+use crate::show::{self, Cell, Page, Tone};
+
+/// What is known of a node.
+pub struct Seen<'a> {
+    /// Its name.
+    pub node: &'a str,
+    /// probelet's namespace and the name that its objects begin with.
+    pub place: (&'a str, &'a str),
+    /// Its `NodeProbe`, if there is one.
+    pub probe: Option<&'a Probe>,
+    /// Its agent's pod, if there is one.
+    pub pod: Option<&'a Pod>,
+    /// The configuration that won.
+    pub config: Option<&'a Config>,
+    /// Its report, or why it cannot be had.
+    pub report: Result<&'a Report, String>,
+    /// Whether an operator runs; none if that may not be known.
+    pub operated: Option<bool>,
+}
+
+/// Why a node is as it is.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    node: String,
+    level: Option<Level>,
+    findings: Vec<Finding>,
+}
+
+/// One thing that is so.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    pub(super) mark: Mark,
+    pub(super) about: &'static str,
+    pub(super) found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+}
+
+/// How a finding is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mark {
+    Ok,
+    Note,
+    Lost,
+    Bad,
+}
+
+impl Finding {
+    pub(super) fn new(mark: Mark, about: &'static str, found: impl Into<String>) -> Self {
+        Self { mark, about, found: found.into(), next: None }
+    }
+
+    pub(super) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+}
+
+impl Explanation {
+    /// From what is known.
+    #[must_use]
+    pub fn of(seen: &Seen<'_>) -> Self {
+        let mut findings = vec![agent(seen)];
+        findings.push(config(seen));
+        if let Some((probe, agent)) = seen.probe.and_then(|p| Some((p, p.agent.as_ref()?))) {
+            findings.push(level(seen, probe, agent));
+            findings.push(budget(seen, probe, agent));
+        }
+        findings.push(intervals(seen));
+        findings.extend(picture(seen));
+        let level = seen.probe.and_then(|probe| probe.agent.as_ref()).map(|agent| agent.level);
+        Self { node: seen.node.to_owned(), level, findings }
+    }
+}
+
+/// How the agent's pod is.
+pub(super) fn agent(seen: &Seen<'_>) -> Finding {
+    let (namespace, fullname) = seen.place;
+    let Some(pod) = seen.pod else {
+        return Finding::new(Mark::Bad, "agent", "there is no agent's pod on this node").next(format!(
+            "is there such a node, and does the DaemonSet tolerate its taints? kubectl describe node {}; kubectl -n {namespace} get daemonset {fullname}-agent",
+            seen.node
+        ));
+    };
+    let name = &pod.metadata.name;
+    let restarts = match pod.restarts() {
+        0 => String::new(),
+        n => format!(", {n} restarts; it {}", pod.ended().unwrap_or_else(|| "ended".to_owned())),
+    };
+    match pod.why_not() {
+        Some(why) => Finding::new(Mark::Bad, "agent", format!("{namespace}/{name} {why}")).next(format!(
+            "kubectl -n {namespace} describe pod {name}; kubectl -n {namespace} logs {name} --previous"
+        )),
+        None if pod.restarts() > 2 => Finding::new(Mark::Lost, "agent", format!("{namespace}/{name} is ready{restarts}"))
+            .next(format!("kubectl -n {namespace} logs {name} --previous")),
+        None => Finding::new(Mark::Ok, "agent", format!("{namespace}/{name} is ready{restarts}")),
+    }
+}
+
+fn config(seen: &Seen<'_>) -> Finding {
+    let Some(probe) = seen.probe else {
+        let finding = Finding::new(Mark::Bad, "config", "there is no NodeProbe of this node");
+        return finding
+            .next("the operator makes it: kubectl probelet status tells whether one runs");
+    };
+    let by = probe.config.as_deref().unwrap_or("the built-in defaults");
+    let refused = probe.trouble(CONFIG_APPLIED);
+    let held = super::rollout::is_held;
+    match probe.state {
+        State::Failed => {
+            let why = refused.map_or(String::new(), |t| format!("{}: {}", t.reason, t.message));
+            Finding::new(Mark::Bad, "config", format!("its agent refuses {by}: {why}; the last good one is in force"))
+                .next(format!("kubectl edit probeconfig {by}; if the agent is older than the operator, finish the upgrade"))
+        }
+        State::Pending if !probe.heard => {
+            Finding::new(Mark::Bad, "config", format!("told {by}, and the agent has never answered"))
+                .next("see the agent above")
+        }
+        State::Pending => Finding::new(Mark::Bad, "config", format!("told {by}; the agent has not acknowledged it yet"))
+            .next("it takes seconds, and up to a minute where limits.apiWritesPerMinute is used up; then see its log"),
+        State::Applied if seen.operated == Some(false) => {
+            Finding::new(Mark::Bad, "config", format!("works by {by}, but no operator runs: edits reach nobody"))
+                .next("kubectl probelet status")
+        }
+        State::Applied => match seen.config {
+            Some(config) if held(config) => {
+                Finding::new(Mark::Note, "config", format!("works by {by}, whose rollout is {ROLLOUT_PAUSED}"))
+                    .next(format!("kubectl probelet rollout resume {by}"))
+            }
+            _ => Finding::new(Mark::Ok, "config", format!("works by {by}")),
+        },
+    }
+}
+
+fn level(seen: &Seen<'_>, probe: &Probe, agent: &Agent) -> Finding {
+    let config = probe.config.as_deref().unwrap_or(probelet_crds::DEFAULT);
+    match agent.level {
+        Level::Full => Finding::new(Mark::Ok, "level", "Full: nothing was given up for the budget"),
+        Level::Paused => {
+            Finding::new(Mark::Note, "level", "Paused by the configuration: nothing is collected")
+                .next(format!("kubectl probelet resume {config}"))
+        }
+        Level::Unknown => {
+            Finding::new(Mark::Note, "level", "a word that this release does not know")
+        }
+        Level::Stretched | Level::CountersOnly => {
+            let what = if agent.level == Level::Stretched {
+                "Stretched: it looks less often than it was asked to, for more does not fit its budget"
+            } else {
+                "CountersOnly: the detail of processes is left out, for it does not fit the budget"
+            };
+            let found = format!("{what} of {}; it {}", show::cpu(agent.budget), agent.level_reason);
+            Finding::new(Mark::Lost, "level", found).next(remedy(seen, config, agent))
+        }
+    }
+}
+
+/// What it would take: the agent's own estimate as a command.
+fn remedy(seen: &Seen<'_>, config: &str, agent: &Agent) -> String {
+    let patch = |spec: &str| {
+        format!("kubectl patch probeconfig {config} --type=merge -p '{{\"spec\":{spec}}}'")
+    };
+    let slower = seen.report.as_ref().ok().and_then(|report| {
+        let seconds = report.agent.effective_interval_seconds.get("sockets").copied().flatten()?;
+        Some(format!("{}s", seconds.ceil().max(1.0)))
+    });
+    let slower = patch(&format!(
+        "{{\"intervals\":{{\"sockets\":\"{0}\",\"processes\":\"{0}\"}}}}",
+        slower.as_deref().unwrap_or("5s")
+    ));
+    match needed(&agent.level_reason) {
+        Some(need) => {
+            let more = patch(&format!("{{\"budget\":{{\"cpu\":\"{need}m\"}}}}"));
+            format!("give it what it needs: {more}\n      or ask for less: {slower}")
+        }
+        None => format!("raise budget.cpu, or ask for less: {slower}"),
+    }
+}
+
+/// The millicores in `needs 9m for …`.
+fn needed(reason: &str) -> Option<u64> {
+    let rest = reason.split_once("needs ")?.1;
+    rest.split_once('m')?.0.parse().ok()
+}
+
+fn budget(seen: &Seen<'_>, probe: &Probe, agent: &Agent) -> Finding {
+    let used = format!("{} of {} used", show::cpu(agent.cpu), show::cpu(agent.budget));
+    match probe.trouble(WITHIN_BUDGET).filter(|trouble| trouble.certain) {
+        Some(trouble) => Finding::new(Mark::Bad, "budget", format!("{used}: {}", trouble.message)).next(format!(
+            "this is what the agent promises not to do: please report it with kubectl probelet dump; meanwhile kubectl probelet pause --node {}",
+            seen.node
+        )),
+        None if is_reduced(agent.level) => Finding::new(Mark::Ok, "budget", format!("{used}: held")),
+        None => Finding::new(Mark::Ok, "budget", used),
+    }
+}
+
+fn intervals(seen: &Seen<'_>) -> Finding {
+    let report = match &seen.report {
+        Ok(report) => report,
+        Err(why) => {
+            return Finding::new(Mark::Bad, "report", format!("cannot be had: {why}"));
+        }
+    };
+    let agent = &report.agent;
+    let pairs = agent.desired_interval_seconds.iter().filter_map(|(kind, desired)| {
+        let attained = agent.effective_interval_seconds.get(kind).copied().flatten()?;
+        let desired = (*desired)?;
+        (attained > desired * 1.5 && attained > 0.0)
+            .then(|| format!("{kind} every {attained:.1} s instead of {desired:.1} s"))
+    });
+    let pairs: Vec<String> = pairs.collect();
+    let fresh = format!("{:.1} s old at most", agent.freshness_seconds);
+    if pairs.is_empty() {
+        Finding::new(Mark::Ok, "intervals", format!("as asked for; the picture is {fresh}"))
+    } else {
+        Finding::new(
+            Mark::Lost,
+            "intervals",
+            format!("{}; the picture is {fresh}", pairs.join(", ")),
+        )
+    }
+}
+
+/// What is missing from the picture.
+fn picture(seen: &Seen<'_>) -> Vec<Finding> {
+    let Some(probe) = seen.probe else { return Vec::new() };
+    let mut all = Vec::new();
+    for (kind, about) in
+        [(READY, "picture"), (DATA_COMPLETE, "data"), (PERMISSIONS_OK, "permissions")]
+    {
+        let Some(trouble) = probe.trouble(kind).filter(|trouble| trouble.certain) else {
+            continue;
+        };
+        let found = if trouble.message.is_empty() {
+            trouble.reason.to_string()
+        } else {
+            format!("{}: {}", trouble.reason, trouble.message)
+        };
+        let mark = if &*trouble.reason == "Paused" { Mark::Note } else { Mark::Lost };
+        let mut finding = Finding::new(mark, about, found);
+        if mark == Mark::Lost {
+            finding = finding.next(remedy_of(seen, &trouble.reason));
+        }
+        all.push(finding);
+    }
+    let told =
+        probe.trouble(DATA_COMPLETE).is_some_and(|t| &*t.reason == data_complete::LOW_COVERAGE);
+    if let Some(share) = probe.coverage.filter(|_| !told) {
+        let mark = if share >= 0.95 { Mark::Ok } else { Mark::Lost };
+        let found = format!(
+            "{} of the connections opened in the last minute were seen",
+            show::percent(share)
+        );
+        all.push(Finding::new(mark, "coverage", found));
+    }
+    all
+}
+
+/// What each shortcoming asks for.
+fn remedy_of(seen: &Seen<'_>, reason: &str) -> String {
+    let config = seen.probe.and_then(|probe| probe.config.as_deref());
+    let config = config.unwrap_or(probelet_crds::DEFAULT);
+    let (namespace, node) = (seen.place.0, seen.node);
+    match reason {
+        data_complete::LOW_COVERAGE => format!(
+            "connections that are shorter than intervals.sockets may leave nothing behind: kubectl patch probeconfig {config} --type=merge -p '{{\"spec\":{{\"intervals\":{{\"sockets\":\"250ms\"}}}}}}'"
+        ),
+        data_complete::TABLE_FULL => format!("kubectl edit probeconfig {config}"),
+        data_complete::UNRESOLVED => "docs/user/names.md says what is needed for a name".to_owned(),
+        data_complete::REDUCED => "raise budget.cpu, as above".to_owned(),
+        permissions_ok::CAPABILITIES_MISSING
+        | permissions_ok::KERNEL_REFUSED
+        | permissions_ok::API_REFUSED => format!("kubectl probelet doctor {node}"),
+        _ => match seen.pod {
+            Some(pod) => format!("kubectl -n {namespace} logs {}", pod.metadata.name),
+            None => "see the agent above".to_owned(),
+        },
+    }
+}
+
+/// Findings one below the other.
+pub(super) fn lines(page: &mut Page, findings: &[Finding]) {
+    for finding in findings {
+        let (mark, tone) = match finding.mark {
+            Mark::Ok => ("ok", Tone::Good),
+            Mark::Note => ("note", Tone::Dim),
+            Mark::Lost => ("LOST", Tone::Warn),
+            Mark::Bad => ("BAD", Tone::Bad),
+        };
+        page.cells(vec![
+            Cell::new(format!("{mark:<6}"), tone),
+            Cell::bold(format!("{:<12}", finding.about)),
+            finding.found.as_str().into(),
+        ]);
+        for line in finding.next.iter().flat_map(|next| next.lines()) {
+            page.cells(vec![" ".repeat(18).into(), Cell::dim(format!("→ {}", line.trim_start()))]);
+        }
+    }
+}
+
+impl show::Answer for Explanation {
+    fn page(&self, _: bool) -> Page {
+        let mut page = Page::default();
+        let level = self.level.map_or("nothing known of its level", Level::name);
+        page.line(Cell::bold(format!("{}: {level}", self.node)));
+        lines(&mut page, &self.findings);
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![format!("node/{}", self.node)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_estimate_becomes_a_number() {
+        assert_eq!(needed("needs 9m for 1s freshness at 41200 sockets"), Some(9));
+        assert_eq!(needed("not affordable"), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! `map`: who talks to whom.
+//!
+//! In: reports of several nodes, and the Services' ports. Out: one edge for each pair of ends and port. A connection
+//! between two nodes is in both reports, under other names and another port: what its own node calls an end is put in
+//! place of what the other node knows, and the larger of both counts stands. Pure: values only.
+
+mod naming;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub use naming::Names;
+
+use super::conns::unasked;
+use crate::args::Format;
+use crate::seen::report::{Flow, Report};
+use crate::show::{self, Align, Cell, Column, Page, Table};
+
+/// What an end is called that nobody knows.
+pub(super) const NAMELESS: &str = "(no name)";
+
+/// Who talks to whom.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Map {
+    namespace: Option<String>,
+    /// The edges, the busiest first.
+    pub edges: Vec<Edge>,
+    /// Flows with an end without a name, which are left out.
+    nameless: usize,
+    /// Nodes that could not be asked, and why.
+    pub unasked: Vec<(String, String)>,
+}
+
+/// Connections between two ends, on one port.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Edge {
+    /// Who opened them: `namespace/Kind/name`, an address, …
+    pub from: String,
+    /// Who accepted them.
+    pub to: String,
+    /// The port of the accepting end.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Open now.
+    pub current: u64,
+    /// Seen to open.
+    pub opened: u64,
+    /// From opener to acceptor.
+    pub bytes_sent: u64,
+    /// Back.
+    pub bytes_received: u64,
+}
+
+/// The same edge as each end's node counts it.
+#[derive(Default)]
+struct Views {
+    opener: Edge,
+    acceptor: Edge,
+}
+
+impl Map {
+    /// Of a namespace, or of everything.
+    #[must_use]
+    pub fn of(reports: &[Report], names: &Names, namespace: Option<&str>, all: bool) -> Self {
+        let mut views: BTreeMap<(String, String, u16, String), Views> = BTreeMap::new();
+        let mut nameless = 0;
+        for flow in reports.iter().flat_map(|report| &report.flows) {
+            let (from, to) = (names.name(&flow.source), names.name(&flow.destination));
+            let inside = |end: &Option<String>| {
+                namespace.is_none_or(|namespace| {
+                    end.as_ref().is_some_and(|end| {
+                        end.split_once('/').is_some_and(|(first, _)| first == namespace)
+                    })
+                })
+            };
+            if !inside(&from) && !inside(&to) {
+                continue;
+            }
+            let nobody = || NAMELESS.to_owned();
+            if (from.is_none() || to.is_none()) && !all {
+                nameless += 1;
+                continue;
+            }
+            let (from, to) = (from.unwrap_or_else(nobody), to.unwrap_or_else(nobody));
+            let port = names.port(&flow.destination, &to, flow.port);
+            let views = views.entry((from, to, port, flow.protocol.clone())).or_default();
+            if is_own(&flow.source.kind) {
+                add(&mut views.opener, flow);
+            }
+            if is_own(&flow.destination.kind) || !is_own(&flow.source.kind) {
+                add(&mut views.acceptor, flow);
+            }
+        }
+        let mut edges: Vec<Edge> = views
+            .into_iter()
+            .map(|((from, to, port, protocol), views)| merged(from, to, port, protocol, &views))
+            .collect();
+        edges.sort_by(|a, b| {
+            let key =
+                |edge: &Edge| std::cmp::Reverse((edge.opened + edge.current, edge.bytes_sent));
+            key(a).cmp(&key(b))
+        });
+        Self { namespace: namespace.map(str::to_owned), edges, nameless, unasked: Vec::new() }
+    }
+
+    /// As a picture, if one was asked for.
+    #[must_use]
+    pub fn picture(&self, format: Format) -> Option<String> {
+        match format {
+            Format::Dot => Some(show::dot(&self.edges)),
+            Format::Mermaid => Some(show::mermaid(&self.edges)),
+            Format::Svg => Some(show::svg(&self.edges)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the report's own node knows this end by itself.
+fn is_own(kind: &str) -> bool {
+    matches!(kind, "workload" | "container" | "process")
+}
+
+fn add(edge: &mut Edge, flow: &Flow) {
+    edge.current += flow.current;
+    edge.opened += flow.opened;
+    edge.bytes_sent += flow.bytes_sent;
+    edge.bytes_received += flow.bytes_received;
+}
+
+fn merged(from: String, to: String, port: u16, protocol: String, views: &Views) -> Edge {
+    let Views { opener, acceptor } = views;
+    Edge {
+        from,
+        to,
+        port,
+        protocol,
+        current: opener.current.max(acceptor.current),
+        opened: opener.opened.max(acceptor.opened),
+        bytes_sent: opener.bytes_sent.max(acceptor.bytes_sent),
+        bytes_received: opener.bytes_received.max(acceptor.bytes_received),
+    }
+}
+
+impl show::Answer for Map {
+    fn page(&self, _: bool) -> Page {
+        let mut columns = vec![Column("FROM", Align::Left), Column("TO", Align::Left)];
+        columns.extend(
+            ["PORT", "OPEN", "OPENED", "SENT", "RECEIVED"].map(|name| Column(name, Align::Right)),
+        );
+        let mut table = Table::new(&columns);
+        for edge in &self.edges {
+            let udp = if edge.protocol == "udp" { "/udp" } else { "" };
+            table.row(vec![
+                edge.from.as_str().into(),
+                edge.to.as_str().into(),
+                format!("{}{udp}", edge.port).into(),
+                show::count(edge.current).into(),
+                show::count(edge.opened).into(),
+                show::bytes(edge.bytes_sent).into(),
+                show::bytes(edge.bytes_received).into(),
+            ]);
+        }
+        let mut page = Page::default();
+        if table.is_empty() {
+            let place = self.namespace.as_deref().unwrap_or("any namespace");
+            page.line(format!("No flow with named ends is known in {place}."));
+        }
+        page.table(table);
+        if self.nameless > 0 {
+            page.line(Cell::dim(format!(
+                "{} flows have an end without a name and are left out (--all shows them)",
+                self.nameless
+            )));
+        }
+        unasked(&mut page, &self.unasked);
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut ends: Vec<String> =
+            self.edges.iter().flat_map(|edge| [edge.from.clone(), edge.to.clone()]).collect();
+        ends.sort();
+        ends.dedup();
+        ends
+    }
+}

@@ -1,0 +1,99 @@
+//! One name for each end, whichever node speaks of it.
+//!
+//! In: the pods that all reports list, the Services' ports. Out: `namespace/Kind/name` for an end of a flow, and the
+//! port on which its pods listen. Pure: values only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::seen::Service;
+use crate::seen::report::{End, Report};
+
+/// What ends are called.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Workloads by the addresses of their pods.
+    by_ip: BTreeMap<String, String>,
+    /// Workloads by their pods, `namespace/name`.
+    by_pod: BTreeMap<String, String>,
+    /// Workloads by their Services, `namespace/name`.
+    by_service: BTreeMap<String, BTreeSet<String>>,
+    /// Ports of Services: what is connected to, and what pods listen on.
+    ports: BTreeMap<String, BTreeMap<u16, u16>>,
+}
+
+impl Names {
+    /// From all reports and the Services that may be read.
+    #[must_use]
+    pub fn of(reports: &[Report], services: &[Service]) -> Self {
+        let mut names = Self::default();
+        for pod in reports.iter().flat_map(|report| &report.pods) {
+            names.by_pod.insert(pod.id(), pod.workload.clone());
+            for ip in pod.ips.iter().filter(|_| !pod.host_network) {
+                names.by_ip.insert(ip.clone(), pod.workload.clone());
+            }
+            for service in &pod.services {
+                names.by_service.entry(service.clone()).or_default().insert(pod.workload.clone());
+            }
+        }
+        for service in services {
+            let id = format!("{}/{}", service.metadata.namespace, service.metadata.name);
+            let ports = service.spec.ports.iter().filter_map(|port| {
+                let target = port.target_port.as_u64().and_then(|n| u16::try_from(n).ok());
+                Some((port.port, target.filter(|&n| n > 0)?))
+            });
+            names.ports.insert(id, ports.collect());
+        }
+        names
+    }
+
+    /// What an end is called; nothing if nobody knows.
+    #[must_use]
+    pub fn name(&self, end: &End) -> Option<String> {
+        let name = end.name.as_deref()?;
+        Some(match end.kind.as_str() {
+            "pod" => match self.by_pod.get(name) {
+                Some(workload) => workload.clone(),
+                None => kinded(name, "Pod"),
+            },
+            "service" => match self.only(name) {
+                Some(workload) => workload.to_owned(),
+                None => kinded(name, "Service"),
+            },
+            "external" => {
+                self.by_ip.get(name).cloned().unwrap_or_else(|| format!("external {name}"))
+            }
+            "node" => format!("Node/{name}"),
+            "group" => format!("Group/{name}"),
+            "process" => format!("process {name}"),
+            "container" => format!("container {name}"),
+            "unresolved" | "other" => return None,
+            _ => name.to_owned(),
+        })
+    }
+
+    /// The one workload behind a Service, if it is one.
+    fn only(&self, service: &str) -> Option<&str> {
+        let behind = self.by_service.get(service)?;
+        behind.first().filter(|_| behind.len() == 1).map(String::as_str)
+    }
+
+    /// The port on which the pods of an end listen, where a Service's was connected to. `to` is what the end is called.
+    #[must_use]
+    pub fn port(&self, end: &End, to: &str, port: u16) -> u16 {
+        let translated = |service: &str| self.ports.get(service)?.get(&port).copied();
+        if end.kind == "service" {
+            return end.name.as_deref().and_then(translated).unwrap_or(port);
+        }
+        let serves = |(_, workloads): &(&String, &BTreeSet<String>)| workloads.contains(to);
+        let services = self.by_service.iter().filter(serves).map(|(service, _)| service);
+        services.into_iter().find_map(|service| translated(service)).unwrap_or(port)
+    }
+}
+
+/// `shop/web` as `shop/Service/web`.
+fn kinded(name: &str, kind: &str) -> String {
+    match name.split_once('/') {
+        Some((namespace, name)) => format!("{namespace}/{kind}/{name}"),
+        None => format!("{kind}/{name}"),
+    }
+}

@@ -1,0 +1,257 @@
+//! `status`: the fleet on one screen.
+//!
+//! In: all nodes, configurations, the operators' lease, what Kubernetes counts. Out: cost against budget, levels,
+//! coverage, rollouts, and every cause of trouble with its nodes and the next step. Pure: the time is an argument.
+
+mod causes;
+mod page;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use causes::{Cause, Severity};
+
+use crate::seen::config::Config;
+use crate::seen::probe::{Level, Probe};
+use crate::seen::{DaemonCounts, Lease};
+use crate::show;
+
+/// What a status is made from.
+pub struct Seen {
+    /// The API server's address.
+    pub server: String,
+    /// probelet's namespace and the name that its objects begin with.
+    pub place: (String, String),
+    /// All nodes.
+    pub probes: Vec<Probe>,
+    /// How many nodes Kubernetes has; none if that may not be known.
+    pub nodes: Option<u64>,
+    /// All configurations.
+    pub configs: Vec<Config>,
+    /// The operators' lease, or why it could not be read.
+    pub lease: Result<Option<Lease>, String>,
+    /// The agents as Kubernetes counts them; none if that may not be known.
+    pub daemons: Option<DaemonCounts>,
+    /// Nodes whose agent does not run, and why.
+    pub down: Vec<(String, String)>,
+    /// Now, by the API server's clock.
+    pub now: Timestamp,
+}
+
+/// The fleet.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    server: String,
+    nodes: Option<u64>,
+    node_probes: usize,
+    agents_desired: Option<u64>,
+    agents_ready: Option<u64>,
+    operator: Operator,
+    cost: Cost,
+    levels: BTreeMap<&'static str, usize>,
+    sources: BTreeMap<String, usize>,
+    coverage: Option<Coverage>,
+    known: Known,
+    configs: Vec<Line>,
+    /// What somebody should look at, the worst first.
+    pub causes: Vec<Cause>,
+    /// Nodes that do not obey.
+    disobeying: Vec<String>,
+    /// Causes that are shown to people.
+    #[serde(skip)]
+    pub most: usize,
+}
+
+/// Who operates.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Operator {
+    /// Whether one does; none if that may not be known.
+    running: Option<bool>,
+    leader: Option<String>,
+    renewed_seconds_ago: Option<i64>,
+}
+
+/// CPU in nanocores and memory in bytes.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cost {
+    cpu_nanocores: u64,
+    budget_nanocores: u64,
+    p50_nanocores: u64,
+    p99_nanocores: u64,
+    most: Option<(String, u64)>,
+    memory_bytes: u64,
+    most_memory: Option<(String, u64)>,
+}
+
+#[derive(Debug, Serialize)]
+struct Coverage {
+    median: f64,
+    least: f64,
+    node: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Known {
+    processes: i64,
+    connections: i64,
+    containers: i64,
+    pods: i64,
+    unresolved: i64,
+}
+
+/// A configuration.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    name: String,
+    priority: i64,
+    nodes: i64,
+    applied: i64,
+    pending: i64,
+    failed: i64,
+    over_budget: i64,
+    budget: String,
+    cpu: Option<String>,
+    rollout: String,
+}
+
+impl Status {
+    /// The fleet as it was seen.
+    #[must_use]
+    pub fn of(seen: &Seen, most: usize) -> Self {
+        let probes = &seen.probes;
+        let mut levels = BTreeMap::new();
+        let mut sources = BTreeMap::new();
+        for agent in probes.iter().filter_map(|probe| probe.agent.as_ref()) {
+            *levels.entry(agent.level.name()).or_default() += 1;
+            *sources.entry(agent.source.to_string()).or_default() += 1;
+        }
+        Self {
+            server: seen.server.clone(),
+            nodes: seen.nodes,
+            node_probes: probes.len(),
+            agents_desired: seen.daemons.map(|daemons| daemons.desired_number_scheduled),
+            agents_ready: seen.daemons.map(|daemons| daemons.number_ready),
+            operator: operator(seen),
+            cost: cost(probes),
+            levels,
+            sources,
+            coverage: coverage(probes),
+            known: known(probes),
+            configs: seen.configs.iter().map(line).collect(),
+            causes: causes::causes(seen),
+            disobeying: probes
+                .iter()
+                .filter(|probe| causes::disobeys(probe))
+                .map(|probe| probe.name.to_string())
+                .collect(),
+            most,
+        }
+    }
+}
+
+impl show::Answer for Status {
+    fn page(&self, wide: bool) -> show::Page {
+        page::page(self, wide)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.disobeying.iter().map(|node| format!("node/{node}")).collect()
+    }
+}
+
+fn operator(seen: &Seen) -> Operator {
+    let Ok(lease) = &seen.lease else {
+        return Operator { running: None, leader: None, renewed_seconds_ago: None };
+    };
+    let spec = lease.as_ref().map(|lease| &lease.spec);
+    let renewed = spec.and_then(|spec| spec.renew_time);
+    let leader = spec.and_then(|spec| spec.holder_identity.clone()).filter(|name| !name.is_empty());
+    Operator {
+        running: Some(leader.is_some() && causes::is_fresh(lease.as_ref(), seen.now)),
+        leader,
+        renewed_seconds_ago: renewed
+            .map(|at| seen.now.as_second().saturating_sub(at.as_second()).max(0)),
+    }
+}
+
+fn cost(probes: &[Probe]) -> Cost {
+    let mut cost = Cost::default();
+    let mut all = Vec::with_capacity(probes.len());
+    for probe in probes {
+        let Some(agent) = &probe.agent else { continue };
+        all.push(agent.cpu);
+        cost.cpu_nanocores += agent.cpu;
+        cost.budget_nanocores += agent.budget;
+        cost.memory_bytes += agent.memory;
+        let name = || probe.name.to_string();
+        if cost.most.as_ref().is_none_or(|(_, most)| agent.cpu > *most) {
+            cost.most = Some((name(), agent.cpu));
+        }
+        if cost.most_memory.as_ref().is_none_or(|(_, most)| agent.memory > *most) {
+            cost.most_memory = Some((name(), agent.memory));
+        }
+    }
+    all.sort_unstable();
+    let below = |percent: usize| {
+        let above = all.len() * (100 - percent) / 100;
+        all.iter().rev().nth(above).copied().unwrap_or(0)
+    };
+    (cost.p50_nanocores, cost.p99_nanocores) = (below(50), below(99));
+    cost
+}
+
+fn coverage(probes: &[Probe]) -> Option<Coverage> {
+    let with = |probe: &Probe| probe.coverage.map(|share| (share, probe.name.to_string()));
+    let mut all: Vec<(f64, String)> = probes.iter().filter_map(with).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let median = all.get(all.len() / 2)?.0;
+    let (least, node) = all.swap_remove(0);
+    Some(Coverage { median, least, node })
+}
+
+fn known(probes: &[Probe]) -> Known {
+    let mut known = Known::default();
+    for probe in probes {
+        known.unresolved += probe.unresolved;
+        let Some(summary) = &probe.summary else { continue };
+        known.processes += summary.processes;
+        known.connections += summary.connections;
+        known.containers += summary.containers;
+        known.pods += summary.pods;
+    }
+    known
+}
+
+fn line(config: &Config) -> Line {
+    let status = config.status();
+    let text = |path: &str| config.spec.pointer(path).cloned().unwrap_or_default();
+    let budget = match text("/budget/cpu") {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Null => probelet_crds::Budget::default().cpu.to_string(),
+        other => other.to_string(),
+    };
+    Line {
+        name: config.metadata.name.clone(),
+        priority: text("/priority").as_i64().unwrap_or(0),
+        nodes: status.nodes.effective,
+        applied: status.nodes.applied,
+        pending: status.nodes.pending,
+        failed: status.nodes.failed,
+        over_budget: status.nodes.over_budget,
+        budget,
+        cpu: status.fleet.cpu.map(|cpu| show::cpu(cpu.nanocores())),
+        rollout: super::rollout::phase(config, &status),
+    }
+}
+
+/// Whether a level costs something.
+#[must_use]
+pub const fn is_reduced(level: Level) -> bool {
+    matches!(level, Level::Stretched | Level::CountersOnly)
+}

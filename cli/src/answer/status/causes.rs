@@ -1,0 +1,264 @@
+//! Why a fleet is not as it should be: nodes with the same trouble are one line.
+//!
+//! In: what was seen. Out: causes, the worst first, each with how many nodes, a few names, the reason and the next step.
+//! Pure: the time is an argument.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use probelet_crds::condition::{
+    self, ACCEPTED, CONFIG_APPLIED, CONFLICTED, DATA_COMPLETE, DEGRADED, PERMISSIONS_OK, READY,
+    WITHIN_BUDGET, degraded,
+};
+use probelet_crds::{Phase, State};
+use serde::Serialize;
+
+use super::{Seen, is_reduced};
+use crate::answer::rollout::is_held;
+use crate::seen::Lease;
+use crate::seen::probe::{Probe, Trouble};
+use crate::show;
+
+/// Nodes that are named for each cause.
+const NAMED: usize = 3;
+/// A lease may be older than it says by so much, for clocks differ.
+const TOLERANCE: i64 = 5;
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The fleet does not do as it was told.
+    Bad,
+    /// Something is missing from what is shown.
+    Warn,
+    /// As it was asked for, and worth knowing.
+    Note,
+}
+
+/// Something that somebody should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is so.
+    pub what: String,
+    /// On so many nodes; none if it is not about nodes.
+    pub nodes: Option<usize>,
+    /// A few of them.
+    pub examples: Vec<String>,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub next: String,
+}
+
+/// Whether a node does not do as it was told.
+pub(super) fn disobeys(probe: &Probe) -> bool {
+    probe.state != State::Applied || probe.trouble(WITHIN_BUDGET).is_some_and(|t| t.certain)
+}
+
+/// Whether the lease is held.
+pub(super) fn is_fresh(lease: Option<&Lease>, now: Timestamp) -> bool {
+    let Some(spec) = lease.map(|lease| &lease.spec) else { return false };
+    let held = spec.lease_duration_seconds.unwrap_or(15) + TOLERANCE;
+    spec.renew_time.is_some_and(|at| now.as_second() - at.as_second() <= held)
+}
+
+/// All causes.
+pub(super) fn causes(seen: &Seen) -> Vec<Cause> {
+    let mut all = Vec::new();
+    operator(seen, &mut all);
+    configs(seen, &mut all);
+    absent(seen, &mut all);
+    nodes(seen, &mut all);
+    all.sort_by(|a, b| {
+        // What is wrong for all comes before what is wrong for some.
+        let key =
+            |cause: &Cause| (cause.severity, cause.nodes.is_some(), std::cmp::Reverse(cause.nodes));
+        key(a).cmp(&key(b))
+    });
+    all
+}
+
+fn cause(severity: Severity, what: &str, why: String, next: String) -> Cause {
+    Cause { severity, what: what.to_owned(), nodes: None, examples: Vec::new(), why, next }
+}
+
+fn operator(seen: &Seen, all: &mut Vec<Cause>) {
+    let (namespace, fullname) = &seen.place;
+    let Ok(lease) = &seen.lease else { return };
+    if is_fresh(lease.as_ref(), seen.now) {
+        return;
+    }
+    let spec = lease.as_ref().map(|lease| &lease.spec);
+    let holder = spec.and_then(|spec| spec.holder_identity.clone()).filter(|name| !name.is_empty());
+    let age = spec.and_then(|spec| spec.renew_time).map(|at| {
+        let seconds = seen.now.as_second().saturating_sub(at.as_second());
+        show::age(std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    });
+    let why = match (holder, age) {
+        (Some(holder), Some(age)) => format!("{holder} has not renewed its lease for {age}"),
+        (None, Some(age)) => format!("nobody holds the lease; it was let go {age} ago"),
+        _ => format!("there is no lease {fullname}-operator in {namespace}"),
+    };
+    all.push(cause(
+        Severity::Bad,
+        "no operator runs: edits reach no node",
+        why,
+        format!("kubectl -n {namespace} get pods -l app.kubernetes.io/component=operator"),
+    ));
+}
+
+fn configs(seen: &Seen, all: &mut Vec<Cause>) {
+    for config in &seen.configs {
+        let (name, status) = (&config.metadata.name, config.status());
+        let find = |kind| condition::get(&status.conditions, kind);
+        let generation = config.metadata.generation;
+        if status.observed_generation < generation {
+            let why = format!("generation {generation} has not been looked at by the operator");
+            let next = "wait a few seconds; if it stays, the operator does not run".to_owned();
+            all.push(cause(Severity::Bad, &format!("edit of {name} is not in force"), why, next));
+        }
+        if let Some(refused) = find(ACCEPTED).filter(|c| c.status == "False") {
+            let next = format!("kubectl edit probeconfig {name}");
+            let what = format!("{name} is refused ({}); the last good one stays", refused.reason);
+            all.push(cause(Severity::Bad, &what, refused.message.clone(), next));
+        }
+        if status.rollout.as_ref().is_some_and(|rollout| rollout.phase == Phase::RolledBack) {
+            let why = find(DEGRADED).map_or(String::new(), |c| c.message.clone());
+            let next = format!(
+                "kubectl probelet config diff {name}; then rollout undo {name}, or edit it"
+            );
+            all.push(cause(Severity::Bad, &format!("rollout of {name} was taken back"), why, next));
+        } else if let Some(c) = find(DEGRADED).filter(|c| c.reason == degraded::WRITES_REFUSED) {
+            let next = "see which webhook, quota or role refuses it".to_owned();
+            let what = format!("the API server refuses to store nodes of {name}");
+            all.push(cause(Severity::Bad, &what, c.message.clone(), next));
+        }
+        if is_held(config) {
+            let why = format!(
+                "{} of {} nodes work by the newest content",
+                status.nodes.applied, status.nodes.effective
+            );
+            let next = format!("kubectl probelet rollout resume {name}");
+            all.push(cause(Severity::Note, &format!("rollout of {name} is paused"), why, next));
+        }
+        if let Some(conflict) = find(CONFLICTED).filter(|c| c.status == "True") {
+            let next = format!("give {name} another priority or selector");
+            let what = format!("{name} overlaps with another one");
+            all.push(cause(Severity::Note, &what, conflict.message.clone(), next));
+        }
+    }
+}
+
+/// Nodes that nothing is known of, and agents that do not run.
+fn absent(seen: &Seen, all: &mut Vec<Cause>) {
+    let (namespace, fullname) = &seen.place;
+    let known = seen.probes.len();
+    let missing =
+        seen.nodes.map_or(0, |nodes| usize::try_from(nodes).unwrap_or(0).saturating_sub(known));
+    if missing > 0 {
+        let why = "the operator has made no NodeProbe for them".to_owned();
+        let next = format!("kubectl -n {namespace} logs deployment/{fullname}-operator");
+        let mut cause = cause(Severity::Bad, "nodes without a NodeProbe", why, next);
+        cause.nodes = Some(missing);
+        all.push(cause);
+    }
+    let mut by_why: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (node, why) in &seen.down {
+        by_why.entry(why).or_default().push(node);
+    }
+    for (why, nodes) in by_why {
+        let next = format!("kubectl probelet explain {}", nodes[0]);
+        all.push(group(Severity::Bad, "agent does not run", &nodes, why, next));
+    }
+    let down =
+        seen.daemons.map_or(0, |d| d.desired_number_scheduled.saturating_sub(d.number_ready));
+    if seen.down.is_empty() && down > 0 {
+        let next = format!("kubectl -n {namespace} get pods -l app.kubernetes.io/component=agent");
+        let mut cause =
+            cause(Severity::Bad, "agent is not ready", "Kubernetes says so".to_owned(), next);
+        cause.nodes = usize::try_from(down).ok();
+        all.push(cause);
+    }
+}
+
+/// What agents say of themselves, the same words together.
+fn nodes(seen: &Seen, all: &mut Vec<Cause>) {
+    let down: Vec<&str> = seen.down.iter().map(|(node, _)| node.as_str()).collect();
+    let mut groups: BTreeMap<(Severity, String), Vec<(&str, &str)>> = BTreeMap::new();
+    let mut put = |severity, what: String, node, why| {
+        groups.entry((severity, what)).or_default().push((node, why));
+    };
+    for probe in &seen.probes {
+        let name = &*probe.name;
+        let told = probe.trouble(CONFIG_APPLIED);
+        match probe.state {
+            State::Failed => {
+                let reason = told.map_or("", |told| &told.reason);
+                let why = told.map_or("", |told| &*told.message);
+                put(Severity::Bad, format!("config refused: {reason}"), name, why);
+            }
+            State::Pending if !probe.heard && !down.contains(&name) => {
+                put(
+                    Severity::Bad,
+                    "agent has never answered".to_owned(),
+                    name,
+                    "its status is empty",
+                );
+            }
+            State::Pending if probe.heard && !down.contains(&name) => {
+                put(
+                    Severity::Bad,
+                    "config not applied yet".to_owned(),
+                    name,
+                    "told, and not acknowledged yet",
+                );
+            }
+            State::Pending | State::Applied => {}
+        }
+        for trouble in probe.troubles.iter().filter(|trouble| trouble.certain) {
+            if let Some((severity, what)) = judged(trouble) {
+                put(severity, what, name, &trouble.message);
+            }
+        }
+        if let Some(agent) = probe.agent.as_ref().filter(|agent| is_reduced(agent.level)) {
+            let what = format!("level {}", agent.level.name());
+            put(Severity::Warn, what, name, &agent.level_reason);
+        }
+    }
+    for ((severity, what), nodes) in groups {
+        let names: Vec<&str> = nodes.iter().map(|(node, _)| *node).collect();
+        let verb = if what.starts_with("permissions") { "doctor" } else { "explain" };
+        let next = format!("kubectl probelet {verb} {}", names[0]);
+        all.push(group(severity, &what, &names, nodes[0].1, next));
+    }
+}
+
+fn judged(trouble: &Trouble) -> Option<(Severity, String)> {
+    let reason = &*trouble.reason;
+    Some(match &*trouble.condition {
+        WITHIN_BUDGET => (Severity::Bad, format!("over budget: {reason}")),
+        READY if reason == condition::node_ready::PAUSED => {
+            (Severity::Note, "paused by configuration".to_owned())
+        }
+        READY => (Severity::Bad, format!("no picture: {reason}")),
+        DATA_COMPLETE if reason == condition::data_complete::PAUSED => return None,
+        DATA_COMPLETE => (Severity::Warn, format!("data incomplete: {reason}")),
+        PERMISSIONS_OK => (Severity::Warn, format!("permissions: {reason}")),
+        _ => return None,
+    })
+}
+
+fn group(severity: Severity, what: &str, nodes: &[&str], why: &str, next: String) -> Cause {
+    let examples = nodes.iter().take(NAMED).map(|&node| node.to_owned()).collect();
+    Cause {
+        severity,
+        what: what.to_owned(),
+        nodes: Some(nodes.len()),
+        examples,
+        why: why.to_owned(),
+        next,
+    }
+}

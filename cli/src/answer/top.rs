@@ -1,0 +1,381 @@
+//! `top`: nodes by the cost of their agents, flows, processes.
+//!
+//! In: all nodes, reports of some of them, the look before. Out: a ranking. Where the cluster is too large to ask every
+//! agent, flows and processes come from what each node says is largest. Pure: values only.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::map::{Map, Names};
+use crate::args::Ranking;
+use crate::seen::probe::{Level, Probe};
+use crate::seen::report::Report;
+use crate::show::{self, Align, Cell, Column, Page, Table};
+
+/// One look at the cluster.
+#[derive(Default)]
+pub struct Look {
+    /// All nodes.
+    pub probes: Vec<Probe>,
+    /// Reports, where they were asked for.
+    pub reports: Vec<Report>,
+    /// Whether nodes were asked for their reports.
+    pub whole: bool,
+    /// Nodes that were asked in vain, and why.
+    pub unasked: Vec<(String, String)>,
+}
+
+/// A ranking.
+#[derive(Debug, Serialize)]
+pub struct Top {
+    /// Of what.
+    pub of: &'static str,
+    rows: Vec<Row>,
+    more: usize,
+    note: Option<String>,
+    unasked: Vec<(String, String)>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Row {
+    Node(NodeRow),
+    Flow(FlowRow),
+    Proc(ProcRow),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeRow {
+    node: String,
+    level: Level,
+    source: String,
+    cpu_nanocores: u64,
+    budget_nanocores: u64,
+    memory_bytes: u64,
+    processes: i64,
+    connections: i64,
+    coverage: Option<f64>,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FlowRow {
+    from: String,
+    to: String,
+    port: u16,
+    protocol: String,
+    open: u64,
+    opened_per_second: Option<f64>,
+    bytes_per_second: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProcRow {
+    node: String,
+    process: String,
+    pid: Option<u32>,
+    pod: Option<String>,
+    cpu_nanocores: Option<u64>,
+    cpu_seconds: Option<f64>,
+    rss_bytes: Option<u64>,
+    open_fds: Option<u64>,
+}
+
+impl Top {
+    /// The first `most` of a look; rates come from the one before.
+    #[must_use]
+    pub fn of(ranking: Ranking, look: &Look, before: Option<&Look>, most: usize) -> Self {
+        let (of, mut rows) = match ranking {
+            Ranking::Nodes => ("nodes", nodes(look)),
+            Ranking::Flows => {
+                ("flows", if look.whole { flows(look, before) } else { top_flows(look) })
+            }
+            Ranking::Procs => {
+                ("procs", if look.whole { procs(look, before) } else { top_procs(look) })
+            }
+        };
+        let more = rows.len().saturating_sub(most);
+        rows.truncate(most);
+        let partial = !look.whole && ranking != Ranking::Nodes;
+        let note = partial.then(|| {
+            "the largest few of each node, from its last status; --node NAME shows one node as it is now".to_owned()
+        });
+        Self { of, rows, more, note, unasked: look.unasked.clone() }
+    }
+}
+
+fn nodes(look: &Look) -> Vec<Row> {
+    let mut rows: Vec<NodeRow> = look
+        .probes
+        .iter()
+        .filter_map(|probe| {
+            let agent = probe.agent.as_ref()?;
+            let live = look.reports.iter().find(|report| report.node == *probe.name);
+            let nanocores =
+                |cores: f64| std::time::Duration::try_from_secs_f64(cores.max(0.0)).ok();
+            let cpu = live.and_then(|report| nanocores(report.agent.cpu_cores));
+            let cpu =
+                cpu.map_or(agent.cpu, |cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
+            let summary = probe.summary.unwrap_or_default();
+            Some(NodeRow {
+                node: probe.name.to_string(),
+                level: agent.level,
+                source: agent.source.to_string(),
+                cpu_nanocores: cpu,
+                budget_nanocores: agent.budget,
+                memory_bytes: live.map_or(agent.memory, |report| report.agent.rss_bytes),
+                processes: summary.processes,
+                connections: summary.connections,
+                coverage: probe.coverage,
+                reason: agent.level_reason.to_string(),
+            })
+        })
+        .collect();
+    rows.sort_by(|a, b| {
+        (Reverse(a.cpu_nanocores), &a.node).cmp(&(Reverse(b.cpu_nanocores), &b.node))
+    });
+    rows.into_iter().map(Row::Node).collect()
+}
+
+/// Seconds between two looks at the same agents.
+fn elapsed(look: &Look, before: &Look) -> Option<f64> {
+    let (now, then) = (look.reports.first()?, before.reports.first()?);
+    Some(now.time - then.time).filter(|seconds| *seconds > 0.1)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rates of a few digits")]
+fn rate(now: u64, then: Option<u64>, seconds: Option<f64>) -> Option<f64> {
+    Some(now.saturating_sub(then?) as f64 / seconds?)
+}
+
+fn flows(look: &Look, before: Option<&Look>) -> Vec<Row> {
+    let map =
+        |look: &Look| Map::of(&look.reports, &Names::of(&look.reports, &[]), None, true).edges;
+    let seconds = before.and_then(|before| elapsed(look, before));
+    let old: BTreeMap<_, _> = before
+        .into_iter()
+        .flat_map(map)
+        .map(|edge| {
+            ((edge.from, edge.to, edge.port), (edge.opened, edge.bytes_sent + edge.bytes_received))
+        })
+        .collect();
+    let mut rows: Vec<FlowRow> = map(look)
+        .into_iter()
+        .map(|edge| {
+            let then = old.get(&(edge.from.clone(), edge.to.clone(), edge.port));
+            FlowRow {
+                opened_per_second: rate(edge.opened, then.map(|t| t.0), seconds),
+                bytes_per_second: rate(
+                    edge.bytes_sent + edge.bytes_received,
+                    then.map(|t| t.1),
+                    seconds,
+                ),
+                from: edge.from,
+                to: edge.to,
+                port: edge.port,
+                protocol: edge.protocol,
+                open: edge.current,
+            }
+        })
+        .collect();
+    rows.sort_by(|a, b| {
+        let busy = |row: &FlowRow| row.opened_per_second.unwrap_or(0.0);
+        b.open.cmp(&a.open).then(busy(b).total_cmp(&busy(a))).then(a.from.cmp(&b.from))
+    });
+    rows.into_iter().map(Row::Flow).collect()
+}
+
+fn top_flows(look: &Look) -> Vec<Row> {
+    let mut sums: BTreeMap<(&str, &str, i32, &str), i64> = BTreeMap::new();
+    for flow in look.probes.iter().filter_map(|probe| probe.top.as_ref()).flat_map(|top| &top.flows)
+    {
+        let key =
+            (flow.source.as_str(), flow.destination.as_str(), flow.port, flow.protocol.as_str());
+        *sums.entry(key).or_default() += flow.connections;
+    }
+    let mut rows: Vec<_> = sums.into_iter().collect();
+    rows.sort_by_key(|(_, connections)| Reverse(*connections));
+    rows.into_iter()
+        .map(|((from, to, port, protocol), connections)| {
+            Row::Flow(FlowRow {
+                from: from.to_owned(),
+                to: to.to_owned(),
+                port: u16::try_from(port).unwrap_or(0),
+                protocol: protocol.to_owned(),
+                open: u64::try_from(connections).unwrap_or(0),
+                opened_per_second: None,
+                bytes_per_second: None,
+            })
+        })
+        .collect()
+}
+
+fn procs(look: &Look, before: Option<&Look>) -> Vec<Row> {
+    let old: BTreeMap<(&str, u32, u64), (f64, f64)> = before
+        .into_iter()
+        .flat_map(|look| &look.reports)
+        .flat_map(|report| {
+            let key = |p: &crate::seen::report::Process| {
+                (report.node.as_str(), p.pid, p.start_time.to_bits())
+            };
+            report.processes.iter().map(move |p| (key(p), (p.cpu_seconds, report.time)))
+        })
+        .collect();
+    let mut rows = Vec::new();
+    for report in &look.reports {
+        for process in &report.processes {
+            let then = old.get(&(report.node.as_str(), process.pid, process.start_time.to_bits()));
+            let cores = then.and_then(|(cpu, time)| {
+                let seconds = report.time - time;
+                (seconds > 0.1).then(|| (process.cpu_seconds - cpu).max(0.0) / seconds)
+            });
+            let nanocores = cores.and_then(|cores| {
+                let time = std::time::Duration::try_from_secs_f64(cores).ok()?;
+                u64::try_from(time.as_nanos()).ok()
+            });
+            rows.push(ProcRow {
+                node: report.node.clone(),
+                process: process.comm.clone(),
+                pid: Some(process.pid),
+                pod: process.pod.clone(),
+                cpu_nanocores: nanocores,
+                cpu_seconds: Some(process.cpu_seconds),
+                rss_bytes: Some(process.rss_bytes),
+                open_fds: process.open_fds,
+            });
+        }
+    }
+    rows.sort_by(|a, b| {
+        let time = |row: &ProcRow| row.cpu_seconds.unwrap_or(0.0);
+        b.cpu_nanocores.cmp(&a.cpu_nanocores).then(time(b).total_cmp(&time(a)))
+    });
+    rows.into_iter().map(Row::Proc).collect()
+}
+
+fn top_procs(look: &Look) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for probe in &look.probes {
+        for process in probe.top.iter().flat_map(|top| &top.processes) {
+            rows.push(ProcRow {
+                node: probe.name.to_string(),
+                process: process.comm.clone(),
+                pid: None,
+                pod: process.pod.clone(),
+                cpu_nanocores: Some(process.cpu.nanocores()),
+                cpu_seconds: None,
+                rss_bytes: None,
+                open_fds: None,
+            });
+        }
+    }
+    rows.sort_by_key(|row| Reverse(row.cpu_nanocores));
+    rows.into_iter().map(Row::Proc).collect()
+}
+
+impl show::Answer for Top {
+    fn page(&self, _: bool) -> Page {
+        let mut page = Page::default();
+        let mut table = match self.of {
+            "nodes" => table(
+                &["NODE", "LEVEL", "SOURCE"],
+                &["CPU", "BUDGET", "MEMORY", "PROCS", "CONNS", "COVERAGE"],
+                &["WHY"],
+            ),
+            "flows" => table(&["FROM", "TO"], &["PORT", "OPEN", "OPENED/S", "BYTES/S"], &[]),
+            _ => table(
+                &["PROCESS", "POD", "NODE"],
+                &["PID", "CPU", "CPU-TIME", "MEMORY", "FILES"],
+                &[],
+            ),
+        };
+        for row in &self.rows {
+            table.row(match row {
+                Row::Node(row) => node_cells(row),
+                Row::Flow(row) => flow_cells(row),
+                Row::Proc(row) => proc_cells(row),
+            });
+        }
+        if table.is_empty() {
+            page.line("Nothing has been reported yet.");
+        }
+        page.table(table);
+        if self.more > 0 {
+            page.line(Cell::dim(format!("and {} more (--most)", self.more)));
+        }
+        if let Some(note) = &self.note {
+            page.line(Cell::dim(note));
+        }
+        super::conns::unasked(&mut page, &self.unasked);
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        let name = |row: &Row| match row {
+            Row::Node(row) => format!("node/{}", row.node),
+            Row::Flow(row) => format!("{} {} {}", row.from, row.to, row.port),
+            Row::Proc(row) => row.process.clone(),
+        };
+        self.rows.iter().map(name).collect()
+    }
+}
+
+fn table(left: &[&'static str], right: &[&'static str], last: &[&'static str]) -> Table {
+    let mut columns: Vec<Column> = left.iter().map(|name| Column(name, Align::Left)).collect();
+    columns.extend(right.iter().map(|name| Column(name, Align::Right)));
+    columns.extend(last.iter().map(|name| Column(name, Align::Left)));
+    Table::new(&columns)
+}
+
+fn node_cells(row: &NodeRow) -> Vec<Cell> {
+    let level = row.level.name();
+    let count = |n: i64| show::count(u64::try_from(n).unwrap_or(0));
+    vec![
+        row.node.as_str().into(),
+        if row.level == Level::Full { Cell::good(level) } else { Cell::warn(level) },
+        row.source.as_str().into(),
+        if row.cpu_nanocores > row.budget_nanocores {
+            Cell::warn(show::cpu(row.cpu_nanocores))
+        } else {
+            show::cpu(row.cpu_nanocores).into()
+        },
+        show::cpu(row.budget_nanocores).into(),
+        show::bytes(row.memory_bytes).into(),
+        count(row.processes).into(),
+        count(row.connections).into(),
+        row.coverage.map_or("-".to_owned(), show::percent).into(),
+        row.reason.as_str().into(),
+    ]
+}
+
+fn flow_cells(row: &FlowRow) -> Vec<Cell> {
+    let udp = if row.protocol == "udp" { "/udp" } else { "" };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; bytes")]
+    let bytes = |rate: f64| show::bytes(rate.max(0.0) as u64);
+    vec![
+        row.from.as_str().into(),
+        row.to.as_str().into(),
+        format!("{}{udp}", row.port).into(),
+        show::count(row.open).into(),
+        row.opened_per_second.map_or("-".to_owned(), |rate| format!("{rate:.1}")).into(),
+        row.bytes_per_second.map_or("-".to_owned(), bytes).into(),
+    ]
+}
+
+fn proc_cells(row: &ProcRow) -> Vec<Cell> {
+    let dash = || "-".to_owned();
+    vec![
+        row.process.as_str().into(),
+        row.pod.clone().unwrap_or_else(dash).into(),
+        row.node.as_str().into(),
+        row.pid.map_or_else(dash, |pid| pid.to_string()).into(),
+        row.cpu_nanocores.map_or_else(dash, show::cpu).into(),
+        row.cpu_seconds.map_or_else(dash, |seconds| format!("{seconds:.2}s")).into(),
+        row.rss_bytes.map_or_else(dash, show::bytes).into(),
+        row.open_fds.map_or_else(dash, |n| n.to_string()).into(),
+    ]
+}

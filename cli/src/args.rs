@@ -1,0 +1,322 @@
+//! What a person types: words and environment, turned into one checked value.
+//!
+//! In: the command line. Out: [`Args`], or the text that clap shows instead. The manual's table of flags and the
+//! completion of shells are made from the same definition. It must not ask a cluster anything. Pure: values only.
+
+mod reference;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args as Flags, CommandFactory, Parser, Subcommand, ValueEnum, builder::styling};
+use probelet_crds::Interval;
+
+pub use reference::reference;
+
+const EXAMPLES: &str = "\
+Examples:
+  kubectl probelet status                         what the agents cost, who does not obey and why
+  kubectl probelet conns deploy/api -n shop       who talks to it, and to whom it talks
+  kubectl probelet map shop -o svg > shop.svg     a picture of a namespace
+  kubectl probelet explain node1                  why an agent is Stretched, and what it would take
+  kubectl probelet config dry-run -f new.yaml     which nodes an edit changes and what it would cost
+
+Exit codes: 0 success, 1 failure, 2 a wrong flag.";
+
+/// Asks probelet: what the agents cost, what they know, and whether they obey.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "kubectl-probelet", bin_name = "kubectl probelet", version, after_help = EXAMPLES)]
+#[command(styles = styling::Styles::plain(), disable_help_subcommand = true)]
+pub struct Args {
+    /// Where and how to ask, and how to show it.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What all subcommands take.
+#[derive(Debug, Clone, Flags)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The namespace of pods, Services and workloads; default: that of the context
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// The namespace in which probelet runs; default: where an agent is found
+    #[arg(long, global = true, value_name = "NAME", env = "PROBELET_NAMESPACE")]
+    pub probelet_namespace: Option<String>,
+    /// How to show the answer
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+    /// Colours: on a terminal only, unless NO_COLOR is set; or as told
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// How long one answer of the API server may take
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub timeout: Duration,
+}
+
+/// How an answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for people
+    Table,
+    /// The same with more columns
+    Wide,
+    /// For programs
+    Json,
+    /// For programs and people
+    Yaml,
+    /// Names only, one a line, fit for xargs
+    Name,
+    /// `map` only: for Graphviz
+    Dot,
+    /// `map` only: for Markdown pages
+    Mermaid,
+    /// `map` only: a picture for browsers
+    Svg,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// The fleet on one screen: cost against budget, levels, coverage, rollouts, who does not obey and why
+    Status {
+        /// Causes to show; further ones are counted
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        most: usize,
+    },
+    /// Live: nodes by the cost of their agents, flows, or processes
+    Top {
+        /// What to show first; on a terminal the keys n, f and p change it
+        #[arg(default_value = "nodes")]
+        what: Ranking,
+        /// Only this node
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+        /// Rows to show when the output is no terminal
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        most: usize,
+        /// Time between two looks
+        #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+        interval: Duration,
+        /// Show it once and end, as is done anyway when the output is no terminal
+        #[arg(long)]
+        once: bool,
+    },
+    /// Connections of a pod, a Service, a workload or a node
+    Conns {
+        /// NAME, pod/NAME, svc/NAME, deploy/NAME (sts, ds, job, cronjob), node/NAME or NAMESPACE/KIND/NAME
+        target: String,
+        /// Go on and show what opens (+) and closes (-)
+        #[arg(short, long)]
+        watch: bool,
+        /// Connections that are closed as well (TIME_WAIT)
+        #[arg(long)]
+        closed: bool,
+        /// Only those with this port at either end
+        #[arg(long, value_name = "PORT")]
+        port: Option<u16>,
+        /// Time between two looks of --watch
+        #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+        interval: Duration,
+    },
+    /// Processes of a pod, a workload or a node, with their CPU, memory, open files and sockets
+    Procs {
+        /// As for conns
+        target: String,
+    },
+    /// Who talks to whom: a namespace or the whole cluster, as text, dot, mermaid, svg or json
+    Map {
+        /// The namespace; default: all of them
+        namespace: Option<String>,
+        /// Flows with an end that has no name as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// The configuration: what is in force and why, what changed, what a change would do
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// How the newest change reaches its nodes
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
+    /// Stop collection on the nodes of a ProbeConfig, or on one node
+    Pause(Who),
+    /// Go on where `pause` stopped
+    Resume(Who),
+    /// Why an agent is at its level or does not obey, and what it would take
+    Explain {
+        /// The node
+        node: String,
+    },
+    /// What the kernel and the rights of a node's agent allow, what is lost, how to get it back
+    Doctor {
+        /// The node
+        node: String,
+    },
+    /// A NetworkPolicy that allows what was observed of a workload
+    Netpol {
+        /// As for conns
+        target: String,
+    },
+    /// A support bundle: objects, logs and metrics of probelet in one .tar.gz
+    Dump {
+        /// The file to write; default: probelet-dump-TIME.tar.gz
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Full reports as well: they name every process and connection of a node
+        #[arg(long)]
+        reports: bool,
+        /// Agents whose logs, metrics and reports are taken: those in trouble first
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        agents: usize,
+    },
+    /// Completion for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What `top` ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Ranking {
+    /// Nodes by the CPU of their agents
+    Nodes,
+    /// Flows by their connections
+    Flows,
+    /// Processes by their CPU
+    Procs,
+}
+
+/// About configurations.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// What is in force on a node, and where each value comes from
+    Effective {
+        /// The node
+        node: String,
+        /// Values that are not the default only
+        #[arg(long)]
+        changed: bool,
+    },
+    /// What an edit changed, or in what two configurations differ
+    Diff {
+        /// A ProbeConfig; alone: its content before the newest change against what it is now
+        config: String,
+        /// Another one
+        other: Option<String>,
+        /// A file instead of the other one
+        #[arg(short, long, value_name = "FILE", conflicts_with = "other")]
+        file: Option<PathBuf>,
+    },
+    /// What would happen if a file were applied: errors, nodes that change, expected cost
+    DryRun {
+        /// YAML or JSON with ProbeConfigs; `-` reads standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// About rollouts.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RolloutCommand {
+    /// How far the newest change has come
+    Status {
+        /// The ProbeConfig; default: all of them
+        config: Option<String>,
+        /// Wait until it is complete (exit code 0) or was taken back (1)
+        #[arg(short, long)]
+        watch: bool,
+    },
+    /// Tell no further node until `rollout resume`
+    Pause {
+        /// The ProbeConfig
+        #[arg(default_value = probelet_crds::DEFAULT)]
+        config: String,
+    },
+    /// Go on telling nodes
+    Resume {
+        /// The ProbeConfig
+        #[arg(default_value = probelet_crds::DEFAULT)]
+        config: String,
+    },
+    /// Put the content before the newest change back into the ProbeConfig
+    Undo {
+        /// The ProbeConfig
+        #[arg(default_value = probelet_crds::DEFAULT)]
+        config: String,
+        /// Show what it would do
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Whom to pause or resume.
+#[derive(Debug, Clone, Flags)]
+pub struct Who {
+    /// The ProbeConfig
+    #[arg(default_value = probelet_crds::DEFAULT)]
+    pub config: String,
+    /// This node only, by a ProbeConfig of its own with the highest priority
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub node: Option<String>,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    text.parse::<Interval>().map(Interval::duration).map_err(|error| error.to_string())
+}
+
+/// The definition that `--help`, the manual and completion share.
+#[must_use]
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Args {
+        Args::try_parse_from(line.split(' ')).unwrap()
+    }
+
+    #[test]
+    fn the_definition_has_no_mistake() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn common_flags_stand_before_or_after_the_subcommand() {
+        for line in ["kubectl-probelet -n shop conns web", "kubectl-probelet conns web -n shop"] {
+            assert_eq!(parse(line).common.namespace.as_deref(), Some("shop"), "{line}");
+        }
+    }
+
+    #[test]
+    fn pause_is_about_the_default_configuration_or_about_one_node() {
+        let Command::Pause(who) = parse("kubectl-probelet pause").command else { panic!() };
+        assert_eq!((who.config.as_str(), who.node), ("default", None));
+
+        assert!(
+            Args::try_parse_from(["kubectl-probelet", "pause", "default", "--node", "n1"]).is_err()
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! Ask: everything that is asked of the cluster goes through here, and only to the API server.
+//!
+//! In: paths and bodies. Out: decoded answers, or an [`Error`] that says what was asked, what the answer was and what
+//! to do next. Lists come in pages, each dropped before the next one is asked for. It must not judge answers.
+//!
+//! I/O: the network.
+
+mod agents;
+mod connect;
+mod error;
+mod fleet;
+mod progress;
+mod right;
+
+pub use agents::{Agents, Fetched};
+pub use connect::Access;
+pub use error::Error;
+pub(crate) use fleet::escape;
+pub use fleet::{Nodes, Pages, config_path, probe_path};
+pub use progress::Progress;
+pub use right::Right;
+
+use std::cell::Cell;
+use std::io::Read as _;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, USER_AGENT,
+};
+use hyper::{Method, Request, Response};
+use jiff::Timestamp;
+use kube::Client;
+use kube::client::Body;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A longer answer is refused: 500 objects of the most that etcd keeps of one are far less.
+const MAX_ANSWER: u64 = 512 << 20;
+/// Of a refusal so much is read.
+const MAX_REFUSAL: usize = 64 << 10;
+/// The beginning of a request's header in which a token for an agent travels.
+const FOR_AGENT: &str = "x-probelet-authorization";
+
+/// The way to one cluster.
+#[derive(Clone)]
+pub struct Ask {
+    client: Client,
+    server: String,
+    /// The namespace that the kubeconfig's context names.
+    pub namespace: String,
+    patience: Duration,
+    /// What is under way, for those who wait.
+    pub progress: Progress,
+    clock: Rc<Cell<Option<Timestamp>>>,
+}
+
+/// An answer.
+pub struct Reply {
+    /// Its body, decompressed.
+    pub body: Vec<u8>,
+    /// Its entity tag.
+    pub etag: Option<String>,
+    /// Nothing changed since the tag that was sent.
+    pub unchanged: bool,
+}
+
+/// What goes with a request.
+#[derive(Default)]
+pub struct With<'a> {
+    /// The body and its type.
+    pub body: Option<(&'static str, Value)>,
+    /// A token for the agent behind the API server's proxy.
+    pub token: Option<&'a str>,
+    /// Only if it is not this any more.
+    pub etag: Option<&'a str>,
+    /// What kinds of answer are understood.
+    pub accept: Option<&'static str>,
+}
+
+impl Ask {
+    /// The way to the cluster that the kubeconfig names; nothing is sent yet.
+    pub async fn new(
+        access: &Access,
+        patience: Duration,
+        progress: Progress,
+    ) -> Result<Self, Error> {
+        let (client, server, namespace) = connect::connect(access).await?;
+        Ok(Self { client, server, namespace, patience, progress, clock: Rc::default() })
+    }
+
+    /// The way through a client that is there already.
+    #[must_use]
+    pub fn through(client: Client, patience: Duration) -> Self {
+        let (server, namespace) = ("the API server".to_owned(), "default".to_owned());
+        let (progress, clock) = (Progress::silent(), Rc::default());
+        Self { client, server, namespace, patience, progress, clock }
+    }
+
+    /// The API server's address.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Now, by the API server's clock as its last answer had it: the own one may be wrong.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.get().unwrap_or_else(Timestamp::now)
+    }
+
+    /// The object at `path`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        decode(path, &self.send(Method::GET, path, With::default()).await?.body)
+    }
+
+    /// The object at `path`, if it is there.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
+        match self.get(path).await {
+            Ok(object) => Ok(Some(object)),
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The text at `path`.
+    pub async fn text(&self, path: &str) -> Result<String, Error> {
+        let reply = self.send(Method::GET, path, With::default()).await?;
+        Ok(String::from_utf8_lossy(&reply.body).into_owned())
+    }
+
+    /// Changes the object at `path`.
+    pub async fn patch(&self, path: &str, kind: Patch, change: Value) -> Result<Value, Error> {
+        let with = With { body: Some((kind.content_type(), change)), ..With::default() };
+        decode(path, &self.send(Method::PATCH, path, with).await?.body)
+    }
+
+    /// Makes an object in the list at `path`.
+    pub async fn create(&self, path: &str, object: Value) -> Result<Value, Error> {
+        let with = With { body: Some(("application/json", object)), ..With::default() };
+        decode(path, &self.send(Method::POST, path, with).await?.body)
+    }
+
+    /// Deletes the object at `path`; whether it was there.
+    pub async fn delete(&self, path: &str) -> Result<bool, Error> {
+        match self.send(Method::DELETE, path, With::default()).await {
+            Ok(_) => Ok(true),
+            Err(Error::Missing { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends one request and reads the whole answer.
+    pub async fn send(&self, method: Method, path: &str, with: With<'_>) -> Result<Reply, Error> {
+        let With { body, token, etag, accept } = with;
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(path)
+            .header(ACCEPT, accept.unwrap_or("application/json, */*"))
+            .header(ACCEPT_ENCODING, "gzip")
+            .header(USER_AGENT, concat!("kubectl-probelet/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in [(FOR_AGENT, token), ("if-none-match", etag)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        let body = match body {
+            Some((kind, value)) => {
+                request = request.header(CONTENT_TYPE, kind);
+                Body::from(value.to_string().into_bytes())
+            }
+            None => Body::empty(),
+        };
+        let unsound = |error: &dyn std::fmt::Display| Error::Request {
+            path: path.to_owned(),
+            why: error.to_string(),
+        };
+        let request = request.body(body).map_err(|error| unsound(&error))?;
+        let unreachable = |why: String| Error::Unreachable { server: self.server.clone(), why };
+        let sent = tokio::time::timeout(self.patience, async {
+            let answer = self.client.send(request).await.map_err(|e| unreachable(chain(&e)))?;
+            self.read(&method, path, answer).await
+        });
+        sent.await.map_err(|_| unreachable(format!("no answer in {:?}", self.patience)))?
+    }
+
+    async fn read(
+        &self,
+        method: &Method,
+        path: &str,
+        answer: Response<Body>,
+    ) -> Result<Reply, Error> {
+        let (head, body) = answer.into_parts();
+        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let etag = header(ETAG).map(str::to_owned);
+        let date = header(DATE).and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+        self.clock.set(date.map(|date| date.timestamp()).or(self.clock.get()));
+        let zipped = header(CONTENT_ENCODING) == Some("gzip");
+        let cut = |why: String| Error::Unreachable { server: self.server.clone(), why };
+        let whole = body.collect().await.map_err(|error| cut(chain(&error)))?.to_bytes();
+        let body = if zipped {
+            let mut text = Vec::with_capacity(whole.len().saturating_mul(8));
+            flate2::read::GzDecoder::new(&whole[..])
+                .take(MAX_ANSWER)
+                .read_to_end(&mut text)
+                .map_err(|error| cut(error.to_string()))?;
+            text
+        } else {
+            whole.to_vec()
+        };
+        if head.status.is_success() || head.status.as_u16() == 304 {
+            return Ok(Reply { body, etag, unchanged: head.status.as_u16() == 304 });
+        }
+        Err(Error::refused(
+            method,
+            path,
+            head.status.as_u16(),
+            &body[..body.len().min(MAX_REFUSAL)],
+        ))
+    }
+}
+
+/// How a patch is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Patch {
+    /// What is to be different; null deletes.
+    Merge,
+    /// Steps.
+    Json,
+}
+
+impl Patch {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Merge => "application/merge-patch+json",
+            Self::Json => "application/json-patch+json",
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+pub(crate) struct List<T> {
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Vec<T>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct ListMeta {
+    #[serde(rename = "continue")]
+    token: Option<String>,
+    remaining_item_count: Option<u64>,
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body)
+        .map_err(|error| Error::Unreadable { path: path.to_owned(), why: error.to_string() })
+}
+
+/// An error with its causes, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,244 @@
+//! The agents: where they run, and what they serve behind the API server's proxy.
+//!
+//! In: the name of a node. Out: its agent's pod and report. The token that agents are shown is one of the viewer's
+//! service account, made for ten minutes: an agent that was taken over gets no more than the right to read reports. Who
+//! may not make such a token shows the own one of the kubeconfig.
+//!
+//! I/O: the network.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::connect::OWN;
+use super::fleet::escape;
+use super::{Ask, Error, With, decode};
+use crate::seen::pod::Pod;
+use crate::seen::report::Report;
+
+/// Selects the agents' pods.
+const AGENTS: &str = "app.kubernetes.io/name=probelet,app.kubernetes.io/component=agent";
+/// The namespace of an installation by the book, for those who may not look into others.
+const NAMESPACE: &str = "probelet";
+/// Where agents serve unless their pod says otherwise.
+const DOOR: (&str, u16) = ("https", 9466);
+/// Reports that are on their way at a time.
+const AT_ONCE: usize = 16;
+/// How long to wait before an agent that is busy is asked again.
+const BUSY: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+/// The least that Kubernetes allows, seconds.
+const TOKEN_LIFE: u32 = 600;
+
+/// The agents of an installation.
+#[derive(Clone)]
+pub struct Agents {
+    ask: Ask,
+    /// Where they run.
+    pub namespace: String,
+    /// The name that all objects of the installation begin with.
+    pub fullname: String,
+    token: Arc<OnceCell<Token>>,
+}
+
+struct Token {
+    header: String,
+    /// Why it is not the viewer's.
+    why_own: Option<String>,
+}
+
+/// A report, or why there is none.
+pub struct Fetched {
+    /// The node.
+    pub node: String,
+    /// Its report.
+    pub report: Result<Report, Error>,
+}
+
+#[derive(Deserialize)]
+struct TokenRequest {
+    status: TokenStatus,
+}
+
+#[derive(Deserialize)]
+struct TokenStatus {
+    token: String,
+}
+
+impl Agents {
+    /// Finds the installation: in `namespace`, else wherever an agent is.
+    pub async fn find(ask: &Ask, namespace: Option<&str>) -> Result<Self, Error> {
+        let query = format!("pods?labelSelector={}&limit=1", escape(AGENTS));
+        let inside = |namespace: &str| format!("/api/v1/namespaces/{namespace}/{query}");
+        let found: super::List<Pod> = match namespace {
+            Some(namespace) => ask.get(&inside(namespace)).await?,
+            None => match ask.get(&format!("/api/v1/{query}")).await {
+                Err(Error::Forbidden { .. }) => ask.get(&inside(NAMESPACE)).await?,
+                found => found?,
+            },
+        };
+        let Some(pod) = found.items.into_iter().next() else {
+            let place = namespace.map_or("in no namespace".to_owned(), |n| format!("not in {n}"));
+            return Err(Error::Absent {
+                what: format!("there is no agent of probelet, {place}"),
+                next: "see where it is installed: helm list -A; another cluster: --context NAME"
+                    .to_owned(),
+            });
+        };
+        let account = pod.spec.service_account_name;
+        let fullname = account.strip_suffix("-agent").unwrap_or(NAMESPACE).to_owned();
+        let token = Arc::new(OnceCell::new());
+        Ok(Self { ask: ask.clone(), namespace: pod.metadata.namespace, fullname, token })
+    }
+
+    /// The path of something in their namespace.
+    #[must_use]
+    pub fn path(&self, rest: &str) -> String {
+        format!("/api/v1/namespaces/{}/{rest}", self.namespace)
+    }
+
+    /// The pods of a component; those that are going are left out.
+    pub async fn pods(&self, component: &str) -> Result<Vec<Pod>, Error> {
+        let labels =
+            format!("app.kubernetes.io/name=probelet,app.kubernetes.io/component={component}");
+        let path = self.path(&format!("pods?labelSelector={}", escape(&labels)));
+        let pods = self.ask.pages(&path, None, "pods", |pod: Pod| pod).await?.items;
+        Ok(pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+    }
+
+    /// The agent's pod of a node, if there is one.
+    pub async fn pod(&self, node: &str) -> Result<Option<Pod>, Error> {
+        let field = format!("spec.nodeName={node}");
+        let query = format!("labelSelector={}&fieldSelector={}", escape(AGENTS), escape(&field));
+        let list: super::List<Pod> = self.ask.get(&self.path(&format!("pods?{query}"))).await?;
+        let here = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
+        Ok(list.items.into_iter().find(here))
+    }
+
+    /// The report of a node; `query` narrows it down.
+    pub async fn report(&self, node: &str, query: &str) -> Result<Report, Error> {
+        let path = format!("v1/report{query}");
+        decode(&path, &self.served(node, &path).await?)
+    }
+
+    /// What the agent of a node serves at a path.
+    pub async fn served(&self, node: &str, path: &str) -> Result<Vec<u8>, Error> {
+        let pod = self.pod(node).await?.ok_or_else(|| Error::Agent {
+            node: node.to_owned(),
+            why: "there is none on this node".to_owned(),
+            next: format!(
+                "is there such a node, and do the agents' tolerations and nodeSelector fit it? kubectl get nodes; kubectl -n {} get daemonset {}-agent",
+                self.namespace, self.fullname
+            ),
+        })?;
+        self.served_by(node, &pod, path).await
+    }
+
+    /// The same where the pod is known.
+    pub async fn served_by(&self, node: &str, pod: &Pod, path: &str) -> Result<Vec<u8>, Error> {
+        let name = &pod.metadata.name;
+        if let Some(why) = pod.why_not().filter(|_| pod.status.phase != "Running") {
+            return Err(self.silent(node, &format!("its pod {name} {why}")));
+        }
+        let token = self.token().await?;
+        let path = self.path(&format!("pods/{}/proxy/{path}", pod.door(DOOR)));
+        let with = || With { token: Some(&token.header), ..With::default() };
+        let mut waits = BUSY.iter();
+        loop {
+            match self.ask.send(Method::GET, &path, with()).await {
+                Ok(reply) => return Ok(reply.body),
+                // It has no room in its budget just now, and says so.
+                Err(Error::Refused { code: 429 | 503, .. }) if waits.len() > 0 => {
+                    tokio::time::sleep(*waits.next().unwrap_or(&BUSY[0])).await;
+                }
+                Err(error) => return Err(self.explain(node, pod, token, error)),
+            }
+        }
+    }
+
+    fn silent(&self, node: &str, why: &str) -> Error {
+        Error::Agent {
+            node: node.to_owned(),
+            why: why.to_owned(),
+            next: format!(
+                "kubectl probelet explain {node}; kubectl -n {} get pods -o wide",
+                self.namespace
+            ),
+        }
+    }
+
+    /// Tells the agent's refusals from the API server's.
+    fn explain(&self, node: &str, pod: &Pod, token: &Token, error: Error) -> Error {
+        let name = &pod.metadata.name;
+        match error {
+            Error::Unauthorized { message } => Error::Agent {
+                node: node.to_owned(),
+                why: match &token.why_own {
+                    Some(why) => {
+                        format!("it wants a token ({message}), and there is none to show: {why}")
+                    }
+                    None => format!("it does not accept the viewer's token: {message}"),
+                },
+                next: format!(
+                    "ask for the right to create serviceaccounts/token for {}-viewer in {}, or use a kubeconfig with a bearer token that is bound to the ClusterRole {}-viewer",
+                    self.fullname, self.namespace, self.fullname
+                ),
+            },
+            Error::Forbidden { message, .. } if !message.contains("pods/proxy") => Error::Agent {
+                node: node.to_owned(),
+                why: message,
+                next: format!(
+                    "bind whom it names to the ClusterRole {0}-viewer: kubectl create clusterrolebinding NAME --clusterrole={0}-viewer --user=NAME",
+                    self.fullname
+                ),
+            },
+            Error::Refused { code: 502..=504, message, .. } => {
+                let why = pod.why_not().unwrap_or(message);
+                self.silent(node, &format!("its pod {name} {why}"))
+            }
+            Error::Missing { .. } => self.silent(node, &format!("its pod {name} is gone")),
+            other => other,
+        }
+    }
+
+    /// Reports of several nodes, a few at a time, in the order of their names.
+    pub async fn reports(&self, nodes: &[String], query: &str) -> Vec<Fetched> {
+        let total = nodes.len();
+        let progress = &self.ask.progress;
+        let fetched = stream::iter(nodes.iter().enumerate()).map(|(at, node)| async move {
+            progress.say(&format!("reading reports: {at} of {total}"));
+            Fetched { node: node.clone(), report: self.report(node, query).await }
+        });
+        let mut all: Vec<Fetched> = fetched.buffer_unordered(AT_ONCE).collect().await;
+        all.sort_by(|a, b| a.node.cmp(&b.node));
+        all
+    }
+
+    async fn token(&self) -> Result<&Token, Error> {
+        self.token.get_or_try_init(|| self.new_token()).await
+    }
+
+    async fn new_token(&self) -> Result<Token, Error> {
+        let path = self.path(&format!("serviceaccounts/{}-viewer/token", self.fullname));
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"expirationSeconds": TOKEN_LIFE}});
+        let own = |why: String| Ok(Token { header: OWN.to_owned(), why_own: Some(why) });
+        match self.ask.create(&path, request).await {
+            Ok(answer) => {
+                let TokenRequest { status } =
+                    decode(&path, &Value::to_string(&answer).into_bytes())?;
+                Ok(Token { header: format!("Bearer {}", status.token), why_own: None })
+            }
+            Err(Error::Missing { .. }) => {
+                own(format!("there is no service account {}-viewer", self.fullname))
+            }
+            Err(error @ Error::Forbidden { .. }) => own(error.to_string()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What went wrong, and what to do next.
+//!
+//! In: what was asked and the answer. Out: a sentence for what happened and one for the next step. It must not print.
+//! Pure: values only.
+
+use hyper::Method;
+use serde::Deserialize;
+
+use super::Right;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kubeconfig is of no use.
+    #[error("the kubeconfig cannot be used: {why}")]
+    Kubeconfig {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A path or header that is none: a name with odd letters.
+    #[error("{path} cannot be asked for: {why}")]
+    Request {
+        /// What was asked.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody answers.
+    #[error("{server} cannot be reached: {why}")]
+    Unreachable {
+        /// Its address.
+        server: String,
+        /// What happened.
+        why: String,
+    },
+    /// Who asks may not.
+    #[error("not allowed to {right}: {message}")]
+    Forbidden {
+        /// What is missing.
+        right: Right,
+        /// The server's words.
+        message: String,
+    },
+    /// Nobody knows who asks.
+    #[error("the API server does not know who asks: {message}")]
+    Unauthorized {
+        /// The server's words.
+        message: String,
+    },
+    /// It is not there.
+    #[error("not found: {what}")]
+    Missing {
+        /// What.
+        what: String,
+        /// The definitions are missing, not an object.
+        definition: bool,
+    },
+    /// The answer is a refusal of another kind.
+    #[error("{path} was answered with {code}: {message}")]
+    Refused {
+        /// What was asked.
+        path: String,
+        /// The status.
+        code: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// The answer makes no sense.
+    #[error("the answer to {path} is not understood: {why}")]
+    Unreadable {
+        /// What was asked.
+        path: String,
+        /// What is odd about it.
+        why: String,
+    },
+    /// The agent of a node does not answer.
+    #[error("the agent of {node} does not answer: {why}")]
+    Agent {
+        /// The node.
+        node: String,
+        /// Why.
+        why: String,
+        /// What to do.
+        next: String,
+    },
+    /// probelet is not there, or not to be seen.
+    #[error("{what}")]
+    Absent {
+        /// What is not there.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// What was typed makes no sense in this cluster.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What would be right.
+        next: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {why}")]
+    File {
+        /// The file.
+        path: String,
+        /// What happened.
+        why: String,
+    },
+}
+
+/// `metav1.Status`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Failure {
+    message: String,
+    error: String,
+}
+
+impl Error {
+    /// What a refusal means.
+    #[must_use]
+    pub fn refused(method: &Method, path: &str, code: u16, body: &[u8]) -> Self {
+        let failure: Failure = serde_json::from_slice(body).unwrap_or_default();
+        let said = [failure.message, failure.error].into_iter().find(|text| !text.is_empty());
+        let message = said.unwrap_or_else(|| {
+            let text = String::from_utf8_lossy(body);
+            text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+        });
+        match code {
+            401 => Self::Unauthorized { message },
+            403 => Self::Forbidden { right: Right::of(method, path), message },
+            404 => Self::Missing {
+                definition: message.starts_with("404 page") || message.contains("could not find"),
+                what: if message.is_empty() { path.to_owned() } else { message },
+            },
+            _ => Self::Refused { path: path.to_owned(), code, message },
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn next(&self) -> Option<String> {
+        Some(match self {
+            Self::Kubeconfig { .. } => {
+                "name one with --kubeconfig FILE or KUBECONFIG, and see: kubectl config get-contexts"
+                    .to_owned()
+            }
+            Self::Unreachable { .. } => {
+                "see whether kubectl reaches it: kubectl version; another cluster: --context NAME".to_owned()
+            }
+            Self::Forbidden { right, .. } => format!(
+                "ask whoever runs the cluster for this right; whether you have it tells: {}",
+                right.check()
+            ),
+            Self::Unauthorized { .. } => {
+                "sign in again; whom the cluster takes you for tells: kubectl auth whoami".to_owned()
+            }
+            Self::Missing { definition: true, .. } => {
+                "probelet is not installed in this cluster, or its definitions are missing: helm list -A; another cluster: --context NAME"
+                    .to_owned()
+            }
+            Self::Agent { next, .. } | Self::Absent { next, .. } | Self::Usage { next, .. } => {
+                next.clone()
+            }
+            Self::Refused { code: 429 | 503 | 504, .. } => "try again in a few seconds".to_owned(),
+            Self::Refused { code: 409, .. } => {
+                "somebody else changed it meanwhile: look at it, and try again".to_owned()
+            }
+            Self::Missing { .. }
+            | Self::Request { .. }
+            | Self::Refused { .. }
+            | Self::Unreadable { .. }
+            | Self::File { .. } => return None,
+        })
+    }
+
+    /// 2 for what was typed wrongly, 1 for the rest.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } | Self::Request { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_right_that_is_missing_and_how_to_check() {
+        let body =
+            br#"{"kind":"Status","message":"pods is forbidden: User \"eve\" cannot","code":403}"#;
+        let error = Error::refused(&Method::GET, "/api/v1/namespaces/a/pods", 403, body);
+
+        assert!(error.to_string().starts_with("not allowed to list pods in the namespace a: "));
+        assert!(error.next().unwrap().ends_with("kubectl auth can-i list pods -n a"));
+    }
+
+    #[test]
+    fn a_cluster_without_probelet_is_told_from_a_node_without_one() {
+        let path = "/apis/probelet.io/v1alpha1/nodeprobes";
+        let none = Error::refused(&Method::GET, path, 404, b"404 page not found\n");
+        let one = br#"{"message":"nodeprobes.probelet.io \"n9\" not found","code":404}"#;
+        let one = Error::refused(&Method::GET, path, 404, one);
+
+        assert!(none.next().unwrap().contains("not installed"));
+        assert_eq!(
+            (one.to_string().as_str(), one.next()),
+            ("not found: nodeprobes.probelet.io \"n9\" not found", None)
+        );
+    }
+
+    #[test]
+    fn an_agents_own_words_are_kept() {
+        let error = Error::refused(&Method::GET, "/x", 429, br#"{"error":"too many tokens"}"#);
+
+        assert_eq!(error.to_string(), "/x was answered with 429: too many tokens");
+    }
+}

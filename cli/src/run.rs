@@ -1,0 +1,185 @@
+//! Run: from what was typed to what is printed.
+//!
+//! In: a command line. Out: an exit code. It joins what the other modules do and decides nothing itself.
+//!
+//! I/O: standard output and error, files that were named.
+
+mod change;
+mod config;
+mod dump;
+mod look;
+mod node;
+mod rollout;
+mod screen;
+mod status;
+mod targets;
+mod top;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::args::{self, Args, Color, Command, Common, ConfigCommand, Format, RolloutCommand};
+use crate::ask::{Access, Agents, Ask, Error, Progress};
+use crate::show::{self, Answer};
+
+/// What all subcommands work with.
+pub(crate) struct Run {
+    pub(crate) ask: Ask,
+    pub(crate) common: Common,
+    pub(crate) colours: bool,
+}
+
+/// Does what was typed.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(words) {
+        Ok(args) => args,
+        Err(error) => {
+            // Nobody is left to tell that the terminal is gone.
+            error.print().ok();
+            let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
+            return ExitCode::from(if asked { 0 } else { 2 });
+        }
+    };
+    if let Command::Completion { shell } = args.command {
+        return complete(shell);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return failed(&Error::File { path: "runtime".to_owned(), why: error.to_string() });
+        }
+    };
+    match runtime.block_on(work(args)) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &Error) -> ExitCode {
+    let mut err = io::stderr().lock();
+    writeln!(err, "error: {error}").ok();
+    if let Some(next) = error.next() {
+        writeln!(err, "next:  {next}").ok();
+    }
+    ExitCode::from(error.exit_code())
+}
+
+/// The script that completes the plugin's own name; kubectl finds it by a link, as the manual says.
+fn complete(shell: clap_complete::Shell) -> ExitCode {
+    let mut command = args::command();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "kubectl-probelet", &mut script);
+    print(&String::from_utf8_lossy(&script));
+    ExitCode::SUCCESS
+}
+
+/// Whoever reads may have gone: `| head`.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+}
+
+async fn work(args: Args) -> Result<ExitCode, Error> {
+    let Args { common, command } = args;
+    let access = Access { kubeconfig: common.kubeconfig.clone(), context: common.context.clone() };
+    let ask = Ask::new(&access, common.timeout, Progress::new()).await?;
+    let colours = match common.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    };
+    let run = Run { ask, common, colours };
+    let done = run.run(command).await;
+    run.ask.progress.clear();
+    done
+}
+
+impl Run {
+    async fn run(&self, command: Command) -> Result<ExitCode, Error> {
+        match command {
+            Command::Status { most } => self.status(most).await?,
+            Command::Top { what, node, most, interval, once } => {
+                self.top(&top::Wanted { ranking: what, node, most, interval, once }).await?;
+            }
+            Command::Conns { target, watch, closed, port, interval } => {
+                let which = crate::answer::conns::Which { closed, port };
+                self.conns(&target, which, watch.then_some(interval)).await?;
+            }
+            Command::Procs { target } => self.procs(&target).await?,
+            Command::Map { namespace, all } => self.map(namespace, all).await?,
+            Command::Config(ConfigCommand::Effective { node, changed }) => {
+                self.effective(&node, changed).await?;
+            }
+            Command::Config(ConfigCommand::Diff { config, other, file }) => {
+                self.diff(&config, other.as_deref(), file.as_deref()).await?;
+            }
+            Command::Config(ConfigCommand::DryRun { file }) => return self.dry_run(&file).await,
+            Command::Rollout(command) => return self.rollout(command).await,
+            Command::Pause(who) => self.pause(&who, true).await?,
+            Command::Resume(who) => self.pause(&who, false).await?,
+            Command::Explain { node } => self.explain(&node).await?,
+            Command::Doctor { node } => self.doctor(&node).await?,
+            Command::Netpol { target } => self.netpol(&target).await?,
+            Command::Dump { file, reports, agents } => self.dump(file, reports, agents).await?,
+            // Done before there was a cluster to ask.
+            Command::Completion { .. } => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn rollout(&self, command: RolloutCommand) -> Result<ExitCode, Error> {
+        match command {
+            RolloutCommand::Status { config, watch } => {
+                return self.rollout_status(config.as_deref(), watch).await;
+            }
+            RolloutCommand::Pause { config } => self.hold(&config, true).await?,
+            RolloutCommand::Resume { config } => self.hold(&config, false).await?,
+            RolloutCommand::Undo { config, dry_run } => self.undo(&config, dry_run).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The namespace of pods, Services and workloads.
+    pub(crate) fn namespace(&self) -> &str {
+        self.common.namespace.as_deref().unwrap_or(&self.ask.namespace)
+    }
+
+    /// The agents, wherever they are.
+    pub(crate) async fn agents(&self) -> Result<Agents, Error> {
+        Agents::find(&self.ask, self.common.probelet_namespace.as_deref()).await
+    }
+
+    /// Prints an answer as it was asked for.
+    pub(crate) fn show(&self, answer: &impl Answer) -> Result<(), Error> {
+        let text = show::show(answer, self.common.output, self.colours)?;
+        self.ask.progress.clear();
+        print(&text);
+        Ok(())
+    }
+
+    /// Prints what was done: a word for people, the object's name for programs.
+    pub(crate) fn done(&self, name: &str, what: &str) {
+        self.ask.progress.clear();
+        print(&match self.common.output {
+            Format::Name => format!("{name}\n"),
+            Format::Json => show::json(&serde_json::json!({"object": name, "done": what})),
+            _ => format!("{name} {what}\n"),
+        });
+    }
+}
+
+/// What cannot be a Kubernetes name never becomes part of a path.
+pub(crate) fn checked(name: &str) -> Result<&str, Error> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    if !name.is_empty() && name.len() <= 253 && name.bytes().all(fits) {
+        return Ok(name);
+    }
+    Err(Error::Usage {
+        what: format!("`{name}` is no name of an object"),
+        next: "names have small letters, digits, dashes and dots".to_owned(),
+    })
+}

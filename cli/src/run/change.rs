@@ -1,0 +1,92 @@
+//! Runs `pause` and `resume`: the kill switch of a configuration, or of one node.
+//!
+//! One node is paused by a `ProbeConfig` of its own: the one in force on it, with `paused`, the highest priority and the
+//! node's name as its selector. It is an object as any other: `kubectl get probeconfigs` shows it.
+//!
+//! I/O: the API server.
+
+use probelet_crds::{API_VERSION, NodeConfig, PROBE_CONFIG};
+use serde_json::{Value, json};
+
+use super::{Run, checked};
+use crate::args::Who;
+use crate::ask::{Error, Patch, config_path, probe_path};
+use crate::seen::Node;
+
+/// Beats every other configuration.
+const PRIORITY: i32 = 1000;
+/// By which such a configuration is known.
+const LABEL: &str = "probelet.io/paused-node";
+const HOST: &str = "kubernetes.io/hostname";
+
+impl Run {
+    pub(super) async fn pause(&self, who: &Who, pause: bool) -> Result<(), Error> {
+        match &who.node {
+            Some(node) if pause => self.pause_node(checked(node)?).await,
+            Some(node) => self.resume_node(checked(node)?).await,
+            None => self.pause_config(checked(&who.config)?, pause).await,
+        }
+    }
+
+    async fn pause_config(&self, name: &str, pause: bool) -> Result<(), Error> {
+        let patch = json!({"spec": {"paused": pause}});
+        let changed = self.ask.patch(&config_path(name), Patch::Merge, patch).await?;
+        let nodes = changed.pointer("/status/nodes/effective").and_then(Value::as_i64).unwrap_or(0);
+        let what = if pause { "paused" } else { "resumed" };
+        let word = if nodes == 1 { "node" } else { "nodes" };
+        self.done(&format!("probeconfig/{name}"), &format!("{what} ({nodes} {word})"));
+        Ok(())
+    }
+
+    async fn pause_node(&self, node: &str) -> Result<(), Error> {
+        let object: Node = self.ask.get(&format!("/api/v1/nodes/{node}")).await?;
+        let host = object.metadata.labels.get(HOST).ok_or_else(|| Error::Absent {
+            what: format!("the node {node} has no label {HOST} by which it could be selected"),
+            next: format!("kubectl label node {node} {HOST}={node}"),
+        })?;
+        let stored: Value = self.ask.get(&probe_path(node)).await?;
+        let config: NodeConfig =
+            serde_json::from_value(stored["spec"]["config"].clone()).unwrap_or_default();
+        // What is in force now, so that what is not about pausing stays: limits, metrics, names.
+        let mut spec = serde_json::to_value(config).unwrap_or_default();
+        spec["paused"] = true.into();
+        spec["priority"] = PRIORITY.into();
+        spec["nodeSelector"] = json!({"matchLabels": {HOST: host}});
+        let name = own(node);
+        let object = json!({"apiVersion": API_VERSION, "kind": PROBE_CONFIG, "spec": spec,
+            "metadata": {"name": name, "labels": {LABEL: "true"}}});
+        match self.ask.create("/apis/probelet.io/v1alpha1/probeconfigs", object).await {
+            Err(Error::Refused { code: 409, .. }) => {
+                self.done(&format!("node/{node}"), "is paused already");
+            }
+            made => {
+                made?;
+                let what = format!(
+                    "paused by ProbeConfig {name}; go on with `kubectl probelet resume --node {node}`"
+                );
+                self.done(&format!("node/{node}"), &what);
+            }
+        }
+        Ok(())
+    }
+
+    async fn resume_node(&self, node: &str) -> Result<(), Error> {
+        let name = own(node);
+        if self.ask.delete(&config_path(&name)).await? {
+            self.done(&format!("node/{node}"), "resumed");
+            return Ok(());
+        }
+        Err(Error::Absent {
+            what: format!(
+                "the node {node} is not paused by itself: there is no ProbeConfig {name}"
+            ),
+            next: format!(
+                "by which one it is paused tells: kubectl probelet config effective {node} --changed"
+            ),
+        })
+    }
+}
+
+fn own(node: &str) -> String {
+    format!("paused-{node}")
+}

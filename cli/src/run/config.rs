@@ -1,0 +1,179 @@
+//! Runs `config effective`, `config diff` and `config dry-run`.
+//!
+//! I/O: the API server, the files that were named.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use probelet_crds::{NodeConfig, PROBE_CONFIG, ProbeConfigSpec};
+use serde_json::Value;
+use tokio::{join, try_join};
+
+use super::{Run, checked};
+use crate::answer::diff::Diff;
+use crate::answer::dry_run::DryRun;
+use crate::answer::effective::Effective;
+use crate::ask::{Error, probe_path};
+use crate::seen::Node;
+use crate::seen::config::Config;
+use crate::seen::probe::Probe;
+
+/// A file of configurations is not longer.
+const MAX_FILE: usize = 4 << 20;
+
+impl Run {
+    pub(super) async fn effective(&self, node: &str, changed: bool) -> Result<(), Error> {
+        let (probe, object) = (probe_path(checked(node)?), format!("/api/v1/nodes/{node}"));
+        let (stored, configs, labels) = join!(
+            self.ask.get::<Value>(&probe),
+            self.ask.configs(),
+            self.ask.find::<Node>(&object)
+        );
+        let stored = stored?;
+        let probe: Probe = serde_json::from_value(stored.clone())
+            .map_err(|error| Error::Unreadable { path: probe, why: error.to_string() })?;
+        // Who may not read nodes is told everything but who else would match.
+        let labels = labels.ok().flatten();
+        self.show(&Effective::of(&stored, &probe, labels.as_ref(), &configs?, changed))
+    }
+
+    pub(super) async fn diff(
+        &self,
+        name: &str,
+        other: Option<&str>,
+        file: Option<&Path>,
+    ) -> Result<(), Error> {
+        let config = self.ask.config(checked(name)?).await?;
+        let now = (format!("{name}, generation {}", config.metadata.generation), spec(&config)?);
+        let (from, to) = match (other, file) {
+            (Some(other), _) => {
+                let other_config = self.ask.config(checked(other)?).await?;
+                (now, (other.to_owned(), spec(&other_config)?))
+            }
+            (None, Some(path)) => {
+                let all = read(path)?;
+                let named = all.iter().find(|config| config.metadata.name == name);
+                let wanted = named.ok_or_else(|| Error::Usage {
+                    what: format!("{} has no ProbeConfig named {name}", path.display()),
+                    next: "name the one that the file has".to_owned(),
+                })?;
+                (now, (path.display().to_string(), spec(wanted)?))
+            }
+            (None, None) => {
+                let previous = previous(&config)?;
+                (("before the newest change".to_owned(), before(&now.1, previous)), now)
+            }
+        };
+        self.show(&Diff::of((from.0, &from.1), (to.0, &to.1)))
+    }
+
+    pub(super) async fn dry_run(&self, file: &Path) -> Result<ExitCode, Error> {
+        let wanted = read(file)?;
+        let (live, nodes, probes) =
+            try_join!(self.ask.configs(), self.ask.nodes(), self.ask.probes(false))?;
+        let answer = DryRun::of(&wanted, &live, &nodes, &probes.items);
+        self.show(&answer)?;
+        Ok(ExitCode::from(u8::from(!answer.refused.is_empty())))
+    }
+}
+
+/// The spec with its defaults, or what is wrong with it.
+pub(super) fn spec(config: &Config) -> Result<ProbeConfigSpec, Error> {
+    config.valid().map(|valid| valid.spec).map_err(|errors| Error::Usage {
+        what: format!("{} is not valid: {}", config.metadata.name, errors.join("; ")),
+        next: format!("kubectl edit probeconfig {}", config.metadata.name),
+    })
+}
+
+/// The content before the newest change, as the operator keeps it.
+pub(super) fn previous(config: &Config) -> Result<NodeConfig, Error> {
+    let name = &config.metadata.name;
+    let kept = config.status().rollout.and_then(|rollout| rollout.previous);
+    kept.and_then(|kept| serde_json::from_value(kept).ok()).ok_or_else(|| Error::Absent {
+        what: format!("the operator knows no content of {name} from before its newest change"),
+        next: "it knows one from the first change that it rolls out itself; else see your own version control".to_owned(),
+    })
+}
+
+/// A whole spec of the content before: who it is for and how it is rolled out is as now.
+pub(super) fn before(now: &ProbeConfigSpec, previous: NodeConfig) -> ProbeConfigSpec {
+    let ProbeConfigSpec { priority, node_selector, rollout, .. } = now.clone();
+    ProbeConfigSpec { priority, node_selector, rollout, ..previous.into() }
+}
+
+/// All `ProbeConfigs` of a file, or of standard input.
+fn read(path: &Path) -> Result<Vec<Config>, Error> {
+    let failed = |why: String| Error::File { path: path.display().to_string(), why };
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let text = text.map_err(|error| failed(error.to_string()))?;
+    if text.len() > MAX_FILE {
+        return Err(failed(format!("it is longer than {MAX_FILE} bytes")));
+    }
+    let objects: Vec<Value> =
+        serde_saphyr::from_multiple(&text).map_err(|error| failed(error.to_string()))?;
+    let mut configs = Vec::new();
+    for object in objects.into_iter().flat_map(items) {
+        if object["kind"] != PROBE_CONFIG {
+            return Err(failed(format!("it has a {}, not only {PROBE_CONFIG}s", object["kind"])));
+        }
+        if object["apiVersion"] != probelet_crds::API_VERSION {
+            let why = format!(
+                "apiVersion is {}; this command knows {}",
+                object["apiVersion"],
+                probelet_crds::API_VERSION
+            );
+            return Err(failed(why));
+        }
+        let config: Config =
+            serde_json::from_value(object).map_err(|error| failed(error.to_string()))?;
+        checked(&config.metadata.name)?;
+        configs.push(config);
+    }
+    if configs.is_empty() {
+        return Err(failed(format!("it has no {PROBE_CONFIG}")));
+    }
+    Ok(configs)
+}
+
+/// The objects of a `List`, or the object.
+fn items(object: Value) -> Vec<Value> {
+    match object {
+        Value::Null => Vec::new(),
+        Value::Object(mut list) if list.get("kind").is_some_and(|kind| kind == "List") => {
+            match list.remove("items") {
+                Some(Value::Array(items)) => items,
+                _ => Vec::new(),
+            }
+        }
+        object => vec![object],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_hold_several_documents_and_nothing_else_than_configurations() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.yaml");
+        let head = "apiVersion: probelet.io/v1alpha1\nkind: ProbeConfig\nmetadata: {name: ";
+        std::fs::write(&path, format!("{head}a}}\nspec: {{priority: 1}}\n---\n{head}b}}\n"))
+            .unwrap();
+        let names: Vec<String> =
+            read(&path).unwrap().into_iter().map(|c| c.metadata.name).collect();
+        assert_eq!(names, ["a", "b"]);
+
+        std::fs::write(&path, "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n").unwrap();
+        assert!(
+            read(&path)
+                .unwrap_err()
+                .to_string()
+                .ends_with("it has a \"Pod\", not only ProbeConfigs")
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! Runs `explain` and `doctor`.
+//!
+//! I/O: the API server, the node's agent behind its proxy.
+
+use jiff::SignedDuration;
+use tokio::join;
+
+use super::{Run, checked};
+use crate::answer::doctor::Diagnosis;
+use crate::answer::explain::{Explanation, Seen};
+use crate::ask::{Error, config_path, probe_path};
+use crate::seen::config::Config;
+use crate::seen::pod::Pod;
+use crate::seen::probe::Probe;
+use crate::seen::report::Report;
+
+/// A lease that was not renewed for so long is nobody's.
+const STALE: SignedDuration = SignedDuration::from_secs(20);
+
+/// What is known of a node.
+struct Known {
+    place: (String, String),
+    probe: Option<Probe>,
+    pod: Option<Pod>,
+    config: Option<Config>,
+    report: Result<Report, String>,
+    operated: Option<bool>,
+}
+
+impl Run {
+    pub(super) async fn explain(&self, node: &str) -> Result<(), Error> {
+        let known = self.known(checked(node)?).await?;
+        self.show(&Explanation::of(&known.seen(node)))
+    }
+
+    pub(super) async fn doctor(&self, node: &str) -> Result<(), Error> {
+        let known = self.known(checked(node)?).await?;
+        self.show(&Diagnosis::of(&known.seen(node)))
+    }
+
+    async fn known(&self, node: &str) -> Result<Known, Error> {
+        let agents = self.agents().await?;
+        let path = probe_path(node);
+        let (probe, pod, report, installation) = join!(
+            self.ask.find::<Probe>(&path),
+            agents.pod(node),
+            agents.report(node, super::look::FLOWS_ONLY),
+            self.installation()
+        );
+        let (probe, pod) = (probe?, pod?);
+        if probe.is_none() && pod.is_none() {
+            return Err(Error::Absent {
+                what: format!("nothing is known of a node {node}"),
+                next: "which nodes there are: kubectl get nodeprobes".to_owned(),
+            });
+        }
+        let config = match probe.as_ref().and_then(|probe| probe.config.as_deref()) {
+            Some(name) => self.ask.find::<Config>(&config_path(name)).await?,
+            None => None,
+        };
+        let operated = installation.lease.ok().map(|lease| {
+            let renewed = lease.and_then(|lease| lease.spec.renew_time);
+            renewed.is_some_and(|at| self.ask.now().duration_since(at) <= STALE)
+        });
+        let report = report.map_err(|error| error.to_string());
+        let place = (agents.namespace.clone(), agents.fullname.clone());
+        Ok(Known { place, probe, pod, config, report, operated })
+    }
+}
+
+impl Known {
+    fn seen<'a>(&'a self, node: &'a str) -> Seen<'a> {
+        Seen {
+            node,
+            place: (&self.place.0, &self.place.1),
+            probe: self.probe.as_ref(),
+            pod: self.pod.as_ref(),
+            config: self.config.as_ref(),
+            report: self.report.as_ref().map_err(Clone::clone),
+            operated: self.operated,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The report of one node, as its agent serves it at `/v1/report`.
+//!
+//! In: its JSON. Out: [`Report`] with the fields that answers are made of. Pure: data.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A report.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// When, Unix seconds.
+    pub time: f64,
+    /// The node.
+    pub node: String,
+    /// How the kernel is read.
+    pub source: String,
+    /// How many of the connections opened were seen.
+    pub coverage: Coverage,
+    /// Processes.
+    pub processes: Vec<Process>,
+    /// Connections.
+    pub connections: Vec<Connection>,
+    /// Listening sockets.
+    pub listeners: Vec<Listener>,
+    /// Pods of the node.
+    pub pods: Vec<Pod>,
+    /// Flows.
+    pub flows: Vec<Flow>,
+    /// What is missing, by reason, since the agent's start.
+    pub losses: BTreeMap<String, u64>,
+    /// Ends of connections without a name, by reason, now.
+    pub unresolved: BTreeMap<String, u64>,
+    /// What is known of the cluster, by kind of object.
+    pub cluster: BTreeMap<String, Known>,
+    /// The agent.
+    pub agent: Agent,
+}
+
+/// How many of the connections opened were seen.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Coverage {
+    /// In the last minute.
+    pub ratio: Option<f64>,
+    /// Opened in the last minute.
+    pub opened: u64,
+    /// Since the agent's start.
+    pub total: Total,
+}
+
+/// The same since the agent's start.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Total {
+    /// The share.
+    pub ratio: Option<f64>,
+    /// Opened.
+    pub opened: u64,
+}
+
+/// Objects of one kind.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Known {
+    /// How many.
+    pub known: u64,
+    /// Whether the list is complete.
+    pub synced: bool,
+}
+
+/// A process.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, Unix seconds.
+    pub start_time: f64,
+    /// Its name.
+    pub comm: String,
+    /// Its pod, `namespace/name`.
+    pub pod: Option<String>,
+    /// The container's id.
+    pub container: Option<String>,
+    /// CPU time.
+    pub cpu_seconds: f64,
+    /// Resident memory.
+    pub rss_bytes: u64,
+    /// Open files.
+    pub open_fds: Option<u64>,
+    /// Threads.
+    pub threads: u64,
+}
+
+/// A connection.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Connection {
+    /// Unique while the agent runs.
+    pub id: u64,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// As `ss` spells it.
+    pub state: String,
+    /// Own address and port.
+    pub local: String,
+    /// The other end's.
+    pub remote: String,
+    /// `outbound`, `inbound`, `unknown`.
+    pub direction: String,
+    /// The process.
+    pub pid: Option<u32>,
+    /// Its name.
+    pub comm: String,
+    /// Its pod, `namespace/name`.
+    pub pod: Option<String>,
+    /// The other end.
+    pub peer: Peer,
+    /// Bytes sent and acknowledged.
+    pub bytes_sent: Option<u64>,
+    /// Bytes received.
+    pub bytes_received: Option<u64>,
+    /// When it was first seen, Unix seconds.
+    pub since: f64,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Peer {
+    /// `pod`, `service`, `node`, `group`, `container`, `process`, `external`, `unresolved`.
+    pub kind: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its pod, `namespace/name`.
+    pub pod: Option<String>,
+    /// The Service by which it is known, `namespace/name`.
+    pub service: Option<String>,
+    /// Its workload, `namespace/Kind/name`.
+    pub workload: Option<String>,
+}
+
+/// A listening socket.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Listener {
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Address and port.
+    pub local: String,
+    /// The process.
+    pub pid: Option<u32>,
+    /// Its pod.
+    pub pod: Option<String>,
+}
+
+/// A pod of the node.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its Services, `namespace/name`.
+    pub services: Vec<String>,
+    /// Its workload, `namespace/Kind/name`.
+    pub workload: String,
+    /// Whether it has its node's addresses.
+    pub host_network: bool,
+    /// Its addresses.
+    pub ips: Vec<String>,
+}
+
+/// A flow.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Flow {
+    /// Who opened the connections.
+    pub source: End,
+    /// Who accepted them.
+    pub destination: End,
+    /// The port that was connected to.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Open now.
+    pub current: u64,
+    /// Seen to open.
+    pub opened: u64,
+    /// From source to destination.
+    pub bytes_sent: u64,
+    /// From destination to source.
+    pub bytes_received: u64,
+}
+
+/// One end of a flow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(default)]
+pub struct End {
+    /// As of a connection's peer, and `workload`.
+    pub kind: String,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// The agent.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Agent {
+    /// Its release.
+    pub version: String,
+    /// What it gave up for its budget.
+    pub level: String,
+    /// Why, and what it would take.
+    pub level_reason: String,
+    /// CPU over the last window.
+    pub cpu_cores: f64,
+    /// CPU that it may use.
+    pub budget_cores: f64,
+    /// The window.
+    pub window_seconds: f64,
+    /// Age of what it shows.
+    pub freshness_seconds: f64,
+    /// Resident memory.
+    pub rss_bytes: u64,
+    /// When it started, Unix seconds.
+    pub started: f64,
+    /// Intervals that the configuration asks for.
+    pub desired_interval_seconds: BTreeMap<String, Option<f64>>,
+    /// Intervals that it attains.
+    pub effective_interval_seconds: BTreeMap<String, Option<f64>>,
+    /// What it could not use, a sentence each.
+    pub refused: Vec<String>,
+    /// What is wrong with the configuration that it was told last.
+    pub config_error: Option<String>,
+}
+
+impl Pod {
+    /// `namespace/name`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The port of `address:port`.
+#[must_use]
+pub fn port(end: &str) -> u16 {
+    end.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0)
+}
+
+/// The address of `address:port`, without brackets.
+#[must_use]
+pub fn address(end: &str) -> &str {
+    let address = end.rsplit_once(':').map_or(end, |(address, _)| address);
+    address.trim_start_matches('[').trim_end_matches(']')
+}

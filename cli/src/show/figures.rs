@@ -1,0 +1,101 @@
+//! Figures for people: CPU, bytes, shares, ages.
+//!
+//! In: numbers. Out: text of few letters. Pure: values only.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+/// Appends formatted text.
+pub(crate) fn put(out: &mut String, text: fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("writing to memory does not fail");
+}
+
+/// CPU from nanocores, in the unit that leaves one to three digits before the point: `640u`, `4.2m`, `1.35`.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn cpu(nanocores: u64) -> String {
+    match nanocores {
+        0 => "0".to_owned(),
+        1..1_000_000 => format!("{}u", nanocores.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{}m", short(nanocores as f64 / 1e6)),
+        _ => short(nanocores as f64 / 1e9),
+    }
+}
+
+/// Bytes: `512`, `13Ki`, `1.4Gi`.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(n: u64) -> String {
+    let units = ["", "Ki", "Mi", "Gi", "Ti"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{}{}", short(value), units[unit])
+}
+
+/// Counts: `842`, `13k`, `1.2M`.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn count(n: u64) -> String {
+    match n {
+        0..10_000 => n.to_string(),
+        10_000..1_000_000 => format!("{}k", short(n as f64 / 1e3)),
+        _ => format!("{}M", short(n as f64 / 1e6)),
+    }
+}
+
+/// A share: `99.8%`. What is not all is not shown as all.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let percent = (share * 1000.0).floor() / 10.0;
+    if percent >= 100.0 { "100%".to_owned() } else { format!("{percent:.1}%") }
+}
+
+/// A time span as kubectl has it: `12s`, `5m`, `3h20m`, `4d`.
+#[must_use]
+pub fn age(time: Duration) -> String {
+    let s = time.as_secs();
+    match s {
+        0..120 => format!("{s}s"),
+        120..600 if !s.is_multiple_of(60) => format!("{}m{}s", s / 60, s % 60),
+        120..10_800 => format!("{}m", s / 60),
+        10_800..172_800 => format!("{}h{}m", s / 3600, s % 3600 / 60),
+        _ => format!("{}d", s / 86_400),
+    }
+}
+
+/// One to three digits, a fraction only where it tells something.
+fn short(value: f64) -> String {
+    let text = if value < 10.0 { format!("{value:.2}") } else { format!("{value:.1}") };
+    let value = if value >= 100.0 { format!("{value:.0}") } else { text };
+    if value.contains('.') {
+        value.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_keep_three_digits_at_most() {
+        assert_eq!(
+            [0, 640_000, 4_200_000, 12_340_000, 1_350_000_000].map(cpu),
+            ["0", "640u", "4.2m", "12.3m", "1.35"]
+        );
+        assert_eq!(
+            [512, 1024, 13_500, 14 << 20, 1_500_000_000].map(bytes),
+            ["512", "1Ki", "13.2Ki", "14Mi", "1.4Gi"]
+        );
+        assert_eq!([842, 12_960, 1_234_567].map(count), ["842", "13k", "1.23M"]);
+        assert_eq!(percent(0.9999), "99.9%");
+        assert_eq!(percent(1.0), "100%");
+        let ages = [5, 125, 700, 12_000, 400_000].map(|s| age(Duration::from_secs(s)));
+        assert_eq!(ages, ["5s", "2m5s", "11m", "3h20m", "4d"]);
+    }
+}

@@ -1,0 +1,436 @@
+//! Answers as people read them, from what a real cluster said.
+//!
+//! The fixtures are two agents' reports and a NodeProbe of the demo. `WRITE_GOLDEN=1 cargo test -p kubectl-probelet --test
+//! answers` writes what is expected; read the difference before you commit it. I/O: reads and perhaps writes files.
+
+#![allow(clippy::needless_pass_by_value, reason = "objects are written where they are passed")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
+use std::{fs, path::Path};
+
+use jiff::Timestamp;
+use kubectl_probelet::answer::conns::{Conns, Which};
+use kubectl_probelet::answer::doctor::Diagnosis;
+use kubectl_probelet::answer::dry_run::DryRun;
+use kubectl_probelet::answer::effective::Effective;
+use kubectl_probelet::answer::explain::{self, Explanation};
+use kubectl_probelet::answer::map::{Map, Names};
+use kubectl_probelet::answer::netpol::{Ends, Policy};
+use kubectl_probelet::answer::procs::Procs;
+use kubectl_probelet::answer::rollout::Rollouts;
+use kubectl_probelet::answer::status::{Seen, Status};
+use kubectl_probelet::answer::top::{Look, Top};
+use kubectl_probelet::args::{Format, Ranking};
+use kubectl_probelet::seen::config::Config;
+use kubectl_probelet::seen::pod::Pod;
+use kubectl_probelet::seen::probe::Probe;
+use kubectl_probelet::seen::report::Report;
+use kubectl_probelet::seen::{DaemonCounts, Lease, Node, Service};
+use kubectl_probelet::show::Answer;
+use kubectl_probelet::target::Target;
+use serde_json::{Value, json};
+
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("WRITE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        return fs::write(path, text).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    assert!(wanted == text, "{name} is now:\n{text}\nand was:\n{wanted}");
+}
+
+fn shown(answer: &impl Answer) -> String {
+    answer.page(false).text(false)
+}
+
+fn reports() -> Vec<Report> {
+    [include_str!("fixtures/report-node1.json"), include_str!("fixtures/report-node2.json")]
+        .map(|text| serde_json::from_str(text).unwrap())
+        .into()
+}
+
+fn services() -> Vec<Service> {
+    let service = |name: &str, ports: Value| {
+        json!({"metadata": {"namespace": "shop", "name": name},
+            "spec": {"selector": {"app": name}, "ports": ports}})
+    };
+    [
+        service(
+            "api",
+            json!([{"port": 80, "targetPort": 8080}, {"port": 9000, "targetPort": 9000}]),
+        ),
+        service("db", json!([{"port": 5432, "targetPort": 5432}])),
+        service("frontend", json!([{"port": 80, "targetPort": 8080}])),
+    ]
+    .map(|object| serde_json::from_value(object).unwrap())
+    .into()
+}
+
+fn object() -> Value {
+    serde_json::from_str(include_str!("fixtures/nodeprobe.json")).unwrap()
+}
+
+/// A node like the real one, but for what is set at these paths.
+fn probe(name: &str, changes: &[(&str, Value)]) -> Probe {
+    let mut object = object();
+    object["metadata"]["name"] = name.into();
+    for (path, value) in changes {
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[key] = value.clone();
+    }
+    serde_json::from_value(object).unwrap()
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": "2026-11-23T12:00:00Z"})
+}
+
+fn config(name: &str, spec: Value, status: Value) -> Config {
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "uid": name, "generation": 3,
+            "creationTimestamp": "2026-11-23T12:00:00Z"},
+        "spec": spec, "status": status,
+    }))
+    .unwrap()
+}
+
+fn complete(nodes: i64) -> Value {
+    json!({"observedGeneration": 3, "nodes": {"matched": nodes, "effective": nodes, "applied": nodes},
+        "fleet": {"cpu": "5600u"},
+        "rollout": {"generation": 3, "hash": "f525201dc7cf2765", "phase": "Complete"}})
+}
+
+fn lease(renewed: &str) -> Result<Option<Lease>, String> {
+    Ok(Some(
+        serde_json::from_value(json!({"spec": {"holderIdentity": "probelet-operator-1",
+        "leaseDurationSeconds": 15, "renewTime": renewed}}))
+        .unwrap(),
+    ))
+}
+
+fn seen(probes: Vec<Probe>, configs: Vec<Config>) -> Seen {
+    let nodes = probes.len() as u64;
+    Seen {
+        server: "https://10.72.0.1:6443".to_owned(),
+        place: ("probelet".to_owned(), "probelet".to_owned()),
+        probes,
+        nodes: Some(nodes),
+        configs,
+        lease: lease("2026-11-23T13:00:00Z"),
+        daemons: Some(DaemonCounts { desired_number_scheduled: nodes, number_ready: nodes }),
+        down: Vec::new(),
+        now: "2026-11-23T13:00:02Z".parse::<Timestamp>().unwrap(),
+    }
+}
+
+#[test]
+fn status_of_a_fleet_that_is_well_is_one_screen() {
+    let probes =
+        vec![probe("node1", &[]), probe("node2", &[("/status/agent/cpu", "3100u".into())])];
+
+    let status = Status::of(&seen(probes, vec![config("default", json!({}), complete(2))]), 10);
+
+    golden("status-well.txt", &shown(&status));
+}
+
+#[test]
+fn status_names_every_kind_of_trouble_its_nodes_and_the_next_step() {
+    let bad = |kind: &str, reason: &str, why: &str| json!([condition(kind, "False", reason, why)]);
+    let probes = vec![
+        probe("node1", &[]),
+        probe(
+            "node2",
+            &[(
+                "/status/conditions",
+                bad("ConfigApplied", "SourceUnavailable", "source Bpf needs CAP_BPF"),
+            )],
+        ),
+        probe("node3", &[("/status", json!({}))]),
+        probe(
+            "node4",
+            &[
+                ("/status/agent/level", "Stretched".into()),
+                ("/status/agent/levelReason", "needs 9m for 1s freshness at 41200 sockets".into()),
+            ],
+        ),
+        probe("node5", &[("/status/observedGeneration", 0.into())]),
+        probe(
+            "node6",
+            &[(
+                "/status/conditions",
+                json!([
+                    condition("ConfigApplied", "True", "Applied", ""),
+                    condition(
+                        "WithinBudget",
+                        "False",
+                        "Exceeded",
+                        "7m used of 5m for longer than the window"
+                    ),
+                    condition(
+                        "PermissionsOK",
+                        "False",
+                        "CapabilitiesMissing",
+                        "BPF and PERFMON are missing"
+                    )
+                ]),
+            )],
+        ),
+        probe("node7", &[]),
+    ];
+    let status = json!({"observedGeneration": 2, "nodes": {"effective": 7, "applied": 4, "pending": 2, "failed": 1},
+        "rollout": {"generation": 2, "hash": "ab", "phase": "RolledBack"},
+        "conditions": [condition("Degraded", "True", "RolledBack", "node2 (SourceUnavailable)")]});
+    let mut seen = seen(probes, vec![config("default", json!({"budget": {"cpu": "5m"}}), status)]);
+    seen.lease = lease("2026-11-23T12:50:00Z");
+    seen.nodes = Some(9);
+    seen.daemons = Some(DaemonCounts { desired_number_scheduled: 9, number_ready: 8 });
+    seen.down = vec![(
+        "node7".to_owned(),
+        "waits: CrashLoopBackOff; it ended with 137 (OOMKilled)".to_owned(),
+    )];
+
+    let status = Status::of(&seen, 20);
+
+    golden("status-trouble.txt", &shown(&status));
+    assert_eq!(status.names(), ["node/node2", "node/node3", "node/node5", "node/node6"]);
+}
+
+#[test]
+fn connections_of_a_workload_are_named_on_both_nodes() {
+    let target = Target::Workload("shop/Deployment/api".to_owned());
+
+    golden("conns-workload.txt", &shown(&Conns::of(&target, &reports(), Which::default())));
+}
+
+#[test]
+fn connections_of_a_service_are_those_that_come_in() {
+    let target = Target::Service("shop/db".to_owned());
+    let which = Which { closed: true, port: None };
+
+    golden("conns-service.txt", &shown(&Conns::of(&target, &reports(), which)));
+}
+
+#[test]
+fn what_opened_and_what_closed_is_told_between_two_looks() {
+    let target = Target::Workload("shop/StatefulSet/db".to_owned());
+    let mut now = reports();
+    let before = Conns::of(&target, &now, Which::default());
+    let mut gone = now[0].connections.iter().position(|c| c.pod.as_deref() == Some("shop/db-0"));
+    now[0].connections[gone.take().unwrap()].id = 9_999;
+
+    let text = Conns::of(&target, &now, Which::default()).since(&before, false);
+
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.starts_with("- shop/db-0 ← ") && text.contains("\n+ shop/db-0 ← "), "{text}");
+}
+
+#[test]
+fn processes_of_a_pod_are_listed_with_their_sockets() {
+    let target = Target::Pod("shop/db-0".to_owned());
+
+    golden("procs-pod.txt", &shown(&Procs::of(&target, &reports())));
+}
+
+#[test]
+fn a_map_joins_what_both_nodes_say_of_a_flow() {
+    let reports = reports();
+    let names = Names::of(&reports, &services());
+
+    let map = Map::of(&reports, &names, Some("shop"), false);
+
+    golden("map.txt", &shown(&map));
+    golden("map.dot", &map.picture(Format::Dot).unwrap());
+    golden("map.mmd", &map.picture(Format::Mermaid).unwrap());
+    golden("map.svg", &map.picture(Format::Svg).unwrap());
+    let twice = |port| {
+        map.edges.iter().filter(|e| e.from == "shop/Deployment/api" && e.port == port).count()
+    };
+    assert_eq!(twice(5432), 1, "{:?}", map.edges);
+}
+
+#[test]
+fn a_policy_allows_what_was_seen_and_says_what_was_not() {
+    let reports = reports();
+    let names = Names::of(&reports, &services());
+    let pod = |name: &str, app: &str, owner: Value| {
+        json!({"metadata": {"namespace": "shop", "name": name, "labels": {"app": app, "pod-template-hash": "67b6d7cc47"},
+            "ownerReferences": [owner]}})
+    };
+    let replicas = |name: &str| json!({"kind": "ReplicaSet", "name": format!("{name}-67b6d7cc47")});
+    let pods: Vec<Pod> = [
+        pod("api-67b6d7cc47-pfg82", "api", replicas("api")),
+        pod("api-67b6d7cc47-cm7hp", "api", replicas("api")),
+        pod("frontend-67b6d7cc47-x", "frontend", replicas("frontend")),
+        pod("db-0", "db", json!({"kind": "StatefulSet", "name": "db"})),
+    ]
+    .map(|object| serde_json::from_value(object).unwrap())
+    .into();
+
+    let policy = Policy::of("shop/Deployment/api", &reports, &names, &Ends::of(&pods, &services()));
+
+    golden("netpol.yaml", &policy.text());
+}
+
+#[test]
+fn what_is_in_force_says_where_each_value_comes_from() {
+    let mut stored = object();
+    stored["spec"]["config"]["intervals"]["sockets"] = "2s".into();
+    let probe: Probe = serde_json::from_value(stored.clone()).unwrap();
+    let node: Node =
+        serde_json::from_value(json!({"metadata": {"name": "node1", "labels": {"pool": "gpu"}}}))
+            .unwrap();
+    let configs = [
+        config("default", json!({"intervals": {"sockets": "2s"}, "priority": 1}), complete(2)),
+        config("gpu", json!({"nodeSelector": {"matchLabels": {"pool": "gpu"}}}), complete(0)),
+    ];
+
+    let effective = Effective::of(&stored, &probe, Some(&node), &configs, true);
+
+    golden("effective.txt", &shown(&effective));
+}
+
+#[test]
+fn a_dry_run_tells_which_nodes_change_and_what_it_would_cost() {
+    let node = |name: &str, pool: &str| {
+        serde_json::from_value::<Node>(
+            json!({"metadata": {"name": name, "labels": {"pool": pool}}}),
+        )
+        .unwrap()
+    };
+    let nodes = [node("node1", "gpu"), node("node2", "web"), node("node3", "gpu")];
+    let probes = ["node1", "node2", "node3"].map(|name| probe(name, &[]));
+    let live = [config("default", json!({}), complete(3))];
+    let mut new = config(
+        "gpu",
+        json!({"priority": 5, "nodeSelector": {"matchLabels": {"pool": "gpu"}},
+            "intervals": {"sockets": "500ms"}, "budget": {"cpu": "20m"}}),
+        Value::Null,
+    );
+    new.metadata.creation_timestamp = None;
+
+    let answer = DryRun::of(&[new], &live, &nodes, &probes);
+
+    golden("dry-run.txt", &shown(&answer));
+    assert!(answer.refused.is_empty());
+}
+
+#[test]
+fn a_dry_run_of_a_bad_file_says_what_would_be_right() {
+    let live = [config("default", json!({}), complete(1))];
+    let bad = config("default", json!({"budget": {"cpu": "0.1m"}, "intervls": {}}), Value::Null);
+
+    let answer = DryRun::of(&[bad], &live, &[], &[]);
+
+    golden("dry-run-refused.txt", &shown(&answer));
+}
+
+#[test]
+fn rollouts_say_how_far_they_are_and_whether_they_are_paused() {
+    let mut held = config(
+        "gpu",
+        json!({}),
+        json!({"observedGeneration": 3, "nodes": {"effective": 40, "applied": 8, "pending": 32},
+            "rollout": {"generation": 3, "hash": "ab", "previousHash": "cd", "phase": "Rolling"}}),
+    );
+    held.metadata.annotations.insert("probelet.io/rollout".to_owned(), "paused".to_owned());
+
+    let rollouts = Rollouts::of(&[config("default", json!({}), complete(2)), held]);
+
+    golden("rollouts.txt", &shown(&rollouts));
+    assert_eq!(rollouts.ended(), None);
+}
+
+fn pod(ready: bool) -> Pod {
+    let status = if ready { "True" } else { "False" };
+    serde_json::from_value(
+        json!({"metadata": {"namespace": "probelet", "name": "probelet-agent-snjvz"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": status}],
+            "containerStatuses": [{"restartCount": 0}]}}),
+    )
+    .unwrap()
+}
+
+#[test]
+fn a_stretched_node_is_explained_with_what_it_would_take() {
+    let probe = probe(
+        "node1",
+        &[
+            ("/status/agent/level", "Stretched".into()),
+            ("/status/agent/levelReason", "needs 9m for 1s freshness at 41200 sockets".into()),
+            ("/status/agent/cpu", "4900u".into()),
+        ],
+    );
+    let mut report = reports().swap_remove(0);
+    report.agent.effective_interval_seconds.insert("sockets".to_owned(), Some(2.4));
+    let (config, pod) = (config("default", json!({}), complete(1)), pod(true));
+
+    let answer = Explanation::of(&explain::Seen {
+        node: "node1",
+        place: ("probelet", "probelet"),
+        probe: Some(&probe),
+        pod: Some(&pod),
+        config: Some(&config),
+        report: Ok(&report),
+        operated: Some(true),
+    });
+
+    golden("explain-stretched.txt", &shown(&answer));
+}
+
+#[test]
+fn the_doctor_says_what_is_lost_and_how_to_get_it_back() {
+    let missing =
+        condition("PermissionsOK", "False", "CapabilitiesMissing", "BPF, PERFMON are missing");
+    let probe = probe("node1", &[("/status/conditions", json!([missing]))]);
+    let mut report = reports().swap_remove(0);
+    report.source = "netlink".to_owned();
+    report.agent.refused =
+        vec!["bpf: the kernel refuses to load programs (EPERM): CAP_BPF is missing".to_owned()];
+    let pod = pod(true);
+
+    let answer = Diagnosis::of(&explain::Seen {
+        node: "node1",
+        place: ("probelet", "probelet"),
+        probe: Some(&probe),
+        pod: Some(&pod),
+        config: None,
+        report: Ok(&report),
+        operated: None,
+    });
+
+    golden("doctor.txt", &shown(&answer));
+}
+
+#[test]
+fn the_ranking_of_nodes_flows_and_processes_needs_two_looks_for_rates() {
+    let look = |later: f64| {
+        let mut reports = reports();
+        for report in &mut reports {
+            report.time += later;
+            for process in &mut report.processes {
+                process.cpu_seconds += later * 0.01;
+            }
+            for flow in &mut report.flows {
+                flow.opened += 4;
+            }
+        }
+        Look {
+            probes: vec![probe("node1", &[]), probe("node2", &[])],
+            reports,
+            whole: true,
+            unasked: Vec::new(),
+        }
+    };
+    let (first, mut second) = (look(0.0), look(2.0));
+    second.reports[0].flows[0].opened += 4;
+
+    for (ranking, name) in [
+        (Ranking::Nodes, "top-nodes.txt"),
+        (Ranking::Flows, "top-flows.txt"),
+        (Ranking::Procs, "top-procs.txt"),
+    ] {
+        golden(name, &shown(&Top::of(ranking, &second, Some(&first), 8)));
+    }
+}

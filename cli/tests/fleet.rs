@@ -1,0 +1,136 @@
+//! `status` on 5,000 nodes: how many pages are asked for, and how much memory that takes.
+//!
+//! An API server in memory serves 5,000 NodeProbes that are copies of a real one. Time is not judged here: machines
+//! differ; what is counted does not. I/O: none.
+
+#![allow(unsafe_code, reason = "an allocator that counts is the only way to know the peak")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hyper::{Request, Response};
+use jiff::Timestamp;
+use kube::client::Body;
+use kubectl_probelet::answer::status::{Seen, Status};
+use kubectl_probelet::ask::Ask;
+use kubectl_probelet::show::Answer as _;
+use serde_json::Value;
+
+const NODES: usize = 5_000;
+const PAGE: usize = 500;
+/// A page as text and as values, and 5,000 rows: measured 11 MiB.
+const MOST: usize = 24 << 20;
+
+/// Counts live bytes and their peak.
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is left to the system's allocator; counting touches no memory that is handed out.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(live, Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Both may be live for a moment.
+        let live = LIVE.fetch_add(size, Relaxed) + size;
+        PEAK.fetch_max(live, Relaxed);
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One page of the list, made when it is asked for.
+fn page(template: &Value, from: usize) -> Vec<u8> {
+    let mut text = br#"{"apiVersion":"probelet.io/v1alpha1","items":["#.to_vec();
+    let to = (from + PAGE).min(NODES);
+    for node in from..to {
+        if node > from {
+            text.push(b',');
+        }
+        let mut object = template.clone();
+        object["metadata"]["name"] = format!("node-{node:04}").into();
+        if node % 100 == 7 {
+            object["status"]["agent"]["level"] = "Stretched".into();
+            object["status"]["agent"]["levelReason"] =
+                "needs 9m for 1s freshness at 41200 sockets".into();
+        }
+        if node % 1000 == 3 {
+            object["status"]["observedGeneration"] = 0.into();
+        }
+        text.extend(object.to_string().bytes());
+    }
+    text.extend_from_slice(br#"],"kind":"NodeProbeList","metadata":{"resourceVersion":"1""#);
+    if to < NODES {
+        text.extend(format!(r#","continue":"{to}","remainingItemCount":{}"#, NODES - to).bytes());
+    }
+    text.extend_from_slice(b"}}");
+    text
+}
+
+fn server(asked: Arc<Mutex<Vec<String>>>) -> kube::Client {
+    let template: Value = serde_json::from_str(include_str!("fixtures/nodeprobe.json")).unwrap();
+    let answer = move |request: Request<Body>| {
+        let uri = request.uri().to_string();
+        let from = uri.split_once("continue=").map_or(0, |(_, token)| token.parse().unwrap());
+        asked.lock().unwrap().push(uri);
+        let body = page(&template, from);
+        async move { Ok::<_, Infallible>(Response::new(Body::from(body))) }
+    };
+    kube::Client::new(tower::service_fn(answer), "default")
+}
+
+#[test]
+fn five_thousand_nodes_are_read_in_ten_pages_and_little_memory() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let ask = Ask::through(server(Arc::clone(&asked)), Duration::from_mins(1));
+    let before = LIVE.load(Relaxed);
+    PEAK.store(before, Relaxed);
+
+    let read = runtime.block_on(ask.probes(false)).unwrap();
+    let held = LIVE.load(Relaxed) - before;
+    let status = Status::of(
+        &Seen {
+            server: "https://example:6443".to_owned(),
+            place: ("probelet".to_owned(), "probelet".to_owned()),
+            probes: read.items,
+            nodes: Some(NODES as u64),
+            configs: Vec::new(),
+            lease: Err("not asked".to_owned()),
+            daemons: None,
+            down: Vec::new(),
+            now: Timestamp::UNIX_EPOCH,
+        },
+        10,
+    );
+    let text = status.page(false).text(false);
+
+    let peak = PEAK.load(Relaxed) - before;
+    assert_eq!((asked.lock().unwrap().len(), read.pages), (NODES / PAGE, NODES / PAGE));
+    assert!(peak <= MOST, "the peak was {peak} bytes, {held} were held");
+    assert!(held <= 4 << 20, "{held} bytes are held for {NODES} nodes");
+    assert!(text.contains("Full 4950, Stretched 50"), "{text}");
+    assert!(text.contains("config not applied yet"), "{text}");
+    assert!(text.lines().count() < 40, "one screen:\n{text}");
+}

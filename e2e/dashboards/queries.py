@@ -51,4 +51,4 @@ def metrics(expr):
     """The names of metrics in an expression."""
     bare = re.sub(r'"[^"]*"', '""', expr)
     bare = re.sub(r"\b(by|on|ignoring|without|group_left|group_right)\s*\([^)]*\)", " ", bare)
-    return set(re.findall(r"(?<![\w:])((?:(?:node|fleet):)?(?:probelet|process)_[a-zA-Z0-9_:]+|up)(?![\w:(])", bare))
+    return set(re.findall(r"(?<![\w:])((?:(?:node|fleet|top|operator):)?(?:probelet|process)_[a-zA-Z0-9_:]+|up)(?![\w:(])", bare))

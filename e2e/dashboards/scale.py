@@ -25,7 +25,7 @@ from proof.prometheus import RULES, Prometheus
 
 PORT = 19492
 FLOWS_A_NODE, WORKLOADS = 20, 400
-MINUTES_OF_RAW, HOURS = 8, 3
+MINUTES_OF_RAW, HOURS = 6, 3
 # Writing the blocks of 5,000 agents takes about so long.
 SECONDS_TO_WRITE = 240
 # Grafana asks for three hours in steps of 15 s on a screen of common width.

@@ -67,8 +67,8 @@ dashboards-proof: setup-test ## Every query of every panel and rule on a real cl
 dashboards-scale: setup-test ## Every query before 5,000 agents; writes docs/benchmarks-dashboards.md (after dashboards-proof, about 10 minutes)
 	PYTHONDONTWRITEBYTECODE=1 python3 e2e/dashboards/scale.py $${CLUSTER_DIR:-target/dev-cluster}/prometheus --write docs/benchmarks-dashboards.md
 
-dashboards-pictures: ## Pictures of the dashboards before the Prometheus at PROMETHEUS; writes docs/images (node, chromium)
-	e2e/dashboards/pictures/run $${PROMETHEUS:-http://127.0.0.1:9090}
+dashboards-pictures: setup-test ## Pictures of the dashboards while things break; writes docs/images (root, node, chromium; 8 minutes)
+	e2e/dashboards/prove --only edit,few_series,missed,small_budget,dear_source --pictures $(CURDIR)/docs/images
 
 cluster: setup-test ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; builds Kubernetes the first time)
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster up --nodes 2

@@ -6,7 +6,7 @@ Pure: values only.
 
 import re
 
-SELECTOR = re.compile(r"\b((?:node:|fleet:)?[a-z][a-z0-9_]*(?::[a-z0-9_]+)*)\{([^}]*)\}")
+SELECTOR = re.compile(r"\b((?:(?:node|fleet|top|operator):)?[a-z][a-z0-9_]*(?::[a-z0-9_]+)*)\{([^}]*)\}")
 # Rules that a dashboard breaks on purpose, with the reason.
 EXCEPTIONS = {
     "template-instance": "nodes are told apart by `node`; pods, and with them instances, come and go on a node",
@@ -62,7 +62,7 @@ def template_datasource(board):
 
 
 def template_variables(board):
-    for name, everything_ in (("cluster", ".*"), ("job", ".+"), ("node", "^$")):
+    for name, everything_ in (("cluster", ".*"), ("job", ".+"), ("node", "fleet:all")):
         each = variables(board).get(name)
         if not each:
             yield f"no variable {name}"
@@ -129,8 +129,8 @@ def target_instance(board):
         if target["instant"]:
             continue
         for metric, matchers in selectors(target["expr"]):
-            few = metric.startswith(("fleet:", "probelet_operator_")) or metric in ("probelet_agent_build_info", "probelet_agent_config_info") or "probelet_operator_build_info" in target["expr"]
-            if not few and 'node=~"$node"' not in matchers and "bottomk" not in target["expr"]:
+            few = metric.startswith(("fleet:", "top:", "operator:", "probelet_operator_"))
+            if not few and 'node=~"$node"' not in matchers:
                 yield f"{title}: {metric} is read of every node over the whole time"
 
 

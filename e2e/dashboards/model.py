@@ -13,9 +13,9 @@ TAG = "probelet"
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 FLEET = 'cluster=~"$cluster", job=~"$job"'
 NODE = FLEET + ', node=~"$node"'
-# What the variable `node` is when all nodes are chosen: it matches series without that label, and only recorded ones have
-# none. So a panel over all nodes reads a few recorded series, never one for each node.
-ALL_NODES = "^$"
+# What the variable `node` is when all nodes are chosen: the label of what is recorded of all of them, which no node can be
+# called. So a panel over all nodes reads a few recorded series, never one for each node.
+ALL_NODES = "fleet:all"
 # CPU, with as many thousandths as there are: 0.005 is 5 mcores, as `5m` in a ProbeConfig.
 CORES = "si:cores"
 # Grafana's palette by name, so that one thing has one colour on all dashboards.

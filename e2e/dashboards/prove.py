@@ -1,10 +1,10 @@
 """The proof: a real Prometheus scrapes real agents and operators, every query of every panel and rule returns something,
 and what is empty while all is well fills when it is provoked. Prints PASS or FAIL for each; exits with 1 on a FAIL.
 
-In: the folder of a running dev-cluster with the images loaded. Out: lines; with --keep-going faults go on after a failure.
+In: the folder of a running dev-cluster with the images loaded. Out: lines; pictures, if there is a folder for them.
 I/O: installs probelet on the cluster, breaks it and puts it back; starts a Prometheus on loopback.
 
-    prove.py DIR [--only FAULT,...]     e.g. --only none for panels alone, --only denied,refused
+    prove.py DIR [--only FAULT,...] [--pictures FOLDER]     e.g. --only none for panels alone, --only denied,refused
 """
 
 import subprocess
@@ -119,10 +119,21 @@ def annotation(proof):
     proof.within("an edit is an annotation", lambda: proof.prometheus.range(expr, 120, 5), 60)
 
 
+def word(name):
+    """What follows a flag on the command line."""
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else None
+
+
+def pictures(proof, folder, began):
+    """What a person would have seen, from the beginning to now."""
+    minutes = min(30, int(time.time() - began) // 60 + 1)
+    out = proof.cluster.run("e2e/dashboards/pictures/run", proof.prometheus.url, folder, f"minutes={minutes}&step=5&rate=20s", quiet=True, timeout=600)
+    print(out, end="", flush=True)
+    proof.failed |= "FAIL" in out or "PASS" not in out
+
+
 def main():
-    folder, only = sys.argv[1], None
-    if "--only" in sys.argv:
-        only = sys.argv[sys.argv.index("--only") + 1].split(",")
+    folder, only, began = sys.argv[1], word("--only"), time.time()
     cluster = Cluster(folder)
     cluster.install()
     with Prometheus(cluster.folder / "prometheus", PORT, cluster.token()) as prometheus:
@@ -137,10 +148,12 @@ def main():
         at_rest(proof)
         cluster.apply(NOBODY)
         for fault, alerts in faults.EVERY:
-            if only is None or fault.__name__ in only:
+            if only is None or fault.__name__ in only.split(","):
                 provoke(proof, fault, alerts)
                 if fault is faults.edit:
                     annotation(proof)
+        if word("--pictures"):
+            pictures(proof, word("--pictures"), began)
     return 1 if proof.failed else 0
 
 

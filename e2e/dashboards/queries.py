@@ -10,7 +10,7 @@ import boards
 import rules
 
 # What Grafana puts in when everything is chosen and three hours are shown.
-EVERYTHING = {"cluster": ".*", "job": ".+", "node": "^$", "__rate_interval": "4m", "__range": "3h", "__interval": "1m"}
+EVERYTHING = {"cluster": ".*", "job": ".+", "node": "fleet:all", "__rate_interval": "4m", "__range": "3h", "__interval": "1m"}
 
 
 def fill(expr, values=None):
@@ -51,4 +51,4 @@ def metrics(expr):
     """The names of metrics in an expression."""
     bare = re.sub(r'"[^"]*"', '""', expr)
     bare = re.sub(r"\b(by|on|ignoring|without|group_left|group_right)\s*\([^)]*\)", " ", bare)
-    return set(re.findall(r"(?<![\w:])((?:(?:node|fleet):)?(?:probelet|process)_[a-zA-Z0-9_:]+|up)(?![\w:(])", bare))
+    return set(re.findall(r"(?<![\w:])((?:(?:node|fleet|top|operator):)?(?:probelet|process)_[a-zA-Z0-9_:]+|up)(?![\w:(])", bare))

@@ -25,7 +25,9 @@ from proof.prometheus import RULES, Prometheus
 
 PORT = 19492
 FLOWS_A_NODE, WORKLOADS = 20, 400
-MINUTES_OF_RAW, MINUTES_AHEAD, HOURS = 8, 8, 3
+MINUTES_OF_RAW, HOURS = 6, 3
+# Writing the blocks of 5,000 agents takes about so long.
+SECONDS_TO_WRITE = 240
 # Grafana asks for three hours in steps of 15 s on a screen of common width.
 STEP, TIMES = 15, 5
 GOAL_MS = 50
@@ -93,9 +95,9 @@ def block(folder, name, samples):
 
 
 def minutes(series, now):
-    """The samples of the raw series, around now."""
+    """The samples of the raw series, up to now."""
     for name, base, pace in series:
-        for minute in range(-MINUTES_OF_RAW, MINUTES_AHEAD + 1):
+        for minute in range(-MINUTES_OF_RAW, 1):
             yield f"{name} {base + pace * 60 * (minute + MINUTES_OF_RAW):.6g} {now + 60 * minute}\n"
 
 
@@ -104,7 +106,7 @@ def past(prometheus, now, dice):
     for name in sorted({name for name, _ in rules.records()}):
         for each in prometheus.instant(name):
             labels, value = {key: word for key, word in each["metric"].items() if key != "__name__"}, float(each["value"][1])
-            for minute in range(-HOURS * 60, 0):
+            for minute in range(-HOURS * 60, 1):
                 yield f"{text(name, labels)} {value * dice.uniform(0.9, 1.1):.6g} {now + 60 * minute}\n"
 
 
@@ -112,12 +114,12 @@ def evaluated(prometheus):
     """Seconds that each group of rules took, after two rounds: the first meets nothing recorded."""
     rounds = 0
     seen = None
-    while rounds < 3:
+    while rounds < 2:
         groups = prometheus.ask("rules")["groups"]
         latest = max(group["lastEvaluation"] for group in groups)
         if all(group["evaluationTime"] > 0 for group in groups) and latest != seen:
             seen, rounds = latest, rounds + 1
-        time.sleep(20)
+        time.sleep(10)
     return {group["name"]: group["evaluationTime"] for group in prometheus.ask("rules")["groups"]}
 
 
@@ -164,7 +166,8 @@ def main():
         nodes = int(sys.argv[sys.argv.index("--nodes") + 1])
     dice, work = random.Random(1), folder / "scale"
     shutil.rmtree(work, ignore_errors=True)
-    now = int(time.time()) // 60 * 60 + 120
+    # The blocks end now, once they are written: a Prometheus records nothing before the end of its newest block.
+    now = int(time.time() + SECONDS_TO_WRITE * nodes / 5000) // 60 * 60 + 60
     prometheus = Prometheus(work, PORT)
     (work / "prometheus.yaml").write_text(CONFIG)
     (work / "rules.yaml").write_text(RULES.read_text())
@@ -172,15 +175,17 @@ def main():
     began = time.time()
     block(work, "raw", minutes(series, now))
     print(f"{len(series):,} series written in {time.time() - began:.0f} s", flush=True)
+    time.sleep(max(0, now - time.time()))
     with prometheus:
         groups = evaluated(prometheus)
         print(f"rules: {sum(groups.values()):.1f} s a minute", flush=True)
-        at = int(time.time()) // 60 * 60
-        recorded = list(past(prometheus, at, dice))
-    block(work, "recorded", recorded)
+        count = block(work, "recorded", past(prometheus, now, dice))
+        print(f"{count:,} recorded samples written", flush=True)
     with prometheus:
-        rows = list(panels(prometheus, at))
+        rows = list(panels(prometheus, now))
     text_, over = report(nodes, {"series": len(series)}, groups, rows)
+    empty = [row for row in rows if row[4] == 0]
+    print(f"{len(empty)} queries found nothing: " + "; ".join(f"{row[0]}: {row[1]} {row[2]}" for row in empty))
     if "--write" in sys.argv:
         pathlib.Path(sys.argv[sys.argv.index("--write") + 1]).write_text(text_)
     print(text_)

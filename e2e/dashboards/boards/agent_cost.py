@@ -4,7 +4,7 @@ In: nothing. Out: a board.
 Pure: values only.
 """
 
-from model import BAD, CALM, CORES, FAIR, FLEET, GOOD, NODE, POOR, Board, Query, bars, chosen, colour, either, everywhere, fleet, heatmap, line, narrow, stat, table, timeseries
+from model import BAD, CALM, CORES, FAIR, GOOD, NODE, POOR, Board, Query, bars, chosen, colour, either, everywhere, fleet, heatmap, line, narrow, stat, table, timeseries
 
 INTERVAL = "[$__rate_interval]"
 CPU = either(fleet("fleet:probelet_agent_cpu_cores:sum"), f'sum(rate({chosen("probelet_agent_cpu_seconds_total")}{INTERVAL}))')
@@ -12,7 +12,7 @@ USED = f"sum({CPU})"
 BUDGET = f'sum({either(fleet("fleet:probelet_agent_cpu_budget_cores:sum"), chosen("probelet_agent_cpu_budget_cores"))})'
 WATCHED = '=~"connections|listeners"'
 SOCKETS = f'sum({either(fleet("fleet:probelet_agent_records:sum", kind=WATCHED), chosen("probelet_agent_records", kind=WATCHED))})'
-MEMORY = f'sum({either(fleet("fleet:process_resident_memory_bytes:sum"), f"(process_resident_memory_bytes{{{NODE}}} and on (instance) probelet_agent_build_info)")})'
+MEMORY = f'sum({either(fleet("fleet:process_resident_memory_bytes:sum"), f"(process_resident_memory_bytes{{{NODE}}} and on (instance) probelet_agent_build_info{{{NODE}}})")})'
 TOP = everywhere("fleet:probelet_agent_cpu_cores:top10")
 
 LEVELS = [{"type": "value", "options": {"0": {"text": "Full", "color": GOOD, "index": 0}, "1": {"text": "Stretched", "color": FAIR, "index": 1},
@@ -70,18 +70,16 @@ def cost():
 
 def where():
     """Which nodes, and which source."""
-    of = lambda expr: f"({expr}) and on (cluster, node) {TOP}"
-    one = lambda metric, **matchers: of(f"max by (cluster, node) ({everywhere(metric, **matchers)})")
-    level = " + ".join(f'{factor} * sum by (cluster, node) ({everywhere("probelet_agent_level", level=name)})'
+    one = lambda name: Query(f'max by (cluster, node) ({everywhere(f"top:probelet_agent_{name}:dearest")})')
+    level = " + ".join(f'{factor} * sum by (cluster, node) ({everywhere("top:probelet_agent_level:dearest", level=name)})'
                        for factor, name in ((1, "Stretched"), (2, "CountersOnly"), (3, "Paused")))
     link = {"links": [{"title": "This node", "url": "/d/probelet-agent-cost?${__url_time_range}&var-datasource=${datasource}&var-node=${__value.raw}"}]}
     gauge = {"custom.width": 220, "custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1, "decimals": 2,
              "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": GOOD}, {"value": 0.8, "color": FAIR}, {"value": 1, "color": BAD}]}}
     queries = [
-        Query(f"max by (cluster, node) ({TOP})"), Query(one("probelet_agent_cpu_budget_cores")), Query(one("probelet_agent_cpu_used_ratio")), Query(of(level)),
-        Query(of(f'max by (cluster, node, source) ({everywhere("probelet_agent_source_info")})')),
-        Query(of(f'sum by (cluster, node) ({everywhere("probelet_agent_records", kind=WATCHED)})')),
-        Query(of(f"max by (cluster, node) (process_resident_memory_bytes{{{FLEET}}})")), Query(one("probelet_agent_effective_interval_seconds", kind="sockets")),
+        Query(f"max by (cluster, node) ({TOP})"), one("cpu_budget_cores"), one("cpu_used_ratio"), Query(level),
+        Query(f'max by (cluster, node, source) ({everywhere("top:probelet_agent_source_info:dearest")})'),
+        one("sockets"), one("resident_memory_bytes"), one("effective_interval_seconds"),
     ]
     columns = [
         ("cluster", "Cluster", None, narrow(120)), ("node", "Node", None, link), ("Value #A", "CPU", CORES, narrow(130)), ("Value #B", "Budget", CORES, narrow(130)),
@@ -118,7 +116,7 @@ def why():
     skipped = by("reason", fleet("fleet:probelet_agent_skipped:rate5m"), f'rate({chosen("probelet_agent_skipped_total")}{INTERVAL})')
     waits = by("limiter", fleet("fleet:probelet_agent_limiter_wait:rate5m"), f'rate({chosen("probelet_agent_limiter_wait_seconds_total")}{INTERVAL})')
     records = by("kind", fleet("fleet:probelet_agent_records:sum"), chosen("probelet_agent_records"))
-    largest = f'max({either(fleet("fleet:process_resident_memory_bytes:max"), f"(process_resident_memory_bytes{{{NODE}}} and on (instance) probelet_agent_build_info)")})'
+    largest = f'max({either(fleet("fleet:process_resident_memory_bytes:max"), f"(process_resident_memory_bytes{{{NODE}}} and on (instance) probelet_agent_build_info{{{NODE}}})")})'
     return [
         timeseries("Levels", "Agents by what they gave up to stay within the budget: nothing, freshness, process detail, or everything because a person paused them.",
                    [Query(level, "{{level}}")], "short", stack=True,

@@ -66,7 +66,8 @@ def over_time():
 
 def service_graph():
     """Who talks to whom."""
-    edges = f"topk({EDGES}, sum by (source, destination) ({FLOWS}) > 0)"
+    own = f'sum by (source, destination) ({chosen("probelet_flows")}) > 0'
+    edges = f'topk({EDGES}, sum by (source, destination) ({either(fleet("fleet:probelet_edges:top60"), own)}))'
     name = lambda expr, label: f'sum by (id, title) (label_replace(label_replace({expr}, "id", "$1", "{label}", "(.+)"), "title", "$1", "{label}", "(.+)"))'
     nodes = f'sum by (id, title) ({name(edges, "source")} or {name(edges, "destination")})'
     edge = f'sum by (id, source, target) (label_replace(label_join({edges}, "id", " → ", "source", "destination"), "target", "$1", "destination", "(.+)"))'

@@ -47,11 +47,9 @@ def summary():
 def completeness():
     """What was seen of what there was."""
     losses = by("reason", "fleet:probelet_agent_losses:rate5m", f'rate({chosen("probelet_agent_losses_total")}{INTERVAL})')
-    worst = f'bottomk(10, min by (cluster, node) ({everywhere("node:probelet_agent_coverage:ratio_rate5m")}))'
-    rates = lambda metric: f'sum by (cluster, node) ({everywhere(metric)}) and on (cluster, node) {worst}'
+    least = lambda name: f'max by (cluster, node) ({everywhere(f"top:probelet_agent_{name}:least")})'
     gauge = {"custom.width": 110, "custom.cellOptions": {"type": "color-text"}, "decimals": 2, "thresholds": {"mode": "absolute", "steps": [{"value": v, "color": c} for v, c in WORST]}}
     link = {"links": [{"title": "This node", "url": "/d/probelet-data-quality?${__url_time_range}&var-datasource=${datasource}&var-node=${__value.raw}"}]}
-    age = f'max by (cluster, node) ({everywhere("node:probelet_agent_picture_age:seconds")}) and on (cluster, node) {worst}'
     return [
         timeseries("Coverage", "Connections seen as a share of those opened: of all together, and of the worst node.",
                    [Query(COVERAGE, "together"), Query(f'min({everywhere("fleet:probelet_agent_coverage:min")})', "worst node"), Query("vector(0.95)", "alert")], "percentunit", most=1, fill=0,
@@ -59,7 +57,7 @@ def completeness():
         timeseries("Opened, seen and missed", "Connections a second: opened as the kernel counts them, seen by agents, and the difference.",
                    [Query(OPENED, "opened"), Query(SEEN, "seen"), Query(MISSED, "missed")], "cps", fill=0, overrides=[colour("opened", CALM), colour("seen", GOOD), colour("missed", BAD)]),
         table("Nodes with the lowest coverage", "The ten nodes that miss the largest share of their connections. All nodes.",
-              [Query(worst), Query(rates("node:probelet_agent_connections_opened:rate5m")), Query(age)],
+              [Query(least("coverage")), Query(least("connections_opened")), Query(least("picture_age"))],
               [("cluster", "Cluster", None, narrow(120)), ("node", "Node", None, link), ("Value #A", "Coverage", "percentunit", gauge), ("Value #B", "Opened", "cps", narrow(110, decimals=1)), ("Value #C", "Picture is old", "s", narrow(130, decimals=1))],
               empty="no connection was opened"),
         timeseries("Losses by reason", "What could not be read or attributed, a second. vanished is normal: processes end while they are read; full means that a limit is too small.",

@@ -45,8 +45,8 @@ def obedience():
     columns = [("cluster", "Cluster", None, narrow(90)), ("config", "ProbeConfig", None, None), ("Value #A", "Generation", "short", narrow(100, decimals=0)), ("Value #B", "Obey", "short", hue(GOOD)),
                ("Value #C", "Pending", "short", hue(FAIR)), ("Value #D", "Failed", "short", hue(BAD)), ("Value #E", "Over", "short", hue(POOR)), ("Value #F", "Silent", "short", hue("purple"))]
     phases = f'sum by (phase) (max by (cluster, phase) ({operator("rollouts")}))'
-    versions = f'count by (version) ({everywhere("probelet_agent_build_info")})'
-    hashes = f'count by (config, hash) ({everywhere("probelet_agent_config_info")})'
+    versions = f'sum by (version) ({everywhere("fleet:probelet_agents:by_version")})'
+    hashes = f'sum by (config, hash) ({everywhere("fleet:probelet_agents:by_config")})'
     return [
         timeseries("Nodes by state", "applied: works by its configuration. pending: has not answered yet. failed: refused it or cannot follow. over_budget, silent and refused overlap with these.",
                    [Query(by_state, "{{state}}")], "short", fill=0, overrides=STATES),
@@ -80,9 +80,8 @@ def engine():
     slow = f'histogram_quantile(0.99, sum by (kind, le) ({raw("api_write_seconds_bucket")}))'
     plan = f'histogram_quantile(0.99, sum by (le) ({raw("reconcile_seconds_bucket")}))'
     watches = f'sum by (kind) ({raw("watch_errors_total")})'
-    ours = everywhere("probelet_operator_build_info")
-    cpu = f'sum by (instance) (rate({everywhere("process_cpu_seconds_total")}{INTERVAL}) and on (job, instance) {ours})'
-    memory = f'max by (instance) ({everywhere("process_resident_memory_bytes")} and on (job, instance) {ours})'
+    cpu = f'sum by (instance) ({everywhere("operator:process_cpu_cores:rate5m")})'
+    memory = f'max by (instance) ({everywhere("operator:process_resident_memory_bytes:max")})'
     queue = f'max by (cluster) ({operator("queue_length")})'
     return [
         timeseries("Writes of the operator", "Writes to the API server a second, by kind and result. At most `operator.writesPerSecond`.", [Query(writes, "{{kind}} {{result}}")], "ops", width=8),

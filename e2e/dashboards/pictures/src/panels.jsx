@@ -64,7 +64,7 @@ function Rows({ frames, width, height, panel, theme }) {
     return <Nothing text={panel.fieldConfig.defaults.noValue ?? 'No data'} />;
   }
   const sort = (panel.options.sortBy ?? []).map(({ displayName, desc }) => ({ displayName: displayName, desc }));
-  return <Table data={frame} width={width - 8} height={height} initialSortBy={sort} cellHeight={panel.options.cellHeight} theme={theme} />;
+  return <Table data={frame} width={width - 28} height={height} initialSortBy={sort} cellHeight={panel.options.cellHeight} theme={theme} />;
 }
 
 function Bars({ frames, width, height, theme, panel }) {

@@ -8,7 +8,7 @@ import { FieldType, createDataFrame } from '@grafana/data';
 
 /** A scrape each two seconds in the proof; a dashboard of a cluster would have a minute. */
 const variables = (range, words) => ({
-  cluster: '.*', job: '.+', node: words.get('node') ?? '^$', datasource: 'prometheus', __rate_interval: words.get('rate') ?? '4m',
+  cluster: '.*', job: '.+', node: words.get('node') ?? 'fleet:all', datasource: 'prometheus', __rate_interval: words.get('rate') ?? '4m',
   __range: `${Math.round((range.to - range.from) / 1000)}s`, __interval: '1m',
 });
 

@@ -8,10 +8,10 @@ BENCH ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help setup setup-test build run check test crds kernels selectors names cluster cluster-down chart chart-readme images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean
+.PHONY: help setup setup-test build run check test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean dashboards-proof dashboards-scale dashboards-pictures
 
 help: ## List the targets
-	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-20s %s\n", $$1, $$2}'
 
 setup: ## Install what building and running needs and this machine lacks (Debian; silent when nothing is missing)
 	@scripts/setup build
@@ -34,6 +34,9 @@ test: setup ## Everything above and every test, cheapest first; ends with the co
 crds: setup ## Write the CustomResourceDefinitions and the table of fields in the manual from the types in crds/src
 	cargo run --locked --quiet -p probelet-crds --bin probelet-crdgen crds charts/probelet/files/crds docs/user/configure.md
 
+reference: setup ## Write the manual's pages of all metrics and flags from the code (docs/user/reference)
+	PROBELET_WRITE_REFERENCE=1 cargo test --locked --quiet --workspace --lib reference::
+
 kernels: setup ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
 	e2e/kernels/run
 
@@ -46,8 +49,26 @@ names: setup ## Pods and Services by name on a real cluster of two nodes, agains
 chart: ## The Helm chart: lint, manifests against Kubernetes' schemas, what its values do; needs no cluster
 	e2e/chart/run
 
+web: setup-test ## The agent's web page in headless Chromium, against a real agent with real connections
+	e2e/web/run
+
 chart-readme: ## Write the chart's README from the comments in its values.yaml
 	python3 e2e/chart/readme.py
+
+dashboards: ## Write the Grafana dashboards of the chart from e2e/dashboards/boards
+	PYTHONDONTWRITEBYTECODE=1 python3 e2e/dashboards/generate.py
+
+dashboards-check: ## Dashboards, rules and runbooks: Grafana's linter rules, drift, promtool's tests; needs no cluster
+	e2e/dashboards/run
+
+dashboards-proof: setup-test ## Every query of every panel and rule on a real cluster, faults provoked (root, about 15 minutes)
+	e2e/dashboards/prove
+
+dashboards-scale: setup-test ## Every query before 5,000 agents; writes docs/benchmarks-dashboards.md (after dashboards-proof, about 10 minutes)
+	PYTHONDONTWRITEBYTECODE=1 python3 e2e/dashboards/scale.py $${CLUSTER_DIR:-target/dev-cluster}/prometheus --write docs/benchmarks-dashboards.md
+
+dashboards-pictures: setup-test ## Pictures of the dashboards while things break; writes docs/images (root, node, chromium; 8 minutes)
+	e2e/dashboards/prove --only edit,few_series,missed,small_budget,dear_source --pictures $(CURDIR)/docs/images
 
 cluster: setup-test ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; builds Kubernetes the first time)
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster up --nodes 2

@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
         series: Arc::new(SeriesLimits::default),
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: true,
+        web: true,
         kubernetes: None,
         auth: None,
         tls: None,

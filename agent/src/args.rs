@@ -22,6 +22,7 @@ use probelet_crds::{Interval, Source};
 
 use crate::kubernetes::Access;
 use crate::logging::{self, Filter, Format};
+use door::Web;
 pub use door::{Auth, Tls};
 pub use exit::Exit;
 use server::{Kubernetes, access};
@@ -72,6 +73,8 @@ pub struct Args {
     pub tls: Tls,
     /// Whether to serve `/debug/pprof`.
     pub debug_pprof: bool,
+    /// Whether to serve the page for browsers.
+    pub web: bool,
     /// How the log looks.
     pub log_format: Format,
     /// What the log holds.
@@ -182,6 +185,7 @@ impl Args {
             auth: typed.auth,
             tls: typed.tls,
             debug_pprof: typed.debug_pprof,
+            web: typed.web.is_on(typed.listen.0),
             log_format: typed.log_format,
             log_level: typed.log_level,
         })
@@ -262,6 +266,10 @@ struct Typed {
     /// Serve profiles of the agent itself under /debug/pprof
     #[arg(long, global = true, env = "PROBELET_DEBUG_PPROF", value_parser = FalseyValueParser::new())]
     debug_pprof: bool,
+
+    /// Serve a page for browsers at /, which shows what the report holds: `auto` does so where --listen is loopback
+    #[arg(long, global = true, env = "PROBELET_WEB", value_name = "WHEN", default_value = "auto")]
+    web: Web,
 
     /// How the log on stderr looks
     #[arg(
@@ -398,5 +406,7 @@ fn host_name() -> Result<String, String> {
         .map_err(|_| "the host's name cannot be used; give --node-name NAME\n".to_owned())
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

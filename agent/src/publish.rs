@@ -14,6 +14,7 @@ mod encoding;
 mod fair;
 mod filter;
 mod health;
+mod host;
 mod json;
 mod metrics;
 pub mod names;
@@ -30,6 +31,7 @@ mod tag;
 mod testing;
 pub mod tls;
 mod watch;
+mod web;
 
 use crate::kubernetes::FeedStatus;
 use crate::kubernetes::SingleStatus;
@@ -108,6 +110,8 @@ pub struct Parts {
     pub admit: Admit,
     /// Whether `/debug/pprof` is there.
     pub debug_pprof: bool,
+    /// Whether the page for browsers is there.
+    pub web: bool,
     /// How the Kubernetes feed is doing, if there is one.
     pub kubernetes: Option<Arc<FeedStatus>>,
     /// How the agent gets on with its `NodeProbe`, if it has one.
@@ -141,6 +145,7 @@ impl State {
             series,
             admit,
             debug_pprof,
+            web,
             kubernetes,
             node_probe,
             auth,
@@ -155,6 +160,7 @@ impl State {
             series,
             admit,
             debug_pprof,
+            web,
             kubernetes,
             node_probe,
             auth,
@@ -178,6 +184,7 @@ pub(crate) struct Shared {
     series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
     admit: Admit,
     debug_pprof: bool,
+    web: bool,
     kubernetes: Option<Arc<FeedStatus>>,
     node_probe: Option<NodeProbe>,
     auth: Option<Auth>,

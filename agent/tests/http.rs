@@ -12,6 +12,8 @@ mod node;
 mod reviews;
 #[path = "http/tls.rs"]
 mod tls;
+#[path = "http/web.rs"]
+mod web;
 
 use client::{start, start_with};
 use node::Node;

@@ -42,6 +42,15 @@ impl Count {
     }
 }
 
+/// What went wrong with connections, as the kernel counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Attempts, from here or from elsewhere, that never became a connection.
+    pub failed: u64,
+    /// Connections that ended by a reset.
+    pub reset: u64,
+}
+
 /// What opened in one namespace between two passes: evidence for directions, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
@@ -60,6 +69,7 @@ pub struct Coverage {
     buckets: [Count; BUCKETS],
     bucket: u64,
     total: Count,
+    trouble: Trouble,
     started: bool,
 }
 
@@ -82,6 +92,8 @@ impl Coverage {
                 passive: now.passive_opens.saturating_sub(before.passive_opens),
             };
             let failed = now.attempt_fails.saturating_sub(before.attempt_fails);
+            self.trouble.failed += failed;
+            self.trouble.reset += now.estab_resets.saturating_sub(before.estab_resets);
             opened += (delta.active + delta.passive).saturating_sub(failed);
             if delta != Opened::default() {
                 self.opened.insert(now.inode, delta);
@@ -116,6 +128,12 @@ impl Coverage {
     #[must_use]
     pub const fn total(&self) -> Count {
         self.total
+    }
+
+    /// What went wrong since the start.
+    #[must_use]
+    pub const fn trouble(&self) -> Trouble {
+        self.trouble
     }
 
     fn count(&mut self, count: Count, mono_ms: u64) {
@@ -173,6 +191,16 @@ mod tests {
         coverage.counters(&[netns(5, 0, 5)], |_| false, 1000);
 
         assert_eq!(coverage.minute().ratio(), None);
+    }
+
+    #[test]
+    fn what_failed_or_was_reset_since_the_start_is_counted() {
+        let mut coverage = Coverage::default();
+        coverage.counters(&[Netns { estab_resets: 7, ..netns(0, 0, 40) }], |_| false, 0);
+
+        coverage.counters(&[Netns { estab_resets: 9, ..netns(0, 0, 45) }], |_| false, 1000);
+
+        assert_eq!(coverage.trouble(), Trouble { failed: 5, reset: 2 });
     }
 
     #[test]

@@ -200,6 +200,7 @@ impl Report {
             names: Arc::clone(&self.names),
             removed: self.removed.clone(),
             coverage: [self.coverage.minute(), self.coverage.total()],
+            trouble: self.coverage.trouble(),
             losses: self.losses,
             cluster: self.naming.cluster.as_ref().map(|cluster| InCluster {
                 pods: cluster.freeze_pods(),

@@ -115,7 +115,8 @@ fn the_examples_of_the_manual_are_accepted() {
 
 #[test]
 fn every_reason_fits_and_is_in_the_manual() {
-    let page = fs::read_to_string(here("../docs/user/configure.md")).unwrap();
+    let page = |name| fs::read_to_string(here("../docs/user").join(name)).unwrap();
+    let pages = ["configure.md", "troubleshooting.md"].map(|name| (name, page(name)));
     let source = fs::read_to_string(here("src/condition/reasons.rs")).unwrap();
     let reasons: Vec<&str> = source
         .lines()
@@ -123,7 +124,10 @@ fn every_reason_fits_and_is_in_the_manual() {
         .collect();
     assert!(reasons.len() > 40);
     for reason in reasons {
-        assert!(reason.len() <= 24 && page.contains(&format!("`{reason}`")), "{reason}");
+        assert!(reason.len() <= 24, "{reason}");
+        for (name, page) in &pages {
+            assert!(page.contains(&format!("`{reason}`")), "{reason} is not in docs/user/{name}");
+        }
     }
 }
 

@@ -14,7 +14,8 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "probelet"
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
-MONITORING = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/ServiceMonitor")
+MONITORING = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/ServiceMonitor",
+              "monitoring.coreos.com/v1/PrometheusRule", "grafana.integreatly.org/v1beta1/GrafanaDashboard")
 # Helm 3.22 takes a version for the cluster's that the chart refuses, unless told.
 KUBERNETES = "1.36.0"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

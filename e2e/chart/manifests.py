@@ -16,10 +16,10 @@ import referencing.jsonschema
 
 # The oldest that the chart wants, and the newest that there are schemas of.
 VERSIONS = ("1.30.0", "1.37.0")
-# Their CRDs are prometheus-operator's; a sentence of sentences.py looks at what we write into them.
-FOREIGN = "monitoring.coreos.com/"
-NAMESPACED = {"ConfigMap", "DaemonSet", "Deployment", "NetworkPolicy", "Pod", "PodDisruptionBudget", "PodMonitor", "Role",
-              "RoleBinding", "Secret", "Service", "ServiceAccount", "ServiceMonitor"}
+# Their CRDs are prometheus-operator's and grafana-operator's; a sentence of sentences.py looks at what we write into them.
+FOREIGN = ("monitoring.coreos.com/", "grafana.integreatly.org/")
+NAMESPACED = {"ConfigMap", "DaemonSet", "Deployment", "GrafanaDashboard", "Lease", "NetworkPolicy", "Pod", "PodDisruptionBudget",
+              "PodMonitor", "PrometheusRule", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount", "ServiceMonitor"}
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 # kubectl apply keeps the whole object in an annotation of at most this size.
@@ -81,7 +81,8 @@ def against_rules(objects, namespace):
             yield f"{where}: too long for a label"
         if len(meta["name"]) > 253:
             yield f"{where}: too long for a name"
-        for labels in _labels(each):
+        # The labels in a PrometheusRule are Prometheus' own, and take any value.
+        for labels in _labels(each["metadata"] if each["kind"] == "PrometheusRule" else each):
             for name, value in labels.items():
                 if not LABEL_VALUE.fullmatch(value):
                     yield f"{where}: label {name} cannot be {value!r}"

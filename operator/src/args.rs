@@ -23,7 +23,7 @@ Examples:
 
 Exit codes:
   0  success
-  1  a failure while running, or a lost lease
+  1  a failure while running
   2  a wrong flag";
 
 /// As long as a name in Kubernetes may be.
@@ -251,6 +251,9 @@ fn host_name() -> Result<String, String> {
     name(&host.trim().to_ascii_lowercase())
         .map_err(|_| "the host's name cannot be used; give --identity NAME\n".to_owned())
 }
+
+#[cfg(test)]
+mod reference;
 
 #[cfg(test)]
 mod tests {

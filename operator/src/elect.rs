@@ -1,7 +1,7 @@
 //! Elect: takes the Lease, keeps it, lets go of it.
 //!
 //! In: the Lease object. Out: whether this process leads. A leader that could not renew stops leading before another may
-//! take over; one that ends lets go, so that the next need not wait.
+//! take over, and is a candidate again; one that ends lets go, so that the next need not wait.
 //!
 //! I/O: reads and writes one object every few seconds.
 
@@ -32,14 +32,6 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// The longest that letting go may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// Another process may lead now.
-#[derive(Debug, thiserror::Error)]
-#[error("lost the lease {name}: {why}")]
-pub struct Lost {
-    name: String,
-    why: String,
-}
-
 /// Takes part in the election.
 pub struct Elector {
     api: Api<Lease>,
@@ -57,21 +49,14 @@ impl Elector {
         Self { api, name, candidate, clock, failing: false }
     }
 
-    /// Runs for the Lease until told to stop, telling `leads`.
-    ///
-    /// # Errors
-    /// It was held and is lost: whoever is told must stop at once.
-    pub async fn run(
-        &mut self,
-        leads: &watch::Sender<bool>,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), Lost> {
+    /// Runs for the Lease until told to stop, telling `leads`; whoever is told that it is lost must stop at once.
+    pub async fn run(&mut self, leads: &watch::Sender<bool>, stop: &mut watch::Receiver<bool>) {
         let mut renewed = None;
         loop {
             let began = self.clock.millis();
             let round = tokio::select! {
                 round = timeout(LIMIT, self.round()) => round,
-                _ = stop.wait_for(|&stop| stop) => return Ok(()),
+                _ = stop.wait_for(|&stop| stop) => return,
             };
             match round.unwrap_or_else(|_| Err(format!("no answer in {} s", LIMIT.as_secs()))) {
                 Ok(true) => {
@@ -81,18 +66,19 @@ impl Elector {
                         leads.send_replace(true);
                     }
                 }
-                Ok(false) if renewed.is_some() => {
-                    leads.send_replace(false);
-                    return Err(self.lost("another process holds it".to_owned()));
+                Ok(false) => {
+                    self.failing = false;
+                    if renewed.take().is_some() {
+                        self.lose(leads, "another process holds it");
+                    }
                 }
-                Ok(false) => self.failing = false,
                 Err(why) => {
                     if !std::mem::replace(&mut self.failing, true) {
                         warn!(lease = %self.name, %why, "cannot reach the lease");
                     }
                     if renewed.is_some_and(|at| self.clock.millis() + 1000 >= at + DEADLINE) {
-                        leads.send_replace(false);
-                        return Err(self.lost(why));
+                        renewed = None;
+                        self.lose(leads, "it could not be renewed in time");
                     }
                 }
             }
@@ -105,13 +91,14 @@ impl Elector {
             let pause = pause.mul_f64(0.9 + f64::from(self.clock.chance()) / 1275.0);
             tokio::select! {
                 () = sleep(pause) => {}
-                _ = stop.wait_for(|&stop| stop) => return Ok(()),
+                _ = stop.wait_for(|&stop| stop) => return,
             }
         }
     }
 
-    fn lost(&self, why: String) -> Lost {
-        Lost { name: self.name.clone(), why }
+    fn lose(&self, leads: &watch::Sender<bool>, why: &str) {
+        leads.send_replace(false);
+        warn!(lease = %self.name, why, "not leading any more: another process may");
     }
 
     /// Looks once; whether the Lease is ours now.

@@ -24,6 +24,8 @@ pub mod pace;
 pub mod plan;
 pub mod queue;
 pub mod reconcile;
+#[cfg(test)]
+mod reference;
 pub mod rollout;
 pub mod run;
 pub mod seed;

@@ -47,7 +47,8 @@ pub struct Twice(#[source] Box<dyn std::error::Error + Send + Sync>);
 /// It was called before.
 pub fn init(format: Format, filter: &Filter) -> Result<(), Twice> {
     let builder = fmt()
-        .with_env_filter(EnvFilter::new(&filter.0))
+        // The client library logs each error that it returns; whoever gets it says what it means.
+        .with_env_filter(EnvFilter::new(format!("kube_client=off,{}", filter.0)))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match format {

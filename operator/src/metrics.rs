@@ -29,6 +29,8 @@ const STATES: [&str; 6] = ["applied", "pending", "failed", "over_budget", "silen
 pub struct Figures {
     /// Nodes by configuration and state, in the order of the names; the empty name is the built-in configuration.
     pub nodes: Vec<(String, [u32; 6])>,
+    /// Generation of each configuration as it was observed, in the order of the names; those that have series of their own.
+    pub generations: Vec<(String, i64)>,
     /// Rollouts that are not complete, by phase.
     pub rollouts: [u32; 4],
     /// Configurations that are not accepted.
@@ -50,6 +52,7 @@ impl Figures {
             let counts = states(&config.counts);
             if at < CONFIGS {
                 figures.nodes.push((config.name.to_string(), counts));
+                figures.generations.push((config.name.to_string(), config.generation));
             } else {
                 let sum = other.get_or_insert_default();
                 sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
@@ -82,6 +85,9 @@ const fn place(phase: Phase) -> usize {
 
 const NODES_HELP: &str = "Nodes by the configuration in force and what became of it; over_budget, silent and \
     refused overlap with the others.";
+
+const GENERATION_HELP: &str =
+    "Generation of each configuration: how often its spec was edited, and once for its making.";
 
 /// Makes metrics and registers them.
 struct Make(Registry);
@@ -135,6 +141,7 @@ fn ours(name: &str) -> String {
 pub struct Metrics {
     registry: Registry,
     nodes: GaugeVec,
+    generations: GaugeVec,
     rollouts: GaugeVec,
     rejected: IntGauge,
     queue: IntGauge,
@@ -171,6 +178,7 @@ impl Metrics {
         let seed_help = "1 if the seed of the default configuration cannot be used.";
         Ok(Self {
             nodes: make.gauges("nodes", NODES_HELP, &["config", "state"])?,
+            generations: make.gauges("config_generation", GENERATION_HELP, &["config"])?,
             rollouts: make.gauges(
                 "rollouts",
                 "Configurations by phase of their change.",
@@ -226,6 +234,11 @@ impl Metrics {
                 self.nodes.with_label_values(&[name.as_str(), state]).set((*count).into());
             }
         }
+        self.generations.reset();
+        for (name, generation) in &figures.generations {
+            #[expect(clippy::cast_precision_loss, reason = "nobody edits 2^52 times")]
+            self.generations.with_label_values(&[name.as_str()]).set(*generation as f64);
+        }
         for (phase, count) in PHASES.iter().zip(figures.rollouts) {
             self.rollouts.with_label_values(&[*phase]).set(count.into());
         }
@@ -257,6 +270,9 @@ fn usage() -> Option<(f64, f64)> {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -269,6 +285,7 @@ mod tests {
                 (String::new(), [9, 0, 0, 0, 0, 0]),
                 ("default".into(), [3, 2, 0, 0, 0, 1]),
             ],
+            generations: vec![("default".into(), 7)],
             queue: 4,
             ..Figures::default()
         };
@@ -277,6 +294,7 @@ mod tests {
         let text = String::from_utf8(metrics.render(Some(&new))).unwrap();
 
         assert!(text.contains("probelet_operator_nodes{config=\"default\",state=\"pending\"} 2"));
+        assert!(text.contains("probelet_operator_config_generation{config=\"default\"} 7"));
         assert!(text.contains("probelet_operator_queue_length 4"));
         assert!(!text.contains("gone"), "{text}");
     }

@@ -9,6 +9,7 @@
 mod book;
 mod work;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::admin::Question;
 use crate::apply::{Writer, chain};
@@ -33,6 +34,9 @@ use work::{Done, Seeding};
 
 /// The longest sleep, so that a mistake in a deadline heals itself.
 const NAP: Millis = 60_000;
+
+/// A watch that failed so long ago works: the next failure is another one.
+const QUIET: Millis = 60_000;
 
 /// What the task needs.
 pub struct Parts {
@@ -59,7 +63,7 @@ pub struct Parts {
 }
 
 /// Reads what `default` is made from; why not, if it cannot be used.
-pub type Seed = Box<dyn Fn() -> Result<Value, String>>;
+pub type Seed = Rc<dyn Fn() -> Result<Value, String>>;
 
 /// The task's state.
 pub(crate) struct Task {
@@ -74,33 +78,44 @@ pub(crate) struct Task {
     clock: Clock,
     /// Nodes, `NodeProbes` and configurations: whether each was listed.
     listed: [bool; 3],
+    /// When the watch of each failed last.
+    failed: [Option<Millis>; 3],
     leads: bool,
 }
 
 /// Works until told to stop. Writes under way are broken off then.
-pub async fn run(parts: Parts) {
-    let Parts { client, mut leads, mut stop, mut questions, synced, metrics, .. } = parts;
+pub async fn run(mut parts: Parts) {
+    while !until_lost(&mut parts).await {}
+}
+
+/// Works until this process does not lead any more, or is told to stop: whether it is. Writes under way are broken off, and
+/// nothing that was known is kept: another leader may have changed all of it.
+async fn until_lost(parts: &mut Parts) -> bool {
+    let client = parts.client.clone();
     let now = parts.clock.millis();
     let mut task = Task {
         world: World::default(),
         writer: Writer::new(&client),
-        teller: Teller::new(client.clone(), parts.identity, now),
+        teller: Teller::new(client.clone(), parts.identity.clone(), now),
         pace: Pace::new(parts.writes_per_second, now),
         book: Book::default(),
-        seeding: Seeding::new(parts.seed),
+        seeding: Seeding::new(Rc::clone(&parts.seed)),
         jobs: JoinSet::new(),
-        metrics,
-        clock: parts.clock,
+        metrics: Arc::clone(&parts.metrics),
+        clock: parts.clock.clone(),
         listed: [false; 3],
+        failed: [None; 3],
         leads: false,
     };
+    let Parts { leads, stop, questions, synced, .. } = parts;
+    synced.send_replace(false);
     task.follow_election(*leads.borrow_and_update());
     let mut observations = std::pin::pin!(follow(&client));
     loop {
         let wake = task.wake();
         tokio::select! {
-            _ = stop.wait_for(|&stop| stop) => return,
-            Some(batch) = observations.next() => task.take_in(batch, &synced),
+            _ = stop.wait_for(|&stop| stop) => return true,
+            Some(batch) = observations.next() => task.take_in(batch, synced),
             Some(done) = task.jobs.join_next(), if !task.jobs.is_empty() => {
                 if let Ok(done) = done {
                     task.finish(done);
@@ -113,8 +128,11 @@ pub async fn run(parts: Parts) {
             }
             changed = leads.changed() => {
                 // The election ended: so does this process.
-                if changed.is_err() || !task.follow_election(*leads.borrow_and_update()) {
-                    return;
+                if changed.is_err() {
+                    return true;
+                }
+                if !task.follow_election(*leads.borrow_and_update()) {
+                    return false;
                 }
             }
             () = sleep_until(task.clock.instant(wake)) => {}
@@ -161,12 +179,19 @@ impl Task {
             }
             Observation::Failed(kind, error) => {
                 self.metrics.watch_failed(kind);
-                warn!(?kind, error = %chain(&*error), "a watch failed and begins anew");
+                let error = chain(&*error);
+                // Of an outage one line is enough.
+                let last = self.failed[kind as usize].replace(now);
+                if last.is_none_or(|last| now >= last + QUIET) {
+                    warn!(?kind, error, "a watch failed and begins anew");
+                } else {
+                    debug!(?kind, error, "a watch failed again");
+                }
             }
         }
     }
 
-    /// Whether to go on: a leader that is none any more ends.
+    /// Whether to go on: a leader that is none any more does not.
     fn follow_election(&mut self, leads: bool) -> bool {
         let lost = self.leads && !leads;
         self.metrics.leader.set(leads.into());

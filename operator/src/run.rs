@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
         questions,
         synced,
         metrics,
-        seed: Box::new(move || seed::read(args.seed.as_deref()).map_err(|error| error.to_string())),
+        seed: Rc::new(move || seed::read(args.seed.as_deref()).map_err(|error| error.to_string())),
         writes_per_second: args.writes_per_second,
         identity: args.identity.clone(),
         clock: clock.clone(),
@@ -129,7 +130,7 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        ended = election => ended.map_err(anyhow::Error::from),
+        () = election => Ok(()),
         _ = &mut task => Err(anyhow!("the main task ended; its last words are in the log")),
     };
     stop.send_replace(true);

@@ -5,6 +5,7 @@
 //! Pure: no I/O.
 
 use clap::ValueEnum;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Tokens are asked for, and nobody is there to ask about them.
@@ -31,6 +32,25 @@ pub enum Tls {
     SelfSigned,
     /// With the `tls.crt` and `tls.key` of this directory.
     Dir(PathBuf),
+}
+
+/// When the page for browsers is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Web {
+    Auto,
+    Off,
+    On,
+}
+
+impl Web {
+    /// Without being asked, only to who sits at this machine.
+    pub(super) fn is_on(self, listen: Option<SocketAddr>) -> bool {
+        match self {
+            Self::Auto => listen.is_some_and(|address| address.ip().to_canonical().is_loopback()),
+            Self::Off => false,
+            Self::On => true,
+        }
+    }
 }
 
 pub(super) fn tls(text: &str) -> Result<Tls, String> {

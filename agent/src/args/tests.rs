@@ -64,6 +64,14 @@ fn docker_is_a_socket_or_nothing() {
 }
 
 #[test]
+fn the_page_for_browsers_is_there_on_loopback_or_when_asked_for() {
+    let web = |line: &str| parse(line).unwrap().web;
+
+    assert!(web("") && web("--listen [::1]:1") && web("--listen 0.0.0.0:1 --web on"));
+    assert!(!web("--listen 0.0.0.0:1") && !web("--listen off") && !web("--web off"));
+}
+
+#[test]
 fn a_bad_listen_address_is_one_sentence() {
     let told = told("--listen localhost");
     let first = told.lines().next().unwrap();
@@ -111,7 +119,7 @@ fn every_flag_has_an_environment_variable_and_help() {
             assert!(arg.get_help().is_some_and(|help| help.to_string().len() > 10), "{name}");
         }
     }
-    assert_eq!(seen, 19);
+    assert_eq!(seen, 20);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //!
 //! In: a resource and a name. Out: the object as it is and whenever it changes, that it is gone, that the server is
 //! away and back. It must not list (the role need not allow it), hold more than one object, or ask again at once after
-//! a failure. It gets the object, at first as the server's cache has it, and watches from there on. Where the server has
-//! forgotten our version it is asked for the newest, lest the object goes back in time. A watch for an object that is not
-//! there begins with the cache, of which some servers want to send the state first and cannot; those are told not to.
+//! a failure. It gets the object, at first as the server's cache has it, then watches what the cache has and gets. The
+//! object's own version is no place to begin at: of one that nobody wrote for long it is older than what any server
+//! remembers. Where the server has forgotten our version it is asked for the newest, and what its cache has from before
+//! that is left aside, lest the object goes back in time. Some servers want to send the state of their cache at the
+//! beginning of a watch, and cannot; those are told not to.
 //!
 //! I/O: the network through [`Connection`]; sleeps.
 
@@ -99,6 +101,8 @@ struct Session<'a, F> {
     single: &'a Single,
     selection: Selection,
     from: From,
+    /// The version of what was seen last: a cache may be behind it.
+    seen: Option<u64>,
     failures: u32,
     /// A failure was told that is not over yet.
     told: bool,
@@ -116,6 +120,7 @@ impl Single {
             selection: wanted::named(self.resource, &self.name),
             single: &self,
             from: From::Any,
+            seen: None,
             failures: 0,
             told: false,
             there: false,
@@ -150,7 +155,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         let mut body = answer.map_err(End::Failed)?.into_body();
         self.begin();
         if self.stateless && !matches!(self.from, From::Version(_)) {
-            // It may have come into being between the look and the watch.
+            // It may have come into being, or changed, between the look and the watch.
             self.get().await.map_err(End::Failed)?;
         }
         let mut lines = Lines::default();
@@ -193,8 +198,12 @@ impl<F: FnMut(Seen)> Session<'_, F> {
             Err(error) => return Err(error),
         };
         let before = cpu();
-        match serde_json::from_slice(&answer) {
-            Ok(object) => self.change("ADDED", object),
+        match serde_json::from_slice::<Value>(&answer) {
+            Ok(object) => {
+                // An answer from the store itself is the truth, even where it is behind what was seen: a restored store.
+                self.seen = if cached.is_empty() { None } else { self.seen };
+                self.change("ADDED", version(&object), object);
+            }
             Err(_) => self.wrong(Malformed::Json),
         }
         self.pay(cpu().saturating_sub(before)).await;
@@ -233,25 +242,30 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         if verb == "ERROR" {
             return Some(serde_json::from_value(object).unwrap_or_default());
         }
-        self.change(&verb, object);
+        let at = version(&object);
+        if let Some(at) = &at {
+            self.from = From::Version(at.clone());
+        }
+        if verb != "BOOKMARK" {
+            self.change(&verb, at, object);
+        }
         None
     }
 
     /// Takes in the object as it is after something happened to it.
-    fn change(&mut self, verb: &str, object: Value) {
+    fn change(&mut self, verb: &str, at: Option<String>, object: Value) {
         let metadata = &object["metadata"];
-        let version = metadata["resourceVersion"].as_str().filter(|version| !version.is_empty());
-        if let Some(version) = version {
-            self.from = From::Version(version.to_owned());
-        }
-        if verb == "BOOKMARK" {
-            return;
-        }
         // A server that ignores the selector must not make us take another node's orders.
         if metadata["name"].as_str() != Some(&*self.single.name) {
             return self.wrong(Malformed::Identity);
         }
         self.single.note(|status| status.events += 1);
+        // Versions are numbers that grow, in the same order for all objects of a kind (KEP-5504).
+        let at = at.and_then(|at| at.parse().ok());
+        if at.is_some() && at <= self.seen {
+            return;
+        }
+        self.seen = at;
         self.there = verb != "DELETED";
         match verb {
             "ADDED" | "MODIFIED" => (self.each)(Seen::Object(object)),
@@ -339,4 +353,10 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         }
         self.selection.url(&parameters)
     }
+}
+
+/// The version of an object, if it has one.
+fn version(object: &Value) -> Option<String> {
+    let version = object["metadata"]["resourceVersion"].as_str()?;
+    (!version.is_empty()).then(|| version.to_owned())
 }

@@ -10,17 +10,22 @@ mod family;
 pub(super) mod http;
 mod kubernetes;
 mod process;
+#[cfg(test)]
+mod reference;
 mod series;
 mod workloads;
 
 use super::Shared;
 use super::names::Labels;
+use super::node_probe;
 use super::route::{Answer, later, whole};
+use crate::doctor::Capability;
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use family::Families;
 use hyper::StatusCode;
 use probelet_core::budget::Limiter;
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder as _, TEXT_FORMAT, TextEncoder};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,6 +54,8 @@ impl Default for SeriesLimits {
 pub(super) struct Metrics {
     began: Instant,
     scrapes: Limiter,
+    /// They do not change while the process runs.
+    lacking: Vec<Capability>,
     flows: workloads::Flows,
     workloads: workloads::Usage,
     rendered: Option<(Instant, Bytes)>,
@@ -59,6 +66,7 @@ impl Default for Metrics {
         Self {
             began: Instant::now(),
             scrapes: Limiter::new(SCRAPES),
+            lacking: node_probe::lacking(),
             flows: workloads::Flows::default(),
             workloads: workloads::Usage::default(),
             rendered: None,
@@ -85,7 +93,7 @@ pub(super) fn answer(shared: &Shared) -> Answer {
         if let Some(status) = &shared.kubernetes {
             kubernetes::add(&mut families, status, shared.node_probe.as_ref(), now);
         }
-        let text = metrics.render(&snapshot, &labels, (shared.series)(), families, now);
+        let (_, text) = metrics.families(&snapshot, &labels, (shared.series)(), families, now);
         metrics.rendered = Some((now, text.clone()));
         text
     };
@@ -93,15 +101,16 @@ pub(super) fn answer(shared: &Shared) -> Answer {
 }
 
 impl Metrics {
-    fn render(
+    /// All families, and the text of a scrape.
+    fn families(
         &mut self,
         snapshot: &Snapshot,
         labels: &Labels,
         limits: SeriesLimits,
         mut families: Families,
         now: Instant,
-    ) -> Bytes {
-        agent::add(&mut families, snapshot);
+    ) -> (Vec<MetricFamily>, Bytes) {
+        agent::add(&mut families, snapshot, &self.lacking);
         process::add(&mut families, snapshot.vitals.started_unix);
         self.flows.update(snapshot, labels, limits, now);
         self.workloads.update(snapshot, labels, limits, now);
@@ -116,11 +125,11 @@ impl Metrics {
                 ([("state", "folded")], exported.1 + folded.1),
             ],
         );
-        let mut text = Vec::new();
+        let (families, mut text) = (families.sorted(), Vec::new());
         // Fails only for families without a name or a value, and none is added.
-        if let Err(error) = TextEncoder::new().encode(&families.sorted(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             tracing::error!(%error, "metrics could not be written");
         }
-        text.into()
+        (families, text.into())
     }
 }

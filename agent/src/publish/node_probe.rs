@@ -16,6 +16,8 @@ mod surroundings;
 mod top;
 
 pub use account::{Account, Outcome};
+pub(super) use conditions::missing;
+pub(super) use surroundings::lacking;
 
 use crate::config::Effective;
 use crate::config::node_probe::{Assignment, RESOURCE};

@@ -356,4 +356,6 @@ fn separate(out: &mut Vec<u8>, fresh: &mut bool) {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use super::auth::{self, Peer};
 use super::body::{Reply, Sending};
 use super::query::Error;
 use super::watch::Phase;
-use super::{Shared, health, metrics, profile, report};
+use super::{Shared, health, host, metrics, profile, report, web};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -20,6 +20,8 @@ use tokio::sync::watch as channel;
 
 /// Longest path and query.
 const URI: usize = 4096;
+/// The page for browsers, where it is switched on.
+const PAGE: &str = "/";
 const METRICS: &str = "/metrics";
 const LIVE: &str = "/healthz";
 const READY: &str = "/readyz";
@@ -42,7 +44,8 @@ pub(super) async fn answer(
 ) -> Response<Sending> {
     phase.think();
     let (head, _ignored) = request.into_parts();
-    let path = known(head.uri.path());
+    let path =
+        known(head.uri.path()).or_else(|| (shared.web && head.uri.path() == PAGE).then_some(PAGE));
     let answer = choose(&shared, &head, path, peer, stop).await;
     let code = answer.status().as_u16();
     shared.http.answered(path.unwrap_or("other"), code);
@@ -77,6 +80,10 @@ async fn choose(
             &format!("the request line is longer than {URI} bytes"),
         );
     }
+    if !host::is_ours(&request.headers, peer) && ![Some(LIVE), Some(READY)].contains(&path) {
+        let sentence = "through loopback this agent answers to an address or to localhost, and to no other name";
+        return refuse(StatusCode::MISDIRECTED_REQUEST, sentence);
+    }
     if let Some(refusal) = refusal(shared, request, path, peer).await {
         return refusal;
     }
@@ -97,6 +104,7 @@ async fn choose(
     match path {
         REPORT => report::answer(shared, &request.headers, query, stop).await,
         METRICS => metrics::answer(shared),
+        PAGE => web::page(),
         LIVE => health::alive(shared),
         READY => health::ready(shared),
         CPU => profile::cpu(shared, query, stop).await,
@@ -114,7 +122,8 @@ async fn refusal(
 ) -> Option<Answer> {
     let auth = shared.auth.as_ref()?;
     match path {
-        Some(LIVE | READY) => None,
+        // The page is the same for everybody; what it shows it has to ask for.
+        Some(LIVE | READY | PAGE) => None,
         Some(path) => auth.refusal(&shared.http, &shared.admit, &request.headers, path, peer).await,
         None => (auth.is_for(peer) && auth::token(&request.headers).is_none()).then(auth::no_token),
     }

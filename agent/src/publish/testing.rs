@@ -2,6 +2,8 @@
 //!
 //! I/O: sockets on loopback.
 
+mod everything;
+
 use super::cost::Admission;
 use super::watch::Limits;
 use super::{Parts, SeriesLimits, Shared, State, serve};
@@ -18,6 +20,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+pub(crate) use everything::everything;
 
 /// The snapshot.
 pub(crate) fn snapshot() -> Snapshot {
@@ -98,6 +102,7 @@ pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
         series: Arc::new(SeriesLimits::default),
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: false,
+        web: false,
         kubernetes: None,
         node_probe: None,
         auth: None,

@@ -73,6 +73,7 @@ pub(super) async fn run(
             kubernetes: feed,
             node_probe,
             debug_pprof: args.debug_pprof,
+            web: args.web,
             auth,
             tls,
         });

@@ -46,7 +46,7 @@ impl Reply {
 async fn launch(
     snapshot: Arc<Snapshot>,
     series: SeriesLimits,
-    debug_pprof: bool,
+    [debug_pprof, web]: [bool; 2],
     admit: impl Fn(Cost) -> Admission + Send + Sync + 'static,
     auth: Option<Auth>,
     tls: Option<Tls>,
@@ -62,6 +62,7 @@ async fn launch(
         series: Arc::new(move || series),
         admit: Arc::new(admit),
         debug_pprof,
+        web,
         kubernetes: None,
         node_probe: None,
         auth,
@@ -78,7 +79,13 @@ pub(crate) async fn start_behind(
     tls: Option<Tls>,
 ) -> Server {
     let admit = |_| Admission::Granted;
-    launch(snapshot, SeriesLimits::default(), false, admit, auth, tls).await
+    launch(snapshot, SeriesLimits::default(), [false; 2], admit, auth, tls).await
+}
+
+/// Starts a server with the page for browsers.
+pub(crate) async fn start_web(snapshot: Arc<Snapshot>, auth: Option<Auth>) -> Server {
+    let admit = |_| Admission::Granted;
+    launch(snapshot, SeriesLimits::default(), [false, true], admit, auth, None).await
 }
 
 pub(crate) async fn start_with(
@@ -87,7 +94,7 @@ pub(crate) async fn start_with(
     debug_pprof: bool,
     admit: impl Fn(Cost) -> Admission + Send + Sync + 'static,
 ) -> Server {
-    launch(snapshot, series, debug_pprof, admit, None, None).await
+    launch(snapshot, series, [debug_pprof, false], admit, None, None).await
 }
 
 pub(crate) async fn start(snapshot: Arc<Snapshot>) -> Server {

@@ -398,15 +398,53 @@ async fn a_watch_that_was_cut_goes_on_where_it_was() {
 }
 
 local! {
-async fn a_version_that_the_server_forgot_is_followed_from_the_newest() {
-    let (mut store, agent) = settled().await;
+async fn a_version_that_the_server_forgot_is_not_asked_for_again() {
+    let (mut store, mut agent) = settled().await;
 
     store.cut().await;
-    store.refuse(410, "Gone").await;
+    store.refuse(410, "Expired").await;
     let again = store.watched().await;
 
-    assert_eq!(again.from.as_deref(), Some("12"));
-    assert_eq!(agent.cpu(), "7m");
+    // The object's own version is as old as it was: what a server keeps begins behind it.
+    assert_eq!(again.from.as_deref(), Some("0"));
+    store.send("ADDED").await;
+    store.edit(json!({"budget": {"cpu": "9m"}})).await;
+    agent.until(|config| config.spec.budget.cpu.to_string() == "9m").await;
+}
+}
+
+local! {
+async fn a_cache_that_is_behind_does_not_take_the_object_back_in_time() {
+    let (mut store, mut agent) = settled().await;
+    let before = store.object().to_string();
+    store.edit(json!({"budget": {"cpu": "9m"}})).await;
+    agent.until(|config| config.spec.budget.cpu.to_string() == "9m").await;
+    store.written().await;
+
+    store.cut().await;
+    store.refuse(410, "Expired").await;
+    store.watched().await;
+    assert!(store.watch.as_ref().unwrap().send(&event("ADDED", &before)).await);
+
+    assert!(store.quiet().await);
+    assert_eq!(agent.cpu(), "9m");
+}
+}
+
+local! {
+async fn a_store_that_was_restored_is_believed() {
+    let (mut store, mut agent) = settled().await;
+    let versions = store.version;
+    store.edit(json!({"budget": {"cpu": "9m"}})).await;
+    store.written().await;
+
+    store.cut().await;
+    (store.version, store.generation) = (versions - 3, 1);
+    store.config = json!({"budget": {"cpu": "8m"}});
+    store.refuse(410, "Expired").await;
+    store.watched().await;
+
+    agent.until(|config| config.spec.budget.cpu.to_string() == "8m").await;
 }
 }
 
@@ -430,7 +468,7 @@ async fn a_node_probe_that_was_there_before_the_agent_needs_no_event() {
 
     let watch = store.watched().await;
 
-    assert_eq!(watch.from.as_deref(), Some("10"));
+    assert_eq!(watch.from.as_deref(), Some("0"));
     agent.until(|config| config.spec.budget.cpu.to_string() == "9m").await;
 }
 }

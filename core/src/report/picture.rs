@@ -7,7 +7,7 @@
 use super::{Now, Removals};
 use crate::cluster::names::{FrozenNames, Name, NameId};
 use crate::cluster::{Gaps, Grain, Known, PodRecord};
-use crate::coverage::Count;
+use crate::coverage::{Count, Trouble};
 use crate::facts::{Container, ContainerId, Losses};
 use crate::records::{
     ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord,
@@ -38,6 +38,8 @@ pub struct Picture {
     pub removed: Removals,
     /// Coverage of the last minute and since the start.
     pub coverage: [Count; 2],
+    /// What went wrong with connections since the start.
+    pub trouble: Trouble,
     /// What could not be read or attributed, since the start.
     pub losses: Losses,
     /// What the cluster calls it all, on a node of one.

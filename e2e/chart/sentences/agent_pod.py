@@ -25,6 +25,11 @@ def without_bpf_the_agent_asks_for_the_fallbacks_only(helm):
     says(helm.refusal({"agent": {"capabilities": {"extra": ["CAP_SYS_RESOURCE"]}}}), "write SYS_RESOURCE, not CAP_SYS_RESOURCE")
 
 
+def the_page_for_browsers_is_off_unless_asked_for(helm):
+    same(env_of(helm.template().agent()).get("PROBELET_WEB"), "off")
+    same(env_of(helm.template({"agent": {"web": {"enabled": True}}}).agent()).get("PROBELET_WEB"), "on")
+
+
 def no_container_is_privileged_or_may_become_so_or_writes_to_its_root(helm):
     for path in CI_VALUES:
         objects = helm.template(files=[path], apis=MONITORING)
@@ -98,7 +103,7 @@ def the_agent_is_told_its_node_its_certificate_and_whom_to_answer(helm):
     env = env_of(helm.template().agent())
     same({name: value for name, value in env.items() if value}, {
         "PROBELET_LISTEN": "[::]:9466", "PROBELET_NODE_PROBE": "true", "PROBELET_STATE_DIR": "/var/lib/probelet",
-        "PROBELET_AUTH": "token", "PROBELET_TLS": "self-signed", "PROBELET_DOCKER": "off", "PROBELET_LOG_FORMAT": "json",
+        "PROBELET_AUTH": "token", "PROBELET_TLS": "self-signed", "PROBELET_WEB": "off", "PROBELET_DOCKER": "off", "PROBELET_LOG_FORMAT": "json",
         "PROBELET_LOG": "info"})
     assert "PROBELET_NODE_NAME" in env
     env = env_of(helm.template({"agent": {"auth": "none", "tls": {"mode": "none"}, "listenAddress": "0.0.0.0"}}).agent())

@@ -64,7 +64,8 @@ def every_value_is_used_and_every_used_value_is_there(helm):
     del helm
     text = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
     for alias, full in (("agent", "agent"), ("operator", "operator"), ("policy", "networkPolicy"), ("pods", "metrics.podMonitor"),
-                        ("service", "metrics.serviceMonitor"), ("wanted", "agent.capabilities")):
+                        ("service", "metrics.serviceMonitor"), ("rule", "metrics.prometheusRule"), ("dashboards", "dashboards"),
+                        ("wanted", "agent.capabilities")):
         text = text.replace(f"${alias}.", f".Values.{full}.")
     used = {match.rstrip(".") for match in re.findall(r"\.Values\.([A-Za-z.]+)", text)}
     paths = {".".join(path) for path in _paths(_defaults())}

@@ -8,16 +8,19 @@
 
 use super::family::Families;
 use crate::discover::Limiter;
+use crate::doctor::Capability;
+use crate::publish::node_probe::missing;
 use crate::snapshot::{Asked, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::cluster::objects::Kind;
 use probelet_core::report::Picture;
 
-pub(super) fn add(families: &mut Families, snapshot: &Snapshot) {
+pub(super) fn add(families: &mut Families, snapshot: &Snapshot, lacking: &[Capability]) {
     cost(families, &snapshot.vitals);
     passes(families, &snapshot.vitals);
     quality(families, snapshot);
     translations(families, &snapshot.vitals);
+    permissions(families, &snapshot.vitals, lacking);
     identity(families, &snapshot.vitals);
 }
 
@@ -102,6 +105,11 @@ fn quality(families: &mut Families, snapshot: &Snapshot) {
         "Age of the picture of connections when it was last refreshed, at worst, in seconds.",
         snapshot.vitals.freshness_seconds,
     );
+    families.value(
+        "probelet_agent_verified_timestamp_seconds",
+        "Unix time of the last look that vouches for the picture of connections, in seconds; 0 before the first.",
+        snapshot.vitals.verified_unix,
+    );
     let [minute, total] = picture.coverage;
     families.gauge(
         "probelet_agent_coverage_ratio",
@@ -117,6 +125,17 @@ fn quality(families: &mut Families, snapshot: &Snapshot) {
         "probelet_agent_connections_observed_total",
         "Ends of connections that the agent saw open.",
         [([], total.observed as f64)],
+    );
+    let trouble = picture.trouble;
+    families.counter(
+        "probelet_connections_failed_total",
+        "Attempts to connect, from the node or to it, that failed, as the kernel counts them.",
+        [([], trouble.failed as f64)],
+    );
+    families.counter(
+        "probelet_connections_reset_total",
+        "Connections that a reset ended, as the kernel counts them.",
+        [([], trouble.reset as f64)],
     );
     let losses = picture.losses.iter().map(|(loss, n)| ([("reason", loss.name())], n as f64));
     families.counter(
@@ -174,6 +193,20 @@ fn translations(families: &mut Families, vitals: &Vitals) {
     );
 }
 
+/// What the agent is not allowed to do: a series for each capability that is missed.
+fn permissions(families: &mut Families, vitals: &Vitals, lacking: &[Capability]) {
+    families.gauge(
+        "probelet_agent_capability_missing",
+        "1 for each capability without which the agent sees less than it could, or reads the kernel in a dearer way.",
+        missing(vitals, lacking).into_iter().map(|capability| ([("capability", capability.name())], 1.0)),
+    );
+    families.value(
+        "probelet_agent_sources_refused",
+        "Cheaper ways to read the kernel that do not work on this node.",
+        vitals.refused.len() as f64,
+    );
+}
+
 fn identity(families: &mut Families, vitals: &Vitals) {
     families.value(
         "probelet_agent_config_generation",
@@ -225,4 +258,55 @@ const fn limiter_name(limiter: Limiter) -> &'static str {
 
 const fn flag(on: bool) -> f64 {
     if on { 1.0 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use probelet_core::facts::Tier;
+    use prometheus::{Encoder as _, TextEncoder};
+
+    fn text(snapshot: &Snapshot, lacking: &[Capability]) -> String {
+        let mut families = Families::default();
+        add(&mut families, snapshot, lacking);
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families.sorted(), &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_missed_is_named_and_what_is_not_has_no_series() {
+        let mut snapshot = Snapshot::empty("n".into());
+        snapshot.vitals.tier = Tier::Procfs;
+        snapshot.vitals.refused = ["bpf: Operation not permitted".to_owned()].into();
+
+        let denied = text(&snapshot, &[Capability::Bpf]);
+        let granted = text(&Snapshot::empty("n".into()), &[]);
+
+        assert!(denied.contains("probelet_agent_capability_missing{capability=\"BPF\"} 1"));
+        assert!(denied.contains("probelet_agent_sources_refused 1"), "{denied}");
+        assert!(!granted.contains("capability_missing"), "{granted}");
+    }
+
+    #[test]
+    fn the_age_of_the_picture_can_be_told_while_nothing_refreshes_it() {
+        let mut snapshot = Snapshot::empty("n".into());
+        snapshot.vitals.verified_unix = 1_750_000_000.5;
+
+        let text = text(&snapshot, &[]);
+
+        assert!(text.contains("probelet_agent_verified_timestamp_seconds 1750000000.5"), "{text}");
+    }
+
+    #[test]
+    fn connections_that_failed_or_were_reset_are_counted() {
+        let mut snapshot = Snapshot::empty("n".into());
+        snapshot.picture.trouble.failed = 3;
+        snapshot.picture.trouble.reset = 2;
+
+        let text = text(&snapshot, &[]);
+
+        assert!(text.contains("probelet_connections_failed_total 3"), "{text}");
+        assert!(text.contains("probelet_connections_reset_total 2"), "{text}");
+    }
 }

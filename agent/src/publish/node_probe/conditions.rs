@@ -12,7 +12,7 @@ use crate::config::Effective;
 use crate::config::node_probe::{Assigned, Refusal};
 use crate::discover::choose;
 use crate::doctor::Capability;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::facts::{Loss, Tier};
 use probelet_core::report::Picture;
@@ -254,8 +254,7 @@ fn applied(scene: &Scene<'_>) -> Finding {
 }
 
 /// Capabilities without which the source in use shows less than it could, or without which a better one was refused.
-pub(super) fn missing(scene: &Scene<'_>) -> Vec<Capability> {
-    let vitals = &scene.snapshot.vitals;
+pub(in crate::publish) fn missing(vitals: &Vitals, lacking: &[Capability]) -> Vec<Capability> {
     // A source that was loaded had what it needs to load; SYS_ADMIN stands for BPF and PERFMON.
     let bpf = |capability: Capability| capability.serves(Tier::Bpf);
     let better = |capability: Capability| {
@@ -265,7 +264,7 @@ pub(super) fn missing(scene: &Scene<'_>) -> Vec<Capability> {
     };
     let conntrack =
         |capability| capability == Capability::NetAdmin && vitals.conntrack_error.is_some();
-    let lacking = scene.lacking.iter().copied();
+    let lacking = lacking.iter().copied();
     lacking.filter(|&c| (c.serves(vitals.tier) && !bpf(c)) || better(c) || conntrack(c)).collect()
 }
 
@@ -278,7 +277,7 @@ fn permissions(scene: &Scene<'_>) -> Finding {
             format!("the role of the agent does not allow to watch {kinds}"),
         );
     }
-    let missing = missing(scene);
+    let missing = missing(vitals, scene.lacking);
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|capability| capability.name()).collect();
         let used = vitals.tier.name();

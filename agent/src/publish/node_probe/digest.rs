@@ -113,7 +113,7 @@ fn report(snapshot: &Snapshot) -> ReportStatus {
 }
 
 fn capabilities(scene: &Scene<'_>) -> Option<Capabilities> {
-    let missing = conditions::missing(scene);
+    let missing = conditions::missing(&scene.snapshot.vitals, scene.lacking);
     if missing.is_empty() {
         return None;
     }

@@ -38,7 +38,7 @@ impl Feed {
 }
 
 /// The capabilities that this process lacks. They do not change while it runs.
-pub(super) fn lacking() -> Vec<Capability> {
+pub(in crate::publish) fn lacking() -> Vec<Capability> {
     doctor::lacking(Path::new("/proc"))
 }
 

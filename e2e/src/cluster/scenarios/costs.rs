@@ -12,7 +12,6 @@ use anyhow::{Context as _, ensure};
 
 use crate::cluster::{
     Scenario, World,
-    act::PATIENCE,
     look::{self, Pod, agent_metrics, operator_metrics, token},
     metrics::sum,
     probe::has,
@@ -21,6 +20,8 @@ use crate::cluster::{
 
 /// Over which CPU is measured.
 const WINDOW: Duration = Duration::from_secs(15);
+/// A window of the budget, and the least time between two writes of a status, for an agent that just began.
+const FIRST_WINDOW: Duration = Duration::from_secs(100);
 const MIB: f64 = 1_048_576.0;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -31,7 +32,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             costs,
         ),
         Scenario::new("costs", "every agent is within its budget, and says so", |world| {
-            until("WithinBudget", PATIENCE, || {
+            until("WithinBudget", FIRST_WINDOW, || {
                 look::probes(&world.kube)?
                     .iter()
                     .try_for_each(|probe| has(probe, "WithinBudget", "True"))

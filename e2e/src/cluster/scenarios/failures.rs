@@ -55,7 +55,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             until("its NodeProbe is gone", PATIENCE, || {
                 let left = look::probes(&world.kube)?.len();
                 ensure!(left == 2, "{left} NodeProbes");
-                Ok(())
+                look::ready(&world.kube, "agent", 2).map(drop)
             })?;
             let took = began.elapsed().as_secs_f64();
             world.figures.add("a node deleted until its NodeProbe is gone", took, "s", None);

@@ -14,6 +14,8 @@ use crate::cluster::{
     wait::until,
 };
 
+use super::failures::agent_process;
+
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
@@ -62,7 +64,9 @@ fn with_unknown_fields(
     world
         .kube
         .try_kubectl(&["patch", "probeconfig", "default", "--type=json", "-p", &remove], "")?;
-    patch(&world.kube, "default", &json!({"jitterPercent": 10}))?;
+    // Another value than before: what changes nothing is nobody's news.
+    let percent = if plural == "nodeprobes" { 12 } else { 11 };
+    patch(&world.kube, "default", &json!({"jitterPercent": percent}))?;
     result.and(all_obey(&world.kube, "default"))
 }
 
@@ -77,23 +81,35 @@ fn field(path: &str, keep: &Value) -> Value {
 
 fn config_from_the_future(world: &World) -> anyhow::Result<()> {
     let kube = &world.kube;
-    let before = look::probe(kube, "node1")?;
     until("the CRD takes it", PATIENCE, || {
-        patch(kube, "default", &json!({"fromTheFuture": {"a": 1}, "jitterPercent": 33}))?;
+        patch(kube, "default", &json!({"fromTheFuture": {"a": 1}}))?;
         let config = look::config(kube, "default")?;
         config.pointer("/spec/fromTheFuture").context("it was pruned").map(drop)
     })?;
     // Watches from before keep to the older schema, and programs that were replaced have none.
     kube.kubectl(&["-n", NAMESPACE, "rollout", "restart", "deployment/probelet-operator"])?;
-    until("the condition", PATIENCE, || {
+    until("the condition", PATIENCE, || is_refused(&look::config(kube, "default")?))?;
+    let before = look::probe(kube, "node1")?;
+
+    patch(kube, "default", &json!({"jitterPercent": 33}))?;
+    let edited = look::config(kube, "default")?;
+    until("the condition of the edit", PATIENCE, || {
         let config = look::config(kube, "default")?;
-        has(&config, "Accepted", "False")?;
-        let status = config["status"].to_string();
-        ensure!(status.contains("fromTheFuture"), "the field is not named: {status}");
-        Ok(())
+        let (seen, wanted) =
+            (&config["status"]["observedGeneration"], &edited["metadata"]["generation"]);
+        ensure!(seen == wanted, "generation {seen} is observed, not {wanted}");
+        is_refused(&config)
     })?;
     let after = look::probe(kube, "node1")?;
-    ensure!(before["spec"]["config"] == after["spec"]["config"], "now in force: {}", after["spec"]);
+    ensure!(before["spec"] == after["spec"], "now in force: {}", after["spec"]);
+    Ok(())
+}
+
+/// Whether it is not accepted, and its condition names the field.
+fn is_refused(config: &Value) -> anyhow::Result<()> {
+    has(config, "Accepted", "False")?;
+    let status = config["status"].to_string();
+    ensure!(status.contains("fromTheFuture"), "the field is not named: {status}");
     Ok(())
 }
 
@@ -102,15 +118,18 @@ fn probe_from_the_future(world: &World) -> anyhow::Result<()> {
     // Nobody puts it right meanwhile.
     kube.kubectl(&["-n", NAMESPACE, "scale", "deployment/probelet-operator", "--replicas=0"])?;
     until("no operator runs", PATIENCE, || look::ready(kube, "operator", 0).map(drop))?;
-    let before = look::probe(kube, "node1")?;
+    let before = look::probe(kube, "node2")?;
     let told = json!({"spec": {"hash": "0123456789abcdef", "config": {"fromTheFuture": {"a": 1}, "jitterPercent": 33}}});
     until("the CRD takes it", PATIENCE, || {
-        kube.kubectl(&["patch", "nodeprobe", "node1", "--type=merge", "-p", &told.to_string()])?;
-        let probe = look::probe(kube, "node1")?;
+        kube.kubectl(&["patch", "nodeprobe", "node2", "--type=merge", "-p", &told.to_string()])?;
+        let probe = look::probe(kube, "node2")?;
         probe.pointer("/spec/config/fromTheFuture").context("it was pruned").map(drop)
     })?;
+    // The watch from before keeps to the older schema; an agent that begins has the state of its last life and a new watch.
+    let pid = agent_process(world, "node2")?;
+    world.kube.cluster(&["exec", "node2", "kill", "-KILL", &pid])?;
     until("the condition", PATIENCE, || {
-        let probe = look::probe(kube, "node1")?;
+        let probe = look::probe(kube, "node2")?;
         has(&probe, "ConfigApplied", "False")?;
         ensure!(probe["status"].to_string().contains("fromTheFuture"), "the field is not named");
         let applied = text(&probe, "/status/appliedConfigHash");

@@ -121,7 +121,12 @@ fn meanwhile(
     let listen =
         ["exec", "node1", "timeout", "120", "busybox", "nc", "-ll", "-p", PORT, "-e", "cat"];
     let mut server = world.kube.cluster_behind(&listen)?;
-    let call = format!("until sleep 100 | busybox nc {} {PORT}; do sleep 0.2; done", addresses[0]);
+    until("somebody listens", PATIENCE, || {
+        let said = world.kube.cluster(&["exec", "node1", "ss", "-Htln", "sport", "=", PORT])?;
+        ensure!(!said.is_empty(), "nobody does");
+        Ok(())
+    })?;
+    let call = format!("sleep 100 | busybox nc {} {PORT}", addresses[0]);
     let mut client =
         world.kube.cluster_behind(&["exec", "node2", "timeout", "120", "sh", "-c", &call])?;
     let seen = until("a new connection", left().min(PATIENCE), || {

@@ -79,7 +79,7 @@ fn refused(world: &mut World) -> anyhow::Result<()> {
         let words = ["label", "nodeprobe", "node1", "e2e=x", "--overwrite", "--dry-run=server"];
         kube.refused(&words, "").map(drop)
     })?;
-    act::patch(kube, "default", &json!({"jitterPercent": 12}))?;
+    act::patch(kube, "default", &json!({"jitterPercent": 14}))?;
     until("the configuration says so", PATIENCE, || {
         let config = look::config(kube, "default")?;
         has(&config, "Degraded", "True")?;

@@ -1,0 +1,101 @@
+"""Connections: who talks to whom, what is new, what fails.
+
+In: nothing. Out: a board.
+Pure: values only.
+"""
+
+from model import BAD, CALM, GOOD, POOR, Board, Query, chosen, colour, either, everywhere, fleet, graph, narrow, stat, table, timeseries
+
+INTERVAL = "[$__rate_interval]"
+FLOW = "source, destination, port, protocol"
+# Flows of all nodes, or of those chosen.
+FLOWS = either(fleet("fleet:probelet_flows:sum"), f'sum by ({FLOW}) ({chosen("probelet_flows")})')
+OPENED = either(fleet("fleet:probelet_connections_opened:rate5m"), f'sum by ({FLOW}) (rate({chosen("probelet_connections_opened_total")}{INTERVAL}))')
+# As many edges as a person can look at.
+EDGES = 60
+
+
+def of(recorded, raw, how="sum"):
+    """Aggregated into one, over all nodes or those chosen."""
+    return f"{how}({either(fleet(recorded), raw)})"
+
+
+def rate(metric):
+    """A raw rate of chosen nodes."""
+    return f"rate({chosen(metric)}{INTERVAL})"
+
+
+CLOSED = of("fleet:probelet_connections_closed:rate5m", rate("probelet_connections_closed_total"))
+FAILED = of("fleet:probelet_connections_failed:rate5m", rate("probelet_connections_failed_total"))
+RESET = of("fleet:probelet_connections_reset:rate5m", rate("probelet_connections_reset_total"))
+OPEN = "sum by (protocol) ({})".format(either(fleet("fleet:probelet_connections:sum"), chosen("probelet_flows")))
+OPENED_ALL = "sum({})".format(either(fleet("fleet:probelet_flows_opened:rate5m"), rate("probelet_connections_opened_total")))
+LISTENERS = "sum({})".format(either(fleet("fleet:probelet_agent_records:sum", kind="listeners"), chosen("probelet_agent_records", kind="listeners")))
+
+
+def summary():
+    """How much, in one row."""
+    count = of("fleet:probelet_flows:count", "(" + chosen("probelet_flows") + " > bool 0)")
+    return [
+        stat("Open", "Connections that are open now, as the side sees them that opened them, or the other where that side is not in the cluster.", Query(f"sum({OPEN})"), "short", decimals=0),
+        stat("Flows", "Pairs of workloads, with port and protocol, that have a connection open now.", Query(count), "short", decimals=0),
+        stat("Opened", "Connections seen to open a second.", Query(OPENED_ALL), "cps", decimals=1),
+        stat("Listeners", "Sockets that wait for connections.", Query(LISTENERS), "short", decimals=0),
+        stat("Failed", "Attempts to connect that failed a second, as the kernels count them.", Query(FAILED), "cps", decimals=2),
+        stat("Reset", "Connections that a reset ended a second, as the kernels count them.", Query(RESET), "cps", decimals=2),
+        stat("New in an hour", "Flows with a connection now and none an hour ago. All nodes.", Query(f'sum({everywhere("fleet:probelet_flows_new:count")})'), "short", decimals=0),
+        stat("Lost in an hour", "Flows with a connection an hour ago and none now. All nodes.", Query(f'sum({everywhere("fleet:probelet_flows_lost:count")})'), "short", decimals=0),
+    ]
+
+
+def over_time():
+    """Rates."""
+    top = either(fleet("fleet:probelet_flows:top20"), f'topk(20, sum by (source, destination, port) ({rate("probelet_connections_opened_total")}))')
+    sent = 'sum by (direction) ({})'.format(either(fleet("fleet:probelet_bytes:rate5m"), rate("probelet_flow_bytes_total")))
+    return [
+        timeseries("Open connections", "Connections that are open, by protocol.", [Query(OPEN, "{{protocol}}")], "short", stack=True, width=8),
+        timeseries("Opened and closed", "Connections seen to open and to close a second. Opened above closed for long is a leak.",
+                   [Query(OPENED_ALL, "opened"), Query(CLOSED, "closed")], "cps", width=8, overrides=[colour("opened", GOOD), colour("closed", CALM)]),
+        timeseries("Failures", "Attempts that failed, and connections that a reset ended, a second, as the kernels count them. Not by flow: the kernel does not say whose they were.",
+                   [Query(FAILED, "failed"), Query(RESET, "reset")], "cps", width=8, overrides=[colour("failed", BAD), colour("reset", POOR)]),
+        timeseries("Busiest flows", "The flows with most connections opened a second.", [Query(f"sum by (source, destination, port) ({top})", "{{source}} → {{destination}}:{{port}}")], "cps", fill=0),
+        timeseries("Traffic", "Bytes a second over the connections of flows: sent by who opened them, and received by them.",
+                   [Query(sent, "{{direction}}")], "Bps", overrides=[colour("sent", CALM), colour("received", GOOD)]),
+    ]
+
+
+def service_graph():
+    """Who talks to whom."""
+    own = f'sum by (source, destination) ({chosen("probelet_flows")}) > 0'
+    edges = f'topk({EDGES}, sum by (source, destination) ({either(fleet("fleet:probelet_edges:top60"), own)}))'
+    name = lambda expr, label: f'sum by (id, title) (label_replace(label_replace({expr}, "id", "$1", "{label}", "(.+)"), "title", "$1", "{label}", "(.+)"))'
+    nodes = f'sum by (id, title) ({name(edges, "source")} or {name(edges, "destination")})'
+    edge = f'sum by (id, source, target) (label_replace(label_join({edges}, "id", " → ", "source", "destination"), "target", "$1", "destination", "(.+)"))'
+    return [graph("Service graph", f"The {EDGES} pairs of workloads with most open connections. The figure of an edge is its open connections, that of a workload is those of its edges.",
+                  Query(nodes), Query(edge), "short")]
+
+
+def who():
+    """Fans, and what changed."""
+    pairs = f'count by (destination, source) ({chosen("probelet_flows")} > 0)'
+    fan_in = f'topk(20, sum by (destination) ({either(fleet("fleet:probelet_fan_in:count"), f"count by (destination) ({pairs})")}))'
+    fan_out = f'topk(20, sum by (source) ({either(fleet("fleet:probelet_fan_out:count"), f"count by (source) ({pairs})")}))'
+    now = f"sum by ({FLOW}) ({FLOWS}) > 0"
+    then_flows = either(fleet("fleet:probelet_flows:sum") + " offset $__range", f'sum by ({FLOW}) ({chosen("probelet_flows")} offset $__range)')
+    then = f"sum by ({FLOW}) ({then_flows}) > 0"
+    flow = lambda last, unit="short": [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", last, unit, narrow(100, decimals=0))]
+    gauge = lambda hue: {"custom.width": 150, "custom.cellOptions": {"type": "gauge", "mode": "basic"}, "color": {"mode": "fixed", "fixedColor": hue}, "decimals": 0}
+    return [
+        table("Fan-in", "Workloads that most other workloads have connections to.", [Query(fan_in)], [("destination", "Workload", None, None), ("Value", "From", "short", gauge(CALM))], width=6, sort="From"),
+        table("Fan-out", "Workloads that have connections to most others. A sudden one here may be a scan.", [Query(fan_out)], [("source", "Workload", None, None), ("Value", "To", "short", gauge(POOR))], width=6, sort="To"),
+        table("Most connections opened", "Flows by connections opened a second.", [Query(f"topk(20, sum by ({FLOW}) ({OPENED}))")],
+              [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", "Opened", "cps", narrow(100, decimals=2))], sort="Opened"),
+        table("New flows", "Flows with a connection now and none at the beginning of the time shown.", [Query(f"topk(50, ({now}) unless ({then}))")], flow("Open"), sort="Open", empty="nothing new"),
+        table("Lost flows", "Flows with a connection at the beginning of the time shown and none now.", [Query(f"topk(50, ({then}) unless ({now}))", fault="quiet")], flow("Open then"), sort="Open then", empty="nothing lost"),
+    ]
+
+
+def board():
+    """The dashboard."""
+    return Board("probelet-connections", "Probelet / Connections", "Who talks to whom, what is new, and what fails.",
+                 [("How much", summary() + over_time()), ("Who talks to whom", service_graph()), ("Workloads and changes", who())])

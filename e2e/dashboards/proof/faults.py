@@ -1,0 +1,221 @@
+"""What is broken on purpose, so that what is empty while all is well is seen to fill.
+
+In: a cluster. Out: for each fault, what to do, what fills (alerts, and panels that name the fault), what to undo.
+I/O: changes the cluster, and puts it back.
+"""
+
+import contextlib
+import json
+import subprocess
+
+NO_BPF = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
+# Opens 100 connections a second to itself in the node's network and ends each by a reset, which leaves no trace.
+RESETS = """
+import socket, struct, time
+server = socket.create_server(("127.0.0.1", 0))
+end = time.time() + {seconds}
+while time.time() < end:
+    for _ in range(10):
+        a = socket.create_connection(server.getsockname()); b, _ = server.accept()
+        for each in (a, b): each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); each.close()
+    time.sleep(0.1)
+"""
+
+
+def refusing(name, resources, who):
+    """An admission policy that refuses writes of one service account, as a webhook or a quota would."""
+    user = f"system:serviceaccount:probelet:probelet-{who}"
+    policy = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": {
+        "failurePolicy": "Fail", "matchConditions": [{"name": "who", "expression": f"request.userInfo.username == '{user}'"}],
+        "matchConstraints": {"resourceRules": [{"apiGroups": ["probelet.io"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": resources}]},
+        "validations": [{"expression": "false", "message": "not today"}]}}
+    binding = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+               "spec": {"policyName": name, "validationActions": ["Deny"]}}
+    return policy, binding
+
+
+@contextlib.contextmanager
+def edit(cluster):
+    """A person edits the configuration."""
+    cluster.edit(jitterPercent=11)
+    yield
+    cluster.edit(jitterPercent=10)
+
+
+@contextlib.contextmanager
+def small_budget(cluster):
+    """The budget is cut to less than what was just used."""
+    cluster.edit(budget={"cpu": "2m"})
+    yield
+    cluster.edit(budget={"cpu": "100m"})
+
+
+@contextlib.contextmanager
+def dear_source(cluster):
+    """The dearest source, with a budget that one reading by it uses up for minutes."""
+    cluster.edit(source="Procfs", budget={"cpu": "1m"})
+    yield
+    cluster.edit(source="Auto", budget={"cpu": "100m"})
+
+
+@contextlib.contextmanager
+def few_series(cluster):
+    """Fewer series are allowed than the node has to say."""
+    cluster.edit(metrics={"maxSeries": 10})
+    yield
+    cluster.edit(metrics={"maxSeries": 500})
+
+
+@contextlib.contextmanager
+def missed(cluster):
+    """Connections live shorter than the time between two looks, and end without a trace."""
+    cluster.edit(intervals={"sockets": "20s", "processes": "20s", "containers": "20s", "bytes": "20s"})
+    load = subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "python3", "-c", RESETS.format(seconds=75)], env=cluster.env)
+    yield
+    load.wait(150)
+    cluster.edit(intervals={"sockets": "1s", "processes": "1s", "containers": "10s", "bytes": "10s"})
+
+
+@contextlib.contextmanager
+def frozen(cluster):
+    """An agent hangs."""
+    pid = cluster.agent_pid("node1")
+    cluster.inside("node1", "kill", "-STOP", pid)
+    yield
+    cluster.inside("node1", "kill", "-CONT", pid, quiet=True)
+
+
+@contextlib.contextmanager
+def agents_refused(cluster):
+    """The API server takes no status of agents."""
+    objects = refusing("proof-agents", ["nodeprobes/status"], "agent")
+    cluster.apply(*objects)
+    for percent in (12, 13, 14, 15):
+        cluster.edit(jitterPercent=percent)
+    yield
+    cluster.apply(*objects, verb="delete")
+    cluster.edit(jitterPercent=10)
+
+
+@contextlib.contextmanager
+def operator_refused(cluster):
+    """The API server takes no NodeProbe of the operator, and somebody edits."""
+    objects = refusing("proof-operator", ["nodeprobes"], "operator")
+    cluster.apply(*objects)
+    cluster.edit(jitterPercent=16)
+    yield
+    cluster.apply(*objects, verb="delete")
+    cluster.edit(jitterPercent=10)
+
+
+@contextlib.contextmanager
+def refused(cluster):
+    """The operator is away, and somebody edits a NodeProbe by hand."""
+    cluster.scale(0)
+    cluster.kubectl("patch", "nodeprobe", "node1", "--type", "merge", "-p", '{"spec":{"config":{"jitterPercent":17}}}')
+    yield
+    cluster.scale(2)
+
+
+@contextlib.contextmanager
+def without_leader(cluster):
+    """Somebody else holds the operators' Lease."""
+    cluster.scale(0)
+    lease = {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3600}
+    now = cluster.run("date", "-u", "+%Y-%m-%dT%H:%M:%S.000000Z").strip()
+    cluster.kubectl("-n", "probelet", "patch", "lease", "probelet-operator", "--type", "merge", "-p", json.dumps({"spec": {**lease, "renewTime": now, "acquireTime": now}}))
+    cluster.kubectl("-n", "probelet", "scale", "deployment/probelet-operator", "--replicas=2")
+    yield
+    cluster.kubectl("-n", "probelet", "patch", "lease", "probelet-operator", "--type", "merge", "-p", '{"spec":{"holderIdentity":"","leaseDurationSeconds":1}}')
+
+
+@contextlib.contextmanager
+def rejected(cluster):
+    """Definitions that check nothing, and a configuration that is wrong."""
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    name = "probeconfigs.probelet.io"
+    before = cluster.kubectl("get", "crd", name, "-o", "jsonpath={.spec.versions[0].schema.openAPIV3Schema}")
+    put = lambda schema: cluster.kubectl("patch", "crd", name, "--type", "json", "-p", json.dumps([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": schema}]))
+    bad = {"apiVersion": "probelet.io/v1alpha1", "kind": "ProbeConfig", "metadata": {"name": "bad"}, "spec": {"intervals": {"sockets": "soon"}}}
+    put(free)
+    cluster.apply(bad)
+    yield
+    cluster.apply(bad, verb="delete")
+    put(json.loads(before))
+
+
+@contextlib.contextmanager
+def outage(cluster):
+    """The API server is away for a while."""
+    away = cluster.start("outage", "110")
+    yield
+    away.wait(150)
+
+
+def capabilities(cluster, names):
+    """The capabilities of the agents' container; changes them if there are names."""
+    place = "/spec/template/spec/containers/0/securityContext/capabilities/add"
+    if names is None:
+        path = place.replace("/0/", "[0]/").replace("/", ".")
+        return json.loads(cluster.kubectl("-n", "probelet", "get", "daemonset/probelet-agent", "-o", f"jsonpath={{{path}}}"))
+    patch = [{"op": "replace", "path": place, "value": names}]
+    cluster.kubectl("-n", "probelet", "patch", "daemonset/probelet-agent", "--type", "json", "-p", json.dumps(patch))
+    return cluster.kubectl("-n", "probelet", "rollout", "status", "daemonset/probelet-agent", "--timeout=90s")
+
+
+@contextlib.contextmanager
+def denied(cluster):
+    """Agents lose the capabilities for BPF, and the configuration wants it. SYS_ADMIN would stand for them."""
+    before = capabilities(cluster, None)
+    capabilities(cluster, ["SYS_PTRACE", "DAC_READ_SEARCH"])
+    cluster.edit(source="Bpf")
+    yield
+    cluster.edit(source="Auto")
+    capabilities(cluster, before)
+
+
+@contextlib.contextmanager
+def forbidden(cluster):
+    """A seccomp profile forbids bpf()."""
+    for member in ("node1", "node2"):
+        cluster.inside(member, "mkdir", "-p", "/var/lib/kubelet/seccomp")
+        cluster.inside(member, "sh", "-c", "cat >/var/lib/kubelet/seccomp/no-bpf.json", text=json.dumps(NO_BPF))
+    cluster.install(agent__seccompProfile={"type": "Localhost", "localhostProfile": "no-bpf.json"})
+    yield
+    cluster.install()
+
+
+@contextlib.contextmanager
+def quiet(cluster):
+    """A workload goes away, and with it its flows."""
+    cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=0")
+    yield
+    cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=1")
+
+
+@contextlib.contextmanager
+def nobody(cluster):
+    """A node without an agent. It was made at the beginning: silence takes five minutes."""
+    yield
+    cluster.kubectl("delete", "node", "nobody", "--ignore-not-found")
+
+
+# Each fault, and the alerts that must see it. Panels name theirs in boards/.
+EVERY = [
+    (edit, []),
+    (few_series, ["ProbeletSeriesFolded"]),
+    (frozen, ["ProbeletAgentDown"]),
+    (missed, ["ProbeletCoverageLow"]),
+    (small_budget, ["ProbeletAgentOverBudget", "ProbeletAgentThrottled"]),
+    (dear_source, ["ProbeletAgentStale"]),
+    (agents_refused, ["ProbeletStatusWriteErrors"]),
+    (operator_refused, ["ProbeletOperatorWriteErrors", "ProbeletOperatorQueueStuck", "ProbeletConfigNotApplied"]),
+    (rejected, ["ProbeletConfigRejected"]),
+    (refused, ["ProbeletOperatorDown", "ProbeletConfigRefused"]),
+    (without_leader, ["ProbeletOperatorWithoutLeader"]),
+    (outage, ["ProbeletNamesStale"]),
+    (denied, ["ProbeletCapabilityMissing", "ProbeletConfigNotApplied"]),
+    (forbidden, ["ProbeletSourceRefused"]),
+    (quiet, []),
+    (nobody, ["ProbeletNodesSilent"]),
+]

@@ -1,0 +1,161 @@
+"""The proof: a real Prometheus scrapes real agents and operators, every query of every panel and rule returns something,
+and what is empty while all is well fills when it is provoked. Prints PASS or FAIL for each; exits with 1 on a FAIL.
+
+In: the folder of a running dev-cluster with the images loaded. Out: lines; pictures, if there is a folder for them.
+I/O: installs probelet on the cluster, breaks it and puts it back; starts a Prometheus on loopback.
+
+    prove.py DIR [--only FAULT,...] [--pictures FOLDER]     e.g. --only none for panels alone, --only denied,refused
+"""
+
+import subprocess
+import sys
+import threading
+import time
+
+import queries
+import rules
+from proof import faults
+from proof.cluster import Cluster, until
+from proof.prometheus import Prometheus, scaled
+
+PORT = 19490
+# A node that has no kubelet, and so no agent.
+NOBODY = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "nobody"}, "spec": {"taints": [{"key": "proof", "effect": "NoExecute"}]}}
+SHOWN = {"__rate_interval": "20s", "__range": "2m", "__interval": "5s"}
+
+
+class Proof:
+    """What was said, and whether anything failed."""
+
+    def __init__(self, cluster, prometheus):
+        self.cluster, self.prometheus, self.failed = cluster, prometheus, False
+
+    def says(self, sentence, wrong=""):
+        """A sentence that holds if nothing is wrong."""
+        self.failed |= bool(wrong)
+        print(f"FAIL: {sentence}: {wrong}" if wrong else f"PASS: {sentence}", flush=True)
+
+    def found(self, query, values):
+        """What a query of a panel returns."""
+        expr = queries.fill(query.expr, {**SHOWN, **values})
+        return self.prometheus.instant(expr) if query.instant else self.prometheus.range(expr, 120, 5)
+
+    def within(self, sentence, check, seconds):
+        """A sentence that comes to hold in time."""
+        began = time.monotonic()
+        try:
+            until(sentence, check, seconds)
+            self.says(f"{sentence} ({time.monotonic() - began:.0f} s)")
+        except (TimeoutError, ValueError) as error:
+            self.says(sentence, str(error))
+
+
+def panels(proof):
+    """Every query that must always return something does, for all nodes and for one."""
+    for values, who in (({}, "all nodes"), ({"node": "node1"}, "node1")):
+        for board, panel, query in queries.queries():
+            if not query.fault:
+                name = f"{board.title}: {panel.title}: {query.legend or query.ref or 'query'} ({who})"
+                proof.within(f"{name} returns something", lambda query=query, values=values: proof.found(query, values), 30)
+
+
+def recorded(proof):
+    """Every recording rule records."""
+    late = {"fleet:probelet_agent_capability_missing:nodes"}
+    for name in sorted({name for name, _ in rules.records()} - late):
+        proof.within(f"{name} is recorded", lambda name=name: proof.prometheus.instant(name), 60)
+
+
+def expression(alert):
+    """An alert's expression, with the windows that the proof has."""
+    text = dict(rules.alerts())[alert]
+    return scaled(rules.expression(text))
+
+
+def at_rest(proof):
+    """No alert's expression holds while all is well."""
+    for alert, _ in rules.alerts():
+        proof.within(f"{alert} rests while all is well", lambda alert=alert: not proof.prometheus.instant(expression(alert)), 120)
+
+
+def provoke(proof, fault, alerts):
+    """What is to fill fills."""
+    name = fault.__name__
+    print(f"-- {name}: {' '.join(fault.__doc__.split())}", flush=True)
+    waits = 420 if name == "nobody" else 150
+    for alert in alerts:
+        # What the last fault left behind must not count.
+        proof.within(f"{name}: {alert} rests before", lambda alert=alert: not proof.prometheus.instant(expression(alert)), 180)
+    try:
+        broken(proof, fault, alerts, name, waits)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        proof.says(f"{name} can be done and undone", str(error))
+
+
+def broken(proof, fault, alerts, name, waits):
+    """While the fault is there, what is to see it sees it."""
+    with fault(proof.cluster):
+        for alert in alerts:
+            proof.within(f"{name}: {alert} sees it", lambda alert=alert: proof.prometheus.instant(expression(alert)), waits)
+        for board, panel, query in queries.queries():
+            if query.fault == name:
+                proof.within(f"{name}: {board.title}: {panel.title} shows it", lambda query=query: proof.found(query, {}), waits)
+
+
+def discover(cluster, prometheus):
+    """Keeps the targets up to date, as the discovery of pods would; while the API server is away they stay."""
+    while True:
+        for component in ("agent", "operator"):
+            try:
+                prometheus.targets(component, list(cluster.pods(component)))
+            except (RuntimeError, subprocess.TimeoutExpired):
+                pass
+        time.sleep(1.5)
+
+
+def annotation(proof):
+    """An edit is marked."""
+    expr = queries.fill(next(expr for place, expr in queries.everything_asked() if "annotation" in place), SHOWN)
+    proof.within("an edit is an annotation", lambda: proof.prometheus.range(expr, 120, 5), 60)
+
+
+def word(name):
+    """What follows a flag on the command line."""
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else None
+
+
+def pictures(proof, folder, began):
+    """What a person would have seen, from the beginning to now."""
+    minutes = min(30, int(time.time() - began) // 60 + 1)
+    out = proof.cluster.run("e2e/dashboards/pictures/run", proof.prometheus.url, folder, f"minutes={minutes}&step=5&rate=20s", quiet=True, timeout=600)
+    print(out, end="", flush=True)
+    proof.failed |= "FAIL" in out or "PASS" not in out
+
+
+def main():
+    folder, only, began = sys.argv[1], word("--only"), time.time()
+    cluster = Cluster(folder)
+    cluster.install()
+    with Prometheus(cluster.folder / "prometheus", PORT, cluster.token()) as prometheus:
+        threading.Thread(target=discover, args=(cluster, prometheus), daemon=True).start()
+        proof = Proof(cluster, prometheus)
+        proof.within("Prometheus scrapes two agents and two operators", lambda: len(prometheus.instant('up{job=~"probelet-.*"} == 1')) == 4, 60)
+        # What scale.py multiplies.
+        for component in ("agent", "operator"):
+            (cluster.folder / "prometheus" / f"{component}.prom").write_text(cluster.scraped(component))
+        recorded(proof)
+        panels(proof)
+        at_rest(proof)
+        cluster.apply(NOBODY)
+        for fault, alerts in faults.EVERY:
+            if only is None or fault.__name__ in only.split(","):
+                provoke(proof, fault, alerts)
+                if fault is faults.edit:
+                    annotation(proof)
+        if word("--pictures"):
+            pictures(proof, word("--pictures"), began)
+    return 1 if proof.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+//! The page of all metrics, written from a scrape of an operator to which everything has happened.
+//!
+//! In: the real registry. Out: Markdown. It must not know a metric by name, but has to touch those with labels.
+//!
+//! I/O: the page.
+
+use super::*;
+use crate::reference::{WRITTEN, cell, hold};
+use prometheus::proto::MetricFamily;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+fn row(page: &mut String, family: &MetricFamily) {
+    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for pair in family.get_metric().iter().flat_map(prometheus::proto::Metric::get_label) {
+        labels.entry(pair.name()).or_default().insert(pair.value());
+    }
+    let label = |(name, values): (&&str, &BTreeSet<&str>)| {
+        let words: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
+        let words = if words.len() > 1 { format!(": {}", words.join(", ")) } else { String::new() };
+        format!("`{name}`{words}")
+    };
+    let labels: Vec<_> = labels.iter().map(label).collect();
+    let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+    writeln!(
+        page,
+        "| `{}` | {kind} | {} | {} |",
+        family.name(),
+        labels.join("; "),
+        cell(family.help())
+    )
+    .unwrap();
+}
+
+#[test]
+fn the_page_of_metrics_says_what_a_scrape_holds() {
+    let metrics = Metrics::new().unwrap();
+    metrics.show(&Figures {
+        nodes: vec![("default".into(), [1; 6])],
+        generations: vec![("default".into(), 1)],
+        ..Figures::default()
+    });
+    // No `..`: a metric with labels that nothing has touched is not in a scrape, and so would not be in the page.
+    let Metrics {
+        registry,
+        nodes: _,
+        generations: _,
+        rollouts: _,
+        rejected: _,
+        queue: _,
+        leader: _,
+        seed_invalid: _,
+        writes,
+        watch_errors: _,
+        reconcile: _,
+        write_seconds,
+        cpu: _,
+        rss: _,
+    } = &metrics;
+    writes.with_label_values(&["", ""]).inc();
+    write_seconds.with_label_values(&[""]).observe(0.1);
+    for kind in [Kind::Nodes, Kind::Probes, Kind::Configs] {
+        metrics.watch_failed(kind);
+    }
+
+    let mut page = format!(
+        "# Metrics of probelet-operator\n{WRITTEN}\n\nServed at `/metrics` by each replica; only the one whose `probelet_operator_leader` is 1 \
+         writes and counts nodes. `config` is the name of a `ProbeConfig`, empty for the built-in defaults, `other` for those beyond the first \
+         {CONFIGS}.\n\n| metric | type | labels | what it is |\n|---|---|---|---|\n"
+    );
+    registry.gather().iter().for_each(|family| row(&mut page, family));
+
+    hold("metrics-operator.md", &page);
+}

@@ -6,7 +6,7 @@
 use probelet_crds::condition::PERMISSIONS_OK;
 use serde::Serialize;
 
-use super::explain::{Finding, Mark, Seen, agent, lines};
+use super::explain::{Finding, Mark, Seen, agent, lines, unreported};
 use crate::seen::report::Report;
 use crate::show::{self, Cell, Page};
 
@@ -42,7 +42,7 @@ impl Diagnosis {
                 findings.extend(losses(report));
             }
             Err(why) => {
-                findings.push(Finding::new(Mark::Bad, "report", why.as_str()));
+                findings.push(unreported(why));
                 findings.extend(permissions(seen));
             }
         }

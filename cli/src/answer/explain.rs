@@ -227,7 +227,7 @@ fn intervals(seen: &Seen<'_>) -> Finding {
     let report = match &seen.report {
         Ok(report) => report,
         Err(why) => {
-            return Finding::new(Mark::Bad, "report", format!("cannot be had: {why}"));
+            return unreported(why);
         }
     };
     let agent = &report.agent;
@@ -248,6 +248,12 @@ fn intervals(seen: &Seen<'_>) -> Finding {
             format!("{}; the picture is {fresh}", pairs.join(", ")),
         )
     }
+}
+
+/// Why there is no report. An agent without room in its budget keeps its promise.
+pub(super) fn unreported(why: &str) -> Finding {
+    let mark = if why.contains("busy") { Mark::Lost } else { Mark::Bad };
+    Finding::new(mark, "report", why)
 }
 
 /// What is missing from the picture.

@@ -197,8 +197,15 @@ impl Agents {
                     self.fullname
                 ),
             },
+            Error::Refused { code: 429 | 503, message, .. } if pod.is_ready() => Error::Agent {
+                node: node.to_owned(),
+                why: format!("it is busy: {message}"),
+                next: format!(
+                    "try again in a while; if that is too often so, its budget is too small: kubectl probelet explain {node}"
+                ),
+            },
             Error::Refused { code: 502..=504, message, .. } => {
-                let why = pod.why_not().unwrap_or(message);
+                let why = pod.why_not().unwrap_or(format!("cannot be reached: {message}"));
                 self.silent(node, &format!("its pod {name} {why}"))
             }
             Error::Missing { .. } => self.silent(node, &format!("its pod {name} is gone")),

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use probelet_crds::{NodeConfig, ROLLOUT_ANNOTATION, ROLLOUT_PAUSED};
+use probelet_crds::{NodeConfig, ROLLOUT_ANNOTATION, ROLLOUT_PAUSED, condition};
 use serde_json::{Map, Value, json};
 
 use super::config::{before, previous, spec};
@@ -60,6 +60,16 @@ impl Run {
 
     pub(super) async fn undo(&self, name: &str, dry_run: bool) -> Result<(), Error> {
         let config = self.ask.config(checked(name)?).await?;
+        let refused = condition::is_false(&config.status().conditions, condition::ACCEPTED);
+        if refused {
+            // What is in force is older than this edit and newer than what the operator keeps.
+            return Err(Error::Absent {
+                what: format!(
+                    "the newest edit of {name} was refused and is in force nowhere: there is nothing to undo"
+                ),
+                next: format!("put it right: kubectl edit probeconfig {name}"),
+            });
+        }
         let old = previous(&config)?;
         let wanted = before_in_words(&config, &old);
         let now = spec(&config).unwrap_or_default();

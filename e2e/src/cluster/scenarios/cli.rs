@@ -68,16 +68,14 @@ fn certificate(world: &mut World) -> anyhow::Result<()> {
 }
 
 fn status(world: &mut World) -> anyhow::Result<()> {
-    all_obey(&world.kube, "default")?;
-    let status = json(world, &["status"])?;
-    ensure!(number(&status, "/nodeProbes") == 2, "{status}");
-    ensure!(status["operator"]["running"] == true, "{}", status["operator"]);
-    ensure!(
-        number(&status, "/cost/cpu_nanocores") + number(&status, "/cost/cpuNanocores") > 0,
-        "{}",
-        status["cost"]
-    );
-    ensure!(list(&status, "/disobeying").is_empty(), "{}", status["disobeying"]);
+    until("a fleet that obeys", PATIENCE, || {
+        let status = json(world, &["status"])?;
+        ensure!(list(&status, "/disobeying").is_empty(), "{}", status["disobeying"]);
+        ensure!(number(&status, "/nodeProbes") == 2, "{status}");
+        ensure!(status["operator"]["running"] == true, "{}", status["operator"]);
+        ensure!(number(&status, "/cost/cpuNanocores") > 0, "{}", status["cost"]);
+        Ok(())
+    })?;
     let shown = cli(world, &["status"])?;
     ensure!(
         shown.contains("CPU") && shown.contains("LEVELS") && shown.contains("default"),

@@ -1,0 +1,162 @@
+//! Asking an API server that is scripted: tokens for agents, refusals, busy agents, lists that moved on.
+//!
+//! I/O: none.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hyper::{Method, Request, Response};
+use kube::client::Body;
+use kubectl_probelet::ask::{Agents, Ask, Error};
+use serde_json::{Value, json};
+
+/// What was asked: method, path with query, and the token for an agent.
+type Asked = Arc<Mutex<Vec<(Method, String, Option<String>)>>>;
+
+/// An API server that answers by these rules: the n-th request of a path gets `rule(method, path, n)`.
+fn server(
+    rule: impl Fn(&Method, &str, usize) -> (u16, Value) + Send + Sync + 'static,
+) -> (Ask, Asked) {
+    let asked: Asked = Arc::default();
+    let (log, rule) = (Arc::clone(&asked), Arc::new(rule));
+    let answer = move |request: Request<Body>| {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
+        let token = request.headers().get("x-probelet-authorization");
+        let token = token.map(|value| value.to_str().unwrap().to_owned());
+        let mut log = log.lock().unwrap();
+        let nth = log.iter().filter(|(_, asked, _)| *asked == path).count();
+        let (status, body) = rule(&method, &path, nth);
+        log.push((method, path, token));
+        let answer =
+            Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
+        async move { Ok::<_, Infallible>(answer.unwrap()) }
+    };
+    let client = kube::Client::new(tower::service_fn(answer), "default");
+    (Ask::through(client, Duration::from_secs(5)), asked)
+}
+
+fn pod() -> Value {
+    json!({"metadata": {"name": "probelet-agent-x", "namespace": "obs"},
+        "spec": {"nodeName": "node1", "serviceAccountName": "rel-probelet-agent",
+            "containers": [{"ports": [{"name": "https", "containerPort": 9500}]}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
+}
+
+fn is_pods(path: &str) -> bool {
+    path.contains("/pods?")
+}
+
+#[tokio::test]
+async fn an_agent_is_shown_a_token_of_the_viewer_and_found_wherever_it_is() {
+    let (ask, asked) = server(|method, path, _| match (method, path) {
+        (_, path) if is_pods(path) => (200, json!({"items": [pod()]})),
+        (&Method::POST, _) => (201, json!({"status": {"token": "short-lived"}})),
+        _ => (200, json!({"node": "node1"})),
+    });
+
+    let report = async {
+        let agents = Agents::find(&ask, None).await?;
+        agents.report("node1", "?pod=shop/web").await
+    }
+    .await;
+
+    assert_eq!(report.unwrap().node, "node1");
+    let asked = asked.lock().unwrap();
+    let posted = asked.iter().find(|(method, ..)| method == Method::POST).unwrap();
+    assert_eq!(posted.1, "/api/v1/namespaces/obs/serviceaccounts/rel-probelet-viewer/token");
+    let (_, path, token) = asked.last().unwrap();
+    assert_eq!(
+        path,
+        "/api/v1/namespaces/obs/pods/https:probelet-agent-x:9500/proxy/v1/report?pod=shop/web"
+    );
+    assert_eq!(token.as_deref(), Some("Bearer short-lived"));
+}
+
+#[tokio::test]
+async fn without_a_token_the_missing_right_is_named() {
+    let (ask, _) = server(|method, path, _| match (method, path) {
+        (_, path) if is_pods(path) => (200, json!({"items": [pod()]})),
+        (&Method::POST, _) => (403, json!({"message": "serviceaccounts is forbidden"})),
+        _ => (401, json!({"error": "a token is needed"})),
+    });
+
+    let error = async {
+        let agents = Agents::find(&ask, Some("obs")).await?;
+        agents.report("node1", "").await
+    }
+    .await
+    .unwrap_err();
+
+    let said = error.to_string();
+    assert!(
+        said.contains("not allowed to create serviceaccounts/token in the namespace obs"),
+        "{said}"
+    );
+    assert!(
+        error.next().unwrap().contains("ClusterRole rel-probelet-viewer"),
+        "{:?}",
+        error.next()
+    );
+}
+
+#[tokio::test]
+async fn an_agent_that_is_busy_is_asked_again() {
+    let (ask, asked) = server(|method, path, nth| match (method, path) {
+        (_, path) if is_pods(path) => (200, json!({"items": [pod()]})),
+        (&Method::POST, _) => (201, json!({"status": {"token": "t"}})),
+        _ if nth == 0 => (503, json!({"error": "the CPU budget has no room"})),
+        _ => (200, json!({"node": "node1"})),
+    });
+
+    let report = async {
+        let agents = Agents::find(&ask, None).await?;
+        agents.report("node1", "").await
+    }
+    .await;
+
+    assert_eq!(report.unwrap().node, "node1");
+    let times =
+        asked.lock().unwrap().iter().filter(|(_, path, _)| path.contains("/proxy/")).count();
+    assert_eq!(times, 2);
+}
+
+#[tokio::test]
+async fn a_cluster_without_agents_is_told_from_a_right_that_is_missing() {
+    let (ask, _) = server(|_, _, _| (200, json!({"items": []})));
+
+    let error = Agents::find(&ask, None).await.err().unwrap();
+
+    assert!(matches!(error, Error::Absent { .. }), "{error}");
+    assert!(error.to_string().contains("there is no agent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_whose_position_was_forgotten_is_begun_again_and_has_nothing_twice() {
+    let node = |name: &str| json!({"metadata": {"name": name}});
+    let (ask, asked) = server(move |_, path, nth| match path.contains("continue=") {
+        true if nth == 0 => (410, json!({"message": "the continue token is too old"})),
+        true => (200, json!({"metadata": {}, "items": [node("b")]})),
+        false => (200, json!({"metadata": {"continue": "x=/1"}, "items": [node("a")]})),
+    });
+
+    let nodes = ask.nodes().await.unwrap();
+
+    let names: Vec<&str> = nodes.iter().map(|node| node.metadata.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 4);
+    assert!(asked[1].1.ends_with("continue=x%3D%2F1"), "{}", asked[1].1);
+}
+
+#[tokio::test]
+async fn nodes_are_counted_without_reading_them() {
+    let (ask, asked) = server(|_, _, _| {
+        (200, json!({"metadata": {"remainingItemCount": 4999, "continue": "x"}, "items": [{}]}))
+    });
+
+    assert_eq!(ask.count_nodes().await.unwrap(), 5000);
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}

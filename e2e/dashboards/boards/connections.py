@@ -80,9 +80,10 @@ def who():
     pairs = f'count by (destination, source) ({chosen("probelet_flows")} > 0)'
     fan_in = f'topk(20, sum by (destination) ({either(fleet("fleet:probelet_fan_in:count"), f"count by (destination) ({pairs})")}))'
     fan_out = f'topk(20, sum by (source) ({either(fleet("fleet:probelet_fan_out:count"), f"count by (source) ({pairs})")}))'
-    now = f"sum by ({FLOW}) ({FLOWS}) > 0"
-    then_flows = either(fleet("fleet:probelet_flows:sum") + " offset $__range", f'sum by ({FLOW}) ({chosen("probelet_flows")} offset $__range)')
-    then = f"sum by ({FLOW}) ({then_flows}) > 0"
+    now = f'sum by ({FLOW}) ({chosen("probelet_flows")}) > 0'
+    then = f'sum by ({FLOW}) ({chosen("probelet_flows")} offset 1h) > 0'
+    new = f'topk(50, sum by ({FLOW}) ({either(fleet("fleet:probelet_flows_new:top50"), f"(({now}) unless ({then}))")}))'
+    lost = f'topk(50, sum by ({FLOW}) ({either(fleet("fleet:probelet_flows_lost:top50"), f"(({then}) unless ({now}))")}))'
     flow = lambda last, unit="short": [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", last, unit, narrow(100, decimals=0))]
     gauge = lambda hue: {"custom.width": 150, "custom.cellOptions": {"type": "gauge", "mode": "basic"}, "color": {"mode": "fixed", "fixedColor": hue}, "decimals": 0}
     return [
@@ -90,8 +91,8 @@ def who():
         table("Fan-out", "Workloads that have connections to most others. A sudden one here may be a scan.", [Query(fan_out)], [("source", "Workload", None, None), ("Value", "To", "short", gauge(POOR))], width=6, sort="To"),
         table("Most connections opened", "Flows by connections opened a second.", [Query(f"topk(20, sum by ({FLOW}) ({OPENED}))")],
               [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", "Opened", "cps", narrow(100, decimals=2))], sort="Opened"),
-        table("New flows", "Flows with a connection now and none at the beginning of the time shown.", [Query(f"topk(50, ({now}) unless ({then}))")], flow("Open"), sort="Open", empty="nothing new"),
-        table("Lost flows", "Flows with a connection at the beginning of the time shown and none now.", [Query(f"topk(50, ({then}) unless ({now}))", fault="quiet")], flow("Open then"), sort="Open then", empty="nothing lost"),
+        table("New flows", "Flows with a connection now and none an hour ago.", [Query(new, fault="busy")], flow("Open"), sort="Open", empty="nothing new"),
+        table("Lost flows", "Flows with a connection an hour ago and none now.", [Query(lost, fault="quiet")], flow("Open then"), sort="Open then", empty="nothing lost"),
     ]
 
 

@@ -7,6 +7,7 @@ I/O: changes the cluster, and puts it back.
 import contextlib
 import json
 import subprocess
+import time
 
 NO_BPF = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
 # Opens 100 connections a second to itself in the node's network and ends each by a reset, which leaves no trace.
@@ -194,6 +195,15 @@ def quiet(cluster):
 
 
 @contextlib.contextmanager
+def busy(cluster):
+    """A workload begins to talk, after all had been quiet for so long as is looked back."""
+    cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=0")
+    time.sleep(150)
+    cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=1")
+    yield
+
+
+@contextlib.contextmanager
 def nobody(cluster):
     """A node without an agent. It was made at the beginning: silence takes five minutes."""
     yield
@@ -217,5 +227,6 @@ EVERY = [
     (denied, ["ProbeletCapabilityMissing", "ProbeletConfigNotApplied"]),
     (forbidden, ["ProbeletSourceRefused"]),
     (quiet, []),
+    (busy, []),
     (nobody, ["ProbeletNodesSilent"]),
 ]

@@ -27,7 +27,7 @@ function Stat({ frames, width, height, theme, panel, range }) {
 
 function Lines({ frames, width, height, range, panel, moments, theme }) {
   if (!values(frames).length) {
-    return <Nothing text="No data" />;
+    return <Nothing text={panel.fieldConfig.defaults.noValue ?? 'No data'} />;
   }
   // The plot is a canvas between axes of its own; marks of annotations lie above it.
   return (
@@ -64,7 +64,7 @@ function Rows({ frames, width, height, panel, theme }) {
     return <Nothing text={panel.fieldConfig.defaults.noValue ?? 'No data'} />;
   }
   const sort = (panel.options.sortBy ?? []).map(({ displayName, desc }) => ({ displayName: displayName, desc }));
-  return <Table data={frame} width={width - 28} height={height} initialSortBy={sort} cellHeight={panel.options.cellHeight} theme={theme} />;
+  return <Table data={frame} width={width - 16} height={height} initialSortBy={sort} cellHeight={panel.options.cellHeight} theme={theme} />;
 }
 
 function Bars({ frames, width, height, theme, panel }) {

@@ -97,6 +97,12 @@ pub async fn follow(api: Api, name: Option<String>, post: Arc<Post>, mut dice: D
             // Whatever it was: from the cache's state, a little later.
             version = None;
             sleep(dice.between(Duration::from_millis(500), Duration::from_secs(5))).await;
+            // What went meanwhile is in no state and in no event.
+            if let Some(name) = name.as_deref()
+                && matches!(get(&api, name, &post).await, Ok(None))
+            {
+                post.deliver(name, None);
+            }
         }
     }
 }

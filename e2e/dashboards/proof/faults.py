@@ -9,6 +9,8 @@ import json
 import subprocess
 import time
 
+from .cluster import until
+
 NO_BPF = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
 # Opens 100 connections a second to itself in the node's network and ends each by a reset, which leaves no trace.
 RESETS = """
@@ -103,6 +105,9 @@ def operator_refused(cluster):
     """The API server takes no NodeProbe of the operator, and somebody edits."""
     objects = refusing("proof-operator", ["nodeprobes"], "operator")
     cluster.apply(*objects)
+    # The API server takes a moment to take a policy up; an edit that is quicker is obeyed.
+    attempt = ["label", "nodeprobe", "node1", "proof=x", "--overwrite", "--dry-run=server", "--as=system:serviceaccount:probelet:probelet-operator"]
+    until("writes are refused", lambda: not cluster.kubectl(*attempt, quiet=True))
     cluster.edit(jitterPercent=16)
     yield
     cluster.apply(*objects, verb="delete")

@@ -25,7 +25,7 @@ impl Bucket {
     /// A full bucket that gives `count` tokens in `period`, at most `burst` at once.
     #[must_use]
     pub fn new(count: u32, period: Millis, burst: u32, now: Millis) -> Self {
-        let every = (period * 1000).div_ceil(u64::from(count.max(1))).max(1);
+        let every = (period * 1000 / u64::from(count.max(1))).max(1);
         let depth = every * u64::from(burst.max(1));
         Self { every, depth, saved: depth, at: now }
     }

@@ -26,8 +26,6 @@ const SOAK: Millis = 10_000;
 const PATIENCE: Millis = 120_000;
 /// A minute.
 const MINUTE: Millis = 60_000;
-/// Of a minute's nodes, the part that may be told at once: as many as a loop that is late has saved up.
-const BURSTS: u32 = 300;
 /// More nodes than this are not named in the message of a stopped rollout.
 const NAMED: usize = 3;
 
@@ -133,9 +131,7 @@ impl Rollout {
         let paused = |edition: &Edition| edition.content.config.paused;
         let urgent = paused(&target) && !previous.as_ref().is_some_and(paused);
         let per_minute = u32::try_from(rules.max_nodes_per_minute).unwrap_or(1);
-        // What was saved up goes off the rate, so that no minute sees more than it may.
-        let burst = (per_minute / BURSTS).max(1);
-        let tokens = Bucket::new(per_minute - (burst - 1), MINUTE, burst, now);
+        let tokens = Bucket::new(per_minute, MINUTE, per_minute / 6, now);
         Self { target, previous, stage: Stage::Rolling, urgent, tokens }
     }
 

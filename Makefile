@@ -34,8 +34,8 @@ test: setup ## Everything above and every test, cheapest first; ends with the co
 crds: setup ## Write the CustomResourceDefinitions and the table of fields in the manual from the types in crds/src
 	cargo run --locked --quiet -p probelet-crds --bin probelet-crdgen crds charts/probelet/files/crds docs/user/configure.md
 
-reference: setup ## Write the manual's pages of all metrics and flags from the code (docs/user/reference)
-	PROBELET_WRITE_REFERENCE=1 cargo test --locked --quiet --workspace --lib reference::
+reference: setup ## Write the manual's pages of all metrics, flags and subcommands from the code
+	PROBELET_WRITE_REFERENCE=1 cargo test --locked --quiet --workspace --lib the_page_of_
 
 kernels: setup ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
 	e2e/kernels/run

@@ -407,6 +407,4 @@ fn host_name() -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod reference;
-#[cfg(test)]
 mod tests;

@@ -13,8 +13,6 @@ pub mod label;
 pub mod logging;
 pub mod once;
 pub mod publish;
-#[cfg(test)]
-mod reference;
 pub mod run;
 pub mod snapshot;
 pub mod sys;

@@ -3,14 +3,10 @@
 //! In: the command line. Out: [`Args`], or the text that clap shows instead. The manual's table of flags and the
 //! completion of shells are made from the same definition. It must not ask a cluster anything. Pure: values only.
 
-mod reference;
-
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as Flags, CommandFactory, Parser, Subcommand, ValueEnum, builder::styling};
 use probelet_crds::Interval;
-
-pub use reference::reference;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -294,6 +290,10 @@ pub fn command() -> clap::Command {
 mod tests {
     use super::*;
 
+    /// Between these lines of the manual stand the tables.
+    const BEGIN: &str = "<!-- written by make reference -->";
+    const END: &str = "<!-- end of flags -->";
+
     fn parse(line: &str) -> Args {
         Args::try_parse_from(line.split(' ')).unwrap()
     }
@@ -318,5 +318,12 @@ mod tests {
         assert!(
             Args::try_parse_from(["kubectl-probelet", "pause", "default", "--node", "n1"]).is_err()
         );
+    }
+
+    #[test]
+    fn the_page_of_subcommands_says_what_clap_takes() {
+        let tables = probelet_reference::subcommands(&command());
+
+        probelet_reference::hold_part("kubectl-probelet.md", BEGIN, END, &tables);
     }
 }

@@ -69,9 +69,11 @@ fn the_programs_import_core_and_objects_and_never_each_other() {
 }
 
 #[test]
-fn nobody_imports_e2e() {
+fn nobody_imports_what_is_for_tests() {
     for (name, dependencies) in imports() {
-        assert!(!dependencies.contains("probelet-e2e"), "{name} imports e2e");
+        for of_tests in ["probelet-e2e", "probelet-reference"] {
+            assert!(!dependencies.contains(of_tests), "{name} imports {of_tests}");
+        }
     }
 }
 

@@ -253,9 +253,6 @@ fn host_name() -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod reference;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -294,5 +291,12 @@ mod tests {
     #[test]
     fn a_lone_operator_needs_no_lease() {
         assert_eq!(parse(&["--no-leader-election"]).unwrap().lease, None);
+    }
+
+    #[test]
+    fn the_page_of_flags_says_what_clap_takes() {
+        let page = probelet_reference::flags(&<Typed as clap::CommandFactory>::command());
+
+        probelet_reference::hold("reference/flags-operator.md", &page);
     }
 }

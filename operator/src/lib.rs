@@ -24,8 +24,6 @@ pub mod pace;
 pub mod plan;
 pub mod queue;
 pub mod reconcile;
-#[cfg(test)]
-mod reference;
 pub mod rollout;
 pub mod run;
 pub mod seed;

@@ -194,3 +194,10 @@ fn a_certificate_is_the_agents_own_or_in_a_directory() {
     assert_eq!(args("--tls /etc/tls").tls, Tls::Dir(PathBuf::from("/etc/tls")));
     assert!(told("--tls=").contains("give off, self-signed, or the path of a directory"));
 }
+
+#[test]
+fn the_page_of_flags_says_what_clap_takes() {
+    let page = probelet_reference::flags(&Typed::command());
+
+    probelet_reference::hold("reference/flags-agent.md", &page);
+}

@@ -5,32 +5,7 @@
 //! I/O: the page.
 
 use super::*;
-use crate::reference::{WRITTEN, cell, hold};
-use prometheus::proto::MetricFamily;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-
-fn row(page: &mut String, family: &MetricFamily) {
-    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for pair in family.get_metric().iter().flat_map(prometheus::proto::Metric::get_label) {
-        labels.entry(pair.name()).or_default().insert(pair.value());
-    }
-    let label = |(name, values): (&&str, &BTreeSet<&str>)| {
-        let words: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
-        let words = if words.len() > 1 { format!(": {}", words.join(", ")) } else { String::new() };
-        format!("`{name}`{words}")
-    };
-    let labels: Vec<_> = labels.iter().map(label).collect();
-    let kind = format!("{:?}", family.get_field_type()).to_lowercase();
-    writeln!(
-        page,
-        "| `{}` | {kind} | {} | {} |",
-        family.name(),
-        labels.join("; "),
-        cell(family.help())
-    )
-    .unwrap();
-}
+use probelet_reference::{WRITTEN, hold, row};
 
 #[test]
 fn the_page_of_metrics_says_what_a_scrape_holds() {
@@ -68,7 +43,7 @@ fn the_page_of_metrics_says_what_a_scrape_holds() {
          writes and counts nodes. `config` is the name of a `ProbeConfig`, empty for the built-in defaults, `other` for those beyond the first \
          {CONFIGS}.\n\n| metric | type | labels | what it is |\n|---|---|---|---|\n"
     );
-    registry.gather().iter().for_each(|family| row(&mut page, family));
+    registry.gather().iter().for_each(|family| page.push_str(&row(family, true)));
 
-    hold("metrics-operator.md", &page);
+    hold("reference/metrics-operator.md", &page);
 }

@@ -10,11 +10,10 @@ use crate::kubernetes::{Class, FeedStatus, Malformed};
 use crate::publish::NodeProbe;
 use crate::publish::names::Labels;
 use crate::publish::testing::everything;
-use crate::reference::{WRITTEN, cell, hold};
 use probelet_core::cluster::objects::Kind;
+use probelet_reference::{WRITTEN, hold, row};
 use prometheus::proto::MetricFamily;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
 /// A feed in which each thing happened once: what never did has no series.
 fn eventful(now: Instant) -> FeedStatus {
@@ -57,31 +56,6 @@ fn scraped() -> (Vec<MetricFamily>, String) {
     (families, String::from_utf8(text.to_vec()).unwrap())
 }
 
-fn row(page: &mut String, family: &MetricFamily) {
-    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for pair in family.get_metric().iter().flat_map(prometheus::proto::Metric::get_label) {
-        labels.entry(pair.name()).or_default().insert(pair.value());
-    }
-    // What describes the node is labelled with names that people chose; what describes the agent, with a few words of ours.
-    let ours = family.name().starts_with("probelet_agent_");
-    let label = |(name, values): (&&str, &BTreeSet<&str>)| {
-        let words: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
-        let words =
-            if ours && words.len() > 1 { format!(": {}", words.join(", ")) } else { String::new() };
-        format!("`{name}`{words}")
-    };
-    let labels: Vec<_> = labels.iter().map(label).collect();
-    let kind = format!("{:?}", family.get_field_type()).to_lowercase();
-    writeln!(
-        page,
-        "| `{}` | {kind} | {} | {} |",
-        family.name(),
-        labels.join("; "),
-        cell(family.help())
-    )
-    .unwrap();
-}
-
 #[test]
 fn the_page_of_metrics_says_what_a_scrape_holds() {
     let (families, _) = scraped();
@@ -93,9 +67,12 @@ fn the_page_of_metrics_says_what_a_scrape_holds() {
     );
     let (agent, node): (Vec<_>, Vec<_>) =
         families.iter().partition(|family| !is_of_the_node(family.name()));
-    node.into_iter().chain(agent).for_each(|family| row(&mut page, family));
+    // What describes the node is labelled with names that people chose; what describes the agent, with a few words of ours.
+    for family in node.into_iter().chain(agent) {
+        page.push_str(&row(family, family.name().starts_with("probelet_agent_")));
+    }
 
-    hold("metrics-agent.md", &page);
+    hold("reference/metrics-agent.md", &page);
 }
 
 fn is_of_the_node(name: &str) -> bool {

@@ -19,6 +19,7 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod names;
+pub mod page;
 pub mod report;
 pub mod sandbox;
 pub mod table;

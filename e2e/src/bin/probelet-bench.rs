@@ -12,12 +12,9 @@ use probelet_e2e::{
     bench::{Bench, Pace},
     goals, machine,
     measure::Busy,
-    sandbox,
+    page, sandbox,
 };
 use rustix::fs::{FlockOperation, flock};
-
-/// Where the part of the page begins that people write.
-const NOTES: &str = "## Notes";
 
 /// Measures CPU, memory, freshness and coverage of an agent. Needs root, iproute2 and util-linux.
 #[derive(Parser)]
@@ -95,18 +92,14 @@ fn measure(args: Args) -> anyhow::Result<ExitCode> {
 
     let (yes, no, open, not) = table.tally();
     println!("{yes} goals hold, {no} do not, {open} open (noise), {not} rows not measured");
-    if let Some(page) = args.write {
+    if let Some(path) = args.write {
         let Pace { warm_up, seconds, connections, rounds } = pace;
         let how = format!(
             "CPU in percent of one core: {seconds} s after {warm_up} s of warm-up. {connections} connections for freshness, {rounds} rounds \
              for the slowdown. The whole machine was busy {:.0} % of one core on average, the load's own work included.",
             busy.percent_since()?
         );
-        // What people wrote below the table outlives the next run.
-        let before = std::fs::read_to_string(&page).unwrap_or_default();
-        let notes = before.find(NOTES).map_or("", |at| &before[at..]);
-        std::fs::write(&page, format!("{}\n{notes}", table.markdown(&machine, &how)))
-            .with_context(|| page.display().to_string())?;
+        page::write(&path, &table.markdown(&machine, &how))?;
     }
     // A goal that is missed is a finding, not a failure of the bench.
     Ok(ExitCode::SUCCESS)

@@ -9,9 +9,10 @@ use std::{io::stdout, path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use probelet_e2e::{
-    fleet::{figures::NOTES, meter::Processes, operator::Launch, scenes::Play, stage::Setup},
+    fleet::{meter::Processes, operator::Launch, scenes::Play, stage::Setup},
     machine,
     measure::Busy,
+    page,
 };
 
 /// Measures the operator with simulated nodes and agents. Start it with e2e/fleet/run.
@@ -104,16 +105,13 @@ async fn perform(args: &Args, setup: Setup) -> anyhow::Result<ExitCode> {
     println!("{machine}\n{how}\n{}", table.text(None));
     let (yes, no, open, not) = table.tally();
     println!("{yes} goals hold, {no} do not, {open} open, {not} rows not measured");
-    if let Some(page) = &args.write {
-        // What people wrote below the table outlives the next run.
-        let before = std::fs::read_to_string(page).unwrap_or_default();
-        let notes = before.find(NOTES).map_or("", |at| &before[at..]);
+    if let Some(path) = &args.write {
         let text = format!(
             "# Benchmarks of the operator\n\nWritten by `make fleet`; not edited by hand above the notes. What is \
-             simulated and what is real: [e2e/src/fleet.rs](../e2e/src/fleet.rs).\n\n{machine}. {how}\n\n{}\n{notes}",
+             simulated and what is real: [e2e/src/fleet.rs](../e2e/src/fleet.rs).\n\n{machine}. {how}\n\n{}",
             table.rows_as_markdown()
         );
-        std::fs::write(page, text).with_context(|| page.display().to_string())?;
+        page::write(path, &text)?;
     }
     // A goal that is missed is a finding; a check that fails is a failure.
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -7,8 +7,6 @@ use crate::goals::{Goal, Row};
 
 /// The size that is worked out on paper.
 pub const PAPER: f64 = 15_000.0;
-/// The first line of what people write below the table.
-pub const NOTES: &str = "## Notes";
 
 type Line = (&'static str, &'static str, &'static str, Goal);
 

@@ -61,6 +61,16 @@ impl Status {
     }
 }
 
+/// What the word in a condition says: whether it holds, if that is known.
+#[must_use]
+pub fn holds(status: &str) -> Option<bool> {
+    match status {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
+
 impl From<bool> for Status {
     fn from(holds: bool) -> Self {
         if holds { Self::True } else { Self::False }

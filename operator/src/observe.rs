@@ -203,11 +203,7 @@ impl Said {
         }
         let conditions = status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
         let find = |kind: &str| conditions.iter().find(|c| c["type"] == kind);
-        let holds = |kind: &str| match find(kind)?["status"].as_str()? {
-            "True" => Some(true),
-            "False" => Some(false),
-            _ => None,
-        };
+        let holds = |kind: &str| condition::holds(find(kind)?["status"].as_str()?);
         let kinds = [condition::CONFIG_APPLIED, condition::WITHIN_BUDGET, condition::READY];
         let failing = kinds.into_iter().find(|kind| holds(kind) == Some(false)).and_then(find);
         let reason = failing.and_then(|condition| condition["reason"].as_str()).unwrap_or("");

@@ -201,7 +201,9 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         match serde_json::from_slice::<Value>(&answer) {
             Ok(object) => {
                 // An answer from the store itself is the truth, even where it is behind what was seen: a restored store.
-                self.seen = if cached.is_empty() { None } else { self.seen };
+                if cached.is_empty() {
+                    self.seen = None;
+                }
                 self.change("ADDED", version(&object), object);
             }
             Err(_) => self.wrong(Malformed::Json),

@@ -3,7 +3,7 @@
 //! In: a `NodeProbe` as the API server has it. Out: [`Probe`], some 300 bytes for a node that is well. Pure: data.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use probelet_crds::condition::{CONFIG_APPLIED, READY};
+use probelet_crds::condition::{self, CONFIG_APPLIED, READY};
 use probelet_crds::{Answer, CpuQuantity, State, Summary, Top};
 use serde::{Deserialize, Serialize};
 
@@ -146,11 +146,7 @@ impl From<Wire> for Probe {
         let heard = !status.conditions.is_empty() || status.agent.is_some();
         let holds = |kind: &str| {
             let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
-            match found.status.as_str() {
-                "True" => Some(true),
-                "False" => Some(false),
-                _ => None,
-            }
+            condition::holds(&found.status)
         };
         let answer = Answer {
             generation: status.observed_generation,

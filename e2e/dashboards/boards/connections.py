@@ -84,13 +84,12 @@ def who():
     then = f'sum by ({FLOW}) ({chosen("probelet_flows")} offset 1h) > 0'
     new = f'topk(50, sum by ({FLOW}) ({either(fleet("fleet:probelet_flows_new:top50"), f"(({now}) unless ({then}))")}))'
     lost = f'topk(50, sum by ({FLOW}) ({either(fleet("fleet:probelet_flows_lost:top50"), f"(({then}) unless ({now}))")}))'
-    flow = lambda last, unit="short": [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", last, unit, narrow(100, decimals=0))]
+    flow = lambda last, unit="short", decimals=0: [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", last, unit, narrow(100, decimals=decimals))]
     gauge = lambda hue: {"custom.width": 150, "custom.cellOptions": {"type": "gauge", "mode": "basic"}, "color": {"mode": "fixed", "fixedColor": hue}, "decimals": 0}
     return [
         table("Fan-in", "Workloads that most other workloads have connections to.", [Query(fan_in)], [("destination", "Workload", None, None), ("Value", "From", "short", gauge(CALM))], width=6, sort="From"),
         table("Fan-out", "Workloads that have connections to most others. A sudden one here may be a scan.", [Query(fan_out)], [("source", "Workload", None, None), ("Value", "To", "short", gauge(POOR))], width=6, sort="To"),
-        table("Most connections opened", "Flows by connections opened a second.", [Query(f"topk(20, sum by ({FLOW}) ({OPENED}))")],
-              [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", "Opened", "cps", narrow(100, decimals=2))], sort="Opened"),
+        table("Most connections opened", "Flows by connections opened a second.", [Query(f"topk(20, sum by ({FLOW}) ({OPENED}))")], flow("Opened", "cps", 2), sort="Opened"),
         table("New flows", "Flows with a connection now and none an hour ago.", [Query(new, fault="busy")], flow("Open"), sort="Open", empty="nothing new"),
         table("Lost flows", "Flows with a connection an hour ago and none now.", [Query(lost, fault="quiet")], flow("Open then"), sort="Open then", empty="nothing lost"),
     ]

@@ -3,6 +3,8 @@
 //! In: a rate, the time, what the API server answered. Out: whether one more may go now, and when the next may. Pure: the
 //! time is an argument.
 
+use std::collections::VecDeque;
+
 /// Milliseconds on a clock that only goes forward.
 pub type Millis = u64;
 
@@ -50,6 +52,57 @@ impl Bucket {
         let passed = now.saturating_sub(self.at).saturating_mul(1000);
         self.saved = self.saved.saturating_add(passed).min(self.depth);
         self.at = self.at.max(now);
+    }
+}
+
+/// At most so many nodes in any minute: a bucket, and a count of what it gave in the seconds before.
+///
+/// A bucket alone gives its burst on top of its rate, so that a minute may see more than its share.
+#[derive(Debug, Clone)]
+pub struct Minute {
+    bucket: Bucket,
+    most: u32,
+    /// Seconds in which tokens were given, oldest first, each with their number.
+    given: VecDeque<(u64, u32)>,
+    sum: u32,
+}
+
+/// For so many seconds a token counts: a minute, what a second is coarse by, and a second in which one write may take longer
+/// than another, so that the API server sees no more in a minute either.
+const COUNTS: u64 = 62;
+
+impl Minute {
+    /// At most `most` tokens in any minute, a sixth of them at once.
+    #[must_use]
+    pub fn new(most: u32, now: Millis) -> Self {
+        let most = most.max(1);
+        let bucket = Bucket::new(most, 60_000, most / 6, now);
+        Self { bucket, most, given: VecDeque::new(), sum: 0 }
+    }
+
+    /// Takes one token, if there is one.
+    pub fn take(&mut self, now: Millis) -> bool {
+        let second = now / 1000;
+        while let Some(&(_, count)) = self.given.front().filter(|(at, _)| at + COUNTS <= second) {
+            self.given.pop_front();
+            self.sum -= count;
+        }
+        if self.sum >= self.most || !self.bucket.take(now) {
+            return false;
+        }
+        match self.given.back_mut() {
+            Some((at, count)) if *at == second => *count += 1,
+            _ => self.given.push_back((second, 1)),
+        }
+        self.sum += 1;
+        true
+    }
+
+    /// When there will be a token, if none is taken before.
+    #[must_use]
+    pub fn next(&self) -> Millis {
+        let oldest = self.given.front().filter(|_| self.sum >= self.most);
+        oldest.map_or(0, |(at, _)| (at + COUNTS) * 1000).max(self.bucket.next())
     }
 }
 
@@ -136,6 +189,38 @@ mod tests {
         assert_eq!(bucket.next(), 60_000);
         assert!(!bucket.take(59_999));
         assert!(bucket.take(60_000));
+    }
+
+    #[test]
+    fn no_minute_sees_more_than_its_share_and_hardly_less() {
+        for most in [1, 7, 60, 600, 3000] {
+            let mut minute = Minute::new(most, 0);
+            // A loop that is late now and then.
+            let looks = (0..620_000).step_by(10).filter(|at| at % 20_000 > 1000);
+            let mut given: Vec<Millis> = Vec::new();
+            for now in looks {
+                while minute.take(now) {
+                    given.push(now);
+                }
+            }
+
+            let within = |from: Millis| given.partition_point(|&at| at < from + 60_000);
+            let fullest =
+                given.iter().enumerate().map(|(index, &from)| within(from) - index).max().unwrap();
+            assert!(fullest <= most as usize, "{most}: {fullest} in a minute");
+            assert!(given.len() >= 9 * most as usize, "{most}: {} in ten minutes", given.len());
+        }
+    }
+
+    #[test]
+    fn a_full_minute_says_when_it_has_room_again() {
+        let mut minute = Minute::new(2, 0);
+        assert!(minute.take(0));
+        assert!(minute.take(minute.next()));
+
+        assert_eq!(minute.next(), COUNTS * 1000);
+        assert!(!minute.take(COUNTS * 1000 - 1));
+        assert!(minute.take(COUNTS * 1000));
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Task {
             return now + NAP;
         }
         let room = self.jobs.len() < work::AT_ONCE;
-        let write = self.world.queue.next().into_iter().chain(self.book.next()).min();
+        let write = self.world.next_at().into_iter().chain(self.book.next()).min();
         let write = write.filter(|_| room).map(|at| at.max(self.pace.next()));
         let times = [write, self.world.deadline(), self.seeding.next()];
         times.into_iter().flatten().min().unwrap_or(now + NAP).min(now + NAP)

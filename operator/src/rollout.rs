@@ -16,7 +16,7 @@ use probelet_crds::{NodeConfig, Phase, Rollout as Rules, RolloutStatus};
 use serde_json::Value;
 
 use crate::observe::Said;
-use crate::pace::{Bucket, Millis};
+use crate::pace::{Millis, Minute};
 use crate::queue::NodeId;
 use crate::world::Content;
 
@@ -24,8 +24,6 @@ use crate::world::Content;
 const SOAK: Millis = 10_000;
 /// How long canaries may take to answer.
 const PATIENCE: Millis = 120_000;
-/// A minute.
-const MINUTE: Millis = 60_000;
 /// More nodes than this are not named in the message of a stopped rollout.
 const NAMED: usize = 3;
 
@@ -121,7 +119,7 @@ pub struct Rollout {
     /// The kill switch was pulled: no node waits for a token.
     pub urgent: bool,
     /// How many nodes may get the change.
-    pub tokens: Bucket,
+    pub tokens: Minute,
 }
 
 impl Rollout {
@@ -131,7 +129,7 @@ impl Rollout {
         let paused = |edition: &Edition| edition.content.config.paused;
         let urgent = paused(&target) && !previous.as_ref().is_some_and(paused);
         let per_minute = u32::try_from(rules.max_nodes_per_minute).unwrap_or(1);
-        let tokens = Bucket::new(per_minute, MINUTE, per_minute / 6, now);
+        let tokens = Minute::new(per_minute, now);
         Self { target, previous, stage: Stage::Rolling, urgent, tokens }
     }
 

@@ -121,7 +121,7 @@ impl Task {
 
     /// Plans for the next node and writes, if there is anything to write; says whether there was any work.
     fn write_probe(&mut self, now: Millis) -> bool {
-        let Some(id) = self.world.queue.pop(now) else { return false };
+        let Some(id) = self.world.next(now) else { return false };
         let writer = self.writer.clone();
         match plan(&self.world, id, now) {
             Step::Nothing => self.world.idle(id),
@@ -129,10 +129,7 @@ impl Task {
                 self.world.idle(id);
                 self.world.queue.offer_at(id, at);
             }
-            Step::Wait(config) => {
-                self.world.wait_for_token(id, config);
-                self.world.tick_tokens(config, now);
-            }
+            Step::Wait(config) => self.world.wait_for_token(id, config),
             Step::Apply(order) => {
                 self.pace.take(now);
                 self.spawn(async move { What::Probe(id, writer.probe(&order).await) });

@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    /// What time brings about: canaries are judged, tokens given, silences noticed. Returns the configurations whose
+    /// What time brings about: canaries are judged, silences noticed. Returns the configurations whose
     /// rollout was stopped.
     pub fn tick(&mut self, now: Millis) -> Vec<ConfigId> {
         let configs: Vec<ConfigId> = self.configs.ids().collect();
@@ -195,7 +195,6 @@ impl World {
             if self.judge(id, now) == Some(Verdict::Failed) {
                 stopped.push(id);
             }
-            self.give_tokens(id, now);
             if let Some(config) = self.configs.get_mut(id)
                 && let Some(rollout) = &mut config.rollout
                 && matches!(rollout.stage, Stage::Rolling)
@@ -233,41 +232,60 @@ impl World {
         Some(verdict)
     }
 
-    /// Gives this configuration's nodes their tokens at once, as far as there are any.
-    pub fn tick_tokens(&mut self, id: ConfigId, now: Millis) {
-        self.give_tokens(id, now);
+    /// The next node to plan for: one to which something happened, else one that gets a token for it. A token is taken no
+    /// sooner than there is room for the write, so that what a minute may see does not pile up before an API server
+    /// that is slow for a while.
+    pub fn next(&mut self, now: Millis) -> Option<NodeId> {
+        if let Some(id) = self.queue.pop(now) {
+            return Some(id);
+        }
+        let configs: Vec<ConfigId> = self.configs.ids().collect();
+        configs.into_iter().find_map(|id| {
+            loop {
+                let node = self.give_token(id, now)?;
+                self.queue.offer(node);
+                // One that is being written comes again when that has ended.
+                if let Some(node) = self.queue.pop(now) {
+                    break Some(node);
+                }
+            }
+        })
     }
 
-    fn give_tokens(&mut self, id: ConfigId, now: Millis) {
-        loop {
-            let Some(config) = self.configs.get_mut(id) else { return };
-            let Some(rollout) = &mut config.rollout else { return };
-            if config.rollout_paused {
-                return;
-            }
-            let Some(&first) = config.waiting.front() else { return };
-            let waits = self.nodes.get(first).is_some_and(|node| node.waiting == Some(id));
-            if waits && !rollout.tokens.take(now) {
-                return;
+    /// Gives a token to the first node that waits for one of this configuration.
+    fn give_token(&mut self, id: ConfigId, now: Millis) -> Option<NodeId> {
+        let config = self.configs.get_mut(id).filter(|config| !config.rollout_paused)?;
+        let rollout = config.rollout.as_mut()?;
+        while let Some(&first) = config.waiting.front() {
+            let waits = self.nodes.get_mut(first).filter(|node| node.waiting == Some(id));
+            if waits.is_some() && !rollout.tokens.take(now) {
+                return None;
             }
             config.waiting.pop_front();
-            let content = Arc::clone(&rollout.target.content);
-            if let Some(node) = self.nodes.get_mut(first).filter(|_| waits) {
-                (node.admitted, node.waiting) = (Some(content), None);
-                self.queue.offer(first);
+            if let Some(node) = waits {
+                node.admitted = Some(Arc::clone(&rollout.target.content));
+                node.waiting = None;
+                return Some(first);
             }
         }
+        None
+    }
+
+    /// When [`World::next`] will have a node, if nothing happens before.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Millis> {
+        let tokens = self.configs.iter().filter_map(|(_, config)| {
+            let gives = !config.waiting.is_empty() && !config.rollout_paused;
+            config.rollout.as_ref().filter(|_| gives).map(|rollout| rollout.tokens.next())
+        });
+        tokens.chain(self.queue.next()).min()
     }
 
     /// When [`World::tick`] may bring something about.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let configs = self.configs.iter().filter_map(|(_, config)| {
-            let rollout = config.rollout.as_ref()?;
-            let gives = !config.waiting.is_empty() && !config.rollout_paused;
-            let token = gives.then(|| rollout.tokens.next());
-            token.into_iter().chain(rollout.deadline()).min()
-        });
+        let configs =
+            self.configs.iter().filter_map(|(_, config)| config.rollout.as_ref()?.deadline());
         let silence = self.silences.first().map(|(at, _)| *at);
         configs.chain(silence).min()
     }

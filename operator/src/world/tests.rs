@@ -65,7 +65,7 @@ pub(crate) fn settle(world: &mut World, now: Millis) -> Vec<String> {
     let mut names = Vec::new();
     loop {
         world.tick(now);
-        let Some(id) = world.queue.pop(now) else { return names };
+        let Some(id) = world.next(now) else { return names };
         match plan(world, id, now) {
             Step::Nothing => world.idle(id),
             Step::Later(at) => {

@@ -9,6 +9,7 @@
 mod clock;
 mod governor;
 mod matching;
+mod outlet;
 mod tuning;
 mod vitals;
 
@@ -226,11 +227,17 @@ impl Engine {
     }
 
     fn read(&mut self, want: Want) -> Result<Pass, discover::Error> {
-        let Self { setup, source, facts, limiters, .. } = self;
-        let config = &setup.config;
+        let (work, mut outlet) = self.split();
+        let Setup { config, governor, .. } = outlet.setup();
         let mut interrupted = || config.has_changed().unwrap_or(false);
-        let mut pace = Paced { governor: &setup.governor, limiters, interrupted: &mut interrupted };
-        source.pass(want, facts, &mut pace)
+        let mut waits = |limiters: &Limiters, now| outlet.wait(limiters, now);
+        let mut pace = Paced {
+            governor,
+            limiters: work.limiters,
+            interrupted: &mut interrupted,
+            waits: &mut waits,
+        };
+        work.source.pass(want, work.facts, &mut pace)
     }
 
     fn take_in(&mut self, want: Want, began: u64) {
@@ -346,41 +353,6 @@ impl Engine {
         self.schedule.hold_all(0);
         self.signs.config(&config);
         self.published_ns = 0;
-    }
-
-    /// Where do we stand on the ladder?
-    fn judge(&mut self, now: u64) {
-        let stretch = self.signs.stretch(now, self.tuning.intervals.sockets);
-        let before = self.ladder.level();
-        if self.ladder.look(stretch, self.tuning.policy, self.tuning.paused, now / 1_000_000) {
-            let level = self.ladder.level();
-            info!(from = before.name(), to = level.name(), stretch, "level changed");
-            if before == Level::Paused {
-                self.start_over();
-                self.signs.resumed(now);
-            }
-            if level == Level::Paused {
-                self.signs.skipped(Skip::Paused);
-            }
-            self.published_ns = 0;
-        }
-    }
-
-    fn publish(&mut self, now: u64) {
-        self.published_ns = now;
-        let picture = self.report.picture(clock::now());
-        self.signs.translated(&self.matching);
-        let vitals = self.signs.vitals(
-            &self.setup.governor,
-            &self.tuning,
-            &self.schedule,
-            self.ladder.level(),
-            &self.limiters,
-            &picture,
-        );
-        let boot_unix = seconds(clock::unix_ns().saturating_sub(clock::boot_ns()));
-        let snapshot = Snapshot { node: Arc::clone(&self.setup.node), boot_unix, picture, vitals };
-        self.setup.snapshots.send_replace(Arc::new(snapshot));
     }
 }
 

@@ -221,6 +221,20 @@ fn a_reading_too_dear_for_its_budget_is_stretched_and_says_what_it_would_take() 
 }
 
 #[test]
+fn a_reading_that_waits_for_its_budget_shows_how_late_it_is() {
+    let mut spec = rich();
+    spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(1);
+    let world = World { burn_ms: AtomicU64::new(100_000), ..World::default() };
+    let running = start(spec, world);
+
+    let late = running.until("late", |s| s.vitals.level >= Level::Stretched);
+
+    assert_eq!(late.picture.epoch, 0, "nothing was read yet, and nothing is claimed");
+    assert!(late.vitals.level_reason.contains("the first reading"), "{}", late.vitals.level_reason);
+    running.stop();
+}
+
+#[test]
 fn the_end_comes_within_a_second_even_in_the_middle_of_a_reading() {
     let mut spec = rich();
     spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(1);

@@ -202,6 +202,8 @@ pub(super) struct Paced<'a> {
     pub(super) limiters: &'a mut Limiters,
     /// Whether something happened for which the pass is to be given up.
     pub(super) interrupted: &'a mut dyn FnMut() -> bool,
+    /// Told the time before it waits; says after how many nanoseconds it wants to be told again.
+    pub(super) waits: &'a mut dyn FnMut(&Limiters, u64) -> u64,
 }
 
 impl Pace for Paced<'_> {
@@ -215,7 +217,10 @@ impl Pace for Paced<'_> {
             });
             match wait {
                 None => return true,
-                Some(wait) => thread::park_timeout(Duration::from_nanos(wait)),
+                Some(wait) => {
+                    let most = (self.waits)(self.limiters, clock::boot_ns());
+                    thread::park_timeout(Duration::from_nanos(wait.min(most)));
+                }
             }
         }
     }
@@ -285,13 +290,20 @@ mod tests {
         assert_eq!(answers, [false, false, true]);
     }
 
+    /// Nobody has anything to say or to do meanwhile.
+    fn paced<'a>(governor: &'a Governor, limiters: &'a mut Limiters) -> Paced<'a> {
+        let interrupted = Box::leak(Box::new(|| false));
+        let waits = Box::leak(Box::new(|_: &Limiters, _| u64::MAX));
+        Paced { governor, limiters, interrupted, waits }
+    }
+
     #[test]
     fn a_walk_over_files_leaves_two_thirds_of_the_window_to_the_rest() {
         let governor = Governor::new(1_000_000, Duration::from_mins(1), 2);
         governor.begin();
         let mut limiters = Limiters::new(1, 100_000, 1);
         let fds = |limiters: &mut Limiters| {
-            let mut pace = Paced { governor: &governor, limiters, interrupted: &mut || false };
+            let mut pace = paced(&governor, limiters);
             pace.take(Limiter::Fds, 1000)
         };
         assert_eq!(fds(&mut limiters), 1000);
@@ -308,8 +320,7 @@ mod tests {
         let mut limiters = Limiters::new(1, 1, 1);
         governor.stop();
 
-        let mut pace =
-            Paced { governor: &governor, limiters: &mut limiters, interrupted: &mut || false };
+        let mut pace = paced(&governor, &mut limiters);
 
         assert!(!pace.breathe());
     }

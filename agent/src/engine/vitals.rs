@@ -57,6 +57,8 @@ pub(super) struct Signs {
     refused: Arc<[String]>,
     config: Arc<Effective>,
     started_unix: f64,
+    /// When the first reading could begin.
+    began_ns: u64,
     /// CPU time of a whole turn by what it read, nanoseconds.
     costs: [Mean; 4],
     verified: Rhythm,
@@ -85,6 +87,7 @@ impl Signs {
             refused: chosen.refused.as_slice().into(),
             config: Arc::clone(config),
             started_unix: seconds(clock::unix_ns()),
+            began_ns: clock::boot_ns(),
             costs: [Mean::default(); 4],
             verified: Rhythm::default(),
             processes: Rhythm::default(),
@@ -204,12 +207,10 @@ impl Signs {
 
     /// Effective over desired interval of looks at the sockets.
     pub(super) fn stretch(&self, now: u64, desired_ns: u64) -> f64 {
-        if self.verified.last_ns == 0 {
-            return 1.0;
-        }
+        let since = if self.verified.last_ns == 0 { self.began_ns } else { self.verified.last_ns };
         // One late look is noise; one that is a whole interval late is news before it has ended.
-        let waiting = seconds(now.saturating_sub(self.verified.last_ns)) / seconds(desired_ns);
-        let mean = self.verified.interval.get() / seconds(desired_ns);
+        let waiting = seconds(now.saturating_sub(since)) / seconds(desired_ns);
+        let mean = self.verified.interval.0.map_or(1.0, |mean| mean / seconds(desired_ns));
         if waiting > 2.0 { mean.max(waiting) } else { mean }
     }
 
@@ -226,6 +227,9 @@ impl Signs {
         }
         if level == Level::Full {
             return String::new();
+        }
+        if self.turns == 0 {
+            return "the first reading costs more than the budget has earned so far".to_owned();
         }
         let need = seconds(schedule.need(self.costs_ns(), self.moved_permille()));
         let need = ((need + serve_cores) * 1000.0).ceil().max(1.0);

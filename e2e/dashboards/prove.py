@@ -5,8 +5,11 @@ In: the folder of a running dev-cluster with the images loaded. Out: lines; pict
 I/O: installs probelet on the cluster, breaks it and puts it back; starts a Prometheus on loopback.
 
     prove.py DIR [--only FAULT,...] [--pictures FOLDER]     e.g. --only none for panels alone, --only denied,refused
+    prove.py DIR --situations FOLDER [--only NAME,...]      the five situations of docs/user/situations.md instead, with their pictures
 """
 
+import json
+import pathlib
 import subprocess
 import sys
 import threading
@@ -14,7 +17,7 @@ import time
 
 import queries
 import rules
-from proof import faults
+from proof import faults, situations
 from proof.cluster import Cluster, until
 from proof.prometheus import Prometheus, scaled
 
@@ -124,12 +127,31 @@ def word(name):
     return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else None
 
 
-def pictures(proof, folder, began):
-    """What a person would have seen, from the beginning to now."""
+def pictures(proof, folder, began, only=""):
+    """What a person would have seen, from the beginning to now; of one dashboard if it is named."""
     minutes = min(30, int(time.time() - began) // 60 + 1)
-    out = proof.cluster.run("e2e/dashboards/pictures/run", proof.prometheus.url, folder, f"minutes={minutes}&step=5&rate=20s", quiet=True, timeout=600)
+    words = ["e2e/dashboards/pictures/run", proof.prometheus.url, folder, f"minutes={minutes}&step=5&rate=20s"]
+    out = proof.cluster.run("env", f"ONLY={only}", *words, quiet=True, timeout=600)
     print(out, end="", flush=True)
     proof.failed |= "FAIL" in out or "PASS" not in out
+
+
+def recognise(proof, situation, folder):
+    """A person who has the alert, the dashboard and the status knows what is the matter."""
+    print(f"-- {situation.name}: {' '.join(situation.provoke.__doc__.split())}", flush=True)
+    status = lambda: proof.cluster.run(proof.cluster.binary("kubectl-probelet"), "status", quiet=True)
+    proof.within(f"{situation.name}: {situation.alert} rests before", lambda: not proof.prometheus.instant(expression(situation.alert)), 240)
+    proof.within(f"{situation.name}: the status is quiet before", lambda: "BAD" not in status(), 120)
+    time.sleep(60)
+    with situation.provoke(proof.cluster):
+        proof.within(f"{situation.name}: {situation.alert} sees it", lambda: proof.prometheus.instant(expression(situation.alert)), 150)
+        proof.within(f"{situation.name}: the status says it", lambda: all(each in status() for each in situation.says), 120)
+        time.sleep(90)
+        (folder / f"{situation.name}.txt").write_text(status())
+        labels = [each["metric"] for each in proof.prometheus.instant(expression(situation.alert))]
+        (folder / f"{situation.name}.alert.json").write_text(json.dumps(labels, indent=1))
+        pictures(proof, folder, time.time() - 240, only=situation.board)
+        (folder / f"dashboard-{situation.board}.png").rename(folder / f"situation-{situation.name}.png")
 
 
 def main():
@@ -140,6 +162,14 @@ def main():
         threading.Thread(target=discover, args=(cluster, prometheus), daemon=True).start()
         proof = Proof(cluster, prometheus)
         proof.within("Prometheus scrapes two agents and two operators", lambda: len(prometheus.instant('up{job=~"probelet-.*"} == 1')) == 4, 60)
+        if word("--situations"):
+            out = pathlib.Path(word("--situations"))
+            out.mkdir(parents=True, exist_ok=True)
+            cluster.edit(budget={"cpu": "5m"})
+            for situation in situations.EVERY:
+                if only is None or situation.name in only.split(","):
+                    recognise(proof, situation, out)
+            return 1 if proof.failed else 0
         # What scale.py multiplies.
         for component in ("agent", "operator"):
             (cluster.folder / "prometheus" / f"{component}.prom").write_text(cluster.scraped(component))

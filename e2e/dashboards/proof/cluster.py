@@ -49,6 +49,11 @@ class Cluster:
         self.run(self.folder / "bin" / "helm4", "upgrade", "--install", "probelet", "charts/probelet", "--namespace", "probelet", "--create-namespace",
                  "--values", "e2e/dashboards/proof/values.yaml", *words, "--wait", "--timeout", "150s")
 
+    def binary(self, name):
+        """One of our programs, of the release if there is one, for what is measured or shown; else of the tests."""
+        built = sorted((ROOT / "target").glob(f"*/*/{name}"), key=lambda path: path.parent.name != "release")
+        return built[0]
+
     def scale(self, replicas):
         """Operators."""
         self.kubectl("-n", "probelet", "scale", "deployment/probelet-operator", f"--replicas={replicas}")

@@ -152,8 +152,8 @@ def rejected(cluster):
 
 @contextlib.contextmanager
 def outage(cluster):
-    """The API server is away for a while."""
-    away = cluster.start("outage", "110")
+    """The API server is away for a while: connections are reset and refused."""
+    away = cluster.start("outage", "110", "--refuse")
     yield
     away.wait(150)
 

@@ -16,7 +16,7 @@ import socket, time
 server = socket.create_server(("127.0.0.1", 0), backlog=512)
 end = time.time() + {seconds}
 while time.time() < end:
-    for _ in range(20):
+    for _ in range(10):
         a = socket.create_connection(server.getsockname()); b, _ = server.accept(); a.close(); b.close()
     time.sleep(0.05)
 """
@@ -39,10 +39,10 @@ class Situation:
 
 @contextlib.contextmanager
 def loaded(cluster):
-    """20,000 connections stand on node1, and 400 a second come and go."""
+    """5,000 connections stand on node1, and 200 a second come and go."""
     words = ["e2e/dev-cluster/cluster", "exec", "node1"]
     cluster.inside("node1", "mkdir", "-p", "/run/load")
-    hold = subprocess.Popen([*words, cluster.binary("probelet-load"), "run", "--dir", "/run/load", "procs=100", "fds=250", "conns=20000", "netns=20", "host=20"],
+    hold = subprocess.Popen([*words, cluster.binary("probelet-load"), "run", "--dir", "/run/load", "procs=100", "fds=100", "conns=5000", "netns=20", "host=20"],
                             env=cluster.env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     churn = subprocess.Popen([*words, "python3", "-c", CHURN.format(seconds=240)], env=cluster.env)
     yield
@@ -93,8 +93,8 @@ def stopped(cluster):
 
 
 EVERY = [
-    Situation("loaded-node", "a node is so busy that its agent cannot look as often as it should", loaded, "ProbeletAgentThrottled", "agent-cost", ("level", "node1")),
-    Situation("small-budget", "an agent has a budget that is too small for what is asked of it", pinned, "ProbeletAgentThrottled", "agent-cost", ("level", "node2", "tight")),
+    Situation("loaded-node", "a node is so busy that its agent cannot look as often as it should", loaded, "ProbeletAgentThrottled", "agent-cost", ("level Stretched", "node1")),
+    Situation("small-budget", "an agent has a budget that is too small for what is asked of it", pinned, "ProbeletAgentThrottled", "agent-cost", ("level Stretched", "node2", "tight")),
     Situation("bpf-denied", "a node denies BPF", denied, "ProbeletSourceRefused", "agent-cost", ("netlink 1", "node2")),
     Situation("bad-edit", "an edit asks for what a node cannot do", bad_edit, "ProbeletConfigNotApplied", "rollout", ("SourceUnavailable", "node2")),
     Situation("operator-stopped", "no operator runs", stopped, "ProbeletOperatorDown", "rollout", ("no operator runs",)),

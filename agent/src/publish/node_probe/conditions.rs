@@ -169,7 +169,12 @@ impl Judge {
             no(data_complete::TABLE_FULL, "raise limits.maxSockets or limits.maxProcesses")
         } else if missed {
             let shown = figures::percent(share);
-            no(data_complete::LOW_COVERAGE, format!("{shown} of the connections opened were seen"))
+            no(
+                data_complete::LOW_COVERAGE,
+                format!(
+                    "{shown} of the connections opened were seen; of short ones only the node of whoever ends them first has a trace"
+                ),
+            )
         } else if silent > NAMES {
             no(data_complete::NAMES_STALE, "the API server has not been heard of for minutes")
         } else if nameless {

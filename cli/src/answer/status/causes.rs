@@ -248,6 +248,10 @@ fn judged(trouble: &Trouble) -> Option<(Severity, String)> {
         }
         READY => (Severity::Bad, format!("no picture: {reason}")),
         DATA_COMPLETE if reason == condition::data_complete::PAUSED => return None,
+        // Usual where short connections are: whose end leaves a trace is up to those who talk.
+        DATA_COMPLETE if reason == condition::data_complete::LOW_COVERAGE => {
+            (Severity::Note, format!("data incomplete: {reason}"))
+        }
         DATA_COMPLETE => (Severity::Warn, format!("data incomplete: {reason}")),
         PERMISSIONS_OK => (Severity::Warn, format!("permissions: {reason}")),
         _ => return None,

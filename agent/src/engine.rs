@@ -10,6 +10,7 @@ mod clock;
 mod governor;
 mod matching;
 mod outlet;
+mod tasks;
 mod tuning;
 mod vitals;
 

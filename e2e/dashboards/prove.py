@@ -69,6 +69,13 @@ def recorded(proof):
         proof.within(f"{name} is recorded", lambda name=name: proof.prometheus.instant(name), 60)
 
 
+def counters(proof):
+    """A counter that goes back is taken for a restart, and all that it had counted is counted again."""
+    resets = 'sum by (__name__, task, mode) (resets({__name__=~"(probelet|process)_.*(_total|_count|_sum|_bucket)", job=~"probelet-.*"}[5m])) > 0'
+    back = proof.prometheus.instant(resets)
+    proof.says("no counter goes back", "; ".join(str(each["metric"]) for each in back[:5]))
+
+
 def expression(alert):
     """An alert's expression, with the windows that the proof has."""
     text = dict(rules.alerts())[alert]
@@ -142,11 +149,11 @@ def recognise(proof, situation, folder):
     status = lambda: proof.cluster.run(proof.cluster.binary("kubectl-probelet"), "status", quiet=True)
     proof.within(f"{situation.name}: {situation.alert} rests before", lambda: not proof.prometheus.instant(expression(situation.alert)), 240)
     proof.within(f"{situation.name}: the status is quiet before", lambda: "BAD" not in status(), 120)
-    time.sleep(60)
+    time.sleep(45)
     with situation.provoke(proof.cluster):
         proof.within(f"{situation.name}: {situation.alert} sees it", lambda: proof.prometheus.instant(expression(situation.alert)), 150)
         proof.within(f"{situation.name}: the status says it", lambda: all(each in status() for each in situation.says), 120)
-        time.sleep(90)
+        time.sleep(60)
         (folder / f"{situation.name}.txt").write_text(status())
         labels = [each["metric"] for each in proof.prometheus.instant(expression(situation.alert))]
         (folder / f"{situation.name}.alert.json").write_text(json.dumps(labels, indent=1))
@@ -178,6 +185,7 @@ def main():
         recorded(proof)
         panels(proof)
         at_rest(proof)
+        counters(proof)
         cluster.apply(NOBODY)
         for fault, alerts in faults.EVERY:
             if only is None or fault.__name__ in only.split(","):

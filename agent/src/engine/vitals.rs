@@ -7,11 +7,13 @@
 
 use super::governor::{Governor, Limiters};
 use super::matching::Matching;
+use super::tasks::{Tasks, Time};
 use super::tuning::Tuning;
 use super::{clock, seconds};
 use crate::config::Effective;
 use crate::discover::choose::Chosen;
 use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Skip, Task, Vitals};
+use crate::sys::usage;
 use probelet_core::budget::Level;
 use probelet_core::facts::{Tier, Want};
 use probelet_core::report::Picture;
@@ -75,6 +77,7 @@ pub(super) struct Signs {
     skipped: [u64; Skip::ALL.len()],
     report_cpu_ns: u64,
     match_cpu_ns: u64,
+    tasks: Tasks,
     translations: [u64; Asked::ALL.len()],
     conntrack_error: Option<Arc<str>>,
     turns: u64,
@@ -102,6 +105,7 @@ impl Signs {
             skipped: [0; Skip::ALL.len()],
             report_cpu_ns: 0,
             match_cpu_ns: 0,
+            tasks: Tasks::default(),
             translations: [0; Asked::ALL.len()],
             conntrack_error: None,
             turns: 0,
@@ -239,7 +243,7 @@ impl Signs {
     }
 
     pub(super) fn vitals(
-        &self,
+        &mut self,
         governor: &Governor,
         tuning: &Tuning,
         schedule: &Schedule,
@@ -300,19 +304,20 @@ impl Signs {
     }
 
     /// CPU time by task: this thread's is split at the join, the rest of the process serves.
-    fn cpu(&self) -> [CpuTime; Task::ALL.len()] {
-        let (thread, process) = (crate::sys::usage::thread(), crate::sys::usage::process());
-        let report = CpuTime { user: seconds(self.report_cpu_ns), system: 0.0 };
-        let matched = CpuTime { user: seconds(self.match_cpu_ns), system: 0.0 };
-        let discover = CpuTime {
-            user: (thread.user - report.user - matched.user).max(0.0),
-            system: thread.system,
-        };
-        let serve = CpuTime {
-            user: (process.user - thread.user).max(0.0),
-            system: (process.system - thread.system).max(0.0),
-        };
-        [discover, report, matched, serve]
+    fn cpu(&mut self) -> [CpuTime; Task::ALL.len()] {
+        let (thread_ns, process_ns) = (clock::thread_cpu_ns(), clock::process_cpu_ns());
+        let (thread, process) = (usage::thread(), usage::process());
+        let pure = |ns| Time { ns, sampled: CpuTime { user: 1.0, system: 0.0 } };
+        let (report, matched) = (self.report_cpu_ns, self.match_cpu_ns);
+        let discover = CpuTime { user: thread.user - seconds(report + matched), ..thread };
+        let serve =
+            CpuTime { user: process.user - thread.user, system: process.system - thread.system };
+        self.tasks.add([
+            Time { ns: thread_ns.saturating_sub(report + matched), sampled: discover },
+            pure(report),
+            pure(matched),
+            Time { ns: process_ns.saturating_sub(thread_ns), sampled: serve },
+        ])
     }
 }
 

@@ -8,7 +8,7 @@ BENCH ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help setup setup-test build run check test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean dashboards-proof dashboards-scale dashboards-pictures
+.PHONY: help setup setup-test build run check test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures
 
 help: ## List the targets
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-20s %s\n", $$1, $$2}'
@@ -66,6 +66,11 @@ dashboards-proof: setup-test ## Every query of every panel and rule on a real cl
 
 dashboards-scale: setup-test ## Every query before 5,000 agents; writes docs/benchmarks-dashboards.md (after dashboards-proof, about 10 minutes)
 	PYTHONDONTWRITEBYTECODE=1 python3 e2e/dashboards/scale.py $${CLUSTER_DIR:-target/dev-cluster}/prometheus --write docs/benchmarks-dashboards.md
+
+dashboards-situations: setup-test ## The five situations of docs/user/situations.md on a real cluster, release builds, with pictures (root, 20 minutes)
+	cargo build --locked --release --workspace --bins
+	bin=target/$$(rustc -vV | sed -n 's/^host: //p')/release; \
+	  e2e/dashboards/prove --situations target/situations agent=$$bin/probelet-agent operator=$$bin/probelet-operator
 
 dashboards-pictures: setup-test ## Pictures of the dashboards while things break; writes docs/images (root, node, chromium; 8 minutes)
 	e2e/dashboards/prove --only edit,few_series,missed,small_budget,dear_source --pictures $(CURDIR)/docs/images

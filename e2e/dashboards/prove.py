@@ -40,7 +40,8 @@ class Proof:
 
     def found(self, query, values):
         """What a query of a panel returns."""
-        expr = queries.fill(query.expr, {**SHOWN, **values})
+        # What stands there when nothing is found would always be found.
+        expr = queries.fill(query.expr, {**SHOWN, **values}).replace(" or vector(-1)", "")
         return self.prometheus.instant(expr) if query.instant else self.prometheus.range(expr, 120, 5)
 
     def within(self, sentence, check, seconds):
@@ -178,6 +179,7 @@ def main():
             for situation in situations.EVERY:
                 if only is None or situation.name in only.split(","):
                     recognise(proof, situation, out)
+            pictures(proof, out, began)
             return 1 if proof.failed else 0
         # What scale.py multiplies.
         for component in ("agent", "operator"):

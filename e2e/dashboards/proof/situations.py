@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Callable
 
 CHURN = """
-import socket, time
+import os, socket, time
 server = socket.create_server(("127.0.0.1", 0), backlog=512)
 end = time.time() + {seconds}
-while time.time() < end:
+while time.time() < end and os.path.exists("/run/load/on"):
     for _ in range(10):
         a = socket.create_connection(server.getsockname()); b, _ = server.accept(); a.close(); b.close()
     time.sleep(0.05)
@@ -42,11 +42,13 @@ def loaded(cluster):
     """5,000 connections stand on node1, and 200 a second come and go."""
     words = ["e2e/dev-cluster/cluster", "exec", "node1"]
     cluster.inside("node1", "mkdir", "-p", "/run/load")
+    cluster.inside("node1", "touch", "/run/load/on")
     hold = subprocess.Popen([*words, cluster.binary("probelet-load"), "run", "--dir", "/run/load", "procs=100", "fds=100", "conns=5000", "netns=20", "host=20"],
                             env=cluster.env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     churn = subprocess.Popen([*words, "python3", "-c", CHURN.format(seconds=240)], env=cluster.env)
     yield
-    churn.terminate()
+    # The end of `exec` is not the end of what it started.
+    cluster.inside("node1", "rm", "/run/load/on")
     hold.stdin.close()
     hold.wait(60)
     churn.wait(60)

@@ -25,7 +25,7 @@ build: setup ## Build the programs for release
 run: build ## Build, then show the live picture of this host (as root it shows every process)
 	$(RELEASE)/probelet-agent top
 
-check: setup ## Formatting, clippy (all together and each crate alone), licences and sources of dependencies
+check: setup ## Formatting, clippy (all together and as built for use), licences and sources of dependencies
 	scripts/check
 
 test: setup ## Everything above and every test, cheapest first; ends with the counts

@@ -7,6 +7,7 @@ I/O: starts one process, ends it; asks it over loopback.
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import time
 import urllib.error
@@ -51,6 +52,9 @@ class Prometheus:
         (self.folder / "prometheus.yaml").write_text(CONFIG)
 
     def __enter__(self):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                raise RuntimeError(f"port {self.port} of loopback is in use, perhaps by the Prometheus of a proof that was killed")
         words = ["prometheus", f"--config.file={self.folder}/prometheus.yaml", f"--storage.tsdb.path={self.folder}/data",
                  f"--web.listen-address=127.0.0.1:{self.port}", "--storage.tsdb.retention.time=1d", "--log.level=warn"]
         self.process = subprocess.Popen(words, stdout=(self.folder / "log").open("w"), stderr=subprocess.STDOUT)

@@ -181,14 +181,22 @@ def denied(cluster):
 
 
 @contextlib.contextmanager
-def forbidden(cluster):
-    """A seccomp profile forbids bpf()."""
+def seccomp(cluster, *members):
+    """Agents run under a seccomp profile of ours, which forbids bpf() on these nodes and nothing on the others."""
     for member in ("node1", "node2"):
+        profile = NO_BPF if member in members else {**NO_BPF, "syscalls": []}
         cluster.inside(member, "mkdir", "-p", "/var/lib/kubelet/seccomp")
-        cluster.inside(member, "sh", "-c", "cat >/var/lib/kubelet/seccomp/no-bpf.json", text=json.dumps(NO_BPF))
-    cluster.install(agent__seccompProfile={"type": "Localhost", "localhostProfile": "no-bpf.json"})
+        cluster.inside(member, "sh", "-c", "cat >/var/lib/kubelet/seccomp/bpf.json", text=json.dumps(profile))
+    cluster.install(agent__seccompProfile={"type": "Localhost", "localhostProfile": "bpf.json"})
     yield
     cluster.install()
+
+
+@contextlib.contextmanager
+def forbidden(cluster):
+    """A seccomp profile forbids bpf()."""
+    with seccomp(cluster, "node1", "node2"):
+        yield
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ I/O: changes the cluster, and puts it back.
 """
 
 import contextlib
-import json
 import subprocess
 from dataclasses import dataclass
 from typing import Callable
+
+from .faults import seccomp
 
 CHURN = """
 import os, socket, time
@@ -20,8 +21,6 @@ while time.time() < end and os.path.exists("/run/load/on"):
         a = socket.create_connection(server.getsockname()); b, _ = server.accept(); a.close(); b.close()
     time.sleep(0.05)
 """
-PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}
-NO_BPF = {**PROFILE, "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
 
 
 @dataclass
@@ -67,12 +66,8 @@ def pinned(cluster):
 @contextlib.contextmanager
 def denied(cluster):
     """node2's seccomp profile forbids bpf()."""
-    for member, profile in (("node1", PROFILE), ("node2", NO_BPF)):
-        cluster.inside(member, "mkdir", "-p", "/var/lib/kubelet/seccomp")
-        cluster.inside(member, "sh", "-c", "cat >/var/lib/kubelet/seccomp/situation.json", text=json.dumps(profile))
-    cluster.install(agent__seccompProfile={"type": "Localhost", "localhostProfile": "situation.json"})
-    yield
-    cluster.install()
+    with seccomp(cluster, "node2"):
+        yield
 
 
 @contextlib.contextmanager

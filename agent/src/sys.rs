@@ -7,4 +7,5 @@
 pub mod bpf;
 pub mod heap;
 pub mod mmap;
+pub mod socket;
 pub mod usage;

@@ -3,24 +3,41 @@
 //! In: a byte stream. Out: the same bytes, some of them a little later. Each event of a watch comes in a packet of its
 //! own, and waking for it (the poll, the record, the frame, the line) costs four times what its bytes do. So once a
 //! small piece was read and nothing was asked lately, the next read waits for a moment, and what came meanwhile is read
-//! at once. Answers and lists do not wait: something was written just before them, or their pieces are large. It must
+//! at once; until then the kernel wakes nobody for it either. Answers and lists do not wait: something was written just before them, or their pieces are large. It must
 //! not lose or hold a byte: what is not read yet stays with the kernel.
 //!
 //! I/O: the stream it wraps; a timer.
 
+use crate::sys::socket;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use std::future::Future as _;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// A piece of so many bytes is part of a list or of a storm: there is more where it came from.
 const LARGE: usize = 4096;
+/// What may wait in the kernel without waking the thread: a moment's news of a busy cluster.
+const UNSEEN: u32 = 32 << 10;
 /// What is written is a question, and its answer is not to wait.
 const ASKED: Duration = Duration::from_millis(300);
+
+/// A stream that can be told to wake its thread only for so many bytes.
+pub(super) trait Wakes {
+    fn wake_for(&self, bytes: u32);
+}
+
+impl Wakes for TcpStream {
+    fn wake_for(&self, bytes: u32) {
+        // Without it the thread is woken more often than it reads, and nothing else is lost.
+        drop(socket::readable_from(self.as_fd(), bytes));
+    }
+}
 
 /// See the module.
 pub(super) struct Calm<T> {
@@ -32,7 +49,7 @@ pub(super) struct Calm<T> {
     waits: bool,
 }
 
-impl<T> Calm<T> {
+impl<T: Wakes> Calm<T> {
     /// Waits for `pause` after each small piece of news; not at all with zero.
     pub(super) fn new(inner: T, pause: Duration) -> Self {
         Self { inner, pause, written: Instant::now(), until: None, waits: false }
@@ -41,11 +58,12 @@ impl<T> Calm<T> {
     fn wait(&mut self) {
         let until = self.until.get_or_insert_with(|| Box::pin(sleep(Duration::ZERO)));
         until.as_mut().reset(Instant::now() + self.pause);
+        self.inner.wake_for(UNSEEN);
         self.waits = true;
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Calm<T> {
+impl<T: AsyncRead + Wakes + Unpin> AsyncRead for Calm<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -56,6 +74,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Calm<T> {
             if let Some(until) = &mut me.until {
                 ready!(until.as_mut().poll(cx));
             }
+            me.inner.wake_for(1);
             me.waits = false;
         }
         let room = buffer.remaining();
@@ -119,6 +138,10 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_millis(200);
 
+    impl Wakes for tokio::io::DuplexStream {
+        fn wake_for(&self, _: u32) {}
+    }
+
     /// A stream on which nothing was written for a while, and its other end.
     async fn quiet() -> (Calm<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (near, far) = tokio::io::duplex(64 * 1024);
@@ -168,6 +191,29 @@ mod tests {
         }
 
         assert!(began.elapsed() < PAUSE, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn what_came_through_a_socket_while_it_waited_is_read_after_the_pause() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut far, _) = listener.accept().await.unwrap();
+        let mut calm = Calm::new(near, PAUSE);
+        sleep(ASKED).await;
+        let mut buffer = [0; 1024];
+        far.write_all(b"first").await.unwrap();
+        assert_eq!(calm.read(&mut buffer).await.unwrap(), 5);
+
+        let began = Instant::now();
+        far.write_all(b"second").await.unwrap();
+        assert_eq!(calm.read(&mut buffer).await.unwrap(), 6);
+        let paused = began.elapsed();
+        far.write_all(b"the last").await.unwrap();
+        drop(far);
+
+        assert!(paused > PAUSE / 2 && paused < PAUSE * 5, "{paused:?}");
+        assert_eq!(calm.read(&mut buffer).await.unwrap(), 8);
+        assert_eq!(calm.read(&mut buffer).await.unwrap(), 0);
     }
 
     #[tokio::test]

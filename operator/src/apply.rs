@@ -37,8 +37,11 @@ pub enum Error {
     Other(String),
 }
 
+/// Every [`Error::result`].
+pub const RESULTS: [&str; 3] = ["busy", "refused", "error"];
+
 impl Error {
-    /// For the label of a metric.
+    /// For the label of a metric; one of [`RESULTS`].
     #[must_use]
     pub fn result(&self) -> &'static str {
         match self {

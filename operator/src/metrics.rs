@@ -6,6 +6,7 @@
 //! I/O: reads two small files of `/proc/self`.
 
 use std::fs;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use probelet_crds::Phase;
@@ -16,6 +17,11 @@ use prometheus::{
 };
 
 use crate::world::{Counts, Kind, World};
+
+mod labels;
+
+pub use labels::Write;
+use labels::{OK, WATCHED, watched};
 
 /// More configurations have no series of their own.
 const CONFIGS: usize = 200;
@@ -149,20 +155,18 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// 1 if the file of `--seed` cannot be used.
     pub seed_invalid: IntGauge,
-    /// Writes by kind and result.
-    pub writes: IntCounterVec,
-    /// Watches that failed, by kind.
-    pub watch_errors: IntCounterVec,
+    writes: IntCounterVec,
+    watch_errors: IntCounterVec,
     /// Time to take in a batch of observations and plan for it.
     pub reconcile: Histogram,
-    /// Time from the beginning of a write to its answer, by kind.
-    pub write_seconds: HistogramVec,
+    write_seconds: HistogramVec,
     cpu: Counter,
     rss: Gauge,
 }
 
 impl Metrics {
-    /// All of them at zero.
+    /// All of them at zero, those with labels of a fixed set as well: Prometheus sees no increase in a series that begins
+    /// with its first failure.
     ///
     /// # Errors
     /// A name is used twice, which only a mistake of this module can bring about.
@@ -176,7 +180,7 @@ impl Metrics {
         started.set(Timestamp::now().as_duration().as_secs_f64());
         let cpu_help = "CPU time of the process, user and system, in seconds.";
         let seed_help = "1 if the seed of the default configuration cannot be used.";
-        Ok(Self {
+        let metrics = Self {
             nodes: make.gauges("nodes", NODES_HELP, &["config", "state"])?,
             generations: make.gauges("config_generation", GENERATION_HELP, &["config"])?,
             rollouts: make.gauges(
@@ -207,7 +211,17 @@ impl Metrics {
                 "Memory of the process in RAM, in bytes.",
             )?,
             registry: make.0,
-        })
+        };
+        for kind in WATCHED {
+            drop(metrics.watch_errors.with_label_values(&[watched(kind)]));
+        }
+        for write in Write::ALL {
+            drop(metrics.write_seconds.with_label_values(&[write.name()]));
+            for result in write.results() {
+                drop(metrics.writes.with_label_values(&[write.name(), result]));
+            }
+        }
+        Ok(metrics)
     }
 
     /// The text of a scrape; `figures` is `None` if the world did not answer in time.
@@ -248,12 +262,13 @@ impl Metrics {
 
     /// Counts a watch that failed.
     pub fn watch_failed(&self, kind: Kind) {
-        let kind = match kind {
-            Kind::Nodes => "nodes",
-            Kind::Probes => "nodeprobes",
-            Kind::Configs => "probeconfigs",
-        };
-        self.watch_errors.with_label_values(&[kind]).inc();
+        self.watch_errors.with_label_values(&[watched(kind)]).inc();
+    }
+
+    /// Counts a write that took so long and failed with [`crate::apply::Error::result`], if it did.
+    pub fn wrote(&self, write: Write, failed: Option<&str>, took: Duration) {
+        self.writes.with_label_values(&[write.name(), failed.unwrap_or(OK)]).inc();
+        self.write_seconds.with_label_values(&[write.name()]).observe(took.as_secs_f64());
     }
 }
 
@@ -275,6 +290,7 @@ mod reference;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apply::Error;
 
     #[test]
     fn a_scrape_shows_what_the_world_says_and_nothing_of_the_one_before() {
@@ -297,6 +313,42 @@ mod tests {
         assert!(text.contains("probelet_operator_config_generation{config=\"default\"} 7"));
         assert!(text.contains("probelet_operator_queue_length 4"));
         assert!(!text.contains("gone"), "{text}");
+    }
+
+    #[test]
+    fn what_can_fail_is_in_a_scrape_before_it_did() {
+        let metrics = Metrics::new().unwrap();
+
+        let text = String::from_utf8(metrics.render(None)).unwrap();
+
+        for line in [
+            "probelet_operator_watch_errors_total{kind=\"probeconfigs\"} 0",
+            "probelet_operator_api_writes_total{kind=\"nodeprobe\",result=\"refused\"} 0",
+            "probelet_operator_api_write_seconds_count{kind=\"event\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_write_is_counted_in_a_series_that_was_there() {
+        let metrics = Metrics::new().unwrap();
+        let series = || String::from_utf8(metrics.render(None)).unwrap().lines().count();
+        let before = series();
+        let errors = [
+            Error::Busy(Duration::ZERO),
+            Error::Refused(String::new()),
+            Error::Other(String::new()),
+        ];
+
+        for write in Write::ALL {
+            metrics.wrote(write, None, Duration::ZERO);
+        }
+        for error in errors {
+            metrics.wrote(Write::Status, Some(error.result()), Duration::ZERO);
+        }
+
+        assert_eq!(series(), before);
     }
 
     #[test]

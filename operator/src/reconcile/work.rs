@@ -14,6 +14,7 @@ use tracing::{debug, error, info, warn};
 use super::{Seed, Task};
 use crate::apply::Error;
 use crate::events::{self, Note};
+use crate::metrics::Write;
 use crate::observe::{SeenConfig, SeenProbe, cut};
 use crate::pace::Millis;
 use crate::plan::{Step, plan};
@@ -165,21 +166,21 @@ impl Task {
         let now = self.clock.millis();
         match what {
             What::Probe(id, written) => {
-                self.count("nodeprobe", written.as_ref().err(), took, now);
+                self.count(Write::Probe, written.as_ref().err(), took, now);
                 match written {
                     Ok(seen) => self.world.wrote(id, seen, now),
                     Err(error) => self.failed(id, &error, now),
                 }
             }
             What::Delete(id, uid, deleted) => {
-                self.count("nodeprobe_delete", deleted.as_ref().err(), took, now);
+                self.count(Write::Delete, deleted.as_ref().err(), took, now);
                 match deleted {
                     Ok(()) => self.world.deleted(id, &uid, now),
                     Err(error) => self.failed(id, &error, now),
                 }
             }
             What::Status(id, config, written) => {
-                self.count("status", written.as_ref().err(), took, now);
+                self.count(Write::Status, written.as_ref().err(), took, now);
                 self.book.wrote(id, written.is_ok(), now);
                 match written {
                     Ok(seen) => self.world.config(seen, now),
@@ -187,17 +188,15 @@ impl Task {
                 }
             }
             What::Default(made) => {
-                self.count("default", made.as_ref().err(), took, now);
+                self.count(Write::Default, made.as_ref().err(), took, now);
                 self.seeded(made, now);
             }
-            What::Event => self.count("event", None, took, now),
+            What::Event => self.count(Write::Event, None, took, now),
         }
     }
 
-    fn count(&mut self, kind: &str, error: Option<&Error>, took: Duration, now: Millis) {
-        let result = error.map_or("ok", Error::result);
-        self.metrics.writes.with_label_values(&[kind, result]).inc();
-        self.metrics.write_seconds.with_label_values(&[kind]).observe(took.as_secs_f64());
+    fn count(&mut self, write: Write, error: Option<&Error>, took: Duration, now: Millis) {
+        self.metrics.wrote(write, error.map(Error::result), took);
         match error {
             None => self.pace.went_well(),
             Some(Error::Busy(wait)) => {

@@ -51,7 +51,7 @@ impl Default for Timing {
             silence: Duration::from_secs(30),
             grace: Duration::from_secs(20),
             streaming: Duration::from_hours(1),
-            gather: Duration::from_millis(450),
+            gather: Duration::from_millis(700),
             renew: Duration::from_secs(5),
         }
     }

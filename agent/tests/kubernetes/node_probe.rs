@@ -2,7 +2,7 @@
 
 use super::feed::{LONG, no_limit, quick, url, write_kubeconfig};
 use super::server::{Asked, Server, Stream, Topic, event, status};
-use probelet_agent::config::node_probe::{self, Follow};
+use probelet_agent::config::node_probe::{self, Assignment, Follow};
 use probelet_agent::config::{Effective, Origin, saved};
 use probelet_agent::kubernetes::{Access, Connection, SingleStatus};
 use probelet_agent::publish::node_probe::{self as writer, Account, Writer};
@@ -189,6 +189,7 @@ impl Agent {
         let node: Arc<str> = "node-1".into();
         let (sender, config) = watch::channel(Arc::new(effective));
         let (assignment, assigned) = watch::channel(Arc::default());
+        let (hurried, behind) = hasty(&config, assigned);
         let (snapshots, seen) = watch::channel(Arc::new(Snapshot::empty(Arc::clone(&node))));
         let (snapshots, account) = (Arc::new(snapshots), Arc::new(Account::default()));
         let (obeys, obeying) = watch::channel(true);
@@ -199,8 +200,8 @@ impl Agent {
             node: Arc::clone(&node),
             snapshots: seen,
             names: Box::new(|_| None),
-            config: hasty(&config),
-            assignment: assigned,
+            config: hurried,
+            assignment: behind,
             feed: None,
             pinned: false,
             account: Arc::clone(&account),
@@ -223,22 +224,35 @@ impl Agent {
     }
 }
 
-/// The writer's view of the configuration: what may be ten seconds at least is half a second, so that tests need not
-/// wait.
-fn hasty(config: &watch::Receiver<Arc<Effective>>) -> watch::Receiver<Arc<Effective>> {
+/// The writer's view of what it is told: what may be ten seconds at least is half a second, so that tests need not wait.
+/// A configuration arrives before the assignment that it is of, as it does from [`node_probe::follow`].
+fn hasty(
+    config: &watch::Receiver<Arc<Effective>>,
+    mut assigned: watch::Receiver<Arc<Assignment>>,
+) -> (watch::Receiver<Arc<Effective>>, watch::Receiver<Arc<Assignment>>) {
     let hurry = |effective: &Effective| {
         let mut effective = effective.clone();
         effective.spec.reporting.min_interval = "500ms".parse().unwrap();
         Arc::new(effective)
     };
     let mut config = config.clone();
-    let (sender, receiver) = watch::channel(hurry(&config.borrow_and_update()));
+    let (hurried, hurried_seen) = watch::channel(hurry(&config.borrow_and_update()));
+    let (behind, behind_seen) = watch::channel(Arc::clone(&assigned.borrow_and_update()));
     tokio::task::spawn_local(async move {
-        while config.changed().await.is_ok() {
-            sender.send_replace(hurry(&config.borrow_and_update()));
+        loop {
+            let lives = tokio::select! {
+                changed = config.changed() => changed.is_ok(),
+                changed = assigned.changed() => changed.is_ok(),
+            };
+            if !lives {
+                return;
+            }
+            let assignment = Arc::clone(&assigned.borrow_and_update());
+            hurried.send_replace(hurry(&config.borrow_and_update()));
+            behind.send_replace(assignment);
         }
     });
-    receiver
+    (hurried_seen, behind_seen)
 }
 
 /// Publishes a picture for each configuration.

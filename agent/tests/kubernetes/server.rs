@@ -178,9 +178,16 @@ impl Server {
         asked
     }
 
-    /// Whether nobody asks for so long.
+    /// Whether nobody asks for so long; prints what somebody asked.
     pub(crate) async fn quiet(&mut self, time: Duration) -> bool {
-        timeout(time, self.requests.recv()).await.is_err()
+        match timeout(time, self.requests.recv()).await {
+            Err(_) => true,
+            Ok(asked) => {
+                let asked = asked.expect("the server lives");
+                eprintln!("asked: {} {}", asked.line, String::from_utf8_lossy(&asked.body));
+                false
+            }
+        }
     }
 }
 

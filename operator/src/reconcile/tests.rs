@@ -394,9 +394,10 @@ fn a_leader_that_vanishes_is_followed_after_its_lease_and_one_that_lets_go_at_on
         assert!(*leading.borrow() && !*follows.borrow());
 
         first.abort();
-        seconds(12).await;
+        // It renewed within the last 5.5 s, and its lease is for 15.
+        seconds(9).await;
         assert!(!*follows.borrow(), "the lease is not over yet");
-        seconds(10).await;
+        seconds(13).await;
         assert!(*follows.borrow());
 
         second.abort();

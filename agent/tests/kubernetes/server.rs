@@ -179,6 +179,7 @@ impl Server {
     }
 
     /// Whether nobody asks for so long; prints what somebody asked.
+    #[expect(clippy::print_stderr, reason = "what a failed test is judged by")]
     pub(crate) async fn quiet(&mut self, time: Duration) -> bool {
         match timeout(time, self.requests.recv()).await {
             Err(_) => true,

@@ -5,7 +5,7 @@
 
 use crate::clock::{repeated, there_and_back};
 use crate::cluster::{Labels, Random};
-use crate::lookups::{BELOW_LIMITS, build, list, selectors};
+use crate::lookups::{BELOW_LIMITS, build, selectors};
 use crate::scale::{MANY, Scale, cut, joined};
 use crate::table::Figures;
 use anyhow::{Result, ensure};
@@ -27,7 +27,7 @@ struct Bench<'a> {
 pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<()> {
     let labels = scale.labels();
     let selectors = selectors(scale)?;
-    let (mut index, ids) = build(scale, &list(scale, &labels), &selectors);
+    let (mut index, ids) = build(scale, &scale.decoded().listed(), &selectors);
     let before = index.stats();
     let bench = Bench { scale, labels: &labels, ids };
     bench.unchanged(&mut index, figures);

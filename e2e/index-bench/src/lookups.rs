@@ -31,21 +31,6 @@ pub(crate) fn add_services(index: &mut Index, scale: &Scale, selectors: &[Option
     }
 }
 
-/// The pods as a decoded list has them.
-pub(crate) fn list<'a>(
-    scale: &'a Scale,
-    labels: &'a Pairings<'a>,
-) -> Vec<Listed<'a, &'a str, &'a str>> {
-    let pods = scale.cluster.pods.iter().zip(labels);
-    let listed = pods.map(|(pod, labels)| Listed {
-        uid: &pod.uid,
-        namespace: &pod.namespace,
-        name: &pod.name,
-        labels,
-    });
-    listed.collect()
-}
-
 /// All of a cluster, and the ids of its pods in the order of the cluster.
 pub(crate) fn build(
     scale: &Scale,
@@ -62,7 +47,8 @@ pub(crate) fn build(
 pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<Truth> {
     let labels = scale.labels();
     let selectors = selectors(scale)?;
-    let pods = list(scale, &labels);
+    let decoded = scale.decoded();
+    let pods = decoded.listed();
     figures.set("build list", clock::milliseconds(|| build(scale, &pods, &selectors)));
     figures.set("build single", clock::milliseconds(|| one_by_one(scale, &labels, &selectors)));
     let (index, ids) = build(scale, &pods, &selectors);

@@ -4,8 +4,10 @@
 //! of pods in random order; as values, and as files for other languages. I/O: writes those files.
 
 use crate::cluster::{Cluster, Labels, Random};
+use probelet_core::index::Listed;
 use std::fs::File;
 use std::io::{BufWriter, Result, Write};
+use std::ops::Range;
 use std::path::Path;
 
 pub(crate) struct Size {
@@ -37,8 +39,8 @@ pub(crate) struct Scale {
     pub(crate) cluster: Cluster,
     /// Places of all pods, in random order.
     pub(crate) order: Vec<usize>,
-    /// Labels of each pod in one piece, as a decoder hands them over.
-    texts: Vec<String>,
+    /// What each pod is known by and its labels, one after the other, as the API server's answer has them.
+    text: String,
 }
 
 impl Scale {
@@ -48,13 +50,14 @@ impl Scale {
             cluster = cluster.node(pods);
         }
         cluster.pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        // Copied in this order, so that they stand in memory as a decoder would leave them.
-        let copy = cluster.pods.clone();
-        cluster.pods = copy;
         let mut order: Vec<_> = (0..cluster.pods.len()).collect();
         Random(99).shuffle(&mut order);
-        let texts = cluster.pods.iter().map(|pod| joined(&pod.labels)).collect();
-        Self { cluster, order, texts }
+        let text = cluster
+            .pods
+            .iter()
+            .map(|it| [&*it.uid, &it.namespace, &it.name].concat() + &joined(&it.labels));
+        let text = text.collect();
+        Self { cluster, order, text }
     }
 
     /// The first `n` pods of the random order, or all.
@@ -62,14 +65,28 @@ impl Scale {
         &self.order[..n.min(self.order.len())]
     }
 
-    /// Labels of every pod, borrowed from one text each.
+    /// The list of all pods, decoded in place.
+    pub(crate) fn decoded(&self) -> Decoded<'_> {
+        let mut rest = &*self.text;
+        let mut next = |len| {
+            let (front, back) = rest.split_at(len);
+            rest = back;
+            front
+        };
+        let mut decoded = Decoded::default();
+        for pod in &self.cluster.pods {
+            let known_by = [&pod.uid, &pod.namespace, &pod.name].map(|text| next(text.len()));
+            let first = decoded.labels.len();
+            decoded.labels.extend(pod.labels.iter().map(|(k, v)| (next(k.len()), next(v.len()))));
+            decoded.pods.push((known_by, first..decoded.labels.len()));
+        }
+        decoded
+    }
+
+    /// Labels of every pod.
     pub(crate) fn labels(&self) -> Vec<Vec<(&str, &str)>> {
-        self.cluster
-            .pods
-            .iter()
-            .zip(&self.texts)
-            .map(|(pod, text)| cut(text, &pod.labels))
-            .collect()
+        let decoded = self.decoded();
+        decoded.pods.iter().map(|(_, range)| decoded.labels[range.clone()].to_vec()).collect()
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
@@ -87,6 +104,28 @@ impl Scale {
         }
         let mut out = file("order.tsv")?;
         self.order.iter().try_for_each(|place| writeln!(out, "{place}"))
+    }
+}
+
+/// A list of pods that borrows from its text.
+#[derive(Default)]
+pub(crate) struct Decoded<'a> {
+    /// UID, namespace and name of each, and where its labels are.
+    pods: Vec<([&'a str; 3], Range<usize>)>,
+    labels: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Decoded<'a> {
+    /// As the index takes it.
+    pub(crate) fn listed(&self) -> Vec<Listed<'_, &'a str, &'a str>> {
+        let pods = self.pods.iter();
+        let listed = pods.map(|([uid, namespace, name], range)| Listed {
+            uid,
+            namespace,
+            name,
+            labels: &self.labels[range.clone()],
+        });
+        listed.collect()
     }
 }
 

@@ -8,7 +8,7 @@
 #define SOCKS 4096
 #define PROCS 2048
 #define NETS  1024
-#define LOOKS 4096
+#define LOOKS 2048
 #define HEADS 2048       /* blocks of 256 buckets that are remembered: half a million buckets, the largest usual hash */
 #define CPUS  4096
 #define CHAIN 64         /* sockets of one hash chain that are followed */
@@ -25,11 +25,12 @@ struct sockrec {
 	__u32 laddr[4], raddr[4];     /* network order */
 };
 
-/* A socket whose state is asked for: in: where it was, and its hash then; out: its state, 0 when something else is
- * there now. */
+/* A socket that is looked at again: in: where it was, and its hash then; out: its state, 0 when something else is
+ * there now, and its bytes when everything is wanted. */
 struct lookrec {
 	__u64 sk;
 	__u32 hash, state;
+	__u64 sent, received;
 };
 
 /* What the last walk found at the heads of 256 buckets, four in one number: while they are what they were, the chains
@@ -41,7 +42,7 @@ struct procrec {
 	__u32 pid, ppid, netns, threads; /* no threads: it did not run, all but `kept` is as it was */
 	__u64 start, cpu_ns, cgroup, rss_pages;
 	__u32 fds;                    /* ~0: more than is counted */
-	__u32 kept;                   /* its sockets were not read again: they are as they were */
+	__u32 kept;                   /* its files were not walked: it holds what it held */
 	char comm[16];
 };
 
@@ -97,6 +98,8 @@ struct ctl {
 	__u64 walked;                 /* cursor: groups of buckets whose chains were walked */
 	/* `states` */
 	__u64 nlooks;                 /* in */
+	/* `tasks`, `states` */
+	__u64 everything;             /* in: of who has not run all but the files is read, of sockets the bytes */
 	/* scratch */
 	__u64 deadline;
 };

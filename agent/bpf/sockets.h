@@ -112,6 +112,11 @@ static int look_again(__u32 idx, void *unused)
 	struct sock_common *sc = CAST(r->sk, struct sock_common);
 	__u32 hash = READ(sc, skc_hash);
 	r->state = hash == r->hash ? READ(sc, skc_state) : 0;
+	if (c->everything && r->state && r->state != TIME_WAIT && r->state != NEW_SYN_RECV) {
+		struct tcp_sock *tp = CAST(r->sk, struct tcp_sock);
+		r->sent = READ(tp, bytes_acked);
+		r->received = READ(tp, bytes_received);
+	}
 	return 0;
 }
 

@@ -200,7 +200,7 @@ __noinline int put_task(__u64 task, __u32 pid)
 		r->cpu_ns = ran_for(sg);
 		r->threads = 0;
 		bool same = m->pid == pid && m->start == r->start && m->generation == c->generation;
-		idle = same && m->read_ns == r->cpu_ns;
+		idle = same && m->read_ns == r->cpu_ns && !c->everything;
 		r->kept = c->want_sockets && same && !m->stale && m->files_ns == r->cpu_ns;
 		if (!same) {
 			m->pid = pid;
@@ -223,7 +223,7 @@ __noinline int put_task(__u64 task, __u32 pid)
 	struct fdtable *fdt = files ? READ(files, fdt) : 0;
 	if (r && !idle)
 		put_process(r, c, s, leader, live, fdt);
-	if (!c->want_sockets || !fdt)
+	if (!c->want_sockets || !fdt || (r && r->kept))
 		return 0;
 	struct fd_walk w = { .files = (__u64)READ(fdt, fd), .bitmap = (__u64)READ(fdt, open_fds),
 			     .max = READ(fdt, max_fds), .pid = pid, .fd = c->fd };

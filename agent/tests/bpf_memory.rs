@@ -128,6 +128,56 @@ fn a_socket_whose_peer_closed_is_read_again_though_its_holder_sleeps() {
 }
 
 #[test]
+fn bytes_that_arrive_at_a_sleeper_come_with_everything_and_its_files_are_not_walked() {
+    in_sandbox(
+        "bytes_that_arrive_at_a_sleeper_come_with_everything_and_its_files_are_not_walked",
+        || {
+            each_tier(|source| {
+                let accept = "s=socket.create_server(('127.0.0.1',4350),backlog=1);print('ready');a,_=s.accept();sys.stdin.read()";
+                let sleeper = Sleeper::start(accept);
+                let pid = sleeper.0.id();
+                let mut client = TcpStream::connect("127.0.0.1:4350").unwrap();
+                let kept = |source: &Bpf| source.kept() > 0;
+                until(source, Want::Sockets, "it sleeps", |source, _| kept(source));
+
+                client.write_all(b"12345").unwrap();
+
+                let facts = pass(source, Want::Everything);
+                let own = |s: &&Socket| s.pid == pid && s.state == State::Established;
+                let socket = facts.sockets.iter().find(own).unwrap();
+                assert_eq!((socket.bytes_received, kept(source)), (Some(5), true));
+            });
+        },
+    );
+}
+
+#[test]
+fn what_others_do_to_a_sleeper_comes_with_everything() {
+    in_sandbox("what_others_do_to_a_sleeper_comes_with_everything", || {
+        each_tier(|source| {
+            // Its parent ends, so that it gets another one, and never knows.
+            let fork = "import os\nif os.fork() == 0:\n os.close(0)\n os.pause() if hasattr(os, 'pause') else __import__('signal').pause()";
+            let parent = Sleeper::start(&format!("{fork}\nprint('ready');sys.stdin.read()"));
+            let old = parent.0.id();
+            let child = |facts: &Facts| {
+                facts.processes.iter().find(|process| process.ppid == old).map(|p| p.pid)
+            };
+            until(source, Want::Sockets, "both sleep", |source, facts| {
+                source.kept() >= 2 && child(facts).is_some()
+            });
+            let pid = child(&pass(source, Want::Processes));
+
+            drop(parent);
+
+            let facts = pass(source, Want::Everything);
+            let process = facts.processes.iter().find(|p| Some(p.pid) == pid).unwrap();
+            assert_eq!((process.ppid, source.kept() > 0), (1, true));
+            assert!(Command::new("kill").arg(process.pid.to_string()).status().unwrap().success());
+        });
+    });
+}
+
+#[test]
 fn a_process_that_wakes_and_opens_a_socket_is_read_again() {
     in_sandbox("a_process_that_wakes_and_opens_a_socket_is_read_again", || {
         each_tier(|source| {

@@ -204,15 +204,16 @@ impl Bpf {
         self.kept.clear();
         let generation = self.memory.begin(want);
         let sockets = want >= Want::Sockets;
+        let everything = u64::from(want == Want::Everything);
+        self.set(&[(Ctl::Generation, generation), (Ctl::Everything, everything)]);
         self.places.clear();
         if sockets {
             facts.sockets.clear();
             facts.closed.clear();
-            if want != Want::Everything && self.look_again(facts, pace)?.is_none() {
+            if !self.memory.anew() && self.look_again(want, facts, pace)?.is_none() {
                 return Ok(None);
             }
         }
-        self.set(&[(Ctl::Generation, generation)]);
         self.set(&[(Ctl::WantSockets, u64::from(sockets)), (Ctl::Task, 0), (Ctl::TaskStart, 0)]);
         self.set(&[(Ctl::Fd, 0), (Ctl::FromStart, 0), (Ctl::Lost, 0)]);
         loop {
@@ -247,10 +248,13 @@ impl Bpf {
         Ok(Some(()))
     }
 
-    /// Reads the state of sockets that may have changed while their holders slept, which is cheaper
-    /// than reading all files of these. A holder of one that is not there any more is read whole.
-    fn look_again(&mut self, facts: &Facts, pace: &mut dyn Pace) -> Slices {
-        for some in self.memory.doubtful(&facts.netns).chunks(records::LOOKS) {
+    /// Reads the state of sockets that may have changed while their holders slept, and with everything
+    /// the bytes of all, which is cheaper than walking all files of these. A holder of one that is not
+    /// there any more is read whole.
+    fn look_again(&mut self, want: Want, facts: &Facts, pace: &mut dyn Pace) -> Slices {
+        let everything = want == Want::Everything;
+        let which = if everything { self.memory.tcp() } else { self.memory.doubtful(&facts.netns) };
+        for some in which.chunks(records::LOOKS) {
             for (at, &nth) in some.iter().enumerate() {
                 for (word, to) in self.memory.place(nth).words().into_iter().enumerate() {
                     self.loaded.looks.set(at, word, to);
@@ -259,8 +263,8 @@ impl Bpf {
             self.set(&[(Ctl::Nlooks, some.len() as u64)]);
             run("states", &self.loaded.states)?;
             for (at, &nth) in some.iter().enumerate() {
-                let state = records::state(&self.loaded.looks.get(at));
-                if let Some(pid) = self.memory.settle(nth, state) {
+                let look = records::look(&self.loaded.looks.get(at), everything);
+                if let Some(pid) = self.memory.settle(nth, look) {
                     self.loaded.known.set(pid as usize % records::KNOWN, 0, records::stale(pid));
                 }
             }
@@ -323,7 +327,8 @@ impl Bpf {
     /// The sockets that no fd leads to, of this node's namespaces, and the closed connections.
     fn unowned(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
         let mut first = true;
-        let trusted = std::mem::take(&mut self.noted) && want != Want::Everything;
+        let relies = want != Want::Everything || !self.memory.anew();
+        let trusted = std::mem::take(&mut self.noted) && relies;
         self.set(&[(Ctl::Walked, 0)]);
         self.tables.clear();
         for &(netns, hash) in &self.hashes {

@@ -1,7 +1,8 @@
 //! The counters of a network namespace: `/proc/PID/net/{snmp,sockstat,sockstat6}`.
 //!
 //! In: the three texts as the kernel wrote them. Out: one [`Netns`] whose equality with an earlier
-//! one means that no TCP socket was opened, closed or listened on since. It must not read files.
+//! one means that no TCP socket was opened, closed or listened on since, and a count of segments
+//! whose equality means that no TCP socket has sent or received a byte. It must not read files.
 //!
 //! Pure: no I/O.
 
@@ -12,26 +13,36 @@ use super::procfs::stat::decimal;
 /// The files to read, in the order of the arguments of [`parse`].
 pub const FILES: [&str; 3] = ["net/snmp", "net/sockstat", "net/sockstat6"];
 
+/// What the texts say of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Sockets opened, closed and in use.
+    pub netns: Netns,
+    /// TCP segments received and sent (`InSegs` and `OutSegs` of RFC 4022). No byte is received or
+    /// acknowledged without one.
+    pub segments: u64,
+}
+
 /// Reads the three texts; `None` when `snmp` or `sockstat` is not what it should be. A kernel
 /// without IPv6 has no `sockstat6`: pass an empty text.
 #[must_use]
-pub fn parse(inode: u32, snmp: &[u8], sockstat: &[u8], sockstat6: &[u8]) -> Option<Netns> {
+pub fn parse(inode: u32, snmp: &[u8], sockstat: &[u8], sockstat6: &[u8]) -> Option<Counters> {
     let mut counters = Netns { inode, ..Netns::default() };
-    snmp_tcp(snmp, &mut counters)?;
+    let segments = snmp_tcp(snmp, &mut counters)?;
     counters.tcp_in_use = in_use(sockstat, b"TCP:")?;
     counters.udp_in_use = in_use(sockstat, b"UDP:")?;
     counters.tcp_in_use += in_use(sockstat6, b"TCP6:").unwrap_or(0);
     counters.udp_in_use += in_use(sockstat6, b"UDP6:").unwrap_or(0);
-    Some(counters)
+    Some(Counters { netns: counters, segments })
 }
 
 /// `snmp` has a line of names and a line of numbers for each protocol; columns are found by name,
-/// because kernels add some.
-fn snmp_tcp(text: &[u8], counters: &mut Netns) -> Option<()> {
+/// because kernels add some. Gives the count of segments.
+fn snmp_tcp(text: &[u8], counters: &mut Netns) -> Option<u64> {
     let mut lines = text.split(|&b| b == b'\n').filter(|line| line.starts_with(b"Tcp: "));
     let names = lines.next()?.split(|&b| b == b' ');
     let numbers = lines.next()?.split(|&b| b == b' ');
-    let mut found = 0;
+    let (mut found, mut received, mut sent) = (0, 0, 0);
     for (name, number) in names.zip(numbers) {
         let place = match name {
             b"ActiveOpens" => &mut counters.active_opens,
@@ -39,12 +50,14 @@ fn snmp_tcp(text: &[u8], counters: &mut Netns) -> Option<()> {
             b"AttemptFails" => &mut counters.attempt_fails,
             b"EstabResets" => &mut counters.estab_resets,
             b"CurrEstab" => &mut counters.curr_estab,
+            b"InSegs" => &mut received,
+            b"OutSegs" => &mut sent,
             _ => continue,
         };
         *place = decimal(number)?;
         found += 1;
     }
-    (found == 5).then_some(())
+    (found == 7).then(|| u64::wrapping_add(received, sent))
 }
 
 /// `TCP: inuse 2 orphan 0 …`
@@ -81,12 +94,12 @@ mod tests {
             tcp_in_use: 5,
             udp_in_use: 5,
         };
-        assert_eq!(counters, expected);
+        assert_eq!(counters, Counters { netns: expected, segments: 8385 + 4900 });
     }
 
     #[test]
     fn a_kernel_without_ipv6_has_no_sockstat6() {
-        assert_eq!(parse(7, SNMP, SOCKSTAT, b"").unwrap().tcp_in_use, 2);
+        assert_eq!(parse(7, SNMP, SOCKSTAT, b"").unwrap().netns.tcp_in_use, 2);
     }
 
     #[test]

@@ -5,17 +5,21 @@
 //! gone. It must not outlive a pass that was given up: the programs remember more than it does then.
 //!
 //! A process that has not run has opened and closed nothing. What others do to it (memory taken
-//! back, another cgroup or parent, a state of a socket that no counter tells) is read again with
-//! everything.
+//! back, another cgroup or parent, bytes that arrive, a state of a socket that no counter tells) is read
+//! again with everything, from the process and its sockets; its files, which are many, are not walked for
+//! that but with every sixth reading of everything, in case somebody shares them.
 //!
 //! Pure: no I/O.
 
 use std::ops::Range;
 
-use probelet_core::facts::{Netns, Process, Protocol, Socket, State, Want};
+use probelet_core::facts::{Netns, Process, Protocol, Socket, Want};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::records::Place;
+use super::records::{Look, Place};
+
+/// Readings of everything from one walk of all files to the next.
+const ANEW: u32 = 6;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -24,6 +28,10 @@ pub(super) struct Memory {
     generation: u64,
     /// The last pass was complete.
     trusted: bool,
+    /// Readings of everything since all files were walked.
+    leaning: u32,
+    /// This pass relies on nothing.
+    anew: bool,
     /// A process was said to be as it was, and nobody knows how it was.
     forgot: bool,
     processes: FxHashMap<u32, Process>,
@@ -36,15 +44,23 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// A pass begins. The generation that the programs may rely on: a new one when everything is to
-    /// be read, or when the last pass was given up half way.
+    /// A pass begins. The generation that the programs may rely on: a new one, and then everything is
+    /// read anew, when it is time for that or when the last pass was given up half way.
     pub(super) fn begin(&mut self, want: Want) -> u64 {
-        if !self.trusted || want == Want::Everything {
+        self.leaning += u32::from(want == Want::Everything);
+        self.anew = !self.trusted || self.leaning >= ANEW;
+        if self.anew {
             self.generation += 1;
+            self.leaning = 0;
         }
         self.trusted = false;
         self.forgot = false;
         self.generation
+    }
+
+    /// Whether the programs were told to forget when this pass began.
+    pub(super) const fn anew(&self) -> bool {
+        self.anew
     }
 
     /// Takes note of a process that was read, or tells what it was when it was read last.
@@ -74,18 +90,26 @@ impl Memory {
         (0..self.sockets.len()).filter(|&nth| doubt(&self.sockets[nth])).collect()
     }
 
+    /// The numbers of all TCP sockets.
+    pub(super) fn tcp(&self) -> Vec<usize> {
+        (0..self.sockets.len()).filter(|&n| self.sockets[n].protocol == Protocol::Tcp).collect()
+    }
+
     /// Where the socket of that number is.
     pub(super) fn place(&self, nth: usize) -> Place {
         self.places[nth]
     }
 
-    /// Takes note of the state of the socket of that number. Without one it is not what it was: then
-    /// the answer is its holder, whose sockets have to be read even if it has not run.
-    pub(super) fn settle(&mut self, nth: usize, state: Option<State>) -> Option<u32> {
+    /// Takes note of what another look at the socket of that number found. If nothing, it is not what it
+    /// was: then the answer is its holder, whose sockets have to be read even if it has not run.
+    pub(super) fn settle(&mut self, nth: usize, look: Option<Look>) -> Option<u32> {
         let socket = &mut self.sockets[nth];
-        match state {
-            Some(state) => {
+        match look {
+            Some(Look { state, bytes }) => {
                 socket.state = state;
+                if let Some((sent, received)) = bytes {
+                    (socket.bytes_sent, socket.bytes_received) = (Some(sent), Some(received));
+                }
                 None
             }
             None => Some(socket.pid),
@@ -143,6 +167,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use probelet_core::facts::State;
 
     fn process(pid: u32, start_ns: u64) -> Process {
         Process { pid, start_ns, ppid: 1, ..Process::default() }
@@ -185,12 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_read_from_the_kernel_and_not_from_memory() {
+    fn every_sixth_reading_of_everything_relies_on_nothing() {
         let mut memory = Memory::default();
-        let first = memory.begin(Want::Sockets);
-        memory.complete(&FxHashSet::default());
+        let mut anew = |want| {
+            memory.begin(want);
+            memory.complete(&FxHashSet::default());
+            memory.anew()
+        };
 
-        assert_eq!(memory.begin(Want::Everything), first + 1);
+        assert!(anew(Want::Everything), "the first pass");
+        for _ in 0..2 {
+            assert!((0..5).all(|_| !anew(Want::Everything) && !anew(Want::Sockets)));
+            assert!(anew(Want::Everything));
+        }
     }
 
     /// Remembers these, each at the address of its number plus one.
@@ -215,9 +247,22 @@ mod tests {
     fn a_new_state_is_kept_and_a_socket_without_one_has_its_holder_read() {
         let mut memory = remembering(&[socket(1, 10), socket(2, 10)], &[]);
 
-        assert_eq!(memory.settle(0, Some(State::CloseWait)), None);
+        let look = Look { state: State::CloseWait, bytes: None };
+        assert_eq!(memory.settle(0, Some(look)), None);
         assert_eq!(memory.settle(1, None), Some(2));
         assert_eq!(memory.sockets(1).next().unwrap().0.state, State::CloseWait);
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_last_look_that_asked_for_them() {
+        let mut memory = remembering(&[socket(1, 10)], &[]);
+
+        for bytes in [Some((10, 20)), None] {
+            memory.settle(0, Some(Look { state: State::Established, bytes }));
+        }
+
+        let socket = memory.sockets(1).next().unwrap().0;
+        assert_eq!((socket.bytes_sent, socket.bytes_received), (Some(10), Some(20)));
     }
 
     #[test]

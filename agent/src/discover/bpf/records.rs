@@ -20,7 +20,7 @@ pub(super) const PROCS: usize = 2048;
 /// See [`SOCKS`].
 pub(super) const NETS: usize = 1024;
 /// See [`SOCKS`].
-pub(super) const LOOKS: usize = 4096;
+pub(super) const LOOKS: usize = 2048;
 /// Places of the memory of processes, by pid.
 pub(super) const KNOWN: usize = 16_384;
 /// Blocks of the hash whose heads are remembered.
@@ -35,13 +35,13 @@ pub(super) const PROC_WORDS: usize = 9;
 /// Words of `struct known`.
 pub(super) const KNOWN_WORDS: usize = 5;
 /// Words of `struct lookrec`.
-pub(super) const LOOK_WORDS: usize = 2;
+pub(super) const LOOK_WORDS: usize = 4;
 /// Words of `struct headrec`.
 pub(super) const HEAD_WORDS: usize = GROUPS / 2;
 /// Words of `struct netrec`.
 pub(super) const NET_WORDS: usize = 8;
 /// Words of `struct ctl`.
-pub(super) const CTL_WORDS: usize = 41;
+pub(super) const CTL_WORDS: usize = 42;
 
 /// A word of the control block.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +76,7 @@ pub(super) enum Ctl {
     Heads = 37,
     Walked = 38,
     Nlooks = 39,
+    Everything = 40,
 }
 
 /// What a walk of a hash does with what is remembered of the heads of its buckets.
@@ -111,13 +112,26 @@ pub(super) struct Place {
 impl Place {
     /// As the window of looks takes it.
     pub(super) const fn words(self) -> [u64; LOOK_WORDS] {
-        [self.address, self.hash as u64]
+        [self.address, self.hash as u64, 0, 0]
     }
 }
 
-/// The state that another look found; `None` when the socket is not there any more, or closed.
-pub(super) fn state(words: &[u64; LOOK_WORDS]) -> Option<State> {
-    State::from_kernel(u8::try_from(high(words[1])).ok()?).filter(|state| *state != State::Close)
+/// What another look at a socket found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) state: State,
+    /// Sent and received, if they were asked for.
+    pub(super) bytes: Option<(u64, u64)>,
+}
+
+/// The end of another look; `None` when the socket is not there any more, or closed.
+pub(super) fn look(words: &[u64; LOOK_WORDS], bytes: bool) -> Option<Look> {
+    let number = high(words[1]);
+    let state = State::from_kernel(u8::try_from(number).ok()?)?;
+    // Neither TIME_WAIT nor a request is a whole socket.
+    let counted = bytes && !matches!(number, 6 | 12);
+    let look = Look { state, bytes: counted.then_some((words[2], words[3])) };
+    (state != State::Close).then_some(look)
 }
 
 /// No namespace has a smaller inode number: dynamic ones begin at 0xf0000000, built-in ones right below.
@@ -149,7 +163,7 @@ pub(super) struct Visit {
     pub(super) process: Process,
     /// It has not run: of the process only pid, start and CPU time are filled in.
     pub(super) idle: bool,
-    /// Its sockets were not read again.
+    /// Its files were not walked: it holds what it held.
     pub(super) kept: bool,
 }
 
@@ -316,9 +330,19 @@ mod tests {
 
     #[test]
     fn a_socket_that_was_closed_or_replaced_has_no_state() {
-        assert_eq!(state(&[0, 8 << 32]), Some(State::CloseWait));
-        assert_eq!(state(&[0, 7 << 32]), None);
-        assert_eq!(state(&[0, 0]), None);
+        let state = |number: u64| look(&[0, number << 32, 0, 0], false).map(|look| look.state);
+
+        assert_eq!(state(8), Some(State::CloseWait));
+        assert_eq!((state(7), state(0)), (None, None));
+    }
+
+    #[test]
+    fn another_look_tells_bytes_only_of_what_has_some() {
+        let bytes = |state: u64| look(&[0, state << 32, 10, 20], true).unwrap().bytes;
+
+        assert_eq!(bytes(1), Some((10, 20)));
+        assert_eq!(bytes(6), None);
+        assert_eq!(look(&[0, 1 << 32, 10, 20], false).unwrap().bytes, None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Every network namespace that a process of the node is in: its counters, and its sockets as the
 //! last dump showed them.
 //!
-//! In: the processes, and one reader's counters per namespace. Out: [`Facts::netns`], and which
-//! namespaces changed since their last dump. It must not keep anything of a namespace open: that
+//! In: the processes, and one reader's counters per namespace. Out: [`Facts::netns`], which
+//! namespaces changed since their last dump, and in which of the others bytes went. It must not keep anything of a namespace open: that
 //! would keep the namespace of a deleted pod alive.
 //!
 //! I/O: reads `/proc/PID/net/{snmp,sockstat,sockstat6}`, each opened, read and closed.
@@ -13,15 +13,18 @@ use probelet_core::facts::{Facts, Loss, Netns, Process, Socket, State};
 use rustc_hash::FxHashMap;
 
 use super::root::{Root, is_gone};
-use crate::discover::{Limiter, Pace, Pass, netns_counters};
+use crate::discover::netns_counters::{self, Counters};
+use crate::discover::{Limiter, Pace, Pass};
 
 /// Processes of a namespace that are tried before it counts as gone.
 pub const READERS: usize = 4;
 /// Namespaces between two breaths: 8 reads of 35 to 60 µs.
 const SLICE: usize = 8;
-/// Namespaces whose counters stand still and that are dumped again by a pass over everything: a third
-/// of them, in turns, and at least so many. Each dump walks the machine's one hash.
+/// Namespaces where bytes went but nothing was opened or closed are dumped again by a pass over
+/// everything: a third of them, in turns, and at least so many. Each dump walks the machine's one hash.
 const AGAIN: usize = 6;
+/// Of those where nothing went, so many are dumped: a socket may have got another holder.
+const SILENT: usize = 1;
 /// Dumps of a namespace whose counters stand still, because a socket in it was not settled:
 /// `accept()` moves no counter, and a program may never call it.
 const UNSETTLED_DUMPS: u8 = 3;
@@ -33,6 +36,9 @@ pub struct Space {
     pub counters: Option<Netns>,
     /// The counters before the last dump.
     dumped: Option<Netns>,
+    /// Segments as of the newest counters, and of those before the last dump.
+    segments: u64,
+    dumped_segments: u64,
     /// Further dumps owed to sockets that were in flight.
     unsettled: u8,
     /// Its sockets, without holders.
@@ -64,6 +70,7 @@ impl Space {
             true => self.unsettled.saturating_sub(1),
         };
         self.dumped = self.counters;
+        self.dumped_segments = self.segments;
         self.dumped_in = pass;
     }
 }
@@ -101,14 +108,21 @@ impl Spaces {
     }
 
     /// Namespaces that differ from their last dump, the longest not dumped first; and, when `more`
-    /// are wanted, a part of the others that have sockets, in turns.
+    /// are wanted, a part of the others that have sockets, in turns: most of it where bytes went.
     pub fn to_dump(&self, more: bool, into: &mut Vec<(u64, u32)>) {
         into.clear();
         if more {
-            let still = self.by_inode.iter().filter(|(_, s)| !s.changed() && !s.sockets.is_empty());
-            into.extend(still.map(|(inode, space)| (space.dumped_in, *inode)));
+            let still =
+                || self.by_inode.iter().filter(|(_, s)| !s.changed() && !s.sockets.is_empty());
+            let turn = |(inode, space): (&u32, &Space)| (space.dumped_in, *inode);
+            let moved = |space: &Space| space.segments != space.dumped_segments;
+            into.extend(still().filter(|(_, space)| !moved(space)).map(turn));
             into.sort_unstable();
-            into.truncate(into.len().div_ceil(3).max(AGAIN));
+            into.truncate(SILENT);
+            let mut busy: Vec<_> = still().filter(|(_, space)| moved(space)).map(turn).collect();
+            busy.sort_unstable();
+            busy.truncate(busy.len().div_ceil(3).max(AGAIN));
+            into.append(&mut busy);
         }
         let changed = self.by_inode.iter().filter(|(_, space)| space.changed());
         into.extend(changed.map(|(inode, space)| (space.dumped_in, *inode)));
@@ -146,8 +160,9 @@ impl Spaces {
                 facts.losses.add(Loss::RateLimited, 1);
             } else {
                 match read(root, *inode, &space.readers, &mut self.texts) {
-                    Ok(counters) => {
-                        space.counters = Some(counters);
+                    Ok(Counters { netns, segments }) => {
+                        space.counters = Some(netns);
+                        space.segments = segments;
                         space.read_in = self.pass;
                     }
                     Err(loss) => {
@@ -165,7 +180,12 @@ impl Spaces {
 }
 
 /// Reads the counters through the first process that still is there.
-fn read(root: &Root, inode: u32, readers: &[u32], texts: &mut [Vec<u8>; 3]) -> Result<Netns, Loss> {
+fn read(
+    root: &Root,
+    inode: u32,
+    readers: &[u32],
+    texts: &mut [Vec<u8>; 3],
+) -> Result<Counters, Loss> {
     let mut loss = Loss::NetnsVanished;
     for &pid in readers {
         match read_texts(root, pid, texts) {
@@ -194,4 +214,65 @@ fn read_texts(root: &Root, pid: u32, texts: &mut [Vec<u8>; 3]) -> io::Result<()>
         sockstat6.clear(); // a kernel without IPv6
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Namespaces whose counters stand still, by (inode, segments since the last dump, when that was).
+    fn still(of: &[(u32, u64, u64)]) -> Spaces {
+        let space = |&(inode, segments, dumped_in): &(u32, u64, u64)| {
+            let counters = Some(Netns { inode, ..Netns::default() });
+            let sockets = vec![Socket::default()];
+            let space = Space {
+                counters,
+                dumped: counters,
+                sockets,
+                segments,
+                dumped_in,
+                ..Space::default()
+            };
+            (inode, space)
+        };
+        Spaces { by_inode: of.iter().map(space).collect(), ..Spaces::default() }
+    }
+
+    fn to_dump(spaces: &Spaces, more: bool) -> Vec<u32> {
+        let mut into = Vec::new();
+        spaces.to_dump(more, &mut into);
+        into.into_iter().map(|(_, inode)| inode).collect()
+    }
+
+    #[test]
+    fn where_nothing_went_one_namespace_is_dumped_again_in_turns() {
+        let mut spaces = still(&[(1, 0, 7), (2, 0, 5), (3, 0, 6)]);
+        assert_eq!(to_dump(&spaces, true), [2]);
+
+        spaces.get_mut(2).unwrap().dumped(8);
+
+        assert_eq!(to_dump(&spaces, true), [3]);
+        assert!(to_dump(&spaces, false).is_empty());
+    }
+
+    #[test]
+    fn where_bytes_went_a_third_is_dumped_again_in_turns_and_six_at_least() {
+        let busy: Vec<_> = (1..=30).map(|inode| (inode, 1, u64::from(inode))).collect();
+        let some: Vec<_> = (1..=5).map(|inode| (inode, 1, 3)).collect();
+
+        assert_eq!(to_dump(&still(&busy), true), (1..=10).collect::<Vec<_>>());
+        assert_eq!(to_dump(&still(&some), true), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_went_before_the_dump_does_not_count() {
+        let mut spaces = still(&[(1, 9, 1), (2, 9, 2)]);
+        assert_eq!(to_dump(&spaces, true), [1, 2]);
+
+        spaces.get_mut(2).unwrap().dumped(3);
+
+        assert_eq!(to_dump(&spaces, true), [1, 2]);
+        spaces.get_mut(1).unwrap().dumped(4);
+        assert_eq!(to_dump(&spaces, true), [2]);
+    }
 }

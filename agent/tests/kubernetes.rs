@@ -17,6 +17,8 @@ mod node_probe;
 mod node_probe_writes;
 #[path = "kubernetes/server.rs"]
 mod server;
+#[path = "kubernetes/store.rs"]
+mod store;
 #[path = "kubernetes/tls.rs"]
 mod tls;
 #[path = "kubernetes/watches.rs"]

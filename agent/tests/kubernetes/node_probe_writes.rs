@@ -1,6 +1,6 @@
 //! When the agent writes its NodeProbe's status, and what it makes of refusals.
 
-use super::node_probe::{Agent, Store, Write, local, of, settled};
+use super::store::{Agent, Store, Write, local, of, settled};
 use probelet_agent::snapshot::Snapshot;
 use probelet_core::budget::Level;
 use probelet_crds::condition;

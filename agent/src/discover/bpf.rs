@@ -253,8 +253,7 @@ impl Bpf {
     /// there any more is read whole.
     fn look_again(&mut self, want: Want, facts: &Facts, pace: &mut dyn Pace) -> Slices {
         let everything = want == Want::Everything;
-        let which = if everything { self.memory.tcp() } else { self.memory.doubtful(&facts.netns) };
-        for some in which.chunks(records::LOOKS) {
+        for some in self.memory.doubtful(want, &facts.netns).chunks(records::LOOKS) {
             for (at, &nth) in some.iter().enumerate() {
                 for (word, to) in self.memory.place(nth).words().into_iter().enumerate() {
                     self.loaded.looks.set(at, word, to);

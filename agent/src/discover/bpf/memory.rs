@@ -75,24 +75,21 @@ impl Memory {
         known
     }
 
-    /// The sockets, by number, whose state may have changed without their holder: the counters of
-    /// their namespace have moved. The state of a UDP socket is its holder's doing.
-    pub(super) fn doubtful(&self, counters: &[Netns]) -> Vec<usize> {
+    /// The sockets, by number, that are to be looked at again: with everything all of TCP, otherwise those
+    /// whose state may have changed without their holder, since the counters of their namespace have moved.
+    /// The state of a UDP socket is its holder's doing.
+    pub(super) fn doubtful(&self, want: Want, counters: &[Netns]) -> Vec<usize> {
         let moved: FxHashSet<u32> = counters
             .iter()
             .filter(|now| self.counters.get(&now.inode) != Some(now))
             .map(|now| now.inode)
             .collect();
-        if moved.is_empty() {
+        let all = want == Want::Everything;
+        if moved.is_empty() && !all {
             return Vec::new();
         }
-        let doubt = |s: &Socket| s.protocol == Protocol::Tcp && moved.contains(&s.netns);
+        let doubt = |s: &Socket| s.protocol == Protocol::Tcp && (all || moved.contains(&s.netns));
         (0..self.sockets.len()).filter(|&nth| doubt(&self.sockets[nth])).collect()
-    }
-
-    /// The numbers of all TCP sockets.
-    pub(super) fn tcp(&self) -> Vec<usize> {
-        (0..self.sockets.len()).filter(|&n| self.sockets[n].protocol == Protocol::Tcp).collect()
     }
 
     /// Where the socket of that number is.
@@ -239,8 +236,9 @@ mod tests {
         let sockets = [socket(1, 10), socket(1, 20), socket(2, 10), socket(3, 20)];
         let memory = remembering(&sockets, &[netns(10, 5), netns(20, 5)]);
 
-        assert_eq!(memory.doubtful(&[netns(10, 5), netns(20, 6)]), [1, 3]);
-        assert!(memory.doubtful(&[netns(10, 5), netns(20, 5)]).is_empty());
+        assert_eq!(memory.doubtful(Want::Sockets, &[netns(10, 5), netns(20, 6)]), [1, 3]);
+        assert!(memory.doubtful(Want::Sockets, &[netns(10, 5), netns(20, 5)]).is_empty());
+        assert_eq!(memory.doubtful(Want::Everything, &[]), [0, 1, 2, 3]);
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl<D: Dump> Node<D> {
         let Some(space) = self.spaces.get_mut(netns) else { return Ok(Pass::Complete) };
         let room =
             (self.limits.max_sockets as usize + space.sockets.len()).saturating_sub(elsewhere);
-        let udp = space.counters.is_none_or(|counters| counters.udp_in_use > 0);
+        let udp = space.counters.is_none_or(|counters| counters.netns.udp_in_use > 0);
         let mut loss = Loss::NetnsVanished;
         for &pid in &space.readers {
             self.scratch.clear();

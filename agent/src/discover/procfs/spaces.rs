@@ -9,7 +9,7 @@
 
 use std::io;
 
-use probelet_core::facts::{Facts, Loss, Netns, Process, Socket, State};
+use probelet_core::facts::{Facts, Loss, Process, Socket, State};
 use rustc_hash::FxHashMap;
 
 use super::root::{Root, is_gone};
@@ -33,12 +33,9 @@ const UNSETTLED_DUMPS: u8 = 3;
 #[derive(Debug, Default)]
 pub struct Space {
     /// The newest counters; `None` before the first reading.
-    pub counters: Option<Netns>,
+    pub counters: Option<Counters>,
     /// The counters before the last dump.
-    dumped: Option<Netns>,
-    /// Segments as of the newest counters, and of those before the last dump.
-    segments: u64,
-    dumped_segments: u64,
+    dumped: Option<Counters>,
     /// Further dumps owed to sockets that were in flight.
     unsettled: u8,
     /// Its sockets, without holders.
@@ -54,12 +51,18 @@ impl Space {
     /// Whether its sockets may differ from those remembered.
     #[must_use]
     pub fn changed(&self) -> bool {
-        self.dumped.is_none() || self.dumped != self.counters || self.unsettled > 0
+        self.moved() || self.unsettled > 0
+    }
+
+    /// Whether a socket was opened or closed since the last dump, if there was one.
+    fn moved(&self) -> bool {
+        let netns = |counters: Option<Counters>| counters.map(|counters| counters.netns);
+        self.dumped.is_none() || netns(self.dumped) != netns(self.counters)
     }
 
     /// A dump is complete; `sockets` holds what it showed.
     pub fn dumped(&mut self, pass: u64) {
-        let moved = self.dumped.is_none() || self.dumped != self.counters;
+        let moved = self.moved();
         let in_flight = |s: &Socket| {
             s.state == State::SynSent
                 || s.inode == 0 && matches!(s.state, State::Established | State::SynRecv)
@@ -70,7 +73,6 @@ impl Space {
             true => self.unsettled.saturating_sub(1),
         };
         self.dumped = self.counters;
-        self.dumped_segments = self.segments;
         self.dumped_in = pass;
     }
 }
@@ -111,18 +113,17 @@ impl Spaces {
     /// are wanted, a part of the others that have sockets, in turns: most of it where bytes went.
     pub fn to_dump(&self, more: bool, into: &mut Vec<(u64, u32)>) {
         into.clear();
+        let mut still = |bytes: bool, most: fn(usize) -> usize| {
+            let from = into.len();
+            let still = self.by_inode.iter().filter(|(_, s)| !s.changed() && !s.sockets.is_empty());
+            let still = still.filter(|(_, space)| (space.dumped != space.counters) == bytes);
+            into.extend(still.map(|(inode, space)| (space.dumped_in, *inode)));
+            into[from..].sort_unstable();
+            into.truncate(from + most(into.len() - from));
+        };
         if more {
-            let still =
-                || self.by_inode.iter().filter(|(_, s)| !s.changed() && !s.sockets.is_empty());
-            let turn = |(inode, space): (&u32, &Space)| (space.dumped_in, *inode);
-            let moved = |space: &Space| space.segments != space.dumped_segments;
-            into.extend(still().filter(|(_, space)| !moved(space)).map(turn));
-            into.sort_unstable();
-            into.truncate(SILENT);
-            let mut busy: Vec<_> = still().filter(|(_, space)| moved(space)).map(turn).collect();
-            busy.sort_unstable();
-            busy.truncate(busy.len().div_ceil(3).max(AGAIN));
-            into.append(&mut busy);
+            still(false, |_| SILENT);
+            still(true, |found| found.div_ceil(3).max(AGAIN));
         }
         let changed = self.by_inode.iter().filter(|(_, space)| space.changed());
         into.extend(changed.map(|(inode, space)| (space.dumped_in, *inode)));
@@ -160,9 +161,8 @@ impl Spaces {
                 facts.losses.add(Loss::RateLimited, 1);
             } else {
                 match read(root, *inode, &space.readers, &mut self.texts) {
-                    Ok(Counters { netns, segments }) => {
-                        space.counters = Some(netns);
-                        space.segments = segments;
+                    Ok(counters) => {
+                        space.counters = Some(counters);
                         space.read_in = self.pass;
                     }
                     Err(loss) => {
@@ -173,7 +173,7 @@ impl Spaces {
                     }
                 }
             }
-            facts.netns.extend(space.counters);
+            facts.netns.extend(space.counters.map(|counters| counters.netns));
         }
         Pass::Complete
     }
@@ -219,17 +219,16 @@ fn read_texts(root: &Root, pid: u32, texts: &mut [Vec<u8>; 3]) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use probelet_core::facts::Netns;
 
     /// Namespaces whose counters stand still, by (inode, segments since the last dump, when that was).
     fn still(of: &[(u32, u64, u64)]) -> Spaces {
         let space = |&(inode, segments, dumped_in): &(u32, u64, u64)| {
-            let counters = Some(Netns { inode, ..Netns::default() });
-            let sockets = vec![Socket::default()];
+            let netns = Netns { inode, ..Netns::default() };
             let space = Space {
-                counters,
-                dumped: counters,
-                sockets,
-                segments,
+                counters: Some(Counters { netns, segments }),
+                dumped: Some(Counters { netns, segments: 0 }),
+                sockets: vec![Socket::default()],
                 dumped_in,
                 ..Space::default()
             };

@@ -6,7 +6,7 @@
 use crate::clock::{repeated, there_and_back};
 use crate::cluster::{Labels, Random};
 use crate::lookups::{BELOW_LIMITS, build, selectors};
-use crate::scale::{MANY, Scale, cut, joined};
+use crate::scale::{MANY, Pod, Scale, cut, joined};
 use crate::table::Figures;
 use anyhow::{Result, ensure};
 use probelet_core::index::{Index, PodId};
@@ -20,16 +20,17 @@ const SERVICES: usize = 5_000;
 
 struct Bench<'a> {
     scale: &'a Scale,
-    labels: &'a [Vec<(&'a str, &'a str)>],
+    pods: &'a [Pod<'a>],
     ids: Vec<PodId>,
 }
 
 pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<()> {
-    let labels = scale.labels();
     let selectors = selectors(scale)?;
-    let (mut index, ids) = build(scale, &scale.decoded().listed(), &selectors);
+    let decoded = scale.decoded();
+    let pods = decoded.listed();
+    let (mut index, ids) = build(scale, &pods, &selectors);
     let before = index.stats();
-    let bench = Bench { scale, labels: &labels, ids };
+    let bench = Bench { scale, pods: &pods, ids };
     bench.unchanged(&mut index, figures);
     bench.pods(&mut index, figures);
     bench.services(&mut index, figures);
@@ -44,8 +45,8 @@ pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<()> {
 
 impl Bench<'_> {
     fn upsert(&self, index: &mut Index, place: usize) -> bool {
-        let pod = &self.scale.cluster.pods[place];
-        index.upsert_pod(&pod.uid, &pod.namespace, &pod.name, &self.labels[place]).is_ok()
+        let pod = &self.pods[place];
+        index.upsert_pod(pod.uid, pod.namespace, pod.name, pod.labels).is_ok()
     }
 
     /// What most events of a watch are.
@@ -54,7 +55,7 @@ impl Bench<'_> {
         let by_id = |index: &mut Index| {
             order
                 .iter()
-                .filter(|it| index.update_pod(self.ids[**it], &self.labels[**it]).is_ok())
+                .filter(|it| index.update_pod(self.ids[**it], self.pods[**it].labels).is_ok())
                 .count()
         };
         figures.set("unchanged by id", repeated(order.len(), || by_id(index)));
@@ -71,19 +72,19 @@ impl Bench<'_> {
             .collect();
         let remove =
             |index: &mut Index| names.iter().all(|(uid, _)| index.remove_pod(uid).is_some());
-        let known: Vec<_> = sample.iter().map(|place| &self.labels[*place]).collect();
+        let known: Vec<_> = sample.iter().map(|place| self.pods[*place].labels).collect();
         let rolled: Vec<_> =
             sample.iter().enumerate().map(|(n, place)| self.rolled(*place, n)).collect();
         let texts: Vec<String> = rolled.iter().map(joined).collect();
         let fresh: Vec<_> =
             rolled.iter().zip(&texts).map(|(labels, text)| cut(text, labels)).collect();
-        let fresh: Vec<_> = fresh.iter().collect();
+        let fresh: Vec<_> = fresh.iter().map(Vec::as_slice).collect();
         for (labels, add, gone) in
             [(&known, "add known", "remove"), (&fresh, "add new", "remove last")]
         {
             let forth = |index: &mut Index| {
                 for ((place, (uid, name)), labels) in sample.iter().zip(&names).zip(labels) {
-                    let namespace = &self.scale.cluster.pods[*place].namespace;
+                    let namespace = self.pods[*place].namespace;
                     index.upsert_pod(uid, namespace, name, labels).expect(BELOW_LIMITS);
                 }
             };
@@ -94,7 +95,7 @@ impl Bench<'_> {
             figures.set(add, there);
             figures.set(gone, again);
         }
-        let relabel = |index: &mut Index, to: &[&Vec<(&str, &str)>]| {
+        let relabel = |index: &mut Index, to: &[&[(&str, &str)]]| {
             for (place, labels) in sample.iter().zip(to) {
                 index.update_pod(self.ids[*place], labels).expect(BELOW_LIMITS);
             }

@@ -3,17 +3,15 @@
 //! In: a cluster. Out: figures, and the truth that everybody else is held to. I/O: the clock.
 
 use crate::clock;
-use crate::scale::{FEW, MANY, Scale};
+use crate::scale::{FEW, MANY, Pod, Scale};
 use crate::table::Figures;
 use crate::truth::{Pairs, Truth};
 use anyhow::{Result, ensure};
-use probelet_core::index::{Index, Listed, PodId};
+use probelet_core::index::{Index, PodId};
 use probelet_core::selector::Selector;
 
 /// Why nothing here is refused.
 pub(crate) const BELOW_LIMITS: &str = "the clusters are far below the index's limits";
-
-type Pairings<'a> = [Vec<(&'a str, &'a str)>];
 
 /// The selector of every Service; `None` for one that selects nothing.
 pub(crate) fn selectors(scale: &Scale) -> Result<Vec<Option<Selector>>> {
@@ -34,7 +32,7 @@ pub(crate) fn add_services(index: &mut Index, scale: &Scale, selectors: &[Option
 /// All of a cluster, and the ids of its pods in the order of the cluster.
 pub(crate) fn build(
     scale: &Scale,
-    pods: &[Listed<'_, &str, &str>],
+    pods: &[Pod<'_>],
     selectors: &[Option<Selector>],
 ) -> (Index, Vec<PodId>) {
     let mut index = Index::new(0x5eed);
@@ -45,12 +43,11 @@ pub(crate) fn build(
 }
 
 pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<Truth> {
-    let labels = scale.labels();
     let selectors = selectors(scale)?;
     let decoded = scale.decoded();
     let pods = decoded.listed();
     figures.set("build list", clock::milliseconds(|| build(scale, &pods, &selectors)));
-    figures.set("build single", clock::milliseconds(|| one_by_one(scale, &labels, &selectors)));
+    figures.set("build single", clock::milliseconds(|| one_by_one(scale, &pods, &selectors)));
     let (index, ids) = build(scale, &pods, &selectors);
     ensure!(ids.len() == scale.cluster.pods.len(), "pods were refused");
     memory(&index, figures);
@@ -81,19 +78,19 @@ pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<Truth> {
     let mut ad_hoc = || {
         for place in sample {
             out.clear();
-            index.match_labels(&scale.cluster.pods[*place].namespace, &labels[*place], &mut out);
+            index.match_labels(pods[*place].namespace, pods[*place].labels, &mut out);
         }
         out.len()
     };
     figures.set("match_labels", clock::repeated(sample.len(), &mut ad_hoc));
-    truth(scale, &labels, &index, &random)
+    truth(scale, &pods, &index, &random)
 }
 
-fn one_by_one(scale: &Scale, labels: &Pairings<'_>, selectors: &[Option<Selector>]) -> Index {
+fn one_by_one(scale: &Scale, pods: &[Pod<'_>], selectors: &[Option<Selector>]) -> Index {
     let mut index = Index::new(0x5eed);
     add_services(&mut index, scale, selectors);
-    for (pod, labels) in scale.cluster.pods.iter().zip(labels) {
-        index.upsert_pod(&pod.uid, &pod.namespace, &pod.name, labels).expect(BELOW_LIMITS);
+    for pod in pods {
+        index.upsert_pod(pod.uid, pod.namespace, pod.name, pod.labels).expect(BELOW_LIMITS);
     }
     index
 }
@@ -109,19 +106,19 @@ fn memory(index: &Index, figures: &mut Figures) {
 }
 
 /// What the index says of every pod, by its edges and by matching its labels again.
-fn truth(scale: &Scale, labels: &Pairings<'_>, index: &Index, random: &[PodId]) -> Result<Truth> {
+fn truth(scale: &Scale, pods: &[Pod<'_>], index: &Index, random: &[PodId]) -> Result<Truth> {
     let mut truth = Truth::default();
     let (mut kept, mut again) = (Pairs::default(), Pairs::default());
     let mut out = Vec::new();
     for (i, (place, id)) in scale.order.iter().zip(random).enumerate() {
-        let pod = &scale.cluster.pods[*place];
+        let pod = &pods[*place];
         out.clear();
-        index.match_labels(&pod.namespace, &labels[*place], &mut out);
+        index.match_labels(pod.namespace, pod.labels, &mut out);
         for (owners, pairs) in
             [(&index.owners_of(*id).collect::<Vec<_>>(), &mut kept), (&out, &mut again)]
         {
             for (_, service) in owners.iter().filter_map(|owner| index.owner(*owner)) {
-                pairs.add(&pod.namespace, &pod.name, service);
+                pairs.add(pod.namespace, pod.name, service);
             }
         }
         if [FEW, MANY, random.len()].contains(&(i + 1)) {

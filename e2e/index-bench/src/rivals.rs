@@ -48,9 +48,10 @@ pub(crate) fn measure(scale: &Scale, truth: &Truth, figures: &mut Figures) -> Re
         selector.is_some_and(|(_, selector)| selector.matches(&rivals.pods[place]))
     };
     let own = selectors(scale)?;
-    let labels = scale.labels();
+    let decoded = scale.decoded();
+    let pods = decoded.listed();
     let sorted = |place: usize, service: usize| {
-        own[service].as_ref().is_some_and(|selector| selector.matches(&labels[place][..]))
+        own[service].as_ref().is_some_and(|selector| selector.matches(pods[place].labels))
     };
     figures.set("rust compile all", rivals.everywhere(compile));
     figures.set("kube-rs all", rivals.everywhere(compiled));

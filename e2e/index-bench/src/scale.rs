@@ -52,11 +52,10 @@ impl Scale {
         cluster.pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         let mut order: Vec<_> = (0..cluster.pods.len()).collect();
         Random(99).shuffle(&mut order);
-        let text = cluster
-            .pods
-            .iter()
-            .map(|it| [&*it.uid, &it.namespace, &it.name].concat() + &joined(&it.labels));
-        let text = text.collect();
+        let mut text = String::new();
+        for pod in &cluster.pods {
+            text.extend([&*pod.uid, &pod.namespace, &pod.name, &joined(&pod.labels)]);
+        }
         Self { cluster, order, text }
     }
 
@@ -68,25 +67,15 @@ impl Scale {
     /// The list of all pods, decoded in place.
     pub(crate) fn decoded(&self) -> Decoded<'_> {
         let mut rest = &*self.text;
-        let mut next = |len| {
-            let (front, back) = rest.split_at(len);
-            rest = back;
-            front
-        };
         let mut decoded = Decoded::default();
         for pod in &self.cluster.pods {
-            let known_by = [&pod.uid, &pod.namespace, &pod.name].map(|text| next(text.len()));
+            let known_by =
+                [&pod.uid, &pod.namespace, &pod.name].map(|it| front(&mut rest, it.len()));
             let first = decoded.labels.len();
-            decoded.labels.extend(pod.labels.iter().map(|(k, v)| (next(k.len()), next(v.len()))));
+            decoded.labels.extend(pairs(&mut rest, &pod.labels));
             decoded.pods.push((known_by, first..decoded.labels.len()));
         }
         decoded
-    }
-
-    /// Labels of every pod.
-    pub(crate) fn labels(&self) -> Vec<Vec<(&str, &str)>> {
-        let decoded = self.decoded();
-        decoded.pods.iter().map(|(_, range)| decoded.labels[range.clone()].to_vec()).collect()
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
@@ -107,6 +96,9 @@ impl Scale {
     }
 }
 
+/// A pod as the index takes it from a list.
+pub(crate) type Pod<'a> = Listed<'a, &'a str, &'a str>;
+
 /// A list of pods that borrows from its text.
 #[derive(Default)]
 pub(crate) struct Decoded<'a> {
@@ -115,9 +107,9 @@ pub(crate) struct Decoded<'a> {
     labels: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Decoded<'a> {
+impl Decoded<'_> {
     /// As the index takes it.
-    pub(crate) fn listed(&self) -> Vec<Listed<'_, &'a str, &'a str>> {
+    pub(crate) fn listed(&self) -> Vec<Pod<'_>> {
         let pods = self.pods.iter();
         let listed = pods.map(|([uid, namespace, name], range)| Listed {
             uid,
@@ -141,12 +133,16 @@ pub(crate) fn joined(labels: &Labels) -> String {
 /// Pairs as slices of `text`, which is all of them joined.
 pub(crate) fn cut<'a>(text: &'a str, labels: &Labels) -> Vec<(&'a str, &'a str)> {
     let mut rest = text;
-    let mut pairs = Vec::with_capacity(labels.len());
-    for (key, value) in labels {
-        let (front, back) = rest.split_at(key.len());
-        let (middle, end) = back.split_at(value.len());
-        pairs.push((front, middle));
-        rest = end;
-    }
-    pairs
+    pairs(&mut rest, labels).collect()
+}
+
+/// Pairs as slices from the front of `rest`.
+fn pairs<'a>(rest: &mut &'a str, labels: &Labels) -> impl Iterator<Item = (&'a str, &'a str)> {
+    labels.iter().map(|(key, value)| (front(rest, key.len()), front(rest, value.len())))
+}
+
+fn front<'a>(rest: &mut &'a str, len: usize) -> &'a str {
+    let (front, back) = rest.split_at(len);
+    *rest = back;
+    front
 }

@@ -24,7 +24,7 @@ mod settings;
 mod shown;
 mod slices;
 mod unresolved;
-mod workload;
+pub mod workload;
 
 use crate::facts::Container;
 use crate::table::{Frozen, Table};

@@ -38,6 +38,14 @@ pub struct Pod {
     pub containers: Vec<(Box<str>, Box<str>)>,
 }
 
+impl Pod {
+    /// The value of one of its labels.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.iter().find(|(k, _)| **k == *key).map(|(_, value)| &**value)
+    }
+}
+
 /// `status.phase` of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Phase {

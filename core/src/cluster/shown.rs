@@ -197,7 +197,8 @@ impl Cluster {
     }
 
     fn picture(&self, slot: PodSlot, pod: &Pod) -> PodShown {
-        let (kind, name) = workload(pod);
+        let owner = pod.controller.as_ref().map(|(kind, name)| (&**kind, &**name));
+        let (kind, name) = workload(&pod.name, owner, |key| pod.label(key));
         let (services, service_count) = self.services_of(slot, pod);
         PodShown {
             namespace: pod.namespace.clone(),

@@ -1,97 +1,256 @@
-//! What made a pod, from its controller's owner reference alone: no further list to watch.
+//! What made a pod, from the pod alone: no further list to watch.
 //!
-//! In: a pod. Out: kind and name of its workload. It must not look at anything but the pod: what
-//! it cannot prove it leaves at the direct owner.
+//! In: a pod's name, its controller and its labels. Out: kind and name of its workload. This is the
+//! one rule of all programs: agent, operator and plugin call a workload the same. It must not look
+//! at anything but the pod: what it cannot prove it leaves at the direct owner.
 //!
 //! Pure: no I/O.
 
-use super::objects::Pod;
-
 /// The label that a Deployment puts on the pods of each of its ReplicaSets.
 const TEMPLATE_HASH: &str = "pod-template-hash";
-/// A CronJob names a Job after the minute that it was due, as minutes since 1970: eight digits from
-/// 1989 to 2160.
-const MINUTES: usize = 8;
+/// The same of Argo's Rollouts.
+const ROLLOUT_HASH: &str = "rollouts-pod-template-hash";
+/// The name of an OpenShift DeploymentConfig, on the pods of its ReplicationControllers.
+const DEPLOYMENT_CONFIG: &str = "deploymentconfig";
+/// A Knative revision, and the configuration that it is a revision of.
+const KNATIVE: [&str; 2] = ["serving.knative.dev/revision", "serving.knative.dev/configuration"];
+/// What Knative puts behind the name of a revision to get that of its Deployment.
+const KNATIVE_DEPLOYMENT: &str = "-deployment";
+/// The fleet of an Agones game server.
+const FLEET: &str = "agones.dev/fleet";
 
-/// Kind and name of the workload.
-pub(super) fn workload(pod: &Pod) -> (&str, &str) {
-    let Some((kind, name)) = &pod.controller else { return ("Pod", &pod.name) };
-    match &**kind {
-        "ReplicaSet" => deployment(pod, name).map_or(("ReplicaSet", name), |d| ("Deployment", d)),
-        "Job" => cron_job(name).map_or(("Job", name), |cron| ("CronJob", cron)),
+/// A CronJob names a Job after the minute that it was due, as minutes since 1970: eight digits,
+/// from 2016-12-18 to 2046-01-19. No date written as year, month and day lies between the two.
+const MINUTES: std::ops::RangeInclusive<u32> = 24_700_000..=40_000_000;
+
+/// Kind and name of a pod's workload: of the pod itself, if it has no controller.
+///
+/// `controller` is kind and name of the owner reference with `controller: true`, `label` finds the
+/// value of one of the pod's labels.
+#[must_use]
+pub fn workload<'a>(
+    pod: &'a str,
+    controller: Option<(&'a str, &'a str)>,
+    label: impl Fn(&str) -> Option<&'a str>,
+) -> (&'a str, &'a str) {
+    // An owner reference is free text of whoever made the pod: a kind is a word.
+    let word = |kind: &str| kind.bytes().all(|b| b.is_ascii_alphanumeric());
+    let Some((kind, name)) = controller.filter(|(kind, _)| word(kind)) else {
+        return ("Pod", pod);
+    };
+    match kind {
+        "ReplicaSet" => replica_set(name, label).unwrap_or((kind, name)),
+        "ReplicationController" => {
+            let config = label(DEPLOYMENT_CONFIG).filter(|config| is_numbered(name, config));
+            config.map_or((kind, name), |config| ("DeploymentConfig", config))
+        }
+        "Job" => cron_job(name).map_or((kind, name), |cron| ("CronJob", cron)),
+        "GameServer" => {
+            let fleet = label(FLEET).filter(|fleet| before(name, fleet).is_some());
+            fleet.map_or((kind, name), |fleet| ("Fleet", fleet))
+        }
         // A static pod is the file of one node; its mirror carries the node's name.
         "Node" => {
-            let bare = pod.name.strip_suffix(&**name).and_then(|n| n.strip_suffix('-'));
-            ("Pod", bare.filter(|b| !b.is_empty()).unwrap_or(&pod.name))
+            let bare = pod.strip_suffix(name).and_then(|n| n.strip_suffix('-'));
+            ("Pod", bare.filter(|b| !b.is_empty()).unwrap_or(pod))
         }
-        kind => (kind, name),
+        _ => (kind, name),
     }
 }
 
-fn deployment<'a>(pod: &Pod, replica_set: &'a str) -> Option<&'a str> {
-    let (_, hash) = pod.labels.iter().find(|(key, _)| &**key == TEMPLATE_HASH)?;
-    let name = replica_set.strip_suffix(&**hash)?.strip_suffix('-')?;
-    (!hash.is_empty() && !name.is_empty()).then_some(name)
+/// What made a ReplicaSet, if its name ends in the hash that its pods carry.
+fn replica_set<'a>(
+    name: &'a str,
+    label: impl Fn(&str) -> Option<&'a str>,
+) -> Option<(&'a str, &'a str)> {
+    let named = |key| {
+        let hash = label(key).filter(|hash| !hash.is_empty())?;
+        let made = name.strip_suffix(hash)?.strip_suffix('-')?;
+        (!made.is_empty()).then_some(made)
+    };
+    if let Some(rollout) = named(ROLLOUT_HASH) {
+        return Some(("Rollout", rollout));
+    }
+    let deployment = named(TEMPLATE_HASH)?;
+    let [revision, configuration] = KNATIVE.map(&label);
+    match (revision, configuration) {
+        (Some(revision), Some(configuration))
+            if deployment.strip_suffix(KNATIVE_DEPLOYMENT) == Some(revision)
+                && before(revision, configuration).is_some() =>
+        {
+            Some(("Configuration", configuration))
+        }
+        _ => Some(("Deployment", deployment)),
+    }
 }
 
-fn cron_job(job: &str) -> Option<&str> {
-    let (name, minutes) = job.rsplit_once('-')?;
-    let due = minutes.len() >= MINUTES && minutes.bytes().all(|b| b.is_ascii_digit());
+/// The CronJob that made a Job of this name, if the name says so.
+#[must_use]
+pub fn cron_job(job: &str) -> Option<&str> {
+    let (name, minute) = job.rsplit_once('-')?;
+    let digits = minute.len() == 8 && minute.bytes().all(|b| b.is_ascii_digit());
+    let due = digits && minute.parse().is_ok_and(|m| MINUTES.contains(&m)) && !is_date(minute);
     (due && !name.is_empty()).then_some(name)
+}
+
+/// Whether eight digits read as day, month and year: `31122025`. Of the minutes of a CronJob one in
+/// 2,000 does; its Job is then shown by its own name, which is true as well.
+fn is_date(digits: &str) -> bool {
+    let number = |range| digits.get(range).and_then(|d: &str| d.parse::<u32>().ok());
+    let (day, month, year) = (number(0..2), number(2..4), number(4..8));
+    day.is_some_and(|d| (1..=31).contains(&d))
+        && month.is_some_and(|m| (1..=12).contains(&m))
+        && year.is_some_and(|y| (2000..=2049).contains(&y))
+}
+
+/// `name` is `first-` and more.
+fn before<'a>(name: &'a str, first: &str) -> Option<&'a str> {
+    let rest = name.strip_prefix(first)?.strip_prefix('-')?;
+    (!first.is_empty() && !rest.is_empty()).then_some(rest)
+}
+
+fn is_numbered(name: &str, first: &str) -> bool {
+    before(name, first).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn owned(kind: &str, owner: &str, name: &str, hash: Option<&str>) -> Pod {
-        let labels = hash.map(|h| (TEMPLATE_HASH.into(), h.into())).into_iter().collect();
-        let controller = Some((kind.into(), owner.into()));
-        Pod { name: name.into(), controller, labels, ..Pod::default() }
+    fn made<'a>(
+        kind: &'a str,
+        owner: &'a str,
+        pod: &'a str,
+        labels: &[(&str, &'a str)],
+    ) -> (&'a str, &'a str) {
+        workload(pod, Some((kind, owner)), |key| {
+            labels.iter().find(|(k, _)| *k == key).map(|(_, value)| *value)
+        })
     }
 
     #[test]
     fn a_replica_set_named_after_its_template_is_a_deployments() {
-        let pod =
-            owned("ReplicaSet", "web-v2-7d9f8c6b5", "web-v2-7d9f8c6b5-x2x4k", Some("7d9f8c6b5"));
+        let labels = [(TEMPLATE_HASH, "7d9f8c6b5")];
 
-        assert_eq!(workload(&pod), ("Deployment", "web-v2"));
+        let made = made("ReplicaSet", "web-v2-7d9f8c6b5", "web-v2-7d9f8c6b5-x2x4k", &labels);
+
+        assert_eq!(made, ("Deployment", "web-v2"));
     }
 
     #[test]
     fn a_replica_set_of_its_own_stays_one() {
-        for hash in [None, Some("other"), Some("")] {
-            let pod = owned("ReplicaSet", "web-7d9f8c6b5", "web-7d9f8c6b5-x2x4k", hash);
+        for labels in [&[][..], &[(TEMPLATE_HASH, "other")], &[(TEMPLATE_HASH, "")]] {
+            let made = made("ReplicaSet", "web-7d9f8c6b5", "web-7d9f8c6b5-x2x4k", labels);
 
-            assert_eq!(workload(&pod), ("ReplicaSet", "web-7d9f8c6b5"));
+            assert_eq!(made, ("ReplicaSet", "web-7d9f8c6b5"));
         }
+    }
+
+    #[test]
+    fn all_revisions_of_an_argo_rollout_are_one_workload() {
+        for hash in ["6c7865774c", "6d588fb886"] {
+            let owner = format!("checkout-{hash}");
+
+            let made = made("ReplicaSet", &owner, "p", &[(ROLLOUT_HASH, hash)]);
+
+            assert_eq!(made, ("Rollout", "checkout"));
+        }
+        let foreign = [(ROLLOUT_HASH, "other"), (TEMPLATE_HASH, "6c7865774c")];
+        let owner = "checkout-6c7865774c";
+        assert_eq!(made("ReplicaSet", owner, "p", &foreign), ("Deployment", "checkout"));
+    }
+
+    #[test]
+    fn all_revisions_of_an_openshift_deployment_config_are_one_workload() {
+        let labels = [("deployment", "frontend-3"), (DEPLOYMENT_CONFIG, "frontend")];
+        let made = |owner, labels: &[_]| made("ReplicationController", owner, "p", labels);
+
+        assert_eq!(made("frontend-3", &labels), ("DeploymentConfig", "frontend"));
+        assert_eq!(made("frontend-3", &[]), ("ReplicationController", "frontend-3"));
+        for other in ["frontend-x3", "frontend-", "frontend", "backend-3"] {
+            assert_eq!(made(other, &labels), ("ReplicationController", other));
+        }
+    }
+
+    #[test]
+    fn all_revisions_of_a_knative_configuration_are_one_workload() {
+        let labels = |revision| {
+            [
+                (TEMPLATE_HASH, "5d9c8f7b6"),
+                ("serving.knative.dev/revision", revision),
+                ("serving.knative.dev/configuration", "hello"),
+            ]
+        };
+        let owner = "hello-00002-deployment-5d9c8f7b6";
+
+        let own = made("ReplicaSet", owner, "p", &labels("hello-00002"));
+        let foreign = made("ReplicaSet", owner, "p", &labels("hello-00001"));
+
+        assert_eq!(own, ("Configuration", "hello"));
+        assert_eq!(foreign, ("Deployment", "hello-00002-deployment"));
+    }
+
+    #[test]
+    fn a_game_server_counts_for_its_fleet() {
+        let made = |owner| made("GameServer", owner, owner, &[(FLEET, "simple")]);
+
+        assert_eq!(made("simple-abcde-12345"), ("Fleet", "simple"));
+        assert_eq!(made("other-abcde"), ("GameServer", "other-abcde"));
     }
 
     #[test]
     fn a_job_named_after_a_minute_is_a_cron_jobs() {
-        assert_eq!(workload(&owned("Job", "backup-29384710", "p", None)), ("CronJob", "backup"));
-        assert_eq!(workload(&owned("Job", "migrate-2", "p", None)), ("Job", "migrate-2"));
-        assert_eq!(workload(&owned("Job", "29384710", "p", None)), ("Job", "29384710"));
+        assert_eq!(made("Job", "backup-29384710", "p", &[]), ("CronJob", "backup"));
+        assert_eq!(made("Job", "a-b-24700000", "p", &[]), ("CronJob", "a-b"));
     }
 
     #[test]
-    fn a_static_pod_is_named_without_its_node() {
-        let pod = owned("Node", "worker-1", "kube-proxy-worker-1", None);
-
-        assert_eq!(workload(&pod), ("Pod", "kube-proxy"));
-    }
-
-    #[test]
-    fn any_other_owner_is_the_workload() {
-        for kind in ["StatefulSet", "DaemonSet", "Rollout"] {
-            assert_eq!(workload(&owned(kind, "db", "db-0", None)), (kind, "db"));
+    fn a_job_with_any_other_number_keeps_its_name() {
+        for job in [
+            "migrate-2",
+            "29384710",
+            "-29384710",
+            // Dates, either way round; a Unix time; a counter; a build; a minute of 1999 and of 2047.
+            "import-orders-20240131",
+            "import-31122025",
+            "import-20240115123000",
+            "load-1700000000",
+            "reindex-1000000000042",
+            "build-00000042",
+            "old-15500000",
+            "late-40500000",
+            "plus-+2938471",
+        ] {
+            assert_eq!(made("Job", job, "p", &[]), ("Job", job));
         }
     }
 
     #[test]
-    fn a_bare_pod_is_its_own_workload() {
-        let pod = Pod { name: "debug".into(), ..Pod::default() };
+    fn a_static_pod_is_named_without_its_node() {
+        let made = |node| made("Node", node, "kube-proxy-worker-1", &[]);
 
-        assert_eq!(workload(&pod), ("Pod", "debug"));
+        assert_eq!(made("worker-1"), ("Pod", "kube-proxy"));
+        assert_eq!(made("worker-2"), ("Pod", "kube-proxy-worker-1"));
+    }
+
+    #[test]
+    fn any_other_owner_is_the_workload() {
+        for kind in [
+            "StatefulSet",
+            "DaemonSet",
+            "Rollout",
+            "CloneSet",
+            "Cluster",
+            "StrimziPodSet",
+            "TaskRun",
+        ] {
+            assert_eq!(made(kind, "db", "db-0", &[]), (kind, "db"));
+        }
+    }
+
+    #[test]
+    fn a_bare_pod_is_its_own_workload_and_so_is_one_of_a_kind_that_is_no_word() {
+        assert_eq!(workload("debug", None, |_| None), ("Pod", "debug"));
+        assert_eq!(made("Deployment/x", "pay", "debug", &[]), ("Pod", "debug"));
     }
 }

@@ -38,7 +38,7 @@ def scaled(text):
     # The shop's connections live for milliseconds, and of those between two pods of one node only one end leaves a trace: a
     # busier node is needed than 2 a second for coverage to be low for want of looking.
     text = text.replace("connections_opened:rate5m > 2", "connections_opened:rate5m > 20")
-    return text.replace("probelet_agent_kubernetes_contact_age_seconds) > 300", "probelet_agent_kubernetes_contact_age_seconds) > 75")
+    return re.sub(r"(probelet_agent_kubernetes_contact_age_seconds\{.*\)) > 300", r"\1 > 75", text)
 
 
 class Prometheus:

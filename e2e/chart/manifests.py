@@ -16,8 +16,8 @@ import referencing.jsonschema
 
 # The oldest that the chart wants, and the newest that there are schemas of.
 VERSIONS = ("1.30.0", "1.37.0")
-# Their CRDs are prometheus-operator's and grafana-operator's; a sentence of sentences.py looks at what we write into them.
-FOREIGN = ("monitoring.coreos.com/", "grafana.integreatly.org/")
+# Their CRDs are prometheus-operator's, grafana-operator's and OpenShift's; sentences look at what we write into them.
+FOREIGN = ("monitoring.coreos.com/", "grafana.integreatly.org/", "security.openshift.io/")
 NAMESPACED = {"ConfigMap", "DaemonSet", "Deployment", "GrafanaDashboard", "Lease", "NetworkPolicy", "Pod", "PodDisruptionBudget",
               "PodMonitor", "PrometheusRule", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount", "ServiceMonitor"}
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -13,14 +13,15 @@
 {{- $name | trunc 47 | trimSuffix "-" | trimSuffix "." -}}
 {{- end -}}
 
-{{/* The labels by which pods are found; they can never change. Call with (dict "root" $ "component" "agent"). */}}
+{{/* The labels by which controllers find their pods; they can never change. Call with (dict "root" $ "component" "agent"). */}}
 {{- define "probelet.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "probelet.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of pods. The chart's version is not among them: a release that changes no pod restarts none. */}}
+{{/* Labels of pods. The chart's version is not among them: a release that changes no pod restarts none. Programs find pods by
+     `part-of` and `component`, which no value changes: see "probelet.foundBy". */}}
 {{- define "probelet.podLabels" -}}
 {{- $ours := fromYaml (include "probelet.selectorLabels" .) -}}
 {{- $_ := set $ours "app.kubernetes.io/version" .root.Chart.AppVersion -}}
@@ -67,6 +68,103 @@ app.kubernetes.io/component: {{ .component }}
 {{- else -}}
 {{- printf "%s:%s" $name (coalesce $image.tag .root.Values.image.tag .root.Chart.AppVersion) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* What kubectl probelet and helm test find a component's pods by, whatever the installation is called. */}}
+{{- define "probelet.foundBy" -}}
+app.kubernetes.io/part-of: probelet
+app.kubernetes.io/component: {{ . }}
+{{- end -}}
+
+{{/* The token of a pod, as a volume: bound to the pod, and good for an hour. What the kubelet mounts by itself is extended to
+     a year by the API server. Call with the seconds that it is good for. */}}
+{{- define "probelet.token.volume" -}}
+- name: token
+  projected:
+    defaultMode: 420
+    sources:
+      - serviceAccountToken:
+          expirationSeconds: {{ . }}
+          path: token
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                apiVersion: v1
+                fieldPath: metadata.namespace
+{{- end -}}
+
+{{- define "probelet.token.mount" -}}
+- name: token
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+{{- end -}}
+
+{{/* The security context of pods that need nothing: what is null in the value is left to the cluster, such as the user that
+     OpenShift hands out. */}}
+{{- define "probelet.operator.podSecurityContext" -}}
+{{- $kept := dict -}}
+{{- range $key, $value := .Values.operator.podSecurityContext -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $_ := set $kept $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $kept -}}
+{{- end -}}
+
+{{/* The agent's affinity: what the value says, and in each of its terms for nodes, that the node is one on which an agent can
+     run at all. So a term of one's own takes nothing of this away. */}}
+{{- define "probelet.agent.affinity" -}}
+{{- $affinity := deepCopy .Values.agent.affinity -}}
+{{- $must := list -}}
+{{- if .Values.agent.excludeVirtualNodes -}}
+{{- $must = append $must (dict "key" "eks.amazonaws.com/compute-type" "operator" "NotIn" "values" (list "fargate")) -}}
+{{- $must = append $must (dict "key" "type" "operator" "NotIn" "values" (list "virtual-kubelet")) -}}
+{{- end -}}
+{{- with .Values.image.architectures -}}
+{{- $must = append $must (dict "key" "kubernetes.io/arch" "operator" "In" "values" .) -}}
+{{- end -}}
+{{- if $must -}}
+{{- $nodes := $affinity.nodeAffinity | default dict -}}
+{{- $required := $nodes.requiredDuringSchedulingIgnoredDuringExecution | default dict -}}
+{{- $terms := list -}}
+{{- range $required.nodeSelectorTerms | default (list dict) -}}
+{{- $terms = append $terms (merge (dict "matchExpressions" (concat (.matchExpressions | default list) $must)) .) -}}
+{{- end -}}
+{{- $nodes = merge (dict "requiredDuringSchedulingIgnoredDuringExecution" (dict "nodeSelectorTerms" $terms)) $nodes -}}
+{{- $affinity = merge (dict "nodeAffinity" $nodes) $affinity -}}
+{{- end -}}
+{{- with $affinity -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Relabellings with the action spelt out: prometheus-operator's CRD adds it inside the list, which GitOps tools compare as
+     a whole. */}}
+{{- define "probelet.relabelings" -}}
+{{- $all := list -}}
+{{- range . -}}
+{{- $all = append $all (merge (dict) . (dict "action" "replace")) -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
+{{/* Subjects of a binding with the group that the API server would add, for the same reason. */}}
+{{- define "probelet.subjects" -}}
+{{- $all := list -}}
+{{- range . -}}
+{{- if eq .kind "ServiceAccount" -}}
+{{- $all = append $all . -}}
+{{- else -}}
+{{- $all = append $all (merge (dict) . (dict "apiGroup" "rbac.authorization.k8s.io")) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $all -}}
 {{- end -}}
 
 {{/* The agent's capabilities as a YAML list. */}}

@@ -71,6 +71,8 @@ def the_agent_has_no_cpu_limit_unless_asked_for(helm):
 
 def agents_run_on_every_node_and_are_replaced_a_tenth_at_a_time(helm):
     objects = helm.template()
+    same((objects.get("DaemonSet")["spec"]["minReadySeconds"], objects.get("Deployment")["spec"]["minReadySeconds"]), (30, 10))
+    same({objects.get(kind)["spec"]["revisionHistoryLimit"] for kind in ("DaemonSet", "Deployment")}, {5})
     same(objects.agent()["tolerations"], [{"operator": "Exists"}])
     same(objects.agent()["priorityClassName"], "system-node-critical")
     same(objects.agent()["terminationGracePeriodSeconds"], 10)
@@ -95,7 +97,7 @@ def a_certificate_of_ones_own_is_mounted(helm):
     objects = helm.template({"agent": {"tls": {"mode": "secret", "secretName": "mine"}}})
     mount = [each for each in objects.agent()["containers"][0]["volumeMounts"] if each["name"] == "tls"][0]
     same(env_of(objects.agent())["PROBELET_TLS"], mount["mountPath"])
-    same([each["secret"] for each in objects.agent()["volumes"] if each["name"] == "tls"], [{"secretName": "mine"}])
+    same([each["secret"]["secretName"] for each in objects.agent()["volumes"] if each["name"] == "tls"], ["mine"])
     says(helm.refusal({"agent": {"tls": {"mode": "secret"}}}), "agent.tls.secretName: ")
 
 

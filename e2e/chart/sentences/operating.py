@@ -32,9 +32,9 @@ def a_drain_takes_one_operator_at_a_time(helm):
 
 def the_operator_finds_the_seed_where_it_is_mounted(helm):
     pod = helm.template().operator()
-    mount = pod["containers"][0]["volumeMounts"][0]
+    mount = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "seed"][0]
     same(env_of(pod)["PROBELET_SEED"], mount["mountPath"] + "/spec.yaml")
-    same(pod["volumes"][0], {"name": mount["name"], "configMap": {"name": "probelet-seed"}})
+    same([each["configMap"]["name"] for each in pod["volumes"] if each["name"] == "seed"], ["probelet-seed"])
 
 
 def monitors_without_their_kinds_are_refused_in_a_sentence(helm):
@@ -46,11 +46,28 @@ def agents_are_scraped_with_a_token_over_tls(helm):
     objects = helm.template(MONITORS, apis=MONITORING)
     endpoint = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]
     same((endpoint["scheme"], endpoint["tlsConfig"]), ("https", {"insecureSkipVerify": True}))
-    same(endpoint["authorization"], {"type": "Bearer", "credentials": {"name": "probelet-viewer-token", "key": "token"}})
-    secret = objects.get("Secret", "probelet-viewer-token")
-    same(secret["metadata"]["annotations"], {"kubernetes.io/service-account.name": "probelet-viewer"})
+    same(endpoint["authorization"], {"type": "Bearer", "credentials": {"name": "probelet-metrics-token", "key": "token"}})
+    secret = objects.get("Secret", "probelet-metrics-token")
+    same(secret["metadata"]["annotations"], {"kubernetes.io/service-account.name": "probelet-metrics"})
     same(objects.get("PodMonitor")["spec"]["selector"], objects.get("DaemonSet")["spec"]["selector"])
     same(endpoint["port"], objects.agent()["containers"][0]["ports"][0]["name"])
+
+
+def the_token_that_prometheus_shows_reads_metrics_and_nothing_else(helm):
+    objects = helm.template(MONITORS, apis=MONITORING)
+    bound = {each["roleRef"]["name"] for each in objects.all("ClusterRoleBinding") + objects.all("RoleBinding")
+             if any(subject["name"] == "probelet-metrics" for subject in each["subjects"])}
+    same(bound, {"probelet-metrics"})
+    same(objects.get("ClusterRole", "probelet-metrics")["rules"], [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}])
+    says(helm.refusal({**MONITORS, "rbac": {"create": False}}, apis=MONITORING), "metrics.podMonitor.tokenSecret.name: ")
+
+
+def relabellings_of_ones_own_add_to_the_label_node(helm):
+    own = {"sourceLabels": ["__meta_kubernetes_namespace"], "targetLabel": "cluster", "replacement": "one"}
+    objects = helm.template({"metrics": {"podMonitor": {"enabled": True, "relabelings": [own]}}}, apis=MONITORING)
+    found = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]["relabelings"]
+    same(found[0], {"action": "replace", "sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"})
+    same(found[1], {**own, "action": "replace"})
 
 
 def a_token_of_ones_own_makes_no_secret(helm):
@@ -84,6 +101,16 @@ def helm_test_leaves_nothing_behind_when_it_passes(helm):
         if is_test:
             same(notes["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded")
     same(helm.template().get("Pod")["spec"]["containers"][0]["args"], ["selftest"])
+
+
+def helm_test_may_make_all_of_its_checks(helm):
+    objects = helm.template(release="x", values={"nameOverride": "node-map"})
+    same(rules(objects.get("ClusterRole", "x-probelet-test")), [
+        ("/" + "/metrics", "get"), ("/" + "/v1/report", "get"), ("probelet.io/nodeprobes", "get list"), ("probelet.io/probeconfigs", "get list")])
+    same(rules(objects.get("Role", "x-probelet-test")), [
+        ("/pods", "get list"), ("coordination.k8s.io/leases", "get", "x-probelet-operator")])
+    pod = objects.get("Pod")
+    same(env_of(pod["spec"])["PROBELET_LEASE"], "x-probelet-operator")
 
 
 def notes_have_three_commands_and_warn_of_odd_values(helm):

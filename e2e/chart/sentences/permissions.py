@@ -39,7 +39,7 @@ def every_binding_binds_an_account_that_is_there(helm):
             kind = binding["roleRef"]["kind"]
             assert objects.all(kind, binding["roleRef"]["name"]), f'{path.name}: no {kind} {binding["roleRef"]["name"]}'
             for subject in binding["subjects"]:
-                assert subject["namespace"] != "probelet" or subject["name"] in accounts, f"{path.name}: {subject}"
+                assert subject.get("namespace") != "probelet" or subject["name"] in accounts, f"{path.name}: {subject}"
 
 
 def a_viewer_reads_reports_and_metrics_and_nothing_else(helm):
@@ -68,7 +68,7 @@ def the_admission_policy_is_in_force_for_every_way_to_write_a_node_probe(helm):
     same(spec["failurePolicy"], "Fail")
     same(spec["matchConstraints"]["resourceRules"], [{
         "apiGroups": ["probelet.io"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE", "DELETE"],
-        "resources": ["nodeprobes", "nodeprobes/status"]}])
+        "resources": ["nodeprobes", "nodeprobes/status"], "scope": "*"}])
     same(objects.get("ValidatingAdmissionPolicyBinding")["spec"], {"policyName": OWN_NODE, "validationActions": ["Deny"]})
 
 
@@ -84,4 +84,64 @@ def a_network_policy_opens_the_port_that_is_served(helm):
     ports = lambda name: [port["port"] for port in objects.get("NetworkPolicy", name)["spec"]["ingress"][0]["ports"]]
     same((ports("probelet-agent"), ports("probelet-operator")), ([1234], [9467]))
     same(objects.get("Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"], 9467)
-    same(helm.template().all("NetworkPolicy"), [])
+    same(helm.template({"networkPolicy": {"enabled": False}}).all("NetworkPolicy"), [])
+
+
+def the_default_network_policies_cannot_cut_the_api_server_off(helm):
+    for policy in helm.template().all("NetworkPolicy"):
+        same((policy["spec"]["policyTypes"], "egress" in policy["spec"]), (["Ingress"], False))
+        same(["from" in rule for rule in policy["spec"]["ingress"]], [False])
+
+
+def a_network_policy_with_egress_leads_to_the_api_server_and_the_operator(helm):
+    values = {"networkPolicy": {"egress": True, "apiServerPorts": [16443], "apiServerCIDRs": ["192.0.2.7/32"]}}
+    for policy in helm.template(values).all("NetworkPolicy"):
+        server, operator = policy["spec"]["egress"]
+        same(server, {"ports": [{"port": 16443, "protocol": "TCP"}], "to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]})
+        same((operator["ports"], operator["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]),
+             ([{"port": 9467, "protocol": "TCP"}], "operator"))
+
+
+def a_network_policy_with_named_peers_lets_the_pods_of_the_release_in(helm):
+    peer = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
+    objects = helm.template({"networkPolicy": {"ingressFrom": [peer]}, "nameOverride": "x"})
+    own, given = objects.get("NetworkPolicy", "probelet-agent")["spec"]["ingress"][0]["from"]
+    same(given, peer)
+    for labels in (objects.get("Pod")["metadata"]["labels"], objects.get("DaemonSet")["spec"]["template"]["metadata"]["labels"]):
+        assert own["podSelector"]["matchLabels"].items() <= labels.items(), labels
+
+
+def people_get_roles_for_what_they_do(helm):
+    objects = helm.template({"plugin": {"subjects": [{"kind": "Group", "name": "sre"}]}})
+    labels = lambda name: objects.get("ClusterRole", name)["metadata"]["labels"]
+    same(labels("probelet-editor")["rbac.authorization.k8s.io/aggregate-to-edit"], "true")
+    same(labels("probelet-view-objects")["rbac.authorization.k8s.io/aggregate-to-view"], "true")
+    same(rules(objects.get("ClusterRole", "probelet-editor")), [
+        ("probelet.io/nodeprobes", "get list watch"),
+        ("probelet.io/probeconfigs", "create delete get list patch update watch")])
+    same(rules(objects.get("ClusterRole", "probelet-plugin")), [
+        ("/nodes", "get list"), ("/pods", "get list"), ("/services", "get list"),
+        ("probelet.io/nodeprobes", "get list watch"), ("probelet.io/probeconfigs", "get list watch")])
+    same(rules(objects.get("Role", "probelet-plugin")), [
+        ("/pods/proxy", "get"), ("/serviceaccounts/token", "create", "probelet-viewer"),
+        ("apps/daemonsets", "get", "probelet-agent"), ("coordination.k8s.io/leases", "get", "probelet-operator")])
+    for kind in ("RoleBinding", "ClusterRoleBinding"):
+        same(objects.get(kind, "probelet-plugin")["subjects"], [
+            {"kind": "Group", "name": "sre", "apiGroup": "rbac.authorization.k8s.io"}])
+    plain = helm.template({"rbac": {"aggregateToEdit": False}})
+    assert "rbac.authorization.k8s.io/aggregate-to-edit" not in plain.get("ClusterRole", "probelet-editor")["metadata"]["labels"]
+    same(plain.all("ClusterRoleBinding", "probelet-plugin"), [])
+
+
+def every_pod_has_a_token_of_an_hour_at_most_and_no_other(helm):
+    objects = helm.template()
+    for pod, life in ((objects.agent(), 3600), (objects.operator(), 3600), (objects.get("Pod")["spec"], 600)):
+        same(pod["automountServiceAccountToken"], False)
+        sources = [source for volume in pod["volumes"] if volume["name"] == "token" for source in volume["projected"]["sources"]]
+        same([source["serviceAccountToken"] for source in sources if "serviceAccountToken" in source],
+             [{"expirationSeconds": life, "path": "token"}])
+        mount = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "token"]
+        same(mount, [{"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}])
+    for path in CI_VALUES:
+        kept = [each["metadata"]["name"] for each in helm.template(files=[path], apis=MONITORING).all("Secret")]
+        assert kept in ([], ["probelet-metrics-token"]), f"{path.name}: {kept}"

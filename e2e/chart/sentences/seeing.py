@@ -8,7 +8,7 @@ import json
 
 import yaml
 
-from chart import CHART, LOADER, MONITORING
+from chart import CHART, LOADER, MONITORING, ROOT
 from expect import same, says
 
 CONFIG_MAPS = {"dashboards": {"configMaps": {"enabled": True}}}
@@ -74,3 +74,11 @@ def alerts_can_be_left_out_and_labelled(helm):
     assert "ProbeletAgentDown" not in alerts(disabledAlerts=["ProbeletAgentDown"])
     down = alerts(alertLabels={"team": "a"}, runbookUrl="https://docs.example/books/")["ProbeletAgentDown"]
     same((down["labels"], down["annotations"]["runbook_url"]), ({"severity": "warning", "team": "a"}, "https://docs.example/books/agent-down"))
+
+
+def alerts_name_a_command_and_link_to_nowhere_unless_told(helm):
+    for rule in _rules(helm.template(RULE, apis=MONITORING)):
+        if "alert" in rule:
+            assert "runbook_url" not in rule["annotations"], rule["alert"]
+            page = rule["annotations"]["runbook"].removeprefix("kubectl probelet runbook ")
+            assert (ROOT / "docs" / "user" / "runbooks" / f"{page}.md").is_file(), rule["alert"]

@@ -1,0 +1,85 @@
+"""GitOps: what an API server would add inside of lists is in the chart already, as tools compare lists as a whole.
+
+One sentence a function: in, a Helm; out, nothing or an AssertionError. e2e/chart/drift.py asks a real API server the same.
+I/O: renders the chart.
+"""
+
+from chart import CHART, CI_VALUES, MONITORING
+from expect import says
+
+CONTAINER = {"imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"}
+PROBE = {"timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"}
+
+
+def nothing_is_left_to_be_added_inside_a_list(helm):
+    for path in CI_VALUES:
+        wrong = []
+        for each in helm.template(files=[path], apis=MONITORING):
+            where = f'{path.name}: {each["kind"]} {each["metadata"]["name"]}'
+            wrong += [f"{where}: {what}" for what in _missing(each)]
+        assert not wrong, "\n  ".join(wrong[:10])
+
+
+def _missing(each):
+    """Defaults that the API server, or a CRD of others, would write inside of lists of this object."""
+    kind, spec = each["kind"], each.get("spec", {})
+    if kind in ("DaemonSet", "Deployment", "Pod"):
+        yield from _pod(spec if kind == "Pod" else spec["template"]["spec"])
+    for subject in each.get("subjects", []):
+        if subject["kind"] != "ServiceAccount" and "apiGroup" not in subject:
+            yield f"subject {subject['name']}: apiGroup"
+    if kind == "Service":
+        yield from (f"port {port['name']}: {field}" for port in spec["ports"] for field in ("protocol", "targetPort") if field not in port)
+    if kind == "NetworkPolicy":
+        for rule in spec["ingress"] + spec.get("egress", []):
+            yield from ("port: protocol" for port in rule.get("ports", []) if "protocol" not in port)
+    if kind == "ValidatingAdmissionPolicy":
+        yield from ("rule: scope" for rule in spec["matchConstraints"]["resourceRules"] if "scope" not in rule)
+    if kind in ("PodMonitor", "ServiceMonitor"):
+        for endpoint in spec.get("podMetricsEndpoints", spec.get("endpoints")):
+            for rule in endpoint.get("relabelings", []) + endpoint.get("metricRelabelings", []):
+                if "action" not in rule:
+                    yield f"relabelling to {rule.get('targetLabel')}: action"
+
+
+def _pod(pod):
+    yield from (f"{field}: false would not be kept" for field in ("hostPID", "hostNetwork") if pod.get(field) is False)
+    for container in pod["containers"]:
+        yield from (f"container: {field}" for field in sorted(CONTAINER - container.keys()))
+        for name in ("livenessProbe", "readinessProbe"):
+            if probe := container.get(name):
+                yield from (f"{name}: {field}" for field in sorted(PROBE - probe.keys()))
+                if "scheme" not in probe["httpGet"]:
+                    yield f"{name}: httpGet.scheme"
+        yield from (f"port {port['name']}: protocol" for port in container.get("ports", []) if "protocol" not in port)
+        for variable in container.get("env", []):
+            if "apiVersion" not in variable.get("valueFrom", {}).get("fieldRef", {"apiVersion": 1}):
+                yield f"env {variable['name']}: fieldRef.apiVersion"
+    for volume in pod["volumes"]:
+        for kind in ("configMap", "secret", "projected"):
+            if kind in volume and "defaultMode" not in volume[kind]:
+                yield f"volume {volume['name']}: defaultMode"
+        if "hostPath" in volume and "type" not in volume["hostPath"]:
+            yield f"volume {volume['name']}: hostPath.type"
+        for source in volume.get("projected", {}).get("sources", []):
+            if "expirationSeconds" not in source.get("serviceAccountToken", {"expirationSeconds": 1}):
+                yield f"volume {volume['name']}: expirationSeconds"
+            for item in source.get("downwardAPI", {}).get("items", []):
+                if "apiVersion" not in item["fieldRef"]:
+                    yield f"volume {volume['name']}: fieldRef.apiVersion"
+
+
+def a_second_rendering_gives_the_same(helm):
+    """No time, no random name, no look at a cluster: a tool that renders every three minutes finds nothing changed."""
+    for path in CI_VALUES:
+        words = ("template", "probelet", str(CHART), "--namespace", "probelet", "--kube-version", "1.36.0", "--values", str(path))
+        words += tuple(word for api in MONITORING for word in ("--api-versions", api))
+        first, second = helm.run(*words), helm.run(*words)
+        assert first == second, path.name
+        assert "lookup " not in "".join(each.read_text() for each in (CHART / "templates").rglob("*.yaml"))
+
+
+def the_test_can_be_left_out_of_what_is_applied(helm):
+    text = helm.run("template", "probelet", str(CHART), "--kube-version", "1.36.0", "--skip-tests")
+    assert "helm.sh/hook" not in text
+    says(text, "kind: DaemonSet", "kind: CustomResourceDefinition")

@@ -23,11 +23,14 @@ def the_agents_role_is_the_least(helm):
 def the_operators_roles_are_the_least(helm):
     objects = helm.template()
     same(rules(objects.get("ClusterRole", "probelet-operator")), [
-        ("/nodes", "get list watch"), ("events.k8s.io/events", "create patch"),
+        ("/nodes", "get list watch"),
         ("probelet.io/nodeprobes", "create delete get list patch watch"),
         ("probelet.io/probeconfigs", "create get list watch"), ("probelet.io/probeconfigs/status", "patch")])
     same(rules(objects.get("Role", "probelet-operator")), [
         ("coordination.k8s.io/leases", "create"), ("coordination.k8s.io/leases", "get patch update", "probelet-operator")])
+    events = objects.get("Role", "probelet-operator-events")
+    same((events["metadata"]["namespace"], rules(events)), ("default", [("events.k8s.io/events", "create patch")]))
+    same(objects.get("RoleBinding", "probelet-operator-events")["metadata"]["namespace"], "default")
     same(helm.template({"operator": {"replicas": 1, "leaderElection": {"enabled": False}}}).all("Role", "probelet-operator"), [])
 
 

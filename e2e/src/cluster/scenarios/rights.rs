@@ -46,8 +46,6 @@ const OPERATOR: &[&str] = &[
     "get /nodes",
     "list /nodes",
     "watch /nodes",
-    "create events.k8s.io/events",
-    "patch events.k8s.io/events",
     "create coordination.k8s.io/leases",
     "get coordination.k8s.io/leases probelet-operator",
     "update coordination.k8s.io/leases probelet-operator",

@@ -144,6 +144,18 @@ app.kubernetes.io/component: {{ . }}
 {{- end -}}
 {{- end -}}
 
+{{/* What is odd about the values of metrics, a line each. */}}
+{{- define "probelet.metrics.warnings" -}}
+{{- $metrics := .Values.metrics -}}
+{{- $rule := $metrics.prometheusRule -}}
+{{- if and $rule.enabled $rule.alerts (not $metrics.serviceMonitor.enabled) (not (has "ProbeletOperatorDown" $rule.disabledAlerts)) }}
+metrics.prometheusRule.enabled is true and metrics.serviceMonitor.enabled is false: unless Prometheus scrapes the operator by other means, ProbeletOperatorDown fires; name it in metrics.prometheusRule.disabledAlerts.
+{{- end }}
+{{- if and $metrics.podMonitor.enabled (regexMatch "h|([3-9]|[0-9]{2,})m([0-9]|$)" $metrics.podMonitor.interval) }}
+metrics.podMonitor.interval is 3m or more: rules and dashboards take rates over 5 minutes and need two scrapes within them.
+{{- end }}
+{{- end -}}
+
 {{/* Relabellings with the action spelt out: prometheus-operator's CRD adds it inside the list, which GitOps tools compare as
      a whole. */}}
 {{- define "probelet.relabelings" -}}

@@ -125,6 +125,20 @@ def notes_have_three_commands_and_warn_of_odd_values(helm):
     assert "Note:" not in _notes(helm, "image.registry=r.example")
 
 
+def notes_warn_of_metrics_that_alerts_cannot_work_with(helm):
+    def warned(service, interval, disabled=()):
+        values = {"metrics": {"podMonitor": {"enabled": True, "interval": interval}, "serviceMonitor": {"enabled": service},
+                              "prometheusRule": {"enabled": True, "disabledAlerts": list(disabled)}},
+                  "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "warned"},
+                                    "data": {"text": '{{ include "probelet.metrics.warnings" . | toJson }}'}}]}
+        return helm.template(values, apis=MONITORING).get("ConfigMap", "warned")["data"]["text"]
+
+    says(warned(False, "5m"), "serviceMonitor.enabled is false", "interval is 3m or more")
+    same({warned(True, interval).strip() for interval in ("60s", "2m", "90s", "2m30s", "500ms")}, {'""'})
+    same(warned(False, "60s", ["ProbeletOperatorDown"]).strip(), '""')
+    assert all("3m or more" in warned(True, interval) for interval in ("3m", "10m", "1h", "4m30s"))
+
+
 def _notes(helm, *values):
     """What Helm says after an install; Helm 3 wants a cluster even to pretend one."""
     words = [word for value in values for word in ("--set", value)]

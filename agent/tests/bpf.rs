@@ -1,8 +1,8 @@
 //! The sources `bpf` and `bpf-compat` against the kernel that runs the test.
 //!
 //! In: sockets and processes made here. Out: a verdict. Most tests run in a box, a child in pid,
-//! mount and network namespaces of its own, so that nothing else is in the picture. Without root,
-//! or where the kernel refuses the programs, they say SKIP.
+//! mount and network namespaces of its own, so that nothing else is in the picture. They need root and
+//! are ignored unless asked for, as `make test` does; where the kernel refuses the programs, they say SKIP.
 //!
 //! I/O: yes.
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "tests, and a skipped one says so")]
@@ -53,6 +53,7 @@ fn netns_of_self() -> u32 {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn both_ends_and_the_listener_of_a_connection_are_seen() {
     in_sandbox("both_ends_and_the_listener_of_a_connection_are_seen", || {
         let (listener, mut client, mut accepted) = connection("127.0.0.1:0");
@@ -83,6 +84,7 @@ fn both_ends_and_the_listener_of_a_connection_are_seen() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_v4_peer_of_a_v6_socket_is_shown_as_v4() {
     in_sandbox("a_v4_peer_of_a_v6_socket_is_shown_as_v4", || {
         let listener = TcpListener::bind("[::]:0").unwrap();
@@ -102,6 +104,7 @@ fn a_v4_peer_of_a_v6_socket_is_shown_as_v4() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn an_ipv6_connection_has_its_addresses() {
     in_sandbox("an_ipv6_connection_has_its_addresses", || {
         let (listener, client, _accepted) = connection("[::1]:0");
@@ -116,6 +119,7 @@ fn an_ipv6_connection_has_its_addresses() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_udp_socket_is_seen_once_it_is_bound() {
     in_sandbox("a_udp_socket_is_seen_once_it_is_bound", || {
         let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -141,6 +145,7 @@ fn a_udp_socket_is_seen_once_it_is_bound() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_process_is_as_proc_shows_it() {
     in_sandbox("a_process_is_as_proc_shows_it", || {
         let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(std::thread::park)).collect();
@@ -177,6 +182,7 @@ fn a_process_is_as_proc_shows_it() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn the_process_list_is_that_of_proc_zombies_included() {
     in_sandbox("the_process_list_is_that_of_proc_zombies_included", || {
         let mut sleeper = std::process::Command::new("sleep").arg("60").spawn().unwrap();
@@ -204,6 +210,7 @@ fn the_process_list_is_that_of_proc_zombies_included() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_closed_connection_is_reported_by_one_pass_only() {
     in_sandbox("a_closed_connection_is_reported_by_one_pass_only", || {
         each_tier(|source| {
@@ -233,6 +240,7 @@ fn a_closed_connection_is_reported_by_one_pass_only() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_connection_that_waits_to_be_accepted_has_no_owner() {
     in_sandbox("a_connection_that_waits_to_be_accepted_has_no_owner", || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -251,6 +259,7 @@ fn a_connection_that_waits_to_be_accepted_has_no_owner() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_connection_that_its_owner_closed_half_way_has_no_owner() {
     in_sandbox("a_connection_that_its_owner_closed_half_way_has_no_owner", || {
         let (listener, client, _accepted) = connection("127.0.0.1:0");
@@ -283,6 +292,7 @@ impl Pace for Slices {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_process_of_many_fds_is_read_whole_in_several_slices() {
     in_sandbox("a_process_of_many_fds_is_read_whole_in_several_slices", || {
         sandbox::allow_files(20_000);
@@ -305,6 +315,7 @@ fn a_process_of_many_fds_is_read_whole_in_several_slices() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_socket_held_by_two_fds_comes_once() {
     in_sandbox("a_socket_held_by_two_fds_comes_once", || {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -315,13 +326,14 @@ fn a_socket_held_by_two_fds_comes_once() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn what_is_beyond_the_limits_is_counted() {
     in_sandbox("what_is_beyond_the_limits_is_counted", || {
         let _sockets =
             [UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap()];
         let Ok(mut source) = load(Tier::BpfCompat, Limits { max_sockets: 1, max_processes: 0 })
         else {
-            return eprintln!("SKIP bpf-compat refused");
+            return eprintln!("SKIP: no BPF: bpf-compat is refused");
         };
 
         let facts = pass(&mut source, Want::Sockets);
@@ -332,6 +344,7 @@ fn what_is_beyond_the_limits_is_counted() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn both_builds_see_the_same() {
     in_sandbox("both_builds_see_the_same", || {
         let _open = (
@@ -363,6 +376,7 @@ type Seen = (Vec<Process>, Vec<Socket>, Vec<Netns>);
 static SEEN: std::sync::Mutex<Vec<Seen>> = std::sync::Mutex::new(Vec::new());
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn the_counters_are_those_of_proc_and_move_with_a_connection() {
     in_sandbox("the_counters_are_those_of_proc_and_move_with_a_connection", || {
         each_tier(|source| {
@@ -384,6 +398,7 @@ fn the_counters_are_those_of_proc_and_move_with_a_connection() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn nothing_of_another_pid_namespace_is_seen() {
     in_sandbox("nothing_of_another_pid_namespace_is_seen", || {
         let mut inner = sandbox::other_pid_namespace();
@@ -403,6 +418,7 @@ fn nothing_of_another_pid_namespace_is_seen() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_stopped_pass_leaves_the_source_usable_and_repeats_what_closed() {
     struct Stop;
     impl Pace for Stop {

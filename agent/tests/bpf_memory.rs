@@ -1,6 +1,6 @@
 //! What the BPF sources take from memory, and what they must not.
 //!
-//! In: processes that sleep, in a box of their own namespaces. Out: a verdict. Needs root, else SKIP.
+//! In: processes that sleep, in a box of their own namespaces. Out: a verdict. Needs root and BPF.
 //!
 //! I/O: yes.
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "tests, and a skipped one says so")]
@@ -75,6 +75,7 @@ fn held(facts: &Facts, pid: u32, port: u16) -> Option<&Socket> {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_process_that_sleeps_is_not_read_again_and_stays_as_it_was() {
     in_sandbox("a_process_that_sleeps_is_not_read_again_and_stays_as_it_was", || {
         let sleepers: Vec<_> = (0..5)
@@ -104,6 +105,7 @@ fn a_process_that_sleeps_is_not_read_again_and_stays_as_it_was() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_socket_whose_peer_closed_is_read_again_though_its_holder_sleeps() {
     in_sandbox("a_socket_whose_peer_closed_is_read_again_though_its_holder_sleeps", || {
         each_tier(|source| {
@@ -128,6 +130,7 @@ fn a_socket_whose_peer_closed_is_read_again_though_its_holder_sleeps() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn bytes_that_arrive_at_a_sleeper_come_with_everything_and_its_files_are_not_walked() {
     in_sandbox(
         "bytes_that_arrive_at_a_sleeper_come_with_everything_and_its_files_are_not_walked",
@@ -152,6 +155,7 @@ fn bytes_that_arrive_at_a_sleeper_come_with_everything_and_its_files_are_not_wal
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn what_others_do_to_a_sleeper_comes_with_everything() {
     in_sandbox("what_others_do_to_a_sleeper_comes_with_everything", || {
         each_tier(|source| {
@@ -178,6 +182,7 @@ fn what_others_do_to_a_sleeper_comes_with_everything() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_process_that_wakes_and_opens_a_socket_is_read_again() {
     in_sandbox("a_process_that_wakes_and_opens_a_socket_is_read_again", || {
         each_tier(|source| {
@@ -196,6 +201,7 @@ fn a_process_that_wakes_and_opens_a_socket_is_read_again() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_chain_with_nothing_new_is_not_walked_again() {
     in_sandbox("a_chain_with_nothing_new_is_not_walked_again", || {
         let listener = TcpListener::bind("127.0.0.1:4330").unwrap();
@@ -221,6 +227,7 @@ fn a_chain_with_nothing_new_is_not_walked_again() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_connection_that_its_holder_left_unsent_is_found_without_one() {
     in_sandbox("a_connection_that_its_holder_left_unsent_is_found_without_one", || {
         each_tier(|source| {

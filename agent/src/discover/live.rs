@@ -21,9 +21,9 @@ const LIMITS: Limits = Limits { max_sockets: 65_536, max_processes: 4_096 };
 
 fn tiers() -> Vec<Box<dyn Source>> {
     let mut tiers: Vec<Box<dyn Source>> = vec![Box::new(procfs::load(LIMITS).unwrap())];
-    match netlink::load(LIMITS) {
-        Ok(source) => tiers.push(Box::new(source)),
-        Err(error) => println!("SKIP netlink: {error}"),
+    // Without root the kernel may refuse it: the ignored tests hold that it loads where it can.
+    if let Ok(source) = netlink::load(LIMITS) {
+        tiers.push(Box::new(source));
     }
     tiers
 }
@@ -56,21 +56,18 @@ fn at(facts: &Facts, port: u16) -> BTreeSet<(u32, State)> {
 struct Elsewhere(Child, String);
 
 impl Elsewhere {
-    fn start(program: &str) -> Option<Self> {
+    fn start(program: &str) -> Self {
         let program = format!("import os,sys,socket,time\n{program}\nsys.stdin.read()");
         let mut child = Command::new("unshare")
             .args(["-n", "sh", "-c", "ip link set lo up; exec python3 -uc \"$0\"", &program])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .ok()?;
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
-        if line.is_empty() {
-            println!("SKIP a network namespace cannot be made here");
-            return None;
-        }
-        Some(Self(child, line.trim().to_owned()))
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "a network namespace cannot be made: needs root");
+        Self(child, line.trim().to_owned())
     }
 
     fn said(&self) -> &str {
@@ -140,11 +137,9 @@ fn the_fds_of_a_process_are_counted() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_socket_of_another_namespace_has_its_pid_and_namespace() {
-    let Some(there) = Elsewhere::start("s=socket.create_server(('127.0.0.1',4242));print('ok')")
-    else {
-        return;
-    };
+    let there = Elsewhere::start("s=socket.create_server(('127.0.0.1',4242));print('ok')");
     for mut source in tiers() {
         let facts = read(&mut *source, Want::Sockets);
 
@@ -158,11 +153,9 @@ fn a_socket_of_another_namespace_has_its_pid_and_namespace() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn netlink_knows_bytes_from_a_full_pass_and_keeps_them() {
-    let mut source = match netlink::load(LIMITS) {
-        Ok(source) => source,
-        Err(error) => return println!("SKIP netlink: {error}"),
-    };
+    let mut source = netlink::load(LIMITS).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut server, _) = listener.accept().unwrap();
@@ -184,12 +177,11 @@ fn netlink_knows_bytes_from_a_full_pass_and_keeps_them() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn netlink_and_procfs_show_the_same_sockets() {
-    let Some(there) = Elsewhere::start(
+    let there = Elsewhere::start(
         "l=[socket.create_server(('127.0.0.1',5000+i)) for i in range(9)]\nm=socket.create_server(('::',5100),family=socket.AF_INET6,dualstack_ipv6=True)\nc=[socket.create_connection(('127.0.0.1',5000+i)) for i in range(9)]+[socket.create_connection(('127.0.0.1',5100))]\na=[s.accept() for s in l+[m]]\nu=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);u.bind(('127.0.0.1',5200));v=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM);v.connect(('::1',5200));print('ok')",
-    ) else {
-        return;
-    };
+    );
     let mut seen = Vec::new();
     for mut source in tiers() {
         let facts = read(&mut *source, Want::Everything);
@@ -202,9 +194,10 @@ fn netlink_and_procfs_show_the_same_sockets() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_socket_that_two_processes_hold_comes_once_for_each() {
     let program = "s=socket.create_server(('127.0.0.1',4243))\nc=os.fork()\nif c==0: time.sleep(600)\nprint(c)\nimport atexit,signal;atexit.register(lambda: os.kill(c,9))";
-    let Some(there) = Elsewhere::start(program) else { return };
+    let there = Elsewhere::start(program);
     let (parent, child) = (there.0.id(), there.said().parse().unwrap());
     for mut source in tiers() {
         let mut facts = read(&mut *source, Want::Sockets);
@@ -243,10 +236,11 @@ fn a_closed_connection_is_reported_once_as_time_wait() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn an_unaccepted_connection_has_no_holder_and_gets_one_when_it_is_accepted() {
     let program = "s=socket.create_server(('127.0.0.1',4244))\nc=socket.create_connection(('127.0.0.1',4244))\nprint('ok')\nsys.stdin.readline()\na,_=s.accept()";
     for mut source in tiers() {
-        let Some(mut there) = Elsewhere::start(program) else { return };
+        let mut there = Elsewhere::start(program);
         let pid = there.0.id();
         let facts = read(&mut *source, Want::Sockets);
         assert!(at(&facts, 4244).contains(&(0, State::Established)));
@@ -293,22 +287,18 @@ fn nothing_of_a_namespace_is_held_after_a_pass() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_namespace_whose_counters_stand_still_is_not_dumped_again() {
-    let Some(mut there) = Elsewhere::start(
+    let mut there = Elsewhere::start(
         "s=socket.create_server(('127.0.0.1',4245));print('ok');sys.stdin.readline();t=socket.create_server(('127.0.0.1',4246))",
-    ) else {
-        return;
-    };
+    );
     // A tree with this one namespace in it, so that no other test moves its counters.
     let tree = tempfile::tempdir().unwrap();
     let pid = there.0.id();
     let link = tree.path().join(pid.to_string());
     std::os::unix::fs::symlink(format!("/proc/{pid}"), &link).unwrap();
     gate(&mut Procfs::with_root(tree.path(), LIMITS).unwrap(), Procfs::dumps, 1);
-    match Netlink::with_root(tree.path(), LIMITS) {
-        Ok(mut source) => gate(&mut source, Netlink::dumps, 1),
-        Err(error) => println!("SKIP netlink: {error}"),
-    }
+    gate(&mut Netlink::with_root(tree.path(), LIMITS).unwrap(), Netlink::dumps, 1);
 
     let mut source = Procfs::with_root(tree.path(), LIMITS).unwrap();
     read(&mut source, Want::Sockets);

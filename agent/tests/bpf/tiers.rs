@@ -12,7 +12,7 @@ const LIMITS: Limits = Limits { max_sockets: 100_000, max_processes: 10_000 };
 pub(crate) fn each_tier(body: impl Fn(&mut Bpf)) {
     let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, LIMITS));
     if let [Err(best), Err(compat)] = &loaded {
-        return eprintln!("SKIP {best}; {compat}");
+        return eprintln!("SKIP: no BPF: {best}; {compat}");
     }
     loaded.into_iter().flatten().for_each(|mut source| body(&mut source));
 }

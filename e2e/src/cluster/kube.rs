@@ -84,12 +84,13 @@ impl Kube {
         self.dir.join("kubeconfig")
     }
 
-    /// A command with this cluster's settings and a deadline.
+    /// A command with this cluster's settings and a deadline, in a session without a terminal: `timeout` makes a process
+    /// group of its own, and what then sets up the terminal of another group, as `kubectl edit` does, is stopped by it.
     fn command(&self, program: &Path, patience: Duration) -> Command {
         let helm = self.dir.join("helm");
-        let mut command = Command::new("timeout");
+        let mut command = Command::new("setsid");
         command
-            .args(["-k", "5", &patience.as_secs().to_string()])
+            .args(["--wait", "timeout", "-k", "5", &patience.as_secs().to_string()])
             .arg(program)
             .env("CLUSTER_DIR", &self.dir)
             .env("KUBECONFIG", self.kubeconfig())
@@ -290,4 +291,27 @@ fn run(mut command: Command, input: &str) -> anyhow::Result<Said> {
         err.push_str("(took too long and was ended)");
     }
     Ok(Said { good: output.status.success(), out: text(&output.stdout), err })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_can_be_stopped_by_the_terminal_that_the_test_runs_in() {
+        let nowhere = PathBuf::from("/nonexistent");
+        let kube = Kube { dir: nowhere.clone(), tool: nowhere, proxy: None, port: 0 };
+        // Of a process: state, parent, group, session, terminal (0: none).
+        let mut command = kube.command(Path::new("sh"), Duration::from_secs(10));
+        command.args(["-c", "sed 's/.*) //' /proc/self/stat; sed 's/.*) //' /proc/$PPID/stat"]);
+
+        let said = run(command, "").unwrap();
+
+        let fields = said.out.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        for process in fields {
+            let [group, session, terminal] = [process[2], process[3], process[4]];
+            assert_eq!((group, terminal), (session, "0"), "a session of its own, no terminal");
+        }
+        assert!(said.good, "{said:?}");
+    }
 }

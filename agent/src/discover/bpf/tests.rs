@@ -1,4 +1,4 @@
-//! The cursor: what happens between two slices. Needs root, else SKIP.
+//! The cursor: what happens between two slices. Ignored: they need root and BPF; what the kernel refuses is said as a SKIP.
 
 use std::process::{Child, Command};
 
@@ -12,7 +12,7 @@ fn each_tier(body: impl Fn(&mut Bpf)) {
     let limits = Limits { max_sockets: 100_000, max_processes: 100_000 };
     let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, limits));
     if let [Err(best), Err(compat)] = &loaded {
-        return eprintln!("SKIP {best}; {compat}");
+        return eprintln!("SKIP: no BPF: {best}; {compat}");
     }
     for mut source in loaded.into_iter().flatten() {
         source.set(&[(Ctl::SliceNs, 0)]);
@@ -36,6 +36,7 @@ fn seen(facts: &Facts, pid: u32) -> Vec<Process> {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn the_shortest_slices_see_every_process_once() {
     let children = sleepers(30);
     each_tier(|source| {
@@ -50,6 +51,7 @@ fn the_shortest_slices_see_every_process_once() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_process_that_exits_under_the_cursor_costs_no_other_one() {
     each_tier(|source| {
         let mut children = sleepers(30);
@@ -93,6 +95,7 @@ fn a_process_that_exits_under_the_cursor_costs_no_other_one() {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn a_table_of_many_fds_is_left_and_entered_again_between_any_two_words() {
     let sockets: Vec<_> =
         (0..300).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
@@ -129,6 +132,7 @@ impl Pace for Breaths {
 }
 
 #[test]
+#[ignore = "needs root and BPF"]
 fn after_a_walk_that_was_given_up_nothing_is_taken_from_memory() {
     let children = sleepers(30);
     each_tier(|source| {

@@ -243,13 +243,15 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "needs root and cgroup v2"]
     fn a_live_cgroup_is_read_until_it_is_removed() {
         const CGROUP: &str = "/probelet-test-usage";
         let hierarchies = Hierarchies::mounted(Path::new("/proc")).unwrap();
-        let dir = hierarchies.unified.as_ref().and_then(|mount| mount.path_of(CGROUP));
-        let Some(dir) = dir.filter(|dir| std::fs::create_dir(dir).is_ok()) else {
-            return println!("SKIP a cgroup cannot be made here");
+        let Some(unified) = hierarchies.unified.as_ref() else {
+            return println!("SKIP: this machine: no cgroup v2 is mounted");
         };
+        let dir = unified.path_of(CGROUP).unwrap();
+        std::fs::create_dir(&dir).expect("needs root: a cgroup of its own");
         let mut usage = Usage::with(hierarchies);
 
         let alive = usage.read(&[container(CGROUP)]).to_vec();

@@ -5,10 +5,6 @@ Pure: values only.
 """
 
 
-class Skipped(Exception):
-    """Why a sentence cannot be judged with this Helm."""
-
-
 def same(found, wanted):
     """Both are equal."""
     assert found == wanted, f"found {found!r}, not {wanted!r}"

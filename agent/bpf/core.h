@@ -58,9 +58,22 @@ struct file { struct inode *f_inode; const void *f_op; void *private_data; };
 
 /* sockets */
 struct inet_ehash_bucket;
-struct inet_hashinfo { struct inet_ehash_bucket *ehash; unsigned int ehash_mask; };
+struct inet_listen_hashbucket;
+struct inet_hashinfo {
+	struct inet_ehash_bucket *ehash;
+	unsigned int ehash_mask, lhash2_mask;
+	struct inet_listen_hashbucket *lhash2;
+};
+struct udp_hslot { int count; };
+struct udp_table { struct udp_hslot *hash; unsigned int mask; };
+struct local_ports { __u32 range; };               /* 6.8 and newer: the last one above the first one */
 struct inet_timewait_death_row { struct inet_hashinfo *hashinfo; };
-struct netns_ipv4 { struct inet_timewait_death_row tcp_death_row; int sysctl_tcp_fin_timeout; };
+struct netns_ipv4 {
+	struct inet_timewait_death_row tcp_death_row;
+	int sysctl_tcp_fin_timeout;
+	struct local_ports ip_local_ports;
+	struct udp_table *udp_table;               /* 6.2 and newer */
+};
 struct tcp_mib { unsigned long mibs[16]; };
 struct netns_mib { struct tcp_mib *tcp_statistics; };
 struct prot_inuse { int val[64]; };
@@ -72,7 +85,10 @@ struct net {
 	struct netns_mib mib;
 	struct netns_ipv4 ipv4;
 };
-struct proto { unsigned int inuse_idx; union { struct inet_hashinfo *hashinfo; } h; };
+struct local_ports___v67 { int range[2]; };
+struct netns_ipv4___v67 { struct local_ports___v67 ip_local_ports; };
+struct net___v67 { struct netns_ipv4___v67 ipv4; };
+struct proto { unsigned int inuse_idx; union { struct inet_hashinfo *hashinfo; struct udp_table *udp_table; } h; };
 struct hlist_nulls_node { struct hlist_nulls_node *next, **pprev; };
 typedef struct { struct net *net; } possible_net_t;
 struct in6_addr { union { __be32 u6_addr32[4]; } in6_u; };
@@ -84,20 +100,27 @@ struct sock_common {
 	unsigned short skc_family;
 	unsigned char skc_state;
 	unsigned char skc_net_refcnt : 1;
+	int skc_bound_dev_if;
 	struct proto *skc_prot;
 	possible_net_t skc_net;
 	struct hlist_nulls_node skc_nulls_node;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+	__u32 skc_tw_rcv_nxt;
 };
 struct sock_cgroup_data { struct cgroup *cgroup; };
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	__u16 sk_type, sk_protocol;
+	unsigned char sk_userlocks : 4;
+	__u32 sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
 };
+struct inet_bind_bucket { signed char fastreuse, fastreuseport; };
+struct inet_connection_sock { struct inet_bind_bucket *icsk_bind_hash; };
+struct mptcp_sock { struct sock *first; };
 struct timer_list { unsigned long expires; };
-struct inet_timewait_sock { unsigned char tw_substate; struct timer_list tw_timer; };
+struct inet_timewait_sock { unsigned char tw_substate; struct timer_list tw_timer; struct inet_bind_bucket *tw_tb; };
 struct socket { struct file *file; struct sock *sk; };
 struct socket_alloc { struct socket socket; struct inode vfs_inode; };
 struct tcp_sock { __u64 bytes_received, bytes_acked; };

@@ -34,6 +34,16 @@ static int sum_cpu(__u32 idx, struct sums *x)
 	return 0;
 }
 
+static __always_inline __u32 local_ports(struct net *net)
+{
+	if (bpf_core_field_exists(net->ipv4.ip_local_ports.range))
+		return READ(net, ipv4.ip_local_ports.range);
+	struct net___v67 *old = CAST(net, struct net___v67);
+	if (bpf_core_field_exists(old->ipv4.ip_local_ports.range)) /* up to 6.7 */
+		return READ(old, ipv4.ip_local_ports.range[0]) | READ(old, ipv4.ip_local_ports.range[1]) << 16;
+	return 0;
+}
+
 /* Returns 1 when the window is full. */
 static __always_inline int put_net(struct ctl *c, struct scratch *s, struct net *net)
 {
@@ -55,6 +65,13 @@ static __always_inline int put_net(struct ctl *c, struct scratch *s, struct net 
 	r->hash = c->hash;
 	if (bpf_core_field_exists(net->ipv4.tcp_death_row.hashinfo)) /* all but 5.18 to 6.0 */
 		r->hash = (__u64)READ(net, ipv4.tcp_death_row.hashinfo);
+	r->ports = 0;
+	r->udp_table = c->udp_table;
+	if (!c->detail)
+		return 0;
+	r->ports = local_ports(net);
+	if (bpf_core_field_exists(net->ipv4.udp_table))
+		r->udp_table = (__u64)READ(net, ipv4.udp_table);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  * by a full window; the cursor in the control block says where the next one goes on. */
 #include "tasks.h"
 #include "sockhash.h"
+#include "strays.h"
 #include "nets.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -79,6 +80,8 @@ int calibrate(__u64 *ctx)
 	struct proto *proto = READ(sk, __sk_common.skc_prot);
 	c->inuse_idx[slot & 3] = READ(proto, inuse_idx);
 	c->proto[slot & 3] = (__u64)proto;
+	if (slot == SLOT_UDP4)
+		c->udp_table = (__u64)READ(proto, h.udp_table);
 	if (slot != SLOT_TCP4)
 		return 0;
 	c->sock_fops = (__u64)READ(f, f_op);

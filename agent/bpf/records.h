@@ -17,13 +17,18 @@
 struct sockrec {
 	__u32 netns, inode, pid;
 	__u32 hash;                   /* its place in the established hash, if it is in there */
-	__u16 family;
+	__u8 family, role;
 	__u8 state, protocol;
 	__u16 lport, rport;           /* host order */
 	__u64 sk;                     /* its address */
 	__u64 cgroup, sent, received; /* of a TIME_WAIT socket: sent = expiry in jiffies */
 	__u32 laddr[4], raddr[4];     /* network order */
+	__u32 interface;              /* that it is bound to */
+	__u32 sequence;               /* of a TIME_WAIT socket: what it would receive next, which tells it from another one here */
 };
+
+/* What the kernel remembers of how a socket was connected. */
+enum { ROLE_UNKNOWN, ACCEPTED, DIALLED };
 
 /* A socket that is looked at again: in: where it was, and its hash then; out: its state, 0 when something else is
  * there now, and its bytes when everything is wanted. */
@@ -34,17 +39,23 @@ struct lookrec {
 };
 
 /* What the last walk found at the heads of 256 buckets, four in one number: while they are what they were, the chains
- * have nothing new. 0: to be walked in any case. */
+ * have nothing new. 0: to be walked in any case. The address of a TIME_WAIT socket says little: the next one on the same
+ * ports often gets it again. So a group with such a head says so, and has a mark of what they would receive. */
 #define GROUPS 64
+#define WAITING_HEAD 2
+#define MARK 0x3ffcU
 struct headrec { __u32 group[GROUPS]; };
 
 struct procrec {
 	__u32 pid, ppid, netns, threads; /* no threads: it did not run, all but `kept` is as it was */
 	__u64 start, cpu_ns, cgroup, rss_pages;
 	__u32 fds;                    /* ~0: more than is counted */
-	__u32 kept;                   /* its files were not walked: it holds what it held */
+	__u32 kept;                   /* its files were not walked: it holds what it held; ELSEWHERE: see there */
 	char comm[16];
 };
+
+/* Not a process: a thread of `pid` is in the namespace `netns`, where its process is not. */
+#define ELSEWHERE 2
 
 /* What is remembered of a process: what it had run for when it was read, and when its files were.
  * Who has not run since has neither opened nor closed anything. */
@@ -58,8 +69,12 @@ struct netrec {
 	__u64 active, passive, failed, resets, established;
 	__u64 hash;                   /* the established hash this namespace uses */
 	__s32 tcp, udp;
-	__u32 inum, pad;
+	__u32 inum;
+	__u32 ports;                  /* the first ephemeral port, the last one above it; 0: not known */
+	__u64 udp_table;
 };
+
+enum { ESTABLISHED_HASH, LISTEN_HASH, UDP_HASH };
 
 enum { HEADS_UNUSED, HEADS_NOTED, HEADS_TRUSTED };
 
@@ -100,6 +115,15 @@ struct ctl {
 	__u64 nlooks;                 /* in */
 	/* `tasks`, `states` */
 	__u64 everything;             /* in: of who has not run all but the files is read, of sockets the bytes */
+	/* `netns` */
+	__u64 detail;                 /* in: ports and tables are wanted as well */
+	/* `sockhash` */
+	__u64 turn, turns;            /* in: of the groups with a TIME_WAIT head, which part has its mark looked at (turns: a mask) */
+	__u64 waiting;                /* cursor: such groups that were met */
+	/* `strays`, with `table` */
+	__u64 udp_table;              /* out of `calibrate`: the one of all namespaces, up to 6.1 */
+	__u64 kind;                   /* in: which kind of hash it is */
+	__u64 place, places;          /* cursor; out: buckets */
 	/* scratch */
 	__u64 deadline;
 };

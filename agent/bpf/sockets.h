@@ -7,11 +7,21 @@
 #define AF_INET6 10
 #define TCP 6
 #define UDP 17
+#define MPTCP 262
 #define STREAM 1
 #define DGRAM 2
 #define TIME_WAIT 6
 #define CLOSE 7
+#define LISTEN 10
 #define NEW_SYN_RECV 12
+#define BINDPORT_LOCK 8   /* of sk_userlocks: the program chose the port; what is accepted never has it */
+#define CONNECT_BIND 16   /* 6.18 and newer: connect() chose it */
+
+#ifdef PROBE_READ
+#define BITS(p, f) BPF_CORE_READ_BITFIELD_PROBED(p, f)
+#else
+#define BITS(p, f) BPF_CORE_READ_BITFIELD(p, f)
+#endif
 
 /* What full sockets, TIME_WAIT and request minisockets have in common, from a copy made beforehand:
  * one copy and plain loads cost less than a read for each field. */
@@ -31,6 +41,8 @@ static __always_inline struct sockrec *put_common(struct ctl *c, struct sock_com
 	r->cgroup = r->sent = r->received = 0;
 	r->inode = r->pid = 0;
 	r->protocol = TCP;
+	r->role = ROLE_UNKNOWN;
+	r->interface = sc->skc_bound_dev_if;
 	struct net *net = CAST(sc->skc_net.net, struct net);
 	r->netns = READ(net, ns.inum);
 	if (r->family == AF_INET) {
@@ -43,6 +55,25 @@ static __always_inline struct sockrec *put_common(struct ctl *c, struct sock_com
 	return r;
 }
 
+/* A bucket of ports that connect() made is nobody's to share but of those who connect. */
+static __always_inline __u8 by_bucket(struct inet_bind_bucket *tb)
+{
+	return tb && READ(tb, fastreuse) < 0 && READ(tb, fastreuseport) < 0 ? DIALLED : ROLE_UNKNOWN;
+}
+
+/* An accepted socket is a copy of its listener, backlog and all, but for the mark of a chosen port. */
+static __always_inline __u8 role_of(struct sock *sk, __u8 state)
+{
+	if (state == LISTEN || state == CLOSE)
+		return ROLE_UNKNOWN;
+	if (BITS(sk, sk_userlocks) & (BINDPORT_LOCK | CONNECT_BIND))
+		return DIALLED;
+	if (READ(sk, sk_max_ack_backlog))
+		return ACCEPTED;
+	struct inet_connection_sock *icsk = CAST(sk, struct inet_connection_sock);
+	return by_bucket(READ(icsk, icsk_bind_hash));
+}
+
 static __always_inline void put_full(struct sockrec *r, struct sock *sk)
 {
 	struct cgroup *cg = READ(sk, sk_cgrp_data.cgroup);
@@ -52,7 +83,27 @@ static __always_inline void put_full(struct sockrec *r, struct sock *sk)
 		struct tcp_sock *tp = CAST(sk, struct tcp_sock);
 		r->sent = READ(tp, bytes_acked);
 		r->received = READ(tp, bytes_received);
+		r->role = role_of(sk, r->state);
 	}
+}
+
+/* The TCP socket that stands for an MPTCP one: its listener, or the connection that it began with. */
+static __always_inline struct sock *first_subflow(struct sock *sk)
+{
+	if (!bpf_core_type_exists(struct mptcp_sock) || READ(sk, sk_protocol) != MPTCP)
+		return 0;
+	struct mptcp_sock *m = CAST(sk, struct mptcp_sock);
+	return READ(m, first);
+}
+
+/* Copies what is common to all sockets; the second line holds the IPv6 addresses only. */
+static __always_inline bool copy_common(struct scratch *s, struct sock *sk)
+{
+	if (!sk || bpf_probe_read_kernel(s->common, LINE, sk))
+		return 0;
+	__u16 family = ((struct sock_common *)s->common)->skc_family;
+	return family == AF_INET ||
+	       (family == AF_INET6 && !bpf_probe_read_kernel(s->common + LINE, LINE, (char *)sk + LINE));
 }
 
 /* TCP or UDP, 0 for anything else. The protocol's operations stand in the first cache line and say
@@ -80,15 +131,17 @@ __noinline int put_file(__u64 fp, __u32 pid)
 	struct file *f = CAST(fp, struct file);
 	struct socket *so = CAST(READ(f, private_data), struct socket);
 	struct sock *sk = READ(so, sk);
-	/* the second line holds the IPv6 addresses only */
-	if (!sk || bpf_probe_read_kernel(s->common, LINE, sk))
+	if (!copy_common(s, sk))
 		return 0;
 	struct sock_common *sc = (void *)s->common;
-	__u16 family = sc->skc_family;
-	if (family != AF_INET && (family != AF_INET6 || bpf_probe_read_kernel(s->common + LINE, LINE, (char *)sk + LINE)))
-		return 0;
 	__u8 protocol = protocol_of(c, sc, sk);
-	if (!protocol || (protocol == TCP ? sc->skc_state == CLOSE : !sc->skc_num))
+	if (!protocol) {
+		sk = first_subflow(sk);
+		if (!copy_common(s, sk))
+			return 0;
+		protocol = TCP;
+	}
+	if (protocol == TCP ? sc->skc_state == CLOSE : !sc->skc_num)
 		return 0;
 	struct sockrec *r = put_common(c, sc, number(s, sk));
 	if (!r)
@@ -111,7 +164,7 @@ static int look_again(__u32 idx, void *unused)
 		return 1;
 	struct sock_common *sc = CAST(r->sk, struct sock_common);
 	__u32 hash = READ(sc, skc_hash);
-	r->state = hash == r->hash ? READ(sc, skc_state) : 0;
+	r->state = hash == r->hash && READ(sc, skc_num) ? READ(sc, skc_state) : 0;
 	if (c->everything && r->state && r->state != TIME_WAIT && r->state != NEW_SYN_RECV) {
 		struct tcp_sock *tp = CAST(r->sk, struct tcp_sock);
 		r->sent = READ(tp, bytes_acked);

@@ -18,24 +18,37 @@ static __always_inline void put_time_wait(struct ctl *c, struct scratch *s, stru
 	if (!r)
 		return;
 	r->state = substate;
+	r->role = by_bucket(READ(tw, tw_tb));
+	r->sequence = sc->skc_tw_rcv_nxt;
 	if (substate == TIME_WAIT)
 		r->sent = expires;
 }
 
-/* A full socket, when no file holds it: not accepted yet, orphaned by close(), or the kernel's own.
- * A file of user space is behind every other one, so `file` is looked at for the kernel's only:
- * that saves a cache miss for each socket of the machine. */
-static __always_inline bool unowned(struct sock_common *sc, struct sock *sk)
+/* A part of an MPTCP connection beyond the one that stands for it. */
+static __always_inline bool further_subflow(struct socket *so, struct sock *sk)
+{
+	if (!bpf_core_type_exists(struct mptcp_sock))
+		return 0;
+	struct sock *whole = READ(so, sk);
+	if (!whole || READ(whole, sk_protocol) != MPTCP)
+		return 0;
+	struct mptcp_sock *m = CAST(whole, struct mptcp_sock);
+	return (__u64)READ(m, first) != (__u64)sk;
+}
+
+/* A full socket, when no file leads to it: not accepted yet, orphaned by close(), the kernel's own, or a
+ * further part of an MPTCP connection; those have operations of their own. A file of user space is behind
+ * every other one, so `file` is looked at for the kernel's only: that saves a cache miss for each socket of
+ * the machine. */
+static __always_inline bool unowned(struct ctl *c, struct sock_common *sc, struct sock *sk)
 {
 	struct socket *so = READ(sk, sk_socket);
 	if (!so)
 		return 1;
-#ifdef PROBE_READ
-	__u8 counted = BPF_CORE_READ_BITFIELD_PROBED(sc, skc_net_refcnt);
-#else
-	__u8 counted = BPF_CORE_READ_BITFIELD(sc, skc_net_refcnt);
-#endif
-	return !counted && !READ(so, file);
+	__u64 proto = (__u64)READ(sc, skc_prot);
+	if (proto != c->proto[SLOT_TCP4] && proto != c->proto[SLOT_TCP6] && further_subflow(so, sk))
+		return 1;
+	return !BITS(sc, skc_net_refcnt) && !READ(so, file);
 }
 
 static __always_inline void put_unowned(struct ctl *c, struct sock_common *copy, struct sock *sk, __u64 at)
@@ -63,7 +76,7 @@ static int walk_chain(__u32 idx, struct chain *w)
 	struct sock *sk = CAST(at, struct sock);
 	w->node = number(s, READ(sc, skc_nulls_node.next));
 	__u8 state = READ(sc, skc_state);
-	if (state != TIME_WAIT && state != NEW_SYN_RECV && !unowned(sc, sk))
+	if (state != TIME_WAIT && state != NEW_SYN_RECV && !unowned(c, sc, sk))
 		return w->node & 1;
 	struct sock_common *copy = (void *)s->common;
 	if (bpf_probe_read_kernel(copy, COMMON, (void *)at))
@@ -98,7 +111,34 @@ static __always_inline __u32 group_of(__u64 *b)
 {
 	__u64 v = b[0] * 3 + b[1] * 5 + b[2] * 7 + b[3];
 	v *= 0x9e3779b97f4a7c15;
-	return (v >> 32) | 1;
+	return ((v >> 32) & ~(MARK | WAITING_HEAD)) | 1;
+}
+
+/* The mark of the TIME_WAIT sockets among four heads, 0 when there is none. */
+static __always_inline __u32 mark_of(__u64 *b)
+{
+	__u32 sum = 0, found = 0;
+	for (int j = 0; j < 4; j++) {
+		if (b[j] & 1)
+			continue;
+		struct sock_common *sc = CAST(b[j] - bpf_core_field_offset(struct sock_common, skc_nulls_node), struct sock_common);
+		if (READ(sc, skc_state) != TIME_WAIT)
+			continue;
+		sum = (sum + READ(sc, skc_tw_rcv_nxt)) * 0x9e3779b1;
+		found = WAITING_HEAD;
+	}
+	return found ? (sum >> 16 & MARK) | found : 0;
+}
+
+/* Whether the heads are what they were, as far as it is their turn to have their marks looked at. */
+static __always_inline bool same_heads(struct ctl *c, __u32 was, __u32 now, __u64 *b, __u32 at)
+{
+	if ((was & ~(MARK | WAITING_HEAD)) != now)
+		return 0;
+	if (!(was & WAITING_HEAD))
+		return 1;
+	c->waiting++;
+	return (at & c->turns) != c->turn || was == (now | mark_of(b));
 }
 
 /* The four buckets from the `i`th on, of the `n` that are in the scratch area, unless their heads are
@@ -110,12 +150,17 @@ __noinline int put_group(__u32 i, __u32 n, __u32 block, __u32 at)
 	if (!s || !c || i > BUCKETS - 4)
 		return 0;
 	struct headrec *h = c->heads == HEADS_UNUSED ? 0 : bpf_map_lookup_elem(&heads, &block);
-	__u32 now = group_of(&s->bucket[i]);
-	if (h && c->heads == HEADS_TRUSTED && h->group[at % GROUPS] == now)
+	__u64 *b = &s->bucket[i];
+	__u32 now = group_of(b);
+	if (h && c->heads == HEADS_TRUSTED && same_heads(c, h->group[at % GROUPS], now, b, at))
 		return 0;
 	if (c->nsocks > SOCKS - 4 * CHAIN)
 		return 1;
 	c->walked++;
+	if (h)
+		now |= mark_of(b); /* before the chains: what comes meanwhile is seen again */
+	if (now & WAITING_HEAD)
+		c->waiting++;
 	s->pinned = 0; /* set by what changes without a new head, or has to be told each time */
 	for (int j = 0; j < 4; j++, i++)
 		if (i < n && i < BUCKETS && !(s->bucket[i] & 1))

@@ -59,6 +59,34 @@ static int find_alive(__u32 idx, struct alive *x)
 	return 0;
 }
 
+/* Threads that are in another network namespace than their process: one record for each that follows. */
+struct elsewhere { __u64 node, head, net; __u32 pid; };
+static int find_elsewhere(__u32 idx, struct elsewhere *x)
+{
+	struct ctl *c = control();
+	if (!c || x->node == x->head || !x->node)
+		return 1;
+	struct task_struct *t = CAST(x->node - bpf_core_field_offset(struct task_struct, thread_node), struct task_struct);
+	struct nsproxy *ns = READ(t, nsproxy);
+	if (ns && (__u64)READ(ns, net_ns) != x->net) {
+		__u32 k = c->nprocs;
+		struct procrec *r = bpf_map_lookup_elem(&procs, &k);
+		if (!r)
+			return 1;
+		c->nprocs = k + 1;
+		struct net *net = READ(ns, net_ns);
+		x->net = (__u64)net;
+		r->pid = x->pid;
+		r->threads = r->start = 0;
+		r->kept = ELSEWHERE;
+		r->netns = READ(net, ns.inum);
+	}
+	__u64 next = 0;
+	bpf_probe_read_kernel(&next, 8, &t->thread_node.next);
+	x->node = next;
+	return 0;
+}
+
 struct fd_count { __u64 bitmap; __u32 words, sum; };
 static int count_block(__u32 idx, struct fd_count *x)
 {
@@ -189,7 +217,7 @@ __noinline int put_task(__u64 task, __u32 pid)
 	if (!m)
 		return 1;
 	struct procrec *r = 0;
-	bool idle = 0;
+	bool idle = 0, fresh = 0;
 	if (!c->fd) {
 		r = bpf_map_lookup_elem(&procs, &k);
 		if (!r)
@@ -203,6 +231,7 @@ __noinline int put_task(__u64 task, __u32 pid)
 		idle = same && m->read_ns == r->cpu_ns && !c->everything;
 		r->kept = c->want_sockets && same && !m->stale && m->files_ns == r->cpu_ns;
 		if (!same) {
+			fresh = 1;
 			m->pid = pid;
 			m->start = r->start;
 			m->generation = c->generation;
@@ -223,6 +252,12 @@ __noinline int put_task(__u64 task, __u32 pid)
 	struct fdtable *fdt = files ? READ(files, fdt) : 0;
 	if (r && !idle)
 		put_process(r, c, s, leader, live, fdt);
+	if (fresh && READ(sg, nr_threads) > 1) {
+		struct nsproxy *ns = READ(live, nsproxy);
+		struct elsewhere e = { .node = (__u64)READ(sg, thread_head.next), .head = (__u64)&sg->thread_head,
+				       .net = ns ? (__u64)READ(ns, net_ns) : 0, .pid = pid };
+		bpf_loop(THREADS, find_elsewhere, &e, 0);
+	}
 	if (!c->want_sockets || !fdt || (r && r->kept))
 		return 0;
 	struct fd_walk w = { .files = (__u64)READ(fdt, fd), .bitmap = (__u64)READ(fdt, open_fds),

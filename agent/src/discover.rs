@@ -15,6 +15,7 @@ pub mod netlink;
 pub mod netns_counters;
 pub mod owners;
 pub mod procfs;
+pub mod seen;
 
 #[cfg(test)]
 mod live;

@@ -23,7 +23,7 @@ use governor::{Limiters, Paced};
 use matching::Matching;
 use probelet_core::budget::{Ladder, Level};
 use probelet_core::cluster::objects::Event;
-use probelet_core::facts::{Facts, Loss, Losses, Tier, Want};
+use probelet_core::facts::{Facts, Loss, Losses, PortRange, Tier, Want};
 use probelet_core::gate::Gate;
 use probelet_core::report::Report;
 use probelet_core::schedule::Schedule;
@@ -33,7 +33,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
-use tuning::{Tuning, port_range};
+use tuning::Tuning;
 use vitals::Signs;
 
 /// A snapshot is published at least so often when nothing changed: who looks sees the agent's own
@@ -98,7 +98,7 @@ impl Engine {
         info!(source = tier.name(), refused = chosen.refused.len(), "source loaded");
         setup.governor.begin();
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
-        let mut report = Report::new(tuning.report_limits, port_range());
+        let mut report = Report::new(tuning.report_limits, PortRange::UNKNOWN);
         let matching = Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
         let schedule =
             Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));

@@ -7,9 +7,11 @@
 
 mod endpoint;
 mod loss;
+mod role;
 
 pub use endpoint::Endpoint;
 pub use loss::{Loss, Losses};
+pub use role::{PortRange, Role};
 
 /// One way to read the kernel, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -268,6 +270,11 @@ pub struct Socket {
     pub bytes_sent: Option<u64>,
     /// Bytes received; `None` when the source does not say.
     pub bytes_received: Option<u64>,
+    /// The network interface that it is bound to (a VRF, or the scope of a link-local address); 0 when
+    /// it is bound to none or the source does not say.
+    pub interface: u32,
+    /// How it came to be connected, as far as the kernel remembers.
+    pub role: Role,
 }
 
 /// A connection that this side closed first: its TIME_WAIT socket, reported once by a source.
@@ -281,6 +288,10 @@ pub struct Closed {
     pub remote: Endpoint,
     /// Milliseconds until the kernel forgets it (at most 60,000).
     pub remaining_ms: u32,
+    /// The network interface that it was bound to; see [`Socket::interface`].
+    pub interface: u32,
+    /// How it came to be connected, as far as the kernel remembers.
+    pub role: Role,
 }
 
 /// Counters of one network namespace, monotonic unless said otherwise.
@@ -302,6 +313,8 @@ pub struct Netns {
     pub tcp_in_use: u64,
     /// UDP sockets in use, a gauge.
     pub udp_in_use: u64,
+    /// The namespace's own `net.ipv4.ip_local_port_range`; `None` when the source cannot tell.
+    pub ports: Option<PortRange>,
 }
 
 /// What one pass saw. The buffers are reused: a source clears what it refills, so a pass on a
@@ -316,6 +329,8 @@ pub struct Facts {
     pub sockets: Vec<Socket>,
     /// Connections closed since the last pass that read sockets, each once.
     pub closed: Vec<Closed>,
+    /// The source has just begun, so `closed` may hold what another one reported before.
+    pub closed_anew: bool,
     /// One entry per network namespace that a process of this node is in.
     pub netns: Vec<Netns>,
     /// Containers by [`ContainerId`]; grows only.

@@ -7,13 +7,17 @@
 //! Pure: no I/O, no clock; time is an argument.
 
 use crate::coverage::Opened;
-use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol};
+pub use crate::facts::PortRange;
+use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, Role};
 use crate::records::{Direction, Owner};
 use rustc_hash::FxHashMap;
 
 /// A TIME_WAIT socket lives for 60 s (`TCP_TIMEWAIT_LEN`), so a listener explains closed
 /// connections for that long after it was last seen.
 const REMEMBER_MS: u64 = 62_000;
+
+/// Who opens sockets for others: the system's own and each user's are called so.
+const ACTIVATOR: Comm = Comm(*b"systemd\0\0\0\0\0\0\0\0\0");
 
 /// Listeners that are remembered; a process that opens and closes them in a loop meets this bound.
 const LISTENERS: usize = 65_536;
@@ -120,35 +124,33 @@ pub struct Question {
     pub opened: Opened,
     /// Whether it is closed already: then listeners of the last minute count as well.
     pub closed: bool,
+    /// What the kernel remembers of it.
+    pub role: Role,
 }
 
-/// The first and the last ephemeral port (`net.ipv4.ip_local_port_range`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange(pub u16, pub u16);
-
-impl Default for PortRange {
-    fn default() -> Self {
-        Self(32_768, 60_999)
-    }
-}
-
-impl PortRange {
-    const fn contains(self, port: u16) -> bool {
-        self.0 <= port && port <= self.1
-    }
-}
-
-/// Who opened a connection. In order of strength: a listener on this end; a listener on the other
-/// end, when that is on this node; counters of this namespace that moved on one side only; exactly
-/// one of the two ports being ephemeral.
+/// Who opened a connection. In order of strength: what the kernel remembers of the socket; a listener
+/// on this end; a listener on the other end, when that is on this node; counters of this namespace
+/// that moved on one side only; exactly one of the two ports being ephemeral, where the namespace's
+/// range is known.
+///
+/// A listener on this end says nothing of a connection whose other port is no client's: with
+/// `SO_REUSEPORT` a program may dial from the port that it listens on. Where the range is not known the
+/// kernel's usual one may weaken that evidence, but is none itself.
 #[must_use]
 pub fn direction(listeners: &Listeners, ports: PortRange, q: &Question) -> Direction {
-    if listeners.listening(q.netns, q.protocol, q.local, q.closed).is_some() {
-        return Direction::Inbound;
+    match q.role {
+        Role::Accepted => return Direction::Inbound,
+        Role::Dialled => return Direction::Outbound,
+        Role::Unknown => {}
     }
+    let ephemeral = (ports.contains(q.local.port), ports.contains(q.remote.port));
+    let client = ephemeral.1.or_else(|| PortRange::default().contains(q.remote.port));
+    let here = listeners.listening(q.netns, q.protocol, q.local, q.closed).is_some();
     let there = q.remote_netns.and_then(|n| listeners.listening(n, q.protocol, q.remote, q.closed));
-    if there.is_some() {
-        return Direction::Outbound;
+    match (here, there.is_some()) {
+        (true, false) if client == Some(true) => return Direction::Inbound,
+        (false, true) => return Direction::Outbound,
+        _ => {}
     }
     if q.protocol == Protocol::Tcp {
         match q.opened {
@@ -157,9 +159,9 @@ pub fn direction(listeners: &Listeners, ports: PortRange, q: &Question) -> Direc
             _ => {}
         }
     }
-    match (ports.contains(q.local.port), ports.contains(q.remote.port)) {
-        (true, false) => Direction::Outbound,
-        (false, true) => Direction::Inbound,
+    match ephemeral {
+        (Some(true), Some(false)) if !here => Direction::Outbound,
+        (Some(false), Some(true)) => Direction::Inbound,
         _ => Direction::Unknown,
     }
 }
@@ -207,9 +209,12 @@ impl Processes {
 
     /// Of two holders of a socket, the one that started first: a listener belongs to the master
     /// and not to one of its workers, and the answer does not flap from pass to pass.
+    ///
+    /// `systemd` only holds the sockets that it activates others with: who else holds one serves.
     #[must_use]
     pub fn older(&self, a: u32, b: u32) -> u32 {
-        let age = |pid| self.get(pid).map_or((u64::MAX, u32::MAX), |p| (p.start_ns, p.pid));
+        let last = (true, u64::MAX, u32::MAX);
+        let age = |pid| self.get(pid).map_or(last, |p| (p.comm == ACTIVATOR, p.start_ns, p.pid));
         if age(b) < age(a) { b } else { a }
     }
 
@@ -238,6 +243,7 @@ mod tests {
             remote_netns: Some(1),
             opened: Opened::default(),
             closed: false,
+            role: Role::Unknown,
         }
     }
 
@@ -304,6 +310,57 @@ mod tests {
 
         assert_eq!(processes.older(10, 20), 20);
         assert_eq!(processes.older(20, 10), 20);
+    }
+
+    #[test]
+    fn an_activated_socket_belongs_to_who_serves_and_not_to_systemd() {
+        let mut processes = Processes::default();
+        let process = |pid, name: &[u8], start_ns| Process {
+            pid,
+            start_ns,
+            comm: Comm::new(name),
+            ..Process::default()
+        };
+        processes.refill(&[
+            process(1, b"systemd", 5),
+            process(20, b"sshd", 100),
+            process(30, b"sshd", 200),
+        ]);
+
+        assert_eq!(processes.older(1, 20), 20);
+        assert_eq!(processes.older(processes.older(30, 1), 20), 20);
+        assert_eq!(processes.older(1, 0), 1);
+    }
+
+    #[test]
+    fn what_the_kernel_remembers_is_stronger_than_a_listener() {
+        let listeners = listening_on(4001);
+        let ask = |role, remote| {
+            let q = Question { role, ..question(4001, remote) };
+            direction(&listeners, PortRange::default(), &q)
+        };
+
+        assert_eq!(ask(Role::Dialled, 40_000), Direction::Outbound);
+        assert_eq!(ask(Role::Accepted, 80), Direction::Inbound);
+    }
+
+    #[test]
+    fn a_listener_is_no_evidence_when_the_other_port_is_no_clients() {
+        let listeners = listening_on(4001);
+        let q = Question { remote_netns: None, ..question(4001, 4001) };
+
+        assert_eq!(direction(&listeners, PortRange::default(), &q), Direction::Unknown);
+        let q = Question { remote: at(50_000), ..q };
+        assert_eq!(direction(&listeners, PortRange::default(), &q), Direction::Inbound);
+        assert_eq!(direction(&listeners, PortRange::UNKNOWN, &q), Direction::Inbound);
+    }
+
+    #[test]
+    fn ports_are_no_evidence_where_the_range_is_not_known() {
+        let q = Question { remote_netns: None, ..question(40_000, 80) };
+
+        assert_eq!(direction(&Listeners::default(), PortRange::default(), &q), Direction::Outbound);
+        assert_eq!(direction(&Listeners::default(), PortRange::UNKNOWN, &q), Direction::Unknown);
     }
 
     #[test]

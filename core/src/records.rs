@@ -8,7 +8,7 @@
 
 use crate::cluster::Unresolved;
 use crate::cluster::names::NameId;
-use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, State};
+use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, Role, State};
 use crate::table::Epoch;
 
 /// Who opened a connection, as far as there is evidence.
@@ -124,6 +124,8 @@ pub struct ConnectionRecord {
     pub state: State,
     /// Who opened it.
     pub direction: Direction,
+    /// What the kernel remembers of that.
+    pub role: Role,
     /// Own end.
     pub local: Endpoint,
     /// The other end.

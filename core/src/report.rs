@@ -117,7 +117,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty report.
+    /// An empty report; `ports` are those of a namespace of which the source does not say.
     #[must_use]
     pub fn new(limits: Limits, ports: PortRange) -> Self {
         Self {
@@ -342,6 +342,7 @@ impl Report {
         );
         let evidence = connections::Evidence {
             listeners: &self.listening,
+            netns: &facts.netns,
             ports: self.ports,
             coverage: &mut self.coverage,
         };

@@ -36,7 +36,7 @@ fn listener(pid: u32, inode: u32, port: u16) -> Socket {
 }
 
 fn closed(from: Endpoint, to: Endpoint, remaining_ms: u32) -> Closed {
-    Closed { netns: HOST, local: from, remote: to, remaining_ms }
+    Closed { netns: HOST, local: from, remote: to, remaining_ms, ..Closed::default() }
 }
 
 fn facts(processes: &[Process], sockets: &[Socket]) -> Facts {

@@ -8,6 +8,7 @@
 
 mod closed;
 mod load;
+mod loose;
 mod memory;
 mod records;
 mod refusal;
@@ -16,14 +17,15 @@ mod tests;
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use probelet_core::facts::{Closed, Facts, Loss, Losses, Netns, Tier, Want};
+use probelet_core::facts::{Facts, Loss, Losses, Netns, PortRange, Tier, Want};
 use rustc_hash::FxHashSet;
 
 use self::{
     closed::Follow,
     load::Loaded,
+    loose::Loose,
     memory::Memory,
-    records::{Ctl, Heads, Place, Sock},
+    records::{Ctl, Place, Sock, Tables},
 };
 use crate::{
     discover::{Error, Limits, Pace, Pass, Source},
@@ -39,12 +41,19 @@ pub struct Bpf {
     loaded: Loaded,
     follow: Follow,
     memory: Memory,
-    /// Network namespaces that a process of this node is in, as of the last walk of the tasks.
+    /// Network namespaces of this node, as of the last walk of the tasks: those that a process is in,
+    /// one of the next two.
     here: FxHashSet<u32>,
-    /// The established hash of each namespace: the same one, as a rule.
-    hashes: Vec<(u32, u64)>,
-    /// The distinct ones of this node.
-    tables: Vec<u64>,
+    /// Threads in another namespace than their process.
+    threads: Vec<(u32, u32)>,
+    /// Namespaces of sockets that processes hold from elsewhere.
+    holding: FxHashSet<u32>,
+    /// Namespaces of the last pass, to notice those that are gone.
+    were: FxHashSet<u32>,
+    /// The tables of each namespace: the same ones, as a rule.
+    tables: Vec<Tables>,
+    /// The range of ports of each namespace, as of the last pass that read it.
+    ports: Vec<(u32, PortRange)>,
     // of the pass that runs: what it has, since a lost cursor makes it meet processes twice
     pids: FxHashSet<u32>,
     held: FxHashSet<(u32, u32)>,
@@ -57,6 +66,8 @@ pub struct Bpf {
     /// without an owner: those may change without moving a counter.
     walked: Vec<Netns>,
     settled: bool,
+    /// What no file of a process leads to.
+    loose: Loose,
 }
 
 /// Loads the programs of [`Tier::Bpf`] or [`Tier::BpfCompat`].
@@ -69,8 +80,11 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
         follow: Follow::default(),
         memory: Memory::default(),
         here: FxHashSet::default(),
-        hashes: Vec::new(),
+        threads: Vec::new(),
+        holding: FxHashSet::default(),
+        were: FxHashSet::default(),
         tables: Vec::new(),
+        ports: Vec::new(),
         pids: FxHashSet::default(),
         held: FxHashSet::default(),
         kept: FxHashSet::default(),
@@ -78,6 +92,7 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
         noted: false,
         walked: Vec::new(),
         settled: false,
+        loose: Loose::default(),
     })
 }
 
@@ -128,8 +143,15 @@ impl Bpf {
                 return Ok(None);
             }
             facts.netns.retain(|n| self.here.contains(&n.inode));
+            self.note_vanished(facts);
         }
-        if want >= Want::Sockets && !self.hash_is_as_it_was(facts) {
+        if want < Want::Sockets {
+            return Ok(Some(()));
+        }
+        facts.closed_anew = self.follow.since() == 0;
+        if self.hash_is_as_it_was(facts) {
+            self.loose.nothing();
+        } else {
             self.walked.clear();
             let owned = facts.sockets.len();
             if !pace.breathe() || self.unowned(want, facts, pace)?.is_none() {
@@ -139,7 +161,16 @@ impl Bpf {
             self.walked.extend_from_slice(&facts.netns);
             self.settled = facts.sockets.len() == owned;
         }
-        Ok(Some(()))
+        self.strays(want, facts, pace)
+    }
+
+    /// A namespace that was here and is gone took the ends of its connections along.
+    fn note_vanished(&mut self, facts: &mut Facts) {
+        let gone = |was: &&u32| !self.tables.iter().any(|there| there.inode == **was);
+        let gone = self.were.iter().filter(gone).count();
+        facts.losses.add(Loss::NetnsVanished, gone as u64);
+        self.were.clear();
+        self.were.extend(facts.netns.iter().map(|netns| netns.inode));
     }
 
     /// Whether a walk of the hash would find what the last one found: nothing that no fd leads to,
@@ -166,27 +197,53 @@ impl Bpf {
 
     /// The counters of all namespaces of the machine; with [`Want::Counters`], of this node's only.
     fn counters(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
-        facts.netns.clear();
-        self.hashes.clear();
+        let detail = want >= Want::Sockets;
+        if detail {
+            self.ports.clear();
+        }
+        self.tables.clear();
+        let mut netns = std::mem::take(&mut facts.netns);
+        let done = self.count_all(detail, &mut netns, &mut facts.losses, pace);
+        if want == Want::Counters {
+            netns.retain(|there| self.here.contains(&there.inode));
+        }
+        facts.netns = netns;
+        done
+    }
+
+    /// Reads the counters of all namespaces; in `detail` also where their sockets are.
+    fn count_all(
+        &mut self,
+        detail: bool,
+        into: &mut Vec<Netns>,
+        losses: &mut Losses,
+        pace: &mut dyn Pace,
+    ) -> Slices {
+        into.clear();
         self.set(&[(Ctl::Net, 0), (Ctl::Nth, 0), (Ctl::Restarted, 0)]);
+        self.set(&[(Ctl::Detail, u64::from(detail))]);
         loop {
             run("netns", &self.loaded.netns)?;
             for i in 0..self.count(Ctl::Nnets, records::NETS) {
-                let (netns, hash) = records::netns(&self.loaded.nets.get(i));
-                if want == Want::Counters && !self.here.contains(&netns.inode) {
-                    continue;
-                }
+                let (mut netns, tables) = records::netns(&self.loaded.nets.get(i));
                 if self.get(Ctl::Restarted) > 0 {
-                    facts.netns.retain(|n| n.inode != netns.inode);
+                    into.retain(|n| n.inode != netns.inode);
+                    self.tables.retain(|n| n.inode != netns.inode);
                 }
-                facts.netns.push(netns);
-                self.hashes.push((netns.inode, hash));
+                if detail {
+                    self.ports.extend(netns.ports.map(|ports| (netns.inode, ports)));
+                } else {
+                    let known = self.ports.iter().find(|known| known.0 == netns.inode);
+                    netns.ports = known.map(|known| known.1);
+                }
+                into.push(netns);
+                self.tables.push(tables);
             }
             if self.get(Ctl::Done) != 0 {
                 return Ok(Some(()));
             }
             if self.get(Ctl::Restarted) > MOST_RESTARTS {
-                facts.losses.add(Loss::NetnsVanished, 1);
+                losses.add(Loss::NetnsVanished, 1);
                 return Ok(Some(()));
             }
             if !pace.breathe() {
@@ -203,6 +260,9 @@ impl Bpf {
         self.held.clear();
         self.kept.clear();
         let generation = self.memory.begin(want);
+        if self.memory.anew() {
+            self.threads.clear();
+        }
         let sockets = want >= Want::Sockets;
         let everything = u64::from(want == Want::Everything);
         self.set(&[(Ctl::Generation, generation), (Ctl::Everything, everything)]);
@@ -241,10 +301,14 @@ impl Bpf {
         if whole {
             self.memory.complete(&self.pids);
         }
+        self.threads.retain(|(pid, _)| self.pids.contains(pid));
+        self.here.extend(self.threads.iter().map(|(_, netns)| netns));
         if sockets {
             self.mark_gone();
             self.memory.remember(&facts.sockets, &self.places, &facts.netns);
+            self.note_holding(facts);
         }
+        self.here.extend(&self.holding);
         Ok(Some(()))
     }
 
@@ -286,9 +350,30 @@ impl Bpf {
         }
     }
 
+    /// Namespaces that no process is in, but that a process holds a socket of.
+    fn note_holding(&mut self, facts: &Facts) {
+        self.holding.clear();
+        let mut last = 0;
+        for socket in &facts.sockets {
+            if socket.netns != last {
+                last = socket.netns;
+                if !self.here.contains(&last) {
+                    self.holding.insert(last);
+                }
+            }
+        }
+    }
+
     fn take_processes(&mut self, facts: &mut Facts) {
         for i in 0..self.count(Ctl::Nprocs, records::PROCS) {
             let visit = records::visit(&self.loaded.procs.get(i), self.page);
+            if visit.elsewhere {
+                let thread = (visit.process.pid, visit.process.netns);
+                if !self.threads.contains(&thread) {
+                    self.threads.push(thread);
+                }
+                continue;
+            }
             let Some(process) = self.memory.process(visit.process, visit.idle) else {
                 facts.losses.add(Loss::Torn, 1);
                 continue;
@@ -318,73 +403,6 @@ impl Bpf {
                     }
                 }
                 Ok(Sock::Closed(..)) => facts.losses.add(Loss::Torn, 1),
-                Err(loss) => facts.losses.add(loss, 1),
-            }
-        }
-    }
-
-    /// The sockets that no fd leads to, of this node's namespaces, and the closed connections.
-    fn unowned(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
-        let mut first = true;
-        let relies = want != Want::Everything || !self.memory.anew();
-        let trusted = std::mem::take(&mut self.noted) && relies;
-        self.set(&[(Ctl::Walked, 0)]);
-        self.tables.clear();
-        for &(netns, hash) in &self.hashes {
-            if self.here.contains(&netns) && !self.tables.contains(&hash) {
-                self.tables.push(hash);
-            }
-        }
-        for nth in 0..self.tables.len() {
-            let shared = self.tables[nth] == self.get(Ctl::Hash);
-            let heads = match (shared, trusted) {
-                (false, _) => Heads::Unused,
-                (true, false) => Heads::Noted,
-                (true, true) => Heads::Trusted,
-            };
-            self.set(&[
-                (Ctl::Table, self.tables[nth]),
-                (Ctl::Heads, heads as u64),
-                (Ctl::Bucket, 0),
-                (Ctl::Since, self.follow.since()),
-            ]);
-            loop {
-                run("sockhash", &self.loaded.sockhash)?;
-                let now = self.get(Ctl::Jiffies);
-                if first {
-                    self.follow.begin(now, self.loaded.hz);
-                    first = false;
-                }
-                self.take_unowned(now, facts);
-                facts.losses.add(Loss::ChainCut, self.get(Ctl::Cut));
-                if self.get(Ctl::Done) != 0 {
-                    break;
-                }
-                if !pace.breathe() {
-                    return Ok(None);
-                }
-            }
-        }
-        self.noted = true;
-        Ok(Some(()))
-    }
-
-    fn take_unowned(&mut self, now: u64, facts: &mut Facts) {
-        for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
-            match records::sock(&self.loaded.socks.get(i)) {
-                Ok(Sock::Open(socket, _)) if self.here.contains(&socket.netns) => {
-                    push(&mut facts.sockets, socket, self.limits, &mut facts.losses);
-                }
-                Ok(Sock::Closed(closed, expires, address)) if self.here.contains(&closed.netns) => {
-                    if self.follow.is_new(address, expires) {
-                        let left =
-                            expires.saturating_sub(now).saturating_mul(1000) / self.loaded.hz;
-                        let remaining_ms = u32::try_from(left.min(60_000)).unwrap_or(60_000);
-                        let closed = Closed { remaining_ms, ..closed };
-                        push(&mut facts.closed, closed, self.limits, &mut facts.losses);
-                    }
-                }
-                Ok(_) => {}
                 Err(loss) => facts.losses.add(loss, 1),
             }
         }

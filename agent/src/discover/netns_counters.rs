@@ -93,6 +93,7 @@ mod tests {
             curr_estab: 1,
             tcp_in_use: 5,
             udp_in_use: 5,
+            ports: None,
         };
         assert_eq!(counters, Counters { netns: expected, segments: 8385 + 4900 });
     }

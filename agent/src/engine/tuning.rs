@@ -3,13 +3,12 @@
 //! In: the configuration in force. Out: nanoseconds, counts and a pinned tier; nothing after this
 //! parses or converts. It must not hold defaults: those are in the spec.
 //!
-//! I/O: reads the kernel's range of ephemeral ports.
+//! Pure: no I/O.
 
 use crate::config::Effective;
 use crate::discover::{self, choose};
 use probelet_core::budget::Policy;
 use probelet_core::facts::Tier;
-use probelet_core::join::PortRange;
 use probelet_core::report;
 use probelet_core::schedule::Intervals;
 use probelet_crds::{BudgetPolicy, Interval};
@@ -93,15 +92,4 @@ fn nanos(interval: Interval) -> u64 {
 
 fn count(n: i32) -> u32 {
     u32::try_from(n).unwrap_or(0)
-}
-
-/// The host's ephemeral ports; other namespaces may differ, which the stronger evidence covers.
-pub(super) fn port_range() -> PortRange {
-    let text =
-        std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let mut ports = text.split_whitespace().filter_map(|n| n.parse().ok());
-    match (ports.next(), ports.next()) {
-        (Some(first), Some(last)) => PortRange(first, last),
-        _ => PortRange::default(),
-    }
 }

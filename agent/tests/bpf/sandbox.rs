@@ -100,5 +100,6 @@ pub(crate) fn counters_of_proc(inode: u32) -> Netns {
         curr_estab: counter("CurrEstab"),
         tcp_in_use: in_use("TCP: inuse ") + in_use("TCP6: inuse "),
         udp_in_use: in_use("UDP: inuse ") + in_use("UDP6: inuse "),
+        ports: None,
     }
 }

@@ -36,11 +36,13 @@ pub enum Loss {
     ContainerUnknown,
     /// More flows than the table holds; they are counted in the flow named `other`.
     FlowsFull,
+    /// Sockets that the kernel counts in a namespace and no reading met.
+    Unseen,
 }
 
 impl Loss {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Vanished,
         Self::Permission,
         Self::NoOwner,
@@ -55,6 +57,7 @@ impl Loss {
         Self::RateLimited,
         Self::ContainerUnknown,
         Self::FlowsFull,
+        Self::Unseen,
     ];
 
     /// The reason as a metric label and in `losses` of the report.
@@ -75,6 +78,7 @@ impl Loss {
             Self::RateLimited => "rate_limited",
             Self::ContainerUnknown => "container_unknown",
             Self::FlowsFull => "flows_full",
+            Self::Unseen => "unseen",
         }
     }
 }

@@ -16,7 +16,7 @@ use super::listeners::listens;
 use super::{Pass, Removed};
 use crate::cluster::Gaps;
 use crate::coverage::Coverage;
-use crate::facts::{Endpoint, Facts, Loss, Netns, Protocol, Socket, State};
+use crate::facts::{Endpoint, Facts, Loss, Netns, Protocol, Role, Socket, State};
 use crate::join::{Listeners, PortRange};
 use crate::records::{ConnectionRecord, Direction, Named, Owner, Workload};
 use crate::table::{Frozen, Slot, Table};
@@ -59,8 +59,19 @@ pub(super) struct Connections {
 /// What directions and peers are concluded from.
 pub(super) struct Evidence<'a> {
     pub(super) listeners: &'a Listeners,
+    /// The namespaces of this pass, with their port ranges.
+    pub(super) netns: &'a [Netns],
+    /// What is assumed of a namespace whose range the source does not tell.
     pub(super) ports: PortRange,
     pub(super) coverage: &'a mut Coverage,
+}
+
+impl Evidence<'_> {
+    /// The ephemeral ports of a namespace. Asked for new connections only, so a search will do.
+    pub(super) fn ports(&self, netns: u32) -> PortRange {
+        let there = self.netns.iter().find(|there| there.inode == netns);
+        there.and_then(|there| there.ports).unwrap_or(self.ports)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,7 +147,7 @@ impl Connections {
             changed |= self.absorb(socket, flows, next_id, &mut evidence, pass);
         }
         changed |= self.settle_owners(renamed, pass);
-        changed |= self.absorb_closed(&facts.closed, flows, next_id, &mut evidence, pass);
+        changed |= self.absorb_closed(facts, flows, next_id, &mut evidence, pass);
         self.remove_unseen(flows, pass);
         let open = std::mem::take(&mut self.open);
         for &slot in &open {
@@ -195,6 +206,7 @@ impl Connections {
             protocol: socket.protocol,
             state: socket.state,
             direction: Direction::Unknown,
+            role: socket.role,
             local: socket.local,
             remote: socket.remote,
             owner: pass.processes.owner(socket.pid),
@@ -260,8 +272,13 @@ impl Connections {
     ) -> bool {
         let bytes = socket.bytes_sent.zip(socket.bytes_received).or(record.bytes);
         let inode = if socket.inode == 0 { record.inode } else { socket.inode };
-        if (record.state, record.bytes, record.inode) == (socket.state, bytes, inode) {
+        let role = if socket.role == Role::Unknown { record.role } else { socket.role };
+        let now = (socket.state, bytes, inode, role);
+        if (record.state, record.bytes, record.inode, record.role) == now {
             return false;
+        }
+        if record.direction == Direction::Unknown && role != record.role {
+            self.open.push(slot);
         }
         if record.counted
             && let Some((sent, received)) = bytes
@@ -280,7 +297,7 @@ impl Connections {
             }
         }
         if let Some(record) = self.table.get_mut(slot, pass.epoch) {
-            (record.state, record.bytes, record.inode) = (socket.state, bytes, inode);
+            (record.state, record.bytes, record.inode, record.role) = now;
             record.changed = pass.epoch;
         }
         true

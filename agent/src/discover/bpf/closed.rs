@@ -5,6 +5,8 @@
 //!
 //! Pure: no I/O.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use rustc_hash::FxHashSet;
 
 /// The kernel's `TCP_TIMEWAIT_LEN`.
@@ -17,11 +19,19 @@ const MARGIN: u64 = 2;
 pub(super) struct Follow {
     /// Sockets that expire earlier have been reported.
     since: u64,
-    /// Of those that expire at or after `since`, the reported ones: (address, expiry).
-    known: FxHashSet<(u64, u64)>,
-    next: FxHashSet<(u64, u64)>,
+    /// Reported, or met again, in the present minute, and in the one before: a socket whose minute
+    /// began anew, since a late segment reached it, is the same one. By a seeded hash of the address
+    /// and of what it would receive next, which strangers choose.
+    known: [FxHashSet<u64>; 2],
+    seed: RandomState,
+    /// What the pass that runs has met.
+    next: Vec<u64>,
+    /// When the present minute began.
+    minute: u64,
+    now: u64,
     floor: u64,
     newest: u64,
+    length: u64,
 }
 
 impl Follow {
@@ -34,18 +44,20 @@ impl Follow {
     pub(super) fn begin(&mut self, now: u64, hz: u64) {
         // A socket that is made from here on, perhaps behind our back in a bucket that was walked
         // already, expires no earlier than this.
-        self.floor = now + TIME_WAIT_SECONDS * hz - MARGIN;
+        self.now = now;
+        self.length = TIME_WAIT_SECONDS * hz;
+        self.floor = now + self.length - MARGIN;
         self.newest = 0;
         self.next.clear();
     }
 
-    /// Whether this socket is new.
-    pub(super) fn is_new(&mut self, address: u64, expires: u64) -> bool {
+    /// Whether this socket is new: `sequence`, what it would receive next, tells it from another
+    /// one at the same address.
+    pub(super) fn is_new(&mut self, (address, sequence): (u64, u32), expires: u64) -> bool {
         self.newest = self.newest.max(expires);
-        if expires >= self.floor {
-            self.next.insert((address, expires));
-        }
-        expires >= self.since && !self.known.contains(&(address, expires))
+        let id = self.seed.hash_one((address, sequence));
+        self.next.push(id);
+        expires >= self.since && !self.known.iter().any(|known| known.contains(&id))
     }
 
     /// Ends a complete pass; an abandoned one is not ended, and all it saw comes again.
@@ -54,10 +66,13 @@ impl Follow {
             // `newest + 1` keeps a kernel with a shorter TIME_WAIT from hiding everything
             self.since = self.floor.min(self.newest + 1).max(self.since);
         }
-        // A walk may leave out what it has met before: what it did not meet is still known.
-        let since = self.since;
-        self.next.extend(self.known.drain().filter(|(_, expires)| *expires >= since));
-        std::mem::swap(&mut self.known, &mut self.next);
+        if self.now.saturating_sub(self.minute) >= self.length {
+            self.minute = self.now;
+            self.known.swap(0, 1);
+            self.known[0].clear();
+            self.known[0].shrink_to(self.known[1].len());
+        }
+        self.known[0].extend(self.next.drain(..));
     }
 }
 
@@ -73,7 +88,7 @@ mod tests {
         follow.begin(now, HZ);
         let new = sockets
             .iter()
-            .filter(|s| s.1 >= since && follow.is_new(s.0, s.1))
+            .filter(|s| s.1 >= since && follow.is_new((s.0, 0), s.1))
             .map(|s| s.0)
             .collect();
         follow.complete();
@@ -124,7 +139,7 @@ mod tests {
     fn what_an_abandoned_pass_saw_comes_again() {
         let mut follow = Follow::default();
         follow.begin(100_000, HZ);
-        assert!(follow.is_new(1, 101_000));
+        assert!(follow.is_new((1, 0), 101_000));
 
         assert_eq!(pass(&mut follow, 100_500, &[(1, 101_000)]), [1]);
     }
@@ -145,5 +160,25 @@ mod tests {
 
         assert!(pass(&mut follow, 120_000, &[]).is_empty());
         assert_eq!(pass(&mut follow, 120_100, &[(9, 120_050 + LEN)]), [9]);
+    }
+
+    #[test]
+    fn another_connection_at_the_address_of_a_known_one_is_new() {
+        let mut follow = Follow::default();
+        pass(&mut follow, 100_000, &[(1, 100_000 + LEN)]);
+
+        follow.begin(100_300, HZ);
+
+        assert!(follow.is_new((1, 77), 100_299 + LEN));
+    }
+
+    #[test]
+    fn one_whose_minute_began_anew_is_not_new_again() {
+        let mut follow = Follow::default();
+        pass(&mut follow, 100_000, &[(1, 100_000 + LEN)]);
+
+        for late in [500, 10_000, 20_000, 30_000] {
+            assert!(pass(&mut follow, 100_000 + late, &[(1, 100_000 + late + LEN)]).is_empty());
+        }
     }
 }

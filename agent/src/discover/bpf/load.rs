@@ -53,6 +53,7 @@ pub(super) struct Loaded {
     pub(super) tasks: OwnedFd,
     pub(super) sockhash: OwnedFd,
     pub(super) states: OwnedFd,
+    pub(super) strays: OwnedFd,
     pub(super) netns: OwnedFd,
     pub(super) ctl: Window<{ records::CTL_WORDS }>,
     pub(super) socks: Window<{ records::SOCK_WORDS }>,
@@ -148,6 +149,7 @@ fn prepare(build: &Build, maps: Vec<OwnedFd>, progs: Vec<OwnedFd>) -> Result<Loa
         tasks: prog("tasks")?,
         sockhash: prog("sockhash")?,
         states: prog("states")?,
+        strays: prog("strays")?,
         netns: prog("netns")?,
         hz: 0,
     };

@@ -7,7 +7,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use probelet_core::facts::{Closed, Comm, Endpoint, Loss, Netns, Process, Protocol, Socket, State};
+use probelet_core::facts::{
+    Closed, Comm, Endpoint, Loss, Netns, PortRange, Process, Protocol, Role, Socket, State,
+};
 
 // The words are split by shifts, as a little-endian machine lays structures out.
 #[cfg(target_endian = "big")]
@@ -29,7 +31,7 @@ pub(super) const HEADS: usize = 2048;
 const GROUPS: usize = 64;
 
 /// Words of `struct sockrec`.
-pub(super) const SOCK_WORDS: usize = 11;
+pub(super) const SOCK_WORDS: usize = 12;
 /// Words of `struct procrec`.
 pub(super) const PROC_WORDS: usize = 9;
 /// Words of `struct known`.
@@ -39,9 +41,9 @@ pub(super) const LOOK_WORDS: usize = 4;
 /// Words of `struct headrec`.
 pub(super) const HEAD_WORDS: usize = GROUPS / 2;
 /// Words of `struct netrec`.
-pub(super) const NET_WORDS: usize = 8;
+pub(super) const NET_WORDS: usize = 9;
 /// Words of `struct ctl`.
-pub(super) const CTL_WORDS: usize = 42;
+pub(super) const CTL_WORDS: usize = 50;
 
 /// A word of the control block.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +79,24 @@ pub(super) enum Ctl {
     Walked = 38,
     Nlooks = 39,
     Everything = 40,
+    Detail = 41,
+    Turn = 42,
+    Turns = 43,
+    Waiting = 44,
+    Kind = 46,
+    Place = 47,
+}
+
+/// A hash that `strays` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(super) enum Kind {
+    /// Connections.
+    Established,
+    /// TCP listeners.
+    Listen,
+    /// UDP sockets by port.
+    Udp,
 }
 
 /// What a walk of a hash does with what is remembered of the heads of its buckets.
@@ -165,12 +185,18 @@ pub(super) struct Visit {
     pub(super) idle: bool,
     /// Its files were not walked: it holds what it held.
     pub(super) kept: bool,
+    /// Not the process, but a thread of it in a namespace of its own, which `process` names.
+    pub(super) elsewhere: bool,
 }
+
+/// `ELSEWHERE` of `records.h`.
+const ELSEWHERE: u32 = 2;
 
 /// One process, and the page size to turn its pages into bytes.
 pub(super) fn visit(words: &[u64; PROC_WORDS], page: u64) -> Visit {
     let process = process(words, page);
-    Visit { idle: process.threads == 0, kept: high(words[6]) != 0, process }
+    let kept = high(words[6]);
+    Visit { idle: process.threads == 0, kept: kept == 1, elsewhere: kept == ELSEWHERE, process }
 }
 
 fn process(words: &[u64; PROC_WORDS], page: u64) -> Process {
@@ -193,14 +219,35 @@ fn process(words: &[u64; PROC_WORDS], page: u64) -> Process {
     }
 }
 
-/// One network namespace and the address of the established hash that it uses.
-pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
-    let [active_opens, passive_opens, attempt_fails, estab_resets, curr_estab, hash, inuse, inode] =
-        *words;
+/// Where the kernel keeps the sockets of a namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tables {
+    pub(super) inode: u32,
+    /// The established hash that it uses.
+    pub(super) hash: u64,
+    /// Its UDP sockets; 0 when that was not asked for.
+    pub(super) udp: u64,
+}
+
+/// One network namespace and its tables.
+pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, Tables) {
+    let [
+        active_opens,
+        passive_opens,
+        attempt_fails,
+        estab_resets,
+        curr_estab,
+        hash,
+        inuse,
+        ids,
+        udp,
+    ] = *words;
     // one CPU's share of a gauge may be negative, and so may a sum that is read while it moves
     let gauge = |n: u32| u64::try_from(n.cast_signed()).unwrap_or(0);
+    let ports = u64::from(high(ids));
+    let inode = low(ids);
     let netns = Netns {
-        inode: low(inode),
+        inode,
         active_opens,
         passive_opens,
         attempt_fails,
@@ -208,22 +255,30 @@ pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, u64) {
         curr_estab: if curr_estab.cast_signed() < 0 { 0 } else { curr_estab },
         tcp_in_use: gauge(low(inuse)),
         udp_in_use: gauge(high(inuse)),
+        ports: PortRange::new(half(ports, 0), half(ports, 1)),
     };
-    (netns, hash)
+    (netns, Tables { inode, hash, udp })
 }
 
 /// A socket record.
 pub(super) enum Sock {
     /// A socket, and where it is.
     Open(Socket, Place),
-    /// A `TIME_WAIT` socket with its expiry in jiffies and its address: its identity.
-    Closed(Closed, u64, u64),
+    /// A `TIME_WAIT` socket with its expiry in jiffies and its identity: its address, and what it
+    /// would receive next.
+    Closed(Closed, u64, (u64, u32)),
 }
 
 /// One socket; the loss says why it cannot be one.
 pub(super) fn sock(words: &[u64; SOCK_WORDS]) -> Result<Sock, Loss> {
     let netns = low(words[0]);
-    let family = half(words[2], 0);
+    let [family, role] = half(words[2], 0).to_le_bytes();
+    let role = match role {
+        1 => Role::Accepted,
+        2 => Role::Dialled,
+        _ => Role::Unknown,
+    };
+    let interface = low(words[11]);
     let state = State::from_kernel(half(words[2], 1).to_le_bytes()[0]).ok_or(Loss::Torn)?;
     let protocol = match half(words[2], 1).to_le_bytes()[1] {
         6 => Protocol::Tcp,
@@ -236,8 +291,8 @@ pub(super) fn sock(words: &[u64; SOCK_WORDS]) -> Result<Sock, Loss> {
     let local = endpoint(family, [words[7], words[8]], half(words[2], 2))?;
     let remote = endpoint(family, [words[9], words[10]], half(words[2], 3))?;
     if state == State::TimeWait {
-        let closed = Closed { netns, local, remote, remaining_ms: 0 };
-        return Ok(Sock::Closed(closed, words[5], words[3]));
+        let closed = Closed { netns, local, remote, remaining_ms: 0, interface, role };
+        return Ok(Sock::Closed(closed, words[5], (words[3], high(words[11]))));
     }
     let counted = protocol == Protocol::Tcp && half(words[2], 1).to_le_bytes()[0] != 12;
     let place = Place { address: words[3], hash: high(words[1]) };
@@ -252,11 +307,13 @@ pub(super) fn sock(words: &[u64; SOCK_WORDS]) -> Result<Sock, Loss> {
         cgroup: words[4],
         bytes_sent: counted.then_some(words[5]),
         bytes_received: counted.then_some(words[6]),
+        interface,
+        role,
     };
     Ok(Sock::Open(socket, place))
 }
 
-fn endpoint(family: u16, addr: [u64; 2], port: u16) -> Result<Endpoint, Loss> {
+fn endpoint(family: u8, addr: [u64; 2], port: u16) -> Result<Endpoint, Loss> {
     match i32::from(family) {
         libc::AF_INET => Ok(Endpoint::v4(Ipv4Addr::from(low(addr[0]).to_le_bytes()), port)),
         libc::AF_INET6 => {
@@ -294,6 +351,7 @@ mod tests {
             0,
             0x0200_000a,
             0,
+            7,
         ];
 
         let Ok(Sock::Open(socket, place)) = sock(&words) else { panic!("an open socket") };
@@ -303,18 +361,19 @@ mod tests {
         assert_eq!((socket.pid, socket.inode, socket.cgroup), (12, 77, 3));
         assert_eq!(place, Place { address: 0xffff_8880_0000_1000, hash: 99 });
         assert_eq!((socket.bytes_sent, socket.bytes_received), (Some(10), Some(20)));
+        assert_eq!((socket.interface, socket.role), (7, Role::Unknown));
     }
 
     #[test]
     fn a_record_without_a_namespace_is_torn() {
-        let words = [0, 12, kind(2, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0];
+        let words = [0, 12, kind(2, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0, 0];
 
         assert_eq!(sock(&words).err(), Some(Loss::Torn));
     }
 
     #[test]
     fn a_record_of_an_unknown_family_is_torn() {
-        let words = [NETNS, 12, kind(0x4141, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0];
+        let words = [NETNS, 12, kind(0x4141, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0, 0];
 
         assert_eq!(sock(&words).err(), Some(Loss::Torn));
     }
@@ -347,9 +406,19 @@ mod tests {
 
     #[test]
     fn a_gauge_that_is_read_below_zero_is_zero() {
-        let (netns, _) = netns(&[1, 2, 0, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS]);
+        let (netns, _) = netns(&[1, 2, 0, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS, 0]);
 
         assert_eq!((netns.curr_estab, netns.tcp_in_use, netns.udp_in_use), (0, 0, 0));
+        assert_eq!(netns.ports, None);
+    }
+
+    #[test]
+    fn a_namespace_has_its_own_range_of_ports() {
+        let ports = (30_000 << 16 | 10_000) << 32;
+        let (netns, tables) = netns(&[0, 0, 0, 0, 0, 5, 0, NETNS | ports, 9]);
+
+        assert_eq!(netns.ports, Some(PortRange(10_000, 30_000)));
+        assert_eq!((tables.hash, tables.udp), (5, 9));
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn row(body: &[u8], protocol: Protocol) -> Option<Row> {
     let remote = endpoint(message[0], &message[24..40], [message[6], message[7]])?;
     if state == State::TimeWait {
         let remaining_ms = word(message, 52)?;
-        return Some(Row::TimeWait(Closed { netns: 0, local, remote, remaining_ms }));
+        return Some(Row::TimeWait(Closed { local, remote, remaining_ms, ..Closed::default() }));
     }
     let inode = word(message, 68)?;
     let mut socket = Socket { inode, protocol, state, local, remote, ..Socket::default() };

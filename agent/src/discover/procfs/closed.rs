@@ -78,6 +78,7 @@ mod tests {
             local: Endpoint::v4(Ipv4Addr::LOCALHOST, 40_000),
             remote: Endpoint::v4(Ipv4Addr::LOCALHOST, 80),
             remaining_ms,
+            ..Closed::default()
         }
     }
 

@@ -37,7 +37,7 @@ pub fn parse(line: &[u8], protocol: Protocol) -> Option<Row> {
         let ticks = hex(timer.get(3..)?)?;
         // USER_HZ is 100 on every architecture that this runs on.
         let remaining_ms = u32::try_from(ticks.saturating_mul(10)).unwrap_or(u32::MAX);
-        return Some(Row::TimeWait(Closed { netns: 0, local, remote, remaining_ms }));
+        return Some(Row::TimeWait(Closed { local, remote, remaining_ms, ..Closed::default() }));
     }
     let inode = u32::try_from(decimal(inode)?).ok()?;
     let socket = Socket { inode, protocol, state, local, remote, ..Socket::default() };

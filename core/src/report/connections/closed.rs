@@ -7,7 +7,7 @@
 //! Pure: no I/O; time is an argument.
 
 use super::{Connections, Evidence, Flows, Key, Pass};
-use crate::facts::{Closed, Loss, Protocol, State};
+use crate::facts::{Facts, Loss, Protocol, Role, State};
 use crate::records::{ConnectionRecord, Direction, Named, Owner, Workload};
 use crate::table::Slot;
 
@@ -17,13 +17,13 @@ const SAME_MS: u64 = 1500;
 impl Connections {
     pub(super) fn absorb_closed(
         &mut self,
-        closed: &[Closed],
+        facts: &Facts,
         flows: &mut Flows,
         next_id: &mut u64,
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) -> bool {
-        for closed in closed {
+        for closed in &facts.closed {
             let expires_ms = pass.now.mono_ms + u64::from(closed.remaining_ms);
             self.next_expiry_ms = self.next_expiry_ms.min(expires_ms);
             let key = Key {
@@ -33,24 +33,30 @@ impl Connections {
                 remote: closed.remote,
             };
             match self.find(&key) {
-                Some(slot) => self.close_known(slot, expires_ms, flows, evidence, pass),
-                None => self.close_unknown(&key, expires_ms, next_id, evidence, pass),
+                Some(slot) => {
+                    let repeats = facts.closed_anew;
+                    self.close_known(slot, expires_ms, repeats, flows, evidence, pass);
+                }
+                None => self.close_unknown(&key, closed.role, expires_ms, next_id, evidence, pass),
             }
         }
-        !closed.is_empty()
+        !facts.closed.is_empty()
     }
 
     fn close_known(
         &mut self,
         slot: Slot,
         expires_ms: u64,
+        repeats: bool,
         flows: &mut Flows,
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) {
         let Some(&record) = self.table.get(slot) else { return };
         let live = self.seen[slot as usize].pass == self.pass && record.state != State::TimeWait;
-        let again = record.state == State::TimeWait && expires_ms > record.expires_ms + SAME_MS;
+        // A source reports each once, so this is another one, unless the source is another one.
+        let later = expires_ms > record.expires_ms + SAME_MS;
+        let again = record.state == State::TimeWait && (later || !repeats);
         if live || again {
             // The ports were used again: this one opened and closed between two passes.
             evidence.coverage.observed(1, pass.now.mono_ms);
@@ -77,6 +83,7 @@ impl Connections {
     fn close_unknown(
         &mut self,
         key: &Key,
+        role: Role,
         expires_ms: u64,
         next_id: &mut u64,
         evidence: &mut Evidence<'_>,
@@ -98,6 +105,7 @@ impl Connections {
             protocol: key.protocol,
             state: State::TimeWait,
             direction: Direction::Unknown,
+            role,
             local: key.local,
             remote: key.remote,
             owner,

@@ -49,10 +49,13 @@ impl Connections {
             remote_netns,
             opened: evidence.coverage.opened(record.netns),
             closed,
+            role: record.role,
         };
         // What was known once stays: evidence fades when listeners go, facts do not.
         let direction = match record.direction {
-            Direction::Unknown => direction(evidence.listeners, evidence.ports, &question),
+            Direction::Unknown => {
+                direction(evidence.listeners, evidence.ports(record.netns), &question)
+            }
             known => known,
         };
         let peer_slot = self.peer(&record);

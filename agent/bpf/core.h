@@ -75,12 +75,14 @@ struct netns_ipv4 {
 	struct udp_table *udp_table;               /* 6.2 and newer */
 };
 struct tcp_mib { unsigned long mibs[16]; };
-struct netns_mib { struct tcp_mib *tcp_statistics; };
+struct linux_mib { unsigned long mibs[64]; };
+struct netns_mib { struct tcp_mib *tcp_statistics; struct linux_mib *net_statistics; };
 struct prot_inuse { int val[64]; };
 struct netns_core { struct prot_inuse *prot_inuse; };
 struct net {
 	struct list_head list;
 	struct ns_common ns;
+	__u64 net_cookie;
 	struct netns_core core;
 	struct netns_mib mib;
 	struct netns_ipv4 ipv4;

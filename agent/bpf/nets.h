@@ -4,9 +4,10 @@
 #include "read.h"
 
 #define NAMESPACES (1 << 20)
-enum { ACTIVE_OPENS = 5, PASSIVE_OPENS = 6, ATTEMPT_FAILS = 7, ESTAB_RESETS = 8, CURR_ESTAB = 9 }; /* enum of uapi/linux/snmp.h */
+enum { ACTIVE_OPENS = 5, PASSIVE_OPENS = 6, ATTEMPT_FAILS = 7, ESTAB_RESETS = 8, CURR_ESTAB = 9 }; /* enums of uapi/linux/snmp.h */
+enum { EMBRYONIC_RSTS = 4 };
 
-struct sums { __u64 mib, inuse, active, passive, failed, resets, established; __s32 tcp, udp; };
+struct sums { __u64 mib, ext, inuse, embryonic, active, passive, failed, resets, established; __s32 tcp, udp; };
 
 static __always_inline __s32 inuse(__u64 at, __s64 idx)
 {
@@ -28,6 +29,8 @@ static int sum_cpu(__u32 idx, struct sums *x)
 	x->failed += READ(m, mibs[ATTEMPT_FAILS]);
 	x->resets += READ(m, mibs[ESTAB_RESETS]);
 	x->established += READ(m, mibs[CURR_ESTAB]);
+	struct linux_mib *e = CAST(x->ext + *off, struct linux_mib);
+	x->embryonic += READ(e, mibs[EMBRYONIC_RSTS]);
 	__u64 p = x->inuse + *off;
 	x->tcp += inuse(p, c->inuse_idx[SLOT_TCP4]) + inuse(p, c->inuse_idx[SLOT_TCP6]);
 	x->udp += inuse(p, c->inuse_idx[SLOT_UDP4]) + inuse(p, c->inuse_idx[SLOT_UDP6]);
@@ -53,12 +56,15 @@ static __always_inline int put_net(struct ctl *c, struct scratch *s, struct net 
 		return 1;
 	c->nnets = k + 1;
 	struct sums x = { .mib = number(s, READ(net, mib.tcp_statistics)), .inuse = number(s, READ(net, core.prot_inuse)) };
+	x.ext = number(s, READ(net, mib.net_statistics));
 	bpf_loop(c->cpus, sum_cpu, &x, 0);
 	r->active = x.active;
 	r->passive = x.passive;
 	r->failed = x.failed;
 	r->resets = x.resets;
 	r->established = x.established;
+	r->embryonic = x.embryonic;
+	r->cookie = READ(net, net_cookie);
 	r->tcp = x.tcp;
 	r->udp = x.udp;
 	r->inum = READ(net, ns.inum);

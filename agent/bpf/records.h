@@ -72,6 +72,8 @@ struct netrec {
 	__u32 inum;
 	__u32 ports;                  /* the first ephemeral port, the last one above it; 0: not known */
 	__u64 udp_table;
+	__u64 embryonic;              /* half-open requests that were reset: `failed` counts them too */
+	__u64 cookie;                 /* which namespace of all since boot it is */
 };
 
 enum { ESTABLISHED_HASH, LISTEN_HASH, UDP_HASH };

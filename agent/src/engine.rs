@@ -85,6 +85,7 @@ pub struct Engine {
     matching: Matching,
     signs: Signs,
     published_ns: u64,
+    boot: clock::Boot,
     failures: u32,
 }
 
@@ -118,6 +119,7 @@ impl Engine {
             matching,
             signs,
             published_ns: 0,
+            boot: clock::Boot::default(),
             failures: 0,
             setup,
         })

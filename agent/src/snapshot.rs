@@ -214,7 +214,13 @@ impl Snapshot {
     /// Before the first pass: epoch 0, nothing known.
     #[must_use]
     pub fn empty(node: Arc<str>) -> Self {
-        Self { node, boot_unix: 0.0, picture: Picture::default(), vitals: Vitals::unknown() }
+        Self {
+            node,
+            boot_unix: 0.0,
+            clock_steps: 0,
+            picture: Picture::default(),
+            vitals: Vitals::unknown(),
+        }
     }
 }
 
@@ -262,6 +268,8 @@ pub struct Snapshot {
     pub node: Arc<str>,
     /// Unix time of boot, seconds: process start times count from there.
     pub boot_unix: f64,
+    /// How often the wall clock was set since the start of the agent: each time all start times moved.
+    pub clock_steps: u32,
     /// The node.
     pub picture: Picture,
     /// The agent.

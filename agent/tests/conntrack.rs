@@ -97,13 +97,19 @@ fn the_backend_of_a_translated_connection_is_told_and_of_no_other() {
     let mut batch = conntrack.open().unwrap();
 
     let service = end(SERVICE.parse().unwrap());
-    let backend = Some(end(BACKEND.parse().unwrap()));
+    let backend = end(BACKEND.parse().unwrap());
     let local = end(client.local_addr().unwrap());
     let ask = |batch: &mut probelet_agent::discover::conntrack::Batch<'_>, protocol, local| {
-        batch.backend(protocol, local, service).unwrap()
+        let entry = batch.entry(protocol, local, service).unwrap();
+        entry.map(|entry| (entry.client, entry.service, entry.backend, entry.seen))
     };
-    assert_eq!(ask(&mut batch, Protocol::Tcp, local), backend);
-    assert_eq!(ask(&mut batch, Protocol::Udp, end(datagrams.local_addr().unwrap())), backend);
+    let told = |local| Some((local, service, backend, local));
+    assert_eq!(ask(&mut batch, Protocol::Tcp, local), told(local));
+    let datagrams = end(datagrams.local_addr().unwrap());
+    assert_eq!(ask(&mut batch, Protocol::Udp, datagrams), told(datagrams));
+    // The one who answers asks about the same connection, as it sees it.
+    let asked = batch.entry(Protocol::Tcp, backend, local).unwrap();
+    assert_eq!(asked.map(|entry| (entry.client, entry.service)), Some((local, service)));
     let stranger = Endpoint { port: local.port ^ 1, ..local };
     assert_eq!(ask(&mut batch, Protocol::Tcp, stranger), None);
 

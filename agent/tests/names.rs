@@ -19,7 +19,7 @@ use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Protocol, Socket, State, Want,
 };
 use probelet_core::join::PortRange;
-use probelet_core::report::{Limits, Now, Report, Translated};
+use probelet_core::report::{Entry, Limits, Now, Report, Translated};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -193,8 +193,10 @@ async fn a_backend_that_the_kernel_told_is_the_peer() {
     let mut world = World::new(Grain::Workload);
     world.everything();
     let questions = world.report.unanswered(10);
-    let backend = Translated::To(Endpoint::v4([10, 1, 7, 5].into(), 8080));
-    world.report.answer(&[(questions[0], backend)], world.now());
+    let (client, service) = (questions[0].local, questions[0].remote);
+    let backend = Endpoint::v4([10, 1, 7, 5].into(), 8080);
+    let entry = Translated::Entry(Entry { client, service, backend, seen: client });
+    world.report.answer(&[(questions[0], entry)], world.now());
     let server = start(world.snapshot()).await;
 
     let peer = report(&server, "").await["connections"][0]["peer"].clone();

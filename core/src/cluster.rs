@@ -27,13 +27,13 @@ mod unresolved;
 pub mod workload;
 
 use crate::facts::Container;
+use crate::hash::HashSet;
 use crate::table::{Frozen, Table};
 use members::Members;
 use names::{FrozenNames, Name, NameId, Names};
 use objects::{Event, Kind};
 pub use peers::{Answer, Question};
 use pods::Pods;
-use rustc_hash::FxHashSet;
 use services::{ServiceSlot, Services, Upsert};
 pub use settings::{Grain, Peers, ServiceMatching, Settings};
 use shown::Shown;
@@ -56,9 +56,9 @@ pub struct Dirt {
     /// A pod of this node was added, left or is called otherwise.
     pub pods: bool,
     /// Who is behind these ports of nodes may have.
-    pub ports: FxHashSet<u16>,
+    pub ports: HashSet<u16>,
     /// Who is behind these may have.
-    pub addresses: FxHashSet<u128>,
+    pub addresses: HashSet<u128>,
 }
 
 impl Dirt {
@@ -346,7 +346,7 @@ impl Cluster {
     }
 
     /// Forgets the names that neither `held` nor a pod of this node nor a held pod names.
-    pub(crate) fn sweep(&mut self, mut held: FxHashSet<NameId>) {
+    pub(crate) fn sweep(&mut self, mut held: HashSet<NameId>) {
         held.extend(self.shown.iter().flatten().filter_map(|shown| shown.name));
         let workload = |id: &NameId| match self.names.get(*id) {
             Some(Name::Pod { workload, .. }) => *workload,

@@ -1,18 +1,23 @@
 //! Coverage: connections observed ÷ connections opened, over the last minute and since the start.
 //!
-//! In: the kernel's exact per-namespace counters of opened connections, and how many ends the
-//! report saw open. Out: a ratio that never claims more than was seen. It must not estimate.
+//! In: the kernel's exact per-namespace counters of opened connections, and which ends the report
+//! saw open. Out: a ratio that never claims more than was seen. It must not estimate.
 //!
 //! Every connection counts once per end: `ActiveOpens` at the client's, `PassiveOpens` at the
-//! server's. `AttemptFails` are taken off, because an attempt that failed is no connection.
+//! server's. An attempt that failed is no connection, so `AttemptFails` are taken off; but not those
+//! that were a reset of a half-open request (`EmbryonicRsts`), which was never counted as opened.
+//!
+//! Counters are read before sockets. What opens in between is seen before it is counted: such an
+//! end is held back until the next counters cover it. If they do not, the report counted an end that
+//! the kernel never opened: that is [`Coverage::take_excess`], a fault and not a ratio of one.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
 use crate::facts::Netns;
-use rustc_hash::FxHashMap;
+use crate::hash::HashMap;
 
 /// Buckets of the sliding minute.
-const BUCKETS: usize = 6;
+const BUCKETS: u64 = 6;
 /// Width of a bucket, milliseconds.
 const BUCKET_MS: u64 = 10_000;
 
@@ -21,24 +26,28 @@ const BUCKET_MS: u64 = 10_000;
 pub struct Count {
     /// Ends that the kernel counted as opened.
     pub opened: u64,
-    /// Ends that a pass saw, alive or in TIME_WAIT.
+    /// Ends that a pass saw established, or later.
     pub observed: u64,
 }
 
 impl Count {
-    /// Observed ÷ opened, at most 1; `None` when nothing was opened.
+    /// Observed ÷ opened; `None` when nothing was opened.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
         reason = "a ratio for people; 2^52 connections are enough"
     )]
     pub fn ratio(self) -> Option<f64> {
-        (self.opened > 0).then(|| (self.observed as f64 / self.opened as f64).min(1.0))
+        (self.opened > 0).then(|| self.observed as f64 / self.opened as f64)
     }
 
     const fn add(&mut self, other: Self) {
         self.opened += other.opened;
         self.observed += other.observed;
+    }
+
+    const fn room(self) -> u64 {
+        self.opened.saturating_sub(self.observed)
     }
 }
 
@@ -60,15 +69,56 @@ pub struct Opened {
     pub passive: u64,
 }
 
+/// One namespace.
+#[derive(Clone, Copy, Debug, Default)]
+struct Space {
+    last: Netns,
+    /// Between the last two readings.
+    opened: Opened,
+    /// Failed in that time, and not yet taken off.
+    failing: u64,
+    /// Since it is known.
+    count: Count,
+    /// Seen, and not yet covered by what was opened.
+    held: u64,
+    /// It came into the account with this reading, and what it opened before is history.
+    history: bool,
+    /// The reading that it was last in.
+    reading: u32,
+}
+
+impl Space {
+    const fn room(&self) -> u64 {
+        self.count.room().saturating_sub(self.failing)
+    }
+}
+
+/// Whether this is the namespace that it was, by its birth if that is told; else by its counters,
+/// which only grow.
+const fn same(before: &Netns, now: &Netns) -> bool {
+    let told = before.cookie != 0 && now.cookie != 0;
+    if told {
+        return before.cookie == now.cookie;
+    }
+    before.active_opens <= now.active_opens
+        && before.passive_opens <= now.passive_opens
+        && before.attempt_fails <= now.attempt_fails
+        && before.estab_resets <= now.estab_resets
+}
+
 /// The running account.
 #[derive(Debug, Default)]
 pub struct Coverage {
-    last: FxHashMap<u32, Netns>,
-    now: FxHashMap<u32, Netns>,
-    opened: FxHashMap<u32, Opened>,
-    buckets: [Count; BUCKETS],
+    spaces: HashMap<u32, Space>,
+    reading: u32,
+    /// Numbers that stand for another namespace than at the last reading.
+    reborn: Vec<u32>,
+    buckets: [Count; BUCKETS as usize],
     bucket: u64,
     total: Count,
+    /// Failures that are still to be taken off what opens, so that the total never shrinks.
+    debt: u64,
+    excess: u64,
     trouble: Trouble,
     started: bool,
 }
@@ -78,42 +128,129 @@ impl Coverage {
     /// was not known came into being after the last pass: then all of its opens are news, else
     /// they are history.
     pub fn counters(&mut self, netns: &[Netns], born: impl Fn(u32) -> bool, mono_ms: u64) {
-        self.opened.clear();
-        self.now.clear();
-        let mut opened = 0;
+        self.turn(mono_ms);
+        self.reading = self.reading.wrapping_add(1);
+        self.reborn.clear();
+        let (reading, mut opened, mut failed) = (self.reading, 0, 0);
         for &now in netns {
-            let before = match self.last.get(&now.inode) {
-                Some(&before) => before,
-                None if self.started && born(now.inode) => Netns::default(),
-                None => now,
-            };
-            let delta = Opened {
-                active: now.active_opens.saturating_sub(before.active_opens),
-                passive: now.passive_opens.saturating_sub(before.passive_opens),
-            };
-            let failed = now.attempt_fails.saturating_sub(before.attempt_fails);
-            self.trouble.failed += failed;
-            self.trouble.reset += now.estab_resets.saturating_sub(before.estab_resets);
-            opened += (delta.active + delta.passive).saturating_sub(failed);
-            if delta != Opened::default() {
-                self.opened.insert(now.inode, delta);
+            let known = self.spaces.get(&now.inode).copied();
+            let stays = known.filter(|space| same(&space.last, &now));
+            let anew = known.is_some() && stays.is_none();
+            if anew {
+                self.reborn.push(now.inode);
             }
-            self.now.insert(now.inode, now);
+            let news = self.started && (anew || born(now.inode));
+            let fresh = || Space {
+                last: if news { Netns { inode: now.inode, ..Netns::default() } } else { now },
+                history: !news,
+                ..Space::default()
+            };
+            let before = stays.unwrap_or_else(fresh);
+            let last = before.last;
+            let delta = Opened {
+                active: now.active_opens.saturating_sub(last.active_opens),
+                passive: now.passive_opens.saturating_sub(last.passive_opens),
+            };
+            let fails = now.attempt_fails.saturating_sub(last.attempt_fails);
+            // A reset of a half-open request counts as a failed attempt, and nothing had opened.
+            let embryonic = now.embryonic_rsts.saturating_sub(last.embryonic_rsts);
+            let failing = fails.saturating_sub(embryonic);
+            self.trouble.failed += fails;
+            self.trouble.reset += now.estab_resets.saturating_sub(last.estab_resets);
+            let mut space = Space {
+                last: now,
+                opened: delta,
+                failing,
+                history: stays.is_none() && before.history,
+                reading,
+                ..before
+            };
+            space.count.opened += delta.active + delta.passive;
+            opened += delta.active + delta.passive;
+            failed += failing;
+            self.spaces.insert(now.inode, space);
         }
-        std::mem::swap(&mut self.last, &mut self.now);
+        self.spaces.retain(|_, space| space.reading == reading);
         self.started = true;
-        self.count(Count { opened, observed: 0 }, mono_ms);
+        self.current().opened += opened;
+        // Of the total, failures are taken off before it grows: it is shown as a counter.
+        self.debt += failed;
+        let paid = self.debt.min(opened);
+        self.debt -= paid;
+        self.total.opened += opened - paid;
+        self.cover();
+    }
+
+    /// What was held back is observed now that it is known to have opened.
+    fn cover(&mut self) {
+        let mut covered = 0;
+        for space in self.spaces.values_mut().filter(|space| space.held > 0) {
+            let now = space.held.min(space.room());
+            space.count.observed += now;
+            self.excess += space.held - now;
+            space.held = 0;
+            covered += now;
+        }
+        let bucket = self.bucket;
+        self.credit(covered, bucket);
+    }
+
+    /// Numbers of namespaces that stand for another namespace since the last [`Self::counters`].
+    #[must_use]
+    pub fn reborn(&self) -> &[u32] {
+        &self.reborn
     }
 
     /// What opened in a namespace between the last two calls of [`Self::counters`].
     #[must_use]
     pub fn opened(&self, netns: u32) -> Opened {
-        self.opened.get(&netns).copied().unwrap_or_default()
+        self.spaces.get(&netns).map_or_else(Opened::default, |space| space.opened)
     }
 
-    /// Adds ends that were seen to have opened.
-    pub fn observed(&mut self, ends: u64, mono_ms: u64) {
-        self.count(Count { opened: 0, observed: ends }, mono_ms);
+    /// Whether what is found in a namespace in this pass may have opened before the account began.
+    #[must_use]
+    pub fn history(&self, netns: u32) -> bool {
+        self.spaces.get(&netns).is_some_and(|space| space.history)
+    }
+
+    /// Notes that `ends` of a namespace were seen established, or later, which began at `since_ms`.
+    /// Nothing is claimed for a namespace whose counters are not read.
+    pub fn observed(&mut self, netns: u32, ends: u64, since_ms: u64) {
+        let Some(space) = self.spaces.get_mut(&netns) else { return };
+        let now = ends.min(space.room());
+        space.count.observed += now;
+        space.held += ends - now;
+        self.credit(now, since_ms / BUCKET_MS);
+    }
+
+    /// An attempt that was seen under way since `since_ms` is over, and nothing came of it: if the
+    /// kernel counted a failure meanwhile, it is taken off when the attempt was made.
+    pub fn failed(&mut self, netns: u32, since_ms: u64) {
+        let Some(space) = self.spaces.get_mut(&netns).filter(|space| space.failing > 0) else {
+            return;
+        };
+        space.failing -= 1;
+        space.count.opened = space.count.opened.saturating_sub(1);
+        self.take_off(1, since_ms / BUCKET_MS);
+    }
+
+    /// Ends a pass: failures of attempts that nobody saw are taken off what opened meanwhile.
+    pub fn settle(&mut self) {
+        let mut off = 0;
+        for space in self.spaces.values_mut() {
+            let failed = space.failing.min(space.opened.active + space.opened.passive);
+            space.failing = 0;
+            space.count.opened = space.count.opened.saturating_sub(failed);
+            off += failed;
+        }
+        let bucket = self.bucket;
+        self.take_off(off, bucket);
+    }
+
+    /// Ends that were counted as observed and that the kernel never opened, since last asked. More
+    /// than none is a fault of the report.
+    pub const fn take_excess(&mut self) -> u64 {
+        std::mem::replace(&mut self.excess, 0)
     }
 
     /// The last minute.
@@ -136,96 +273,44 @@ impl Coverage {
         self.trouble
     }
 
-    fn count(&mut self, count: Count, mono_ms: u64) {
+    /// In the minute only what the minute has room for: an end that opened before it is not its.
+    fn credit(&mut self, ends: u64, bucket: u64) {
+        self.total.observed += ends;
+        let room = self.minute().room();
+        if let Some(count) = self.bucket_at(bucket) {
+            count.observed += ends.min(room);
+        }
+    }
+
+    fn take_off(&mut self, ends: u64, bucket: u64) {
+        let room = self.minute().room();
+        if let Some(count) = self.bucket_at(bucket) {
+            count.opened = count.opened.saturating_sub(ends.min(room));
+        }
+    }
+
+    fn bucket_at(&mut self, bucket: u64) -> Option<&mut Count> {
+        let there = bucket <= self.bucket && self.bucket - bucket < BUCKETS;
+        there.then(|| &mut self.buckets[place(bucket)])
+    }
+
+    const fn current(&mut self) -> &mut Count {
+        &mut self.buckets[place(self.bucket)]
+    }
+
+    fn turn(&mut self, mono_ms: u64) {
         let bucket = mono_ms / BUCKET_MS;
-        let steps = bucket.saturating_sub(self.bucket).min(BUCKETS as u64);
-        for step in 0..steps {
-            let n = (bucket - step) % BUCKETS as u64;
-            self.buckets[usize::try_from(n).unwrap_or(0)] = Count::default();
+        for step in 0..bucket.saturating_sub(self.bucket).min(BUCKETS) {
+            self.buckets[place(bucket - step)] = Count::default();
         }
         self.bucket = self.bucket.max(bucket);
-        self.buckets[usize::try_from(self.bucket % BUCKETS as u64).unwrap_or(0)].add(count);
-        self.total.add(count);
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a number below six")]
+const fn place(bucket: u64) -> usize {
+    (bucket % BUCKETS) as usize
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn netns(active: u64, passive: u64, fails: u64) -> Netns {
-        Netns {
-            inode: 1,
-            active_opens: active,
-            passive_opens: passive,
-            attempt_fails: fails,
-            ..Netns::default()
-        }
-    }
-
-    #[test]
-    fn what_opened_before_the_agent_started_is_not_asked_of_it() {
-        let mut coverage = Coverage::default();
-
-        coverage.counters(&[netns(1000, 500, 0)], |_| true, 0);
-
-        assert_eq!(coverage.minute().ratio(), None);
-    }
-
-    #[test]
-    fn half_of_the_opened_seen_is_a_coverage_of_one_half() {
-        let mut coverage = Coverage::default();
-        coverage.counters(&[netns(0, 0, 0)], |_| false, 0);
-
-        coverage.counters(&[netns(10, 10, 0)], |_| false, 1000);
-        coverage.observed(10, 1000);
-
-        assert_eq!(coverage.minute().ratio(), Some(0.5));
-    }
-
-    #[test]
-    fn failed_attempts_are_no_connections() {
-        let mut coverage = Coverage::default();
-        coverage.counters(&[netns(0, 0, 0)], |_| false, 0);
-
-        coverage.counters(&[netns(5, 0, 5)], |_| false, 1000);
-
-        assert_eq!(coverage.minute().ratio(), None);
-    }
-
-    #[test]
-    fn what_failed_or_was_reset_since_the_start_is_counted() {
-        let mut coverage = Coverage::default();
-        coverage.counters(&[Netns { estab_resets: 7, ..netns(0, 0, 40) }], |_| false, 0);
-
-        coverage.counters(&[Netns { estab_resets: 9, ..netns(0, 0, 45) }], |_| false, 1000);
-
-        assert_eq!(coverage.trouble(), Trouble { failed: 5, reset: 2 });
-    }
-
-    #[test]
-    fn a_new_namespace_counts_from_zero_and_an_old_one_does_not() {
-        let mut coverage = Coverage::default();
-        coverage.counters(&[], |_| false, 0);
-
-        coverage.counters(
-            &[netns(3, 0, 0), Netns { inode: 2, ..netns(70, 0, 0) }],
-            |n| n == 1,
-            1000,
-        );
-
-        assert_eq!(coverage.minute().opened, 3);
-    }
-
-    #[test]
-    fn the_minute_forgets_what_is_older() {
-        let mut coverage = Coverage::default();
-        coverage.counters(&[netns(0, 0, 0)], |_| false, 0);
-        coverage.counters(&[netns(8, 0, 0)], |_| false, 1000);
-
-        coverage.counters(&[netns(9, 0, 0)], |_| false, 65_000);
-
-        assert_eq!(coverage.minute().opened, 1);
-        assert_eq!(coverage.total().opened, 9);
-    }
-}
+mod tests;

@@ -297,14 +297,19 @@ pub struct Closed {
 /// Counters of one network namespace, monotonic unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Netns {
-    /// Inode number of the namespace.
+    /// Inode number of the namespace. The kernel gives it to another one when this one is gone.
     pub inode: u32,
+    /// Which namespace of all since boot it is (`SO_NETNS_COOKIE`); 0 when the source does not say.
+    pub cookie: u64,
     /// `Tcp: ActiveOpens` of /proc/net/snmp: connections opened from here.
     pub active_opens: u64,
     /// `Tcp: PassiveOpens`: connections accepted here.
     pub passive_opens: u64,
     /// `Tcp: AttemptFails`: opens of either kind that never became a connection.
     pub attempt_fails: u64,
+    /// `TcpExt: EmbryonicRsts` of /proc/net/netstat: half-open requests that were reset, each of which
+    /// `attempt_fails` counts too.
+    pub embryonic_rsts: u64,
     /// `Tcp: EstabResets`.
     pub estab_resets: u64,
     /// `Tcp: CurrEstab`, a gauge.

@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod coverage;
 pub mod facts;
 pub mod gate;
+pub mod hash;
 pub mod index;
 pub mod join;
 pub mod records;

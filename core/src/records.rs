@@ -84,9 +84,17 @@ pub struct Owner {
     pub comm: Comm,
     /// Container of the process, or of the listener or namespace when the process is unknown.
     pub container: Option<ContainerId>,
+    /// Where the container is unknown and the pod is not: any container of that pod.
+    pub sibling: Option<ContainerId>,
 }
 
 impl Owner {
+    /// The container that tells the pod.
+    #[must_use]
+    pub fn pod(&self) -> Option<ContainerId> {
+        self.container.or(self.sibling)
+    }
+
     /// The owner as one end of a flow.
     #[must_use]
     pub fn workload(&self) -> Workload {
@@ -118,6 +126,8 @@ pub struct ConnectionRecord {
     pub netns: u32,
     /// Inode number of the socket, 0 when no file holds it.
     pub inode: u32,
+    /// The network interface that it is bound to, 0 for none; part of its identity.
+    pub interface: u32,
     /// Protocol.
     pub protocol: Protocol,
     /// State; `TimeWait` records stay until the kernel forgets them.
@@ -148,6 +158,9 @@ pub struct ConnectionRecord {
     pub counted: bool,
     /// Whether it opened before our eyes: what the first pass finds did not.
     pub opened: bool,
+    /// Ends that coverage counts for it: 0 while it was never seen established, 2 when it stands for
+    /// the other end too, 255 when it opened who knows when and is never counted.
+    pub ends: u8,
     /// The last change.
     pub changed: Epoch,
 }

@@ -17,12 +17,12 @@ mod removed;
 
 use crate::cluster::Cluster;
 use crate::coverage::Coverage;
-use crate::facts::{Container, ContainerId, Endpoint, Facts, Losses, Protocol, Want};
+use crate::facts::{Container, ContainerId, Endpoint, Facts, Loss, Losses, Protocol, Want};
+use crate::hash::HashSet;
 use crate::join::{self, Listeners, PortRange};
 use crate::table::{Epoch, Slot};
 pub use picture::{InCluster, Picture};
 pub use removed::{Removals, Removed};
-use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
 /// `/proc/PID/stat` rounds start times down to clock ticks of 10 ms.
@@ -69,7 +69,7 @@ struct Pass<'a> {
     losses: &'a mut Losses,
 }
 
-/// A connection to a Service's address whose backend only the kernel knows.
+/// A connection of which only the kernel knows who stands behind its other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Translation {
     slot: Slot,
@@ -78,17 +78,30 @@ pub struct Translation {
     pub protocol: Protocol,
     /// The end that connected.
     pub local: Endpoint,
-    /// The address of the Service.
+    /// What it is connected to.
     pub remote: Endpoint,
 }
 
 /// What the kernel says of a [`Translation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Translated {
-    /// The connection goes on to this end.
-    To(Endpoint),
+    /// The entry of the connection.
+    Entry(Entry),
     /// It knows no such connection.
     Unknown,
+}
+
+/// A connection as connection tracking has it: how each of its ends sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Who opened it.
+    pub client: Endpoint,
+    /// What the client connected to.
+    pub service: Endpoint,
+    /// Who answers.
+    pub backend: Endpoint,
+    /// The client as the backend sees it.
+    pub seen: Endpoint,
 }
 
 /// Everything known of the node.
@@ -242,27 +255,45 @@ impl Report {
         self.seal(epoch, changed)
     }
 
-    /// Up to `limit` connections to Services whose backends the kernel is to be asked for.
+    /// Up to `limit` connections of which the kernel is to be asked who stands behind the other end,
+    /// the first of those that [`Self::waiting`] counted.
     pub fn unanswered(&mut self, limit: usize) -> Vec<Translation> {
         self.connections.unanswered(limit)
     }
 
-    /// How many connections wait for that, at most.
-    #[must_use]
-    pub const fn waiting(&self) -> usize {
-        self.connections.waiting()
+    /// How many connections wait for that now, at most.
+    pub fn waiting(&mut self, mono_ms: u64) -> usize {
+        self.connections.waiting(mono_ms)
+    }
+
+    /// Takes back questions that could not be asked.
+    pub fn give_back(&mut self, questions: &[Translation], now: Now) {
+        self.connections.give_back(questions, now.mono_ms);
     }
 
     /// Takes in what the kernel said of these connections; `true` when anything changed.
     pub fn answer(&mut self, answers: &[(Translation, Translated)], now: Now) -> bool {
         let epoch = self.epoch + 1;
-        let changed = self.with_names(now, |connections, flows, pass| {
-            let mut changed = false;
-            for (question, reply) in answers {
-                changed |= connections.translate(question, *reply, flows, pass);
-            }
-            changed
-        });
+        let mut evidence = connections::Evidence {
+            listeners: &self.listening,
+            netns: &[],
+            ports: self.ports,
+            coverage: &mut self.coverage,
+        };
+        let mut pass = Pass {
+            now,
+            epoch,
+            first: false,
+            processes: &self.joined,
+            naming: &mut self.naming,
+            removed: &mut self.removed,
+            losses: &mut self.losses,
+        };
+        let mut changed = false;
+        for (question, reply) in answers {
+            let (connections, flows) = (&mut self.connections, &mut self.flows);
+            changed |= connections.translate(question, *reply, flows, &mut evidence, &mut pass);
+        }
         self.seal(epoch, changed)
     }
 
@@ -286,7 +317,7 @@ impl Report {
 
     fn sweep_names(&mut self) {
         let Some(cluster) = self.naming.cluster.as_mut().filter(|c| c.crowded()) else { return };
-        let mut held = FxHashSet::default();
+        let mut held = HashSet::default();
         self.connections.held(&mut held);
         self.flows.held(&mut held);
         cluster.sweep(held);
@@ -313,7 +344,7 @@ impl Report {
     fn sockets(&mut self, facts: &Facts, now: Now, epoch: Epoch) -> bool {
         let renamed = std::mem::take(&mut self.renamed);
         // Only sockets ask for owners, so a pass over processes alone does without.
-        self.joined.refill(&facts.processes);
+        self.joined.refill(&facts.processes, &facts.containers);
         let previous_ms = self.previous_ms;
         let born = |netns| {
             let mut inside = facts.processes.iter().filter(|p| p.netns == netns).peekable();
@@ -321,8 +352,10 @@ impl Report {
                 && inside.all(|p| p.start_ns / 1_000_000 + START_ROUNDING_MS >= previous_ms)
         };
         self.coverage.counters(&facts.netns, born, now.mono_ms);
+        self.losses.add(Loss::Overcounted, self.coverage.take_excess());
         self.previous_ms = now.mono_ms;
         self.listening.begin(now.mono_ms);
+        self.coverage.reborn().iter().for_each(|&netns| self.listening.forget(netns));
         let mut pass = Pass {
             now,
             epoch,
@@ -333,6 +366,7 @@ impl Report {
             losses: &mut self.losses,
         };
         self.began = true;
+        self.connections.bury(self.coverage.reborn(), &mut self.flows, &mut pass);
         let mut changed = self.listeners.update(
             &facts.sockets,
             renamed,

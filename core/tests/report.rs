@@ -2,94 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "report/coverage.rs"]
+mod coverage;
+#[path = "report/node.rs"]
+mod node;
+#[path = "report/owners.rs"]
+mod owners;
+#[path = "report/room.rs"]
+mod room;
+#[path = "report/ways.rs"]
+mod ways;
+
+use node::*;
 use probelet_core::facts::{
-    Closed, Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Protocol, Runtime,
-    Socket, State, Want,
+    Closed, Comm, Container, ContainerId, Facts, Loss, Netns, Process, Protocol, Runtime, Socket,
+    State, Want,
 };
-use probelet_core::join::PortRange;
-use probelet_core::records::{ConnectionRecord, Direction, Workload};
-use probelet_core::report::{Limits, Now, Picture, Removed, Report};
-use std::net::Ipv4Addr;
-
-const HOST: u32 = 4_026_531_840;
-
-fn at(ip: [u8; 4], port: u16) -> Endpoint {
-    Endpoint::v4(Ipv4Addr::from(ip), port)
-}
-
-fn local(port: u16) -> Endpoint {
-    at([127, 0, 0, 1], port)
-}
-
-fn process(pid: u32, comm: &str) -> Process {
-    let start_ns = u64::from(pid) * 1_000_000;
-    Process { pid, start_ns, netns: HOST, comm: Comm::new(comm.as_bytes()), ..Process::default() }
-}
-
-fn socket(pid: u32, inode: u32, from: Endpoint, to: Endpoint) -> Socket {
-    Socket { netns: HOST, inode, pid, local: from, remote: to, ..Socket::default() }
-}
-
-fn listener(pid: u32, inode: u32, port: u16) -> Socket {
-    let state = State::Listen;
-    Socket { state, ..socket(pid, inode, at([0, 0, 0, 0], port), at([0, 0, 0, 0], 0)) }
-}
-
-fn closed(from: Endpoint, to: Endpoint, remaining_ms: u32) -> Closed {
-    Closed { netns: HOST, local: from, remote: to, remaining_ms, ..Closed::default() }
-}
-
-fn facts(processes: &[Process], sockets: &[Socket]) -> Facts {
-    Facts {
-        fresh: Some(Want::Everything),
-        processes: processes.to_vec(),
-        sockets: sockets.to_vec(),
-        netns: vec![Netns { inode: HOST, ..Netns::default() }],
-        ..Facts::default()
-    }
-}
-
-struct Node {
-    report: Report,
-    second: u64,
-}
-
-impl Node {
-    fn new() -> Self {
-        Self { report: Report::new(Limits::default(), PortRange::default()), second: 0 }
-    }
-
-    fn pass(&mut self, facts: &Facts) -> bool {
-        self.second += 1;
-        self.report.update(facts, self.now())
-    }
-
-    fn now(&self) -> Now {
-        Now {
-            unix_ms: 1_700_000_000_000 + self.second * 1000,
-            mono_ms: 100_000 + self.second * 1000,
-        }
-    }
-
-    fn picture(&self) -> Picture {
-        self.report.picture(self.now())
-    }
-
-    fn connection(&self, from: Endpoint) -> Option<ConnectionRecord> {
-        self.picture().connections.iter().find(|c| c.local == from).copied()
-    }
-}
-
-/// A server on port 8080 and one client of it, both on this host.
-fn pair() -> (Vec<Process>, Vec<Socket>) {
-    let processes = vec![process(10, "server"), process(20, "client")];
-    let sockets = vec![
-        listener(10, 1, 8080),
-        socket(20, 2, local(50_000), local(8080)),
-        socket(10, 3, local(8080), local(50_000)),
-    ];
-    (processes, sockets)
-}
+use probelet_core::records::{Direction, Workload};
+use probelet_core::report::{Limits, Now, Removed};
 
 #[test]
 fn both_ends_of_a_local_connection_make_one_connection_of_one_flow() {
@@ -345,7 +275,7 @@ fn more_sockets_than_the_limit_are_counted_not_kept() {
 }
 
 #[test]
-fn more_flows_than_the_limit_are_counted_in_one_named_other() {
+fn more_flows_than_the_limit_are_counted_in_one_of_their_owner_with_other() {
     let mut node = Node::new();
     node.report.set_limits(Limits { flows: 3, ..Limits::default() });
     let remote = |n: u8| at([192, 0, 2, n], 443);
@@ -357,7 +287,8 @@ fn more_flows_than_the_limit_are_counted_in_one_named_other() {
 
     let picture = node.picture();
     assert_eq!(picture.flows.len(), 4);
-    let other = picture.flows.iter().find(|f| f.key.source == Workload::Other).unwrap();
+    let other = picture.flows.iter().find(|f| f.key.destination == Workload::Other).unwrap();
+    assert_eq!(other.key.source, Workload::Process(Comm::new(b"a")));
     assert_eq!(other.current, 7);
 }
 

@@ -1,7 +1,7 @@
-//! Asks the kernel's connection tracking where connections to addresses of Services went on to.
+//! Asks the kernel's connection tracking where connections went on to, or came from.
 //!
-//! In: connections, each once, and the node's `/proc`. Out: the backend of each, or the word that
-//! the kernel knows none. One request a connection, 6 to 9 µs; never a dump, which costs 3 µs for
+//! In: connections, as either of their ends sees them, and the node's `/proc`. Out: the entry of each,
+//! or the word that the kernel knows none. One request a connection, 6 to 9 µs; never a dump, which costs 3 µs for
 //! every connection of the node and 15 ms before the first.
 //!
 //! The entries of all pods stand where kube-proxy's rules are, in the namespace of the node's first
@@ -16,6 +16,7 @@ mod message;
 use super::netlink::enter;
 use message::{Answer, answer, question};
 use probelet_core::facts::{Endpoint, Protocol};
+use probelet_core::report::Entry;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::net::{RecvFlags, SendFlags};
 use std::fs::File;
@@ -108,13 +109,13 @@ impl Conntrack {
 }
 
 impl Batch<'_> {
-    /// Where a connection went on to; `None` when the kernel knows no such connection.
-    pub fn backend(
+    /// How both ends see a connection; `None` when the kernel knows no such connection.
+    pub fn entry(
         &mut self,
         protocol: Protocol,
         source: Endpoint,
         destination: Endpoint,
-    ) -> Result<Option<Endpoint>, Error> {
+    ) -> Result<Option<Entry>, Error> {
         let Conntrack { sequence, request, buffer, .. } = &mut *self.conntrack;
         *sequence = sequence.wrapping_add(1);
         question(request, *sequence, protocol, source, destination);
@@ -125,7 +126,7 @@ impl Batch<'_> {
             let (received, _) =
                 rustix::net::recv(&self.socket, into, RecvFlags::empty()).map_err(io)?;
             match answer(&buffer[..received], *sequence) {
-                Answer::From(backend) => return Ok(Some(backend)),
+                Answer::Entry(entry) => return Ok(Some(entry)),
                 Answer::Refused(libc::ENOENT) => return Ok(None),
                 Answer::Refused(errno) => {
                     return Err(Error::Asking(io::Error::from_raw_os_error(errno)));

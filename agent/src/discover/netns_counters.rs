@@ -1,4 +1,5 @@
-//! The counters of a network namespace: `/proc/PID/net/{snmp,sockstat,sockstat6}`.
+//! The counters of a network namespace: `/proc/PID/net/{snmp,sockstat,sockstat6}`, and of `netstat` the
+//! one that says which failed attempts were none.
 //!
 //! In: the three texts as the kernel wrote them. Out: one [`Netns`] whose equality with an earlier
 //! one means that no TCP socket was opened, closed or listened on since, and a count of segments
@@ -12,6 +13,9 @@ use super::procfs::stat::decimal;
 
 /// The files to read, in the order of the arguments of [`parse`].
 pub const FILES: [&str; 3] = ["net/snmp", "net/sockstat", "net/sockstat6"];
+
+/// The file with [`embryonic_resets`]. A long one, so it is read only where attempts failed.
+pub const EXTENDED: &str = "net/netstat";
 
 /// What the texts say of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,16 @@ fn snmp_tcp(text: &[u8], counters: &mut Netns) -> Option<u64> {
     (found == 7).then(|| u64::wrapping_add(received, sent))
 }
 
+/// `TcpExt: EmbryonicRsts` of `netstat`: half-open requests that were reset, which `AttemptFails` counts
+/// though nothing had opened.
+#[must_use]
+pub fn embryonic_resets(netstat: &[u8]) -> Option<u64> {
+    let mut lines = netstat.split(|&b| b == b'\n').filter(|line| line.starts_with(b"TcpExt: "));
+    let names = lines.next()?.split(|&b| b == b' ');
+    let mut pairs = names.zip(lines.next()?.split(|&b| b == b' '));
+    decimal(pairs.find(|(name, _)| *name == b"EmbryonicRsts")?.1)
+}
+
 /// `TCP: inuse 2 orphan 0 …`
 fn in_use(text: &[u8], label: &[u8]) -> Option<u64> {
     let line = text.split(|&b| b == b'\n').find(|line| line.starts_with(label))?;
@@ -89,6 +103,8 @@ mod tests {
             active_opens: 80,
             passive_opens: 2,
             attempt_fails: 0,
+            embryonic_rsts: 0,
+            cookie: 0,
             estab_resets: 59,
             curr_estab: 1,
             tcp_in_use: 5,
@@ -96,6 +112,17 @@ mod tests {
             ports: None,
         };
         assert_eq!(counters, Counters { netns: expected, segments: 8385 + 4900 });
+    }
+
+    #[test]
+    fn resets_of_half_open_requests_are_found_by_name() {
+        let netstat =
+            b"TcpExt: SyncookiesSent SyncookiesRecv SyncookiesFailed EmbryonicRsts PruneCalled\n\
+            TcpExt: 0 1 2 800 3\nIpExt: InNoRoutes\nIpExt: 0\n";
+
+        assert_eq!(embryonic_resets(netstat), Some(800));
+        assert_eq!(embryonic_resets(&netstat[..70]), None);
+        assert_eq!(embryonic_resets(b""), None);
     }
 
     #[test]

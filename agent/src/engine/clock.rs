@@ -37,3 +37,52 @@ pub(super) fn thread_cpu_ns() -> u64 {
 pub(super) fn now() -> Now {
     Now { unix_ms: unix_ns() / 1_000_000, mono_ms: boot_ns() / 1_000_000 }
 }
+
+/// A clock that is set differs from before by more than this; a sample of two clocks by microseconds.
+const STEP_SECONDS: f64 = 1.0;
+
+/// When the machine was started, as far as the wall clock tells. It does not move with each look, since
+/// it is half of the identity of every process that is shown, but when the clock is set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Boot {
+    /// Unix seconds; 0 before the first look.
+    pub(super) unix: f64,
+    /// How often the clock was set since.
+    pub(super) steps: u32,
+}
+
+impl Boot {
+    /// Takes in what the clocks say now; `true` when the wall clock was set since the last look.
+    pub(super) fn look(&mut self, unix_ns: u64, boot_ns: u64) -> bool {
+        let unix = super::seconds(unix_ns.saturating_sub(boot_ns));
+        let first = self.unix == 0.0;
+        let step = !first && (unix - self.unix).abs() > STEP_SECONDS;
+        if first || step {
+            self.unix = unix;
+            self.steps += u32::from(step);
+        }
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn the_start_of_the_machine_stays_where_it_is_until_the_clock_is_set() {
+        let mut boot = Boot::default();
+        assert!(!boot.look(1_700_000_100 * SECOND, 100 * SECOND));
+        let first = boot.unix;
+
+        // A look a microsecond off, as two clocks read one after the other are.
+        assert!(!boot.look(1_700_000_200 * SECOND + 1000, 200 * SECOND));
+        assert_eq!((boot.unix.to_bits(), boot.steps), (first.to_bits(), 0));
+
+        assert!(boot.look(1_700_003_800 * SECOND, 200 * SECOND));
+        assert_eq!(((boot.unix - first).to_string(), boot.steps), ("3600".to_owned(), 1));
+        assert!(!boot.look(1_700_003_801 * SECOND, 201 * SECOND));
+    }
+}

@@ -1,7 +1,7 @@
-//! Match: takes in what the feed tells of the cluster, and asks the kernel what stands behind the
-//! addresses of Services.
+//! Match: takes in what the feed tells of the cluster, and asks the kernel who stands behind the
+//! addresses of Services and of the node.
 //!
-//! In: batches of events through a bounded channel, connections to Services. Out: a report in which
+//! In: batches of events through a bounded channel, connections that may be translated. Out: a report in which
 //! things have their names. It must not talk to the API server, nor work through more at a time
 //! than a slice of the budget: what is left in the channel holds the feed back.
 //!
@@ -28,7 +28,7 @@ use tracing::warn;
 const SLICE_NS: u64 = 2_000_000;
 /// Connections asked about at a time: a millisecond's worth, at 6 to 9 µs each.
 const QUESTIONS: usize = 128;
-/// Connections asked about in a second, on average; more wait for the next pass.
+/// Connections asked about in a second, on average; more wait their turn.
 const QUESTIONS_PER_SECOND: u32 = 1000;
 /// After a refusal, connection tracking is left alone for so long.
 const RETRY_NS: u64 = 60_000_000_000;
@@ -160,32 +160,50 @@ impl Matching {
         News { changed, more: soon }
     }
 
-    /// Asks for the backends of connections to Services that are new; `true` when any is known now.
-    pub(super) fn translate(&mut self, report: &mut Report, now_ns: u64, now: Now) -> bool {
-        let wanted = report.waiting().min(QUESTIONS);
-        let granted = self.limiter.take(now_ns, u32::try_from(wanted).unwrap_or(0));
-        let questions = report.unanswered(granted as usize);
-        if now_ns < self.retry_ns {
-            self.asked[Asked::Unavailable as usize] += questions.len() as u64;
-            return false;
-        }
-        let mut answers = Vec::with_capacity(questions.len());
-        let outcome = self.conntrack.open().and_then(|mut batch| {
-            for question in questions {
-                let found = batch.backend(question.protocol, question.local, question.remote)?;
-                answers.push((question, found.map_or(Translated::Unknown, Translated::To)));
+    /// Asks who stands behind the other ends of connections, as far as the rate and `room`
+    /// nanoseconds of the budget go; `true` when that changed anything. What cannot be asked waits.
+    pub(super) fn translate(
+        &mut self,
+        report: &mut Report,
+        now_ns: u64,
+        now: Now,
+        room: u64,
+    ) -> bool {
+        let (slice, began) = (SLICE_NS.min(room), clock::thread_cpu_ns());
+        let mut changed = false;
+        while now_ns >= self.retry_ns {
+            let wanted = report.waiting(now.mono_ms).min(QUESTIONS);
+            let granted = self.limiter.take(now_ns, u32::try_from(wanted).unwrap_or(0));
+            let questions = report.unanswered(granted as usize);
+            if questions.is_empty() {
+                break;
             }
-            Ok(())
-        });
-        self.judge(outcome, now_ns);
-        for (_, answer) in &answers {
-            let asked = match answer {
-                Translated::To(_) => Asked::Found,
-                Translated::Unknown => Asked::Missing,
-            };
-            self.asked[asked as usize] += 1;
+            let mut answers = Vec::with_capacity(questions.len());
+            let outcome = self.conntrack.open().and_then(|mut batch| {
+                for question in &questions {
+                    let found = batch.entry(question.protocol, question.local, question.remote)?;
+                    let answer = found.map_or(Translated::Unknown, Translated::Entry);
+                    answers.push((*question, answer));
+                }
+                Ok(())
+            });
+            for (_, answer) in &answers {
+                let asked = match answer {
+                    Translated::Entry(_) => Asked::Found,
+                    Translated::Unknown => Asked::Missing,
+                };
+                self.asked[asked as usize] += 1;
+            }
+            let left = &questions[answers.len()..];
+            self.asked[Asked::Unavailable as usize] += left.len() as u64;
+            report.give_back(left, now);
+            self.judge(outcome, now_ns);
+            changed |= report.answer(&answers, now);
+            if clock::thread_cpu_ns() - began >= slice {
+                break;
+            }
         }
-        report.answer(&answers, now)
+        changed
     }
 
     fn judge(&mut self, outcome: Result<(), Error>, now_ns: u64) {
@@ -194,10 +212,12 @@ impl Matching {
             Err(error) => {
                 let sentence: Arc<str> = error.sentence().into();
                 if self.error.as_deref() != Some(&*sentence) {
-                    warn!(error = &*sentence, "backends of Services stay unknown");
+                    warn!(
+                        error = &*sentence,
+                        "who stands behind translated addresses stays unknown"
+                    );
                 }
                 self.error = Some(sentence);
-                self.asked[Asked::Unavailable as usize] += 1;
                 self.retry_ns = now_ns + RETRY_NS;
             }
         }
@@ -244,13 +264,15 @@ impl Engine {
         self.translate();
     }
 
-    /// Asks the kernel what stands behind the addresses of Services that are new.
+    /// Asks the kernel who stands behind the other ends of connections that it may have translated.
     pub(super) fn translate(&mut self) -> bool {
-        if self.report.waiting() == 0 {
+        let now = clock::now();
+        if self.report.waiting(now.mono_ms) == 0 {
             return false;
         }
         let cpu = clock::thread_cpu_ns();
-        let changed = self.matching.translate(&mut self.report, clock::boot_ns(), clock::now());
+        let room = self.setup.governor.charged(|budget, _| budget.headroom_ns());
+        let changed = self.matching.translate(&mut self.report, clock::boot_ns(), now, room);
         self.signs.matched(clock::thread_cpu_ns() - cpu);
         changed
     }

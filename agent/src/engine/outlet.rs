@@ -5,11 +5,12 @@
 //!
 //! I/O: through the vital signs and the clocks only.
 
+use super::clock::{self, Boot};
 use super::governor::Limiters;
 use super::matching::Matching;
 use super::tuning::Tuning;
 use super::vitals::Signs;
-use super::{Engine, PUBLISH_NS, Setup, clock, seconds};
+use super::{Engine, PUBLISH_NS, Setup};
 use crate::discover::Source;
 use crate::snapshot::{Skip, Snapshot};
 use probelet_core::budget::{Ladder, Level};
@@ -17,7 +18,7 @@ use probelet_core::facts::Facts;
 use probelet_core::report::Report;
 use probelet_core::schedule::Schedule;
 use std::sync::Arc;
-use tracing::info;
+use tracing::{info, warn};
 
 /// What of the engine goes out: all but what a pass works on.
 pub(super) struct Outlet<'a> {
@@ -29,6 +30,7 @@ pub(super) struct Outlet<'a> {
     ladder: &'a mut Ladder,
     signs: &'a mut Signs,
     published_ns: &'a mut u64,
+    boot: &'a mut Boot,
 }
 
 /// What a pass works on.
@@ -54,6 +56,7 @@ impl Engine {
             ladder: &mut self.ladder,
             signs: &mut self.signs,
             published_ns: &mut self.published_ns,
+            boot: &mut self.boot,
         };
         (work, outlet)
     }
@@ -115,8 +118,13 @@ impl<'a> Outlet<'a> {
             limiters,
             &picture,
         );
-        let boot_unix = seconds(clock::unix_ns().saturating_sub(clock::boot_ns()));
-        let snapshot = Snapshot { node: Arc::clone(&self.setup.node), boot_unix, picture, vitals };
+        if self.boot.look(clock::unix_ns(), clock::boot_ns()) {
+            // Every start time is another one now, and with it the identity of every process.
+            warn!(steps = self.boot.steps, "the clock was set: clients get a whole report");
+        }
+        let (boot_unix, clock_steps) = (self.boot.unix, self.boot.steps);
+        let node = Arc::clone(&self.setup.node);
+        let snapshot = Snapshot { node, boot_unix, clock_steps, picture, vitals };
         self.setup.snapshots.send_replace(Arc::new(snapshot));
     }
 }

@@ -78,7 +78,9 @@ impl Sieve {
     }
 
     fn owner(&self, owner: &Owner) -> bool {
-        self.pid(owner.pid) && self.container(owner.container)
+        // Of some sockets the pod is known and the container is not.
+        let asked = self.filter.container.is_some();
+        self.pid(owner.pid) && self.container(if asked { owner.container } else { owner.pod() })
     }
 
     fn pid(&self, pid: u32) -> bool {

@@ -40,7 +40,7 @@ impl Scene<'_> {
         out.pop();
         lit!(out, ",\"ppid\":");
         int(out, u64::from(fact.ppid));
-        self.who(out, fact.comm, fact.container);
+        self.who(out, fact.comm, fact.container, fact.container);
         lit!(out, ",\"cpuSeconds\":");
         decimal(out, fact.cpu_ns, 9);
         lit!(out, ",\"rssBytes\":");
@@ -211,10 +211,16 @@ impl Scene<'_> {
     fn owner(&self, out: &mut Vec<u8>, owner: &Owner) {
         lit!(out, ",\"pid\":");
         int_or_null(out, (owner.pid != 0).then_some(u64::from(owner.pid)));
-        self.who(out, owner.comm, owner.container);
+        self.who(out, owner.comm, owner.container, owner.pod());
     }
 
-    fn who(&self, out: &mut Vec<u8>, comm: Comm, container: Option<ContainerId>) {
+    fn who(
+        &self,
+        out: &mut Vec<u8>,
+        comm: Comm,
+        container: Option<ContainerId>,
+        pod: Option<ContainerId>,
+    ) {
         lit!(out, ",\"comm\":");
         string(out, comm.bytes());
         lit!(out, ",\"container\":");
@@ -223,7 +229,7 @@ impl Scene<'_> {
             None => lit!(out, "null"),
         }
         lit!(out, ",\"pod\":");
-        string_or_null(out, self.pod(container));
+        string_or_null(out, self.pod(pod));
     }
 
     fn workload(&self, out: &mut Vec<u8>, workload: Workload) {

@@ -16,7 +16,7 @@ use super::{json, summary};
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::PodRecord;
 use probelet_core::facts::ContainerId;
-use probelet_core::records::Workload;
+use probelet_core::records::{Owner, Workload};
 use probelet_core::report::{Picture, Removed};
 use probelet_core::table::{Epoch, Frozen, Slot};
 use std::sync::Arc;
@@ -197,12 +197,12 @@ impl Renderer {
                 }
             }),
             Kind::Connections => walk(&picture.connections, at, floor, out, |out, r| {
-                if news(r.changed, r.owner.container) && !sieve.connection(r) {
+                if news(r.changed, r.owner.pod()) && !sieve.connection(r) {
                     key(out, r.id);
                 }
             }),
             Kind::Listeners => walk(&picture.listeners, at, floor, out, |out, r| {
-                if news(r.changed, r.owner.container) && !sieve.listener(r) {
+                if news(r.changed, r.owner.pod()) && !sieve.listener(r) {
                     key(out, r.id);
                 }
             }),
@@ -247,13 +247,13 @@ impl Renderer {
                 }
             }),
             Kind::Connections => walk(&picture.connections, at, floor, out, |out, r| {
-                if news(r.changed, &[r.peer, r.owner.workload()]) && sieve.connection(r) {
+                if news(r.changed, &[r.peer, held_by(&r.owner)]) && sieve.connection(r) {
                     begin(out);
                     scene.connection(out, r);
                 }
             }),
             Kind::Listeners => walk(&picture.listeners, at, floor, out, |out, r| {
-                if news(r.changed, &[r.owner.workload()]) && sieve.listener(r) {
+                if news(r.changed, &[held_by(&r.owner)]) && sieve.listener(r) {
                     begin(out);
                     scene.listener(out, r);
                 }
@@ -331,6 +331,11 @@ fn scene<'a>(snapshot: &'a Snapshot, labels: &'a Labels) -> Scene<'a> {
 fn floor(labels: &Labels, span: Span) -> Epoch {
     let since = span.floor();
     if labels.changed > since { 0 } else { since }
+}
+
+/// What tells the names that are shown of an owner.
+fn held_by(owner: &Owner) -> Workload {
+    owner.pod().map_or_else(|| owner.workload(), Workload::Container)
 }
 
 fn renamed(labels: &Labels, workload: Workload, since: Epoch) -> bool {

@@ -22,7 +22,10 @@ pub(super) fn instance(snapshot: &Snapshot) -> Instance {
         clippy::cast_sign_loss,
         reason = "saturates; milliseconds fit"
     )]
-    Instance::new((snapshot.vitals.started_unix * 1000.0) as u64)
+    let started_ms = (snapshot.vitals.started_unix * 1000.0) as u64;
+    // Where the clock was set, all start times moved: what a client has is another report. No other run
+    // begins within milliseconds of this one.
+    Instance::new(started_ms + u64::from(snapshot.clock_steps))
 }
 
 /// From the opening brace to the lists.

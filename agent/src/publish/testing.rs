@@ -61,6 +61,7 @@ pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         node: "node-1".into(),
         boot_unix: 1_600_000_000.0,
+        clock_steps: 0,
         picture: Picture::default(),
         vitals,
     }

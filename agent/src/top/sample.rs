@@ -37,6 +37,7 @@ pub(crate) fn at(second: u64, size: u32) -> Snapshot {
     Snapshot {
         node: "node-a.example".into(),
         boot_unix: 1_750_000_000.0,
+        clock_steps: 0,
         picture: picture(second, size),
         vitals: vitals(second),
     }
@@ -94,6 +95,7 @@ fn owner(n: u32) -> Owner {
         pid: 1000 + n,
         comm: comm(n),
         container: (!n.is_multiple_of(3)).then_some(ContainerId(n % 4)),
+        sibling: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! I/O: yes.
 
+use probelet_agent::discover::netns_counters::embryonic_resets;
 use std::{
     fs,
     process::{Child, Command},
@@ -91,11 +92,14 @@ pub(crate) fn counters_of_proc(inode: u32) -> Netns {
         let line = sockstat.lines().find_map(|l| l.strip_prefix(name)).unwrap();
         line.split(' ').next().unwrap().parse::<u64>().unwrap()
     };
+    let netstat = fs::read("/proc/net/netstat").unwrap();
     Netns {
         inode,
         active_opens: counter("ActiveOpens"),
         passive_opens: counter("PassiveOpens"),
+        cookie: 0,
         attempt_fails: counter("AttemptFails"),
+        embryonic_rsts: embryonic_resets(&netstat).unwrap(),
         estab_resets: counter("EstabResets"),
         curr_estab: counter("CurrEstab"),
         tcp_in_use: in_use("TCP: inuse ") + in_use("TCP6: inuse "),

@@ -10,9 +10,7 @@ use super::objects::Slice;
 use super::services::Key;
 use super::{Dirt, address, number};
 use crate::facts::Protocol;
-use rustc_hash::FxHasher;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 /// Endpoints of a cluster; at about 120 bytes each. 150,000 pods are the most that Kubernetes is
@@ -201,7 +199,5 @@ impl Slices {
 }
 
 fn hash(namespace: &str, service: &str) -> u64 {
-    let mut hasher = FxHasher::default();
-    (namespace, service).hash(&mut hasher);
-    hasher.finish()
+    crate::hash::of((namespace, service))
 }

@@ -12,7 +12,8 @@ pub enum Loss {
     Vanished,
     /// The kernel refused: a capability is missing.
     Permission,
-    /// No process of this node holds the socket (in flight, in the kernel, or not accepted).
+    /// No process of this node holds the socket (in flight, in the kernel, or not accepted); its
+    /// container may be known all the same.
     NoOwner,
     /// The owner is not known yet: the fd walk has not come by.
     OwnerPending,
@@ -34,15 +35,20 @@ pub enum Loss {
     RateLimited,
     /// A container whose cgroup path could not be read.
     ContainerUnknown,
-    /// More flows than the table holds; they are counted in the flow named `other`.
+    /// More flows than the table holds, or than their owner's share of it; they are counted in the
+    /// owner's flow with `other`.
     FlowsFull,
     /// Sockets that the kernel counts in a namespace and no reading met.
     Unseen,
+    /// Half-open requests beyond their share of the table: a flood of SYNs, or a scan.
+    HalfOpen,
+    /// Ends that coverage counted as observed and that the kernel never opened: a fault of ours.
+    Overcounted,
 }
 
 impl Loss {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Vanished,
         Self::Permission,
         Self::NoOwner,
@@ -58,6 +64,8 @@ impl Loss {
         Self::ContainerUnknown,
         Self::FlowsFull,
         Self::Unseen,
+        Self::HalfOpen,
+        Self::Overcounted,
     ];
 
     /// The reason as a metric label and in `losses` of the report.
@@ -79,6 +87,8 @@ impl Loss {
             Self::ContainerUnknown => "container_unknown",
             Self::FlowsFull => "flows_full",
             Self::Unseen => "unseen",
+            Self::HalfOpen => "half_open",
+            Self::Overcounted => "overcounted",
         }
     }
 }

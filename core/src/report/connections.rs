@@ -6,34 +6,40 @@
 //!
 //! Pure: no I/O; time is an argument.
 
+mod addresses;
 mod closed;
 mod naming;
+mod removal;
 mod resolve;
+mod room;
 mod translated;
 
+use super::Pass;
 use super::flows::Flows;
 use super::listeners::listens;
-use super::{Pass, Removed};
 use crate::cluster::Gaps;
 use crate::coverage::Coverage;
 use crate::facts::{Endpoint, Facts, Loss, Netns, Protocol, Role, Socket, State};
+use crate::hash;
 use crate::join::{Listeners, PortRange};
-use crate::records::{ConnectionRecord, Direction, Named, Owner, Workload};
+use crate::records::{ConnectionRecord, Direction, Owner};
 use crate::table::{Frozen, Slot, Table};
 use hashbrown::HashTable;
-use rustc_hash::{FxHashMap, FxHasher};
-use std::hash::{Hash, Hasher};
-
-/// Addresses of this node that are remembered, to tell a peer on the node from one outside.
-const ADDRESSES: usize = 65_536;
-/// Stands for "more than one namespace has this address".
-const AMBIGUOUS: u32 = u32::MAX;
+use room::{Places, Room, was_established};
 
 /// What a pass noted about a slot; beside the table, so that looking writes no shared chunk.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     pass: u32,
     pid: u32,
+}
+
+/// For [`ConnectionRecord::ends`]: it opened who knows when, so coverage never counts it.
+const HISTORY: u8 = u8::MAX;
+
+/// Whether a handshake is under way.
+const fn half_open(state: State) -> bool {
+    matches!(state, State::SynSent | State::SynRecv)
 }
 
 #[derive(Debug)]
@@ -46,8 +52,14 @@ pub(super) struct Connections {
     open: Vec<Slot>,
     /// Seen with another holder than the one on record.
     disputed: Vec<Slot>,
-    /// Which namespace an address of this node belongs to.
-    addresses: FxHashMap<u128, u32>,
+    addresses: addresses::Addresses,
+    places: Places,
+    /// Sockets of this pass for which there was no room before those that went were taken out.
+    refused: Vec<u32>,
+    /// The last pass could not keep all open connections, so what is new to the next may be old.
+    full: bool,
+    /// Attempts to connect that are under way, and since when, monotonic milliseconds.
+    attempts: hash::HashMap<Slot, u64>,
     /// The earliest end of a TIME_WAIT, monotonic milliseconds.
     next_expiry_ms: u64,
     /// Connections to addresses of Services: what stands behind is the kernel's to say.
@@ -74,12 +86,14 @@ impl Evidence<'_> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
     netns: u32,
     protocol: Protocol,
     local: Endpoint,
     remote: Endpoint,
+    /// Link-local addresses and those of VRFs mean something on one interface only.
+    interface: u32,
 }
 
 impl Key {
@@ -89,26 +103,30 @@ impl Key {
             protocol: record.protocol,
             local: record.local,
             remote: record.remote,
+            interface: record.interface,
         }
     }
 
+    /// Without the interface: what the other end is bound to is not known when it is looked for.
     fn hash64(&self) -> u64 {
-        let mut hasher = FxHasher::default();
-        self.hash(&mut hasher);
-        hasher.finish()
+        hash::of((self.netns, self.protocol, self.local, self.remote))
     }
 }
 
 impl Connections {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            table: Table::new(limit),
+            table: Table::new(Places::most(limit)),
             by_key: HashTable::new(),
             seen: Vec::new(),
             pass: 0,
             open: Vec::new(),
             disputed: Vec::new(),
-            addresses: FxHashMap::default(),
+            addresses: addresses::Addresses::default(),
+            places: Places::new(limit),
+            refused: Vec::new(),
+            full: false,
+            attempts: hash::HashMap::default(),
             next_expiry_ms: u64::MAX,
             translated: translated::Translated::default(),
             gaps: Gaps::default(),
@@ -121,7 +139,8 @@ impl Connections {
     }
 
     pub(super) const fn set_limit(&mut self, limit: usize) {
-        self.table.set_limit(limit);
+        self.table.set_limit(Places::most(limit));
+        self.places.set_limit(limit);
     }
 
     pub(super) fn freeze(&self) -> Frozen<ConnectionRecord> {
@@ -142,13 +161,16 @@ impl Connections {
         self.pass = self.pass.wrapping_add(1);
         self.open.clear();
         self.disputed.clear();
+        self.refused.clear();
         let mut changed = false;
-        for socket in facts.sockets.iter().filter(|s| !listens(s)) {
-            changed |= self.absorb(socket, flows, next_id, &mut evidence, pass);
+        for (n, socket) in (0..).zip(&facts.sockets).filter(|(_, s)| !listens(s)) {
+            changed |= self.absorb(n, socket, flows, next_id, &mut evidence, pass);
         }
         changed |= self.settle_owners(renamed, pass);
         changed |= self.absorb_closed(facts, flows, next_id, &mut evidence, pass);
-        self.remove_unseen(flows, pass);
+        self.remove_unseen(flows, &mut evidence, pass);
+        changed |= self.absorb_refused(facts, flows, next_id, &mut evidence, pass);
+        evidence.coverage.settle();
         let open = std::mem::take(&mut self.open);
         for &slot in &open {
             self.resolve(slot, flows, &evidence, pass);
@@ -157,14 +179,58 @@ impl Connections {
         changed
     }
 
+    /// Once more those for which there was no room, now that what went has left its place.
+    fn absorb_refused(
+        &mut self,
+        facts: &Facts,
+        flows: &mut Flows,
+        next_id: &mut u64,
+        evidence: &mut Evidence<'_>,
+        pass: &mut Pass<'_>,
+    ) -> bool {
+        let refused = std::mem::take(&mut self.refused);
+        let (mut changed, mut full) = (false, false);
+        for &n in &refused {
+            let Some(socket) = facts.sockets.get(n as usize) else { continue };
+            match self.places.room(socket.state, self.table.len()) {
+                Room::Refused(loss) => {
+                    pass.losses.add(loss, 1);
+                    full |= loss == Loss::SocketsFull;
+                }
+                _ => changed |= self.absorb(n, socket, flows, next_id, evidence, pass),
+            }
+        }
+        self.full = full;
+        self.refused = refused;
+        changed
+    }
+
     fn find(&self, key: &Key) -> Option<Slot> {
         let same = |slot: &Slot| self.table.get(*slot).is_some_and(|r| Key::of(r) == *key);
         self.by_key.find(key.hash64(), same).copied()
     }
 
+    /// The record between these ends, whatever it is bound to, if there is but one.
+    fn between(
+        &self,
+        netns: u32,
+        protocol: Protocol,
+        local: Endpoint,
+        remote: Endpoint,
+    ) -> Option<Slot> {
+        let key = Key { netns, protocol, local, remote, interface: 0 };
+        let same = |slot: &&Slot| {
+            let record = self.table.get(**slot);
+            record.is_some_and(|r| (Key { interface: 0, ..Key::of(r) }) == key)
+        };
+        let mut found = self.by_key.iter_hash(key.hash64()).filter(same);
+        found.next().copied().filter(|_| found.next().is_none())
+    }
+
     /// One row of a source: a known connection, another holder of one, or a new one.
     fn absorb(
         &mut self,
+        number: u32,
         socket: &Socket,
         flows: &mut Flows,
         next_id: &mut u64,
@@ -176,6 +242,7 @@ impl Connections {
             protocol: socket.protocol,
             local: socket.local,
             remote: socket.remote,
+            interface: socket.interface,
         };
         if let Some(slot) = self.find(&key)
             && let Some(&record) = self.table.get(slot)
@@ -195,35 +262,77 @@ impl Connections {
                 if socket.pid != record.owner.pid {
                     self.disputed.push(slot);
                 }
-                return self.refresh(slot, &record, socket, flows, pass);
+                return self.refresh(slot, &record, socket, flows, evidence, pass);
             }
             self.remove(slot, flows, pass);
+        }
+        if let Room::Refused(_) = self.places.room(socket.state, self.table.len()) {
+            self.refused.push(number);
+            return false;
         }
         let record = ConnectionRecord {
             id: *next_id,
             netns: socket.netns,
             inode: socket.inode,
+            interface: socket.interface,
             protocol: socket.protocol,
             state: socket.state,
-            direction: Direction::Unknown,
             role: socket.role,
             local: socket.local,
             remote: socket.remote,
-            owner: pass.processes.owner(socket.pid),
-            peer: Workload::Unresolved,
-            named: Named::default(),
+            owner: Self::first_owner(socket, evidence, pass),
             bytes: socket.bytes_sent.zip(socket.bytes_received),
             since_ms: pass.now.unix_ms,
-            expires_ms: 0,
             flow: Slot::MAX,
-            counted: false,
             opened: !pass.first,
+            ends: if self.is_history(socket.netns, evidence, pass) { HISTORY } else { 0 },
             changed: pass.epoch,
+            ..ConnectionRecord::default()
         };
-        if socket.protocol == Protocol::Tcp && !pass.first {
-            evidence.coverage.observed(1, pass.now.mono_ms);
+        let Some(slot) = self.insert(record, socket.pid, next_id, flows, pass) else {
+            return false;
+        };
+        if record.state == State::SynSent && record.ends == 0 {
+            self.attempts.insert(slot, pass.now.mono_ms);
         }
-        self.insert(record, socket.pid, next_id, pass).is_some()
+        self.observe(slot, pass.now.mono_ms, evidence, pass);
+        true
+    }
+
+    /// Whether what is new in this pass may have opened before the kernel's counters were first read, or
+    /// before there was room for it.
+    fn is_history(&self, netns: u32, evidence: &Evidence<'_>, pass: &Pass<'_>) -> bool {
+        pass.first || self.full || evidence.coverage.history(netns)
+    }
+
+    /// The first time that an end is seen established, coverage counts it, unless it is history.
+    fn observe(&mut self, slot: Slot, since_ms: u64, evidence: &mut Evidence<'_>, pass: &Pass<'_>) {
+        let Some(record) = self.table.get(slot) else { return };
+        let counts = record.protocol == Protocol::Tcp && record.ends == 0;
+        if counts && was_established(record.state) {
+            evidence.coverage.observed(record.netns, 1, since_ms);
+            if let Some(record) = self.table.get_mut(slot, pass.epoch) {
+                record.ends = 1;
+            }
+        }
+    }
+
+    /// The owner of a socket that is new. Where no process holds it (not accepted yet, orphaned), the
+    /// cgroup that it was made in tells the container, else its listener does, else its namespace.
+    fn first_owner(socket: &Socket, evidence: &Evidence<'_>, pass: &Pass<'_>) -> Owner {
+        let held = pass.processes.owner(socket.pid);
+        if held != Owner::default() {
+            return held;
+        }
+        let made = pass.processes.made_in(socket.cgroup);
+        if made.container.is_some() {
+            return made;
+        }
+        let Socket { netns, protocol, local, .. } = *socket;
+        let listener = evidence.listeners.listening(netns, protocol, local, false);
+        let known = [listener.unwrap_or_default(), made].into_iter();
+        let known = known.chain([pass.processes.inside(netns)]);
+        known.into_iter().find(|owner| *owner != Owner::default()).unwrap_or_default()
     }
 
     fn insert(
@@ -231,8 +340,17 @@ impl Connections {
         record: ConnectionRecord,
         pid: u32,
         next_id: &mut u64,
+        flows: &mut Flows,
         pass: &mut Pass<'_>,
     ) -> Option<Slot> {
+        match self.places.room(record.state, self.table.len()) {
+            Room::Free => {}
+            Room::Displace => self.displace(flows, pass),
+            Room::Refused(loss) => {
+                pass.losses.add(loss, 1);
+                return None;
+            }
+        }
         let Ok(slot) = self.table.insert(record, pass.epoch) else {
             pass.losses.add(Loss::SocketsFull, 1);
             return None;
@@ -243,22 +361,10 @@ impl Connections {
         let table = &self.table;
         let rehash = |slot: &Slot| table.get(*slot).map_or(0, |r| Key::of(r).hash64());
         self.by_key.insert_unique(Key::of(&record).hash64(), slot, rehash);
-        self.note_address(&record);
+        self.addresses.came(record.netns, record.local);
+        self.places.came(slot, &record);
         self.open.push(slot);
         Some(slot)
-    }
-
-    fn note_address(&mut self, record: &ConnectionRecord) {
-        if record.local.is_loopback() || record.local.is_wildcard() {
-            return;
-        }
-        if self.addresses.len() >= ADDRESSES {
-            self.addresses.clear();
-        }
-        let netns = self.addresses.entry(record.local.addr).or_insert(record.netns);
-        if *netns != record.netns {
-            *netns = AMBIGUOUS;
-        }
     }
 
     /// A known connection: writes only what differs.
@@ -268,6 +374,7 @@ impl Connections {
         record: &ConnectionRecord,
         socket: &Socket,
         flows: &mut Flows,
+        evidence: &mut Evidence<'_>,
         pass: &Pass<'_>,
     ) -> bool {
         let bytes = socket.bytes_sent.zip(socket.bytes_received).or(record.bytes);
@@ -277,7 +384,8 @@ impl Connections {
         if (record.state, record.bytes, record.inode, record.role) == now {
             return false;
         }
-        if record.direction == Direction::Unknown && role != record.role {
+        let answered = half_open(record.state) && !half_open(socket.state);
+        if answered || (record.direction == Direction::Unknown && role != record.role) {
             self.open.push(slot);
         }
         if record.counted
@@ -296,9 +404,15 @@ impl Connections {
                 });
             }
         }
+        self.places.went(record);
         if let Some(record) = self.table.get_mut(slot, pass.epoch) {
             (record.state, record.bytes, record.inode, record.role) = now;
             record.changed = pass.epoch;
+            self.places.came(slot, record);
+        }
+        if answered {
+            let since_ms = self.attempts.remove(&slot).unwrap_or(pass.now.mono_ms);
+            self.observe(slot, since_ms, evidence, pass);
         }
         true
     }
@@ -320,8 +434,7 @@ impl Connections {
             if owner == record.owner || owner == Owner::default() {
                 continue;
             }
-            let peer =
-                self.find(&Key { local: record.remote, remote: record.local, ..Key::of(record) });
+            let peer = self.between(record.netns, record.protocol, record.remote, record.local);
             if let Some(record) = self.table.get_mut(slot, pass.epoch) {
                 record.owner = owner;
                 record.changed = pass.epoch;
@@ -332,68 +445,5 @@ impl Connections {
         }
         self.disputed = disputed;
         changed
-    }
-
-    fn remove_unseen(&mut self, flows: &mut Flows, pass: &mut Pass<'_>) {
-        for n in 0..self.seen.len() {
-            if self.seen[n].pass == self.pass {
-                continue;
-            }
-            let Ok(slot) = Slot::try_from(n) else { break };
-            if self.table.get(slot).is_some_and(|r| r.state != State::TimeWait) {
-                self.remove(slot, flows, pass);
-            }
-        }
-    }
-
-    fn remove(&mut self, slot: Slot, flows: &mut Flows, pass: &mut Pass<'_>) {
-        let Some(&record) = self.table.get(slot) else { return };
-        let key = Key::of(&record);
-        if let Ok(entry) = self.by_key.find_entry(key.hash64(), |&other| other == slot) {
-            entry.remove();
-        }
-        self.table.remove(slot, pass.epoch);
-        self.seen[slot as usize] = Seen::default();
-        self.translated.forget(slot, &record);
-        record.named.gaps.into_iter().for_each(|gap| self.gaps.take(gap));
-        pass.removed.push(Removed::Connection(record.id));
-        if record.counted && record.state != State::TimeWait {
-            flows.change(record.flow, pass, |flow| {
-                flow.current = flow.current.saturating_sub(1);
-                flow.closed += 1;
-            });
-        }
-    }
-
-    /// Drops TIME_WAIT records that the kernel has forgotten: their minute is over, or their
-    /// namespace is gone (`netns` lists those that are there, when the pass says).
-    pub(super) fn expire(
-        &mut self,
-        netns: Option<&[Netns]>,
-        flows: &mut Flows,
-        pass: &mut Pass<'_>,
-    ) {
-        let due = self.next_expiry_ms <= pass.now.mono_ms;
-        if !due && netns.is_none() {
-            return;
-        }
-        let mut there: Vec<u32> = netns.unwrap_or_default().iter().map(|n| n.inode).collect();
-        there.sort_unstable();
-        if netns.is_some() {
-            self.addresses.retain(|_, n| *n == AMBIGUOUS || there.binary_search(n).is_ok());
-        }
-        self.next_expiry_ms = u64::MAX;
-        let mut gone = Vec::new();
-        for (slot, record) in self.table.iter().filter(|(_, r)| r.state == State::TimeWait) {
-            let lost = netns.is_some() && there.binary_search(&record.netns).is_err();
-            if lost || record.expires_ms <= pass.now.mono_ms {
-                gone.push(slot);
-            } else {
-                self.next_expiry_ms = self.next_expiry_ms.min(record.expires_ms);
-            }
-        }
-        for slot in gone {
-            self.remove(slot, flows, pass);
-        }
     }
 }

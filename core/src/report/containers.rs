@@ -6,15 +6,15 @@
 
 use super::{Removals, Removed};
 use crate::facts::{ContainerId, Facts};
+use crate::hash::HashMap;
 use crate::records::ContainerRecord;
 use crate::table::{Epoch, Frozen, Slot, Table};
-use rustc_hash::FxHashMap;
 
 #[derive(Debug)]
 pub(super) struct Containers {
     table: Table<ContainerRecord>,
-    by_id: FxHashMap<ContainerId, Slot>,
-    counts: FxHashMap<ContainerId, u32>,
+    by_id: HashMap<ContainerId, Slot>,
+    counts: HashMap<ContainerId, u32>,
 }
 
 impl Default for Containers {
@@ -22,8 +22,8 @@ impl Default for Containers {
         // Bounded by the processes: no container stands here without one.
         Self {
             table: Table::new(usize::MAX),
-            by_id: FxHashMap::default(),
-            counts: FxHashMap::default(),
+            by_id: HashMap::default(),
+            counts: HashMap::default(),
         }
     }
 }

@@ -1,24 +1,37 @@
 //! The table of flows: connections counted by (source, destination, port, protocol).
 //!
 //! In: connections that open, close, move bytes or turn out to belong elsewhere. Out: counts that
-//! outlive the connections. When the table is full, further flows are counted in one named `other`.
+//! outlive the connections. A flow for which its owner's share of the table has no place is counted in
+//! one of that owner with `other`, and where not even that has one, in a flow of `other` alone.
 //!
 //! Pure: no I/O; time is an argument.
+
+mod shares;
 
 use super::{Pass, Removed};
 use crate::cluster::names::NameId;
 use crate::facts::{Loss, Protocol};
+use crate::hash::{HashMap, HashSet};
 use crate::records::{FlowKey, FlowRecord, Workload};
 use crate::table::{Frozen, Slot, Table};
-use rustc_hash::{FxHashMap, FxHashSet};
+use shares::{Account, Shares};
 
+/// Of the flows, that many more stand for those of one owner that have no place of their own, and so
+/// many at least.
+const FOLDED_PART: usize = 16;
+const FOLDED_LEAST: usize = 16;
 /// How often idle flows are looked for, milliseconds.
 const SWEEP_MS: u64 = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Flows {
     table: Table<FlowRecord>,
-    by_key: FxHashMap<FlowKey, Slot>,
+    by_key: HashMap<FlowKey, Slot>,
+    shares: Shares,
+    /// For whom the flow in each slot is counted; none for those that stand for others.
+    accounts: Vec<Option<Account>>,
+    /// Flows that have an account.
+    counted: usize,
     limit: usize,
     next_id: u64,
     swept_ms: u64,
@@ -30,14 +43,26 @@ const fn other(protocol: Protocol) -> FlowKey {
 
 impl Flows {
     pub(super) fn new(limit: usize) -> Self {
-        // Two more for `other`, one a protocol.
-        let table = Table::new(limit + 2);
-        Self { table, by_key: FxHashMap::default(), limit, next_id: 1, swept_ms: 0 }
+        Self {
+            table: Table::new(Self::most(limit)),
+            by_key: HashMap::default(),
+            shares: Shares::default(),
+            accounts: Vec::new(),
+            counted: 0,
+            limit,
+            next_id: 1,
+            swept_ms: 0,
+        }
+    }
+
+    /// Two more for `other` alone, one a protocol.
+    const fn most(limit: usize) -> usize {
+        limit + limit / FOLDED_PART + FOLDED_LEAST + 2
     }
 
     pub(super) const fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
-        self.table.set_limit(limit + 2);
+        self.table.set_limit(Self::most(limit));
     }
 
     pub(super) fn freeze(&self) -> Frozen<FlowRecord> {
@@ -48,19 +73,31 @@ impl Flows {
         self.table.get(slot).map(|f| f.key)
     }
 
-    /// Finds or makes the flow; `u32::MAX` only if not even `other` has a place.
-    pub(super) fn slot(&mut self, key: FlowKey, pass: &mut Pass<'_>) -> Slot {
+    /// Finds or makes the flow of `own`, which is one of its ends; `u32::MAX` only if not even `other`
+    /// has a place.
+    pub(super) fn slot(&mut self, key: FlowKey, own: Workload, pass: &mut Pass<'_>) -> Slot {
         if let Some(&slot) = self.by_key.get(&key) {
             return slot;
         }
-        let mut key = key;
-        if self.table.len() >= self.limit && key != other(key.protocol) {
-            pass.losses.add(Loss::FlowsFull, 1);
-            key = other(key.protocol);
-            if let Some(&slot) = self.by_key.get(&key) {
-                return slot;
-            }
+        let account = Account::of(&key, own);
+        if self.shares.admit(account, self.counted, self.limit) {
+            return self.make(key, Some(account), pass);
         }
+        pass.losses.add(Loss::FlowsFull, 1);
+        let (folded, all) = (account.folded(&key), other(key.protocol));
+        if let Some(&slot) = self.by_key.get(&folded) {
+            return slot;
+        }
+        if self.table.len() + 2 < Self::most(self.limit) {
+            return self.make(folded, None, pass);
+        }
+        match self.by_key.get(&all) {
+            Some(&slot) => slot,
+            None => self.make(all, None, pass),
+        }
+    }
+
+    fn make(&mut self, key: FlowKey, account: Option<Account>, pass: &Pass<'_>) -> Slot {
         let record = FlowRecord {
             id: self.next_id,
             key,
@@ -75,6 +112,12 @@ impl Flows {
         let Ok(slot) = self.table.insert(record, pass.epoch) else { return Slot::MAX };
         self.next_id += 1;
         self.by_key.insert(key, slot);
+        self.accounts.resize(self.table.slots(), None);
+        self.accounts[slot as usize] = account;
+        if let Some(account) = account {
+            self.shares.came(account);
+            self.counted += 1;
+        }
         slot
     }
 
@@ -108,7 +151,7 @@ impl Flows {
         self.swept_ms = pass.now.mono_ms;
         let idle = |f: &FlowRecord| {
             f.current == 0
-                && f.key.source != Workload::Other
+                && (f.key.source, f.key.destination) != (Workload::Other, Workload::Other)
                 && pass.now.mono_ms.saturating_sub(f.active_ms) > ttl_ms
         };
         let gone: Vec<Slot> =
@@ -121,7 +164,7 @@ impl Flows {
     }
 
     /// Names that flows hold.
-    pub(super) fn held(&self, held: &mut FxHashSet<NameId>) {
+    pub(super) fn held(&self, held: &mut HashSet<NameId>) {
         let ends = self.by_key.keys().flat_map(|key| [key.source, key.destination]);
         held.extend(ends.filter_map(|end| match end {
             Workload::Named(id) => Some(id),
@@ -132,6 +175,10 @@ impl Flows {
     fn remove(&mut self, slot: Slot, pass: &mut Pass<'_>) {
         if let Some(flow) = self.table.remove(slot, pass.epoch) {
             self.by_key.remove(&flow.key);
+            if let Some(account) = self.accounts[slot as usize].take() {
+                self.shares.went(account);
+                self.counted -= 1;
+            }
             pass.removed.push(Removed::Flow(flow.id));
         }
     }

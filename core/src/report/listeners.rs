@@ -7,10 +7,10 @@
 
 use super::{Pass, Removed};
 use crate::facts::{Loss, Protocol, Socket, State};
+use crate::hash::HashMap;
 use crate::join::Listeners;
 use crate::records::{ListenerRecord, Owner};
 use crate::table::{Frozen, Slot, Table};
-use rustc_hash::FxHashMap;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
@@ -22,7 +22,7 @@ struct Seen {
 pub(super) struct ListenerTable {
     table: Table<ListenerRecord>,
     /// By namespace, protocol and inode; an inode is unique among sockets while its socket lives.
-    by_socket: FxHashMap<(u32, Protocol, u32, u16), Slot>,
+    by_socket: HashMap<(u32, Protocol, u32, u16), Slot>,
     seen: Vec<Seen>,
     pass: u32,
 }
@@ -37,12 +37,7 @@ pub(super) fn listens(socket: &Socket) -> bool {
 
 impl ListenerTable {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            table: Table::new(limit),
-            by_socket: FxHashMap::default(),
-            seen: Vec::new(),
-            pass: 0,
-        }
+        Self { table: Table::new(limit), by_socket: HashMap::default(), seen: Vec::new(), pass: 0 }
     }
 
     pub(super) const fn set_limit(&mut self, limit: usize) {
@@ -131,8 +126,8 @@ impl ListenerTable {
                 record.changed = pass.epoch;
                 changed = true;
             }
-            let sole = || Owner { container: pass.processes.sole_container(record.netns), ..owner };
-            let explains = if owner.pid == 0 { sole() } else { owner };
+            let explains =
+                if owner == Owner::default() { pass.processes.inside(record.netns) } else { owner };
             memory.saw(record.netns, record.protocol, record.local, explains);
         }
         changed

@@ -10,9 +10,8 @@
 use crate::cluster::names::{Name, NameId};
 use crate::cluster::{Cluster, Grain, Owner, Question, Unresolved};
 use crate::facts::{Container, ContainerId, Endpoint};
+use crate::hash::{self, HashSet};
 use crate::records::{ConnectionRecord, Direction, Named, Workload};
-use rustc_hash::{FxHashSet, FxHasher};
-use std::hash::Hasher as _;
 use std::sync::Arc;
 
 /// Bits of the filter of addresses that were asked about: 8 KiB. A node with 10,000 peers fills a
@@ -43,9 +42,7 @@ impl Default for Asked {
 
 impl Asked {
     fn place(address: u128) -> (usize, u64) {
-        let mut hasher = FxHasher::default();
-        hasher.write_u128(address);
-        let bit = hasher.finish() >> 48;
+        let bit = hash::of(address) >> 48;
         (usize::try_from(bit / 64).unwrap_or(0), 1 << (bit % 64))
     }
 
@@ -64,9 +61,9 @@ impl Asked {
 #[derive(Debug, Default)]
 pub(super) struct Affected {
     all: bool,
-    containers: FxHashSet<ContainerId>,
-    addresses: FxHashSet<u128>,
-    ports: FxHashSet<u16>,
+    containers: HashSet<ContainerId>,
+    addresses: HashSet<u128>,
+    ports: HashSet<u16>,
 }
 
 impl Affected {
@@ -92,7 +89,7 @@ impl Affected {
         let address = |address: u128| self.addresses.contains(&address);
         self.all
             || peer
-            || record.owner.container.as_ref().is_some_and(container)
+            || record.owner.pod().as_ref().is_some_and(container)
             || address(record.remote.addr)
             || address(record.local.addr)
             || backend.is_some_and(|backend| address(backend.addr))
@@ -168,7 +165,7 @@ impl Naming {
             peer: record.peer,
             translated: false,
         };
-        let owner = record.owner.container.map_or(Ok(None), |id| self.owner(id));
+        let owner = record.owner.pod().map_or(Ok(None), |id| self.owner(id));
         let Self { cluster: Some(cluster), asked, .. } = self else { return ends };
         asked.note(record.local.addr);
         asked.note(record.remote.addr);
@@ -194,12 +191,19 @@ impl Naming {
     fn name_peer(&mut self, record: &ConnectionRecord, backend: Option<Endpoint>, ends: &mut Ends) {
         let inbound = record.direction == Direction::Inbound;
         let port = (!inbound).then_some(record.remote.port);
+        let ConnectionRecord { remote: at, protocol, direction, .. } = *record;
+        let question = Question { at, backend, protocol, direction };
         let (name, service) = match record.peer {
             Workload::Container(id) => {
                 let owner = self.owner(id);
                 let Some(cluster) = &mut self.cluster else { return };
                 match owner {
-                    Ok(Some(o)) => (Some(o.name), cluster.own_service(o, record.protocol, port)),
+                    Ok(Some(o)) => {
+                        // The Service that it was translated from is the one that the client used.
+                        let used = backend.and_then(|_| cluster.peer(&question).service);
+                        let first = used.or_else(|| cluster.own_service(o, protocol, port));
+                        (Some(o.name), first)
+                    }
                     Ok(None) => (None, None),
                     Err(gap) => {
                         ends.named.gaps[1] = Some(gap);
@@ -209,9 +213,11 @@ impl Naming {
             }
             Workload::External(_) | Workload::Unresolved => {
                 let Some(cluster) = &mut self.cluster else { return };
-                let (at, direction) = (record.remote, record.direction);
-                let question = Question { at, backend, protocol: record.protocol, direction };
-                let answer = cluster.peer(&question);
+                let mut answer = cluster.peer(&question);
+                // What stands behind an address that is no Service's: who it is translated to here.
+                if let Some(at) = backend.filter(|_| !answer.translated) {
+                    answer = cluster.peer(&Question { at, backend: None, ..question });
+                }
                 ends.named.gaps[1] = answer.gap;
                 ends.translated = answer.translated;
                 (answer.name, answer.service)

@@ -7,14 +7,14 @@
 
 use super::{Removals, Removed};
 use crate::facts::{Facts, Loss, Losses};
+use crate::hash::HashMap;
 use crate::records::ProcessRecord;
 use crate::table::{Epoch, Frozen, Slot, Table};
-use rustc_hash::FxHashMap;
 
 #[derive(Debug)]
 pub(super) struct Processes {
     table: Table<ProcessRecord>,
-    by_pid: FxHashMap<u32, Slot>,
+    by_pid: HashMap<u32, Slot>,
     /// The pass in which each slot was last seen; beside the table, so that a pass on a quiet
     /// node writes no chunk that a snapshot shares.
     seen: Vec<u32>,
@@ -30,7 +30,7 @@ pub(super) struct Update {
 
 impl Processes {
     pub(super) fn new(limit: usize) -> Self {
-        Self { table: Table::new(limit), by_pid: FxHashMap::default(), seen: Vec::new(), pass: 0 }
+        Self { table: Table::new(limit), by_pid: HashMap::default(), seen: Vec::new(), pass: 0 }
     }
 
     pub(super) const fn set_limit(&mut self, limit: usize) {

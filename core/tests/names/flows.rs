@@ -3,7 +3,7 @@
 use crate::node::*;
 use probelet_core::cluster::objects::{Event, Kind, Pod, Service};
 use probelet_core::cluster::{Grain, Unresolved};
-use probelet_core::report::Translated;
+use probelet_core::report::{Now, Translated};
 
 #[test]
 fn the_backend_that_the_kernel_tells_is_named_beside_the_service() {
@@ -20,19 +20,42 @@ fn the_backend_that_the_kernel_tells_is_named_beside_the_service() {
 }
 
 #[test]
-fn without_an_entry_the_peer_stays_the_service_and_is_asked_for_once_more_only() {
+fn without_an_entry_the_peer_stays_the_service_and_is_asked_for_again_ever_more_rarely() {
     let mut node = Node::synced();
     node.apply([Event::Service(service("shop", "cart", "10.96.0.7", 80))]);
     node.ask("10.1.0.9", "10.96.0.7:80");
+    let began = node.now().mono_ms;
 
-    for left in [true, false] {
-        let questions = node.report.unanswered(10);
-        assert_eq!(questions.len(), 1);
-        node.report.answer(&[(questions[0], Translated::Unknown)], node.now());
-        assert_eq!(node.report.waiting() > 0, left);
+    let mut asked = Vec::new();
+    for second in 0..=1200 {
+        let now = Now { mono_ms: began + second * 1000, ..node.now() };
+        node.report.waiting(now.mono_ms);
+        for question in node.report.unanswered(10) {
+            asked.push(second);
+            node.report.answer(&[(question, Translated::Unknown)], now);
+        }
     }
 
+    assert_eq!(asked, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 767, 1023]);
     assert_eq!(node.peer(), "service shop/cart");
+}
+
+#[test]
+fn an_entry_that_comes_late_is_found_while_the_connection_lives() {
+    let mut node = Node::synced();
+    node.apply([
+        Event::Service(service("shop", "db", "10.96.0.7", 5432)),
+        Event::Slice(slice("shop", "db", &[("10.1.7.5", "db-0")], 5432)),
+    ]);
+    node.ask("10.1.0.9", "10.96.0.7:5432");
+    let question = node.report.unanswered(10)[0];
+    node.report.answer(&[(question, Translated::Unknown)], node.now());
+    assert_eq!(node.peer(), "service shop/db");
+
+    assert!(node.report.waiting(node.now().mono_ms + 1000) > 0);
+    node.translate("10.1.7.5:5432");
+
+    assert_eq!((node.peer(), node.service()), ("pod shop/db-0".into(), "shop/db".into()));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use probelet_core::facts::{
 };
 use probelet_core::join::PortRange;
 use probelet_core::records::{ConnectionRecord, Workload};
-use probelet_core::report::{Limits, Now, Picture, Report, Translated};
+use probelet_core::report::{Entry, Limits, Now, Picture, Report, Translated};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -177,7 +177,8 @@ impl Node {
         self.facts.containers.push(Container { id, pod_uid, ..Container::default() });
         let process = Process {
             pid: 100 + n,
-            start_ns: 1,
+            // It began with its namespace, after the last pass.
+            start_ns: self.now().mono_ms * 1_000_000,
             netns: 1000 + n,
             comm: Comm::new(b"app"),
             container: Some(ContainerId(n)),
@@ -262,7 +263,10 @@ impl Node {
     pub fn translate(&mut self, backend: &str) {
         let questions = self.report.unanswered(10);
         assert_eq!(questions.len(), 1);
-        self.report.answer(&[(questions[0], Translated::To(end(backend)))], self.now());
+        let question = questions[0];
+        let (client, service) = (question.local, question.remote);
+        let entry = Entry { client, service, backend: end(backend), seen: client };
+        self.report.answer(&[(question, Translated::Entry(entry))], self.now());
     }
 
     pub fn connection(&self) -> ConnectionRecord {

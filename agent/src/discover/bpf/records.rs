@@ -41,7 +41,7 @@ pub(super) const LOOK_WORDS: usize = 4;
 /// Words of `struct headrec`.
 pub(super) const HEAD_WORDS: usize = GROUPS / 2;
 /// Words of `struct netrec`.
-pub(super) const NET_WORDS: usize = 9;
+pub(super) const NET_WORDS: usize = 11;
 /// Words of `struct ctl`.
 pub(super) const CTL_WORDS: usize = 50;
 
@@ -241,6 +241,8 @@ pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, Tables) {
         inuse,
         ids,
         udp,
+        embryonic_rsts,
+        cookie,
     ] = *words;
     // one CPU's share of a gauge may be negative, and so may a sum that is read while it moves
     let gauge = |n: u32| u64::try_from(n.cast_signed()).unwrap_or(0);
@@ -250,7 +252,9 @@ pub(super) fn netns(words: &[u64; NET_WORDS]) -> (Netns, Tables) {
         inode,
         active_opens,
         passive_opens,
+        cookie,
         attempt_fails,
+        embryonic_rsts,
         estab_resets,
         curr_estab: if curr_estab.cast_signed() < 0 { 0 } else { curr_estab },
         tcp_in_use: gauge(low(inuse)),
@@ -406,7 +410,7 @@ mod tests {
 
     #[test]
     fn a_gauge_that_is_read_below_zero_is_zero() {
-        let (netns, _) = netns(&[1, 2, 0, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS, 0]);
+        let (netns, _) = netns(&[1, 2, 0, 3, u64::MAX, 0, u64::from(u32::MAX), NETNS, 0, 0, 0]);
 
         assert_eq!((netns.curr_estab, netns.tcp_in_use, netns.udp_in_use), (0, 0, 0));
         assert_eq!(netns.ports, None);
@@ -415,7 +419,7 @@ mod tests {
     #[test]
     fn a_namespace_has_its_own_range_of_ports() {
         let ports = (30_000 << 16 | 10_000) << 32;
-        let (netns, tables) = netns(&[0, 0, 0, 0, 0, 5, 0, NETNS | ports, 9]);
+        let (netns, tables) = netns(&[0, 0, 0, 0, 0, 5, 0, NETNS | ports, 9, 0, 0]);
 
         assert_eq!(netns.ports, Some(PortRange(10_000, 30_000)));
         assert_eq!((tables.hash, tables.udp), (5, 9));

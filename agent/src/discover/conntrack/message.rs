@@ -1,17 +1,19 @@
 //! The messages of ctnetlink: one question about one connection, and its answer.
 //!
-//! In: the two ends of a connection, as its client sees them. Out: bytes to send, and from the
-//! kernel's bytes the end that answers. It must not send or receive.
+//! In: the two ends of a connection, as either of its ends sees them. Out: bytes to send, and from the
+//! kernel's bytes how each end sees the connection. It must not send or receive.
 //!
 //! ```text
 //! question: nlmsghdr, nfgenmsg, TUPLE_ORIG { IP { source, destination }, PROTO { number, ports } }
-//! answer:   nlmsghdr, nfgenmsg, TUPLE_ORIG { … }, TUPLE_REPLY { IP { source … }, PROTO { ports } }, …
+//! answer:   nlmsghdr, nfgenmsg, TUPLE_ORIG { … }, TUPLE_REPLY { IP { … }, PROTO { … } }, …
 //! ```
-//! Who answers is the source of the reply.
+//! The kernel finds an entry by either of its tuples, whichever attribute the question has it in. The
+//! source of the reply is who answers, and its destination the client as the one who answers sees it.
 //!
 //! Pure: no I/O.
 
 use probelet_core::facts::{Endpoint, Protocol};
+use probelet_core::report::Entry;
 
 /// `NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET`.
 const GET: u16 = 0x0101;
@@ -38,8 +40,8 @@ const GENERIC: usize = 4;
 /// What the kernel says of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// This end answers.
-    From(Endpoint),
+    /// This is its entry.
+    Entry(Entry),
     /// It refuses, with an errno; `ENOENT` says that it knows no such connection.
     Refused(i32),
     /// An answer to an earlier question.
@@ -95,22 +97,32 @@ pub(super) fn answer(bytes: &[u8], sequence: u32) -> Answer {
             Some(error) => Answer::Refused(-error.cast_signed()),
             None => Answer::Malformed,
         },
-        NEW => reply(&message[HEADER..]).map_or(Answer::Malformed, Answer::From),
+        NEW => entry(&message[HEADER..]).map_or(Answer::Malformed, Answer::Entry),
         _ => Answer::Malformed,
     }
 }
 
-fn reply(body: &[u8]) -> Option<Endpoint> {
-    let tuple = find(body.get(GENERIC..)?, CTA_TUPLE_REPLY)?;
-    let ip = find(tuple, CTA_TUPLE_IP)?;
-    let port = find(find(tuple, CTA_TUPLE_PROTO)?, CTA_PROTO_SRC_PORT)?;
-    let port = u16::from_be_bytes(port.try_into().ok()?);
-    if let Some(v4) = find(ip, CTA_IP_SRC[0]) {
-        let v4: [u8; 4] = v4.try_into().ok()?;
-        return Some(Endpoint::v4(v4.into(), port));
-    }
-    let v6: [u8; 16] = find(ip, CTA_IP_SRC[1])?.try_into().ok()?;
-    Some(Endpoint::v6(v6.into(), port))
+fn entry(body: &[u8]) -> Option<Entry> {
+    let attributes = body.get(GENERIC..)?;
+    let (client, service) = tuple(find(attributes, CTA_TUPLE_ORIG)?)?;
+    let (backend, seen) = tuple(find(attributes, CTA_TUPLE_REPLY)?)?;
+    Some(Entry { client, service, backend, seen })
+}
+
+/// Source and destination.
+fn tuple(tuple: &[u8]) -> Option<(Endpoint, Endpoint)> {
+    let (ip, ports) = (find(tuple, CTA_TUPLE_IP)?, find(tuple, CTA_TUPLE_PROTO)?);
+    let end = |after: u16| {
+        let port = find(ports, CTA_PROTO_SRC_PORT + after)?;
+        let port = u16::from_be_bytes(port.try_into().ok()?);
+        if let Some(v4) = find(ip, CTA_IP_SRC[0] + after) {
+            let v4: [u8; 4] = v4.try_into().ok()?;
+            return Some(Endpoint::v4(v4.into(), port));
+        }
+        let v6: [u8; 16] = find(ip, CTA_IP_SRC[1] + after)?.try_into().ok()?;
+        Some(Endpoint::v6(v6.into(), port))
+    };
+    Some((end(0)?, end(1)?))
 }
 
 /// The value of the attribute of a kind.
@@ -179,12 +191,13 @@ mod tests {
         assert_eq!(out, expected);
     }
 
-    /// An answer: the entry of a connection to 10.0.0.2:80 that 10.0.0.9:8080 answers.
+    /// An answer: the entry of a connection to 10.0.0.2:80 that 10.0.0.9:8080 answers, to which its
+    /// client is 10.0.0.3:61000.
     fn entry(sequence: u32) -> Vec<u8> {
         let mut out = Vec::new();
         question(&mut out, sequence, Protocol::Tcp, at(1, 40_000), at(2, 80));
         let mut other = Vec::new();
-        question(&mut other, 0, Protocol::Tcp, at(9, 8080), at(1, 40_000));
+        question(&mut other, 0, Protocol::Tcp, at(9, 8080), at(3, 61_000));
         let mut reply = other.split_off(HEADER + GENERIC);
         reply[2] = 2;
         out.extend(reply);
@@ -195,8 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn who_answers_is_the_source_of_the_reply() {
-        assert_eq!(answer(&entry(7), 7), Answer::From(at(9, 8080)));
+    fn an_entry_tells_how_each_end_sees_the_connection() {
+        let entry = Entry {
+            client: at(1, 40_000),
+            service: at(2, 80),
+            backend: at(9, 8080),
+            seen: at(3, 61_000),
+        };
+
+        assert_eq!(answer(&self::entry(7), 7), Answer::Entry(entry));
     }
 
     #[test]

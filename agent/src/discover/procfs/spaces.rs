@@ -160,7 +160,7 @@ impl Spaces {
             if pace.take(Limiter::Netns, 1) == 0 {
                 facts.losses.add(Loss::RateLimited, 1);
             } else {
-                match read(root, *inode, &space.readers, &mut self.texts) {
+                match read(root, *inode, &space.readers, &mut self.texts, space.counters) {
                     Ok(counters) => {
                         space.counters = Some(counters);
                         space.read_in = self.pass;
@@ -185,6 +185,7 @@ fn read(
     inode: u32,
     readers: &[u32],
     texts: &mut [Vec<u8>; 3],
+    last: Option<Counters>,
 ) -> Result<Counters, Loss> {
     let mut loss = Loss::NetnsVanished;
     for &pid in readers {
@@ -192,7 +193,15 @@ fn read(
             Ok(()) => {
                 let [snmp, sockstat, sockstat6] = texts;
                 match netns_counters::parse(inode, snmp, sockstat, sockstat6) {
-                    Some(counters) => return Ok(counters),
+                    Some(mut counters) => {
+                        let fails = |counters: &Counters| counters.netns.attempt_fails;
+                        let same = last.filter(|last| fails(last) == fails(&counters));
+                        counters.netns.embryonic_rsts = match same {
+                            Some(last) => last.netns.embryonic_rsts,
+                            None => embryonic(root, pid, snmp).unwrap_or(0),
+                        };
+                        return Ok(counters);
+                    }
                     None => loss = Loss::Malformed,
                 }
             }
@@ -204,6 +213,12 @@ fn read(
         }
     }
     Err(loss)
+}
+
+/// `text` is a buffer that is not needed any more.
+fn embryonic(root: &Root, pid: u32, text: &mut Vec<u8>) -> Option<u64> {
+    root.read(pid, netns_counters::EXTENDED, text).ok()?;
+    netns_counters::embryonic_resets(text)
 }
 
 fn read_texts(root: &Root, pid: u32, texts: &mut [Vec<u8>; 3]) -> io::Result<()> {

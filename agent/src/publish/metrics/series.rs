@@ -3,11 +3,12 @@
 //! In: for each key, what its counters grew by and what its gauges are. Out: a value per exported
 //! key, and one for all others together. A key that was exported stays while it exists and for a
 //! while after, so that a client sees no counter start over; new keys come in by weight, the
-//! heaviest first, while there is room.
+//! heaviest first, while there is room. Where there is none, the lightest key of the owner who has most
+//! gives way to one of an owner who has fewer: nobody takes all the room by coming first.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// What one key adds: growth of `C` counters, state of `G` gauges.
@@ -63,6 +64,7 @@ impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
         samples: &BTreeMap<K, Sample<C, G>>,
         room: usize,
         ttl: Duration,
+        owner: impl Fn(&K) -> &str,
     ) {
         self.exported
             .retain(|key, entry| samples.contains_key(key) || now.duration_since(entry.seen) < ttl);
@@ -71,9 +73,12 @@ impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
             samples.iter().filter(|(key, _)| !self.exported.contains_key(key)).collect();
         // Stable, so that keys of equal weight come in their own order.
         waiting.sort_by(|(_, a), (_, b)| b.weight.total_cmp(&a.weight));
-        for (key, _) in waiting.into_iter().take(room.saturating_sub(self.exported.len())) {
-            self.exported.insert(key.clone(), Entry { value: Sample::default(), seen: now });
+        let free = room.saturating_sub(self.exported.len()).min(waiting.len());
+        let left = waiting.split_off(free);
+        for (key, _) in waiting {
+            self.export(key.clone(), now);
         }
+        self.share(samples, left.into_iter().map(|(key, _)| key), now, owner);
         for entry in self.exported.values_mut() {
             entry.value.gauges = [0.0; G];
         }
@@ -89,6 +94,56 @@ impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
                 self.folded += 1;
                 self.overflowed = true;
             }
+        }
+    }
+
+    fn export(&mut self, key: K, now: Instant) {
+        self.exported.insert(key, Entry { value: Sample::default(), seen: now });
+    }
+
+    /// Room for owners who have less of it than others, until nobody who waits has two keys fewer
+    /// than another. `waiting` are the keys without room, the heaviest first.
+    fn share<'a>(
+        &mut self,
+        samples: &'a BTreeMap<K, Sample<C, G>>,
+        waiting: impl Iterator<Item = &'a K>,
+        now: Instant,
+        owner: impl Fn(&K) -> &str,
+    ) where
+        K: 'a,
+    {
+        let mut held: BTreeMap<Box<str>, usize> = BTreeMap::new();
+        for key in self.exported.keys() {
+            *held.entry(owner(key).into()).or_default() += 1;
+        }
+        let mut queues: BTreeMap<&str, VecDeque<&K>> = BTreeMap::new();
+        for key in waiting {
+            queues.entry(owner(key)).or_default().push_back(key);
+        }
+        let have =
+            |held: &BTreeMap<Box<str>, usize>, owner: &str| held.get(owner).copied().unwrap_or(0);
+        loop {
+            let poorest = queues.keys().copied().min_by_key(|owner| have(&held, owner));
+            let richest = held.iter().max_by_key(|(_, count)| **count);
+            let (Some(poorest), Some((richest, &most))) = (poorest, richest) else { return };
+            if have(&held, poorest) + 1 >= most {
+                return;
+            }
+            let richest = richest.clone();
+            let its = self.exported.iter().filter(|(key, _)| *owner(key) == *richest);
+            let lightest = its.min_by(|(a, x), (b, y)| {
+                let there = samples.contains_key(a).cmp(&samples.contains_key(b));
+                there.then(x.value.weight.total_cmp(&y.value.weight))
+            });
+            let Some(gone) = lightest.map(|(key, _)| key.clone()) else { return };
+            self.exported.remove(&gone);
+            *held.entry(richest).or_default() -= 1;
+            *held.entry(poorest.into()).or_default() += 1;
+            let next = queues.get_mut(poorest).and_then(VecDeque::pop_front);
+            if let Some(next) = next {
+                self.export(next.clone(), now);
+            }
+            queues.retain(|_, queue| !queue.is_empty());
         }
     }
 
@@ -144,7 +199,13 @@ mod tests {
     fn the_heaviest_keys_are_exported_and_the_rest_is_other() {
         let mut series = Series::default();
 
-        series.update(Instant::now(), &samples(&[("a", 1.0), ("b", 9.0), ("c", 5.0)]), 2, TTL);
+        series.update(
+            Instant::now(),
+            &samples(&[("a", 1.0), ("b", 9.0), ("c", 5.0)]),
+            2,
+            TTL,
+            |key| key,
+        );
 
         assert_eq!(keys(&series), ["b", "c"]);
         assert_eq!(series.other().map(|o| o.counters[0].to_string()).as_deref(), Some("1"));
@@ -154,9 +215,9 @@ mod tests {
     #[test]
     fn an_exported_key_is_not_pushed_out_by_a_heavier_one() {
         let (mut series, now) = (Series::default(), Instant::now());
-        series.update(now, &samples(&[("a", 1.0)]), 1, TTL);
+        series.update(now, &samples(&[("a", 1.0)]), 1, TTL, |key| key);
 
-        series.update(now, &samples(&[("a", 0.0), ("b", 99.0)]), 1, TTL);
+        series.update(now, &samples(&[("a", 0.0), ("b", 99.0)]), 1, TTL, |key| key);
 
         assert_eq!(keys(&series), ["a"]);
         assert_eq!(counted(&series), "a 1");
@@ -165,11 +226,11 @@ mod tests {
     #[test]
     fn a_key_that_comes_back_in_time_goes_on_counting() {
         let (mut series, now) = (Series::default(), Instant::now());
-        series.update(now, &samples(&[("a", 7.0)]), 5, TTL);
-        series.update(now + TTL / 2, &samples(&[]), 5, TTL);
+        series.update(now, &samples(&[("a", 7.0)]), 5, TTL, |key| key);
+        series.update(now + TTL / 2, &samples(&[]), 5, TTL, |key| key);
         assert_eq!(series.iter().map(|(_, v)| v.gauges[0].to_string()).collect::<String>(), "0");
 
-        series.update(now + TTL, &samples(&[("a", 2.0)]), 5, TTL);
+        series.update(now + TTL, &samples(&[("a", 2.0)]), 5, TTL, |key| key);
 
         assert_eq!(counted(&series), "a 9");
     }
@@ -177,9 +238,9 @@ mod tests {
     #[test]
     fn a_key_that_is_gone_for_long_leaves() {
         let (mut series, now) = (Series::default(), Instant::now());
-        series.update(now, &samples(&[("a", 7.0)]), 5, TTL);
+        series.update(now, &samples(&[("a", 7.0)]), 5, TTL, |key| key);
 
-        series.update(now + TTL, &samples(&[]), 5, TTL);
+        series.update(now + TTL, &samples(&[]), 5, TTL, |key| key);
 
         assert_eq!(series.count(), (0, 0));
     }
@@ -187,9 +248,9 @@ mod tests {
     #[test]
     fn a_lowered_limit_drops_the_lightest() {
         let (mut series, now) = (Series::default(), Instant::now());
-        series.update(now, &samples(&[("a", 3.0), ("b", 1.0), ("c", 2.0)]), 3, TTL);
+        series.update(now, &samples(&[("a", 3.0), ("b", 1.0), ("c", 2.0)]), 3, TTL, |key| key);
 
-        series.update(now, &samples(&[("a", 0.0), ("b", 0.0), ("c", 0.0)]), 1, TTL);
+        series.update(now, &samples(&[("a", 0.0), ("b", 0.0), ("c", 0.0)]), 1, TTL, |key| key);
 
         assert_eq!(keys(&series), ["a"]);
     }
@@ -202,7 +263,13 @@ mod tests {
             let names = ["a", "b", "c", "d", "e", "f"];
             let here = names.iter().zip(0_u32..).filter(|(_, n)| (step / (n + 1)) % 3 != 0);
             let now_here: Vec<_> = here.map(|(&name, n)| (name, f64::from(n + 1))).collect();
-            series.update(now + Duration::from_secs(u64::from(step)), &samples(&now_here), 3, TTL);
+            series.update(
+                now + Duration::from_secs(u64::from(step)),
+                &samples(&now_here),
+                3,
+                TTL,
+                |key| key,
+            );
 
             let mut after: BTreeMap<_, _> =
                 series.iter().map(|(k, v)| (*k, v.counters[0])).collect();
@@ -212,5 +279,22 @@ mod tests {
             }
             before = after;
         }
+    }
+
+    #[test]
+    fn who_came_first_does_not_keep_the_room_from_others() {
+        fn owner<'a>(key: &'a &'static str) -> &'a str {
+            key.split('/').next().unwrap_or_default()
+        }
+        let (mut series, now) = (Series::default(), Instant::now());
+        let hostile = [("h/1", 90.0), ("h/2", 80.0), ("h/3", 70.0), ("h/4", 60.0)];
+        series.update(now, &samples(&hostile), 4, TTL, owner);
+        assert_eq!(keys(&series).len(), 4);
+
+        let both = [&hostile[..], &[("v/1", 0.5), ("v/2", 0.2), ("v/3", 0.1)]].concat();
+        series.update(now, &samples(&both), 4, TTL, owner);
+        series.update(now, &samples(&both), 4, TTL, owner);
+
+        assert_eq!(keys(&series), ["h/1", "h/2", "v/1", "v/2"]);
     }
 }

@@ -35,6 +35,10 @@ const PER_WORKLOAD: usize = 3;
 const FLOW_SHARE: usize = 6;
 
 const OTHER: &str = "other";
+const EXTERNAL: &str = "external";
+const UNRESOLVED: &str = "unresolved";
+/// Labels that stand for no workload. What is called so has its kind before its name.
+const RESERVED: [&str; 3] = [OTHER, EXTERNAL, UNRESOLVED];
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct FlowKey {
@@ -42,6 +46,18 @@ struct FlowKey {
     destination: Box<str>,
     port: Box<str>,
     protocol: Protocol,
+}
+
+impl FlowKey {
+    /// Whose flow it is: who opened it, or who was connected to from outside.
+    fn owner(&self) -> &str {
+        if RESERVED.contains(&&*self.source) { &self.destination } else { &self.source }
+    }
+}
+
+/// Whose a workload is: its namespace's, or its own.
+fn namespace(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(namespace, _)| namespace)
 }
 
 /// Opened, closed, bytes sent, bytes received; current.
@@ -81,7 +97,7 @@ impl Flows {
         self.last = last;
         // One key's worth of the share is for `other`.
         let room = (limits.max_series * FLOW_SHARE / 10 / PER_FLOW).saturating_sub(1);
-        self.series.update(now, &samples, room, limits.ttl);
+        self.series.update(now, &samples, room, limits.ttl, FlowKey::owner);
     }
 
     pub(super) fn add(&self, families: &mut Families) {
@@ -160,14 +176,14 @@ fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
 fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Box<str> {
     match workload {
         Workload::Container(id) => in_cluster(id, picture)
-            .or_else(|| labels.get(id).map(|l| l.name.clone()))
-            .unwrap_or_else(|| "unresolved".into()),
+            .or_else(|| labels.get(id).map(|l| plain("container", &l.name)))
+            .unwrap_or_else(|| UNRESOLVED.into()),
         Workload::Named(id) => {
-            picture.name(id).map_or_else(|| "unresolved".into(), |n| n.label().into())
+            picture.name(id).map_or_else(|| UNRESOLVED.into(), |n| n.label().into())
         }
-        Workload::Process(comm) => comm_name(comm),
-        Workload::External(_) => "external".into(),
-        Workload::Unresolved => "unresolved".into(),
+        Workload::Process(comm) => plain("process", &comm_name(comm)),
+        Workload::External(_) => EXTERNAL.into(),
+        Workload::Unresolved => UNRESOLVED.into(),
         Workload::Other => OTHER.into(),
     }
 }
@@ -182,6 +198,15 @@ fn in_cluster(id: ContainerId, picture: &Picture) -> Option<Box<str>> {
         _ => None,
     };
     Some(workload.unwrap_or(pod).label().into())
+}
+
+/// A name that strangers choose, told from the words that stand for no workload and from the names that
+/// the cluster gives, all of which have a slash.
+fn plain(kind: &str, name: &str) -> Box<str> {
+    if name.contains('/') || RESERVED.contains(&name) {
+        return format!("{kind}/{name}").into();
+    }
+    name.into()
 }
 
 fn comm_name(comm: Comm) -> Box<str> {
@@ -215,7 +240,8 @@ impl Usage {
         let measured = self.cgroups(snapshot, labels, &mut samples);
         self.add_up(snapshot, labels, &measured, &mut samples);
         let share = limits.max_series - limits.max_series * FLOW_SHARE / 10;
-        self.series.update(now, &samples, (share / PER_WORKLOAD).saturating_sub(1), limits.ttl);
+        let room = (share / PER_WORKLOAD).saturating_sub(1);
+        self.series.update(now, &samples, room, limits.ttl, |name| namespace(name));
     }
 
     /// Containers by their cgroups; returns those whose CPU time is known from there.

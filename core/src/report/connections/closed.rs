@@ -6,9 +6,9 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::{Connections, Evidence, Flows, Key, Pass};
+use super::{Connections, Evidence, Flows, HISTORY, Key, Pass};
 use crate::facts::{Facts, Loss, Protocol, Role, State};
-use crate::records::{ConnectionRecord, Direction, Named, Owner, Workload};
+use crate::records::{ConnectionRecord, Owner};
 use crate::table::Slot;
 
 /// Two TIME_WAITs on the same ports whose ends are further apart than this are two connections.
@@ -31,13 +31,17 @@ impl Connections {
                 protocol: Protocol::Tcp,
                 local: closed.local,
                 remote: closed.remote,
+                interface: closed.interface,
             };
             match self.find(&key) {
                 Some(slot) => {
                     let repeats = facts.closed_anew;
                     self.close_known(slot, expires_ms, repeats, flows, evidence, pass);
                 }
-                None => self.close_unknown(&key, closed.role, expires_ms, next_id, evidence, pass),
+                None => {
+                    let closed = (key, closed.role, expires_ms);
+                    self.close_unknown(closed, flows, next_id, evidence, pass);
+                }
             }
         }
         !facts.closed.is_empty()
@@ -59,7 +63,7 @@ impl Connections {
         let again = record.state == State::TimeWait && (later || !repeats);
         if live || again {
             // The ports were used again: this one opened and closed between two passes.
-            evidence.coverage.observed(1, pass.now.mono_ms);
+            evidence.coverage.observed(record.netns, 1, pass.now.mono_ms);
             if record.counted {
                 flows.change(record.flow, pass, |flow| {
                     flow.opened += 1;
@@ -72,59 +76,96 @@ impl Connections {
                 flow.closed += 1;
             });
         }
-        if !live && let Some(record) = self.table.get_mut(slot, pass.epoch) {
+        if live {
+            return;
+        }
+        self.places.went(&record);
+        // It was seen under way only: that it was established is known from how it ended.
+        let established = record.ends == 0 && record.state != State::TimeWait;
+        let since_ms = self.attempts.remove(&slot).unwrap_or(pass.now.mono_ms);
+        if established {
+            evidence.coverage.observed(record.netns, 1, since_ms);
+        }
+        if let Some(record) = self.table.get_mut(slot, pass.epoch) {
             record.state = State::TimeWait;
             record.expires_ms = expires_ms;
             record.inode = 0;
+            record.ends += u8::from(established);
             record.changed = pass.epoch;
+            self.places.came(slot, record);
         }
     }
 
     fn close_unknown(
         &mut self,
-        key: &Key,
-        role: Role,
-        expires_ms: u64,
+        (key, role, expires_ms): (Key, Role, u64),
+        flows: &mut Flows,
         next_id: &mut u64,
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) {
-        // Accepted sockets live in their listener's container; a namespace with one container
-        // leaves no choice either. The process cannot be told: a fork may have served it.
+        // Accepted sockets live in their listener's container; a namespace with one container, or
+        // one pod, leaves no choice either. The process cannot be told: a fork may have served it.
         let listener = evidence.listeners.listening(key.netns, key.protocol, key.local, true);
-        let sole =
-            || Owner { container: pass.processes.sole_container(key.netns), ..Owner::default() };
-        let owner = listener.unwrap_or_else(sole);
+        let known = listener.filter(|owner| *owner != Owner::default());
+        let owner = known.unwrap_or_else(|| pass.processes.inside(key.netns));
         if owner == Owner::default() {
             pass.losses.add(Loss::ClosedNoOwner, 1);
         }
         let record = ConnectionRecord {
             id: *next_id,
             netns: key.netns,
-            inode: 0,
+            interface: key.interface,
             protocol: key.protocol,
             state: State::TimeWait,
-            direction: Direction::Unknown,
             role,
             local: key.local,
             remote: key.remote,
             owner,
-            peer: Workload::Unresolved,
-            named: Named::default(),
-            bytes: None,
             since_ms: pass.now.unix_ms,
             expires_ms,
             flow: Slot::MAX,
-            counted: false,
             opened: !pass.first,
+            ends: if self.is_history(key.netns, evidence, pass) { HISTORY } else { 0 },
             changed: pass.epoch,
+            ..ConnectionRecord::default()
         };
-        if !pass.first {
-            // When the other end is on this node and nobody saw it either, this one TIME_WAIT
-            // stands for both ends that the kernel counted.
-            let unseen_peer = self.peer_netns(&record).is_some() && self.peer(&record).is_none();
-            evidence.coverage.observed(1 + u64::from(unseen_peer), pass.now.mono_ms);
+        let other = self.unseen_end(&record, listener.is_some(), evidence, pass);
+        let Some(slot) = self.insert(record, 0, next_id, flows, pass) else { return };
+        if record.ends == HISTORY || other.is_err() {
+            return;
         }
-        self.insert(record, 0, next_id, pass);
+        evidence.coverage.observed(key.netns, 1, pass.now.mono_ms);
+        if let Ok(Some(netns)) = other {
+            evidence.coverage.observed(netns, 1, pass.now.mono_ms);
+        }
+        if let Some(record) = self.table.get_mut(slot, pass.epoch) {
+            record.ends = 1 + u8::from(matches!(other, Ok(Some(_))));
+        }
+    }
+
+    /// The namespace of the other end of a closed connection, when that was on this node, too, and
+    /// nobody saw it: then this one TIME_WAIT stands for both ends that the kernel counted. Nobody
+    /// can have translated it: an address of the node may be a port of somebody elsewhere, and so
+    /// may one where nobody listens. `Err` when the other end's record stands for both already.
+    fn unseen_end(
+        &self,
+        record: &ConnectionRecord,
+        accepted: bool,
+        evidence: &Evidence<'_>,
+        pass: &Pass<'_>,
+    ) -> Result<Option<u32>, ()> {
+        let Some(netns) = self.peer_netns(record) else { return Ok(None) };
+        let peer = self.between(netns, record.protocol, record.remote, record.local);
+        if let Some(peer) = peer.and_then(|slot| self.table.get(slot)) {
+            let both = peer.ends == 2 && peer.since_ms == pass.now.unix_ms;
+            return if both { Err(()) } else { Ok(None) };
+        }
+        let nodes = pass.processes.node_netns().is_none_or(|node| node == netns);
+        if nodes && !record.remote.is_loopback() {
+            return Ok(None);
+        }
+        let listener = evidence.listeners.listening(netns, record.protocol, record.remote, true);
+        Ok((accepted || listener.is_some()).then_some(netns))
     }
 }

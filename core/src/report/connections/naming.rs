@@ -7,10 +7,10 @@
 
 use super::{Connections, Flows, Pass};
 use crate::cluster::names::NameId;
+use crate::hash::HashSet;
 use crate::records::ConnectionRecord;
 use crate::report::naming::Affected;
 use crate::table::Slot;
-use rustc_hash::FxHashSet;
 
 impl Connections {
     /// Asks for the names of all connections that are affected; `true` when any is called
@@ -25,7 +25,7 @@ impl Connections {
             return false;
         }
         let takes = |slot: Slot, record: &ConnectionRecord| {
-            affected.takes(record, self.translated.backend(slot))
+            affected.takes(record, self.translated.behind(slot))
         };
         let slots = self.table.iter().filter(|(slot, record)| takes(*slot, record));
         let slots: Vec<Slot> = slots.map(|(slot, _)| slot).collect();
@@ -43,13 +43,13 @@ impl Connections {
         pass: &mut Pass<'_>,
     ) -> bool {
         let Some(&record) = self.table.get(slot) else { return false };
-        let backend = self.translated.backend(slot);
+        let backend = self.translated.behind(slot);
         let ends = pass.naming.ends(&record, backend);
         let key = super::resolve::flow_key(&record, &ends);
         let stays = !record.counted || flows.key(record.flow) == Some(key);
         if stays && ends.named == record.named {
             if ends.translated {
-                self.translated.ask(slot);
+                self.translated.ask(slot, &record);
             }
             return false;
         }
@@ -58,7 +58,7 @@ impl Connections {
     }
 
     /// Names that connections hold.
-    pub(in crate::report) fn held(&self, held: &mut FxHashSet<NameId>) {
+    pub(in crate::report) fn held(&self, held: &mut HashSet<NameId>) {
         for (_, record) in self.table.iter() {
             held.extend(record.named.peer);
             held.extend(record.named.service);

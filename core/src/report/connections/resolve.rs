@@ -5,8 +5,9 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::{AMBIGUOUS, Connections, Evidence, Flows, Key, Pass};
-use crate::facts::State;
+use super::translated::Way;
+use super::{Connections, Evidence, Flows, Pass, half_open};
+use crate::facts::{Protocol, State};
 use crate::join::{Question, direction};
 use crate::records::{ConnectionRecord, Direction, FlowKey, Owner, Workload};
 use crate::report::naming::Ends;
@@ -18,17 +19,20 @@ impl Connections {
         if record.remote.is_loopback() || record.remote.addr == record.local.addr {
             return Some(record.netns);
         }
-        let addr = record.remote.addr;
-        self.addresses.get(&addr).copied().filter(|&netns| netns != AMBIGUOUS)
+        self.addresses.of(record.remote.addr)
     }
 
     /// The record of the other end when that is on this node.
-    pub(super) fn peer(&self, record: &ConnectionRecord) -> Option<Slot> {
-        let direct = || {
-            let (netns, protocol) = (self.peer_netns(record)?, record.protocol);
-            self.find(&Key { netns, protocol, local: record.remote, remote: record.local })
+    pub(super) fn peer(&self, slot: Slot, record: &ConnectionRecord) -> Option<Slot> {
+        let ConnectionRecord { protocol, local, remote, .. } = *record;
+        let direct = || self.between(self.peer_netns(record)?, protocol, remote, local);
+        let behind = || match self.translated.way(slot) {
+            Way::To { other, own } => {
+                self.between(self.addresses.of(other.addr)?, protocol, other, own)
+            }
+            _ => None,
         };
-        direct().or_else(|| self.client(record))
+        direct().or_else(behind).or_else(|| self.client(record))
     }
 
     pub(super) fn resolve(
@@ -40,7 +44,6 @@ impl Connections {
     ) {
         let Some(&record) = self.table.get(slot) else { return };
         let remote_netns = self.peer_netns(&record);
-        let closed = record.state == State::TimeWait;
         let question = Question {
             netns: record.netns,
             protocol: record.protocol,
@@ -48,7 +51,7 @@ impl Connections {
             remote: record.remote,
             remote_netns,
             opened: evidence.coverage.opened(record.netns),
-            closed,
+            closed: record.state == State::TimeWait,
             role: record.role,
         };
         // What was known once stays: evidence fades when listeners go, facts do not.
@@ -58,18 +61,14 @@ impl Connections {
             }
             known => known,
         };
-        let peer_slot = self.peer(&record);
-        let peer_record = peer_slot.and_then(|slot| self.table.get(slot));
-        let peer = match (peer_record, remote_netns) {
-            (Some(peer), _) => peer.owner.workload(),
-            (None, Some(netns)) => {
-                let listener =
-                    evidence.listeners.listening(netns, record.protocol, record.remote, closed);
-                let container = || pass.processes.sole_container(netns);
-                let sole = || Owner { container: container(), ..Owner::default() };
-                listener.unwrap_or_else(sole).workload()
+        let peer_slot = self.peer(slot, &record);
+        let peer_record = peer_slot.and_then(|slot| self.table.get(slot).copied());
+        let peer = match peer_record {
+            Some(peer) => peer.owner.workload(),
+            None => {
+                let record = ConnectionRecord { direction, ..record };
+                self.stranger(slot, &record, remote_netns, evidence, pass)
             }
-            (None, None) => Workload::External(record.remote.addr),
         };
         // A connection with both ends on this node is one connection of one flow: its client's.
         let counted = match (direction, peer_record) {
@@ -80,6 +79,67 @@ impl Connections {
         };
         let resolved = ConnectionRecord { direction, peer, counted, changed: pass.epoch, ..record };
         self.settle(slot, resolved, flows, pass);
+        // The other end was there before this one, and was taken for somebody else's.
+        if let (Some(slot), Some(other)) = (peer_slot, peer_record)
+            && other.since_ms != pass.now.unix_ms
+            && other.peer != record.owner.workload()
+        {
+            self.resolve_other(slot, flows, pass);
+        }
+    }
+
+    /// Apart, so that two ends do not call each other without an end.
+    fn resolve_other(&mut self, slot: Slot, flows: &mut Flows, pass: &mut Pass<'_>) {
+        let Some(&record) = self.table.get(slot) else { return };
+        let Some(peer) = self.peer(slot, &record).and_then(|slot| self.table.get(slot)) else {
+            return;
+        };
+        let peer = peer.owner.workload();
+        let resolved = ConnectionRecord { peer, changed: pass.epoch, ..record };
+        self.settle(slot, resolved, flows, pass);
+    }
+
+    /// Who is at the other end, when no socket of it was found.
+    ///
+    /// Both ends of an open TCP connection have a socket, so one whose other end is on this node and
+    /// has none was sent on by the kernel: whoever listens there only holds the port. An address of
+    /// the node itself may be sent on for connections that left no second socket, too.
+    fn stranger(
+        &mut self,
+        slot: Slot,
+        record: &ConnectionRecord,
+        here: Option<u32>,
+        evidence: &Evidence<'_>,
+        pass: &Pass<'_>,
+    ) -> Workload {
+        let closed = record.state == State::TimeWait;
+        let at = |netns, end| {
+            let listener = evidence.listeners.listening(netns, record.protocol, end, closed);
+            let known = listener.filter(|owner| *owner != Owner::default());
+            known.unwrap_or_else(|| pass.processes.inside(netns)).workload()
+        };
+        let way = self.translated.way(slot);
+        if let Way::To { other, .. } = way {
+            let netns = self.addresses.of(other.addr);
+            return netns.map_or(Workload::External(other.addr), |netns| at(netns, other));
+        }
+        let Some(netns) = here else { return Workload::External(record.remote.addr) };
+        let half_open = half_open(record.state);
+        let open = record.protocol == Protocol::Tcp && !closed && !half_open;
+        let nodes = pass.processes.node_netns() == Some(netns) && !record.remote.is_loopback();
+        match way {
+            Way::Straight => at(netns, record.remote),
+            _ if !open && !nodes => at(netns, record.remote),
+            Way::Missing if !open => at(netns, record.remote),
+            _ => {
+                if record.direction == Direction::Inbound {
+                    self.translated.ask_later(slot, record, pass.now.mono_ms);
+                } else if record.state != State::SynRecv {
+                    self.translated.ask(slot, record);
+                }
+                Workload::Unresolved
+            }
+        }
     }
 
     /// Names the ends of a connection of which all else is known, counts it in its flow and writes
@@ -91,17 +151,23 @@ impl Connections {
         flows: &mut Flows,
         pass: &mut Pass<'_>,
     ) {
-        let backend = self.translated.backend(slot);
-        let ends = pass.naming.ends(&resolved, backend);
+        let ends = pass.naming.ends(&resolved, self.translated.behind(slot));
         if ends.translated {
-            self.translated.ask(slot);
+            self.translated.ask(slot, &resolved);
         }
         let key = flow_key(&resolved, &ends);
-        let flow = Self::enter_flow(&resolved, key, flows, pass);
-        if let Some(record) = self.table.get_mut(slot, pass.epoch) {
+        let flow = Self::enter_flow(&resolved, key, ends.own, flows, pass);
+        if let Some(&record) = self.table.get(slot) {
+            let new = ConnectionRecord { flow, named: ends.named, ..resolved };
+            // What is as it was is not written: a snapshot shares it.
+            if (ConnectionRecord { changed: record.changed, ..new }) == record {
+                return;
+            }
             record.named.gaps.into_iter().for_each(|gap| self.gaps.take(gap));
             ends.named.gaps.into_iter().for_each(|gap| self.gaps.add(gap));
-            *record = ConnectionRecord { flow, named: ends.named, ..resolved };
+            if let Some(record) = self.table.get_mut(slot, pass.epoch) {
+                *record = new;
+            }
         }
     }
 
@@ -109,6 +175,7 @@ impl Connections {
     fn enter_flow(
         record: &ConnectionRecord,
         key: FlowKey,
+        own: Workload,
         flows: &mut Flows,
         pass: &mut Pass<'_>,
     ) -> Slot {
@@ -123,7 +190,7 @@ impl Connections {
         let closed = u64::from(!open && record.opened);
         let moved = record.flow != Slot::MAX;
         Self::leave_flow(record, flows, pass);
-        let slot = flows.slot(key, pass);
+        let slot = flows.slot(key, own, pass);
         let (sent, received) = record.bytes.unwrap_or_default();
         let inbound = record.direction == Direction::Inbound;
         let (sent, received) = if inbound { (received, sent) } else { (sent, received) };

@@ -1,0 +1,231 @@
+//! The processes of a pass, and whose a socket is that none of them holds.
+//!
+//! In: processes and containers. Out: owners. It must not guess: where the processes of a namespace or
+//! of a cgroup have neither container nor pod in common, there is no owner.
+//!
+//! Pure: no I/O.
+
+use crate::facts::{Comm, Container, ContainerId, Process};
+use crate::hash::HashMap;
+use crate::records::Owner;
+
+/// Who opens sockets for others: the system's own and each user's are called so.
+const ACTIVATOR: Comm = Comm(*b"systemd\0\0\0\0\0\0\0\0\0");
+
+/// Who is in a namespace or in a cgroup, as far as all that are there have it in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inside {
+    Container(ContainerId),
+    /// Several containers of one pod: any of them.
+    PodOf(ContainerId),
+    Several,
+}
+
+impl Inside {
+    const fn owner(self) -> Owner {
+        let (container, sibling) = match self {
+            Self::Container(id) => (Some(id), None),
+            Self::PodOf(id) => (None, Some(id)),
+            Self::Several => (None, None),
+        };
+        Owner { pid: 0, comm: Comm([0; 16]), container, sibling }
+    }
+
+    fn joined_by(self, container: Option<ContainerId>, containers: &[Container]) -> Self {
+        let pod = |id: ContainerId| containers.get(id.0 as usize)?.pod_uid.as_deref();
+        match (self, container) {
+            (Self::Container(one), Some(other)) if one == other => self,
+            (Self::Container(one) | Self::PodOf(one), Some(other))
+                if pod(one).is_some() && pod(one) == pod(other) =>
+            {
+                Self::PodOf(one)
+            }
+            _ => Self::Several,
+        }
+    }
+}
+
+/// The processes of a pass by pid, and whose each namespace and cgroup is.
+#[derive(Debug, Default)]
+pub struct Processes {
+    by_pid: HashMap<u32, Process>,
+    by_netns: HashMap<u32, Inside>,
+    by_cgroup: HashMap<u64, Inside>,
+}
+
+/// The root of the cgroup v2 hierarchy, where everybody is whom another one names.
+const ROOT_CGROUP: u64 = 1;
+
+impl Processes {
+    /// Takes in the processes of a pass.
+    pub fn refill(&mut self, processes: &[Process], containers: &[Container]) {
+        self.by_pid.clear();
+        self.by_netns.clear();
+        self.by_cgroup.clear();
+        let pause = Comm::new(b"pause");
+        for p in processes {
+            self.by_pid.insert(p.pid, *p);
+            let alone = p.container.map_or(Inside::Several, Inside::Container);
+            if p.cgroup > ROOT_CGROUP {
+                let inside = self.by_cgroup.entry(p.cgroup).or_insert(alone);
+                *inside = inside.joined_by(p.container, containers);
+            }
+            // A pod's sandbox shares the namespace with the containers that do the work.
+            if p.comm != pause {
+                let inside = self.by_netns.entry(p.netns).or_insert(alone);
+                *inside = inside.joined_by(p.container, containers);
+            }
+        }
+    }
+
+    /// The process with that pid.
+    #[must_use]
+    pub fn get(&self, pid: u32) -> Option<&Process> {
+        self.by_pid.get(&pid)
+    }
+
+    /// The owner that a holder makes; an unknown pid gives no owner.
+    #[must_use]
+    pub fn owner(&self, pid: u32) -> Owner {
+        self.get(pid).map_or_else(Owner::default, |p| Owner {
+            pid,
+            comm: p.comm,
+            container: p.container,
+            sibling: None,
+        })
+    }
+
+    /// The namespace of the node's first process: its addresses are the node's.
+    #[must_use]
+    pub fn node_netns(&self) -> Option<u32> {
+        self.get(1).map(|p| p.netns).filter(|&netns| netns != 0)
+    }
+
+    /// Of two holders of a socket, the one that started first: a listener belongs to the master
+    /// and not to one of its workers, and the answer does not flap from pass to pass.
+    ///
+    /// `systemd` only holds the sockets that it activates others with: who else holds one serves.
+    #[must_use]
+    pub fn older(&self, a: u32, b: u32) -> u32 {
+        let last = (true, u64::MAX, u32::MAX);
+        let age = |pid| self.get(pid).map_or(last, |p| (p.comm == ACTIVATOR, p.start_ns, p.pid));
+        if age(b) < age(a) { b } else { a }
+    }
+
+    /// Whose a socket of this namespace must be, whoever made it: the container that all its
+    /// processes are in, or the pod of all of them.
+    #[must_use]
+    pub fn inside(&self, netns: u32) -> Owner {
+        self.by_netns.get(&netns).map_or_else(Owner::default, |inside| inside.owner())
+    }
+
+    /// Whose a socket is that was made in this cgroup.
+    #[must_use]
+    pub fn made_in(&self, cgroup: u64) -> Owner {
+        self.by_cgroup.get(&cgroup).map_or_else(Owner::default, |inside| inside.owner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Containers 0 and 1 are of one pod, 2 is of another one, 3 is of none.
+    fn containers() -> [Container; 4] {
+        [Some("a"), Some("a"), Some("b"), None]
+            .map(|pod| Container { pod_uid: pod.map(str::to_owned), ..Container::default() })
+    }
+
+    fn within(pid: u32, netns: u32, cgroup: u64, container: Option<u32>) -> Process {
+        let container = container.map(ContainerId);
+        Process { pid, netns, cgroup, container, ..Process::default() }
+    }
+
+    fn told(owner: Owner) -> (Option<u32>, Option<u32>) {
+        (owner.container.map(|id| id.0), owner.sibling.map(|id| id.0))
+    }
+
+    #[test]
+    fn a_shared_socket_belongs_to_the_process_that_started_first() {
+        let mut processes = Processes::default();
+        let process = |pid, start_ns| Process { pid, start_ns, ..Process::default() };
+        processes.refill(&[process(10, 500), process(20, 100)], &[]);
+
+        assert_eq!(processes.older(10, 20), 20);
+        assert_eq!(processes.older(20, 10), 20);
+    }
+
+    #[test]
+    fn an_activated_socket_belongs_to_who_serves_and_not_to_systemd() {
+        let mut processes = Processes::default();
+        let process = |pid, name: &[u8], start_ns| Process {
+            pid,
+            start_ns,
+            comm: Comm::new(name),
+            ..Process::default()
+        };
+        processes.refill(
+            &[process(1, b"systemd", 5), process(20, b"sshd", 100), process(30, b"sshd", 200)],
+            &[],
+        );
+
+        assert_eq!(processes.older(1, 20), 20);
+        assert_eq!(processes.older(processes.older(30, 1), 20), 20);
+        assert_eq!(processes.older(1, 0), 1);
+    }
+
+    #[test]
+    fn a_pods_sandbox_does_not_make_its_namespace_ambiguous() {
+        let mut processes = Processes::default();
+        let process = |pid, comm: &[u8], id| Process {
+            pid,
+            netns: 7,
+            comm: Comm::new(comm),
+            container: Some(ContainerId(id)),
+            ..Process::default()
+        };
+        processes.refill(&[process(1, b"pause", 0), process(2, b"nginx", 1)], &[]);
+
+        assert_eq!(processes.inside(7).container, Some(ContainerId(1)));
+    }
+
+    #[test]
+    fn a_namespace_of_several_containers_of_one_pod_is_that_pods() {
+        let mut processes = Processes::default();
+        processes.refill(
+            &[
+                within(1, 7, 0, Some(0)),
+                within(2, 7, 0, Some(1)),
+                within(3, 7, 0, Some(0)),
+                within(4, 8, 0, Some(0)),
+                within(5, 8, 0, Some(2)),
+                within(6, 9, 0, Some(3)),
+                within(7, 9, 0, None),
+            ],
+            &containers(),
+        );
+
+        assert_eq!(told(processes.inside(7)), (None, Some(0)));
+        assert_eq!(told(processes.inside(8)), (None, None));
+        assert_eq!(told(processes.inside(9)), (None, None));
+        assert_eq!(told(processes.inside(10)), (None, None));
+    }
+
+    #[test]
+    fn a_cgroup_tells_the_container_unless_it_is_everybodys() {
+        let mut processes = Processes::default();
+        processes.refill(
+            &[
+                within(1, 7, 50, Some(0)),
+                within(2, 7, 51, Some(1)),
+                within(3, 7, 1, Some(2)),
+                within(4, 7, 52, None),
+            ],
+            &containers(),
+        );
+
+        assert_eq!(told(processes.made_in(51)), (Some(1), None));
+        assert_eq!(told(processes.made_in(1)), (None, None));
+        assert_eq!(told(processes.made_in(52)), (None, None));
+    }
+}

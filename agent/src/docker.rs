@@ -6,6 +6,7 @@
 //!
 //! I/O: one connection to a Unix socket, and one small request a minute to see that it still lives.
 
+mod list;
 mod table;
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     models::{EventActor, EventMessage},
-    query_parameters::{EventsOptions, ListContainersOptions},
+    query_parameters::EventsOptions,
 };
 use futures_util::StreamExt as _;
 use thiserror::Error;
@@ -73,7 +74,7 @@ enum Error {
     #[error("Docker cannot be reached")]
     Connect(#[source] bollard::errors::Error),
     #[error("the containers cannot be listed")]
-    List(#[source] bollard::errors::Error),
+    List(#[source] list::Error),
     #[error("the events broke off")]
     Events(#[source] bollard::errors::Error),
     #[error("the events ended")]
@@ -142,7 +143,8 @@ impl Follower<'_> {
             .map_err(Error::Connect)?;
         // Events from before the list are asked for again, so that none falls between the two.
         let since = unix_seconds(SystemTime::now()).saturating_sub(1);
-        let list = docker.list_containers(Some(running())).await.map_err(Error::List)?;
+        let list = time::timeout(TIMEOUT, list::running(&self.socket)).await;
+        let list = list.map_err(|_| Error::Silent)?.map_err(Error::List)?;
         self.connected(list);
 
         let mut events = std::pin::pin!(docker.events(Some(events_since(since))));
@@ -176,8 +178,7 @@ impl Follower<'_> {
 
     fn connected(&mut self, list: Vec<bollard::models::ContainerSummary>) {
         let running = list.into_iter().filter_map(|container| {
-            let name = container.names.unwrap_or_default().into_iter().next().unwrap_or_default();
-            let name = name.trim_start_matches('/');
+            let name = own_name(container.names.as_deref().unwrap_or_default());
             let labels = container.labels.unwrap_or_default().into_iter();
             Some((
                 container.id?,
@@ -228,22 +229,18 @@ impl Follower<'_> {
     }
 }
 
-/// One more than is kept, to notice when there are too many. With a limit Docker would list stopped containers too.
-fn running() -> ListContainersOptions {
-    let status = ["running", "paused", "restarting"].map(str::to_owned).to_vec();
-    let limit = i32::try_from(MAX_CONTAINERS + 1).ok();
-    ListContainersOptions {
-        limit,
-        filters: Some([("status".to_owned(), status)].into()),
-        ..Default::default()
-    }
-}
-
 fn events_since(seconds: u64) -> EventsOptions {
     let actions = ["start", "die", "destroy", "rename", "update"].map(str::to_owned).to_vec();
     let filters =
         [("type".to_owned(), vec!["container".to_owned()]), ("event".to_owned(), actions)];
     EventsOptions { since: Some(seconds.to_string()), until: None, filters: Some(filters.into()) }
+}
+
+/// The name of a container among all that it goes by: `/db`, where `/api/db` is what the container
+/// `api`, which is linked to it, calls it.
+fn own_name(names: &[String]) -> &str {
+    let bare = names.iter().map(|name| name.strip_prefix('/').unwrap_or(name));
+    bare.min_by_key(|name| (name.matches('/').count(), name.len())).unwrap_or_default()
 }
 
 fn unix_seconds(time: SystemTime) -> u64 {

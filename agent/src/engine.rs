@@ -166,7 +166,7 @@ impl Engine {
         let (began, cpu) = (clock::boot_ns(), clock::thread_cpu_ns());
         self.facts.losses = Losses::default();
         self.source.pass(Want::Everything, &mut self.facts, &mut discover::Unpaced)?;
-        self.containers.resolve(&mut self.facts);
+        self.containers.resolve(&mut self.facts, || self.report.held_containers());
         self.report.update(&self.facts, clock::now());
         self.usage_ns = 0;
         self.read_usage(began);
@@ -245,7 +245,7 @@ impl Engine {
 
     fn take_in(&mut self, want: Want, began: u64) {
         if want >= Want::Processes {
-            self.containers.resolve(&mut self.facts);
+            self.containers.resolve(&mut self.facts, || self.report.held_containers());
         }
         let moved = self.gate.moved(&self.facts.netns);
         if want >= Want::Sockets {

@@ -12,6 +12,7 @@
 
 mod calm;
 mod connection;
+mod nodes;
 mod review;
 pub(crate) mod single;
 mod split;
@@ -25,6 +26,7 @@ use crate::config::Effective;
 pub use connection::{Access, Connection};
 pub(crate) use connection::{Error, whole};
 use probelet_core::cluster::objects::{Event, Kind};
+use probelet_crds::Peers;
 pub use review::{NoVerdict, Reviewer, Verdict};
 use rustix::time::{ClockId, clock_gettime};
 pub use single::SingleStatus;
@@ -73,6 +75,15 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
     let select = |config: &Effective, kind| wanted(kind, &config.spec.matching, &node);
     let now = Arc::clone(&config.borrow_and_update());
     let mut tasks = JoinSet::new();
+    let named = now.spec.matching.peers == Peers::EndpointSlices;
+    if let Some(every) = timing.nodes.filter(|_| named) {
+        if timing.start.is_zero() {
+            nodes::once(&connection, &events).await;
+        } else {
+            let (connection, events) = (Arc::clone(&connection), events.clone());
+            tasks.spawn(nodes::follow(connection, events, timing.start, every, timing.silence));
+        }
+    }
     let selections = Kind::ALL.map(|kind| {
         let (sender, receiver) = watch::channel(select(&now, kind));
         let watcher = Watcher {

@@ -26,6 +26,9 @@ pub fn short_id(id: &str) -> &str {
 /// The pod of a container, else its name, else its short id.
 #[must_use]
 pub fn container(picture: &Picture, names: &Names, id: ContainerId) -> String {
+    if id == ContainerId::UNKNOWN {
+        return "(unknown)".to_owned();
+    }
     let pod = picture.pod(id).map(ToString::to_string);
     pod.or_else(|| names(id)).unwrap_or_else(|| {
         picture

@@ -267,7 +267,7 @@ async fn told(stop: &mut channel::Receiver<bool>) {
 pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> Vec<u8> {
     let picture = &snapshot.picture;
     let labels = Labels::refresh(&Arc::default(), picture, names);
-    let sieve = filter::Sieve::new(query::Filter::default(), &labels, picture.names.len());
+    let sieve = filter::Sieve::new(query::Filter::default(), &labels);
     let span = render::Span::Full { since: None };
     let mut renderer = render::Renderer::new(Arc::clone(snapshot), labels, sieve, span);
     let (mut text, mut piece) = (Vec::new(), Vec::new());

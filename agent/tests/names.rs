@@ -145,6 +145,7 @@ fn slice() -> Slice {
         ready: true,
         pod: Some(("shop".into(), "cart-abc".into(), "u".into())),
         node: Some("far".into()),
+        ..Backend::default()
     };
     Slice {
         namespace: "shop".into(),
@@ -152,6 +153,7 @@ fn slice() -> Slice {
         service: "cart".into(),
         endpoints: vec![backend],
         ports: vec![(Protocol::Tcp, 8080)],
+        ..Slice::default()
     }
 }
 

@@ -29,6 +29,7 @@ fn slice(service: u32, ready: bool) -> Slice {
         ready: ready || member > 0,
         pod: Some(("shop".into(), format!("s-{service}-{member}").into(), "u".into())),
         node: Some(format!("node-{member}").into()),
+        ..Backend::default()
     };
     Slice {
         namespace: "shop".into(),
@@ -36,6 +37,7 @@ fn slice(service: u32, ready: bool) -> Slice {
         service: format!("s-{service}").into(),
         endpoints: (0..MEMBERS).map(backend).collect(),
         ports: vec![(Protocol::Tcp, 8080)],
+        ..Slice::default()
     }
 }
 

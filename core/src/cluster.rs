@@ -14,13 +14,16 @@
 
 pub mod cidr;
 mod few;
+mod key;
 mod members;
 pub mod names;
+mod nodes;
 pub mod objects;
 mod peers;
 mod pods;
 mod services;
 mod settings;
+mod shares;
 mod shown;
 mod slices;
 mod unresolved;
@@ -31,10 +34,11 @@ use crate::hash::HashSet;
 use crate::table::{Frozen, Table};
 use members::Members;
 use names::{FrozenNames, Name, NameId, Names};
+use nodes::Nodes;
 use objects::{Event, Kind};
 pub use peers::{Answer, Question};
 use pods::Pods;
-use services::{ServiceSlot, Services, Upsert};
+use services::{ServiceSlot, Services};
 pub use settings::{Grain, Peers, ServiceMatching, Settings};
 use shown::Shown;
 pub use shown::{PodRecord, PodShown};
@@ -45,6 +49,10 @@ pub use unresolved::{Gaps, Unresolved};
 
 /// Addresses that are remembered as changed; beyond, everything counts as changed.
 const DIRTY: usize = 4096;
+/// Namespaces whose names are kept; 10,000 are the most that Kubernetes is made for.
+const NAMESPACES: usize = 32_768;
+/// Objects of others that may make way for a single one.
+const EVICTIONS: usize = 1024;
 /// Share of the names' room from which on names that nobody holds are swept.
 const CROWDED: usize = names::NAMES / 4 * 3;
 
@@ -108,6 +116,7 @@ pub struct Cluster {
     pods: Pods,
     services: Services,
     slices: Slices,
+    nodes: Nodes,
     namespaces: BTreeSet<Box<str>>,
     listed_namespaces: BTreeSet<Box<str>>,
     members: Members,
@@ -124,6 +133,8 @@ pub struct Cluster {
     known: Known,
     /// So many names are swept.
     sweep_at: usize,
+    /// Unix time less the time that pods come and go by, milliseconds.
+    pub(crate) offset_ms: u64,
 }
 
 /// A `u32` of what is bounded far below it.
@@ -150,6 +161,7 @@ impl Cluster {
             pods: Pods::default(),
             services: Services::default(),
             slices: Slices::default(),
+            nodes: Nodes::default(),
             namespaces: BTreeSet::new(),
             listed_namespaces: BTreeSet::new(),
             members: Members::new(seed),
@@ -163,6 +175,7 @@ impl Cluster {
             rounds: [0; Kind::ALL.len()],
             known: Known::default(),
             sweep_at: CROWDED,
+            offset_ms: 0,
         }
     }
 
@@ -192,29 +205,25 @@ impl Cluster {
                 self.refused(Kind::Pod, !room);
             }
             Event::PodGone(_, _, uid) => self.pods.remove(&uid, now_ms, &mut self.dirt),
-            Event::Service(service) => {
-                let namespace = service.namespace.clone();
-                match self.services.upsert(service, round(Kind::Service), &mut self.dirt) {
-                    Upsert::Same => {}
-                    Upsert::Changed(slot) => self.select(slot, namespace),
-                    Upsert::NoRoom => self.refused(Kind::Service, true),
-                }
-            }
+            Event::Service(service) => self.take_service(service, round(Kind::Service)),
             Event::ServiceGone(namespace, name) => self.remove_service(&namespace, &name),
-            Event::Slice(slice) => {
-                let room = self.slices.upsert(slice, round(Kind::Slice), &mut self.dirt);
-                self.refused(Kind::Slice, room.is_none());
-            }
+            Event::Slice(slice) => self.take_slice(slice, round(Kind::Slice)),
             Event::SliceGone(namespace, name) => {
                 self.slices.remove(&namespace, &name, &mut self.dirt);
             }
             Event::Namespace(namespace) => {
-                self.listed_namespaces.insert(namespace.name.clone());
-                self.namespaces.insert(namespace.name);
+                let room = self.namespaces.len().max(self.listed_namespaces.len()) < NAMESPACES
+                    || self.namespaces.contains(&namespace.name);
+                self.refused(Kind::Namespace, !room);
+                if room {
+                    self.listed_namespaces.insert(namespace.name.clone());
+                    self.namespaces.insert(namespace.name);
+                }
             }
             Event::NamespaceGone(name) => {
                 self.namespaces.remove(&name);
             }
+            Event::Nodes(nodes) => self.dirt.all |= self.nodes.replace(nodes),
             Event::Listing(kind) => {
                 self.rounds[kind as usize] = self.rounds[kind as usize].wrapping_add(1);
                 if kind == Kind::Namespace {
@@ -224,6 +233,41 @@ impl Cluster {
             Event::Listed(kind) => self.listed(kind, now_ms),
             Event::Unwatched(kind) => self.unwatched(kind),
         }
+    }
+
+    fn take_service(&mut self, mut service: objects::Service, round: u32) {
+        use services::Upsert;
+        let (namespace, name) = (service.namespace.clone(), service.name.clone());
+        for _ in 0..EVICTIONS {
+            match self.services.upsert(&mut service, round, &mut self.dirt) {
+                Upsert::Same => return,
+                Upsert::Changed(slot) => return self.select(slot, namespace),
+                Upsert::NoRoom => break,
+                Upsert::Instead((namespace, name)) => {
+                    self.refused(Kind::Service, true);
+                    self.remove_service(&namespace, &name);
+                }
+            }
+        }
+        // What was known of it is not so any more.
+        self.remove_service(&namespace, &name);
+        self.refused(Kind::Service, true);
+    }
+
+    fn take_slice(&mut self, mut slice: objects::Slice, round: u32) {
+        use slices::Upsert;
+        for _ in 0..EVICTIONS {
+            match self.slices.upsert(slice, round, &mut self.dirt) {
+                Upsert::Taken => return,
+                Upsert::NoRoom => break,
+                Upsert::Instead((namespace, name), again) => {
+                    self.refused(Kind::Slice, true);
+                    self.slices.remove(&namespace, &name, &mut self.dirt);
+                    slice = *again;
+                }
+            }
+        }
+        self.refused(Kind::Slice, true);
     }
 
     fn refused(&mut self, kind: Kind, refused: bool) {
@@ -310,6 +354,9 @@ impl Cluster {
 
     /// The pod that a container belongs to: `None` when it is no pod's, as far as its cgroup tells.
     pub(crate) fn owner(&self, container: &Container) -> Result<Option<Owner>, Unresolved> {
+        if container.foreign {
+            return Ok(None);
+        }
         let uid = container.pod_uid.as_deref();
         let slot = self.pods.of_container(&container.id, uid);
         let shown = slot.and_then(|slot| Some((slot, self.shown.get(slot as usize)?.as_ref()?)));
@@ -377,7 +424,11 @@ impl Cluster {
     pub fn known(&self) -> Known {
         let objects =
             [self.pods.len(), self.services.len(), self.slices.len(), self.namespaces.len()];
-        Known { objects, ..self.known }
+        let mut refused = self.known.refused;
+        refused[Kind::Pod as usize] += self.pods.cut;
+        refused[Kind::Service as usize] += self.services.cut;
+        refused[Kind::Slice as usize] += self.slices.cut;
+        Known { objects, refused, ..self.known }
     }
 
     pub(crate) fn freeze_names(&self) -> FrozenNames {

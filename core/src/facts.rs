@@ -95,9 +95,46 @@ impl std::fmt::Debug for Comm {
     }
 }
 
-/// An interned container, an index into [`Facts::containers`]. Stable while the agent runs.
+/// Bits of a [`ContainerId`] that say which place; the others say which of its generations.
+const PLACE: u32 = 18;
+
+/// An interned container: a place in [`Facts::containers`], and the generation of that place. An id
+/// of an earlier generation finds nothing rather than another container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId(pub u32);
+
+impl ContainerId {
+    /// Places that ids can tell apart.
+    pub const PLACES: usize = 1 << PLACE;
+    /// A process whose container could not be told: it may be in one.
+    pub const UNKNOWN: Self = Self(u32::MAX);
+
+    /// The id of a place in that generation.
+    #[must_use]
+    pub const fn new(place: u32, generation: u32) -> Self {
+        Self(generation << PLACE | (place & ((1 << PLACE) - 1)))
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub const fn place(self) -> usize {
+        (self.0 & ((1 << PLACE) - 1)) as usize
+    }
+
+    /// The generation after this one of a place; they go round without reaching [`Self::UNKNOWN`].
+    #[must_use]
+    pub const fn next(generation: u32) -> u32 {
+        (generation + 1) % ((1 << (32 - PLACE)) - 1)
+    }
+
+    /// Its container among those by place.
+    #[must_use]
+    pub fn of(self, containers: &[Container]) -> Option<&Container> {
+        let container = containers.get(self.place())?;
+        let own = Self::new(0, container.generation).0 == self.0 & !((1 << PLACE) - 1);
+        (own && !container.id.is_empty()).then_some(container)
+    }
+}
 
 /// A container as its cgroup names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,8 +145,15 @@ pub struct Container {
     pub runtime: Runtime,
     /// The pod's uid, when the path names one.
     pub pod_uid: Option<String>,
-    /// The cgroup path, from the root of the hierarchy that names the container.
+    /// The cgroup path, from the root of the hierarchy that names the container; empty when it is
+    /// too long to be kept.
     pub cgroup: String,
+    /// How much of that path is the container around this one; 0 when there is none.
+    pub outer: u32,
+    /// Others than this node's own kubelet or root may have made the cgroup: no pod is believed.
+    pub foreign: bool,
+    /// Which container of its place this is.
+    pub generation: u32,
 }
 
 /// Who runs a container, as far as its cgroup path tells.
@@ -126,6 +170,44 @@ pub enum Runtime {
     Docker,
     /// podman (libpod).
     Podman,
+    /// Kata Containers: the sandbox around a virtual machine.
+    Kata,
+    /// A step of a build, run by BuildKit.
+    BuildKit,
+    /// LXC, LXD or Incus.
+    Lxc,
+    /// systemd-nspawn.
+    Nspawn,
+    /// Nomad, without Docker.
+    Nomad,
+    /// Garden, of Cloud Foundry.
+    Garden,
+    /// Mesos.
+    Mesos,
+    /// Firecracker, by its jailer.
+    Firecracker,
+}
+
+impl Runtime {
+    /// The name in the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Kata => "kata",
+            Self::BuildKit => "buildkit",
+            Self::Lxc => "lxc",
+            Self::Nspawn => "nspawn",
+            Self::Nomad => "nomad",
+            Self::Garden => "garden",
+            Self::Mesos => "mesos",
+            Self::Firecracker => "firecracker",
+        }
+    }
 }
 
 /// One process (a thread group) of the agent's pid namespace.
@@ -338,8 +420,10 @@ pub struct Facts {
     pub closed_anew: bool,
     /// One entry per network namespace that a process of this node is in.
     pub netns: Vec<Netns>,
-    /// Containers by [`ContainerId`]; grows only.
+    /// Containers by the place of their [`ContainerId`]; a place without one has an empty id.
     pub containers: Vec<Container>,
+    /// How often places were given up; with the length of the list it tells whether it changed.
+    pub recycled: u64,
     /// What this pass met, not a running total.
     pub losses: Losses,
 }
@@ -347,6 +431,29 @@ pub struct Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_id_of_a_container_that_is_gone_finds_nothing_at_its_place() {
+        let containers =
+            |generation| [Container { id: "a".to_owned(), generation, ..Container::default() }];
+        let old = ContainerId::new(0, 0);
+
+        assert!(old.of(&containers(0)).is_some());
+        assert!(old.of(&containers(1)).is_none());
+        assert!(ContainerId::new(0, 1).of(&containers(1)).is_some());
+        assert!(ContainerId::UNKNOWN.of(&containers(0)).is_none());
+        assert!(old.of(&[Container::default()]).is_none());
+    }
+
+    #[test]
+    fn no_generation_makes_an_id_that_is_unknown() {
+        let last = u32::try_from(ContainerId::PLACES - 1).unwrap();
+        let mut generation = 0;
+        for _ in 0..40_000 {
+            generation = ContainerId::next(generation);
+            assert_ne!(ContainerId::new(last, generation), ContainerId::UNKNOWN);
+        }
+    }
 
     #[test]
     fn a_long_name_is_cut_as_the_kernel_does() {

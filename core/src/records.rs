@@ -99,6 +99,7 @@ impl Owner {
     #[must_use]
     pub fn workload(&self) -> Workload {
         match self.container {
+            Some(ContainerId::UNKNOWN) => Workload::Unresolved,
             Some(id) => Workload::Container(id),
             None if self.comm == Comm::default() => Workload::Unresolved,
             None => Workload::Process(self.comm),

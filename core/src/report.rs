@@ -9,6 +9,7 @@
 mod connections;
 mod containers;
 mod flows;
+mod held;
 mod listeners;
 mod naming;
 mod picture;
@@ -127,6 +128,8 @@ pub struct Report {
     flows: flows::Flows,
     naming: naming::Naming,
     names: Arc<[Container]>,
+    /// [`Facts::recycled`] when `names` was made.
+    recycled: u64,
 }
 
 impl Report {
@@ -153,6 +156,7 @@ impl Report {
             flows: flows::Flows::new(limits.flows),
             naming: naming::Naming::default(),
             names: Arc::default(),
+            recycled: 0,
         }
     }
 
@@ -242,6 +246,7 @@ impl Report {
     pub fn rename(&mut self, now: Now) -> bool {
         let epoch = self.epoch + 1;
         let Some(cluster) = &mut self.naming.cluster else { return false };
+        cluster.offset_ms = now.unix_ms.saturating_sub(now.mono_ms);
         let settled = cluster.settle(epoch, now.mono_ms);
         let mut changed = settled.changed || !settled.removed.is_empty();
         for id in settled.removed {
@@ -333,8 +338,9 @@ impl Report {
     }
 
     fn name_containers(&mut self, facts: &Facts) -> bool {
-        let grew = facts.containers.len() > self.names.len();
+        let grew = facts.containers.len() > self.names.len() || facts.recycled != self.recycled;
         if grew {
+            self.recycled = facts.recycled;
             self.names = facts.containers.as_slice().into();
             self.naming.extend(&self.names);
         }

@@ -14,3 +14,5 @@ mod owners;
 mod peers;
 #[path = "names/services.rs"]
 mod services;
+#[path = "names/strangers.rs"]
+mod strangers;

@@ -1,32 +1,44 @@
 //! Which container each process is in.
 //!
 //! In: the processes of a pass. Out: their `container`, their `cgroup` where the source left it 0, and
-//! [`Facts::containers`], which grows. One read of `/proc/PID/cgroup` per new process, not per pass.
-//! It must not ask a runtime: names of pods and images come later, from those who know them.
+//! [`Facts::containers`]. One read of `/proc/PID/cgroup` per new process, not per pass. Places of
+//! containers that nothing speaks of any more are given to others, so what is kept grows with what
+//! lives and not with the agent's age. It must not ask a runtime: names of pods and images come
+//! later, from those who know them.
 //!
 //! I/O: reads `/proc/PID/cgroup`, asks for the inode numbers of cgroup directories.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
-use probelet_core::facts::{Comm, ContainerId, Facts, Loss, Process};
-use rustc_hash::FxHashMap;
+use probelet_core::facts::{Comm, Container, ContainerId, Facts, Loss, Process};
+use probelet_core::hash::{HashMap, HashSet};
+use tracing::warn;
 
+use self::cgroup_path::Node;
 use self::hierarchies::{Hierarchies, Mount};
 use super::Error;
 use super::procfs::root::{Root, is_gone};
 
 pub mod cgroup_path;
 pub mod hierarchies;
+mod layouts;
 pub mod usage;
 
-/// Containers that one agent's life may name: 110 pods with three containers each could all be
-/// replaced 49 times. Beyond, a process shows no container and the loss is counted.
+/// Containers at a time, ended ones that something still speaks of included: fifty for each of 300
+/// pods. Beyond, a process shows that its container is not known.
 const CONTAINERS_MAX: usize = 16_384;
+/// With fewer than this nobody looks which ones have ended.
+const SWEEP_FIRST: usize = 1024;
+/// When all are alive, they are looked through again after so many passes.
+const SWEEP_PAUSE: u32 = 64;
 /// runc starts a process outside of its cgroup and moves it there; a process seen this young is
 /// looked at once more.
 const YOUNG_NS: u64 = 2_000_000_000;
 /// Cgroup paths whose id is remembered.
 const CGROUPS_MAX: usize = 4_096;
+/// Longest cgroup path that is kept: a pod of kind in a pod has 400 bytes. The kernel allows 4,096.
+const PATH_MAX: usize = 1024;
 
 /// What the text of a process told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +48,11 @@ struct Found {
     cgroup: u64,
 }
 
+impl Found {
+    /// It may be in a container: it is not shown as the host's.
+    const UNKNOWN: Self = Self { container: Some(ContainerId::UNKNOWN), cgroup: 0 };
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Known {
     start_ns: u64,
@@ -43,7 +60,7 @@ struct Known {
     /// As the source told it, 0 if it did not.
     cgroup: u64,
     found: Found,
-    /// It was young when it was read.
+    /// It is to be read once more.
     unsure: bool,
     seen: u32,
 }
@@ -52,10 +69,19 @@ struct Known {
 #[derive(Debug)]
 pub struct Containers {
     root: Root,
-    known: FxHashMap<u32, Known>,
-    by_id: FxHashMap<String, ContainerId>,
+    node: Node,
+    known: HashMap<u32, Known>,
+    by_id: HashMap<String, ContainerId>,
+    /// Places that were given up, the one that is free for the longest time first.
+    free: VecDeque<u32>,
+    /// With so many containers it is looked which of them have ended.
+    sweep_at: usize,
+    swept: u32,
+    max: usize,
+    /// That there is no room was said, until there is room again.
+    told: bool,
     unified: Option<Mount>,
-    cgroups: FxHashMap<String, u64>,
+    cgroups: HashMap<String, u64>,
     pass: u32,
     text: Vec<u8>,
 }
@@ -63,21 +89,32 @@ pub struct Containers {
 impl Containers {
     /// Reads below `proc_root`, which is `/proc`.
     pub fn new(proc_root: &Path) -> Result<Self, Error> {
+        let own = std::fs::read_to_string(proc_root.join("self/cgroup")).unwrap_or_default();
         Ok(Self {
             root: Root::open(proc_root)?,
-            known: FxHashMap::default(),
-            by_id: FxHashMap::default(),
+            node: Node::of(&own),
+            known: HashMap::default(),
+            by_id: HashMap::default(),
+            free: VecDeque::new(),
+            sweep_at: SWEEP_FIRST,
+            swept: 0,
+            max: CONTAINERS_MAX,
+            told: false,
             // Without it, only sockets of other tiers' cgroup ids go without a name.
             unified: Hierarchies::mounted(proc_root).ok().and_then(|found| found.unified),
-            cgroups: FxHashMap::default(),
+            cgroups: HashMap::default(),
             pass: 0,
             text: Vec::new(),
         })
     }
 
-    /// Fills in `container` of every process, and forgets processes that are not in `facts`.
-    pub fn resolve(&mut self, facts: &mut Facts) {
+    /// Fills in `container` of every process, and forgets processes that are not in `facts`. When
+    /// there are many containers it asks for those that are `held` by something else than processes.
+    pub fn resolve(&mut self, facts: &mut Facts, held: impl FnOnce() -> HashSet<ContainerId>) {
         self.pass = self.pass.wrapping_add(1);
+        if self.by_id.len() >= self.sweep_at && self.pass.wrapping_sub(self.swept) >= SWEEP_PAUSE {
+            self.sweep(facts, held());
+        }
         let now_ns = since_boot_ns();
         let mut processes = std::mem::take(&mut facts.processes);
         for process in &mut processes {
@@ -92,34 +129,68 @@ impl Containers {
         self.known.retain(|_, known| known.seen == pass);
     }
 
+    /// Gives up the places of containers that have no process and that nobody holds.
+    fn sweep(&mut self, facts: &mut Facts, mut held: HashSet<ContainerId>) {
+        held.extend(self.known.values().filter_map(|known| known.found.container));
+        let before = self.by_id.len();
+        let Self { by_id, free, .. } = self;
+        by_id.retain(|_, id| {
+            let stays = held.contains(id);
+            if !stays && let Some(container) = facts.containers.get_mut(id.place()) {
+                let generation = ContainerId::next(container.generation);
+                *container = Container { generation, ..Container::default() };
+                free.extend(u32::try_from(id.place()));
+            }
+            stays
+        });
+        let left = self.by_id.len();
+        self.sweep_at = (2 * left).max(SWEEP_FIRST).min(self.max);
+        self.swept = if left < self.sweep_at { 0 } else { self.pass };
+        if left < before {
+            facts.recycled += 1;
+            self.told = false;
+            // There is room again for those that found none.
+            let unknown = |known: &&mut Known| known.found.container == Some(ContainerId::UNKNOWN);
+            self.known.values_mut().filter(unknown).for_each(|known| known.unsure = true);
+        }
+    }
+
     fn of(&mut self, process: &Process, now_ns: u64, facts: &mut Facts) -> Found {
         let pass = self.pass;
-        if let Some(known) = self.known.get_mut(&process.pid)
-            && known.start_ns == process.start_ns
-        {
-            known.seen = pass;
+        let before = self.known.get(&process.pid).filter(|k| k.start_ns == process.start_ns);
+        let before = before.copied();
+        if let Some(known) = before {
             // A pass that reads no processes leaves the id that we filled in ourselves.
             let same_cgroup = [known.cgroup, known.found.cgroup].contains(&process.cgroup);
             let same = known.comm == process.comm && same_cgroup;
             if same && !known.unsure {
+                if let Some(known) = self.known.get_mut(&process.pid) {
+                    known.seen = pass;
+                }
                 return known.found;
             }
         }
-        let found = match self.read(process.pid, facts) {
+        let read = self.read(process.pid, facts);
+        let found = match read {
             Ok(found) => found,
+            Err(Loss::Vanished) => {
+                facts.losses.add(Loss::Vanished, 1);
+                return before.map_or(Found::UNKNOWN, |known| known.found);
+            }
             Err(loss) => {
-                facts.losses.add(loss, 1);
-                return Found::default();
+                // Once for each process, not once for each pass.
+                let counted = |k: Known| k.found.container == Some(ContainerId::UNKNOWN);
+                facts.losses.add(loss, u64::from(!before.is_some_and(counted)));
+                Found::UNKNOWN
             }
         };
-        let first = self.known.get(&process.pid).is_none_or(|k| k.start_ns != process.start_ns);
         let young = now_ns.saturating_sub(process.start_ns) < YOUNG_NS;
         let known = Known {
             start_ns: process.start_ns,
             comm: process.comm,
             cgroup: process.cgroup,
             found,
-            unsure: first && young,
+            unsure: before.is_none() && young,
             seen: pass,
         };
         self.known.insert(process.pid, known);
@@ -143,17 +214,33 @@ impl Containers {
     }
 
     fn container(&mut self, text: &str, facts: &mut Facts) -> Result<Option<ContainerId>, Loss> {
-        let Some(container) = cgroup_path::container(text) else { return Ok(None) };
+        let Some(container) = cgroup_path::container(text, &self.node) else { return Ok(None) };
         if let Some(id) = self.by_id.get(&container.id) {
             return Ok(Some(*id));
         }
-        if facts.containers.len() >= CONTAINERS_MAX {
+        if self.by_id.len() >= self.max {
+            if !std::mem::replace(&mut self.told, true) {
+                warn!(
+                    containers = self.by_id.len(),
+                    "no room for more containers: new ones stay unknown"
+                );
+            }
             return Err(Loss::ContainerUnknown);
         }
-        let next = u32::try_from(facts.containers.len()).map_err(|_| Loss::ContainerUnknown)?;
-        self.by_id.insert(container.id.clone(), ContainerId(next));
-        facts.containers.push(container);
-        Ok(Some(ContainerId(next)))
+        let place = match self.free.pop_front() {
+            Some(place) => place,
+            None => u32::try_from(facts.containers.len()).map_err(|_| Loss::ContainerUnknown)?,
+        };
+        if facts.containers.len() <= place as usize {
+            facts.containers.resize_with(place as usize + 1, Container::default);
+        }
+        let generation = facts.containers[place as usize].generation;
+        let id = ContainerId::new(place, generation);
+        self.by_id.insert(container.id.clone(), id);
+        let long = container.cgroup.len() > PATH_MAX;
+        let cgroup = if long { String::new() } else { container.cgroup };
+        facts.containers[place as usize] = Container { generation, cgroup, ..container };
+        Ok(Some(id))
     }
 
     /// The id that sockets carry of the cgroup they were made in.
@@ -163,6 +250,9 @@ impl Containers {
         }
         let dir = self.unified.as_ref().and_then(|mount| mount.path_of(path));
         let id = dir.and_then(|dir| rustix::fs::stat(&dir).ok()).map_or(0, |stat| stat.st_ino);
+        if path.len() > PATH_MAX {
+            return id;
+        }
         if self.cgroups.len() >= CGROUPS_MAX {
             // Cgroups come and go for ever, most of them for good.
             self.cgroups.clear();
@@ -179,155 +269,4 @@ fn since_boot_ns() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "3f1d0c3c1b4b9e6c2d7f8a90b1c2d3e4f5061728394a5b6c7d8e9f0a1b2c3d4e";
-
-    struct Tree(tempfile::TempDir);
-
-    impl Tree {
-        fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
-        }
-
-        fn cgroup(&self, pid: u32, text: &str) {
-            let dir = self.0.path().join(pid.to_string());
-            std::fs::create_dir_all(&dir).unwrap();
-            std::fs::write(dir.join("cgroup"), text).unwrap();
-        }
-
-        fn containers(&self) -> Containers {
-            Containers::new(self.0.path()).unwrap()
-        }
-    }
-
-    fn facts(pids: &[u32], start_ns: u64) -> Facts {
-        let process = |&pid| Process { pid, start_ns, ..Process::default() };
-        Facts { processes: pids.iter().map(process).collect(), ..Facts::default() }
-    }
-
-    fn docker() -> String {
-        format!("0::/docker/{ID}\n")
-    }
-
-    #[test]
-    fn processes_of_one_container_share_its_number() {
-        let tree = Tree::new();
-        tree.cgroup(1, "0::/init.scope\n");
-        tree.cgroup(2, &docker());
-        tree.cgroup(3, &docker());
-        let mut facts = facts(&[1, 2, 3], 1);
-
-        tree.containers().resolve(&mut facts);
-
-        let numbers: Vec<_> = facts.processes.iter().map(|p| p.container).collect();
-        assert_eq!(numbers, [None, Some(ContainerId(0)), Some(ContainerId(0))]);
-        assert_eq!(facts.containers.len(), 1);
-    }
-
-    #[test]
-    fn an_old_process_is_read_once() {
-        let tree = Tree::new();
-        tree.cgroup(2, &docker());
-        let mut containers = tree.containers();
-        let mut facts = facts(&[2], 1);
-        containers.resolve(&mut facts);
-        tree.cgroup(2, "0::/\n");
-
-        containers.resolve(&mut facts);
-
-        assert_eq!(facts.processes[0].container, Some(ContainerId(0)));
-    }
-
-    #[test]
-    fn a_process_that_no_pass_refreshed_is_not_read_again() {
-        let mut containers = Containers::new(Path::new("/proc")).unwrap();
-        let mut facts = facts(&[std::process::id()], 1);
-        containers.resolve(&mut facts);
-        containers.root = Root::open(tempfile::tempdir().unwrap().path()).unwrap();
-
-        containers.resolve(&mut facts);
-
-        assert_eq!(facts.losses.get(Loss::Vanished), 0);
-    }
-
-    #[test]
-    fn a_young_process_is_read_twice_because_its_runtime_moves_it() {
-        let tree = Tree::new();
-        tree.cgroup(2, "0::/system.slice/docker.service\n");
-        let mut containers = tree.containers();
-        let mut facts = facts(&[2], since_boot_ns());
-        containers.resolve(&mut facts);
-        assert_eq!(facts.processes[0].container, None);
-        tree.cgroup(2, &docker());
-
-        containers.resolve(&mut facts);
-
-        assert_eq!(facts.processes[0].container, Some(ContainerId(0)));
-    }
-
-    #[test]
-    fn exec_and_a_new_cgroup_ask_again() {
-        let tree = Tree::new();
-        tree.cgroup(2, "0::/\n");
-        let mut containers = tree.containers();
-        let mut facts = facts(&[2], 1);
-        containers.resolve(&mut facts);
-        tree.cgroup(2, &docker());
-
-        facts.processes[0].comm = Comm::new(b"nginx");
-        containers.resolve(&mut facts);
-        assert_eq!(facts.processes[0].container, Some(ContainerId(0)));
-
-        tree.cgroup(2, "0::/\n");
-        facts.processes[0].cgroup = 77;
-        facts.processes[0].container = None;
-        containers.resolve(&mut facts);
-        assert_eq!(facts.processes[0].container, None);
-    }
-
-    #[test]
-    fn a_reused_pid_is_another_process() {
-        let tree = Tree::new();
-        tree.cgroup(2, &docker());
-        let mut containers = tree.containers();
-        containers.resolve(&mut facts(&[2], 1));
-        tree.cgroup(2, "0::/\n");
-        let mut later = facts(&[2], 2);
-
-        containers.resolve(&mut later);
-
-        assert_eq!(later.processes[0].container, None);
-    }
-
-    #[test]
-    fn the_cgroup_of_a_live_process_is_the_number_of_its_directory() {
-        let mut containers = Containers::new(Path::new("/proc")).unwrap();
-        let mut facts = facts(&[std::process::id()], 1);
-        containers.resolve(&mut facts);
-
-        let text = std::fs::read_to_string("/proc/self/cgroup").unwrap();
-        let mount = Hierarchies::mounted(Path::new("/proc")).unwrap().unified;
-        // Where there is no cgroup v2 there is no directory, and no number.
-        let number = cgroup_path::unified(&text).zip(mount).map_or(0, |(path, mount)| {
-            let directory = std::fs::metadata(mount.path_of(path).unwrap()).unwrap();
-            std::os::unix::fs::MetadataExt::ino(&directory)
-        });
-        assert_eq!(facts.processes[0].cgroup, number);
-    }
-
-    #[test]
-    fn a_vanished_process_is_counted_and_a_gone_one_forgotten() {
-        let tree = Tree::new();
-        tree.cgroup(2, &docker());
-        let mut containers = tree.containers();
-        let mut first = facts(&[2, 9], 1);
-
-        containers.resolve(&mut first);
-        assert_eq!(first.losses.get(Loss::Vanished), 1);
-
-        containers.resolve(&mut facts(&[], 1));
-        assert!(containers.known.is_empty());
-    }
-}
+mod tests;

@@ -18,6 +18,18 @@ fn waits_grow_and_stay_within_their_bounds() {
     }
 }
 
+#[test]
+fn a_container_is_not_named_by_what_others_that_are_linked_to_it_call_it() {
+    let own = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        own_name(&names).to_owned()
+    };
+    assert_eq!(own(&["/api/db", "/db", "/worker/database"]), "db");
+    assert_eq!(own(&["/a/b", "/a-long-name"]), "a-long-name");
+    assert_eq!(own(&["plain"]), "plain");
+    assert_eq!(own(&[]), "");
+}
+
 /// What Docker 20.10 sent for `docker rename web web2`.
 const RENAME: &str = r#"{"status":"rename","id":"b3a9","from":"probe:1","Type":"container","Action":"rename",
     "Actor":{"ID":"b3a9","Attributes":{"app":"web","image":"probe:1","name":"web2","oldName":"/web","tier":"front"}},

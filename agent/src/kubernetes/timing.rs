@@ -35,6 +35,8 @@ pub struct Timing {
     pub streaming: Duration,
     /// News that come one by one are read together after so long.
     pub gather: Duration,
+    /// How often the nodes are listed, give or take a half; `None` is never.
+    pub nodes: Option<Duration>,
     /// Credentials that were refused are read anew at most so often.
     pub renew: Duration,
 }
@@ -52,6 +54,7 @@ impl Default for Timing {
             grace: Duration::from_secs(20),
             streaming: Duration::from_hours(1),
             gather: Duration::from_millis(700),
+            nodes: Some(Duration::from_hours(1)),
             renew: Duration::from_secs(5),
         }
     }

@@ -9,6 +9,7 @@
 //! Pure: no I/O.
 
 mod namespace;
+mod node;
 mod pod;
 mod service;
 mod slice;
@@ -16,6 +17,7 @@ mod text;
 
 use super::status::Malformed;
 use namespace::Namespace;
+pub(super) use node::node;
 use pod::Pod;
 use probelet_core::cluster::objects::{Event, Kind};
 use serde::{Deserialize, de::IgnoredAny};
@@ -190,6 +192,12 @@ pub(super) fn item(kind: Kind, text: &[u8], wrong: &mut dyn FnMut(Malformed)) ->
         Kind::Slice => one::<Slice<'_>>(text, wrong),
         Kind::Namespace => one::<Namespace<'_>>(text, wrong),
     }
+}
+
+/// Whether the list that this is the metadata of goes on.
+pub(super) fn has_more(metadata: &[u8]) -> bool {
+    let metadata = serde_json::from_slice::<ListMetadata>(metadata).unwrap_or_default();
+    metadata.more.is_some_and(|more| !more.is_empty())
 }
 
 fn change<'a, O: Object<'a>>(

@@ -22,17 +22,18 @@ pub(super) struct Sieve {
 }
 
 impl Sieve {
-    pub(super) fn new(filter: Filter, labels: &Labels, containers: usize) -> Self {
+    pub(super) fn new(filter: Filter, labels: &Labels) -> Self {
         let open = filter == Filter::default();
         let Filter { pod, namespace, container, .. } = &filter;
         let narrowed = pod.is_some() || namespace.is_some() || container.is_some();
         let passing = narrowed.then(|| {
             let named = container.as_deref().map(|c| labels.find(c));
-            let ids = (0..u32::try_from(containers).unwrap_or(u32::MAX)).map(ContainerId);
-            let ids = ids.filter(|id| named.as_ref().is_none_or(|n| n.contains(id)));
+            let ids = labels.ids().filter(|id| named.as_ref().is_none_or(|n| n.contains(id)));
             let ids = ids
                 .filter(|&id| pod_passes(&filter, labels.get(id).and_then(|l| l.pod.as_deref())));
-            ids.collect()
+            let mut ids: Vec<_> = ids.collect();
+            ids.sort_unstable();
+            ids
         });
         Self { filter, open, containers: passing }
     }

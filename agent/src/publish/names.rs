@@ -27,10 +27,13 @@ pub struct ContainerName {
 }
 
 impl ContainerName {
-    /// `namespace/name` of the pod, where the runtime serves Kubernetes and says so in labels.
+    /// `namespace/name` of the pod, where the runtime serves Kubernetes and says so in labels: of
+    /// the pod in whose cgroup the kubelet put it, for anybody may set labels.
     #[must_use]
-    pub fn pod(&self) -> Option<String> {
+    pub fn pod(&self, container: &Container) -> Option<String> {
         let label = |key| self.labels.get(key).filter(|v| !v.is_empty());
+        let uid = container.pod_uid.as_ref().filter(|_| !container.foreign)?;
+        label("io.kubernetes.pod.uid").filter(|labelled| *labelled == uid)?;
         let namespace = label("io.kubernetes.pod.namespace")?;
         let name = label("io.kubernetes.pod.name")?;
         Some(format!("{namespace}/{name}"))
@@ -87,9 +90,12 @@ impl Labels {
             let known = names.0.get(&container.id);
             let name = known.map(|k| &*k.name).or_else(|| inside.get(&*container.id).copied());
             let name = name.unwrap_or_else(|| short_id(&container.id)).into();
-            let pod = picture.pod(ContainerId(n)).map(ToString::to_string);
-            let pod = pod.or_else(|| known.and_then(ContainerName::pod)).map(Into::into);
-            let changed = match old.shown.get(n as usize) {
+            let id = ContainerId::new(n, container.generation);
+            let pod = picture.pod(id).map(ToString::to_string);
+            let labelled = || known.filter(|_| owners.is_none())?.pod(container);
+            let pod = pod.or_else(labelled).map(Into::into);
+            let before = old.get(id).filter(|_| old.containers.len() > n as usize);
+            let changed = match before {
                 Some(before) if before.name == name && before.pod == pod => before.changed,
                 Some(_) => news,
                 None => 0,
@@ -108,7 +114,7 @@ impl Labels {
     }
 
     pub(super) fn get(&self, id: ContainerId) -> Option<&Label> {
-        self.shown.get(id.0 as usize)
+        id.of(&self.containers).and_then(|_| self.shown.get(id.place()))
     }
 
     /// What the runtime says of a container.
@@ -120,9 +126,17 @@ impl Labels {
     pub(super) fn find(&self, wanted: &str) -> Vec<ContainerId> {
         let ids = self.containers.iter().zip(&self.shown).zip(0..);
         let hits = ids.filter(|((container, label), _)| {
-            &*label.name == wanted || (wanted.len() >= 3 && container.id.starts_with(wanted))
+            !container.id.is_empty()
+                && (&*label.name == wanted
+                    || (wanted.len() >= 3 && container.id.starts_with(wanted)))
         });
-        hits.map(|(_, n)| ContainerId(n)).collect()
+        hits.map(|((container, _), n)| ContainerId::new(n, container.generation)).collect()
+    }
+
+    /// Every container, by its id.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ContainerId> + '_ {
+        let there = self.containers.iter().zip(0..).filter(|(c, _)| !c.id.is_empty());
+        there.map(|(container, n)| ContainerId::new(n, container.generation))
     }
 }
 
@@ -175,14 +189,58 @@ mod tests {
         assert_eq!(labels.find("01"), []);
     }
 
-    #[test]
-    fn a_runtime_that_serves_kubernetes_names_the_pod() {
-        let labels = [
-            ("io.kubernetes.pod.name".to_owned(), "web-0".to_owned()),
-            ("io.kubernetes.pod.namespace".to_owned(), "shop".to_owned()),
-        ];
-        let name = ContainerName { labels: labels.into(), ..ContainerName::default() };
+    fn labelled(uid: &str) -> ContainerName {
+        let label = |key: &str, value: &str| (format!("io.kubernetes.pod.{key}"), value.to_owned());
+        let labels = [label("name", "web-0"), label("namespace", "shop"), label("uid", uid)];
+        ContainerName { labels: labels.into(), ..ContainerName::default() }
+    }
 
-        assert_eq!(name.pod().as_deref(), Some("shop/web-0"));
+    #[test]
+    fn a_runtime_that_serves_kubernetes_names_the_pod_of_the_cgroup() {
+        let pod_uid = Some("u1".to_owned());
+        let container = Container { id: ID.into(), pod_uid, ..Container::default() };
+
+        assert_eq!(labelled("u1").pod(&container).as_deref(), Some("shop/web-0"));
+        assert_eq!(labelled("u2").pod(&container), None);
+        let foreign = Container { foreign: true, ..container };
+        assert_eq!(labelled("u1").pod(&foreign), None);
+        assert_eq!(labelled("u1").pod(&Container::default()), None, "no cgroup of a kubelet");
+    }
+
+    #[test]
+    fn labels_of_a_container_name_no_pod_in_a_cluster() {
+        let pod_uid = Some("u1".to_owned());
+        let mut picture = picture(1);
+        picture.names = [Container { id: ID.into(), pod_uid, ..Container::default() }].into();
+        let names = Arc::new(Names([(ID.into(), labelled("u1"))].into()));
+        let alone = Labels::refresh(&Arc::default(), &picture, &names);
+        let mut report = probelet_core::report::Report::new(
+            probelet_core::report::Limits::default(),
+            probelet_core::join::PortRange::default(),
+        );
+        report.watch(probelet_core::cluster::Cluster::new(
+            probelet_core::cluster::Settings::default(),
+            1,
+        ));
+        picture.cluster = report.picture(probelet_core::report::Now::default()).cluster;
+
+        let inside = Labels::refresh(&Arc::default(), &picture, &names);
+
+        assert_eq!(alone.get(ContainerId(0)).unwrap().pod.as_deref(), Some("shop/web-0"));
+        assert_eq!(inside.get(ContainerId(0)).unwrap().pod, None);
+    }
+
+    #[test]
+    fn a_place_that_another_container_took_has_a_new_label() {
+        let before = Labels::refresh(&Arc::default(), &picture(1), &web());
+        let mut later = picture(2);
+        let id = "f".repeat(64);
+        later.names = [Container { id, generation: 1, ..Container::default() }].into();
+
+        let after = Labels::refresh(&before, &later, &web());
+
+        assert!(after.get(ContainerId(0)).is_none());
+        assert_eq!(&*after.get(ContainerId::new(0, 1)).unwrap().name, "ffffffffffff");
+        assert_eq!(after.ids().collect::<Vec<_>>(), [ContainerId::new(0, 1)]);
     }
 }

@@ -11,7 +11,7 @@ use super::names::Labels;
 use probelet_core::cluster::PodRecord;
 use probelet_core::cluster::names::Name;
 use probelet_core::cluster::objects::Phase;
-use probelet_core::facts::{Comm, ContainerId, Endpoint, Runtime};
+use probelet_core::facts::{Comm, ContainerId, Endpoint};
 use probelet_core::records::{
     ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, Owner, ProcessRecord, Workload,
 };
@@ -41,6 +41,9 @@ impl Scene<'_> {
         lit!(out, ",\"ppid\":");
         int(out, u64::from(fact.ppid));
         self.who(out, fact.comm, fact.container, fact.container);
+        if fact.container == Some(ContainerId::UNKNOWN) {
+            lit!(out, ",\"containerUnknown\":true");
+        }
         lit!(out, ",\"cpuSeconds\":");
         decimal(out, fact.cpu_ns, 9);
         lit!(out, ",\"rssBytes\":");
@@ -162,7 +165,7 @@ impl Scene<'_> {
             string(out, value.as_bytes());
         }
         lit!(out, "},\"runtime\":\"");
-        lit!(out, runtime(container.runtime));
+        lit!(out, container.runtime.name());
         lit!(out, "\",\"podUid\":");
         string_or_null(out, container.pod_uid.as_deref());
         lit!(out, ",\"cgroup\":");
@@ -317,14 +320,4 @@ const fn phase(phase: Phase) -> &'static str {
 /// Anything that displays, as a string.
 fn text(out: &mut Vec<u8>, value: &dyn std::fmt::Display) {
     string(out, value.to_string().as_bytes());
-}
-
-const fn runtime(runtime: Runtime) -> &'static str {
-    match runtime {
-        Runtime::Unknown => "unknown",
-        Runtime::Containerd => "containerd",
-        Runtime::CriO => "cri-o",
-        Runtime::Docker => "docker",
-        Runtime::Podman => "podman",
-    }
 }

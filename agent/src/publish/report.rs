@@ -96,7 +96,7 @@ fn stream(
     }
     let labels = shared.labels(&snapshot);
     let span = span(&snapshot, query.since);
-    let sieve = Sieve::new(query.filter, &labels, snapshot.picture.names.len());
+    let sieve = Sieve::new(query.filter, &labels);
     let full = matches!(span, Span::Full { .. }) && sieve.is_open();
     let learned = shared.learned();
     let estimate = if full { learned.full(records(&snapshot)) } else { learned.partial() };

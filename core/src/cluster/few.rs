@@ -62,11 +62,6 @@ impl<K: Eq + Hash, T: Copy + PartialEq> MultiMap<K, T> {
         }
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.0 = HashMap::default();
-    }
-
     /// Keys.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

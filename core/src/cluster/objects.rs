@@ -39,6 +39,12 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// Whether it is the mirror of a file on its node.
+    #[must_use]
+    pub fn is_static(&self) -> bool {
+        self.controller.as_ref().is_some_and(|(kind, _)| &**kind == "Node")
+    }
+
     /// The value of one of its labels.
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
@@ -75,8 +81,10 @@ pub struct Service {
     pub publish_not_ready: bool,
     /// `spec.clusterIPs` (or `clusterIP`) without `None`.
     pub cluster_ips: Vec<IpAddr>,
-    /// `spec.externalIPs` and the addresses of `status.loadBalancer.ingress`.
+    /// The addresses of `status.loadBalancer.ingress`, which a controller writes.
     pub outside_ips: Vec<IpAddr>,
+    /// `spec.externalIPs`: any addresses that whoever made the Service liked.
+    pub external_ips: Vec<IpAddr>,
     /// `spec.ports`, TCP and UDP ones.
     pub ports: Vec<ServicePort>,
 }
@@ -107,6 +115,8 @@ pub struct Slice {
     pub endpoints: Vec<Backend>,
     /// `ports`: protocol and number; 0 stands for all ports.
     pub ports: Vec<(Protocol, u16)>,
+    /// It says that the controller of EndpointSlices wrote it.
+    pub managed: bool,
 }
 
 /// One endpoint of an EndpointSlice.
@@ -116,6 +126,10 @@ pub struct Backend {
     pub addresses: Vec<IpAddr>,
     /// `conditions.ready`, true when absent.
     pub ready: bool,
+    /// `conditions.serving`: ready, but for its being deleted; as `ready` when absent.
+    pub serving: bool,
+    /// `conditions.terminating`.
+    pub terminating: bool,
     /// `targetRef` of kind Pod: namespace, name and uid.
     pub pod: Option<(Box<str>, Box<str>, Box<str>)>,
     /// `nodeName`.
@@ -129,6 +143,15 @@ pub struct Namespace {
     pub name: Box<str>,
     /// `metadata.labels`, sorted by key.
     pub labels: Vec<(Box<str>, Box<str>)>,
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// Every address that is its own: of its interfaces, tunnels and bridges.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What changed.
@@ -150,6 +173,8 @@ pub enum Event {
     Namespace(Namespace),
     /// A namespace was deleted.
     NamespaceGone(Box<str>),
+    /// All nodes of the cluster.
+    Nodes(Vec<Node>),
     /// A list of this kind begins: what it does not name until [`Event::Listed`] is gone then, and
     /// not before.
     Listing(Kind),

@@ -10,10 +10,11 @@
 //!
 //! Pure: no I/O.
 
+use super::key::Key;
 use super::names::{Name, NameId};
 use super::pods::{Claim, Own, PodSlot};
-use super::services::Key;
-use super::slices::{Endpoint as At, Known as Slice};
+use super::services::At;
+use super::slices::{Endpoint as Place, Known as Slice, State};
 use super::{Cluster, Owner, Peers, Unresolved};
 use crate::facts::{Endpoint, Protocol};
 use crate::records::Direction;
@@ -31,6 +32,8 @@ pub struct Question {
     pub protocol: Protocol,
     /// Direction of the connection, seen from the end that asks.
     pub direction: Direction,
+    /// When the connection was first seen, Unix milliseconds.
+    pub since_ms: u64,
 }
 
 /// Who it is.
@@ -44,6 +47,15 @@ pub struct Answer {
     pub gap: Option<Unresolved>,
     /// The address is a Service's: behind it stands a backend that only the kernel knows.
     pub translated: bool,
+}
+
+/// How far a Service is believed to have an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// The cluster or a controller gave it to the Service.
+    Assigned,
+    /// Whoever made the Service wrote it down (`externalIPs`).
+    Claimed,
 }
 
 /// A pod that an address stands for.
@@ -67,13 +79,23 @@ impl Cluster {
             Ok(service) => service,
             Err(gap) => return Answer { gap: Some(gap), ..Answer::default() },
         };
-        if let Some((namespace, name)) = service {
+        let claimed = match service {
+            Some((_, Trust::Claimed)) => q.backend.is_none(),
+            _ => false,
+        };
+        if let Some(((namespace, name), _)) = service.filter(|_| !claimed) {
             let service = self.names.intern(Name::Service { namespace, name });
             let behind = q.backend.map(|at| self.pod_answer(&Question { at, ..*q }));
             let name = behind.and_then(|b| b.name).or(service);
             let gap = name.is_none().then_some(Unresolved::NamesFull);
             return Answer { name, service, gap, translated: true };
         }
+        // Whether a Service gets what it says is its own, the kernel alone can tell.
+        Answer { translated: claimed, ..self.place(q) }
+    }
+
+    /// Who is at an address that is no Service's.
+    fn place(&mut self, q: &Question) -> Answer {
         let answer = self.pod_answer(q);
         if answer.name.is_some() || answer.gap.is_some() {
             return answer;
@@ -104,25 +126,33 @@ impl Cluster {
         Answer { name, gap, ..Answer::default() }
     }
 
-    /// The Service whose own address this is.
-    fn service_at(&self, q: &Question) -> Result<Option<Key>, Unresolved> {
+    /// The Service whose own address this is, or who says so.
+    fn service_at(&self, q: &Question) -> Result<Option<(Key, Trust)>, Unresolved> {
         if q.direction == Direction::Inbound {
             return Ok(None);
         }
         let (address, port) = (q.at.addr, q.at.port);
-        let mut found = self.services.at(address, q.protocol, port);
+        let (mut found, mut trust) = (self.services.at(address, q.protocol, port), Trust::Assigned);
         // A port of a node is a Service's only if it was connected to: the numbers are anybody's.
-        let node = || self.pods.is_host(address) || self.far_node(address).is_some();
-        if found.is_empty() && q.direction == Direction::Outbound {
+        let node = || self.is_node(address);
+        if found == At::Nobody && q.direction == Direction::Outbound {
             let ports = self.services.at_node_port(q.protocol, port);
-            if !ports.is_empty() && node() {
+            if ports != At::Nobody && node() {
                 found = ports;
             }
         }
-        match found {
-            [] => Ok(None),
-            &[slot] => Ok(self.services.get(slot).map(|s| (s.namespace.clone(), s.name.clone()))),
-            _ => Err(Unresolved::AmbiguousAddress),
+        if found == At::Nobody {
+            let claiming = self.services.claiming(address, q.protocol, port);
+            (found, trust) = (claiming, Trust::Claimed);
+        }
+        match (found, trust) {
+            (At::One(slot), _) => {
+                let key = self.services.get(slot).map(|s| (s.namespace.clone(), s.name.clone()));
+                Ok(key.map(|key| (key, trust)))
+            }
+            (At::Several, Trust::Assigned) => Err(Unresolved::AmbiguousAddress),
+            // Who says the same as another says nothing.
+            (At::Several, Trust::Claimed) | (At::Nobody, _) => Ok(None),
         }
     }
 
@@ -130,13 +160,17 @@ impl Cluster {
     fn pod_answer(&mut self, q: &Question) -> Answer {
         // Only what was connected to is known by its port.
         let port = (q.direction != Direction::Inbound).then_some(q.at.port);
-        let pod = match self.pod_at(q.at.addr, q.protocol, port) {
+        let pod = match self.pod_at(q, port) {
             Ok(pod) => pod,
             Err(gap) => return Answer { gap: Some(gap), ..Answer::default() },
         };
         let service = match pod {
-            Some(Pod::Own(slot)) => self.own_primary(slot, q.protocol, port),
+            Some(Pod::Own(slot)) => Ok(self.own_primary(slot, q.protocol, port)),
             pod => self.far_primary(q.at.addr, pod, q.protocol, port),
+        };
+        let service = match service {
+            Ok(service) => service,
+            Err(gap) => return Answer { gap: Some(gap), ..Answer::default() },
         };
         let known = pod.is_some() || service.is_some();
         let name = match pod {
@@ -155,13 +189,9 @@ impl Cluster {
         Answer { name, service, gap, translated: false }
     }
 
-    fn pod_at(
-        &self,
-        address: u128,
-        protocol: Protocol,
-        port: Option<u16>,
-    ) -> Result<Option<Pod<'_>>, Unresolved> {
-        match self.pods.at(address) {
+    fn pod_at(&self, q: &Question, port: Option<u16>) -> Result<Option<Pod<'_>>, Unresolved> {
+        let (address, protocol) = (q.at.addr, q.protocol);
+        match self.pods.at(address, q.since_ms.saturating_sub(self.offset_ms)) {
             Claim::One(slot) if !self.has_successor(slot, address) => {
                 return Ok(Some(Pod::Own(slot)));
             }
@@ -170,9 +200,13 @@ impl Cluster {
             Claim::Nobody | Claim::One(_) => {}
         }
         let serves = |slice: &Slice| port.is_some_and(|port| slice.serves(protocol, port));
+        let believed = self.believed(address);
         // A slice may name the last owner of an address for a while, but not as ready.
-        for ready in [true, false] {
-            let entries = || self.slices.at(address).filter(move |(_, e)| e.ready == ready);
+        for state in State::ALL {
+            let entries = || {
+                let at = self.slices.at(address).filter(move |(_, e)| e.state == state);
+                at.filter(|(slice, _)| self.is_believed(slice, believed))
+            };
             match only(entries().filter(|(slice, _)| serves(slice))) {
                 Only::One(namespace, name) => {
                     return Ok(Some(self.pod_named(address, namespace, name)));
@@ -198,13 +232,39 @@ impl Cluster {
     fn has_successor(&self, slot: PodSlot, address: u128) -> bool {
         let leaving = |own: &&Own| own.gone_ms.is_some() || own.pod.terminating;
         let Some(own) = self.pods.get(slot).filter(leaving) else { return false };
-        let ready = self.slices.at(address).filter(|(_, endpoint)| endpoint.ready);
+        let ready = self.slices.at(address).filter(|(_, e)| e.state == State::Ready);
+        let believed = self.believed(address);
+        let ready = ready.filter(|(slice, _)| self.is_believed(slice, believed));
         let its = |slice: &Slice, name: &str| {
             *own.pod.name == *name && own.pod.namespace == slice.namespace
         };
         let mut others = ready.filter_map(|(slice, e)| Some((slice, e.pod.as_deref()?)));
         self.settings.peers == Peers::EndpointSlices
             && others.any(|(slice, name)| !its(slice, name))
+    }
+
+    /// Of several namespaces that speak of an address those are believed whose slices the
+    /// controller keeps, if there are any: who may write a slice of their own must not take the
+    /// name of another's pod.
+    fn believed(&self, address: u128) -> bool {
+        let mut pods = self.slices.at(address).filter(|(_, e)| e.pod.is_some());
+        let Some((first, _)) = pods.next() else { return false };
+        let mixed = self.slices.at(address).any(|(slice, _)| slice.namespace != first.namespace);
+        let kept = |(slice, e): (&Slice, &Place)| {
+            e.pod.is_some() && e.state > State::Dead && self.is_kept(slice)
+        };
+        mixed && self.slices.at(address).any(kept)
+    }
+
+    fn is_believed(&self, slice: &Slice, believed: bool) -> bool {
+        !believed || self.is_kept(slice)
+    }
+
+    /// Whether the controller of slices keeps a slice as the selector of its Service says: what
+    /// anybody else writes into it is gone at once.
+    fn is_kept(&self, slice: &Slice) -> bool {
+        let service = || self.services.find(&slice.namespace, &slice.service);
+        slice.managed && service().is_some_and(|s| !s.selector.is_empty() && !s.external_name)
     }
 
     /// A pod that a slice names: one of this node is known better, if it has the address indeed.
@@ -223,12 +283,15 @@ impl Cluster {
 
     /// Whether an address is known to be a node's.
     fn is_node(&self, address: u128) -> bool {
-        self.pods.is_host(address) || self.far_node(address).is_some()
+        self.pods.is_host(address)
+            || self.nodes.at(address).is_some()
+            || self.far_node(address).is_some()
     }
 
     fn node_at(&self, address: u128) -> Option<&str> {
         let own = self.pods.is_host(address).then_some(&*self.settings.node);
-        own.filter(|node| !node.is_empty()).or_else(|| self.far_node(address))
+        let own = own.filter(|node| !node.is_empty());
+        own.or_else(|| self.nodes.at(address)).or_else(|| self.far_node(address))
     }
 
     fn group_at(&self, ip: IpAddr) -> Option<&str> {
@@ -239,15 +302,18 @@ impl Cluster {
     /// The node of an address, if that is a node's: because several ready pods of one node have
     /// it, or because a Service whose pod here has this node's address has an endpoint there.
     fn far_node(&self, address: u128) -> Option<&str> {
+        let believed = self.believed(address);
+        let at =
+            || self.slices.at(address).filter(move |(slice, _)| self.is_believed(slice, believed));
         let mut node = None;
-        for (_, endpoint) in self.slices.at(address) {
+        for (_, endpoint) in at() {
             let here = endpoint.node.as_deref()?;
             if *node.get_or_insert(here) != here {
                 return None;
             }
         }
         let node = node?;
-        let ready = || self.slices.at(address).filter(|(_, e)| e.ready);
+        let ready = || at().filter(|(_, e)| e.state == State::Ready);
         let hosted = |slice: &Slice| {
             let mut here = self.pods.hosts().flat_map(|host| self.slices.at(host));
             here.any(|(s, _)| s.service == slice.service && s.namespace == slice.namespace)
@@ -258,7 +324,8 @@ impl Cluster {
 
     /// The Service by which one of this node's pods is named.
     fn own_primary(&self, slot: PodSlot, protocol: Protocol, port: Option<u16>) -> Option<Key> {
-        let shown = &self.shown.get(slot as usize)?.as_ref()?.pod;
+        let known = self.shown.get(slot as usize)?.as_ref()?;
+        let shown = &known.pod;
         let serves = |service: &str| {
             let Some(port) = port else { return false };
             let mut slices = shown.ips.iter().flat_map(|ip| self.slices.at(super::address(*ip)));
@@ -269,7 +336,7 @@ impl Cluster {
                     && slice.serves(protocol, port)
             })
         };
-        let services = shown.services.iter().map(|service| &**service);
+        let services = known.known_by().iter().map(|service| &**service);
         let first = services.max_by_key(|service| {
             (serves(service), self.has_address(&shown.namespace, service), Reverse(*service))
         })?;
@@ -283,24 +350,32 @@ impl Cluster {
         pod: Option<Pod<'_>>,
         protocol: Protocol,
         port: Option<u16>,
-    ) -> Option<Key> {
+    ) -> Result<Option<Key>, Unresolved> {
         if self.settings.peers != Peers::EndpointSlices {
-            return None;
+            return Ok(None);
         }
         let serves = |slice: &Slice| port.is_some_and(|port| slice.serves(protocol, port));
-        let its = |(slice, endpoint): &(&Slice, &At)| match pod {
+        // A pod is known by its Services whether it is ready or not: open connections keep theirs.
+        let its = |(slice, endpoint): &(&Slice, &Place)| match pod {
             Some(Pod::Far { namespace, name }) => {
                 *slice.namespace == *namespace && endpoint.pod.as_deref() == Some(name)
             }
             // What is no pod is known by what it serves alone.
-            _ => endpoint.pod.is_none() && serves(slice),
+            _ => endpoint.pod.is_none() && endpoint.state >= State::Serving && serves(slice),
         };
-        let entries = self.slices.at(address).filter(|(_, e)| e.ready).filter(its);
-        let (slice, _) = entries.max_by_key(|&(slice, _)| {
+        let entries = || self.slices.at(address).filter(its);
+        if pod.is_none()
+            && let Some((first, _)) = entries().next()
+            && entries().any(|(slice, _)| slice.namespace != first.namespace)
+        {
+            // Two namespaces that both reach the same thing outside: whose it is nobody says.
+            return Err(Unresolved::AmbiguousAddress);
+        }
+        let best = entries().max_by_key(|&(slice, _)| {
             let (namespace, service) = (&*slice.namespace, &*slice.service);
             (serves(slice), self.has_address(namespace, service), Reverse((namespace, service)))
-        })?;
-        Some((slice.namespace.clone(), slice.service.clone()))
+        });
+        Ok(best.map(|(slice, _)| (slice.namespace.clone(), slice.service.clone())))
     }
 
     fn has_address(&self, namespace: &str, service: &str) -> bool {
@@ -325,7 +400,7 @@ enum Only<'a> {
 }
 
 /// The one pod that all of these endpoints are, if they are one.
-fn only<'a>(entries: impl Iterator<Item = (&'a Slice, &'a At)>) -> Only<'a> {
+fn only<'a>(entries: impl Iterator<Item = (&'a Slice, &'a Place)>) -> Only<'a> {
     let mut found = Only::None;
     for (slice, endpoint) in entries {
         let Some(name) = endpoint.pod.as_deref() else { continue };

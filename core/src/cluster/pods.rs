@@ -14,6 +14,10 @@ use std::collections::BTreeMap;
 
 /// Pods of one node: kubelet's default limit is 110, the largest nodes run 500. Deleted ones count.
 pub(super) const PODS: usize = 4096;
+/// Bytes of one pod's labels. Kubernetes has no bound; charts set a dozen.
+const LABELS: usize = 16_384;
+/// Bytes of the labels of all pods together: two kilobytes for each that there may be.
+const LABELS_ALL: usize = 8 << 20;
 /// Containers remembered of one pod, ended ones included: a crash loop makes one a restart.
 const CONTAINERS: usize = 64;
 /// How long a deleted pod still names its containers, milliseconds; as long as TIME_WAIT.
@@ -46,12 +50,13 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// How good its claim to its addresses is; 0 is none.
-    fn claim(&self) -> u8 {
+    /// How good its claim to its addresses is; 0 is none. One that was deleted has a claim to
+    /// connections that were there before alone.
+    fn claim(&self, since_ms: u64) -> u8 {
         match (self.pod.phase, self.gone_ms, self.pod.terminating) {
             _ if self.pod.host_network => 0,
             (Phase::Ended, ..) => 0,
-            (_, Some(_), _) => 1,
+            (_, Some(gone), _) => u8::from(since_ms <= gone),
             (_, None, true) => 2,
             (_, None, false) => 3,
         }
@@ -70,12 +75,28 @@ pub(super) struct Pods {
     hosts: BTreeMap<u128, u32>,
     /// Pods that changed since they were last shown.
     pub(super) stale: Vec<PodSlot>,
+    /// Bytes of all labels.
+    labels: usize,
+    /// Pods whose labels were left out.
+    pub(super) cut: u64,
+}
+
+fn label_bytes(pod: &Pod) -> usize {
+    pod.labels.iter().map(|(key, value)| key.len() + value.len() + 32).sum()
 }
 
 impl Pods {
     /// Takes in a pod; `false` when there is no room for it.
-    pub(super) fn upsert(&mut self, pod: Pod, round: u32, dirt: &mut Dirt) -> bool {
-        if let Some(&slot) = self.by_uid.get(&*pod.uid) {
+    pub(super) fn upsert(&mut self, mut pod: Pod, round: u32, dirt: &mut Dirt) -> bool {
+        let known = self.by_uid.get(&*pod.uid).copied();
+        let before = known.and_then(|slot| self.get(slot)).map_or(0, |own| label_bytes(&own.pod));
+        let bytes = label_bytes(&pod);
+        if bytes > LABELS || self.labels - before + bytes > LABELS_ALL {
+            // Who it is does not depend on them; half of them would match what they must not.
+            pod.labels = Vec::new();
+            self.cut += 1;
+        }
+        if let Some(slot) = known {
             self.change(slot, pod, round, dirt);
             return true;
         }
@@ -87,6 +108,7 @@ impl Pods {
             number(self.slots.len() - 1)
         });
         self.by_uid.insert(pod.uid.clone(), slot);
+        self.labels += label_bytes(&pod);
         let own = Own { pod, gone_ms: None, buried: false, seen: round, containers: Vec::new() };
         self.slots[slot as usize] = Some(own);
         self.link(slot, dirt);
@@ -105,6 +127,7 @@ impl Pods {
         }
         self.unlink(slot, dirt);
         if let Some(own) = self.slots[slot as usize].as_mut() {
+            self.labels = self.labels - label_bytes(&own.pod) + label_bytes(&pod);
             own.pod = pod;
             own.gone_ms = None;
         }
@@ -159,6 +182,7 @@ impl Pods {
         self.unlink(slot, dirt);
         self.stale.push(slot);
         let Some(own) = self.slots[slot as usize].take() else { return };
+        self.labels -= label_bytes(&own.pod);
         self.by_uid.remove(&own.pod.uid);
         for id in &own.containers {
             self.by_container.remove(id);
@@ -170,7 +194,7 @@ impl Pods {
     fn link(&mut self, slot: PodSlot, dirt: &mut Dirt) {
         let Self { slots, by_container, by_address, hosts, .. } = self;
         let Some(own) = slots[slot as usize].as_mut() else { return };
-        if own.claim() > 0 {
+        if own.claim(0) > 0 {
             own.pod.ips.iter().for_each(|ip| by_address.insert(super::address(*ip), slot));
         }
         for ip in &own.pod.host_ips {
@@ -230,18 +254,24 @@ impl Pods {
         self.iter().filter(|(_, own)| own.gone_ms.is_none()).count()
     }
 
-    /// The pod of a container, by the container's full id, or by the uid that its cgroup names.
+    /// The pod of a container: by the uid that its cgroup names, which only the kubelet writes, else
+    /// by the container's full id, if the two fit each other. The cgroup of a static pod has a uid
+    /// that the API server does not know.
     pub(super) fn of_container(&self, id: &str, uid: Option<&str>) -> Option<PodSlot> {
-        let by_uid = || self.by_uid.get(uid?);
-        self.by_container.get(id).or_else(by_uid).copied()
+        if let Some(&slot) = uid.and_then(|uid| self.by_uid.get(uid)) {
+            return Some(slot);
+        }
+        let slot = *self.by_container.get(id)?;
+        let fits = uid.is_none() || self.get(slot).is_some_and(|own| own.pod.is_static());
+        fits.then_some(slot)
     }
 
     /// The pod that has an address: one that runs before one that ends, one that is there before
-    /// one that was deleted.
-    pub(super) fn at(&self, address: u128) -> Claim {
+    /// one that was deleted; asked for a connection that is known since then.
+    pub(super) fn at(&self, address: u128, since_ms: u64) -> Claim {
         let mut best = (0, Claim::Nobody);
         for &slot in self.by_address.get(&address) {
-            let claim = self.get(slot).map_or(0, Own::claim);
+            let claim = self.get(slot).map_or(0, |own| own.claim(since_ms));
             if claim > best.0 {
                 best = (claim, Claim::One(slot));
             } else if claim == best.0 && claim > 0 {

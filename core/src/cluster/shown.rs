@@ -9,6 +9,7 @@
 use super::names::{Name, NameId};
 use super::objects::{Kind, Phase, Pod};
 use super::pods::{Own, PodSlot};
+use super::slices::State;
 use super::workload::workload;
 use super::{Cluster, ServiceMatching};
 use crate::table::{Epoch, Slot};
@@ -65,8 +66,19 @@ pub(super) struct Shown {
     pub(super) name: Option<NameId>,
     pub(super) version: u64,
     pub(super) pod: Arc<PodShown>,
+    /// The Services by which it is known while it is not ready or ends, if they are others than
+    /// those that it serves.
+    known_by: Option<Box<[Box<str>]>>,
     /// Its record, until it is deleted.
     record: Option<(Slot, u64)>,
+}
+
+impl Shown {
+    /// The Services by which it is known: those that it serves, or would if it were ready. What is
+    /// open does not lose its name when a pod drains or misses a probe.
+    pub(super) fn known_by(&self) -> &[Box<str>] {
+        self.known_by.as_deref().unwrap_or(&self.pod.services)
+    }
 }
 
 /// What showing pods anew led to.
@@ -130,16 +142,22 @@ impl Cluster {
         let gone = own.gone_ms.is_some();
         let old = self.shown[at].take();
         // What a deleted pod served when it was last there is what its late sockets served.
-        let fresh = match &old {
-            Some(old) if gone => Arc::clone(&old.pod),
+        let (fresh, known_by) = match &old {
+            Some(old) if gone => (Arc::clone(&old.pod), old.known_by.clone()),
             _ => {
                 if !self.members.upsert_pod(slot, &own.pod) {
                     self.known.refused[Kind::Pod as usize] += 1;
                 }
-                Arc::new(self.picture(slot, &own.pod))
+                let all = (!own.pod.ready || own.pod.terminating)
+                    .then(|| self.services_of(slot, &own.pod, true).0);
+                let fresh = self.picture(slot, &own.pod);
+                let known_by = all.filter(|all| *all != fresh.services).map(Into::into);
+                (Arc::new(fresh), known_by)
             }
         };
-        let same = old.as_ref().is_some_and(|old| old.pod == fresh && old.name.is_some());
+        let same = old
+            .as_ref()
+            .is_some_and(|old| old.pod == fresh && old.known_by == known_by && old.name.is_some());
         let mut shown = match old {
             Some(old) if same => old,
             old => {
@@ -148,7 +166,7 @@ impl Cluster {
                 self.dirt.pods = true;
                 fresh.ips.iter().for_each(|ip| self.dirt.address(super::address(*ip)));
                 let name = self.intern_pod(&fresh);
-                Shown { name, version: self.versions, pod: fresh, record }
+                Shown { name, version: self.versions, pod: fresh, known_by, record }
             }
         };
         if gone {
@@ -199,7 +217,7 @@ impl Cluster {
     fn picture(&self, slot: PodSlot, pod: &Pod) -> PodShown {
         let owner = pod.controller.as_ref().map(|(kind, name)| (&**kind, &**name));
         let (kind, name) = workload(&pod.name, owner, |key| pod.label(key));
-        let (services, service_count) = self.services_of(slot, pod);
+        let (services, service_count) = self.services_of(slot, pod, false);
         PodShown {
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
@@ -216,8 +234,9 @@ impl Cluster {
         }
     }
 
-    /// The Services that a pod serves: selected, alive, and ready unless the Service does not care.
-    fn services_of(&self, slot: PodSlot, pod: &Pod) -> (Vec<Box<str>>, usize) {
+    /// The Services that a pod serves: selected, alive, and ready unless the Service does not care,
+    /// or nobody does.
+    fn services_of(&self, slot: PodSlot, pod: &Pod, anyhow: bool) -> (Vec<Box<str>>, usize) {
         let matching = self.settings.service_matching;
         let alive = pod.phase != Phase::Ended && !pod.ips.is_empty();
         if matching == ServiceMatching::Off || !alive {
@@ -227,7 +246,7 @@ impl Cluster {
         if matching == ServiceMatching::Selectors {
             self.members.services_of(slot, |slot| {
                 let service = self.services.get(slot);
-                let ready = pod.ready && !pod.terminating;
+                let ready = anyhow || (pod.ready && !pod.terminating);
                 services.extend(
                     service.filter(|s| ready || s.publish_not_ready).map(|service| &*service.name),
                 );
@@ -237,7 +256,7 @@ impl Cluster {
             for (slice, endpoint) in self.slices.at(ip) {
                 let its = endpoint.pod.as_deref() == Some(&*pod.name)
                     && slice.namespace == pod.namespace
-                    && endpoint.ready;
+                    && (anyhow || endpoint.state == State::Ready);
                 if its && (matching == ServiceMatching::EndpointSlices || self.selects_none(slice))
                 {
                     services.push(&slice.service);

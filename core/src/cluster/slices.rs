@@ -6,8 +6,9 @@
 //! Pure: no I/O.
 
 use super::few::MultiMap;
-use super::objects::Slice;
-use super::services::Key;
+use super::key::{Key, Pair};
+use super::objects::{Backend, Slice};
+use super::shares::{Room, Shares};
 use super::{Dirt, address, number};
 use crate::facts::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,10 @@ use std::sync::Arc;
 /// Endpoints of a cluster; at about 120 bytes each. 150,000 pods are the most that Kubernetes is
 /// made for.
 pub(super) const ENDPOINTS: usize = 262_144;
+/// Slices of a cluster; they have a hundred endpoints each unless somebody makes them by hand.
+const SLICES: usize = 65_536;
+/// Ports that are kept of a slice; Kubernetes takes no more.
+const PORTS: usize = 100;
 /// Nodes whose names are kept; 5,000 are the most that Kubernetes is made for.
 const NODES: usize = 16_384;
 
@@ -26,7 +31,34 @@ pub(super) struct Endpoint {
     /// The name of its pod, in the slice's namespace.
     pub(super) pod: Option<Box<str>>,
     pub(super) node: Option<Arc<str>>,
-    pub(super) ready: bool,
+    pub(super) state: State,
+}
+
+/// Where the life of an endpoint stands, the best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum State {
+    /// It ends, and does not serve any more: the address may be another's.
+    Dead,
+    /// It is there, but not ready.
+    Unready,
+    /// It ends, and still serves.
+    Serving,
+    /// It serves.
+    Ready,
+}
+
+impl State {
+    /// All states, the best first.
+    pub(super) const ALL: [Self; 4] = [Self::Ready, Self::Serving, Self::Unready, Self::Dead];
+
+    const fn of(backend: &Backend) -> Self {
+        match (backend.ready, backend.serving, backend.terminating) {
+            (true, ..) => Self::Ready,
+            (false, true, _) => Self::Serving,
+            (false, false, false) => Self::Unready,
+            (false, false, true) => Self::Dead,
+        }
+    }
 }
 
 /// A slice.
@@ -36,20 +68,36 @@ pub(super) struct Known {
     name: Box<str>,
     pub(super) service: Box<str>,
     ports: Box<[(Protocol, u16)]>,
+    /// It says that the controller of slices wrote it.
+    pub(super) managed: bool,
     /// Sorted.
     endpoints: Box<[Endpoint]>,
     seen: u32,
 }
 
 impl Known {
+    /// What it has of the room of its namespace.
+    fn weight(&self) -> usize {
+        self.endpoints.len() + 1
+    }
+
     /// Whether its endpoints serve this port; 0 stands for all ports.
     pub(super) fn serves(&self, protocol: Protocol, port: u16) -> bool {
         self.ports.iter().any(|&(p, n)| p == protocol && (n == port || n == 0))
     }
 }
 
+/// What became of a slice that was taken in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Upsert {
+    Taken,
+    NoRoom,
+    /// There is room when this one, whose namespace has the most, is removed: here it is again.
+    Instead(Key, Box<Slice>),
+}
+
 /// The slices.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slices {
     slots: Vec<Option<Known>>,
     free: Vec<u32>,
@@ -58,22 +106,58 @@ pub(super) struct Slices {
     /// Slices by the hash of their Service; whether it is the one is looked at when asked.
     by_service: MultiMap<u64, u32>,
     nodes: BTreeSet<Arc<str>>,
-    endpoints: usize,
+    /// Endpoints of each namespace.
+    shares: Shares,
+    /// Ports that were left out.
+    pub(super) cut: u64,
+}
+
+impl Default for Slices {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_name: BTreeMap::new(),
+            by_address: MultiMap::default(),
+            by_service: MultiMap::default(),
+            nodes: BTreeSet::new(),
+            shares: Shares::new(ENDPOINTS),
+            cut: 0,
+        }
+    }
 }
 
 impl Slices {
-    /// Takes in a slice; `None` when there is no room for it, else whether anything changed.
-    pub(super) fn upsert(&mut self, slice: Slice, round: u32, dirt: &mut Dirt) -> Option<bool> {
-        let mut known = self.cut(slice);
-        known.seen = round;
-        let key = (known.namespace.clone(), known.name.clone());
+    /// Takes in a slice, if there is room.
+    pub(super) fn upsert(&mut self, slice: Slice, round: u32, dirt: &mut Dirt) -> Upsert {
+        let key = (slice.namespace.clone(), slice.name.clone());
         let old = self.by_name.get(&key).copied();
+        let before = old.and_then(|slot| self.slots[slot as usize].as_ref());
+        let before = before.map_or(0, Known::weight);
+        let weight = slice.endpoints.len() + 1;
+        let full = old.is_none() && self.by_name.len() >= SLICES;
+        match self.shares.room(&key.0, weight.saturating_sub(before), full) {
+            Room::Free => {}
+            Room::From(namespace) if namespace != key.0 => {
+                return match self.last_of(&namespace) {
+                    Some(other) => Upsert::Instead(other, Box::new(slice)),
+                    None => Upsert::NoRoom,
+                };
+            }
+            Room::From(_) | Room::None => {
+                // What was known of it is not so any more.
+                self.remove(&key.0, &key.1, dirt);
+                return Upsert::NoRoom;
+            }
+        }
+        let known = Known { seen: round, ..self.cut(slice) };
         let held = old.and_then(|slot| self.slots[slot as usize].as_mut());
         if let Some(held) = held {
             held.seen = round;
-            let same = (&held.service, &held.ports) == (&known.service, &known.ports);
+            let said = |k: &Known| (k.service.clone(), k.ports.clone(), k.managed);
+            let same = said(held) == said(&known);
             if same && held.endpoints == known.endpoints {
-                return Some(false);
+                return Upsert::Taken;
             }
             // Only what differs is news, unless what differs is said of all.
             let news = |a: &[Endpoint], b: &[Endpoint], dirt: &mut Dirt| {
@@ -86,46 +170,49 @@ impl Slices {
         } else {
             known.endpoints.iter().for_each(|e| dirt.address(e.address));
         }
-        let before = old.map_or(0, |slot| self.unlink(slot));
-        if self.endpoints - before + known.endpoints.len() > ENDPOINTS {
-            self.endpoints -= before;
-            self.by_name.remove(&key);
-            if let Some(slot) = old {
-                self.slots[slot as usize] = None;
-                self.free.push(slot);
-            }
-            return None;
+        if let Some(slot) = old {
+            self.unlink(slot);
         }
-        self.endpoints = self.endpoints - before + known.endpoints.len();
         let slot = old.or_else(|| self.free.pop()).unwrap_or_else(|| {
             self.slots.push(None);
             number(self.slots.len() - 1)
         });
+        self.shares.take(&known.namespace, known.weight());
         self.by_name.insert(key, slot);
         for (n, endpoint) in known.endpoints.iter().enumerate() {
             self.by_address.insert(endpoint.address, (slot, number(n)));
         }
         self.by_service.insert(hash(&known.namespace, &known.service), slot);
         self.slots[slot as usize] = Some(known);
-        Some(true)
+        Upsert::Taken
+    }
+
+    /// The last slice of a namespace, by name.
+    fn last_of(&self, namespace: &str) -> Option<Key> {
+        let first = (Box::from(namespace), Box::from(""));
+        let own = self.by_name.range(first..).take_while(|((n, _), _)| **n == *namespace);
+        own.last().map(|(key, _)| key.clone())
     }
 
     fn cut(&mut self, slice: Slice) -> Known {
-        let Slice { namespace, name, service, endpoints, ports } = slice;
+        let Slice { namespace, name, service, endpoints, mut ports, managed } = slice;
+        self.cut += ports.len().saturating_sub(PORTS) as u64;
+        ports.truncate(PORTS);
         let mut cut = Vec::with_capacity(endpoints.len());
         for backend in endpoints {
+            let state = State::of(&backend);
             // A reference to another namespace is no pod of this Service.
             let pod = backend.pod.filter(|(n, ..)| *n == namespace).map(|(_, name, _)| name);
             let node = backend.node.and_then(|node| self.node(&node));
-            for ip in backend.addresses {
-                let (pod, node) = (pod.clone(), node.clone());
-                cut.push(Endpoint { address: address(ip), pod, node, ready: backend.ready });
+            // What further addresses mean is undefined: whoever uses endpoints uses the first.
+            if let Some(ip) = backend.addresses.first() {
+                cut.push(Endpoint { address: address(*ip), pod, node, state });
             }
         }
         cut.sort_unstable();
         cut.dedup();
         let (ports, endpoints) = (ports.into(), cut.into());
-        Known { namespace, name, service, ports, endpoints, seen: 0 }
+        Known { namespace, name, service, ports, managed, endpoints, seen: 0 }
     }
 
     fn node(&mut self, name: &str) -> Option<Arc<str>> {
@@ -145,10 +232,10 @@ impl Slices {
 
     /// Forgets a slice.
     pub(super) fn remove(&mut self, namespace: &str, name: &str, dirt: &mut Dirt) -> bool {
-        let Some(slot) = self.by_name.remove(&(namespace.into(), name.into())) else {
+        let Some(slot) = self.by_name.remove(&(namespace, name) as &dyn Pair) else {
             return false;
         };
-        self.endpoints -= self.unlink(slot);
+        self.unlink(slot);
         if let Some(known) = self.slots[slot as usize].take() {
             known.endpoints.iter().for_each(|e| dirt.address(e.address));
         }
@@ -163,17 +250,17 @@ impl Slices {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { cut: self.cut, ..Self::default() };
     }
 
-    /// Takes its endpoints out of the map; how many.
-    fn unlink(&mut self, slot: u32) -> usize {
-        let Some(known) = &self.slots[slot as usize] else { return 0 };
+    /// Takes its endpoints out of the map.
+    fn unlink(&mut self, slot: u32) {
+        let Some(known) = &self.slots[slot as usize] else { return };
         for (n, endpoint) in known.endpoints.iter().enumerate() {
             self.by_address.remove(&endpoint.address, (slot, number(n)));
         }
         self.by_service.remove(&hash(&known.namespace, &known.service), slot);
-        known.endpoints.len()
+        self.shares.give_back(&known.namespace, known.weight());
     }
 
     /// The endpoints at an address, with their slices.

@@ -32,7 +32,9 @@ impl Inside {
     }
 
     fn joined_by(self, container: Option<ContainerId>, containers: &[Container]) -> Self {
-        let pod = |id: ContainerId| containers.get(id.0 as usize)?.pod_uid.as_deref();
+        // A uid in a cgroup that anybody may have made is no pod's.
+        let known = |id: ContainerId| id.of(containers).filter(|container| !container.foreign);
+        let pod = |id: ContainerId| known(id)?.pod_uid.as_deref();
         match (self, container) {
             (Self::Container(one), Some(other)) if one == other => self,
             (Self::Container(one) | Self::PodOf(one), Some(other))

@@ -36,6 +36,9 @@ impl Containers {
     pub(super) fn count(&mut self, facts: &Facts, epoch: Epoch, removed: &mut Removals) -> bool {
         self.counts.clear();
         for id in facts.processes.iter().filter_map(|p| p.container) {
+            if id == ContainerId::UNKNOWN {
+                continue;
+            }
             *self.counts.entry(id).or_default() += 1;
         }
         let mut changed = false;

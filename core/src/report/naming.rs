@@ -18,6 +18,11 @@ use std::sync::Arc;
 /// seventh of it.
 const BITS: u64 = 65_536;
 
+/// A place, of which there are fewer.
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
 /// Who the ends of a connection are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ends {
@@ -101,8 +106,10 @@ impl Affected {
 #[derive(Debug, Default)]
 pub(super) struct Naming {
     pub(super) cluster: Option<Box<Cluster>>,
-    /// The pod of each container.
+    /// The pod of each container, by its place.
     owners: Vec<Result<Option<Owner>, Unresolved>>,
+    /// Whose pod that is: the generation of each place.
+    generations: Vec<u32>,
     /// The same, for readers.
     pub(super) pods: Arc<[Option<NameId>]>,
     asked: Asked,
@@ -112,8 +119,17 @@ impl Naming {
     /// Takes in containers that were not there before.
     pub(super) fn extend(&mut self, containers: &[Container]) {
         let Some(cluster) = &self.cluster else { return };
-        let known = self.owners.len();
-        self.owners.extend(containers.iter().skip(known).map(|c| cluster.owner(c)));
+        for (at, container) in containers.iter().enumerate() {
+            if self.generations.get(at) == Some(&container.generation) {
+                continue;
+            }
+            if self.owners.len() <= at {
+                self.owners.resize(at + 1, Ok(None));
+                self.generations.resize(at + 1, u32::MAX);
+            }
+            self.owners[at] = cluster.owner(container);
+            self.generations[at] = container.generation;
+        }
         self.share();
     }
 
@@ -130,7 +146,7 @@ impl Naming {
                 let fresh = cluster.owner(container);
                 if *owner != fresh {
                     *owner = fresh;
-                    affected.containers.insert(ContainerId(n));
+                    affected.containers.insert(ContainerId::new(n, container.generation));
                 }
             }
             if !affected.containers.is_empty() {
@@ -154,7 +170,12 @@ impl Naming {
     }
 
     fn owner(&self, id: ContainerId) -> Result<Option<Owner>, Unresolved> {
-        self.owners.get(id.0 as usize).copied().unwrap_or(Ok(None))
+        if id == ContainerId::UNKNOWN {
+            return Err(Unresolved::NoPodForContainer);
+        }
+        let at = id.place();
+        let same = self.generations.get(at).is_some_and(|&g| ContainerId::new(number(at), g) == id);
+        if same { self.owners[at] } else { Ok(None) }
     }
 
     /// Who the ends of a connection are.
@@ -191,8 +212,8 @@ impl Naming {
     fn name_peer(&mut self, record: &ConnectionRecord, backend: Option<Endpoint>, ends: &mut Ends) {
         let inbound = record.direction == Direction::Inbound;
         let port = (!inbound).then_some(record.remote.port);
-        let ConnectionRecord { remote: at, protocol, direction, .. } = *record;
-        let question = Question { at, backend, protocol, direction };
+        let ConnectionRecord { remote: at, protocol, direction, since_ms, .. } = *record;
+        let question = Question { at, backend, protocol, direction, since_ms };
         let (name, service) = match record.peer {
             Workload::Container(id) => {
                 let owner = self.owner(id);

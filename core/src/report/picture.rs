@@ -32,7 +32,7 @@ pub struct Picture {
     pub containers: Frozen<ContainerRecord>,
     /// Every flow.
     pub flows: Frozen<FlowRecord>,
-    /// Containers by [`ContainerId`], gone ones included.
+    /// Containers by the place of their [`ContainerId`], ended ones included for a while.
     pub names: Arc<[Container]>,
     /// What went away, for deltas.
     pub removed: Removals,
@@ -67,7 +67,7 @@ impl Picture {
     /// The container with that id.
     #[must_use]
     pub fn container(&self, id: ContainerId) -> Option<&Container> {
-        self.names.get(id.0 as usize)
+        id.of(&self.names)
     }
 
     /// What the cluster calls it.
@@ -80,6 +80,7 @@ impl Picture {
     #[must_use]
     pub fn pod(&self, id: ContainerId) -> Option<&Name> {
         let cluster = self.cluster.as_ref()?;
-        cluster.names.get((*cluster.owners.get(id.0 as usize)?)?)
+        id.of(&self.names)?;
+        cluster.names.get((*cluster.owners.get(id.place())?)?)
     }
 }

@@ -88,8 +88,12 @@ fn flows_are_counted_by_what_the_configuration_says() {
             selector: labels(&[("app", "cart")]),
             ..service("shop", "cart", "10.96.0.7", 80)
         };
-        let server =
-            Pod { labels: labels(&[("app", "cart")]), ..owned("cart-0", "10.1.0.6", "cart") };
+        let server = Pod {
+            // What the cgroup at this address says.
+            uid: uid("cart-x"),
+            labels: labels(&[("app", "cart")]),
+            ..owned("cart-0", "10.1.0.6", "cart")
+        };
         node.apply([
             Event::Pod(owned("web-0", "10.1.0.5", "web")),
             Event::Pod(server),

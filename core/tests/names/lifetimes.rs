@@ -66,8 +66,9 @@ fn a_deleted_pod_names_late_sockets_for_a_minute_and_is_not_listed() {
 fn a_deleted_pod_loses_its_address_at_once_to_any_other() {
     let mut node = Node::synced();
     let old = pod("shop", "old", "10.1.0.5");
-    node.apply([Event::Pod(old.clone()), gone(&old)]);
+    node.apply([Event::Pod(old.clone())]);
     node.ask("10.1.0.9", "10.1.0.5:80");
+    node.apply([gone(&old)]);
     assert_eq!(node.peer(), "pod shop/old");
 
     node.apply([Event::Pod(pod("shop", "new", "10.1.0.5"))]);
@@ -76,11 +77,28 @@ fn a_deleted_pod_loses_its_address_at_once_to_any_other() {
 }
 
 #[test]
+fn nobody_is_named_after_a_pod_that_was_gone_before() {
+    let mut node = Node::synced();
+    let old = pod("shop", "old", "10.1.0.5");
+    node.apply([Event::Pod(old.clone())]);
+    node.ask("10.1.0.9", "10.1.0.5:80");
+    node.wait(1);
+    node.apply([gone(&old)]);
+    assert_eq!(node.peer(), "pod shop/old", "it was there when that was opened");
+    node.wait(20);
+
+    node.ask("10.1.0.9", "10.1.0.5:80");
+
+    assert_eq!(node.peer(), "external 10.1.0.5");
+}
+
+#[test]
 fn a_deleted_pods_address_may_be_an_endpoints_of_another_node_at_once() {
     let mut node = Node::synced();
     let old = pod("shop", "old", "10.1.0.5");
-    node.apply([Event::Pod(old.clone()), gone(&old)]);
+    node.apply([Event::Pod(old.clone())]);
     node.ask("10.1.0.9", "10.1.0.5:8080");
+    node.apply([gone(&old)]);
     assert_eq!(node.peer(), "pod shop/old");
 
     node.apply([Event::Slice(slice("shop", "cart", &[("10.1.0.5", "cart-x")], 8080))]);

@@ -69,6 +69,7 @@ pub fn slice(namespace: &str, service: &str, at: &[(&str, &str)], port: u16) -> 
         ready: true,
         pod: Some((namespace.into(), pod.into(), uid(pod))),
         node: Some("far-node".into()),
+        ..Backend::default()
     };
     Slice {
         namespace: namespace.into(),
@@ -76,6 +77,7 @@ pub fn slice(namespace: &str, service: &str, at: &[(&str, &str)], port: u16) -> 
         service: service.into(),
         endpoints: at.iter().map(backend).collect(),
         ports: vec![(Protocol::Tcp, port)],
+        ..Slice::default()
     }
 }
 

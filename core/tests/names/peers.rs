@@ -107,15 +107,20 @@ fn a_pod_of_another_node_is_named_by_its_endpoint_with_its_service() {
 }
 
 #[test]
-fn an_endpoint_that_is_not_ready_is_a_pod_without_the_service() {
+fn an_endpoint_that_misses_a_probe_keeps_its_service() {
     let mut node = Node::synced();
-    let mut unready = slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080);
-    unready.endpoints[0].ready = false;
-    node.apply([Event::Slice(unready)]);
-
+    let mut cart = slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080);
+    node.apply([Event::Slice(cart.clone())]);
     node.ask("10.1.0.9", "10.1.7.5:8080");
+    let epoch = node.picture().epoch;
 
-    assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), String::new()));
+    cart.endpoints[0].ready = false;
+    node.apply([Event::Slice(cart)]);
+
+    assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), "shop/cart".into()));
+    let picture = node.picture();
+    let renamed = picture.connections.iter().filter(|c| c.changed > epoch).count();
+    assert_eq!(renamed, 0, "nothing of it flaps");
 }
 
 #[test]

@@ -1,53 +1,68 @@
 //! Which container a process is in, from the text of `/proc/PID/cgroup`.
 //!
-//! In: the whole text: one line per hierarchy. Out: the innermost container that a line names. It
-//! must not ask a runtime, and must not take a helper of one (`conmon`) for a container.
+//! In: the whole text: one line per hierarchy. Out: the container that a line names. Below a pod that
+//! is the outermost one, the one that the kubelet made: what runs inside of it (Docker, kind) is that
+//! pod's whatever it calls itself. Anywhere else it is the innermost one. It must not ask a runtime,
+//! and must not take a helper of one (`conmon`) for a container.
 //!
 //! Pure: no I/O.
 
-use probelet_core::facts::{Container, Runtime};
-
-/// Digits of a full container id.
-const ID_DIGITS: usize = 64;
-/// A name with a runtime's prefix may carry a shorter id; below this it is a word, not an id.
-const ID_DIGITS_MIN: usize = 12;
-/// Digits of a pod uid: 32, with or without four dashes (static pods have a hash without).
-const UID_DIGITS: usize = 32;
-
-/// What runtimes put before the id, in a scope of systemd or a directory of their own. Helpers
-/// such as `crio-conmon-ID` match none: what follows the prefix is no number.
-const PREFIXES: [(&str, Runtime); 6] = [
-    ("cri-containerd-", Runtime::Containerd),
-    ("nerdctl-", Runtime::Containerd),
-    ("containerd-", Runtime::Containerd),
-    ("crio-", Runtime::CriO),
-    ("docker-", Runtime::Docker),
-    ("libpod-", Runtime::Podman),
-];
+use super::layouts::{container_at, pod_uid};
+use probelet_core::facts::Container;
 
 /// The v1 hierarchies that every runtime uses, if there is no v2 one that names the container.
 const V1_FIRST: [&str; 4] = ["memory", "pids", "name=systemd", "cpuacct"];
+/// What the kernel puts behind the path of a cgroup that was removed under a zombie.
+const DELETED: &str = " (deleted)";
+/// Longest name of a cgroup that is shown as one's container for want of a better.
+const NAME_MAX: usize = 64;
+
+/// Where this node stands, when it is itself a container in a pod of another cluster (kind).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// The cgroup of that container.
+    prefix: Box<str>,
+    /// The node belongs to a user's session (rootless).
+    rootless: bool,
+}
+
+impl Node {
+    /// The node of a process in these cgroups: the agent's own text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let prefix = paths(text).find_map(enclosing).unwrap_or_default();
+        let rootless = paths(text).any(|path| path.split('/').any(is_session));
+        Self { prefix: prefix.into(), rootless }
+    }
+
+    /// How much of a path leads to this node.
+    fn skip(&self, path: &str) -> usize {
+        let inside = path.strip_prefix(&*self.prefix).is_some_and(|rest| rest.starts_with('/'));
+        if inside { self.prefix.len() } else { 0 }
+    }
+}
 
 /// Reads the text of `/proc/PID/cgroup`; `None` for a process outside of any container.
 #[must_use]
-pub fn container(text: &str) -> Option<Container> {
-    if let Some(found) = unified(text).and_then(in_path) {
-        return Some(found);
-    }
-    let v1 = || text.lines().filter_map(line).filter(|(controllers, _)| !controllers.is_empty());
-    for wanted in V1_FIRST {
-        let path = v1().find(|(controllers, _)| controllers.split(',').any(|c| c == wanted));
-        if let Some(found) = path.and_then(|(_, path)| in_path(path)) {
-            return Some(found);
-        }
-    }
-    v1().find_map(|(_, path)| in_path(path))
+pub fn container(text: &str, node: &Node) -> Option<Container> {
+    paths(text).find_map(|path| in_path(path, node))
+}
+
+/// The paths of a text, those first that are most likely to name a container.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let v1 = move || text.lines().filter_map(line).filter(|(name, _)| !name.is_empty());
+    let first = V1_FIRST.iter().filter_map(move |wanted| {
+        v1().find(|(controllers, _)| controllers.split(',').any(|c| c == *wanted))
+    });
+    let named = first.chain(v1()).map(|(_, path)| path.strip_suffix(DELETED).unwrap_or(path));
+    unified(text).into_iter().chain(named)
 }
 
 /// The path of the v2 hierarchy.
 #[must_use]
 pub fn unified(text: &str) -> Option<&str> {
-    text.lines().find_map(|line| line.strip_prefix("0::"))
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(path.strip_suffix(DELETED).unwrap_or(path))
 }
 
 /// `9:memory,hugetlb:/docker/…`: controllers and path.
@@ -56,79 +71,79 @@ fn line(line: &str) -> Option<(&str, &str)> {
     rest.split_once(':')
 }
 
-/// The innermost container of a path, with the pod that is named between it and the next outer one.
-fn in_path(path: &str) -> Option<Container> {
-    let mut found: Option<Container> = None;
-    let mut pod = None;
-    let mut parent = "";
+/// A part of a path that a user's own service manager may have made.
+fn is_session(part: &str) -> bool {
+    part == "user.slice" || part.starts_with("user@")
+}
+
+/// The parts of a path with where each ends.
+fn parts(path: &str) -> Vec<(&str, usize)> {
     let mut end = 0;
-    for component in path.split('/') {
-        end += component.len() + 1;
-        if let Some(uid) = pod_uid(component) {
-            pod = Some(uid);
-        }
-        if let Some((id, runtime)) = container_id(component, parent) {
-            found = Some(Container {
-                id: id.to_owned(),
-                runtime,
-                pod_uid: pod.take(),
-                cgroup: path[..end - 1].to_owned(),
-            });
-        }
-        parent = component;
-    }
-    found
+    path.split('/')
+        .map(|part| {
+            end += part.len() + 1;
+            (part, end - 1)
+        })
+        .collect()
 }
 
-/// Whether a component of a path is a container: its id, and who runs it.
-fn container_id<'a>(component: &'a str, parent: &str) -> Option<(&'a str, Runtime)> {
-    // containerd without the systemd driver on a node with it: SLICE:cri-containerd:ID
-    if let Some((before, id)) = component.rsplit_once(':') {
-        let prefix = before.rsplit(':').next()?;
-        let known = |(name, _): &&(&str, Runtime)| name.strip_suffix('-') == Some(prefix);
-        let runtime = PREFIXES.iter().find(known).map_or(Runtime::Unknown, |(_, r)| *r);
-        return is_hex(id, ID_DIGITS_MIN).then_some((id, runtime));
-    }
-    let name = component.strip_suffix(".scope").unwrap_or(component);
-    for (prefix, runtime) in PREFIXES {
-        if let Some(id) = name.strip_prefix(prefix)
-            && is_hex(id, ID_DIGITS_MIN)
-        {
-            return Some((id, runtime));
+/// The container around the innermost pod of a path.
+fn enclosing(path: &str) -> Option<&str> {
+    let parts = parts(path);
+    let names: Vec<&str> = parts.iter().map(|(part, _)| *part).collect();
+    let pod = names.iter().rposition(|part| pod_uid(part).is_some())?;
+    let outer = (0..pod).rev().find(|&at| container_at(&names, at).is_some())?;
+    Some(&path[..parts[outer].1])
+}
+
+fn in_path(path: &str, node: &Node) -> Option<Container> {
+    let skip = node.skip(path);
+    let parts = parts(&path[skip..]);
+    let names: Vec<&str> = parts.iter().map(|(part, _)| *part).collect();
+    let mut found: Option<Container> = None;
+    // The end of the container that the found one is in.
+    let mut outer = 0;
+    let mut pod: Option<String> = None;
+    let mut unnamed: Option<(&str, usize)> = None;
+    let mut session = false;
+    for (at, &(part, end)) in parts.iter().enumerate() {
+        session |= is_session(part);
+        let first = pod.is_none().then(|| pod_uid(part)).flatten();
+        let begins = first.is_some();
+        if begins {
+            outer = found.take().map_or(outer, |c| c.cgroup.len());
+            pod = first;
+        }
+        if let Some((id, runtime)) = container_at(&names, at) {
+            outer = found.take().map_or(outer, |c| c.cgroup.len());
+            let cgroup = path[..skip + end].to_owned();
+            found = Some(Container { id, runtime, cgroup, ..Container::default() });
+            if pod.is_some() {
+                break;
+            }
+        } else if pod.is_some() && !begins && unnamed.is_none() {
+            unnamed = Some((part, skip + end));
         }
     }
-    let bare = name.len() == ID_DIGITS && is_hex(name, ID_DIGITS);
-    let runtime = match parent {
-        "docker" | "actions_job" => Runtime::Docker,
-        "libpod_parent" => Runtime::Podman,
-        _ => Runtime::Unknown,
-    };
-    bare.then_some((name, runtime))
-}
-
-/// `podUID`, `kubepods-burstable-podUID.slice` and the same below a nested kubelet; systemd slices
-/// have underscores where the uid has dashes.
-fn pod_uid(component: &str) -> Option<String> {
-    // SLICE:cri-containerd:ID carries its pod in the first part.
-    let name = component.split(':').next()?;
-    let name = name.strip_suffix(".slice").unwrap_or(name);
-    let at = name.rfind("pod")?;
-    if at > 0 && !name[..at].ends_with('-') {
-        return None;
+    if found.is_none() && pod.is_some() {
+        // A runtime that we have not met: its processes are the pod's all the same.
+        let (name, end) = unnamed.filter(|(name, _)| is_name(name) && !name.contains("conmon"))?;
+        let id = name.strip_suffix(".scope").unwrap_or(name).to_owned();
+        found = Some(Container { id, cgroup: path[..end].to_owned(), ..Container::default() });
     }
-    let uid = &name[at + 3..];
-    let digits = uid.bytes().filter(u8::is_ascii_hexdigit).count();
-    let clean = uid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-' || b == b'_');
-    (clean && digits == UID_DIGITS).then(|| uid.replace('_', "-"))
+    let foreign = outer > 0 || (session && !node.rootless);
+    let outer = u32::try_from(outer).unwrap_or(0);
+    found.map(|container| Container { pod_uid: pod, outer, foreign, ..container })
 }
 
-fn is_hex(text: &str, at_least: usize) -> bool {
-    text.len() >= at_least && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+fn is_name(name: &str) -> bool {
+    (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use probelet_core::facts::Runtime;
 
     const ID: &str = "3f1d0c3c1b4b9e6c2d7f8a90b1c2d3e4f5061728394a5b6c7d8e9f0a1b2c3d4e";
     const OTHER: &str = "aa1d0c3c1b4b9e6c2d7f8a90b1c2d3e4f5061728394a5b6c7d8e9f0a1b2c3dff";
@@ -146,8 +161,12 @@ mod tests {
             .replace("{ID}", ID)
     }
 
+    fn of(template: &str) -> Option<Container> {
+        container(&text(template), &Node::default())
+    }
+
     fn assert_is(template: &str, runtime: Runtime, pod: Option<&str>) {
-        let found = container(&text(template)).unwrap_or_else(|| panic!("{template}"));
+        let found = of(template).unwrap_or_else(|| panic!("{template}"));
         assert_eq!(found.id, ID, "{template}");
         assert_eq!(found.runtime, runtime, "{template}");
         assert_eq!(found.pod_uid.as_deref(), pod, "{template}");
@@ -223,7 +242,7 @@ mod tests {
         let rootless = text(
             "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container\n",
         );
-        let found = container(&rootless).unwrap();
+        let found = container(&rootless, &Node::default()).unwrap();
         assert_eq!((found.id.as_str(), found.runtime), (ID, Runtime::Podman));
         assert!(found.cgroup.ends_with(&text("/libpod-{ID}.scope")), "{}", found.cgroup);
     }
@@ -235,7 +254,7 @@ mod tests {
             "0::/kubepods.slice/kubepods-podUID_.slice/crio-conmon-{ID}.scope\n",
             "0::/libpod_parent/conmon\n",
         ] {
-            assert_eq!(container(&text(line)), None, "{line}");
+            assert_eq!(of(line), None, "{line}");
         }
     }
 
@@ -251,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_in_a_container_is_the_inner_one_with_its_own_pod() {
+    fn a_container_in_a_plain_one_is_the_inner_one_with_its_own_pod() {
         assert_is(
             "0::/docker/OTHER/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-podUID_.slice/cri-containerd-{ID}.scope\n",
             Runtime::Containerd,
@@ -262,8 +281,94 @@ mod tests {
             Runtime::Unknown,
             Some(UID),
         );
-        assert_is("0::/kubepods/podUID/OTHER/docker/{ID}\n", Runtime::Docker, None);
         assert_is("0::/docker/OTHER/docker/{ID}/init.scope\n", Runtime::Docker, None);
+    }
+
+    #[test]
+    fn whatever_runs_in_a_pod_is_the_pods_and_its_outermost_containers() {
+        const POD: &str =
+            "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID_.slice";
+        for inside in [
+            "docker/OTHER",
+            "docker/buildkit/qm1e1kznv4e1qnq0wq5z8h2vp",
+            "kubelet/kubepods/burstable/pod11111111-2222-3333-4444-555555555555/OTHER",
+            "system.slice/docker-OTHER.scope/init.scope",
+            "lxc.payload.web/init.scope",
+            "init.scope/system.slice/app.service",
+        ] {
+            let line = format!("{POD}/cri-containerd-{{ID}}.scope/{inside}\n");
+            assert_is(&line, Runtime::Containerd, Some(UID));
+        }
+        assert_is("0::/kubepods/podUID/{ID}/docker/OTHER\n", Runtime::Unknown, Some(UID));
+        assert_is("0::/kubepods/podUID/docker/{ID}\n", Runtime::Docker, Some(UID));
+    }
+
+    #[test]
+    fn a_node_in_a_pod_of_another_cluster_knows_its_own_pods() {
+        let outer = "0::/kubepods/pod11111111-2222-3333-4444-555555555555/OTHER";
+        let own = text(&format!("{outer}/kubelet/kubepods/podSTATIC/{}\n", "b".repeat(64)));
+        let node = Node::of(&own);
+        let line =
+            text(&format!("{outer}/kubelet/kubepods/burstable/podUID/{{ID}}/docker/OTHER\n"));
+
+        let inner = container(&line, &node).unwrap();
+        let from_outside = container(&line, &Node::default()).unwrap();
+
+        assert_eq!((&*inner.id, inner.pod_uid.as_deref()), (ID, Some(UID)));
+        assert!(inner.cgroup.starts_with("/kubepods/pod1111") && inner.cgroup.ends_with(ID));
+        assert!(!inner.foreign && inner.outer == 0);
+        assert_eq!(from_outside.id, OTHER);
+    }
+
+    #[test]
+    fn kata_and_unknown_runtimes_leave_their_processes_to_the_pod() {
+        for (line, runtime) in [
+            ("0::/kubepods/burstable/podUID/kata_{ID}\n", Runtime::Kata),
+            ("4:memory:/kubepods.slice/kubepods-podUID_.slice/kata_{ID}\n0::/\n", Runtime::Kata),
+            (
+                "0::/kubepods.slice/kubepods-podUID_.slice:cri-containerd:{ID}\n",
+                Runtime::Containerd,
+            ),
+        ] {
+            assert_is(line, runtime, Some(UID));
+        }
+        let overhead = of("0::/kata_overhead/{ID}\n").unwrap();
+        assert_eq!((&*overhead.id, overhead.runtime, overhead.pod_uid), (ID, Runtime::Kata, None));
+        let unknown = of("0::/kubepods.slice/kubepods-podUID_.slice/youki-web.scope/a\n").unwrap();
+        assert_eq!((&*unknown.id, unknown.pod_uid.as_deref()), ("youki-web", Some(UID)));
+        assert!(unknown.cgroup.ends_with("/youki-web.scope"));
+        assert_eq!(of("0::/kubepods/podUID/odd name\n"), None);
+    }
+
+    #[test]
+    fn a_removed_cgroup_still_names_its_container() {
+        let slice = "/kubepods.slice/kubepods-podUID_.slice/cri-containerd-{ID}.scope (deleted)";
+        assert_is(&format!("0::{slice}\n"), Runtime::Containerd, Some(UID));
+        assert_is(&format!("4:memory:{slice}\n0::/\n"), Runtime::Containerd, Some(UID));
+        assert_is("0::/system.slice/docker-{ID}.scope (deleted)\n", Runtime::Docker, None);
+    }
+
+    #[test]
+    fn a_cgroup_that_anybody_may_make_is_no_pod_of_this_node() {
+        let foreign = |line: &str| of(line).unwrap().foreign;
+        let session = "user.slice/user-1000.slice/user@1000.service";
+
+        assert!(foreign(&format!("0::/{session}/cri-containerd-{{ID}}.scope\n")));
+        assert!(foreign(&format!("0::/{session}/kubepods/podUID/{{ID}}\n")));
+        assert!(foreign("0::/docker/OTHER/kubepods/podUID/{ID}\n"));
+        assert!(foreign("0::/docker/OTHER/docker/{ID}\n"));
+        assert!(!foreign("0::/kubepods/podUID/{ID}\n"));
+        assert!(!foreign("0::/k8s.io/{ID}\n"));
+        let rootless = Node::of(&text(&format!("0::/{session}/kubepods/podSTATIC/OTHER\n")));
+        let line = text(&format!("0::/{session}/kubepods/podUID/{{ID}}\n"));
+        assert!(!container(&line, &rootless).unwrap().foreign);
+    }
+
+    #[test]
+    fn a_nested_container_knows_where_the_outer_one_ends() {
+        let inner = of("0::/docker/OTHER/docker/{ID}\n").unwrap();
+
+        assert_eq!(&inner.cgroup[..inner.outer as usize], format!("/docker/{OTHER}"));
     }
 
     #[test]
@@ -283,7 +388,7 @@ mod tests {
             "",
             "nonsense",
         ] {
-            assert_eq!(container(&text(line)), None, "{line}");
+            assert_eq!(of(line), None, "{line}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! CPU time and memory of each container, from the files of its cgroup.
 //!
-//! In: the containers that passes met. Out: one reading for each that still runs. Files stay open:
+//! In: the containers that passes met. Out: one reading for each that still runs, without what is
+//! read of the containers inside of it, so that the figures add up to the node's. Files stay open:
 //! a read of a held one costs 1 µs instead of 9, and answers ENODEV when its cgroup is gone, which
 //! no reuse of a name can fool. It must not ask a runtime: that costs milliseconds per container.
 //!
@@ -10,6 +11,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use probelet_core::facts::{Container, ContainerId};
+use probelet_core::hash::HashMap;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
@@ -55,6 +57,20 @@ struct Slot {
     /// Readings to let pass before the files are looked for again.
     wait: u32,
     retry: u32,
+    /// Which container of its place this is.
+    generation: u32,
+    /// CPU time that its cgroup showed last, with that of containers inside of it.
+    whole_ns: u64,
+    /// CPU time of containers inside of it, ended ones included.
+    inside_ns: u64,
+    /// CPU time that was given as its own.
+    own_ns: u64,
+}
+
+impl Slot {
+    const fn is_open(&self) -> bool {
+        self.cpu.is_some() || self.memory.is_some()
+    }
 }
 
 /// Where the hierarchies are, and the open files of containers.
@@ -79,22 +95,70 @@ impl Usage {
         Self { hierarchies, slots: Vec::new(), held: 0, readings: Vec::new(), missing: 0 }
     }
 
-    /// Reads every container that still has a cgroup; `containers` is [`Facts::containers`], whose
-    /// order never changes.
+    /// Reads every container that still has a cgroup; `containers` is [`Facts::containers`].
     ///
     /// [`Facts::containers`]: probelet_core::facts::Facts::containers
     pub fn read(&mut self, containers: &[Container]) -> &[(ContainerId, ContainerUsage)] {
         self.readings.clear();
-        self.slots.resize_with(containers.len(), Slot::default);
-        for ((number, container), index) in (0..).zip(containers).zip(0..) {
+        if self.slots.len() < containers.len() {
+            self.slots.resize_with(containers.len(), Slot::default);
+        }
+        let mut nested = false;
+        for ((place, container), index) in (0..).zip(containers).zip(0..) {
             let mut slot = std::mem::take(&mut self.slots[index]);
-            let usage = self.read_one(container, &mut slot);
+            if slot.generation != container.generation || container.id.is_empty() {
+                self.held -= usize::from(slot.is_open());
+                slot = Slot { generation: container.generation, ..Slot::default() };
+            }
+            if !container.cgroup.is_empty() {
+                let usage = self.read_one(container, &mut slot);
+                if usage != ContainerUsage::default() {
+                    let id = ContainerId::new(place, container.generation);
+                    self.readings.push((id, usage));
+                    nested |= container.outer > 0;
+                }
+            }
             self.slots[index] = slot;
-            if usage != ContainerUsage::default() {
-                self.readings.push((ContainerId(number), usage));
+        }
+        if nested {
+            self.take_apart(containers);
+        }
+        self.own();
+        &self.readings
+    }
+
+    /// Notes for each container what the containers directly inside of it have used.
+    fn take_apart(&mut self, containers: &[Container]) {
+        let Self { slots, readings, .. } = self;
+        let read = readings.iter().zip(0..).filter_map(|((id, _), reading)| {
+            Some(((&*id.of(containers)?.cgroup), (id.place(), reading)))
+        });
+        let places: HashMap<&str, (usize, usize)> = read.collect();
+        let mut inside: Vec<(usize, u64)> = Vec::new();
+        for (id, usage) in readings.iter() {
+            let outer = id.of(containers).map_or("", |c| &c.cgroup[..c.outer as usize]);
+            let Some(&(place, reading)) = places.get(outer) else { continue };
+            let grown = usage.cpu_ns.map_or(0, |ns| ns.saturating_sub(slots[id.place()].whole_ns));
+            slots[place].inside_ns += grown;
+            inside.push((reading, usage.memory_bytes.unwrap_or(0)));
+        }
+        for (reading, bytes) in inside {
+            if let Some(memory) = &mut readings[reading].1.memory_bytes {
+                *memory = memory.saturating_sub(bytes);
             }
         }
-        &self.readings
+    }
+
+    /// What each has used by itself; a counter that never goes back.
+    fn own(&mut self) {
+        for (id, usage) in &mut self.readings {
+            let slot = &mut self.slots[id.place()];
+            if let Some(cpu_ns) = &mut usage.cpu_ns {
+                slot.whole_ns = *cpu_ns;
+                slot.own_ns = slot.own_ns.max(cpu_ns.saturating_sub(slot.inside_ns));
+                *cpu_ns = slot.own_ns;
+            }
+        }
     }
 
     /// Figures that a running container should have and has not, since the start.
@@ -104,26 +168,25 @@ impl Usage {
     }
 
     fn read_one(&mut self, container: &Container, slot: &mut Slot) -> ContainerUsage {
-        let was_open = slot.cpu.is_some() || slot.memory.is_some();
-        if !was_open {
+        if !slot.is_open() {
             if slot.wait > 0 {
                 slot.wait -= 1;
                 return ContainerUsage::default();
             }
             slot.cpu = self.open_cpu(&container.cgroup);
             slot.memory = self.open_memory(&container.cgroup);
-            self.held += usize::from(slot.cpu.is_some() || slot.memory.is_some());
+            self.held += usize::from(slot.is_open());
         }
         let usage = ContainerUsage {
             cpu_ns: slot.cpu.as_ref().and_then(number),
             memory_bytes: slot.memory.as_ref().and_then(number),
         };
-        let is_open = slot.cpu.is_some() || slot.memory.is_some();
         if usage == ContainerUsage::default() {
             // The container has ended; one with its id may be started again.
-            self.held -= usize::from(is_open);
-            slot.retry = (slot.retry * 2).clamp(RETRY_FIRST, RETRY_LAST);
-            *slot = Slot { wait: slot.retry, retry: slot.retry, ..Slot::default() };
+            self.held -= usize::from(slot.is_open());
+            let retry = (slot.retry * 2).clamp(RETRY_FIRST, RETRY_LAST);
+            let generation = slot.generation;
+            *slot = Slot { wait: retry, retry, generation, ..Slot::default() };
             return usage;
         }
         slot.retry = 0;
@@ -131,7 +194,7 @@ impl Usage {
         self.missing += absent as u64;
         if self.held > HELD_MAX {
             self.held -= 1;
-            *slot = Slot::default();
+            (slot.cpu, slot.memory) = (None, None);
         }
         usage
     }
@@ -175,91 +238,4 @@ fn parse(text: &[u8], kind: Text) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CPU_STAT: &[u8] = b"usage_usec 1234567\nuser_usec 1000000\nsystem_usec 234567\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n";
-
-    fn container(cgroup: &str) -> Container {
-        Container { id: cgroup.to_owned(), cgroup: cgroup.to_owned(), ..Container::default() }
-    }
-
-    /// A tree of cgroup files, mounted where the test wants it.
-    fn tree(mounts: &[(&str, &str, &str)]) -> (tempfile::TempDir, Usage) {
-        let tree = tempfile::tempdir().unwrap();
-        let line = |(name, root, kind): &(&str, &str, &str)| {
-            let at = tree.path().join(name);
-            format!("30 23 0:26 {root} {} rw,nosuid - {kind}\n", at.display())
-        };
-        let text: String = mounts.iter().map(line).collect();
-        (tree, Usage::with(Hierarchies::parse(&text)))
-    }
-
-    fn write(tree: &tempfile::TempDir, path: &str, text: &[u8]) {
-        let path = tree.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    #[test]
-    fn cgroup_v2_counts_microseconds() {
-        let (tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
-        write(&tree, "u/docker/a/cpu.stat", CPU_STAT);
-        write(&tree, "u/docker/a/memory.current", b"4096\n");
-
-        let readings = usage.read(&[container("/docker/a")]);
-
-        let expected = ContainerUsage { cpu_ns: Some(1_234_567_000), memory_bytes: Some(4096) };
-        assert_eq!(readings, [(ContainerId(0), expected)]);
-    }
-
-    #[test]
-    fn cgroup_v1_has_a_hierarchy_for_each() {
-        let (tree, mut usage) = tree(&[
-            ("c", "/", "cgroup cgroup rw,cpu,cpuacct"),
-            ("m", "/", "cgroup cgroup rw,memory"),
-            ("u", "/", "cgroup2 cgroup2 rw"),
-        ]);
-        write(&tree, "c/docker/a/cpuacct.usage", b"77\n");
-        write(&tree, "m/docker/a/memory.usage_in_bytes", b"88\n");
-        write(&tree, "u/docker/a/cpu.stat", CPU_STAT);
-
-        let readings = usage.read(&[container("/docker/a")]);
-
-        let expected = ContainerUsage { cpu_ns: Some(77), memory_bytes: Some(88) };
-        assert_eq!(readings, [(ContainerId(0), expected)]);
-    }
-
-    #[test]
-    fn a_container_without_files_is_no_reading_and_is_not_looked_for_each_time() {
-        let (tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
-        assert!(usage.read(&[container("/docker/a")]).is_empty());
-        write(&tree, "u/docker/a/memory.current", b"4096\n");
-
-        let passes = (1..10).find(|_| !usage.read(&[container("/docker/a")]).is_empty());
-
-        assert_eq!(passes, Some(RETRY_FIRST + 1));
-        assert_eq!(usage.missing(), 1, "the CPU time");
-    }
-
-    #[test]
-    #[ignore = "needs root and cgroup v2"]
-    fn a_live_cgroup_is_read_until_it_is_removed() {
-        const CGROUP: &str = "/probelet-test-usage";
-        let hierarchies = Hierarchies::mounted(Path::new("/proc")).unwrap();
-        let Some(unified) = hierarchies.unified.as_ref() else {
-            return println!("SKIP: this machine: no cgroup v2 is mounted");
-        };
-        let dir = unified.path_of(CGROUP).unwrap();
-        std::fs::create_dir(&dir).expect("needs root: a cgroup of its own");
-        let mut usage = Usage::with(hierarchies);
-
-        let alive = usage.read(&[container(CGROUP)]).to_vec();
-        std::fs::remove_dir(&dir).unwrap();
-
-        assert!(alive[0].1.cpu_ns.is_some());
-        assert!(usage.slots[0].cpu.is_some(), "the file is held");
-        assert!(usage.read(&[container(CGROUP)]).is_empty());
-        assert!(usage.slots[0].cpu.is_none() && usage.held == 0);
-    }
-}
+mod tests;

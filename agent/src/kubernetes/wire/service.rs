@@ -84,7 +84,6 @@ impl<'a> Object<'a> for Service<'a> {
         let cluster = spec.cluster_ips.as_deref().filter(|all| !all.is_empty()).unwrap_or(one);
         let balancer = status.and_then(|status| status.load_balancer).unwrap_or_default();
         let ingress = balancer.ingress.iter().flatten().map(|ingress| &ingress.ip);
-        let outside = spec.external_ips.iter().flatten().chain(ingress);
         // Headless Services have the address `None`, those that wait for one have an empty one.
         let given = |ip: &&Text<'_>| !matches!(ip.as_str(), "" | "None");
         Some(Event::Service(objects::Service {
@@ -95,7 +94,8 @@ impl<'a> Object<'a> for Service<'a> {
             selector: spec.selector.valid(wrong),
             publish_not_ready: spec.publish_not_ready_addresses == Some(true),
             cluster_ips: addresses(cluster.iter().filter(given), wrong),
-            outside_ips: addresses(outside.filter(given), wrong),
+            outside_ips: addresses(ingress.filter(given), wrong),
+            external_ips: addresses(spec.external_ips.iter().flatten().filter(given), wrong),
             ports: spec.ports.iter().flatten().filter_map(|port| port.read(wrong)).collect(),
         }))
     }

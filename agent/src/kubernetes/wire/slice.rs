@@ -14,6 +14,9 @@ use serde::Deserialize;
 
 /// Names the Service that a slice belongs to.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// Who keeps a slice, and the controller that keeps those of selectors.
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +45,8 @@ struct Endpoint<'a> {
 #[serde(default)]
 struct Conditions {
     ready: Option<bool>,
+    serving: Option<bool>,
+    terminating: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +76,8 @@ impl<'a> Object<'a> for Slice<'a> {
         let (namespace, name) = self.metadata.place()?;
         let service =
             self.metadata.labels.get(SERVICE_NAME).and_then(|name| name.fit(MAX_NAMESPACE));
+        let manager = self.metadata.labels.get(MANAGED_BY);
+        let managed = manager.is_some_and(|name| name.as_str() == CONTROLLER);
         // Slices of host names have no address that a connection could show.
         let named = self.address_type.as_str() == "FQDN";
         let endpoints = self.endpoints.iter().flatten().filter(|_| !named);
@@ -81,6 +88,7 @@ impl<'a> Object<'a> for Slice<'a> {
             service: service.unwrap_or_default(),
             endpoints,
             ports: self.ports.iter().flatten().filter_map(|port| port.read(wrong)).collect(),
+            managed,
         }))
     }
 
@@ -93,10 +101,14 @@ impl<'a> Object<'a> for Slice<'a> {
 impl Endpoint<'_> {
     fn read(&self, namespace: &str, wrong: &mut dyn FnMut(Malformed)) -> Backend {
         let target = self.target_ref.as_ref().filter(|target| target.kind.as_str() == "Pod");
+        // Unknown is to be taken as ready, says the API, and as neither serving nor ending otherwise.
+        let known = |of: fn(&Conditions) -> Option<bool>| self.conditions.as_ref().and_then(of);
+        let ready = known(|c| c.ready).unwrap_or(true);
         Backend {
             addresses: addresses(self.addresses.iter().flatten(), wrong),
-            // Unknown is to be taken as ready, says the API.
-            ready: self.conditions.as_ref().and_then(|known| known.ready).unwrap_or(true),
+            ready,
+            serving: known(|c| c.serving).unwrap_or(ready),
+            terminating: known(|c| c.terminating).unwrap_or(false),
             pod: target.and_then(|target| {
                 let own = || Box::from(namespace);
                 let namespace = target.namespace.fit(MAX_NAMESPACE).unwrap_or_else(own);

@@ -114,7 +114,8 @@ fn a_service_is_what_it_selects_and_how_it_is_reached() {
             selector: labels([("tier", "front"), ("app", "web")]),
             publish_not_ready: true,
             cluster_ips: ips(["10.96.14.2", "fd00:10:96::e02"]),
-            outside_ips: ips(["198.51.100.7", "203.0.113.9"]),
+            outside_ips: ips(["203.0.113.9"]),
+            external_ips: ips(["198.51.100.7"]),
             ports: vec![
                 ServicePort {
                     name: "http".into(),
@@ -159,7 +160,14 @@ fn a_slice_names_the_pods_behind_its_addresses() {
     let (node, other) = (Some("node-1".into()), Some("node-2".into()));
     let uid = "6f0d7c1e-2d7b-4d5e-9a55-3a4f1a9d2c01";
     let pod = |name: &str, uid: &str| Some(("shop".into(), name.into(), uid.into()));
-    let backend = |ip, ready, pod, node| Backend { addresses: ips([ip]), ready, pod, node };
+    let backend = |ip, ready, pod, node| Backend {
+        addresses: ips([ip]),
+        ready,
+        serving: true,
+        terminating: !ready,
+        pod,
+        node,
+    };
     assert_eq!(
         slice,
         objects::Slice {
@@ -172,6 +180,7 @@ fn a_slice_names_the_pods_behind_its_addresses() {
                 backend("203.0.113.50", true, None, None),
             ],
             ports: vec![(Protocol::Tcp, 8080)],
+            managed: true,
         }
     );
     assert_eq!(wrong, []);

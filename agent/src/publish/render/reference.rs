@@ -49,7 +49,7 @@ fn collect(path: &str, value: &Value, fields: &mut Fields) {
 fn report(span: Span) -> Value {
     let (snapshot, names, _) = everything();
     let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &names);
-    let sieve = Sieve::new(Filter::default(), &labels, snapshot.picture.names.len());
+    let sieve = Sieve::new(Filter::default(), &labels);
     let mut renderer = Renderer::new(snapshot, labels, sieve, span);
     let mut text = Vec::new();
     let mut piece = Vec::new();

@@ -131,7 +131,7 @@ impl World {
 
 fn render(snapshot: &Arc<Snapshot>, labels: &Arc<Labels>, query: &str, span: Span) -> Value {
     let filter = Query::parse(query, false).unwrap().filter;
-    let sieve = Sieve::new(filter, labels, snapshot.picture.names.len());
+    let sieve = Sieve::new(filter, labels);
     let mut renderer = Renderer::new(Arc::clone(snapshot), Arc::clone(labels), sieve, span);
     let (mut text, mut piece, mut more) = (Vec::new(), Vec::new(), true);
     while more {
@@ -310,7 +310,7 @@ fn a_piece_is_bounded_whatever_the_size_of_the_report() {
     let picture = world.report.picture(Now::default());
     let snapshot = Arc::new(Snapshot { picture, ..crate::publish::testing::snapshot() });
     let labels = labels(&snapshot);
-    let sieve = Sieve::new(crate::publish::query::Filter::default(), &labels, 0);
+    let sieve = Sieve::new(crate::publish::query::Filter::default(), &labels);
     let mut renderer = Renderer::new(Arc::clone(&snapshot), labels, sieve, FULL);
 
     let (mut piece, mut largest, mut more) = (Vec::new(), 0, true);

@@ -37,7 +37,8 @@ pub(crate) fn everything() -> (Arc<Snapshot>, Arc<Names>, u64) {
     report.rename(at(1000));
     let mut facts = node();
     let (web, old) = (process(100, Some(ContainerId(0))), process(7, Some(ContainerId(1))));
-    facts.processes = vec![web, process(1, None), old];
+    let unknown = process(3, Some(ContainerId::UNKNOWN));
+    facts.processes = vec![web, process(1, None), unknown, old];
     facts.sockets = vec![socket(9, 7, Endpoint::v4(WEB, 41_000), State::Established)];
     report.update(&facts, at(2000));
     let before = report.picture(at(2000)).epoch;
@@ -94,6 +95,7 @@ fn cluster() -> Vec<Event> {
         ready: true,
         pod: Some(("shop".into(), "cart-0".into(), "cart-0".into())),
         node: Some("node-2".into()),
+        ..Backend::default()
     };
     let slice = Slice {
         namespace: "shop".into(),
@@ -101,6 +103,7 @@ fn cluster() -> Vec<Event> {
         service: "cart".into(),
         endpoints: vec![backend],
         ports: vec![(Protocol::Tcp, 6379)],
+        ..Slice::default()
     };
     let listing = Kind::ALL.into_iter().map(Event::Listing);
     let objects = [

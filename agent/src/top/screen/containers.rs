@@ -56,10 +56,7 @@ fn id<'v>(view: &'v View, record: &ContainerRecord) -> &'v str {
 
 fn runtime(view: &View, record: &ContainerRecord) -> &'static str {
     match view.snapshot().picture.container(record.id).map(|c| c.runtime) {
-        Some(Runtime::Containerd) => "containerd",
-        Some(Runtime::CriO) => "cri-o",
-        Some(Runtime::Docker) => "docker",
-        Some(Runtime::Podman) => "podman",
         Some(Runtime::Unknown) | None => "",
+        Some(runtime) => runtime.name(),
     }
 }

@@ -17,6 +17,7 @@ pub mod gate;
 pub mod hash;
 pub mod index;
 pub mod join;
+pub mod proxy;
 pub mod records;
 pub mod report;
 pub mod schedule;

@@ -12,6 +12,7 @@ pub mod admin;
 pub mod apply;
 pub mod args;
 pub mod clock;
+mod connect;
 pub mod elect;
 pub mod events;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub mod plan;
 pub mod queue;
 pub mod reconcile;
 pub mod rollout;
+mod route;
 pub mod run;
 pub mod seed;
 pub mod selftest;

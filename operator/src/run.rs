@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
@@ -22,7 +21,7 @@ use crate::args::{Args, Command, Exit};
 use crate::clock::Clock;
 use crate::elect::Elector;
 use crate::metrics::Metrics;
-use crate::{admin, logging, reconcile, seed, selftest};
+use crate::{admin, connect, logging, reconcile, seed, selftest};
 
 /// Questions of scrapes that wait.
 const QUESTIONS: usize = 32;
@@ -69,22 +68,12 @@ fn fail(error: &anyhow::Error) -> Exit {
 
 /// A client, and the namespace that it belongs to.
 async fn connect(args: &Args) -> anyhow::Result<(Client, String)> {
-    let mut config = match &args.kubeconfig {
-        Some(file) => {
-            let kubeconfig = Kubeconfig::read_from(file)
-                .with_context(|| format!("cannot use the kubeconfig {}", file.display()))?;
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("cannot use the kubeconfig {}", file.display()))?
-        }
-        None => Config::infer().await.context("neither in a pod nor with a kubeconfig")?,
-    };
+    let (mut config, proxy) = connect::config(args.kubeconfig.as_deref()).await?;
     // Whether and when a write is tried again is the queue's to say.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).context("cannot build a client")?;
-    Ok((client, namespace))
+    Ok((connect::client(config, proxy.as_deref())?, namespace))
 }
 
 async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<()> {

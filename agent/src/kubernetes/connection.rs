@@ -11,6 +11,7 @@
 //! I/O: the network; files of the service account or kubeconfig; whatever command a kubeconfig names for credentials.
 
 use super::calm::Calm;
+use super::route::Route;
 use super::status::Class;
 use super::wire::Failure;
 use http_body_util::BodyExt as _;
@@ -60,8 +61,8 @@ pub(crate) enum Error {
     InCluster(#[source] Box<kube::config::InClusterError>),
     #[error("no usable kubeconfig")]
     Kubeconfig(#[source] Box<kube::config::KubeconfigError>),
-    #[error("the kubeconfig names a proxy, which is not supported")]
-    Proxy,
+    #[error("no usable way")]
+    Proxy(#[source] probelet_core::proxy::Error),
     #[error("the name of the server's certificate is no name")]
     ServerName,
     #[error("cannot set up the connection")]
@@ -225,7 +226,8 @@ impl Connection {
         if let Some(current) = self.current().as_ref() {
             return Ok(current.client.clone());
         }
-        let client = connect(config(&self.access).await?, self.gather)?;
+        let (config, proxy) = config(&self.access).await?;
+        let client = connect(config, proxy.as_deref(), self.gather)?;
         let made = Instant::now();
         *self.current() = Some(Current { client: client.clone(), made, open: false });
         Ok(client)
@@ -271,24 +273,34 @@ pub(super) async fn chunk(
     }
 }
 
-async fn config(access: &Access) -> Result<Config, Error> {
-    let options = KubeConfigOptions::default();
+/// Who we are and where, and the proxy that the kubeconfig names.
+async fn config(access: &Access) -> Result<(Config, Option<String>), Error> {
     let refused = |error| Error::Kubeconfig(Box::new(error));
-    match access {
-        Access::InCluster => Config::incluster().map_err(|error| Error::InCluster(Box::new(error))),
-        Access::Kubeconfig(None) => Config::from_kubeconfig(&options).await.map_err(refused),
-        Access::Kubeconfig(Some(path)) => {
-            let file = Kubeconfig::read_from(path).map_err(refused)?;
-            Config::from_custom_kubeconfig(file, &options).await.map_err(refused)
+    let file = match access {
+        Access::InCluster => {
+            let config = Config::incluster().map_err(|error| Error::InCluster(Box::new(error)))?;
+            return Ok((config, None));
         }
-    }
+        Access::Kubeconfig(None) => Kubeconfig::read(),
+        Access::Kubeconfig(Some(path)) => Kubeconfig::read_from(path),
+    };
+    let file = file.map_err(refused)?;
+    let proxy = named_proxy(&file);
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(file, &options).await.map_err(refused)?;
+    Ok((config, proxy))
+}
+
+/// The proxy of the current cluster. kube's own answer is of no use: it takes the environment's for the file's.
+fn named_proxy(file: &Kubeconfig) -> Option<String> {
+    let name = file.current_context.as_deref()?;
+    let context = file.contexts.iter().find(|one| one.name == name)?.context.as_ref()?;
+    let cluster = file.clusters.iter().find(|one| one.name == context.cluster)?;
+    cluster.cluster.as_ref()?.proxy_url.clone()
 }
 
 /// kube's layers for the address and the credentials, on a connector of our own: kube's knows HTTP/1.1 only.
-fn connect(config: Config, gather: Duration) -> Result<Client, Error> {
-    if config.proxy_url.is_some() {
-        return Err(Error::Proxy);
-    }
+fn connect(config: Config, proxy: Option<&str>, gather: Duration) -> Result<Client, Error> {
     let setup = |error| Error::Setup(Box::new(error));
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -302,7 +314,7 @@ fn connect(config: Config, gather: Duration) -> Result<Client, Error> {
         .map_response(move |tcp: TokioIo<TcpStream>| {
             TokioIo::new(Calm::new(tcp.into_inner(), gather))
         })
-        .service(tcp);
+        .service(Route::new(tcp, proxy, &config.cluster_url).map_err(Error::Proxy)?);
     let tls = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config().map_err(setup)?)
         .https_or_http();

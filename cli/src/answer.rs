@@ -14,6 +14,7 @@ pub mod map;
 pub mod netpol;
 pub mod procs;
 pub mod rollout;
+pub mod runbook;
 pub mod status;
 pub mod top;
 

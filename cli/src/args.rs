@@ -16,7 +16,7 @@ Examples:
   kubectl probelet explain node1                  why an agent is Stretched, and what it would take
   kubectl probelet config dry-run -f new.yaml     which nodes an edit changes and what it would cost
 
-Exit codes: 0 success, 1 failure, 2 a wrong flag.";
+Exit codes: 0 success, 1 failure (status: nobody at work; with --check: anything missing), 2 a wrong flag.";
 
 /// Asks probelet: what the agents cost, what they know, and whether they obey.
 #[derive(Debug, Clone, Parser)]
@@ -98,6 +98,12 @@ pub enum Command {
         /// Causes to show; further ones are counted
         #[arg(long, value_name = "N", default_value_t = 10)]
         most: usize,
+        /// End with exit code 1 if anything is wrong, missing or not to be seen
+        #[arg(long)]
+        check: bool,
+        /// Percent of connections that may be unseen or unresolved before that counts as missing
+        #[arg(long, value_name = "PERCENT", default_value = "0.1", value_parser = percent)]
+        tolerate: f64,
     },
     /// Live: nodes by the cost of their agents, flows, or processes
     Top {
@@ -183,6 +189,11 @@ pub enum Command {
         /// Agents whose logs, metrics and reports are taken: those in trouble first
         #[arg(long, value_name = "N", default_value_t = 10)]
         agents: usize,
+    },
+    /// What an alert means and what to do; needs no cluster
+    Runbook {
+        /// The page or the alert; default: a list of all
+        name: Option<String>,
     },
     /// Completion for a shell
     Completion {
@@ -278,6 +289,12 @@ pub struct Who {
 
 fn time(text: &str) -> Result<Duration, String> {
     text.parse::<Interval>().map(Interval::duration).map_err(|error| error.to_string())
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse::<f64>().map_err(|error| error.to_string())?;
+    let fits = (0.0..=100.0).contains(&number);
+    if fits { Ok(number) } else { Err("a percentage is from 0 to 100".to_owned()) }
 }
 
 /// The definition that `--help`, the manual and completion share.

@@ -10,7 +10,9 @@ mod connect;
 mod error;
 mod fleet;
 mod progress;
+mod reply;
 mod right;
+mod route;
 
 pub use agents::{Agents, Fetched};
 pub use connect::Access;
@@ -18,14 +20,13 @@ pub use error::Error;
 pub(crate) use fleet::escape;
 pub use fleet::{Nodes, Pages, config_path, probe_path};
 pub use progress::Progress;
+pub use reply::{Reply, Room};
 pub use right::Right;
 
 use std::cell::Cell;
-use std::io::Read as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, USER_AGENT,
 };
@@ -37,10 +38,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A longer answer is refused: 500 objects of the most that etcd keeps of one are far less.
-const MAX_ANSWER: u64 = 512 << 20;
-/// Of a refusal so much is read.
-const MAX_REFUSAL: usize = 64 << 10;
 /// The beginning of a request's header in which a token for an agent travels.
 const FOR_AGENT: &str = "x-probelet-authorization";
 
@@ -57,16 +54,6 @@ pub struct Ask {
     clock: Rc<Cell<Option<Timestamp>>>,
 }
 
-/// An answer.
-pub struct Reply {
-    /// Its body, decompressed.
-    pub body: Vec<u8>,
-    /// Its entity tag.
-    pub etag: Option<String>,
-    /// Nothing changed since the tag that was sent.
-    pub unchanged: bool,
-}
-
 /// What goes with a request.
 #[derive(Default)]
 pub struct With<'a> {
@@ -78,6 +65,8 @@ pub struct With<'a> {
     pub etag: Option<&'a str>,
     /// What kinds of answer are understood.
     pub accept: Option<&'static str>,
+    /// What this answer may take, with others.
+    pub room: Option<Room>,
 }
 
 impl Ask {
@@ -113,7 +102,7 @@ impl Ask {
 
     /// The object at `path`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        decode(path, &self.send(Method::GET, path, With::default()).await?.body)
+        self.send(Method::GET, path, With::default()).await?.decode(path)
     }
 
     /// The object at `path`, if it is there.
@@ -127,20 +116,20 @@ impl Ask {
 
     /// The text at `path`.
     pub async fn text(&self, path: &str) -> Result<String, Error> {
-        let reply = self.send(Method::GET, path, With::default()).await?;
-        Ok(String::from_utf8_lossy(&reply.body).into_owned())
+        let text = self.send(Method::GET, path, With::default()).await?.text(path)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Changes the object at `path`.
     pub async fn patch(&self, path: &str, kind: Patch, change: Value) -> Result<Value, Error> {
         let with = With { body: Some((kind.content_type(), change)), ..With::default() };
-        decode(path, &self.send(Method::PATCH, path, with).await?.body)
+        self.send(Method::PATCH, path, with).await?.decode(path)
     }
 
     /// Makes an object in the list at `path`.
     pub async fn create(&self, path: &str, object: Value) -> Result<Value, Error> {
         let with = With { body: Some(("application/json", object)), ..With::default() };
-        decode(path, &self.send(Method::POST, path, with).await?.body)
+        self.send(Method::POST, path, with).await?.decode(path)
     }
 
     /// Deletes the object at `path`; whether it was there.
@@ -154,7 +143,7 @@ impl Ask {
 
     /// Sends one request and reads the whole answer.
     pub async fn send(&self, method: Method, path: &str, with: With<'_>) -> Result<Reply, Error> {
-        let With { body, token, etag, accept } = with;
+        let With { body, token, etag, accept, room } = with;
         let mut request = Request::builder()
             .method(method.clone())
             .uri(path)
@@ -181,7 +170,7 @@ impl Ask {
         let unreachable = |why: String| Error::Unreachable { server: self.server.clone(), why };
         let sent = tokio::time::timeout(self.patience, async {
             let answer = self.client.send(request).await.map_err(|e| unreachable(chain(&e)))?;
-            self.read(&method, path, answer).await
+            self.read(&method, path, answer, room).await
         });
         sent.await.map_err(|_| unreachable(format!("no answer in {:?}", self.patience)))?
     }
@@ -191,6 +180,7 @@ impl Ask {
         method: &Method,
         path: &str,
         answer: Response<Body>,
+        room: Option<Room>,
     ) -> Result<Reply, Error> {
         let (head, body) = answer.into_parts();
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -198,27 +188,17 @@ impl Ask {
         let date = header(DATE).and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
         self.clock.set(date.map(|date| date.timestamp()).or(self.clock.get()));
         let zipped = header(CONTENT_ENCODING) == Some("gzip");
-        let cut = |why: String| Error::Unreachable { server: self.server.clone(), why };
-        let whole = body.collect().await.map_err(|error| cut(chain(&error)))?.to_bytes();
-        let body = if zipped {
-            let mut text = Vec::with_capacity(whole.len().saturating_mul(8));
-            flate2::read::GzDecoder::new(&whole[..])
-                .take(MAX_ANSWER)
-                .read_to_end(&mut text)
-                .map_err(|error| cut(error.to_string()))?;
-            text
-        } else {
-            whole.to_vec()
+        let cut = |error: &kube::Error| Error::Unreachable {
+            server: self.server.clone(),
+            why: chain(error),
         };
+        let raw = reply::whole(body, path, room.as_ref(), cut).await?;
+        let mut reply = Reply::new(raw, zipped, room);
         if head.status.is_success() || head.status.as_u16() == 304 {
-            return Ok(Reply { body, etag, unchanged: head.status.as_u16() == 304 });
+            (reply.etag, reply.unchanged) = (etag, head.status.as_u16() == 304);
+            return Ok(reply);
         }
-        Err(Error::refused(
-            method,
-            path,
-            head.status.as_u16(),
-            &body[..body.len().min(MAX_REFUSAL)],
-        ))
+        Err(Error::refused(method, path, head.status.as_u16(), &reply.beginning()))
     }
 }
 
@@ -254,11 +234,6 @@ struct ListMeta {
     #[serde(rename = "continue")]
     token: Option<String>,
     remaining_item_count: Option<u64>,
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body)
-        .map_err(|error| Error::Unreadable { path: path.to_owned(), why: error.to_string() })
 }
 
 /// An error with its causes, each said once.

@@ -1,8 +1,10 @@
 //! A tape archive, compressed: the support bundle.
 //!
-//! In: names and contents. Out: the bytes of a `.tar.gz`. Names are ours and short; a longer one is cut. Pure: values
-//! only; the caller writes.
+//! In: names and contents. Out: the bytes of a `.tar.gz`. A name has letters, digits, dots, dashes and slashes between its
+//! parts, leads nowhere else and stands once: what is odd in it is replaced, what is too long cut. Pure: values only; the
+//! caller writes.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 
 use flate2::{Compression, write::GzEncoder};
@@ -16,18 +18,20 @@ pub(crate) struct Bundle {
     folder: String,
     /// Unix seconds, for all files.
     time: i64,
+    names: BTreeSet<String>,
     out: GzEncoder<Vec<u8>>,
 }
 
 impl Bundle {
     /// An empty one; all files are below `folder`.
     pub(crate) fn new(folder: String, time: i64) -> Self {
-        Self { folder, time, out: GzEncoder::new(Vec::new(), Compression::default()) }
+        let out = GzEncoder::new(Vec::new(), Compression::default());
+        Self { folder, time, names: BTreeSet::new(), out }
     }
 
     /// Adds a file.
     pub(crate) fn add(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
-        let name = format!("{}/{name}", self.folder);
+        let name = self.unique(&format!("{}/{name}", self.folder));
         self.out.write_all(&header(&name, content.len(), self.time))?;
         self.out.write_all(content)?;
         let rest = content.len() % BLOCK;
@@ -35,6 +39,30 @@ impl Bundle {
             self.out.write_all(&[0; BLOCK][rest..])?;
         }
         Ok(())
+    }
+
+    /// A name that is safe for whoever unpacks it.
+    fn unique(&mut self, name: &str) -> String {
+        let letter = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        let part = |part: &str| {
+            let part: String = part.chars().map(letter).collect();
+            // Dots alone lead elsewhere.
+            if part.chars().all(|c| c == '.') { "_".repeat(part.len().max(1)) } else { part }
+        };
+        let safe = name.split('/').map(part).collect::<Vec<_>>().join("/");
+        let (stem, end) = safe.rsplit_once('.').unwrap_or((&safe, ""));
+        let end = if end.is_empty() || end.len() > 8 { String::new() } else { format!(".{end}") };
+        let stem = if end.is_empty() { safe.as_str() } else { stem };
+        let mut number = String::new();
+        for at in 1_u32.. {
+            let room = NAME - end.len() - number.len();
+            let name = format!("{}{number}{end}", &stem[..stem.len().min(room)]);
+            if self.names.insert(name.clone()) {
+                return name;
+            }
+            number = format!("-{at}");
+        }
+        safe
     }
 
     /// The whole.
@@ -47,8 +75,8 @@ impl Bundle {
 fn header(name: &str, size: usize, time: i64) -> [u8; BLOCK] {
     let mut header = [0_u8; BLOCK];
     let mut put = |at: usize, text: &[u8]| header[at..at + text.len()].copy_from_slice(text);
-    put(0, &name.as_bytes()[..name.floor_char_boundary(NAME)]);
-    put(100, b"0000644\0");
+    put(0, &name.as_bytes()[..name.len().min(NAME)]);
+    put(100, b"0000600\0");
     put(108, b"0000000\0");
     put(116, b"0000000\0");
     put(124, format!("{size:011o}\0").as_bytes());
@@ -82,5 +110,22 @@ mod tests {
         let words: Vec<Vec<&str>> = list.lines().map(|l| l.split_whitespace().collect()).collect();
         assert_eq!((words[0][2], words[0][5]), ("6", "dump/a.txt"));
         assert_eq!((words[1][2], words[1][5]), ("1024", "dump/logs/b.log"));
+    }
+
+    #[test]
+    fn no_name_leads_elsewhere_or_stands_twice() {
+        let mut bundle = Bundle::new("dump".to_owned(), 0);
+        let long = "x".repeat(300);
+        for (name, safe) in [
+            ("logs/../../etc/passwd", "dump/logs/__/__/etc/passwd"),
+            ("/etc//x", "dump/_/etc/_/x"),
+            ("a\x1b[2J.log", "dump/a__2J.log"),
+            ("a\x1b[2J.log", "dump/a__2J-1.log"),
+            (&long, &format!("dump/{}", "x".repeat(95))),
+            (&long, &format!("dump/{}-1", "x".repeat(93))),
+            (&format!("{long}.txt"), &format!("dump/{}.txt", "x".repeat(91))),
+        ] {
+            assert_eq!(bundle.unique(&format!("dump/{name}")), safe);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod dump;
 mod look;
 mod node;
+mod redact;
 mod rollout;
 mod screen;
 mod status;
@@ -22,8 +23,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
+use crate::answer::runbook::Runbooks;
 use crate::args::{self, Args, Color, Command, Common, ConfigCommand, Format, RolloutCommand};
 use crate::ask::{Access, Agents, Ask, Error, Progress};
+use crate::seen::clean;
 use crate::show::{self, Answer};
 
 /// What all subcommands work with.
@@ -47,6 +50,18 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Command::Completion { shell } = args.command {
         return complete(shell);
     }
+    if let Command::Runbook { name } = &args.command {
+        let colours = colours(args.common.color);
+        let text = Runbooks::of(name.as_deref())
+            .and_then(|answer| show::show(&answer, args.common.output, colours));
+        return match text {
+            Ok(text) => {
+                print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&error),
+        };
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -61,9 +76,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn failed(error: &Error) -> ExitCode {
     let mut err = io::stderr().lock();
-    writeln!(err, "error: {error}").ok();
+    // Causes come from files, commands and libraries as well as from answers.
+    writeln!(err, "error: {}", clean::lines(&error.to_string())).ok();
     if let Some(next) = error.next() {
-        writeln!(err, "next:  {next}").ok();
+        writeln!(err, "next:  {}", clean::lines(&next)).ok();
     }
     ExitCode::from(error.exit_code())
 }
@@ -83,15 +99,19 @@ pub(crate) fn print(text: &str) {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
 }
 
+fn colours(when: Color) -> bool {
+    match when {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    }
+}
+
 async fn work(args: Args) -> Result<ExitCode, Error> {
     let Args { common, command } = args;
     let access = Access { kubeconfig: common.kubeconfig.clone(), context: common.context.clone() };
     let ask = Ask::new(&access, common.timeout, Progress::new()).await?;
-    let colours = match common.color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-    };
+    let colours = colours(common.color);
     let run = Run { ask, common, colours };
     let done = run.run(command).await;
     run.ask.progress.clear();
@@ -101,7 +121,9 @@ async fn work(args: Args) -> Result<ExitCode, Error> {
 impl Run {
     async fn run(&self, command: Command) -> Result<ExitCode, Error> {
         match command {
-            Command::Status { most } => self.status(most).await?,
+            Command::Status { most, check, tolerate } => {
+                return self.status(most, check, tolerate / 100.0).await;
+            }
             Command::Top { what, node, most, interval, once } => {
                 self.top(&top::Wanted { ranking: what, node, most, interval, once }).await?;
             }
@@ -126,7 +148,7 @@ impl Run {
             Command::Netpol { target } => self.netpol(&target).await?,
             Command::Dump { file, reports, agents } => self.dump(file, reports, agents).await?,
             // Done before there was a cluster to ask.
-            Command::Completion { .. } => {}
+            Command::Completion { .. } | Command::Runbook { .. } => {}
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -3,7 +3,9 @@
 //! In: the API server's and the agents' JSON. Out: values that keep what is needed: 5,000 nodes fit into a few MiB.
 //! Unknown fields are skipped, missing ones have a default: other releases of probelet are no error. Pure: data.
 
+pub mod clean;
 pub mod config;
+pub mod operator;
 pub mod pod;
 pub mod probe;
 pub mod report;
@@ -47,6 +49,22 @@ pub struct Owner {
     pub kind: String,
     /// Its name.
     pub name: String,
+    /// It is the one that answers for the object.
+    pub controller: bool,
+}
+
+impl Meta {
+    /// The one owner that answers for it.
+    #[must_use]
+    pub fn controller(&self) -> Option<&Owner> {
+        self.owner_references.iter().find(|owner| owner.controller)
+    }
+
+    /// `namespace/name`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
 }
 
 /// A node, as far as selectors look at it.
@@ -92,6 +110,30 @@ pub struct DaemonCounts {
     pub desired_number_scheduled: u64,
     /// Agents that are ready.
     pub number_ready: u64,
+}
+
+/// A workload's controller, as far as its pods are to be found.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Controller {
+    /// Which pods it has.
+    pub spec: ControllerSpec,
+}
+
+/// Which pods a controller has.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ControllerSpec {
+    /// By these labels.
+    pub selector: ControllerSelector,
+}
+
+/// Labels of a controller's pods.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ControllerSelector {
+    /// Each with this value.
+    pub match_labels: BTreeMap<String, String>,
 }
 
 /// A Service, as far as its pods are to be found.

@@ -15,7 +15,7 @@ use kubectl_probelet::answer::dry_run::DryRun;
 use kubectl_probelet::answer::effective::Effective;
 use kubectl_probelet::answer::explain::{self, Explanation};
 use kubectl_probelet::answer::map::{Map, Names};
-use kubectl_probelet::answer::netpol::{Ends, Policy};
+use kubectl_probelet::answer::netpol::{Ends, Policy, Subject};
 use kubectl_probelet::answer::procs::Procs;
 use kubectl_probelet::answer::rollout::Rollouts;
 use kubectl_probelet::answer::status::{Seen, Status};
@@ -117,6 +117,7 @@ fn seen(probes: Vec<Probe>, configs: Vec<Config>) -> Seen {
         nodes: Some(nodes),
         configs,
         lease: Ok(Some(lease("2026-11-23T13:00:00Z"))),
+        operators: Ok(Vec::new()),
         daemons: Some(DaemonCounts { desired_number_scheduled: nodes, number_ready: nodes }),
         down: Vec::new(),
         now: "2026-11-23T13:00:02Z".parse::<Timestamp>().unwrap(),
@@ -256,17 +257,18 @@ fn a_policy_allows_what_was_seen_and_says_what_was_not() {
         json!({"metadata": {"namespace": "shop", "name": name, "labels": {"app": app, "pod-template-hash": "67b6d7cc47"},
             "ownerReferences": [owner]}})
     };
-    let replicas = |name: &str| json!({"kind": "ReplicaSet", "name": format!("{name}-67b6d7cc47")});
+    let replicas = |name: &str| json!({"kind": "ReplicaSet", "name": format!("{name}-67b6d7cc47"), "controller": true});
     let pods: Vec<Pod> = [
         pod("api-67b6d7cc47-pfg82", "api", replicas("api")),
         pod("api-67b6d7cc47-cm7hp", "api", replicas("api")),
         pod("frontend-67b6d7cc47-x", "frontend", replicas("frontend")),
-        pod("db-0", "db", json!({"kind": "StatefulSet", "name": "db"})),
+        pod("db-0", "db", json!({"kind": "StatefulSet", "name": "db", "controller": true})),
     ]
     .map(|object| serde_json::from_value(object).unwrap())
     .into();
 
-    let policy = Policy::of("shop/Deployment/api", &reports, &names, &Ends::of(&pods, &services()));
+    let subject = Subject::workload("shop/Deployment/api");
+    let policy = Policy::of(&subject, &reports, &names, &Ends::of(&pods, &services())).unwrap();
 
     golden("netpol.yaml", &policy.text());
 }

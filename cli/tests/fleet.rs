@@ -118,6 +118,7 @@ fn five_thousand_nodes_are_read_in_ten_pages_and_little_memory() {
             nodes: Some(NODES as u64),
             configs: Vec::new(),
             lease: Err("not asked".to_owned()),
+            operators: Err("not asked".to_owned()),
             daemons: None,
             down: Vec::new(),
             now: Timestamp::UNIX_EPOCH,

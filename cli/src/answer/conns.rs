@@ -175,15 +175,14 @@ impl show::Answer for Conns {
             Column("PEER", Align::Left),
             Column("PORT", Align::Right),
             Column("VIA", Align::Left),
+            Column("REMOTE", Align::Left),
             Column("STATE", Align::Left),
             Column("AGE", Align::Right),
             Column("SENT", Align::Right),
             Column("RECEIVED", Align::Right),
         ];
         if wide {
-            columns.extend(
-                ["NODE", "PROCESS", "LOCAL", "REMOTE"].map(|name| Column(name, Align::Left)),
-            );
+            columns.extend(["NODE", "PROCESS", "LOCAL"].map(|name| Column(name, Align::Left)));
         }
         let mut table = Table::new(&columns);
         for row in &self.connections {
@@ -199,6 +198,7 @@ impl show::Answer for Conns {
                 row.peer.as_str().into(),
                 port.into(),
                 row.via.clone().unwrap_or_else(|| "-".to_owned()).into(),
+                row.remote.as_str().into(),
                 if row.state == "established" {
                     row.state.as_str().into()
                 } else {
@@ -211,8 +211,7 @@ impl show::Answer for Conns {
             if wide {
                 let process =
                     row.pid.map_or_else(|| row.comm.clone(), |pid| format!("{}({pid})", row.comm));
-                cells
-                    .extend([row.node.as_str(), &process, &row.local, &row.remote].map(Cell::from));
+                cells.extend([row.node.as_str(), &process, &row.local].map(Cell::from));
             }
             table.row(cells);
         }

@@ -10,13 +10,54 @@ use super::explain::{Finding, Mark, Seen, agent, lines, unreported};
 use crate::seen::report::Report;
 use crate::show::{self, Cell, Page};
 
-/// Losses that a person can do something about, and what.
-const REMEDIES: [(&str, &str); 4] = [
-    ("sockets_full", "raise limits.maxSockets"),
-    ("processes_full", "raise limits.maxProcesses"),
-    ("permission", "grant SYS_PTRACE and DAC_READ_SEARCH (agent.capabilities of the chart)"),
-    ("flows_full", "use metrics.granularity Workload or Service"),
+/// Losses in words, with what a person can do about them, if anything.
+const LOSSES: [(&str, &str, &str); 15] = [
+    ("vanished", "processes ended while they were read", ""),
+    (
+        "permission",
+        "files of processes may not be read",
+        "grant SYS_PTRACE and DAC_READ_SEARCH (agent.capabilities of the chart)",
+    ),
+    ("no_owner", "sockets belong to no process that could be found", ""),
+    ("owner_pending", "sockets wait for their owner to be looked for", ""),
+    ("closed_no_owner", "connections closed before their process was known", ""),
+    (
+        "sockets_full",
+        "sockets did not fit into the table and are counted only",
+        "raise limits.maxSockets",
+    ),
+    (
+        "processes_full",
+        "processes did not fit into the table and are counted only",
+        "raise limits.maxProcesses",
+    ),
+    ("chain_cut", "sockets stand in a chain of the kernel's table that is too long to walk", ""),
+    ("torn", "records changed while the kernel wrote them", ""),
+    (
+        "malformed",
+        "records of the kernel made no sense",
+        "please report it with kubectl probelet dump",
+    ),
+    ("netns_vanished", "network namespaces ended while they were read", ""),
+    ("rate_limited", "reads were put off by limits", "see spec.limits"),
+    (
+        "container_unknown",
+        "processes are in a container that is not known",
+        "see docs/user/troubleshooting.md",
+    ),
+    (
+        "flows_full",
+        "flows did not fit into the table and are added up",
+        "use metrics.granularity Workload or Service",
+    ),
+    (
+        UNSEEN,
+        "sockets that the kernel counts were seen by no source",
+        "see the source above: a better one sees them",
+    ),
 ];
+/// Sockets that the kernel counts and no source saw.
+pub(super) const UNSEEN: &str = "unseen";
 /// Losses that are no fault: what they count is in the report in another way, or gone.
 const USUAL: [&str; 4] = ["vanished", "netns_vanished", "closed_no_owner", "rate_limited"];
 
@@ -67,9 +108,9 @@ fn release(seen: &Seen<'_>) -> Option<Finding> {
 fn source(report: &Report) -> Vec<Finding> {
     let meaning = match report.source.as_str() {
         "bpf" => "the cheapest and most complete way",
-        "bpf-compat" => "complete, several times as dear as bpf",
-        "netlink" => "dearer than bpf; owners of new sockets come a little later",
-        "procfs" => "by far the dearest way",
+        "bpf-compat" => "complete, several times as expensive as bpf",
+        "netlink" => "more expensive than bpf; owners of new sockets come a little later",
+        "procfs" => "by far the most expensive way",
         _ => "no way to read the kernel works",
     };
     let best = report.source == "bpf";
@@ -153,14 +194,24 @@ fn losses(report: &Report) -> Vec<Finding> {
     all.push(Finding::new(if well { Mark::Ok } else { Mark::Lost }, "coverage", coverage));
     for (reason, count) in report.losses.iter().filter(|(_, count)| **count > 0) {
         let mark = if USUAL.contains(&reason.as_str()) { Mark::Note } else { Mark::Lost };
-        let mut finding =
-            Finding::new(mark, "loss", format!("{reason} {count} since the agent's start"));
-        if let Some((_, remedy)) = REMEDIES.iter().find(|(name, _)| name == reason) {
-            finding = finding.next(*remedy);
-        }
-        all.push(finding);
+        all.push(loss(mark, reason, *count));
     }
     all
+}
+
+/// A loss in words; one of another release by its name alone.
+pub(super) fn loss(mark: Mark, reason: &str, count: u64) -> Finding {
+    let known = LOSSES.iter().find(|(name, ..)| *name == reason);
+    let n = show::count(count);
+    let found = match known {
+        Some((_, words, _)) => format!("{n} {words}, since the agent's start ({reason})"),
+        None => format!("{n} {reason}, since the agent's start"),
+    };
+    let finding = Finding::new(mark, "loss", found);
+    match known {
+        Some((_, _, remedy)) if !remedy.is_empty() => finding.next(*remedy),
+        _ => finding,
+    }
 }
 
 impl show::Answer for Diagnosis {

@@ -10,6 +10,7 @@ use probelet_crds::condition::{
 use probelet_crds::{ROLLOUT_PAUSED, State};
 use serde::Serialize;
 
+use super::doctor::{UNSEEN, loss};
 use super::status::is_reduced;
 use crate::seen::config::Config;
 use crate::seen::pod::Pod;
@@ -283,6 +284,21 @@ fn picture(seen: &Seen<'_>) -> Vec<Finding> {
             show::percent(share)
         );
         all.push(Finding::new(mark, "coverage", found));
+    }
+    if let Ok(report) = &seen.report {
+        let unseen = report.losses.get(UNSEEN).copied().filter(|count| *count > 0);
+        all.extend(unseen.map(|count| loss(Mark::Lost, UNSEEN, count)));
+        let nameless: u64 = report.unresolved.values().sum();
+        if nameless > 0 {
+            let reasons = report.unresolved.iter().filter(|(_, n)| **n > 0);
+            let reasons: Vec<String> = reasons.map(|(why, n)| format!("{why} {n}")).collect();
+            let found =
+                format!("{nameless} ends of connections have no name: {}", reasons.join(", "));
+            all.push(
+                Finding::new(Mark::Note, "names", found)
+                    .next("docs/user/names.md says what each reason means"),
+            );
+        }
     }
     all
 }

@@ -1,8 +1,11 @@
 //! `netpol`: a NetworkPolicy that allows what was observed of a workload.
 //!
-//! In: the flows of its nodes, pods and Services by which ends are selected. Out: the policy, and in comments all that it
-//! cannot know: how long was looked, what was not seen, which ends have no name. Pure: values only.
+//! In: the flows of its nodes; pods, Services and groups by which ends are selected. Out: the policy, or why there can be
+//! none. It never forbids what was observed: an end that no selector can stand for opens its port to everyone, a port that
+//! is not certain opens them all, and a direction in which nothing was observed is not ruled. Comments say so, and what
+//! cannot be known: for how long was looked, what was not seen. Pure: values only.
 
+mod labels;
 mod select;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,67 +13,159 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use select::{Ends, workload_of};
+pub use select::Ends;
+use select::{Peer, Ports};
 
-use super::map::{Edge, Map, Names};
+use super::map::Names;
+use crate::seen::clean;
 use crate::seen::report::Report;
 use crate::show::{self, Page};
+use crate::target::Target;
 
 /// A policy.
 #[derive(Debug, Serialize)]
 pub struct Policy {
     /// The object.
     #[serde(flatten)]
-    object: Value,
+    pub object: Value,
     #[serde(skip)]
     comments: Vec<String>,
     #[serde(skip)]
     name: String,
 }
 
-/// What comes in or goes out: peers, each with its ports.
-type Rules = BTreeMap<String, (Value, BTreeSet<(String, u16)>)>;
+/// Whom a policy is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// What it is called, `namespace/Kind/name`.
+    pub called: String,
+    /// What reports call its pods, `namespace/Kind/name` each.
+    pub workloads: BTreeSet<String>,
+}
+
+/// Why there is no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing was seen: a policy would cut everything.
+    #[error("no connection of {0} was observed, and a policy made of nothing would cut everything")]
+    Unobserved(String),
+    /// There is nothing to select it by.
+    #[error("{0} has no pods that could be seen, so nothing selects it")]
+    NoPods(String),
+    /// Policies pass it by.
+    #[error("{0} is on the host network, to which policies do not apply")]
+    HostNetwork(String),
+    /// Others would be ruled with it.
+    #[error("no labels that outlive a release tell the pods of {subject} from those of {others}")]
+    Shared {
+        /// Whom the policy is for.
+        subject: String,
+        /// Who has the same labels.
+        others: String,
+    },
+}
+
+impl Refusal {
+    /// What to do next.
+    #[must_use]
+    pub fn next(&self) -> String {
+        match self {
+            Self::Unobserved(_) => {
+                "let it work for a while, with its nightly jobs and failovers; what is known: kubectl probelet map -o wide".to_owned()
+            }
+            Self::NoPods(_) => "what there is: kubectl get pods -A --show-labels".to_owned(),
+            Self::HostNetwork(_) => "rule the other ends of its connections instead".to_owned(),
+            Self::Shared { .. } => {
+                "give its pods a label of their own, such as app.kubernetes.io/component".to_owned()
+            }
+        }
+    }
+}
+
+/// What comes in or goes out: peers, each with its ports. The peers of everyone are empty.
+type Rules = BTreeMap<String, (Vec<Value>, Ports)>;
+
+impl Subject {
+    /// One workload.
+    #[must_use]
+    pub fn workload(id: &str) -> Self {
+        Self { called: id.to_owned(), workloads: BTreeSet::from([id.to_owned()]) }
+    }
+
+    /// Takes the names that agents have for its pods as well: another release may have others.
+    pub fn be_called(&mut self, target: &Target, reports: &[Report]) {
+        for report in reports {
+            let Some(ids) = target.pods(report) else { continue };
+            let pods = report.pods.iter().filter(|pod| ids.contains(&pod.id()));
+            self.workloads.extend(pods.map(|pod| pod.workload.clone()));
+        }
+        self.workloads.remove("");
+    }
+
+    fn is(&self, end: Option<&String>) -> bool {
+        end.is_some_and(|end| self.workloads.contains(end))
+    }
+}
 
 impl Policy {
-    /// For a workload, `namespace/Kind/name`.
-    #[must_use]
-    pub fn of(workload: &str, reports: &[Report], names: &Names, ends: &Ends) -> Self {
-        let map = Map::of(reports, names, None, true);
-        let mut comments = seen(workload, reports);
+    /// For a workload and what else goes by its name.
+    pub fn of(
+        subject: &Subject,
+        reports: &[Report],
+        names: &Names,
+        ends: &Ends,
+    ) -> Result<Self, Refusal> {
         let (mut ingress, mut egress) = (Rules::new(), Rules::new());
-        let mut left_out = BTreeSet::new();
-        for edge in &map.edges {
-            if edge.to == workload {
-                put(&mut ingress, ends, edge, &edge.from, &mut left_out);
+        let mut open = BTreeSet::new();
+        for flow in reports.iter().flat_map(|report| &report.flows) {
+            let (from, to) = (names.name(&flow.source), names.name(&flow.destination));
+            let protocol = flow.protocol.to_ascii_uppercase();
+            let ports = || ends.ports(&flow.destination, to.as_deref(), flow.port, &protocol);
+            if subject.is(to.as_ref()) {
+                put(&mut ingress, ends.peer(&flow.source, from.as_deref()), ports(), &mut open);
             }
-            if edge.from == workload {
-                put(&mut egress, ends, edge, &edge.to, &mut left_out);
+            if subject.is(from.as_ref()) {
+                put(&mut egress, ends.peer(&flow.destination, to.as_deref()), ports(), &mut open);
             }
         }
-        if !left_out.is_empty() {
-            comments.push("Seen, and not in the policy:".to_owned());
-            comments.extend(left_out.into_iter().map(|line| format!("- {line}")));
+        if ingress.is_empty() && egress.is_empty() {
+            return Err(Refusal::Unobserved(subject.called.clone()));
         }
-        let mut words = workload.splitn(3, '/');
-        let (namespace, _, name) = (words.next(), words.next(), words.next().unwrap_or("workload"));
-        let labels = ends.labels(workload).unwrap_or_default();
-        if labels.is_empty() {
+        let labels = ends.only(subject)?;
+        let mut comments = seen(&subject.called, reports);
+        if !open.is_empty() {
             comments.push(
-                "THE POD SELECTOR IS EMPTY: no labels common to its pods were found. Do not apply it as it is: it would select every pod of the namespace.".to_owned(),
+                "Open to everyone on its port, for no selector can stand for the other end:"
+                    .to_owned(),
             );
+            comments.extend(open.into_iter().map(|line| format!("- {line}")));
         }
+        let mut spec = json!({"podSelector": {"matchLabels": labels}, "policyTypes": []});
+        for (direction, rules, key, word) in
+            [("Ingress", ingress, "ingress", "from"), ("Egress", egress, "egress", "to")]
+        {
+            if rules.is_empty() {
+                comments.push(format!(
+                    "{direction} is not ruled: nothing was observed in that direction. Add it to policyTypes to forbid it."
+                ));
+                continue;
+            }
+            spec["policyTypes"]
+                .as_array_mut()
+                .into_iter()
+                .for_each(|all| all.push(direction.into()));
+            spec[key] = shown(rules, word).into();
+        }
+        let mut words = subject.called.splitn(3, '/');
+        let (namespace, name) = (words.next(), words.nth(1).unwrap_or("workload"));
+        let name = format!("{}-observed", &name[..name.floor_char_boundary(200)]);
         let object = json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
-            "metadata": {"name": format!("{name}-observed"), "namespace": namespace},
-            "spec": {
-                "podSelector": {"matchLabels": labels},
-                "policyTypes": ["Ingress", "Egress"],
-                "ingress": rules(ingress, "from"),
-                "egress": rules(egress, "to"),
-            },
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": spec,
         });
-        Self { object, comments, name: format!("{name}-observed") }
+        Ok(Self { object, comments, name })
     }
 
     /// As YAML that can be applied, with its comments.
@@ -78,40 +173,41 @@ impl Policy {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for line in &self.comments {
-            show::put(&mut text, format_args!("# {line}\n"));
+            // A comment ends with its line, whatever is in a name.
+            show::put(&mut text, format_args!("# {}\n", clean::text(line)));
         }
         text + &show::yaml(&self.object)
     }
 }
 
-fn put(rules: &mut Rules, ends: &Ends, edge: &Edge, peer: &str, left_out: &mut BTreeSet<String>) {
-    match ends.peer(peer) {
-        Ok(selector) => {
-            let rule =
-                rules.entry(selector.to_string()).or_insert_with(|| (selector, BTreeSet::new()));
-            rule.1.insert((edge.protocol.to_uppercase(), edge.port));
+fn put(rules: &mut Rules, peer: Peer, ports: Ports, open: &mut BTreeSet<String>) {
+    let peers = match peer {
+        Peer::These(peers) => peers,
+        Peer::Everyone(why) => {
+            open.insert(format!("{ports}: {why}"));
+            Vec::new()
         }
-        Err(why) => {
-            left_out.insert(format!("{} → {} port {}: {why}", edge.from, edge.to, edge.port));
-        }
-    }
+    };
+    let key = Value::from(peers.clone()).to_string();
+    rules.entry(key).or_insert_with(|| (peers, Ports::default())).1.add(ports);
 }
 
-fn rules(rules: Rules, word: &str) -> Vec<Value> {
-    rules
-        .into_values()
-        .map(|(peer, ports)| {
-            let ports: Vec<Value> = ports
-                .into_iter()
-                .map(|(protocol, port)| json!({"protocol": protocol, "port": port}))
-                .collect();
-            json!({word: [peer], "ports": ports})
-        })
-        .collect()
+fn shown(rules: Rules, word: &str) -> Vec<Value> {
+    let rule = |(peers, ports): (Vec<Value>, Ports)| {
+        let mut rule = json!({});
+        if !peers.is_empty() {
+            rule[word] = peers.into();
+        }
+        if let Some(ports) = ports.values() {
+            rule["ports"] = ports.into();
+        }
+        rule
+    };
+    rules.into_values().map(rule).collect()
 }
 
 /// For how long was looked, and what cannot have been seen.
-fn seen(workload: &str, reports: &[Report]) -> Vec<String> {
+fn seen(called: &str, reports: &[Report]) -> Vec<String> {
     let since = |report: &Report| report.time - report.agent.started;
     let shortest = reports.iter().map(since).fold(f64::INFINITY, f64::min);
     let age = std::time::Duration::try_from_secs_f64(shortest.max(0.0)).unwrap_or_default();
@@ -119,7 +215,7 @@ fn seen(workload: &str, reports: &[Report]) -> Vec<String> {
     let least = reports.iter().filter_map(|report| report.coverage.total.ratio).fold(1.0, f64::min);
     let nodes: Vec<&str> = reports.iter().map(|report| report.node.as_str()).collect();
     vec![
-        format!("What probelet observed of {workload} on {}.", nodes.join(", ")),
+        format!("What probelet observed of {called} on {}.", nodes.join(", ")),
         format!(
             "Its agents have looked for {} and saw at least {} of the {} connections that opened on these nodes.",
             show::age(age),

@@ -4,6 +4,7 @@
 //! coverage, rollouts, and every cause of trouble with its nodes and the next step. Pure: the time is an argument.
 
 mod causes;
+mod gaps;
 mod page;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use causes::{Cause, Severity};
+use gaps::{Gaps, TOLERATED};
 
 use crate::seen::config::Config;
+use crate::seen::operator::Operator;
+use crate::seen::pod::Pod;
 use crate::seen::probe::{Level, Probe};
 use crate::seen::{DaemonCounts, Lease};
 use crate::show;
@@ -32,6 +36,8 @@ pub struct Seen {
     pub configs: Vec<Config>,
     /// The operators' lease, or why it could not be read.
     pub lease: Result<Option<Lease>, String>,
+    /// The operators' pods, or why they could not be listed.
+    pub operators: Result<Vec<Pod>, String>,
     /// The agents as Kubernetes counts them; none if that may not be known.
     pub daemons: Option<DaemonCounts>,
     /// Nodes whose agent does not run, and why.
@@ -49,7 +55,7 @@ pub struct Status {
     node_probes: usize,
     agents_desired: Option<u64>,
     agents_ready: Option<u64>,
-    operator: Operator,
+    operator: Operating,
     cost: Cost,
     levels: BTreeMap<&'static str, usize>,
     sources: BTreeMap<String, usize>,
@@ -58,8 +64,15 @@ pub struct Status {
     configs: Vec<Line>,
     /// What somebody should look at, the worst first.
     pub causes: Vec<Cause>,
+    /// What the picture lacks, a sentence each; what is tolerated is not among it.
+    missing: Vec<String>,
+    /// What may not be seen, and so not be judged.
+    unjudged: Vec<String>,
     /// Nodes that do not obey.
     disobeying: Vec<String>,
+    /// From which `missing` is made.
+    #[serde(skip)]
+    gaps: Gaps,
     /// Causes that are shown to people.
     #[serde(skip)]
     pub most: usize,
@@ -68,10 +81,12 @@ pub struct Status {
 /// Who operates.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Operator {
+struct Operating {
     /// Whether one does; none if that may not be known.
     running: Option<bool>,
     leader: Option<String>,
+    /// A pod that is ready, where nobody leads.
+    ready: Option<String>,
     renewed_seconds_ago: Option<i64>,
 }
 
@@ -131,28 +146,76 @@ impl Status {
             *levels.entry(agent.level.name()).or_default() += 1;
             *sources.entry(agent.source.to_string()).or_default() += 1;
         }
-        Self {
+        let operator = seen.operator();
+        let mut status = Self {
             server: seen.server.clone(),
             nodes: seen.nodes,
             node_probes: probes.len(),
             agents_desired: seen.daemons.map(|daemons| daemons.desired_number_scheduled),
             agents_ready: seen.daemons.map(|daemons| daemons.number_ready),
-            operator: operator(seen),
+            missing: Vec::new(),
+            unjudged: unjudged(seen, &operator),
+            gaps: Gaps::of(probes),
+            operator: operating(&operator),
             cost: cost(probes),
             levels,
             sources,
             coverage: coverage(probes),
             known: known(probes),
             configs: seen.configs.iter().map(line).collect(),
-            causes: causes::causes(seen),
+            causes: causes::causes(seen, &operator),
             disobeying: probes
                 .iter()
                 .filter(|probe| causes::disobeys(probe))
                 .map(|probe| probe.name.to_string())
                 .collect(),
             most,
-        }
+        };
+        status.tolerate(TOLERATED);
+        status
     }
+
+    /// Says what is missing, but for this share of the connections.
+    pub fn tolerate(&mut self, share: f64) {
+        self.missing = self.gaps.beyond(share);
+    }
+
+    /// Whether nobody is at work: no agent, or no operator.
+    #[must_use]
+    pub fn is_deserted(&self) -> bool {
+        self.agents_ready == Some(0) || self.operator.running == Some(false)
+    }
+
+    /// Whether all is as it should be, and all of it was seen.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let harmless = |cause: &Cause| cause.severity == Severity::Note;
+        self.causes.iter().all(harmless)
+            && self.missing.is_empty()
+            && self.unjudged.is_empty()
+            && !self.is_deserted()
+    }
+}
+
+impl Seen {
+    fn operator(&self) -> Operator {
+        Operator::of(&self.lease, &self.operators, self.now)
+    }
+}
+
+/// What may not be seen.
+fn unjudged(seen: &Seen, operator: &Operator) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Operator::Unknown { why } = operator {
+        all.push(format!("whether an operator runs: {why}"));
+    }
+    if seen.daemons.is_none() {
+        all.push("how many agents run (get daemonsets.apps, list pods)".to_owned());
+    }
+    if seen.nodes.is_none() {
+        all.push("how many nodes there are (list nodes)".to_owned());
+    }
+    all
 }
 
 impl show::Answer for Status {
@@ -165,19 +228,13 @@ impl show::Answer for Status {
     }
 }
 
-fn operator(seen: &Seen) -> Operator {
-    let Ok(lease) = &seen.lease else {
-        return Operator { running: None, leader: None, renewed_seconds_ago: None };
+fn operating(operator: &Operator) -> Operating {
+    let (leader, ready, renewed_seconds_ago) = match operator {
+        Operator::Leads { pod, seconds } => (Some(pod.clone()), None, Some(*seconds)),
+        Operator::Ready { pod } => (None, Some(pod.clone()), None),
+        Operator::Silent { .. } | Operator::Unknown { .. } => (None, None, None),
     };
-    let spec = lease.as_ref().map(|lease| &lease.spec);
-    let renewed = spec.and_then(|spec| spec.renew_time);
-    let leader = spec.and_then(|spec| spec.holder_identity.clone()).filter(|name| !name.is_empty());
-    Operator {
-        running: Some(leader.is_some() && causes::is_fresh(lease.as_ref(), seen.now)),
-        leader,
-        renewed_seconds_ago: renewed
-            .map(|at| seen.now.as_second().saturating_sub(at.as_second()).max(0)),
-    }
+    Operating { running: operator.runs(), leader, ready, renewed_seconds_ago }
 }
 
 fn cost(probes: &[Probe]) -> Cost {

@@ -2,7 +2,8 @@
 //!
 //! In: the name of a node. Out: its agent's pod and report. The token that agents are shown is one of the viewer's
 //! service account, made for ten minutes: an agent that was taken over gets no more than the right to read reports. Who
-//! may not make such a token shows the own one of the kubeconfig.
+//! may not make such a token shows the own one of the kubeconfig. An installation is found by labels that no value of the
+//! chart changes; everything else of it is found by what its first pod says.
 //!
 //! I/O: the network.
 
@@ -12,17 +13,22 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use hyper::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::connect::OWN;
 use super::fleet::escape;
-use super::{Ask, Error, With, decode};
+use super::{Ask, Error, Reply, Room, With};
 use crate::seen::pod::Pod;
 use crate::seen::report::Report;
 
-/// Selects the agents' pods.
-const AGENTS: &str = "app.kubernetes.io/name=probelet,app.kubernetes.io/component=agent";
+/// A label that no value of the chart changes, and what it is.
+const PART_OF: &str = "app.kubernetes.io/part-of=probelet";
+/// The same before there was that label.
+const NAMED: &str = "app.kubernetes.io/name=probelet";
+/// Labels of an installation, which its pods keep as long as they live.
+const NAME: &str = "app.kubernetes.io/name";
+const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The namespace of an installation by the book, for those who may not look into others.
 const NAMESPACE: &str = "probelet";
 /// Where agents serve unless their pod says otherwise.
@@ -43,6 +49,8 @@ pub struct Agents {
     pub namespace: String,
     /// The name that all objects of the installation begin with.
     pub fullname: String,
+    /// Selects everything of the installation.
+    pub selector: String,
     token: Arc<OnceCell<Token>>,
 }
 
@@ -71,29 +79,42 @@ struct TokenStatus {
 }
 
 impl Agents {
-    /// Finds the installation: in `namespace`, else wherever an agent is.
+    /// Finds the installation by its agents: in `namespace`, else wherever one is.
     pub async fn find(ask: &Ask, namespace: Option<&str>) -> Result<Self, Error> {
-        let query = format!("pods?labelSelector={}&limit=1", escape(AGENTS));
-        let inside = |namespace: &str| format!("/api/v1/namespaces/{namespace}/{query}");
-        let found: super::List<Pod> = match namespace {
-            Some(namespace) => ask.get(&inside(namespace)).await?,
-            None => match ask.get(&format!("/api/v1/{query}")).await {
-                Err(Error::Forbidden { .. }) => ask.get(&inside(NAMESPACE)).await?,
-                found => found?,
-            },
-        };
-        let Some(pod) = found.items.into_iter().next() else {
+        Self::by(ask, namespace, "agent").await?.ok_or_else(|| {
             let place = namespace.map_or("in no namespace".to_owned(), |n| format!("not in {n}"));
-            return Err(Error::Absent {
+            Error::Absent {
                 what: format!("there is no agent of probelet, {place}"),
                 next: "see where it is installed: helm list -A; another cluster: --context NAME"
                     .to_owned(),
-            });
+            }
+        })
+    }
+
+    /// Finds the installation by the pods of a component, if there are any.
+    pub async fn by(
+        ask: &Ask,
+        namespace: Option<&str>,
+        component: &str,
+    ) -> Result<Option<Self>, Error> {
+        let Some(pod) = locate(ask, namespace, component).await? else { return Ok(None) };
+        let account = pod.spec.service_account_name.as_str();
+        let workload = pod.workload();
+        let ends = format!("-{component}");
+        let fullname = [workload.rsplit('/').next().unwrap_or_default(), account]
+            .into_iter()
+            .find_map(|name| name.strip_suffix(ends.as_str()))
+            .unwrap_or(NAMESPACE)
+            .to_owned();
+        let label = |key: &str| pod.metadata.labels.get(key).map(|value| format!("{key}={value}"));
+        let selector = match (label(NAME), label(INSTANCE)) {
+            (Some(name), Some(instance)) => format!("{name},{instance}"),
+            (Some(name), None) => name,
+            _ => PART_OF.to_owned(),
         };
-        let account = pod.spec.service_account_name;
-        let fullname = account.strip_suffix("-agent").unwrap_or(NAMESPACE).to_owned();
         let token = Arc::new(OnceCell::new());
-        Ok(Self { ask: ask.clone(), namespace: pod.metadata.namespace, fullname, token })
+        let namespace = pod.metadata.namespace;
+        Ok(Some(Self { ask: ask.clone(), namespace, fullname, selector, token }))
     }
 
     /// The path of something in their namespace.
@@ -104,17 +125,24 @@ impl Agents {
 
     /// The pods of a component; those that are going are left out.
     pub async fn pods(&self, component: &str) -> Result<Vec<Pod>, Error> {
-        let labels =
-            format!("app.kubernetes.io/name=probelet,app.kubernetes.io/component={component}");
+        let labels = self.component(component);
         let path = self.path(&format!("pods?labelSelector={}", escape(&labels)));
         let pods = self.ask.pages(&path, None, "pods", |pod: Pod| pod).await?.items;
         Ok(pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
     }
 
+    fn component(&self, component: &str) -> String {
+        format!("{},app.kubernetes.io/component={component}", self.selector)
+    }
+
     /// The agent's pod of a node, if there is one.
     pub async fn pod(&self, node: &str) -> Result<Option<Pod>, Error> {
         let field = format!("spec.nodeName={node}");
-        let query = format!("labelSelector={}&fieldSelector={}", escape(AGENTS), escape(&field));
+        let query = format!(
+            "labelSelector={}&fieldSelector={}",
+            escape(&self.component("agent")),
+            escape(&field)
+        );
         let list: super::List<Pod> = self.ask.get(&self.path(&format!("pods?{query}"))).await?;
         let here = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
         Ok(list.items.into_iter().find(here))
@@ -122,12 +150,11 @@ impl Agents {
 
     /// The report of a node; `query` narrows it down.
     pub async fn report(&self, node: &str, query: &str) -> Result<Report, Error> {
-        let path = format!("v1/report{query}");
-        decode(&path, &self.served(node, &path).await?)
+        self.report_in(node, query, Room::new()).await
     }
 
-    /// What the agent of a node serves at a path.
-    pub async fn served(&self, node: &str, path: &str) -> Result<Vec<u8>, Error> {
+    async fn report_in(&self, node: &str, query: &str, room: Room) -> Result<Report, Error> {
+        let path = format!("v1/report{query}");
         let pod = self.pod(node).await?.ok_or_else(|| Error::Agent {
             node: node.to_owned(),
             why: "there is none on this node".to_owned(),
@@ -136,22 +163,29 @@ impl Agents {
                 self.namespace, self.fullname
             ),
         })?;
-        self.served_by(node, &pod, path).await
+        self.served_by(node, &pod, &path, room).await?.decode(&path)
     }
 
-    /// The same where the pod is known.
-    pub async fn served_by(&self, node: &str, pod: &Pod, path: &str) -> Result<Vec<u8>, Error> {
+    /// What the agent of a node serves at a path.
+    pub async fn served_by(
+        &self,
+        node: &str,
+        pod: &Pod,
+        path: &str,
+        room: Room,
+    ) -> Result<Reply, Error> {
         let name = &pod.metadata.name;
         if let Some(why) = pod.why_not().filter(|_| pod.status.phase != "Running") {
             return Err(self.silent(node, &format!("its pod {name} {why}")));
         }
         let token = self.token().await?;
         let path = self.path(&format!("pods/{}/proxy/{path}", pod.door(DOOR)));
-        let with = || With { token: Some(&token.header), ..With::default() };
+        let with =
+            || With { token: Some(&token.header), room: Some(room.clone()), ..With::default() };
         let mut waits = BUSY.iter();
         loop {
             match self.ask.send(Method::GET, &path, with()).await {
-                Ok(reply) => return Ok(reply.body),
+                Ok(reply) => return Ok(reply),
                 // It has no room in its budget just now, and says so.
                 Err(Error::Refused { code: 429 | 503, .. }) if waits.len() > 0 => {
                     tokio::time::sleep(*waits.next().unwrap_or(&BUSY[0])).await;
@@ -217,9 +251,11 @@ impl Agents {
     pub async fn reports(&self, nodes: &[String], query: &str) -> Vec<Fetched> {
         let total = nodes.len();
         let progress = &self.ask.progress;
+        let room = &Room::new();
         let fetched = stream::iter(nodes.iter().enumerate()).map(|(at, node)| async move {
             progress.say(&format!("reading reports: {at} of {total}"));
-            Fetched { node: node.clone(), report: self.report(node, query).await }
+            let report = self.report_in(node, query, room.clone()).await;
+            Fetched { node: node.clone(), report }
         });
         let mut all: Vec<Fetched> = fetched.buffer_unordered(AT_ONCE).collect().await;
         all.sort_by(|a, b| a.node.cmp(&b.node));
@@ -237,8 +273,8 @@ impl Agents {
         let own = |why: String| Ok(Token { header: OWN.to_owned(), why_own: Some(why) });
         match self.ask.create(&path, request).await {
             Ok(answer) => {
-                let TokenRequest { status } =
-                    decode(&path, &Value::to_string(&answer).into_bytes())?;
+                let TokenRequest { status } = serde_json::from_value(answer)
+                    .map_err(|error| Error::Unreadable { path, why: error.to_string() })?;
                 Ok(Token { header: format!("Bearer {}", status.token), why_own: None })
             }
             Err(Error::Missing { .. }) => {
@@ -248,4 +284,55 @@ impl Agents {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A pod of a component: by the label that nothing changes, by the name of older charts, and at last by what it looks
+/// like, for `nameOverride` of such a chart.
+async fn locate(ask: &Ask, namespace: Option<&str>, component: &str) -> Result<Option<Pod>, Error> {
+    let component_is = format!("app.kubernetes.io/component={component}");
+    for selector in [format!("{PART_OF},{component_is}"), format!("{NAMED},{component_is}")] {
+        let query = format!("pods?labelSelector={}&limit=1", escape(&selector));
+        let found: super::List<Pod> = match namespace {
+            Some(_) => ask.get(&place(namespace, &query)).await?,
+            None => match ask.get(&place(None, &query)).await {
+                Err(Error::Forbidden { .. }) => ask.get(&place(Some(NAMESPACE), &query)).await?,
+                found => found?,
+            },
+        };
+        if let Some(pod) = found.items.into_iter().next() {
+            return Ok(Some(pod));
+        }
+    }
+    let query = format!("pods?labelSelector={}", escape(&component_is));
+    let ours = |pod: Pod| is_ours(&pod, component).then_some(pod);
+    let pods = match ask.pages(&place(namespace, &query), None, "pods", ours).await {
+        Err(Error::Forbidden { .. }) if namespace.is_none() => {
+            ask.pages(&place(Some(NAMESPACE), &query), None, "pods", ours).await?
+        }
+        pods => pods?,
+    };
+    Ok(pods.items.into_iter().flatten().next())
+}
+
+fn place(namespace: Option<&str>, query: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("/api/v1/namespaces/{namespace}/{query}"),
+        None => format!("/api/v1/{query}"),
+    }
+}
+
+/// Whether a pod with this component's label is of probelet: its image, its account or its port says so.
+fn is_ours(pod: &Pod, component: &str) -> bool {
+    let name = format!("probelet-{component}");
+    let port = if component == "agent" { DOOR.1 } else { 9467 };
+    let runs = |image: &str| {
+        let last = image.rsplit('/').next().unwrap_or_default();
+        last.split([':', '@']).next() == Some(name.as_str())
+    };
+    pod.spec.containers.iter().any(|container| {
+        let serves = |one: &crate::seen::pod::Port| {
+            one.container_port == port && matches!(one.name.as_str(), "http" | "https")
+        };
+        runs(&container.image) || container.ports.iter().any(serves)
+    }) || pod.spec.service_account_name.ends_with(&name)
 }

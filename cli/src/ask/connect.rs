@@ -1,7 +1,8 @@
 //! The way to the API server: who we are and whom we trust, as the kubeconfig says.
 //!
 //! In: a kubeconfig and a context. Out: a client. Requests whose agent token reads `own` get the caller's own bearer
-//! token in its place, whatever way the kubeconfig has to come by one (token, file, command).
+//! token in its place, whatever way the kubeconfig has to come by one (token, file, command). Whether a proxy lies on the
+//! way is decided as client-go decides it, not by kube, which knows no exceptions.
 //!
 //! I/O: files of the kubeconfig, whatever command it names for credentials.
 
@@ -17,6 +18,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::ServiceBuilder;
 
+use super::route::Route;
 use super::{Error, FOR_AGENT, chain};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,19 +36,17 @@ pub struct Access {
 
 /// A client, the server's address and the context's namespace.
 pub(super) async fn connect(access: &Access) -> Result<(Client, String, String), Error> {
-    let config = config(access).await?;
+    let (config, proxy) = config(access).await?;
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let namespace = config.default_namespace.clone();
     let setup = |error: kube::Error| Error::Kubeconfig { why: chain(&error) };
-    if config.proxy_url.is_some() {
-        let why = "it names a proxy (proxy-url), which is not supported".to_owned();
-        return Err(Error::Kubeconfig { why });
-    }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let tls = config.rustls_https_connector_with_connector(tcp).map_err(setup)?;
+    let route = Route::new(tcp, proxy.as_deref(), &config.cluster_url)
+        .map_err(|error| Error::Proxy { why: error.to_string() })?;
+    let tls = config.rustls_https_connector_with_connector(route).map_err(setup)?;
     let client: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new()).build(tls);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -70,22 +70,37 @@ fn lend(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
-async fn config(access: &Access) -> Result<Config, Error> {
+/// Who we are and where, and the proxy that the kubeconfig names.
+async fn config(access: &Access) -> Result<(Config, Option<String>), Error> {
     let options =
         KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
     let refused = |error: kube::config::KubeconfigError| Error::Kubeconfig { why: chain(&error) };
-    if let Some(path) = &access.kubeconfig {
-        let file = Kubeconfig::read_from(path).map_err(refused)?;
-        return Config::from_custom_kubeconfig(file, &options).await.map_err(refused);
-    }
-    match Config::from_kubeconfig(&options).await {
-        Ok(config) => Ok(config),
-        // In a pod there is a service account instead.
-        Err(error) if access.context.is_none() => {
-            Config::incluster().map_err(|_| Error::Kubeconfig { why: chain(&error) })
+    let read = match &access.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let loaded = match read {
+        Ok(file) => {
+            let proxy = named_proxy(&file, access.context.as_deref());
+            Config::from_custom_kubeconfig(file, &options).await.map(|config| (config, proxy))
         }
-        Err(error) => Err(refused(error)),
+        Err(error) => Err(error),
+    };
+    match loaded {
+        // In a pod there is a service account instead.
+        Err(error) if access.context.is_none() && access.kubeconfig.is_none() => {
+            Config::incluster().map(|config| (config, None)).map_err(|_| refused(error))
+        }
+        loaded => loaded.map_err(refused),
     }
+}
+
+/// The proxy of the context's cluster. kube's own answer is of no use: it takes the environment's for the file's.
+fn named_proxy(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let name = context.or(file.current_context.as_deref())?;
+    let context = file.contexts.iter().find(|one| one.name == name)?.context.as_ref()?;
+    let cluster = file.clusters.iter().find(|one| one.name == context.cluster)?;
+    cluster.cluster.as_ref()?.proxy_url.clone()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use hyper::Method;
 use serde::Deserialize;
 
 use super::Right;
+use crate::seen::clean;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,12 @@ pub enum Error {
     #[error("the kubeconfig cannot be used: {why}")]
     Kubeconfig {
         /// What is wrong with it.
+        why: String,
+    },
+    /// A proxy is named that cannot be used.
+    #[error("{why}")]
+    Proxy {
+        /// Which, and why not.
         why: String,
     },
     /// A path or header that is none: a name with odd letters.
@@ -121,11 +128,12 @@ impl Error {
     /// What a refusal means.
     #[must_use]
     pub fn refused(method: &Method, path: &str, code: u16, body: &[u8]) -> Self {
-        let failure: Failure = serde_json::from_slice(body).unwrap_or_default();
+        let failure: Failure = clean::read(body).unwrap_or_default();
         let said = [failure.message, failure.error].into_iter().find(|text| !text.is_empty());
         let message = said.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(body);
-            text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            clean::text(&words).chars().take(300).collect()
         });
         match code {
             401 => Self::Unauthorized { message },
@@ -145,6 +153,9 @@ impl Error {
             Self::Kubeconfig { .. } => {
                 "name one with --kubeconfig FILE or KUBECONFIG, and see: kubectl config get-contexts"
                     .to_owned()
+            }
+            Self::Proxy { .. } => {
+                "name an http:// proxy, or add the API server's host to NO_PROXY to ask it directly".to_owned()
             }
             Self::Unreachable { .. } => {
                 "see whether kubectl reaches it: kubectl version; another cluster: --context NAME".to_owned()

@@ -6,7 +6,7 @@
 use hyper::Method;
 use serde::de::DeserializeOwned;
 
-use super::{Ask, Error, List, With, decode};
+use super::{Ask, Error, List, With};
 use crate::seen::Node;
 use crate::seen::config::Config;
 use crate::seen::probe::Probe;
@@ -62,7 +62,7 @@ impl Ask {
         let path = "/api/v1/nodes?limit=1";
         let with = With { accept: Some(METADATA), ..With::default() };
         let reply = self.send(Method::GET, path, with).await?;
-        let list: List<serde::de::IgnoredAny> = decode(path, &reply.body)?;
+        let list: List<serde::de::IgnoredAny> = reply.decode(path)?;
         Ok(list.items.len() as u64 + list.metadata.remaining_item_count.unwrap_or(0))
     }
 
@@ -90,8 +90,7 @@ impl Ask {
                 }
                 reply => reply?,
             };
-            let list: List<W> = decode(path, &reply.body)?;
-            drop(reply);
+            let list: List<W> = reply.decode(path)?;
             items.reserve_exact(
                 list.items.len()
                     + list

@@ -42,6 +42,7 @@ impl Run {
             what: format!("the node {node} has no label {HOST} by which it could be selected"),
             next: format!("kubectl label node {node} {HOST}={node}"),
         })?;
+        self.alone(node, host).await?;
         let stored: Value = self.ask.get(&probe_path(node)).await?;
         let config: NodeConfig =
             serde_json::from_value(stored["spec"]["config"].clone()).unwrap_or_default();
@@ -66,6 +67,32 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// The label is what a machine calls itself: several may call themselves the same, and all of them would be paused.
+    async fn alone(&self, node: &str, host: &str) -> Result<(), Error> {
+        let others: Vec<String> = self
+            .ask
+            .nodes()
+            .await?
+            .into_iter()
+            .filter(|other| other.metadata.labels.get(HOST).is_some_and(|value| value == host))
+            .map(|other| other.metadata.name)
+            .filter(|name| name != node)
+            .collect();
+        let Some(first) = others.first() else { return Ok(()) };
+        let more = match others.len() {
+            1 => String::new(),
+            n => format!(" and {} more nodes", n - 1),
+        };
+        Err(Error::Absent {
+            what: format!(
+                "the node {node} cannot be paused alone: {first}{more} has the same label {HOST}={host}"
+            ),
+            next: format!(
+                "give it a label of its own, and pause by that: kubectl label node {node} probelet.io/pause=true; then a ProbeConfig with that nodeSelector, paused: true and priority: {PRIORITY}"
+            ),
+        })
     }
 
     async fn resume_node(&self, node: &str) -> Result<(), Error> {

@@ -2,10 +2,11 @@
 //!
 //! I/O: the API server, the files that were named.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use probelet_crds::{NodeConfig, PROBE_CONFIG, ProbeConfigSpec};
+use probelet_crds::{GROUP, NodeConfig, PROBE_CONFIG, ProbeConfigSpec};
 use serde_json::Value;
 use tokio::{join, try_join};
 
@@ -14,9 +15,9 @@ use crate::answer::diff::Diff;
 use crate::answer::dry_run::DryRun;
 use crate::answer::effective::Effective;
 use crate::ask::{Error, probe_path};
-use crate::seen::Node;
 use crate::seen::config::Config;
 use crate::seen::probe::Probe;
+use crate::seen::{Node, clean};
 
 /// A file of configurations is not longer.
 const MAX_FILE: usize = 4 << 20;
@@ -115,26 +116,29 @@ fn read(path: &Path) -> Result<Vec<Config>, Error> {
     }
     let objects: Vec<Value> =
         serde_saphyr::from_multiple(&text).map_err(|error| failed(error.to_string()))?;
-    let mut configs = Vec::new();
+    let (mut configs, mut others) = (Vec::new(), BTreeSet::new());
     for object in objects.into_iter().flat_map(items) {
-        if object["kind"] != PROBE_CONFIG {
-            return Err(failed(format!("it has a {}, not only {PROBE_CONFIG}s", object["kind"])));
+        let version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        // A file for `kubectl apply` has whatever belongs together: what is not ours is not judged.
+        if object["kind"] != PROBE_CONFIG || group != GROUP {
+            others.insert(object["kind"].as_str().unwrap_or("object without a kind").to_owned());
+            continue;
         }
-        if object["apiVersion"] != probelet_crds::API_VERSION {
-            let why = format!(
-                "apiVersion is {}; this command knows {}",
-                object["apiVersion"],
-                probelet_crds::API_VERSION
-            );
-            return Err(failed(why));
+        if version != probelet_crds::API_VERSION {
+            let known = probelet_crds::API_VERSION;
+            return Err(failed(format!("apiVersion is {version}; this command knows {known}")));
         }
-        let config: Config =
-            serde_json::from_value(object).map_err(|error| failed(error.to_string()))?;
+        let config: Config = clean::value(object).map_err(|error| failed(error.to_string()))?;
         checked(&config.metadata.name)?;
         configs.push(config);
     }
     if configs.is_empty() {
-        return Err(failed(format!("it has no {PROBE_CONFIG}")));
+        let instead = match others.into_iter().collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => String::new(),
+            others => format!(", only: {others}"),
+        };
+        return Err(failed(format!("it has no {PROBE_CONFIG} of {GROUP}{instead}")));
     }
     Ok(configs)
 }
@@ -143,7 +147,9 @@ fn read(path: &Path) -> Result<Vec<Config>, Error> {
 fn items(object: Value) -> Vec<Value> {
     match object {
         Value::Null => Vec::new(),
-        Value::Object(mut list) if list.get("kind").is_some_and(|kind| kind == "List") => {
+        Value::Object(mut list)
+            if list.get("kind").and_then(Value::as_str).is_some_and(is_list) =>
+        {
             match list.remove("items") {
                 Some(Value::Array(items)) => items,
                 _ => Vec::new(),
@@ -153,27 +159,57 @@ fn items(object: Value) -> Vec<Value> {
     }
 }
 
+/// `List`, as kubectl writes it, or `ProbeConfigList`, as the API server does.
+fn is_list(kind: &str) -> bool {
+    kind == "List" || kind == format!("{PROBE_CONFIG}List")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_file_may_hold_several_documents_and_nothing_else_than_configurations() {
+    const HEAD: &str = "apiVersion: probelet.io/v1alpha1\nkind: ProbeConfig\nmetadata: {name: ";
+
+    fn names(text: &str) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.yaml");
-        let head = "apiVersion: probelet.io/v1alpha1\nkind: ProbeConfig\nmetadata: {name: ";
-        std::fs::write(&path, format!("{head}a}}\nspec: {{priority: 1}}\n---\n{head}b}}\n"))
-            .unwrap();
-        let names: Vec<String> =
-            read(&path).unwrap().into_iter().map(|c| c.metadata.name).collect();
-        assert_eq!(names, ["a", "b"]);
+        std::fs::write(&path, text).unwrap();
+        let read = read(&path).map_err(|error| error.to_string())?;
+        Ok(read.into_iter().map(|config| config.metadata.name).collect())
+    }
 
-        std::fs::write(&path, "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n").unwrap();
-        assert!(
-            read(&path)
-                .unwrap_err()
-                .to_string()
-                .ends_with("it has a \"Pod\", not only ProbeConfigs")
+    #[test]
+    fn a_file_may_hold_several_documents() {
+        let text = format!("{HEAD}a}}\nspec: {{priority: 1}}\n---\n{HEAD}b}}\n");
+
+        assert_eq!(names(&text).unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_else_is_in_the_file_is_passed_over() {
+        let text = format!(
+            "---\n# a comment\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: x}}\n---\n{HEAD}a}}\n---\n\
+             apiVersion: other.io/v1\nkind: ProbeConfig\nmetadata: {{name: theirs}}\n"
         );
+
+        assert_eq!(names(&text).unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn a_file_without_any_configuration_says_what_it_has() {
+        let error = names("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n").unwrap_err();
+
+        assert!(error.ends_with("it has no ProbeConfig of probelet.io, only: Pod"), "{error}");
+    }
+
+    #[test]
+    fn lists_are_read_whoever_wrote_them() {
+        for kind in ["List", "ProbeConfigList"] {
+            let text = format!(
+                "apiVersion: v1\nkind: {kind}\nitems:\n- {{apiVersion: probelet.io/v1alpha1, kind: ProbeConfig, metadata: {{name: a}}}}\n"
+            );
+
+            assert_eq!(names(&text).unwrap(), ["a"]);
+        }
     }
 }

@@ -1,17 +1,21 @@
 //! Runs `dump`: what is asked for when something does not work.
 //!
 //! Objects, logs, metrics and the status, of a bounded number of agents; reports only if they are asked for, as they name
-//! every process and connection of a node. Tokens and Secrets are never in it. What could not be had is listed.
+//! every process and connection of a node. Secrets are never in it, and what looks like one in the environment or the
+//! arguments of a pod is taken out. The file is for its owner only and never written over another one. What could not be
+//! had is listed.
 //!
 //! I/O: the API server, agents behind its proxy, one file.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::Run;
-use crate::ask::{Agents, Error, escape};
+use super::{Run, redact};
+use crate::ask::{Agents, Error, Room, escape};
 use crate::bundle::Bundle;
 use crate::seen::pod::Pod;
 use crate::show::{self, Answer as _};
@@ -35,7 +39,8 @@ impl Gathered {
                 self.bundle.add(name, &content).map_err(|error| packing(&error))
             }
             Err(error) => {
-                writeln!(self.missing, "{name}: {error}").expect("writing to memory does not fail");
+                std::fmt::Write::write_fmt(&mut self.missing, format_args!("{name}: {error}\n"))
+                    .expect("writing to memory does not fail");
                 Ok(())
             }
         }
@@ -79,7 +84,7 @@ impl Run {
         }
         let files = all.files;
         let bytes = all.bundle.finish().map_err(|error| packing(&error))?;
-        std::fs::write(&file, &bytes).map_err(|error| Error::File {
+        write(&file, &bytes).map_err(|error| Error::File {
             path: file.display().to_string(),
             why: error.to_string(),
         })?;
@@ -91,7 +96,7 @@ impl Run {
 
     async fn objects(&self, agents: &Agents, all: &mut Gathered) -> Result<(), Error> {
         let (namespace, fullname) = (&agents.namespace, &agents.fullname);
-        let labels = escape("app.kubernetes.io/name=probelet");
+        let labels = escape(&agents.selector);
         let apps = format!("/apis/apps/v1/namespaces/{namespace}");
         for (name, path) in [
             ("version.json", "/version".to_owned()),
@@ -115,13 +120,13 @@ impl Run {
             ),
         ] {
             let object = self.ask.get::<Value>(&path).await.map(|mut object| {
-                strip(&mut object);
+                redact::object(&mut object);
                 show::json(&object).into_bytes()
             });
             all.put(name, object)?;
         }
         let each = |mut object: Value| {
-            strip(&mut object);
+            redact::object(&mut object);
             format!("{object}\n")
         };
         let probes = self.ask.pages(&format!("{OBJECTS}/nodeprobes"), None, "nodes", each).await;
@@ -156,7 +161,10 @@ impl Run {
             all.put(&format!("logs/{name}.previous.log"), text(previous))?;
         }
         let metrics = if component == "agent" {
-            agents.served_by(node, pod, "metrics").await
+            agents
+                .served_by(node, pod, "metrics", Room::new())
+                .await
+                .and_then(|r| r.text("metrics"))
         } else {
             text(
                 self.ask
@@ -166,19 +174,39 @@ impl Run {
         };
         all.put(&format!("metrics/{name}.txt"), metrics)?;
         if reports && component == "agent" {
-            let report = agents.served_by(node, pod, "v1/report").await;
-            all.put(&format!("reports/{node}.json"), report)?;
+            let report = agents.served_by(node, pod, "v1/report", Room::new()).await;
+            all.put(&format!("reports/{node}.json"), report.and_then(|r| r.text("v1/report")))?;
         }
         Ok(())
     }
 }
 
-/// Most of an object, and nothing that helps.
-fn strip(value: &mut Value) {
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
-    }
-    if let Some(items) = value.get_mut("items").and_then(Value::as_array_mut) {
-        items.iter_mut().for_each(strip);
+/// For nobody else to read, and in place of no other file: not of one that a link leads to either.
+fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    out.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    #[test]
+    fn the_bundle_is_its_owners_alone_and_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("precious"), "old").unwrap();
+        symlink(path("precious"), path("link")).unwrap();
+        symlink(path("nowhere"), path("dangling")).unwrap();
+
+        write(&path("new"), b"bundle").unwrap();
+
+        let mode = std::fs::metadata(path("new")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        for name in ["precious", "link", "dangling", "new"] {
+            assert!(write(&path(name), b"x").is_err(), "{name}");
+        }
+        assert_eq!(std::fs::read_to_string(path("precious")).unwrap(), "old");
     }
 }

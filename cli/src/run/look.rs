@@ -5,17 +5,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::targets::Found;
+use super::targets::{Found, unknown};
 use super::{Run, checked, print};
 use crate::answer::conns::{Conns, Which};
 use crate::answer::map::{Map, Names};
-use crate::answer::netpol::{Ends, Policy, workload_of};
+use crate::answer::netpol::{Ends, Policy, Subject};
 use crate::answer::procs::Procs;
 use crate::args::Format;
 use crate::ask::{Error, escape};
-use crate::seen::Service;
 use crate::seen::pod::Pod;
 use crate::seen::report::Report;
+use crate::seen::{Controller, Service};
 use crate::show;
 use crate::target::Target;
 
@@ -48,6 +48,9 @@ impl Run {
 
     async fn conns_now(&self, found: &Found, which: Which) -> Result<Conns, Error> {
         let (reports, unasked) = self.reports(&found.nodes, &found.target.query()).await?;
+        if unasked.is_empty() && found.target.is_unknown_to(&reports) {
+            return Err(unknown(found));
+        }
         let mut conns = Conns::of(&found.target, &reports, which);
         conns.unasked = unasked;
         Ok(conns)
@@ -56,6 +59,9 @@ impl Run {
     pub(super) async fn procs(&self, text: &str) -> Result<(), Error> {
         let found = self.find(text).await?;
         let (reports, unasked) = self.reports(&found.nodes, &found.target.query()).await?;
+        if unasked.is_empty() && found.target.is_unknown_to(&reports) {
+            return Err(unknown(&found));
+        }
         let mut procs = Procs::of(&found.target, &reports);
         procs.unasked = unasked;
         self.show(&procs)
@@ -94,26 +100,17 @@ impl Run {
 
     /// Services that may be read: without them a port is that of the Service.
     async fn services(&self) -> Vec<Service> {
+        self.all_services().await.unwrap_or_default()
+    }
+
+    async fn all_services(&self) -> Result<Vec<Service>, Error> {
         let all = self.ask.pages("/api/v1/services", None, "Services", |service: Service| service);
-        all.await.map_or_else(|_| Vec::new(), |pages| pages.items)
+        Ok(all.await?.items)
     }
 
     pub(super) async fn netpol(&self, text: &str) -> Result<(), Error> {
         let Found { target, nodes } = self.find(text).await?;
-        let workload = match &target {
-            Target::Workload(workload) => workload.clone(),
-            Target::Pod(id) => {
-                let (namespace, name) = id.split_once('/').unwrap_or_default();
-                let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
-                workload_of(&self.ask.get::<Pod>(&path).await?)
-            }
-            Target::Service(_) | Target::Node(_) => {
-                return Err(Error::Usage {
-                    what: format!("a policy is for a workload, and {target} is none"),
-                    next: "give deploy/NAME, sts/NAME, ds/NAME or a pod".to_owned(),
-                });
-            }
-        };
+        let mut subject = self.subject(&target).await?;
         let (reports, unasked) = self.reports(&nodes, FLOWS_ONLY).await?;
         if let Some((node, why)) = unasked.first() {
             // A policy from half of the pods would cut off the other half.
@@ -123,10 +120,20 @@ impl Run {
                 next: format!("kubectl probelet explain {node}"),
             });
         }
-        let services = self.services().await;
-        let names = Names::of(&reports, &services);
-        let pods = self.peers(&workload, &reports, &names).await?;
-        let policy = Policy::of(&workload, &reports, &names, &Ends::of(&pods, &services));
+        subject.be_called(&target, &reports);
+        let services = self.all_services().await;
+        let known = services.as_deref().unwrap_or_default();
+        let names = Names::of(&reports, known);
+        let pods = self.peers(&subject, &reports, &names).await?;
+        let mut ends = Ends::of(&pods, known);
+        ends.called(&reports);
+        if services.is_err() {
+            ends.be_blind();
+        }
+        self.controllers(&subject, &reports, &names, &mut ends).await;
+        self.groups(&mut ends).await;
+        let policy = Policy::of(&subject, &reports, &names, &ends)
+            .map_err(|refusal| Error::Absent { what: refusal.to_string(), next: refusal.next() })?;
         match self.common.output {
             Format::Table | Format::Wide | Format::Yaml => print(&policy.text()),
             Format::Json => print(&show::json(&policy)),
@@ -135,19 +142,79 @@ impl Run {
         Ok(())
     }
 
+    /// Whom a policy is for.
+    async fn subject(&self, target: &Target) -> Result<Subject, Error> {
+        let workload = match target {
+            Target::Workload(workload) => workload.clone(),
+            Target::Pod(id) => {
+                let (namespace, name) = id.split_once('/').unwrap_or_default();
+                let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+                self.ask.get::<Pod>(&path).await?.workload()
+            }
+            Target::Pods(called, ids) => {
+                let namespace = called.split('/').next().unwrap_or_default();
+                let pods = self.pods_of(namespace, None).await?;
+                let pods = pods.iter().filter(|pod| ids.contains(&pod.metadata.id()));
+                let workloads = pods.map(Pod::workload).collect();
+                return Ok(Subject { called: called.clone(), workloads });
+            }
+            Target::Service(_) | Target::Node(_) => {
+                return Err(Error::Usage {
+                    what: format!("a policy is for a workload, and {target} is none"),
+                    next: "give deploy/NAME, sts/NAME, ds/NAME or a pod".to_owned(),
+                });
+            }
+        };
+        Ok(Subject::workload(&workload))
+    }
+
+    /// The selectors of the workloads concerned, as far as they may be read: nobody changes those.
+    async fn controllers(
+        &self,
+        subject: &Subject,
+        reports: &[Report],
+        names: &Names,
+        ends: &mut Ends,
+    ) {
+        let concerned = concerned(subject, reports, names);
+        for id in concerned.iter().take(ADDRESSES) {
+            let words: Vec<&str> = id.split('/').collect();
+            let [namespace, kind, name] = words.as_slice() else { continue };
+            let plural = match *kind {
+                "Deployment" => "deployments",
+                "StatefulSet" => "statefulsets",
+                "DaemonSet" => "daemonsets",
+                _ => continue,
+            };
+            if checked(namespace).is_err() || checked(name).is_err() {
+                continue;
+            }
+            let path = format!("/apis/apps/v1/namespaces/{namespace}/{plural}/{name}");
+            // Who may not read them is left with what the pods have in common.
+            if let Ok(Some(controller)) = self.ask.find::<Controller>(&path).await {
+                ends.controller(id, controller.spec.selector.match_labels);
+            }
+        }
+    }
+
+    /// The ranges of groups of addresses, of all configurations: which was in force when is not known.
+    async fn groups(&self, ends: &mut Ends) {
+        for config in self.ask.configs().await.unwrap_or_default() {
+            let Ok(valid) = config.valid() else { continue };
+            for group in &valid.spec.matching.cidr_groups {
+                ends.group(&group.name, group.cidrs.iter().cloned());
+            }
+        }
+    }
+
     /// The pods that the ends of its flows may be: of their namespaces, or at their addresses.
     async fn peers(
         &self,
-        workload: &str,
+        subject: &Subject,
         reports: &[Report],
         names: &Names,
     ) -> Result<Vec<Pod>, Error> {
-        let map = Map::of(reports, names, None, true);
-        let concerned = map.edges.iter().filter(|e| e.from == workload || e.to == workload);
-        let ends: BTreeSet<&str> = concerned
-            .flat_map(|edge| [edge.from.as_str(), edge.to.as_str()])
-            .chain([workload])
-            .collect();
+        let ends = concerned(subject, reports, names);
         let namespaces: BTreeSet<&str> = ends
             .iter()
             .filter(|end| end.matches('/').count() == 2)
@@ -170,4 +237,12 @@ impl Run {
         }
         Ok(pods)
     }
+}
+
+/// The ends of all flows of the subject, and itself.
+fn concerned(subject: &Subject, reports: &[Report], names: &Names) -> BTreeSet<String> {
+    let map = Map::of(reports, names, None, true);
+    let is = |end: &String| subject.workloads.contains(end);
+    let edges = map.edges.into_iter().filter(|edge| is(&edge.from) || is(&edge.to));
+    edges.flat_map(|edge| [edge.from, edge.to]).chain(subject.workloads.iter().cloned()).collect()
 }

@@ -2,7 +2,6 @@
 //!
 //! I/O: the API server, the node's agent behind its proxy.
 
-use jiff::SignedDuration;
 use tokio::join;
 
 use super::{Run, checked};
@@ -10,12 +9,10 @@ use crate::answer::doctor::Diagnosis;
 use crate::answer::explain::{Explanation, Seen};
 use crate::ask::{Error, config_path, probe_path};
 use crate::seen::config::Config;
+use crate::seen::operator::Operator;
 use crate::seen::pod::Pod;
 use crate::seen::probe::Probe;
 use crate::seen::report::Report;
-
-/// A lease that was not renewed for so long is nobody's.
-const STALE: SignedDuration = SignedDuration::from_secs(20);
 
 /// What is known of a node.
 struct Known {
@@ -58,10 +55,8 @@ impl Run {
             Some(name) => self.ask.find::<Config>(&config_path(name)).await?,
             None => None,
         };
-        let operated = installation.lease.ok().map(|lease| {
-            let renewed = lease.and_then(|lease| lease.spec.renew_time);
-            renewed.is_some_and(|at| self.ask.now().duration_since(at) <= STALE)
-        });
+        let operated =
+            Operator::of(&installation.lease, &installation.operators, self.ask.now()).runs();
         let report = report.map_err(|error| error.to_string());
         let place = (agents.namespace.clone(), agents.fullname.clone());
         Ok(Known { place, probe, pod, config, report, operated })

@@ -5,12 +5,11 @@
 use std::collections::BTreeSet;
 
 use super::{Run, checked};
-use crate::answer::netpol::workload_of;
 use crate::ask::{Error, escape};
 use crate::seen::Service;
 use crate::seen::pod::Pod;
 use crate::seen::report::Report;
-use crate::target::{Kind, Target, Typed};
+use crate::target::{Kind, Target, Typed, is_kind};
 
 /// A target, and where it is.
 pub(super) struct Found {
@@ -21,50 +20,65 @@ pub(super) struct Found {
 impl Run {
     /// What was typed, in this cluster.
     pub(super) async fn find(&self, text: &str) -> Result<Found, Error> {
-        let Typed { namespace, kind, name } = Typed::parse(text)?;
-        let namespace = namespace.as_deref().unwrap_or(self.namespace()).to_owned();
-        let id = format!("{namespace}/{name}");
-        let found = match kind {
-            Some(Kind::Node) => {
-                return Ok(Found { target: Target::Node(name.clone()), nodes: vec![name] });
-            }
-            Some(Kind::Pod) => {
-                let pod: Pod =
-                    self.ask.get(&format!("/api/v1/namespaces/{namespace}/pods/{name}")).await?;
-                found(Target::Pod(id), &[pod])
-            }
-            Some(Kind::Service) => return self.service(&namespace, &name).await,
+        let Typed { namespace: typed, kind, name } = Typed::parse(text)?;
+        let namespace = typed.as_deref().unwrap_or(self.namespace()).to_owned();
+        match kind {
+            Some(Kind::Node) => Ok(Found { target: Target::Node(name.clone()), nodes: vec![name] }),
+            Some(Kind::Pod) => self.pod(&namespace, &name).await,
+            Some(Kind::Service) => self.service(&namespace, &name).await,
             Some(Kind::Workload(kind)) => {
-                let workload = format!("{namespace}/{kind}/{name}");
                 let pods = self.pods_of(&namespace, None).await?;
-                found(Target::Workload(workload.clone()), &of_workload(&pods, &workload))
+                workload(&pods, &namespace, &kind, &name)
+                    .unwrap_or_else(|| Err(no_workload(&namespace, &kind, &name)))
             }
-            None => return self.guess(&namespace, &name).await,
-        };
-        found.ok_or_else(|| no_pods(&namespace, &name))
+            None => match (self.guess(&namespace, &name).await, typed) {
+                // `cluster/pg` as well as `shop/pg`: which of both was meant shows only now.
+                (Err(error @ (Error::Absent { .. } | Error::Forbidden { .. })), Some(word)) => {
+                    let pods = self.pods_of(self.namespace(), None).await.unwrap_or_default();
+                    workload(&pods, self.namespace(), &word, &name).unwrap_or(Err(error))
+                }
+                (found, _) => found,
+            },
+        }
+    }
+
+    /// A pod; static pods also by the name that they have on all nodes.
+    async fn pod(&self, namespace: &str, name: &str) -> Result<Found, Error> {
+        let path = format!("/api/v1/namespaces/{}/pods/{name}", checked(namespace)?);
+        match self.ask.get::<Pod>(&path).await {
+            Ok(pod) => found(Target::Pod(format!("{namespace}/{name}")), &[&pod])
+                .ok_or_else(|| no_pods(namespace, name)),
+            Err(missing @ Error::Missing { .. }) => {
+                let pods = self.pods_of(namespace, None).await?;
+                workload(&pods, namespace, "Pod", name).unwrap_or(Err(missing))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A bare name: a pod, a workload, a Service or a node, in this order.
     async fn guess(&self, namespace: &str, name: &str) -> Result<Found, Error> {
         let pods = self.pods_of(namespace, None).await?;
         if let Some(pod) = pods.iter().find(|pod| pod.metadata.name == name) {
-            let target = Target::Pod(format!("{namespace}/{name}"));
-            return found(target, std::slice::from_ref(pod))
+            return found(Target::Pod(format!("{namespace}/{name}")), &[pod])
                 .ok_or_else(|| no_pods(namespace, name));
         }
-        let named = |workload: &String| workload.rsplit('/').next() == Some(name);
-        let workloads: BTreeSet<String> = pods.iter().map(workload_of).filter(named).collect();
-        if let Some(first) = workloads.first() {
-            if workloads.len() > 1 {
-                let all: Vec<String> = workloads.into_iter().collect();
+        let mut named = kinds(pods.iter().map(Pod::workload), name);
+        if named.is_empty() {
+            named = kinds(pods.iter().flat_map(owners), name);
+        }
+        if let Some(first) = named.first() {
+            if named.len() > 1 {
+                let all: Vec<String> =
+                    named.iter().map(|kind| format!("{namespace}/{kind}/{name}")).collect();
                 return Err(Error::Usage {
                     what: format!("{name} may be any of {}", all.join(", ")),
                     next: "give one of these instead of the bare name".to_owned(),
                 });
             }
-            let target = Target::Workload(first.clone());
-            return found(target, &of_workload(&pods, first))
-                .ok_or_else(|| no_pods(namespace, name));
+            if let Some(found) = workload(&pods, namespace, first, name) {
+                return found;
+            }
         }
         match self.service(namespace, name).await {
             Err(Error::Missing { .. }) => {}
@@ -93,6 +107,7 @@ impl Run {
         let labels: Vec<String> = selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let labels = (!labels.is_empty()).then(|| labels.join(","));
         let pods = self.pods_of(namespace, labels.as_deref()).await?;
+        let pods: Vec<&Pod> = pods.iter().collect();
         found(Target::Service(format!("{namespace}/{name}")), &pods)
             .ok_or_else(|| no_pods(namespace, name))
     }
@@ -132,12 +147,49 @@ impl Run {
     }
 }
 
-fn of_workload(pods: &[Pod], workload: &str) -> Vec<Pod> {
-    pods.iter().filter(|pod| workload_of(pod) == workload).cloned().collect()
+/// The kinds of what has this name, of `namespace/Kind/name`.
+fn kinds(ids: impl Iterator<Item = String>, name: &str) -> BTreeSet<String> {
+    let parts = |id: String| {
+        let mut words = id.splitn(3, '/').skip(1);
+        let (kind, called) = (words.next()?, words.next()?);
+        (called == name).then(|| kind.to_owned())
+    };
+    ids.filter_map(parts).collect()
+}
+
+/// Everything that owns a pod, `namespace/Kind/name`, whether it answers for it or not.
+fn owners(pod: &Pod) -> Vec<String> {
+    let owners = &pod.metadata.owner_references;
+    let namespace = &pod.metadata.namespace;
+    // A static pod belongs to its node, which is no workload.
+    let owners = owners.iter().filter(|owner| owner.kind != "Node");
+    owners.map(|owner| format!("{namespace}/{}/{}", owner.kind, owner.name)).collect()
+}
+
+/// The pods of a workload by the name that reports have for it, else by whatever owns them: a Job of a CronJob, a
+/// ReplicaSet of a Deployment, a custom object that is no controller. Nothing if no pod is of it.
+fn workload(pods: &[Pod], namespace: &str, kind: &str, name: &str) -> Option<Result<Found, Error>> {
+    let is = |id: &str| {
+        let mut words = id.splitn(3, '/').skip(1);
+        words.next().is_some_and(|k| is_kind(k, kind)) && words.next() == Some(name)
+    };
+    let named: Vec<(String, &Pod)> = pods
+        .iter()
+        .filter_map(|pod| Some((Some(pod.workload()).filter(|id| is(id))?, pod)))
+        .collect();
+    let (id, pods) = if let Some((id, _)) = named.first() {
+        (id.clone(), named.iter().map(|(_, pod)| *pod).collect::<Vec<_>>())
+    } else {
+        let owned = |pod: &&Pod| owners(pod).iter().any(|id| is(id));
+        let owned: Vec<&Pod> = pods.iter().filter(owned).collect();
+        (owners(owned.first()?).into_iter().find(|id| is(id))?, owned)
+    };
+    let target = Target::Pods(id, pods.iter().map(|pod| pod.metadata.id()).collect());
+    Some(found(target, &pods).ok_or_else(|| no_pods(namespace, name)))
 }
 
 /// Nothing if none of the pods is on a node.
-fn found(target: Target, pods: &[Pod]) -> Option<Found> {
+fn found(target: Target, pods: &[&Pod]) -> Option<Found> {
     let nodes: BTreeSet<&str> = pods
         .iter()
         .map(|pod| pod.spec.node_name.as_str())
@@ -145,6 +197,27 @@ fn found(target: Target, pods: &[Pod]) -> Option<Found> {
         .collect();
     let nodes: Vec<String> = nodes.into_iter().map(str::to_owned).collect();
     (!nodes.is_empty()).then_some(Found { target, nodes })
+}
+
+fn no_workload(namespace: &str, kind: &str, name: &str) -> Error {
+    Error::Absent {
+        what: format!("no pod of the namespace {namespace} belongs to a {kind} named {name}"),
+        next: format!(
+            "another namespace: -n NAME; what there is: kubectl probelet map {namespace}; kubectl -n {namespace} get pods"
+        ),
+    }
+}
+
+/// Why an empty answer is none: the agents know nothing of what was asked for.
+pub(super) fn unknown(found: &Found) -> Error {
+    let (target, nodes) = (&found.target, found.nodes.join(", "));
+    Error::Absent {
+        what: format!("{target} is there, and no agent knows a pod of it (asked: {nodes})"),
+        next: format!(
+            "it may have ended, or be too new; what the agent knows of the cluster: kubectl probelet doctor {}",
+            found.nodes.first().map_or("NODE", String::as_str)
+        ),
+    }
 }
 
 fn no_pods(namespace: &str, name: &str) -> Error {

@@ -3,6 +3,7 @@
 //! In: the object. Out: [`Pod`]. Pure: data.
 
 use jiff::Timestamp;
+use probelet_core::cluster::workload::workload;
 use serde::Deserialize;
 
 use super::Meta;
@@ -37,8 +38,26 @@ pub struct PodSpec {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Container {
+    /// What it runs.
+    pub image: String,
+    /// Its program with the words after it.
+    pub command: Vec<String>,
+    /// Further words.
+    pub args: Vec<String>,
+    /// Variables of its environment.
+    pub env: Vec<Variable>,
     /// Its ports.
     pub ports: Vec<Port>,
+}
+
+/// A variable.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, where it stands in the pod itself.
+    pub value: String,
 }
 
 /// A port of a container.
@@ -138,6 +157,16 @@ pub struct Terminated {
 }
 
 impl Pod {
+    /// Its workload as reports, metrics and maps call it, `namespace/Kind/name`: by the rule of all programs.
+    #[must_use]
+    pub fn workload(&self) -> String {
+        let Meta { namespace, name, labels, .. } = &self.metadata;
+        let owner = self.metadata.controller();
+        let owner = owner.map(|owner| (owner.kind.as_str(), owner.name.as_str()));
+        let (kind, name) = workload(name, owner, |label| labels.get(label).map(String::as_str));
+        format!("{namespace}/{kind}/{name}")
+    }
+
     /// Whether it takes requests.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -28,6 +28,8 @@ pub struct Probe {
     pub coverage: Option<f64>,
     /// Ends of connections without a name.
     pub unresolved: i64,
+    /// Sockets that the kernel counts and no source saw.
+    pub unseen: i64,
     /// Conditions that are not `True`, and budgets that cost something.
     pub troubles: Vec<Trouble>,
     /// What is largest, if it was asked for.
@@ -132,6 +134,7 @@ struct WireAgent {
 struct Quality {
     coverage: Option<String>,
     unresolved: std::collections::BTreeMap<String, i64>,
+    unseen: i64,
 }
 
 impl<'de> Deserialize<'de> for Probe {
@@ -161,6 +164,7 @@ impl From<Wire> for Probe {
             summary: status.summary,
             coverage: coverage.and_then(|text| text.parse().ok()).map(|share: f64| share / 100.0),
             unresolved: status.quality.unresolved.values().sum(),
+            unseen: status.quality.unseen,
             troubles: status.conditions.iter().filter_map(trouble).collect(),
             agent: status.agent.map(Agent::from),
             top: status.top,

@@ -88,7 +88,11 @@ pub fn dot(edges: &[Edge]) -> String {
 pub fn mermaid(edges: &[Edge]) -> String {
     let all = ends(edges);
     let id = |end: &str| format!("n{}", all.binary_search(&end).unwrap_or(0));
-    let text = |text: &str| text.replace('"', "#quot;").replace(['<', '>', '`'], " ");
+    // A number sign begins a letter that is written by its number: the name's own come first.
+    let text = |text: &str| {
+        let text = text.replace('#', "#35;").replace('"', "#quot;").replace('&', "#amp;");
+        text.replace(['<', '>', '`'], " ")
+    };
     let mut out = String::from("flowchart LR\n");
     for (at, (group, ends)) in grouped(&all).into_iter().enumerate() {
         if let Some(namespace) = group {
@@ -224,7 +228,7 @@ mod tests {
         let odd = [edge("process a\"<b>&\\", "external ::1", 1)];
 
         assert!(dot(&odd).contains("\"process a\\\"<b>&\\\\\""), "{}", dot(&odd));
-        assert!(mermaid(&odd).contains("process a#quot; b &"), "{}", mermaid(&odd));
+        assert!(mermaid(&odd).contains("process a#quot; b #amp;"), "{}", mermaid(&odd));
         assert!(svg(&odd).contains("process a&quot;&lt;b&gt;&amp;\\"), "{}", svg(&odd));
     }
 

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use probelet_crds::condition::{
     self, ACCEPTED, CONFIG_APPLIED, CONFLICTED, DATA_COMPLETE, DEGRADED, PERMISSIONS_OK, READY,
     WITHIN_BUDGET, degraded,
@@ -15,14 +14,11 @@ use serde::Serialize;
 
 use super::{Seen, is_reduced};
 use crate::answer::rollout::is_held;
-use crate::seen::Lease;
+use crate::seen::operator::Operator;
 use crate::seen::probe::{Probe, Trouble};
-use crate::show;
 
 /// Nodes that are named for each cause.
 const NAMED: usize = 3;
-/// A lease may be older than it says by so much, for clocks differ.
-const TOLERANCE: i64 = 5;
 
 /// How bad something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,18 +54,11 @@ pub(super) fn disobeys(probe: &Probe) -> bool {
     probe.state != State::Applied || probe.trouble(WITHIN_BUDGET).is_some_and(|t| t.certain)
 }
 
-/// Whether the lease is held.
-pub(super) fn is_fresh(lease: Option<&Lease>, now: Timestamp) -> bool {
-    let Some(spec) = lease.map(|lease| &lease.spec) else { return false };
-    let held = spec.lease_duration_seconds.unwrap_or(15) + TOLERANCE;
-    spec.renew_time.is_some_and(|at| now.as_second() - at.as_second() <= held)
-}
-
 /// All causes.
-pub(super) fn causes(seen: &Seen) -> Vec<Cause> {
+pub(super) fn causes(seen: &Seen, operator: &Operator) -> Vec<Cause> {
     let mut all = Vec::new();
-    operator(seen, &mut all);
-    configs(seen, &mut all);
+    operating(seen, operator, &mut all);
+    configs(seen, operator, &mut all);
     absent(seen, &mut all);
     nodes(seen, &mut all);
     all.sort_by(|a, b| {
@@ -85,33 +74,20 @@ fn cause(severity: Severity, what: &str, why: String, next: String) -> Cause {
     Cause { severity, what: what.to_owned(), nodes: None, examples: Vec::new(), why, next }
 }
 
-fn operator(seen: &Seen, all: &mut Vec<Cause>) {
-    let (namespace, fullname) = &seen.place;
-    let Ok(lease) = &seen.lease else { return };
-    if is_fresh(lease.as_ref(), seen.now) {
-        return;
+fn operating(seen: &Seen, operator: &Operator, all: &mut Vec<Cause>) {
+    let namespace = &seen.place.0;
+    if let Operator::Silent { why } = operator {
+        all.push(cause(
+            Severity::Bad,
+            "no operator runs: edits reach no node",
+            why.clone(),
+            format!("kubectl -n {namespace} get pods -l app.kubernetes.io/component=operator"),
+        ));
     }
-    let spec = lease.as_ref().map(|lease| &lease.spec);
-    let holder = spec.and_then(|spec| spec.holder_identity.clone()).filter(|name| !name.is_empty());
-    let age = spec.and_then(|spec| spec.renew_time).map(|at| {
-        let seconds = seen.now.as_second().saturating_sub(at.as_second());
-        show::age(std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-    });
-    let why = match (holder, age) {
-        (Some(holder), Some(age)) => format!("{holder} has not renewed its lease for {age}"),
-        (None, Some(age)) => format!("nobody holds the lease; it was let go {age} ago"),
-        _ => format!("there is no lease {fullname}-operator in {namespace}"),
-    };
-    all.push(cause(
-        Severity::Bad,
-        "no operator runs: edits reach no node",
-        why,
-        format!("kubectl -n {namespace} get pods -l app.kubernetes.io/component=operator"),
-    ));
 }
 
-fn configs(seen: &Seen, all: &mut Vec<Cause>) {
-    let operated = seen.lease.as_ref().is_ok_and(|lease| is_fresh(lease.as_ref(), seen.now));
+fn configs(seen: &Seen, operator: &Operator, all: &mut Vec<Cause>) {
+    let operated = operator.runs() == Some(true);
     for config in &seen.configs {
         let (name, status) = (&config.metadata.name, config.status());
         let find = |kind| condition::get(&status.conditions, kind);
@@ -158,6 +134,11 @@ fn configs(seen: &Seen, all: &mut Vec<Cause>) {
 /// Nodes that nothing is known of, and agents that do not run.
 fn absent(seen: &Seen, all: &mut Vec<Cause>) {
     let (namespace, fullname) = &seen.place;
+    if seen.daemons.is_some_and(|daemons| daemons.desired_number_scheduled == 0) {
+        let next = format!("helm list -A; kubectl -n {namespace} get daemonset {fullname}-agent");
+        let why = "there is no pod of an agent, and none is wanted on any node".to_owned();
+        all.push(cause(Severity::Bad, "no agent runs: nothing is seen", why, next));
+    }
     let known = seen.probes.len();
     let missing =
         seen.nodes.map_or(0, |nodes| usize::try_from(nodes).unwrap_or(0).saturating_sub(known));
@@ -248,10 +229,6 @@ fn judged(trouble: &Trouble) -> Option<(Severity, String)> {
         }
         READY => (Severity::Bad, format!("no picture: {reason}")),
         DATA_COMPLETE if reason == condition::data_complete::PAUSED => return None,
-        // Usual where short connections are: whose end leaves a trace is up to those who talk.
-        DATA_COMPLETE if reason == condition::data_complete::LOW_COVERAGE => {
-            (Severity::Note, format!("data incomplete: {reason}"))
-        }
         DATA_COMPLETE => (Severity::Warn, format!("data incomplete: {reason}")),
         PERMISSIONS_OK => (Severity::Warn, format!("permissions: {reason}")),
         _ => return None,

@@ -13,6 +13,12 @@ const INDENT: usize = 10;
 pub(super) fn page(status: &Status, wide: bool) -> Page {
     let mut page = Page::default();
     page.cells(head(status));
+    for missing in &status.missing {
+        page.line(Cell::warn(format!("MISSING   {missing}")));
+    }
+    for unjudged in &status.unjudged {
+        page.line(Cell::warn(format!("NOT SEEN  {unjudged}")));
+    }
     page.gap();
     cost(status, &mut page);
     page.gap();
@@ -32,8 +38,9 @@ fn head(status: &Status) -> Vec<Cell> {
         (Some(desired), Some(ready)) if ready < desired => {
             cells.push(Cell::bad(format!("{ready} of {desired} agents ready")));
         }
+        (_, Some(0)) => cells.push(Cell::bad("NO AGENT RUNS")),
         (_, Some(ready)) => cells.push(format!("{} ready", some(ready, "agent", "agents")).into()),
-        _ => cells.push(Cell::dim("agents not counted (no right to get daemonsets.apps)")),
+        _ => cells.push(Cell::dim("agents not counted (no right to see them)")),
     }
     cells.push(", ".into());
     let operator = &status.operator;
@@ -42,7 +49,11 @@ fn head(status: &Status) -> Vec<Cell> {
         .map_or(String::new(), |s| format!(" (renewed {} ago)", show::age(Duration::from_secs(s))));
     cells.push(match (operator.running, &operator.leader) {
         (Some(true), Some(leader)) => format!("operator {leader} leads{age}").into(),
-        (None, _) => Cell::dim("operator not seen (no right to get leases)"),
+        (Some(true), None) => match &operator.ready {
+            Some(pod) => format!("operator {pod} is ready").into(),
+            None => "an operator runs".into(),
+        },
+        (None, _) => Cell::dim("operator not seen (no right to see its lease or pods)"),
         _ => Cell::bad("NO OPERATOR RUNS"),
     });
     cells
@@ -161,7 +172,14 @@ fn configs(status: &Status, wide: bool, page: &mut Page) {
 
 fn causes(status: &Status, page: &mut Page) {
     if status.causes.is_empty() {
-        return page.line(Cell::good("All nodes obey, and nothing that counts is missing."));
+        let whole = status.missing.is_empty() && !status.is_deserted() && !status.levels.is_empty();
+        return page.line(match (whole, status.unjudged.is_empty()) {
+            (true, true) => Cell::good("All nodes obey, and nothing that counts is missing."),
+            (true, false) => Cell::warn(
+                "Nothing wrong is to be seen, and not everything may be seen: see above.",
+            ),
+            (false, _) => Cell::warn("All nodes obey; what the picture lacks stands above."),
+        });
     }
     let mut table = Table::new(&[
         Column("", Align::Left),

@@ -1,0 +1,155 @@
+//! `runbook`: what an alert means and what to do, without a network.
+//!
+//! In: the name of a page or of an alert. Out: the page, as it was when this program was built. Pure: text only.
+
+use serde::Serialize;
+
+use crate::ask::Error;
+use crate::show::{self, Align, Cell, Column, Page, Table};
+
+macro_rules! pages {
+    ($($name:literal,)*) => {
+        &[$(($name, include_str!(concat!("../../../docs/user/runbooks/", $name, ".md")))),*]
+    };
+}
+
+/// Names and texts, by name.
+const PAGES: &[(&str, &str)] = pages![
+    "agent-down",
+    "agent-restarting",
+    "agents-missing",
+    "capability-missing",
+    "config-not-applied",
+    "config-refused",
+    "config-rejected",
+    "containers-unknown",
+    "coverage-low",
+    "names-stale",
+    "nodes-silent",
+    "operator-down",
+    "operator-queue-stuck",
+    "operator-restarting",
+    "operator-without-leader",
+    "operator-write-errors",
+    "over-budget",
+    "paused",
+    "series-folded",
+    "source-refused",
+    "stale",
+    "status-write-errors",
+    "throttled",
+];
+
+/// All pages, or one.
+#[derive(Debug, Serialize)]
+pub struct Runbooks {
+    runbooks: Vec<Runbook>,
+}
+
+/// A page.
+#[derive(Debug, Serialize)]
+struct Runbook {
+    name: &'static str,
+    alert: &'static str,
+    title: &'static str,
+    text: &'static str,
+}
+
+impl Runbooks {
+    /// The page of this name, or of the alert of this name; all of them without one.
+    pub fn of(name: Option<&str>) -> Result<Self, Error> {
+        let runbooks: Vec<Runbook> = PAGES.iter().map(|(name, text)| page(name, text)).collect();
+        let Some(wanted) = name else { return Ok(Self { runbooks }) };
+        let short = wanted.rsplit('/').next().unwrap_or(wanted).trim_end_matches(".md");
+        let is = |one: &Runbook| {
+            let alert = one.alert.eq_ignore_ascii_case(short);
+            let bare = one.alert.strip_prefix("Probelet").unwrap_or(one.alert);
+            alert || bare.eq_ignore_ascii_case(short) || one.name.eq_ignore_ascii_case(short)
+        };
+        let found: Vec<Runbook> = runbooks.into_iter().filter(is).collect();
+        if found.is_empty() {
+            return Err(Error::Usage {
+                what: format!("there is no runbook of `{wanted}`"),
+                next: "which there are: kubectl probelet runbook".to_owned(),
+            });
+        }
+        Ok(Self { runbooks: found })
+    }
+}
+
+fn page(name: &'static str, text: &'static str) -> Runbook {
+    let head = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+    let (alert, title) = head.split_once(": ").unwrap_or((name, head));
+    Runbook { name, alert, title, text }
+}
+
+impl show::Answer for Runbooks {
+    fn page(&self, _: bool) -> Page {
+        let mut page = Page::default();
+        if let [one] = self.runbooks.as_slice() {
+            for line in one.text.lines() {
+                page.line(if line.starts_with('#') { Cell::bold(line) } else { line.into() });
+            }
+            return page;
+        }
+        let words = ["NAME", "ALERT", "WHAT IT MEANS"].map(|name| Column(name, Align::Left));
+        let mut table = Table::new(&words);
+        for one in &self.runbooks {
+            table.row(vec![one.name.into(), one.alert.into(), one.title.into()]);
+        }
+        page.table(table);
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.runbooks.iter().map(|one| one.name.to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::Answer as _;
+    use std::path::Path;
+
+    #[test]
+    fn every_page_of_the_manual_is_here() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/user/runbooks");
+        let mut names: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .filter_map(|entry| {
+                entry.unwrap().file_name().to_str()?.strip_suffix(".md").map(str::to_owned)
+            })
+            .filter(|name| name != "README")
+            .collect();
+        names.sort();
+
+        assert_eq!(Runbooks::of(None).unwrap().names(), names);
+        assert!(PAGES.iter().all(|(name, text)| page(name, text).alert.starts_with("Probelet")));
+    }
+
+    #[test]
+    fn an_alert_leads_to_its_page_under_any_of_its_names() {
+        for name in ["over-budget", "ProbeletAgentOverBudget", "agentoverbudget", "over-budget.md"]
+        {
+            assert_eq!(Runbooks::of(Some(name)).unwrap().names(), ["over-budget"], "{name}");
+        }
+        let text = Runbooks::of(Some("agent-down")).unwrap().page(false).text(false);
+        assert!(text.starts_with("# ProbeletAgentDown: ") && text.contains("## What to do\n"));
+        assert!(Runbooks::of(Some("nonsense")).is_err());
+    }
+
+    #[test]
+    fn every_alert_of_the_chart_names_a_page() {
+        let rules = include_str!("../../../charts/probelet/rules/probelet.yaml");
+        let named = rules
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("runbook: kubectl probelet runbook "));
+        let named: Vec<&str> = named.collect();
+
+        assert!(!named.is_empty());
+        for name in named {
+            assert!(Runbooks::of(Some(name)).is_ok(), "{name}");
+        }
+    }
+}

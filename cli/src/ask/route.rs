@@ -1,0 +1,87 @@
+//! One TCP connection to the API server: straight, or through a proxy.
+//!
+//! In: an address. Out: a stream on which nothing has been said yet. What is said to a proxy and what its answer means is
+//! in [`probelet_core::proxy`]; programs share no code that does I/O, so each has these lines of its own. I/O: the network.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use probelet_core::proxy::{Environment, Error, Handshake, Proxy, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tower::{BoxError, Service};
+
+/// From the connection to the proxy until it has opened its tunnel.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// The way.
+#[derive(Clone)]
+pub(super) struct Route {
+    tcp: HttpConnector,
+    proxy: Option<Proxy>,
+}
+
+impl Route {
+    /// The way to `server`; `named` is the proxy that the kubeconfig names.
+    pub(super) fn new(
+        tcp: HttpConnector,
+        named: Option<&str>,
+        server: &Uri,
+    ) -> Result<Self, Error> {
+        let environment = Environment::read(|name| std::env::var(name).ok());
+        let (tls, host, port) = place(server);
+        let proxy = environment.proxy(named, Server { tls, host, port })?;
+        Ok(Self { tcp, proxy })
+    }
+}
+
+fn place(uri: &Uri) -> (bool, &str, u16) {
+    let tls = uri.scheme_str() != Some("http");
+    (tls, uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(if tls { 443 } else { 80 }))
+}
+
+impl Service<Uri> for Route {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.tcp.poll_ready(cx).map_err(BoxError::from)
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let Some(proxy) = &self.proxy else {
+            let connecting = self.tcp.call(target);
+            return Box::pin(async move { Ok(connecting.await?) });
+        };
+        let (_, host, port) = place(&target);
+        let handshake = proxy.handshake(host, port);
+        let (url, name) = (proxy.url(), proxy.to_string());
+        let connecting = url.parse().map(|url| self.tcp.call(url));
+        Box::pin(async move {
+            let failed = |error: BoxError| format!("the proxy {name} cannot be reached: {error}");
+            let stream = connecting?.await.map_err(|error| failed(error.into()))?;
+            let opening = tokio::time::timeout(OPENING, open(stream.into_inner(), handshake));
+            let silent =
+                || io::Error::new(io::ErrorKind::TimedOut, format!("the proxy {name} is silent"));
+            Ok(TokioIo::new(opening.await.map_err(|_| silent())??))
+        })
+    }
+}
+
+async fn open(mut stream: TcpStream, mut handshake: Handshake) -> Result<TcpStream, BoxError> {
+    stream.write_all(handshake.request()).await?;
+    let mut bytes = [0_u8; 1024];
+    loop {
+        let read = stream.read(&mut bytes).await?;
+        if handshake.take(&bytes[..read])? {
+            return Ok(stream);
+        }
+    }
+}

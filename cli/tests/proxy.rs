@@ -1,0 +1,161 @@
+//! The real program behind real proxies on loopback: what is in the environment and in the kubeconfig decides the way.
+//!
+//! I/O: sockets on loopback, the program itself.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+/// Lines of a request's head.
+fn head(stream: &mut BufReader<TcpStream>) -> Vec<String> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
+            return lines;
+        }
+        lines.push(line.trim().to_owned());
+    }
+}
+
+/// An API server without TLS that has one ProbeConfig.
+fn api() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let mut stream = BufReader::new(stream.unwrap());
+                while !head(&mut stream).is_empty() {
+                    let body =
+                        r#"{"metadata":{},"items":[{"metadata":{"name":"far-away"},"spec":{}}]}"#;
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                        body.len()
+                    );
+                    stream.get_mut().write_all(answer.as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+/// A proxy that knows CONNECT; whoever is asked for, it leads to `to`. `status` is its answer.
+fn proxy(to: SocketAddr, status: &'static str) -> (SocketAddr, Log) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let log = Log::default();
+    let kept = Arc::clone(&log);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let log = Arc::clone(&kept);
+            thread::spawn(move || {
+                let mut stream = BufReader::new(stream.unwrap());
+                log.lock().unwrap().extend(head(&mut stream));
+                write!(stream.get_mut(), "HTTP/1.1 {status}\r\n\r\n").unwrap();
+                let server = TcpStream::connect(to).unwrap();
+                let (mut up, mut down) = (server.try_clone().unwrap(), server);
+                let mut back = stream.get_ref().try_clone().unwrap();
+                thread::spawn(move || std::io::copy(&mut down, &mut back).ok());
+                let mut bytes = [0; 4096];
+                while let Ok(n @ 1..) = stream.read(&mut bytes) {
+                    up.write_all(&bytes[..n]).unwrap();
+                }
+            });
+        }
+    });
+    (address, log)
+}
+
+fn run(server: &str, named: Option<&str>, variables: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    let named = named.map_or(String::new(), |url| format!(", proxy-url: \"{url}\""));
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: far, cluster: {{server: \"{server}\"{named}}}}}]\n\
+         users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: c, context: {{cluster: far, user: u}}}}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied()).arg("--kubeconfig").arg(file);
+    command.args(["--timeout", "5s", "rollout", "status"]).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn a_cluster_behind_a_proxy_is_reached_with_name_and_password() {
+    let (proxy, log) = proxy(api(), "200 Connection established");
+    let url = format!("http://me:pa%40ss@{proxy}");
+
+    let output = run("http://api.example.test:8080", Some(&url), &[("NO_PROXY", "*")]);
+
+    assert!(said(&output).contains("far-away"), "{}", said(&output));
+    let log = log.lock().unwrap();
+    assert_eq!(log[0], "CONNECT api.example.test:8080 HTTP/1.1");
+    assert!(log.contains(&"Proxy-Authorization: Basic bWU6cGFAc3M=".to_owned()), "{log:?}");
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used_but_for_its_exceptions() {
+    let (address, log) = proxy(api(), "200 OK");
+    let through = ("HTTP_PROXY", format!("http://{address}"));
+    let through = (through.0, through.1.as_str());
+
+    let output = run("http://api.example.test", None, &[through]);
+    assert!(said(&output).contains("far-away"), "{}", said(&output));
+    assert_eq!(log.lock().unwrap()[0], "CONNECT api.example.test:80 HTTP/1.1");
+
+    let direct = run("http://api.example.test", None, &[through, ("NO_PROXY", ".example.test")]);
+    assert!(
+        !direct.status.success() && !said(&direct).to_lowercase().contains("proxy"),
+        "{}",
+        said(&direct)
+    );
+}
+
+#[test]
+fn a_proxy_for_the_world_is_no_matter_of_a_server_on_this_machine() {
+    let world = [
+        ("HTTPS_PROXY", "http://proxy.invalid:3128"),
+        ("HTTP_PROXY", "socks5://proxy.invalid:1080"),
+    ];
+
+    let output = run(&format!("http://{}", api()), None, &world);
+
+    assert!(output.status.success() && said(&output).contains("far-away"), "{}", said(&output));
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_or_refuses_is_named_and_its_password_is_not() {
+    let socks =
+        run("https://api.example.test", None, &[("HTTPS_PROXY", "socks5://me:secret@p:1080")]);
+    let text = said(&socks);
+    assert!(text.contains("the proxy of HTTPS_PROXY is for socks5"), "{text}");
+    assert!(
+        text.contains("NO_PROXY") && !text.contains("secret") && !text.contains("kubeconfig"),
+        "{text}"
+    );
+
+    let (address, _) = proxy(api(), "407 Proxy Authentication Required");
+    let url = format!("http://me:secret@{address}");
+    let text = said(&run("http://api.example.test", Some(&url), &[]));
+    assert!(text.contains("407 Proxy Authentication Required"), "{text}");
+    assert!(text.contains("of the kubeconfig (proxy-url)") && !text.contains("secret"), "{text}");
+}

@@ -34,6 +34,10 @@ impl Route {
         named: Option<&str>,
         server: &Uri,
     ) -> Result<Self, Error> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "these are the machine's, for all of its programs; they are no configuration of ours"
+        )]
         let environment = Environment::read(|name| std::env::var(name).ok());
         let (tls, host, port) = place(server);
         let proxy = environment.proxy(named, Server { tls, host, port })?;

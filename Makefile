@@ -11,7 +11,7 @@ BENCH ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help needs setup setup-test build run check unit test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures
+.PHONY: help needs setup setup-test build run check unit test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew
 
 help: ## List the targets, and the stages of `make test`
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-22s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ kernels: ## Boot the agent's BPF programs on other kernels in emulation, against
 selectors: ## Compare our label selectors with Kubernetes' own over 200,000 random cases (needs Go)
 	@scripts/setup --missing build go
 	e2e/apimachinery/run
+
+skew: ## Operator and agent of the first release with those of this tree, both ways (root; builds the first release once)
+	@scripts/setup --missing build
+	e2e/skew/run
 
 names: ## Pods and Services by name on a real cluster of two nodes, against the API server (root)
 	@scripts/setup --missing build cluster go

@@ -24,6 +24,7 @@ pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequ
 pub use node_probe::{
     AgentStatus, Answer, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec,
     NodeProbeStatus, Origin, Quality, ReportStatus, State, Summary, Top, TopFlow, TopProcess,
+    Unknown,
 };
 pub use probe_config::{
     Budget, BudgetPolicy, CidrGroup, Failure, Fleet, Granularity, Intervals, Limits, Match,
@@ -50,5 +51,7 @@ pub const ROLLOUT_ANNOTATION: &str = "probelet.io/rollout";
 pub const ROLLOUT_PAUSED: &str = "paused";
 /// Who owns the fields that the operator writes (server-side apply).
 pub const OPERATOR: &str = "probelet-operator";
+/// Who owns the fields of the configuration that the operator creates from its seed.
+pub const SEED: &str = "probelet-seed";
 /// Who owns the fields that agents write.
 pub const AGENT: &str = "probelet-agent";

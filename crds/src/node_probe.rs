@@ -9,6 +9,7 @@ mod answer;
 pub(crate) mod bounds;
 mod config;
 mod fit;
+mod reading;
 mod status;
 
 use kube::CustomResource;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::{Answer, State};
 pub use bounds::MAX_STATUS;
 pub use config::NodeConfig;
+pub use reading::Unknown;
 pub use status::{
     AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, Summary, Top, TopFlow,
     TopProcess,
@@ -69,6 +71,7 @@ pub use status::{
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
+    printcolumn(name = "Reported", type_ = "date", json_path = ".status.lastReport"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

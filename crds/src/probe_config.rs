@@ -12,6 +12,7 @@ mod rank;
 mod reading;
 pub(crate) mod rules;
 mod status;
+mod wire;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -63,6 +64,10 @@ pub struct ProbeConfigSpec {
     /// The nodes that this configuration is for, by their labels. Default: all of them. The configuration named
     /// `default` is for all nodes and can have no selector. Without a cluster it has no effect.
     pub node_selector: LabelSelector,
+    /// The nodes that this configuration is for, by their names, such as one that is to be paused: a label is what a
+    /// machine calls itself, and two may share it. A node must be named here and fit `nodeSelector`. At most 100, default
+    /// none: the names do not matter. The configuration named `default` can have none. Without a cluster it has no effect.
+    pub node_names: Vec<String>,
     /// Stops all collection within a second, while metrics and health stay served. Default false.
     pub paused: bool,
     /// How the kernel is read. Default `Auto`: the cheapest way that this node allows.
@@ -94,6 +99,7 @@ impl Default for ProbeConfigSpec {
         Self {
             priority: 0,
             node_selector: LabelSelector::default(),
+            node_names: Vec::new(),
             paused: false,
             source: Source::default(),
             intervals: Intervals::default(),

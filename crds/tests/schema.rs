@@ -134,8 +134,12 @@ fn every_reason_fits_and_is_in_the_manual() {
 #[test]
 fn the_schema_and_the_rust_rules_have_the_same_opinion() {
     // The rule on the name is about the object, not its spec. A file may have a bare fraction, the API may not.
-    let only_in_the_schema =
-        ["default-with-labels", "default-with-expressions", "cpu-fraction-without-quotes"];
+    let only_in_the_schema = [
+        "default-with-labels",
+        "default-with-expressions",
+        "default-with-names",
+        "cpu-fraction-without-quotes",
+    ];
     for (folder, good) in [("accepted", true), ("refused", false)] {
         for example in examples(folder) {
             let judged = ProbeConfigSpec::from_value(&example.object["spec"]);
@@ -221,6 +225,16 @@ fn each_description_names_the_default_and_the_range() {
         }
         assert!(line.contains(&format!("From {range}")), "{line}");
     }
+}
+
+#[test]
+fn the_api_server_adds_nothing_inside_of_lists_nor_to_what_the_operator_writes() {
+    let [config, node] = schema::definitions();
+    walk(schema::schema(&config), "", &mut |path, place| {
+        assert!(!path.contains("[]") || place["default"].is_null(), "{path}");
+    });
+    let told = &schema::schema(&node)["properties"]["spec"]["properties"]["config"];
+    walk(told, "config", &mut |path, place| assert!(place["default"].is_null(), "{path}"));
 }
 
 #[test]

@@ -291,6 +291,7 @@ fn statuses() -> impl Strategy<Value = NodeProbeStatus> {
                 NodeProbeStatus {
                     observed_generation,
                     applied_config_hash,
+                    last_report: None,
                     agent,
                     summary,
                     quality,

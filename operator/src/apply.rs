@@ -8,9 +8,14 @@
 
 use std::time::Duration;
 
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client};
-use probelet_crds::{API_VERSION, DEFAULT, NODE_PROBE, OPERATOR, PROBE_CONFIG, ProbeConfigStatus};
+use probelet_crds::condition::{self, READY, node_ready};
+use probelet_crds::{
+    API_VERSION, DEFAULT, NODE_PROBE, OPERATOR, PROBE_CONFIG, ProbeConfigStatus, SEED,
+};
 use serde_json::{Value, json};
 
 use crate::observe::{CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value};
@@ -110,26 +115,68 @@ impl Writer {
         SeenConfig::of(raw).ok_or_else(nameless)
     }
 
-    /// Makes the configuration `default`, unless somebody was quicker.
+    /// Makes the configuration `default`, unless somebody was quicker. It is applied, not posted: only the fields of the
+    /// seed are ours then, and not all those that the API server fills in, so that others may apply theirs.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn default(&self, spec: &Value) -> Result<Option<SeenConfig>, Error> {
-        let object = json!({
+        if limited(self.configs.get_opt(DEFAULT)).await?.is_some() {
+            return Ok(None);
+        }
+        let patch = Patch::Apply(json!({
             "apiVersion": API_VERSION, "kind": PROBE_CONFIG,
             "metadata": {"name": DEFAULT}, "spec": spec,
-        });
-        // The types of `observe` are for reading; what is made goes as it is.
-        let request = kube::core::Request::new(self.configs.resource_url())
-            .create(&PostParams::default(), object.to_string().into_bytes());
-        let request = request.map_err(|error| Error::Other(error.to_string()))?;
-        let client = self.configs.clone().into_client();
-        match limited(client.request::<RawConfig>(request)).await {
+        }));
+        let params = PatchParams::apply(SEED);
+        let applied = self.configs.patch(DEFAULT, &params, &patch);
+        match tokio::time::timeout(LIMIT, applied).await.map_err(|_| late())? {
             Ok(raw) => Ok(SeenConfig::of(raw)),
-            Err(Error::Other(why)) if why.contains("AlreadyExists") => Ok(None),
-            Err(error) => Err(error),
+            // Somebody made it meanwhile, with other values.
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
+            Err(error) => Err(sort(&error)),
         }
     }
+
+    /// Writes into a `NodeProbe` that its agent is silent, unless the agent has written meanwhile.
+    ///
+    /// # Errors
+    /// See [`Error`]; an agent that spoke is none, nor an object that is gone.
+    pub async fn silent(&self, name: &str, uid: &str, now: Timestamp) -> Result<(), Error> {
+        let Some(probe) = limited(self.probes.get_opt(name)).await? else { return Ok(()) };
+        let Some(version) = probe.metadata.resource_version else { return Ok(()) };
+        if probe.metadata.uid.as_deref() != Some(uid) {
+            return Ok(());
+        }
+        let conditions = silenced(&probe.status, now);
+        let metadata = json!({"resourceVersion": version});
+        let patch =
+            Patch::Merge(json!({"metadata": metadata, "status": {"conditions": conditions}}));
+        let params = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..Default::default() };
+        let written = tokio::time::timeout(LIMIT, self.probes.patch_status(name, &params, &patch));
+        match written.await.map_err(|_| late())? {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
+                Ok(())
+            }
+            Err(error) => Err(sort(&error)),
+        }
+    }
+}
+
+/// The conditions of a status with `Ready` as it is of an agent that says nothing any more.
+fn silenced(status: &Value, now: Timestamp) -> Vec<Condition> {
+    let conditions = serde_json::from_value(status["conditions"].clone());
+    let mut conditions: Vec<Condition> = conditions.unwrap_or_default();
+    let generation = status["observedGeneration"].as_i64().unwrap_or(0);
+    let message = match status["lastReport"].as_str() {
+        Some(last) => format!("the agent has not been heard of since {}", cut(last, 20)),
+        None => "the agent has not been heard of for long".to_owned(),
+    };
+    let unknown = condition::Status::Unknown;
+    let reason = node_ready::AGENT_SILENT;
+    condition::set(&mut conditions, READY, unknown, reason, message, generation, now);
+    conditions
 }
 
 /// The object as it is sent.
@@ -139,7 +186,7 @@ pub fn probe(order: &Order) -> Value {
     let label = origin.as_ref().and_then(|origin| label_value(&origin.name));
     let labels = label.map(|value| json!({CONFIG_LABEL: value})).unwrap_or(json!({}));
     let mut spec = json!({
-        "hash": content.hash, "clusterSize": cluster_size, "config": content.config,
+        "hash": content.hash, "clusterSize": cluster_size, "config": content.config.written(),
     });
     if let Some(origin) = origin {
         spec["origin"] = json!(origin);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, builder::FalseyValueParser, error::ErrorKind};
-use probelet_crds::Interval;
+use probelet_crds::{CpuQuantity, Interval};
 
 use crate::logging::{self, Filter, Format};
 
@@ -61,8 +61,16 @@ pub struct Args {
     pub identity: String,
     /// The name of the Lease; `None` is to lead without one.
     pub lease: Option<String>,
+    /// Namespace and name of the Lease of the one installation that operates the cluster; `None` is to ask nobody.
+    pub cluster_lease: Option<(String, String)>,
     /// What `default` is made from.
     pub seed: Option<PathBuf>,
+    /// Whether `default` is made at all.
+    pub seeds: bool,
+    /// The name of the agents' `DaemonSet`.
+    pub agents: Option<String>,
+    /// The most CPU that a configuration may give an agent.
+    pub max_budget: Option<CpuQuantity>,
     /// How to reach the API server; `None` is the pod's service account, or what a person's home has.
     pub kubeconfig: Option<PathBuf>,
     /// Most API writes a second.
@@ -127,7 +135,11 @@ impl Args {
             namespace: typed.namespace,
             identity,
             lease: (!typed.no_leader_election).then_some(typed.lease),
+            cluster_lease: typed.cluster_lease.0.filter(|_| !typed.no_leader_election),
             seed: typed.seed,
+            seeds: !typed.no_seed,
+            agents: typed.agents,
+            max_budget: typed.max_budget,
             kubeconfig: typed.kubeconfig,
             writes_per_second: u32::try_from(typed.writes_per_second).unwrap_or(1),
             log_format: typed.log_format,
@@ -162,6 +174,10 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_LEASE", value_name = "NAME", default_value = "probelet-operator", value_parser = name)]
     lease: String,
 
+    /// Lease, as NAMESPACE/NAME, of the one installation that operates the cluster: a second one waits. Or `off`
+    #[arg(long, global = true, env = "PROBELET_CLUSTER_LEASE", value_name = "LEASE", default_value = "default/probelet-cluster", value_parser = cluster_lease)]
+    cluster_lease: ClusterLease,
+
     /// Work without a Lease; there must be no second operator then
     #[arg(long, global = true, env = "PROBELET_NO_LEADER_ELECTION", value_parser = FalseyValueParser::new())]
     no_leader_election: bool,
@@ -169,6 +185,19 @@ struct Typed {
     /// YAML file with the spec of the `ProbeConfig` that is made where there is none named `default`
     #[arg(long, global = true, env = "PROBELET_SEED", value_name = "FILE", value_parser = file)]
     seed: Option<PathBuf>,
+
+    /// Make no `ProbeConfig` named `default`; where none matches the built-in configuration is in force
+    #[arg(long, global = true, env = "PROBELET_NO_SEED", value_parser = FalseyValueParser::new())]
+    no_seed: bool,
+
+    /// `DaemonSet` of the agents, in the namespace of the Lease: where it wants no pod no agent is waited for. Without it
+    /// that is so on Windows, Fargate and virtual nodes only
+    #[arg(long, global = true, env = "PROBELET_AGENTS", value_name = "NAME", value_parser = name)]
+    agents: Option<String>,
+
+    /// The most CPU that a `ProbeConfig` may give an agent, such as `100m`; one with more is not accepted
+    #[arg(long, global = true, env = "PROBELET_MAX_BUDGET", value_name = "CPU", value_parser = cpu)]
+    max_budget: Option<CpuQuantity>,
 
     /// Kubeconfig to reach the API server with, instead of the pod's service account
     #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
@@ -208,6 +237,21 @@ enum TypedCommand {
 // Clap reads an `Option` as "may be left out", so that "switched off" needs a type of its own.
 #[derive(Debug, Clone)]
 struct Listen(Option<SocketAddr>);
+
+#[derive(Debug, Clone)]
+struct ClusterLease(Option<(String, String)>);
+
+fn cluster_lease(text: &str) -> Result<ClusterLease, String> {
+    if text == "off" {
+        return Ok(ClusterLease(None));
+    }
+    let (namespace, lease) = text.split_once('/').ok_or("give NAMESPACE/NAME, or off")?;
+    Ok(ClusterLease(Some((name(namespace)?, name(lease)?))))
+}
+
+fn cpu(text: &str) -> Result<CpuQuantity, String> {
+    text.parse().map_err(|error| format!("it {error}"))
+}
 
 fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
@@ -279,6 +323,8 @@ mod tests {
             (&["--lease", "A b"], "lower case letters"),
             (&["--writes-per-second", "0"], "1..=1000"),
             (&["--seed", ""], "path of a file"),
+            (&["--cluster-lease", "x"], "NAMESPACE/NAME"),
+            (&["--max-budget", "5%"], "write it like 5m"),
             (&["selftest", "--timeout", "1h"], "500ms to 10m"),
             (&["--log-level", ""], "give a level"),
         ] {
@@ -290,7 +336,9 @@ mod tests {
 
     #[test]
     fn a_lone_operator_needs_no_lease() {
-        assert_eq!(parse(&["--no-leader-election"]).unwrap().lease, None);
+        let args = parse(&["--no-leader-election"]).unwrap();
+
+        assert_eq!((args.lease, args.cluster_lease), (None, None));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! In: the Lease object. Out: whether this process leads. A leader that could not renew stops leading before another may
 //! take over, and is a candidate again; one that ends lets go, so that the next need not wait.
 //!
+//! There are two elections: among the replicas of one installation, and, for who has won that, among installations. Each
+//! has its Lease; the second one is in a place that all of them know.
+//!
 //! I/O: reads and writes one object every few seconds.
 
 use std::time::Duration;
@@ -13,6 +16,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::PostParams;
 use probelet_crds::OPERATOR;
+use prometheus::IntGauge;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -39,14 +43,57 @@ pub struct Elector {
     candidate: Candidate,
     clock: Clock,
     failing: bool,
+    cluster: Option<Cluster>,
+}
+
+/// What is special about the election among installations.
+struct Cluster {
+    /// 1 while another installation holds the Lease.
+    waits: IntGauge,
+    /// Whom we said to wait for.
+    told: Option<String>,
+    /// Whether we may not look, which was told.
+    forbidden: bool,
 }
 
 impl Elector {
+    /// Makes it the election among installations: it says for whom it waits, and a role that does not allow it is taken for
+    /// one from before there was this election.
+    #[must_use]
+    pub fn among_installations(mut self, waits: IntGauge) -> Self {
+        self.cluster = Some(Cluster { waits, told: None, forbidden: false });
+        self
+    }
+
+    /// Runs for the Lease while `held` says that another one is held.
+    pub async fn follow(
+        &mut self,
+        mut held: watch::Receiver<bool>,
+        leads: &watch::Sender<bool>,
+        stop: &mut watch::Receiver<bool>,
+    ) {
+        loop {
+            tokio::select! {
+                first = held.wait_for(|&held| held) => if first.is_err() { return },
+                _ = stop.wait_for(|&stop| stop) => return,
+            }
+            let ended = tokio::select! {
+                () = self.run(leads, stop) => true,
+                lost = held.wait_for(|&held| !held) => lost.is_err(),
+            };
+            // The next process of this installation goes on under the same name.
+            leads.send_replace(false);
+            if ended {
+                return;
+            }
+        }
+    }
+
     /// A candidate for the Lease `name`.
     #[must_use]
     pub fn new(api: Api<Lease>, name: String, identity: String, clock: Clock) -> Self {
         let candidate = Candidate::new(identity);
-        Self { api, name, candidate, clock, failing: false }
+        Self { api, name, candidate, clock, failing: false, cluster: None }
     }
 
     /// Runs for the Lease until told to stop, telling `leads`; whoever is told that it is lost must stop at once.
@@ -61,6 +108,7 @@ impl Elector {
             match round.unwrap_or_else(|_| Err(format!("no answer in {} s", LIMIT.as_secs()))) {
                 Ok(true) => {
                     self.failing = false;
+                    self.no_rival();
                     if renewed.replace(began).is_none() {
                         info!(lease = %self.name, "leading");
                         leads.send_replace(true);
@@ -68,6 +116,7 @@ impl Elector {
                 }
                 Ok(false) => {
                     self.failing = false;
+                    self.say_rival();
                     if renewed.take().is_some() {
                         self.lose(leads, "another process holds it");
                     }
@@ -96,6 +145,37 @@ impl Elector {
         }
     }
 
+    fn no_rival(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.waits.set(0);
+            cluster.told = None;
+        }
+    }
+
+    fn say_rival(&mut self) {
+        let holder = self.candidate.holder().to_owned();
+        let Some(cluster) = &mut self.cluster else { return };
+        cluster.waits.set(1);
+        if cluster.told.as_ref() != Some(&holder) {
+            warn!(lease = %self.name, %holder,
+                "another installation operates this cluster: waiting until it is gone");
+            cluster.told = Some(holder);
+        }
+    }
+
+    /// An error as text; to lead without the election is better than not at all where the role does not know of it.
+    fn sort(&mut self, error: &kube::Error) -> Result<bool, String> {
+        let forbidden = matches!(error, kube::Error::Api(status) if status.is_forbidden());
+        let Some(cluster) = self.cluster.as_mut().filter(|_| forbidden) else {
+            return Err(chain(error));
+        };
+        if !std::mem::replace(&mut cluster.forbidden, true) {
+            warn!(lease = %self.name, error = %chain(error),
+                "cannot see whether another installation operates this cluster");
+        }
+        Ok(true)
+    }
+
     fn lose(&self, leads: &watch::Sender<bool>, why: &str) {
         leads.send_replace(false);
         warn!(lease = %self.name, why, "not leading any more: another process may");
@@ -104,18 +184,24 @@ impl Elector {
     /// Looks once; whether the Lease is ours now.
     async fn round(&mut self) -> Result<bool, String> {
         let post = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
-        let text = |error: kube::Error| chain(&error);
-        let Some(lease) = self.api.get_opt(&self.name).await.map_err(text)? else {
+        let lease = match self.api.get_opt(&self.name).await {
+            Ok(lease) => lease,
+            Err(error) => return self.sort(&error),
+        };
+        let Some(lease) = lease else {
             let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: None };
             let lease = self.candidate.held(lease, Timestamp::now());
-            return settle(self.api.create(&post, &lease).await);
+            let created = self.api.create(&post, &lease).await;
+            return settle(created)
+                .or_else(|error| error.map_or_else(contended, |e| self.sort(&e)));
         };
         if self.candidate.decide(&lease, self.clock.millis()) == Decision::Wait {
             return Ok(false);
         }
         let lease = self.candidate.held(lease, Timestamp::now());
-        settle(self.api.replace(&self.name, &post, &lease).await)
+        let replaced = self.api.replace(&self.name, &post, &lease).await;
+        settle(replaced).or_else(|error| error.map_or_else(contended, |e| self.sort(&e)))
     }
 
     /// Lets go, if it is ours, so that the next need not wait. Nothing may be written after this.
@@ -137,12 +223,16 @@ impl Elector {
 }
 
 /// A conflict means that somebody was quicker: who, the next look tells.
-fn settle(written: kube::Result<Lease>) -> Result<bool, String> {
+fn settle(written: kube::Result<Lease>) -> Result<bool, Option<kube::Error>> {
     match written {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-            Err("somebody else wrote it at the same time".to_owned())
+            Err(None)
         }
-        Err(error) => Err(chain(&error)),
+        Err(error) => Err(Some(error)),
     }
+}
+
+fn contended() -> Result<bool, String> {
+    Err("somebody else wrote it at the same time".to_owned())
 }

@@ -1,7 +1,8 @@
 //! Events: what a person should act on, told once.
 //!
 //! In: the status before and after. Out: events of the API (events.k8s.io/v1), at most a few a minute. What turned bad is
-//! told when it turns; what stays bad is in the status. It must not be relied on: an event that cannot be written is
+//! told when it turns; what stays bad is in the status. That a rollout begins and ends, or that collection stops, is told
+//! too: whoever looks later wants to know when. It must not be relied on: an event that cannot be written is
 //! lost.
 //!
 //! I/O: one request an event.
@@ -13,11 +14,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use probelet_crds::condition::{ACCEPTED, CONFLICTED, DEGRADED, degraded, get};
-use probelet_crds::{API_VERSION, OPERATOR, PROBE_CONFIG, ProbeConfigStatus};
+use probelet_crds::{API_VERSION, OPERATOR, PROBE_CONFIG, Phase, ProbeConfigStatus};
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::pace::{Bucket, Millis};
+
+/// Reasons of events that are no trouble.
+const PAUSED: &str = "Paused";
+const RESUMED: &str = "Resumed";
+const ROLLOUT_STARTED: &str = "RolloutStarted";
+const ROLLOUT_COMPLETED: &str = "RolloutCompleted";
 
 /// So many in a minute, the same number at once.
 const PER_MINUTE: u32 = 20;
@@ -35,6 +42,8 @@ pub struct Note {
     pub reason: String,
     /// A sentence.
     pub message: String,
+    /// Whether somebody should act.
+    pub warning: bool,
 }
 
 /// What turned bad between two statuses of a configuration.
@@ -55,9 +64,58 @@ pub fn notes(
             uid: Some(uid.to_owned()),
             reason: now.reason.clone(),
             message: now.message.clone(),
+            warning: true,
         })
     });
     turned.collect()
+}
+
+/// What happened between two statuses of a configuration that is no trouble; `turned` says whether its newest content stops
+/// collection or starts it again.
+#[must_use]
+pub fn news(
+    name: &str,
+    uid: &str,
+    before: &ProbeConfigStatus,
+    after: &ProbeConfigStatus,
+    turned: Option<bool>,
+) -> Vec<Note> {
+    let note = |reason: &str, message: String| Note {
+        name: name.to_owned(),
+        uid: Some(uid.to_owned()),
+        reason: reason.to_owned(),
+        message,
+        warning: false,
+    };
+    let nodes = after.nodes.effective;
+    let mut notes = Vec::new();
+    match turned {
+        Some(true) => notes.push(note(PAUSED, format!("collection stops on {nodes} nodes"))),
+        Some(false) => notes.push(note(RESUMED, format!("collection goes on on {nodes} nodes"))),
+        None => {}
+    }
+    let Some(now) = &after.rollout else { return notes };
+    let was = before
+        .rollout
+        .as_ref()
+        .filter(|old| (old.generation, old.hash.as_str()) == (now.generation, now.hash.as_str()));
+    let (generation, canaries) = (now.generation, now.canaries);
+    match (now.phase, was.map(|old| old.phase)) {
+        (Phase::Canary, None | Some(Phase::RolledBack)) => notes.push(note(
+            ROLLOUT_STARTED,
+            format!("generation {generation}: {canaries} of {nodes} nodes go first"),
+        )),
+        (Phase::Rolling, None) => {
+            let message = format!("generation {generation} is on its way to {nodes} nodes");
+            notes.push(note(ROLLOUT_STARTED, message));
+        }
+        (Phase::Complete, None | Some(Phase::Canary | Phase::Rolling)) if nodes > 0 => {
+            let message = format!("generation {generation}: all {nodes} nodes were told");
+            notes.push(note(ROLLOUT_COMPLETED, message));
+        }
+        _ => {}
+    }
+    notes
 }
 
 /// Agents that refuse or need too much are in the status; somebody has to act when we cannot go on.
@@ -88,7 +146,7 @@ impl Teller {
         }
         let recorder = self.recorder.clone();
         Some(async move {
-            let Note { name, uid, reason, message } = note;
+            let Note { name, uid, reason, message, warning } = note;
             let about = ObjectReference {
                 api_version: Some(API_VERSION.to_owned()),
                 kind: Some(PROBE_CONFIG.to_owned()),
@@ -97,7 +155,7 @@ impl Teller {
                 ..ObjectReference::default()
             };
             let event = Event {
-                type_: EventType::Warning,
+                type_: if warning { EventType::Warning } else { EventType::Normal },
                 reason,
                 note: Some(message),
                 action: "Reconcile".to_owned(),
@@ -114,6 +172,7 @@ mod tests {
     use super::*;
     use k8s_openapi::jiff::Timestamp;
     use probelet_crds::condition::{accepted, set};
+    use probelet_crds::{NodeCounts, RolloutStatus};
 
     fn status(kind: &str, holds: bool, reason: &str) -> ProbeConfigStatus {
         let mut status = ProbeConfigStatus::default();
@@ -129,6 +188,59 @@ mod tests {
         assert_eq!(notes("c", "u", &good, &bad).len(), 1);
         assert_eq!(notes("c", "u", &bad, &bad), []);
         assert_eq!(notes("c", "u", &bad, &good), []);
+    }
+
+    fn rolling(generation: i64, phase: Phase, canaries: i64) -> ProbeConfigStatus {
+        let rollout = RolloutStatus {
+            generation,
+            hash: format!("hash{generation}"),
+            previous_hash: None,
+            previous: None,
+            phase,
+            canaries,
+        };
+        let nodes = NodeCounts { effective: 40, ..NodeCounts::default() };
+        ProbeConfigStatus { rollout: Some(rollout), nodes, ..ProbeConfigStatus::default() }
+    }
+
+    #[test]
+    fn a_rollout_is_told_when_it_begins_and_when_it_ends() {
+        let told = |before: &ProbeConfigStatus, after: &ProbeConfigStatus| {
+            let notes = news("c", "u", before, after, None);
+            assert!(notes.iter().all(|note| !note.warning));
+            notes.into_iter().map(|note| (note.reason, note.message)).collect::<Vec<_>>()
+        };
+        let (one, canary) = (rolling(1, Phase::Complete, 0), rolling(2, Phase::Canary, 2));
+        let (on, done) = (rolling(2, Phase::Rolling, 0), rolling(2, Phase::Complete, 0));
+        let pair = |reason: &str, message: &str| vec![(reason.to_owned(), message.to_owned())];
+
+        let begins = pair("RolloutStarted", "generation 2: 2 of 40 nodes go first");
+        assert_eq!(told(&one, &canary), begins);
+        assert_eq!(
+            told(&one, &on),
+            pair("RolloutStarted", "generation 2 is on its way to 40 nodes")
+        );
+        assert_eq!(told(&canary, &on), []);
+        let ends = pair("RolloutCompleted", "generation 2: all 40 nodes were told");
+        assert_eq!(told(&on, &done), ends);
+        assert_eq!(told(&one, &done), ends, "a quick one is told when it has ended");
+        assert_eq!(told(&done, &done), []);
+        // Taken back for what turned out to be something else.
+        assert_eq!(told(&rolling(2, Phase::RolledBack, 2), &canary), begins);
+    }
+
+    #[test]
+    fn a_pause_is_told() {
+        let notes = news(
+            "c",
+            "u",
+            &rolling(1, Phase::Complete, 0),
+            &rolling(2, Phase::Rolling, 0),
+            Some(true),
+        );
+
+        let reasons: Vec<&str> = notes.iter().map(|note| note.reason.as_str()).collect();
+        assert_eq!(reasons, ["Paused", "RolloutStarted"]);
     }
 
     #[test]

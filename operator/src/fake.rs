@@ -171,6 +171,11 @@ impl Fake {
         });
     }
 
+    /// An agent says the same again.
+    pub(crate) fn refresh(&self, node: &str, beat: &str) {
+        self.put("nodeprobes", node, |probe| probe["status"]["lastReport"] = json!(beat));
+    }
+
     async fn answer(&self, request: Request<Body>) -> Answer {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap();
@@ -203,6 +208,7 @@ impl Fake {
                 Some(object) => reply(200, &object),
                 None => error(404, "NotFound", "", 0),
             },
+            (_, Some(name)) if is_merge(&head.headers) => self.merge(collection, name, &object),
             (_, Some(name)) => self.apply(collection, name, words.get(2).is_some(), &object),
             (_, None) => error(405, "MethodNotAllowed", "", 0),
         }
@@ -292,6 +298,20 @@ impl Fake {
         reply(200, &self.get(collection, name))
     }
 
+    /// Merges into the status, if nobody wrote meanwhile.
+    fn merge(&self, collection: &str, name: &str, object: &Value) -> Answer {
+        let old = self.get(collection, name);
+        if old["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+            return error(409, "Conflict", "", 0);
+        }
+        self.put(collection, name, |new| {
+            for (key, value) in object["status"].as_object().into_iter().flatten() {
+                new["status"][key] = value.clone();
+            }
+        });
+        reply(200, &self.get(collection, name))
+    }
+
     fn apply(&self, collection: &str, name: &str, status: bool, object: &Value) -> Answer {
         if status && self.get(collection, name).is_null() {
             return error(404, "NotFound", "", 0);
@@ -311,6 +331,11 @@ impl Fake {
         }
         answer
     }
+}
+
+fn is_merge(headers: &hyper::HeaderMap) -> bool {
+    let kind = headers.get(hyper::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.contains("merge-patch"))
 }
 
 /// What an agent says that works.

@@ -40,6 +40,12 @@ impl Candidate {
         Self { identity, seen: None }
     }
 
+    /// Who held it when it was last read.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        self.seen.as_ref().and_then(|(spec, _)| spec.holder_identity.as_deref()).unwrap_or("")
+    }
+
     /// Reads the object and decides.
     pub fn decide(&mut self, lease: &Lease, now: Millis) -> Decision {
         let spec = lease.spec.clone().unwrap_or_default();

@@ -22,6 +22,7 @@ pub mod logging;
 pub mod metrics;
 pub mod observe;
 pub mod pace;
+pub mod placement;
 pub mod plan;
 pub mod queue;
 pub mod reconcile;

@@ -1,7 +1,7 @@
 //! Metrics: what the operator does and what it costs, as Prometheus text.
 //!
 //! In: counts from the task that owns the world, asked for at each scrape. Out: text. Labels are bounded: configurations
-//! beyond the first 200 by name are added up as `other`.
+//! beyond the first 200 by name are added up as `_other`.
 //!
 //! I/O: reads two small files of `/proc/self`.
 
@@ -28,13 +28,16 @@ const CONFIGS: usize = 200;
 /// Kernel ticks a second, as `/proc` has them on every machine that Linux runs on today.
 const TICKS: f64 = 100.0;
 const PAGE: f64 = 4096.0;
-const STATES: [&str; 6] = ["applied", "pending", "failed", "over_budget", "silent", "refused"];
+const STATES: [&str; 7] =
+    ["applied", "pending", "failed", "over_budget", "silent", "refused", "absent"];
+/// What stands for the configurations without series of their own; no object can have this name.
+const OTHER: &str = "_other";
 
 /// What a scrape is told about the world.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Nodes by configuration and state, in the order of the names; the empty name is the built-in configuration.
-    pub nodes: Vec<(String, [u32; 6])>,
+    pub nodes: Vec<(String, [u32; 7])>,
     /// Generation of each configuration as it was observed, in the order of the names; those that have series of their own.
     pub generations: Vec<(String, i64)>,
     /// Rollouts that are not complete, by phase.
@@ -53,7 +56,7 @@ impl Figures {
         if world.unmatched().effective > 0 {
             figures.nodes.push((String::new(), states(world.unmatched())));
         }
-        let mut other: Option<[u32; 6]> = None;
+        let mut other: Option<[u32; 7]> = None;
         for (at, (_, config)) in world.all_configs().enumerate() {
             let counts = states(&config.counts);
             if at < CONFIGS {
@@ -68,14 +71,14 @@ impl Figures {
                 figures.rollouts[place(rollout.status().phase)] += 1;
             }
         }
-        figures.nodes.extend(other.map(|counts| ("other".to_owned(), counts)));
+        figures.nodes.extend(other.map(|counts| (OTHER.to_owned(), counts)));
         figures
     }
 }
 
-fn states(counts: &Counts) -> [u32; 6] {
-    let Counts { applied, pending, failed, over_budget, silent, refused, .. } = *counts;
-    [applied, pending, failed, over_budget, silent, refused]
+fn states(counts: &Counts) -> [u32; 7] {
+    let Counts { applied, pending, failed, over_budget, silent, refused, absent, .. } = *counts;
+    [applied, pending, failed, over_budget, silent, refused, absent]
 }
 
 const PHASES: [&str; 4] = ["canary", "rolling", "complete", "rolled_back"];
@@ -90,10 +93,13 @@ const fn place(phase: Phase) -> usize {
 }
 
 const NODES_HELP: &str = "Nodes by the configuration in force and what became of it; over_budget, silent and \
-    refused overlap with the others.";
+    refused overlap with the others. On absent ones no agent is wanted: they are in no other count.";
 
 const GENERATION_HELP: &str =
     "Generation of each configuration: how often its spec was edited, and once for its making.";
+
+const OTHER_HELP: &str =
+    "1 while another installation of probelet operates this cluster, for whose end this one waits.";
 
 /// Makes metrics and registers them.
 struct Make(Registry);
@@ -153,6 +159,8 @@ pub struct Metrics {
     queue: IntGauge,
     /// 1 on the replica that writes.
     pub leader: IntGauge,
+    /// 1 while another installation holds the cluster's Lease.
+    pub waits: IntGauge,
     /// 1 if the file of `--seed` cannot be used.
     pub seed_invalid: IntGauge,
     writes: IntCounterVec,
@@ -192,6 +200,7 @@ impl Metrics {
             queue: make
                 .gauge("queue_length", "Nodes that wait for a write or are being written.")?,
             leader: make.gauge("leader", "1 on the replica that writes.")?,
+            waits: make.gauge("other_installation", OTHER_HELP)?,
             seed_invalid: make.gauge("seed_invalid", seed_help)?,
             writes: make.counters(
                 "api_writes_total",
@@ -295,11 +304,11 @@ mod tests {
     #[test]
     fn a_scrape_shows_what_the_world_says_and_nothing_of_the_one_before() {
         let metrics = Metrics::new().unwrap();
-        let old = Figures { nodes: vec![("gone".into(), [1; 6])], ..Figures::default() };
+        let old = Figures { nodes: vec![("gone".into(), [1; 7])], ..Figures::default() };
         let new = Figures {
             nodes: vec![
-                (String::new(), [9, 0, 0, 0, 0, 0]),
-                ("default".into(), [3, 2, 0, 0, 0, 1]),
+                (String::new(), [9, 0, 0, 0, 0, 0, 0]),
+                ("default".into(), [3, 2, 0, 0, 0, 1, 0]),
             ],
             generations: vec![("default".into(), 7)],
             queue: 4,

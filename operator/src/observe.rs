@@ -1,19 +1,22 @@
 //! Observe: what the API server says, as the few values that the operator works with.
 //!
-//! In: nodes (metadata only), `NodeProbe` and `ProbeConfig` objects as loose JSON, so that one odd or future object can
+//! In: nodes (labels, taints, whether they are ready), `NodeProbe` and `ProbeConfig` objects as loose JSON, so that one odd or future object can
 //! never stop a watch. Out: [`SeenNode`], [`SeenProbe`], [`SeenConfig`]; the objects are dropped at once. It must not
 //! judge a configuration: that is `validate`'s work. Pure: values only.
 
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use probelet_core::selector::Selector;
 use probelet_crds::{
     CpuQuantity, NodeConfig, Origin, ProbeConfigStatus, ROLLOUT_ANNOTATION, ROLLOUT_PAUSED,
-    condition,
+    condition::{self, node_ready},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::placement::Taint;
 use crate::world::Labels;
 
 /// The label of a `NodeProbe` that names the configuration in force.
@@ -51,6 +54,48 @@ pub struct RawConfig {
     pub status: Value,
 }
 
+/// A node: of all that the API server sends, what decides.
+#[derive(Clone, Debug, Deserialize, Resource)]
+#[resource(inherit = "Node")]
+pub struct RawNode {
+    /// Name, uid, labels.
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: RawNodeSpec,
+    #[serde(default)]
+    status: RawNodeStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct RawNodeSpec {
+    #[serde(default)]
+    taints: Option<Vec<Taint>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct RawNodeStatus {
+    #[serde(default)]
+    conditions: Option<Vec<RawCondition>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct RawCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+/// The agents' `DaemonSet`, as loosely as it can be read.
+#[derive(Clone, Debug, Deserialize, Resource)]
+#[resource(inherit = "DaemonSet")]
+pub struct RawDaemonSet {
+    /// Its name.
+    pub metadata: ObjectMeta,
+    /// Its template.
+    #[serde(default)]
+    pub spec: Value,
+}
+
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenNode {
@@ -60,6 +105,10 @@ pub struct SeenNode {
     pub uid: String,
     /// What selectors look at.
     pub labels: Labels,
+    /// What keeps pods away.
+    pub taints: Box<[Taint]>,
+    /// Whether the node itself is down: what its agent does not say then proves nothing.
+    pub down: bool,
 }
 
 /// Whose a `NodeProbe` says it is.
@@ -84,9 +133,11 @@ pub struct SeenProbe {
     pub owner: Owner,
     /// The configuration that won.
     pub origin: Option<Origin>,
-    /// What the agent is told; `None` if it cannot be read.
+    /// What the agent is told, as far as it is known here; `None` if it cannot be read.
     pub config: Option<NodeConfig>,
-    /// Whether label, hash and cluster size are as we would write them for this origin and content.
+    /// The word by which whoever wrote it calls the content, and the agent acknowledges it.
+    pub hash: Box<str>,
+    /// Whether label and cluster size are as we would write them for this origin.
     pub sound: bool,
     /// What the agent says.
     pub said: Said,
@@ -111,6 +162,10 @@ pub struct Said {
     pub ready: Option<bool>,
     /// The CPU that it uses, nanocores.
     pub cpu: Option<u64>,
+    /// Changes with every report, whatever else stays the same.
+    pub beat: Box<str>,
+    /// Whether we wrote that it is silent, and it has not spoken since.
+    pub marked: bool,
 }
 
 /// A `ProbeConfig`.
@@ -135,12 +190,17 @@ pub struct SeenConfig {
 impl SeenNode {
     /// Takes what is needed of a node; `None` for one without a name or uid, which no API server sends.
     #[must_use]
-    pub fn of(metadata: &ObjectMeta) -> Option<Self> {
+    pub fn of(raw: RawNode) -> Option<Self> {
+        let RawNode { metadata, spec, status } = raw;
         let labels = metadata.labels.iter().flatten().map(|(key, value)| (&**key, &**value));
+        let down =
+            |condition: &RawCondition| condition.kind == "Ready" && condition.status != "True";
         Some(Self {
-            name: metadata.name.clone()?,
-            uid: metadata.uid.clone()?,
             labels: Labels::new(labels),
+            taints: spec.taints.unwrap_or_default().into(),
+            down: status.conditions.unwrap_or_default().iter().any(down),
+            name: metadata.name?,
+            uid: metadata.uid?,
         })
     }
 }
@@ -172,22 +232,17 @@ impl SeenProbe {
         let RawProbe { metadata, mut spec, status } = raw;
         let name = metadata.name?;
         let origin: Option<Origin> = serde_json::from_value(spec["origin"].take()).ok().flatten();
-        let config = match spec.get_mut("config") {
-            Some(config @ Value::Object(_)) => serde_json::from_value(config.take()).ok(),
-            _ => None,
-        };
+        let config = NodeConfig::read(&spec["config"]).map(|(config, _)| config);
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(CONFIG_LABEL));
         let wanted = origin.as_ref().and_then(|origin| label_value(&origin.name));
         let size = spec["clusterSize"].as_i64().unwrap_or(0);
-        let hash_fits = config
-            .as_ref()
-            .is_some_and(|config: &NodeConfig| spec["hash"].as_str() == Some(&config.hash()));
         let size_fits = (1..=MAX_CLUSTER_SIZE).contains(&size) && size.count_ones() == 1;
         Some(Self {
             owner: owner(metadata.owner_references.as_deref().unwrap_or_default(), &name),
             uid: metadata.uid?,
             generation: metadata.generation.unwrap_or(0),
-            sound: hash_fits && size_fits && label.map(String::as_str) == wanted,
+            hash: cut(spec["hash"].as_str().unwrap_or(""), MAX_REASON).into(),
+            sound: size_fits && label.map(String::as_str) == wanted,
             origin,
             config,
             said: Said::of(&status),
@@ -208,6 +263,11 @@ impl Said {
         let failing = kinds.into_iter().find(|kind| holds(kind) == Some(false)).and_then(find);
         let reason = failing.and_then(|condition| condition["reason"].as_str()).unwrap_or("");
         let cpu = status["agent"]["cpu"].as_str().and_then(|text| text.parse().ok());
+        let why = find(condition::READY).and_then(|ready| ready["reason"].as_str());
+        // Agents of 0.1.0 do not say when they report; their report's digest tells as much.
+        let beat = status["lastReport"].as_str().or(status["report"]["digest"].as_str());
+        // One that ends in good order is replaced or taken away: that is no effect of a configuration.
+        let ending = matches!(why, Some(node_ready::STOPPING | node_ready::AGENT_SILENT));
         Self {
             anything: true,
             generation: status["observedGeneration"].as_i64().unwrap_or(0),
@@ -215,8 +275,10 @@ impl Said {
             applied: holds(condition::CONFIG_APPLIED),
             reason: cut(reason, MAX_REASON).into(),
             within: holds(condition::WITHIN_BUDGET),
-            ready: holds(condition::READY),
+            ready: holds(condition::READY).filter(|_| !ending),
             cpu: cpu.map(CpuQuantity::nanocores),
+            beat: cut(beat.unwrap_or(""), MAX_REASON).into(),
+            marked: why == Some(node_ready::AGENT_SILENT),
         }
     }
 }
@@ -273,12 +335,48 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_is_a_word_and_of_a_later_release_the_known_part_is_read() {
+        let mut later = spec();
+        later["hash"] = json!("0123456789abcdef");
+        later["config"]["new"] = json!({"x": 1});
+        later["config"]["paused"] = json!(true);
+
+        let seen = probe(&later, &Value::Null);
+
+        assert!(seen.sound);
+        assert_eq!((&*seen.hash, seen.config.unwrap().paused), ("0123456789abcdef", true));
+    }
+
+    #[test]
+    fn an_agent_that_ends_is_neither_ready_nor_unready() {
+        for (reason, marked) in [("Stopping", false), ("AgentSilent", true)] {
+            let status = json!({"lastReport": "2026-01-01T00:00:00Z",
+                "conditions": [{"type": "Ready", "status": "False", "reason": reason}]});
+
+            let said = probe(&spec(), &status).said;
+
+            assert_eq!((said.ready, said.marked), (None, marked));
+            assert_eq!(&*said.beat, "2026-01-01T00:00:00Z");
+        }
+    }
+
+    #[test]
+    fn of_a_node_only_what_decides_is_kept() {
+        let node = json!({"metadata": {"name": "n", "uid": "u", "labels": {"a": "b"}},
+            "spec": {"podCIDR": "10.0.0.0/24", "taints": [{"key": "k", "effect": "NoExecute"}]},
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown"}], "images": [{"names": ["x"]}]}});
+
+        let seen = SeenNode::of(serde_json::from_value(node).unwrap()).unwrap();
+
+        assert!(seen.down);
+        assert_eq!((&*seen.taints[0].key, &*seen.taints[0].effect), ("k", "NoExecute"));
+        let bare = json!({"metadata": {"name": "n", "uid": "u"}, "spec": {"taints": null}});
+        assert!(!SeenNode::of(serde_json::from_value(bare).unwrap()).unwrap().down);
+    }
+
+    #[test]
     fn an_edit_by_hand_is_noticed_wherever_it_is() {
         for (path, value) in [
-            ("/hash", json!("0123456789abcdef")),
-            ("/config/paused", json!(true)),
-            ("/config/budget/cpu", json!("50m")),
-            ("/config/budget/cpu", json!(["no"])),
             ("/origin/name", json!("other")),
             ("/clusterSize", json!(7)),
             ("/clusterSize", json!(1i64 << 40)),

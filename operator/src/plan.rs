@@ -1,8 +1,9 @@
 //! Plan: what is to be written for one node, if anything.
 //!
 //! In: the world. Out: one [`Step`]. A `NodeProbe` is written if its content, its origin, its owner or its label are not
-//! what they should be; another generation of the origin, or another size of the cluster, is no reason by itself: an edit
-//! that changes no content rewrites no node. Pure: values only.
+//! what they should be; another generation of the origin, another size of the cluster or another word for the same content
+//! is no reason by itself: an edit that changes no content rewrites no node, nor does another release of ours. Pure: values
+//! only.
 
 use std::sync::Arc;
 
@@ -50,6 +51,13 @@ pub enum Step {
         /// The uid of the `NodeProbe`.
         uid: Box<str>,
     },
+    /// Say in its status that its agent is silent.
+    Silent {
+        /// The node's name.
+        name: Arc<str>,
+        /// The uid of the `NodeProbe`.
+        uid: Box<str>,
+    },
 }
 
 /// What a node should work by.
@@ -78,6 +86,13 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
             None => Step::Nothing,
         };
     };
+    if node.absent {
+        return match &node.probe {
+            Some(probe) if now >= node.orphan_since + ORPHAN => delete(probe),
+            Some(_) => Step::Later(node.orphan_since + ORPHAN),
+            None => Step::Nothing,
+        };
+    }
     let owned = match &node.probe {
         Some(probe) => match &probe.owner {
             // The node was made anew under its old name.
@@ -88,15 +103,17 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
         None => false,
     };
     let Want::Content { content, origin, token } = want(world, id, node) else {
-        return Step::Nothing;
+        return silence(node);
     };
     if let Some(probe) = &node.probe {
         let same = probe.content.as_deref() == Some(&**content);
-        if same && owned && probe.sound && fits(probe.origin.as_deref(), origin.as_ref()) {
-            return Step::Nothing;
+        let good = owned && probe.sound && fits(probe.origin.as_deref(), origin.as_ref());
+        if same && good && !is_misnamed(probe, content) {
+            return silence(node);
         }
         let admitted = node.admitted.as_deref() == Some(&**content);
-        if let Some(config) = token.filter(|_| probe.sound && !same && !admitted) {
+        let sound = probe.sound && !world.is_edited(probe);
+        if let Some(config) = token.filter(|_| sound && !same && !admitted) {
             return Step::Wait(config);
         }
     }
@@ -105,8 +122,25 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
         uid: object.uid.clone(),
         origin,
         content: Arc::clone(content),
-        cluster_size: i64::from(world.present().max(1).next_power_of_two()),
+        cluster_size: i64::from(world.wanted().max(1).next_power_of_two()),
     }))
+}
+
+/// An agent that computes the hash itself, as those of 0.1.0 do, refuses a word that its own release would not use.
+fn is_misnamed(probe: &Probe, content: &Content) -> bool {
+    *probe.hash != *content.hash
+        && probe.said.applied == Some(false)
+        && probe.said.generation == probe.generation
+}
+
+/// Nothing is to be told; perhaps something is to be said about whom nobody hears.
+fn silence(node: &Node) -> Step {
+    match &node.probe {
+        Some(probe) if node.deaf && !probe.said.marked => {
+            Step::Silent { name: Arc::clone(&node.name), uid: probe.uid.clone() }
+        }
+        _ => Step::Nothing,
+    }
 }
 
 /// An older generation of the same origin is as good: the content was the same.
@@ -130,7 +164,8 @@ fn want<'a>(world: &'a World, id: NodeId, node: &'a Node) -> Want<'a> {
         let by_it =
             |probe: &&Probe| probe.origin.as_ref().is_some_and(|origin| origin.uid == config.uid);
         let carried = probe.filter(by_it).and_then(|probe| probe.content.as_ref());
-        let give = rollout.give(id, probe.is_some(), carried.map(|content| content.hash.as_str()));
+        let carried = carried.map(|content| content.hash.as_str());
+        let give = rollout.give(id, probe.is_some(), carried);
         match give {
             Give::Target => {
                 let origin = Some(origin(config, force.generation));

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use kube::Client;
+use probelet_crds::CpuQuantity;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -27,7 +28,8 @@ use crate::clock::Clock;
 use crate::events::Teller;
 use crate::metrics::{Figures, Metrics};
 use crate::pace::{Millis, Pace};
-use crate::watch::{Observation, watch as follow};
+use crate::placement::Placement;
+use crate::watch::{Agents, Observation, is_forbidden, watch as follow};
 use crate::world::{Kind, World};
 use book::Book;
 use work::{Done, Seeding};
@@ -52,8 +54,12 @@ pub struct Parts {
     pub synced: watch::Sender<bool>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What `default` is made from.
-    pub seed: Seed,
+    /// What `default` is made from; it is not made without one.
+    pub seed: Option<Seed>,
+    /// The agents' `DaemonSet`, if it is known.
+    pub agents: Option<Agents>,
+    /// The most CPU that a configuration may give an agent.
+    pub max_budget: Option<CpuQuantity>,
     /// Most writes a second.
     pub writes_per_second: u32,
     /// The name of this process in events.
@@ -76,10 +82,12 @@ pub(crate) struct Task {
     jobs: JoinSet<Done>,
     metrics: Arc<Metrics>,
     clock: Clock,
-    /// Nodes, `NodeProbes` and configurations: whether each was listed.
-    listed: [bool; 3],
+    /// Nodes, `NodeProbes`, configurations and the agents' `DaemonSet`: whether each was listed.
+    listed: [bool; 4],
     /// When the watch of each failed last.
-    failed: [Option<Millis>; 3],
+    failed: [Option<Millis>; 4],
+    /// Whether the list of `DaemonSets` had the agents' one.
+    placed: bool,
     leads: bool,
 }
 
@@ -94,23 +102,24 @@ async fn until_lost(parts: &mut Parts) -> bool {
     let client = parts.client.clone();
     let now = parts.clock.millis();
     let mut task = Task {
-        world: World::default(),
+        world: World::bounded(parts.max_budget),
         writer: Writer::new(&client),
         teller: Teller::new(client.clone(), parts.identity.clone(), now),
         pace: Pace::new(parts.writes_per_second, now),
         book: Book::default(),
-        seeding: Seeding::new(Rc::clone(&parts.seed)),
+        seeding: Seeding::new(parts.seed.clone()),
         jobs: JoinSet::new(),
         metrics: Arc::clone(&parts.metrics),
         clock: parts.clock.clone(),
-        listed: [false; 3],
-        failed: [None; 3],
+        listed: [false, false, false, parts.agents.is_none()],
+        failed: [None; 4],
+        placed: false,
         leads: false,
     };
     let Parts { leads, stop, questions, synced, .. } = parts;
     synced.send_replace(false);
     task.follow_election(*leads.borrow_and_update());
-    let mut observations = std::pin::pin!(follow(&client));
+    let mut observations = std::pin::pin!(follow(&client, parts.agents.as_ref()));
     loop {
         let wake = task.wake();
         tokio::select! {
@@ -150,7 +159,7 @@ impl Task {
         for observation in batch {
             self.observe(observation, now);
         }
-        if self.listed == [true; 3] && !*synced.borrow() {
+        if self.listed == [true; 4] && !*synced.borrow() {
             let (names, configs) = (self.world.names(), self.world.all_configs().count());
             info!(nodes = self.world.present(), names, configs, "everything is listed");
             synced.send_replace(true);
@@ -161,14 +170,28 @@ impl Task {
     fn observe(&mut self, observation: Observation, now: Millis) {
         let world = &mut self.world;
         match observation {
-            Observation::ListBegins(kind) => world.list_begins(kind),
+            Observation::ListBegins(kind) => {
+                world.list_begins(kind);
+                self.placed &= kind != Kind::Agents;
+            }
             Observation::ListEnds(kind) => {
                 world.list_ends(kind, now);
+                if kind == Kind::Agents && !self.placed {
+                    world.placement(Placement::default(), now);
+                }
+                world.blind &= kind != Kind::Probes;
                 self.listed[kind as usize] = true;
+            }
+            Observation::Placement(placement) => {
+                self.placed = true;
+                world.placement(placement, now);
             }
             Observation::Node(seen) => world.node(seen),
             Observation::NodeGone(name) => world.node_gone(&name, now),
-            Observation::Probe(seen) => world.probe(*seen, now),
+            Observation::Probe(seen) => {
+                world.blind = false;
+                world.probe(*seen, now);
+            }
             Observation::ProbeGone(name, uid) => world.probe_gone(&name, uid.as_deref(), now),
             Observation::Config(seen) => world.config(*seen, now),
             Observation::ConfigGone(name) => {
@@ -179,6 +202,12 @@ impl Task {
             }
             Observation::Failed(kind, error) => {
                 self.metrics.watch_failed(kind);
+                world.blind |= kind == Kind::Probes;
+                // A role from before this release: what can never run an agent is known without it.
+                if kind == Kind::Agents && is_forbidden(&error) {
+                    world.placement(Placement::default(), now);
+                    self.listed[kind as usize] = true;
+                }
                 let error = chain(&*error);
                 // Of an outage one line is enough.
                 let last = self.failed[kind as usize].replace(now);
@@ -203,7 +232,7 @@ impl Task {
     }
 
     fn may_write(&self) -> bool {
-        self.leads && self.listed == [true; 3]
+        self.leads && self.listed == [true; 4]
     }
 
     /// When something is to be done without anything happening.
@@ -220,7 +249,7 @@ impl Task {
     }
 }
 
-const _: () = assert!(Kind::Nodes as usize == 0 && Kind::Configs as usize == 2);
+const _: () = assert!(Kind::Nodes as usize == 0 && Kind::Agents as usize == 3);
 
 #[cfg(test)]
 mod tests;

@@ -39,15 +39,14 @@ pub struct Edition {
 impl Edition {
     /// What is kept of it in a status, so that a person or a successor can put it back when no node carries it any more.
     fn value(&self) -> Option<Value> {
-        serde_json::to_value(&self.content.config).ok()
+        Some(self.content.config.written())
     }
 
-    /// The content before, as a status has kept it under this hash.
+    /// The content before, as a status has kept it, whichever release wrote that.
     #[must_use]
-    pub fn kept(status: &RolloutStatus, hash: &str, generation: i64) -> Option<Self> {
-        let config: NodeConfig = serde_json::from_value(status.previous.clone()?).ok()?;
-        let content = Content::new(config);
-        (content.hash == hash).then(|| Self { content: Arc::new(content), generation })
+    pub fn kept(status: &RolloutStatus, generation: i64) -> Option<Self> {
+        let (config, _) = NodeConfig::read(status.previous.as_ref()?)?;
+        Some(Self { content: Arc::new(Content::new(config)), generation })
     }
 }
 
@@ -73,10 +72,14 @@ pub enum Stage {
 #[derive(Debug, Clone)]
 pub struct Watch {
     canaries: BTreeMap<NodeId, Canary>,
+    /// So many there should be.
+    wanted: usize,
     began: Millis,
     /// When the last of them acknowledged, and all were well.
     well_since: Option<Millis>,
     failed: Vec<(NodeId, String)>,
+    /// One of them refused it, which nothing but the change can have brought about.
+    refused: bool,
 }
 
 /// One canary: how it was before, and whether it has answered.
@@ -85,6 +88,16 @@ struct Canary {
     was_within: bool,
     was_ready: bool,
     acknowledged: bool,
+}
+
+impl Canary {
+    fn of(said: &Said) -> Self {
+        Self {
+            was_within: said.within != Some(false),
+            was_ready: said.ready != Some(false),
+            acknowledged: false,
+        }
+    }
 }
 
 /// What a node is given.
@@ -120,6 +133,8 @@ pub struct Rollout {
     pub urgent: bool,
     /// How many nodes may get the change.
     pub tokens: Minute,
+    /// Whether what stopped it goes on without it.
+    pub trial: Trial,
 }
 
 impl Rollout {
@@ -130,24 +145,64 @@ impl Rollout {
         let urgent = paused(&target) && !previous.as_ref().is_some_and(paused);
         let per_minute = u32::try_from(rules.max_nodes_per_minute).unwrap_or(1);
         let tokens = Minute::new(per_minute, now);
-        Self { target, previous, stage: Stage::Rolling, urgent, tokens }
+        let (stage, trial) = (Stage::Rolling, Trial::default());
+        Self { target, previous, stage, urgent, tokens, trial }
     }
 
     /// Watches these nodes first, each with what it said before.
     pub fn watch<'a>(&mut self, canaries: impl Iterator<Item = (NodeId, &'a Said)>, now: Millis) {
-        let canaries: BTreeMap<_, _> = canaries
-            .map(|(id, said)| {
-                let canary = Canary {
-                    was_within: said.within != Some(false),
-                    was_ready: said.ready != Some(false),
-                    acknowledged: false,
-                };
-                (id, canary)
-            })
-            .collect();
+        let canaries: BTreeMap<_, _> = canaries.map(|(id, said)| (id, Canary::of(said))).collect();
         if !canaries.is_empty() {
-            let watch = Watch { canaries, began: now, well_since: None, failed: Vec::new() };
-            self.stage = Stage::Canary(watch);
+            self.stage = Stage::Canary(Watch {
+                wanted: canaries.len(),
+                canaries,
+                began: now,
+                well_since: None,
+                failed: Vec::new(),
+                refused: false,
+            });
+        }
+    }
+
+    /// Nodes whose watch another edit broke off are as they were before the first one: what that did to them is not
+    /// how they are by themselves.
+    pub fn inherit(&mut self, old: &Self) {
+        let (Stage::Canary(new), Stage::Canary(old)) = (&mut self.stage, &old.stage) else {
+            return;
+        };
+        for (id, canary) in &mut new.canaries {
+            if let Some(&Canary { was_within, was_ready, .. }) = old.canaries.get(id) {
+                (canary.was_within, canary.was_ready) = (was_within, was_ready);
+            }
+        }
+    }
+
+    /// The canaries were well when they were chosen, as another process saw: how they are now may be the change's doing.
+    pub fn were_well(&mut self) {
+        if let Stage::Canary(watch) = &mut self.stage {
+            for canary in watch.canaries.values_mut() {
+                (canary.was_within, canary.was_ready) = (true, true);
+            }
+        }
+    }
+
+    /// The canaries, and how many more there should be.
+    #[must_use]
+    pub fn canaries(&self) -> (Vec<NodeId>, usize) {
+        match &self.stage {
+            Stage::Canary(watch) => {
+                let ids: Vec<NodeId> = watch.canaries.keys().copied().collect();
+                (ids, watch.wanted.saturating_sub(watch.canaries.len()))
+            }
+            _ => (Vec::new(), 0),
+        }
+    }
+
+    /// One more canary, in the place of one that can prove nothing.
+    pub fn join(&mut self, id: NodeId, said: &Said, now: Millis) {
+        if let Stage::Canary(watch) = &mut self.stage {
+            watch.canaries.insert(id, Canary::of(said));
+            (watch.began, watch.well_since) = (now, None);
         }
     }
 
@@ -184,6 +239,7 @@ impl Rollout {
         let pausing = self.target.content.config.paused;
         let worse = (canary.acknowledged && canary.was_within && said.within == Some(false))
             || (canary.acknowledged && canary.was_ready && said.ready == Some(false) && !pausing);
+        watch.refused |= refused;
         if (refused || worse) && !watch.failed.iter().any(|(node, _)| *node == id) {
             watch.failed.push((id, said.reason.to_string()));
         }
@@ -220,6 +276,9 @@ impl Rollout {
         };
         if let Some(why) = why {
             let canaries = watch.canaries.keys().copied().collect();
+            let unsure = !watch.refused && !watch.failed.is_empty();
+            let suspects: Vec<NodeId> = watch.failed.iter().map(|(id, _)| *id).collect();
+            self.trial.open(if unsure { suspects } else { Vec::new() });
             self.stage = Stage::RolledBack { canaries, why };
             return Some(Verdict::Failed);
         }
@@ -240,7 +299,7 @@ impl Rollout {
     /// A person holds the rollout: canaries that were not told cannot answer, and their time does not run.
     pub fn hold(&mut self, now: Millis) {
         if let Stage::Canary(watch) = &mut self.stage {
-            watch.began = now;
+            (watch.began, watch.well_since) = (now, None);
         }
     }
 
@@ -280,6 +339,9 @@ fn tell(failed: &[(NodeId, String)], name: impl Fn(NodeId) -> String) -> String 
     }
     words.join(", ")
 }
+
+mod trial;
+pub use trial::{Outcome, Trial};
 
 #[cfg(test)]
 mod tests;

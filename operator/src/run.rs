@@ -21,6 +21,7 @@ use crate::args::{Args, Command, Exit};
 use crate::clock::Clock;
 use crate::elect::Elector;
 use crate::metrics::Metrics;
+use crate::watch::Agents;
 use crate::{admin, connect, logging, reconcile, seed, selftest};
 
 /// Questions of scrapes that wait.
@@ -91,6 +92,10 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
             admin::Parts { metrics: Arc::clone(&metrics), questions: ask, synced: is_synced };
         spawn_local(admin::serve(listener, parts, stopped.clone()));
     }
+    let waits = metrics.waits.clone();
+    let file = args.seed.clone();
+    let read = move || seed::read(file.as_deref()).map_err(|error| error.to_string());
+    let seed: reconcile::Seed = Rc::new(read);
     let task = spawn_local(reconcile::run(reconcile::Parts {
         client: client.clone(),
         leads,
@@ -98,21 +103,33 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
         questions,
         synced,
         metrics,
-        seed: Rc::new(move || seed::read(args.seed.as_deref()).map_err(|error| error.to_string())),
+        seed: args.seeds.then_some(seed),
+        agents: args.agents.map(|name| Agents { namespace: namespace.to_owned(), name }),
+        max_budget: args.max_budget,
         writes_per_second: args.writes_per_second,
         identity: args.identity.clone(),
         clock: clock.clone(),
     }));
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut elector = args
-        .lease
-        .map(|name| Elector::new(Api::namespaced(client, namespace), name, args.identity, clock));
-    let mut told = stopped;
+    let lease = |namespace: &str| Api::namespaced(client.clone(), namespace);
+    let mut cluster = args.cluster_lease.zip(args.lease.as_ref()).map(|((place, name), own)| {
+        // Whoever leads this installation holds it in the installation's name.
+        let us = format!("{namespace}/{own}");
+        Elector::new(lease(&place), name, us, clock.clone()).among_installations(waits)
+    });
+    let mut elector =
+        args.lease.map(|name| Elector::new(lease(namespace), name, args.identity, clock));
+    let (mut told, mut told_too) = (stopped.clone(), stopped);
+    let (held, is_held) = watch::channel(false);
     let election = async {
-        match &mut elector {
-            Some(elector) => elector.run(&lead, &mut told).await,
-            None => std::future::pending().await,
+        match (&mut elector, &mut cluster) {
+            (Some(own), Some(cluster)) => {
+                let second = cluster.follow(is_held, &lead, &mut told_too);
+                tokio::join!(own.run(&held, &mut told), second);
+            }
+            (Some(own), None) => own.run(&lead, &mut told).await,
+            (None, _) => std::future::pending().await,
         }
     };
     let mut task = task;

@@ -60,6 +60,7 @@ pub fn status(world: &World, id: ConfigId, now: Timestamp) -> Option<ProbeConfig
             pending: counts.pending.into(),
             failed: counts.failed.into(),
             over_budget: counts.over_budget.into(),
+            absent: counts.absent.into(),
         },
         failures: failures(world, counts),
         fleet: fleet(world, counts),

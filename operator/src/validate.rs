@@ -3,9 +3,11 @@
 //! In: the spec as people wrote it. Out: [`Valid`], with everything compiled that nodes are compared with, or
 //! [`Rejected`] with the reason and message of the condition `Accepted`. Pure: values only.
 
+use std::collections::BTreeSet;
+
 use probelet_core::selector::{Expression, Selector};
 use probelet_crds::condition::accepted;
-use probelet_crds::{FieldError, LabelSelector, NodeConfig, ProbeConfigSpec, Rollout};
+use probelet_crds::{CpuQuantity, FieldError, LabelSelector, NodeConfig, ProbeConfigSpec, Rollout};
 use serde_json::Value;
 
 use crate::observe::cut;
@@ -20,6 +22,8 @@ pub struct Valid {
     pub priority: i32,
     /// Which nodes it is for.
     pub selector: Selector,
+    /// Their names, if it names any; a node must be among them and fit the selector.
+    pub names: BTreeSet<Box<str>>,
     /// What agents are told.
     pub config: NodeConfig,
     /// How it reaches them.
@@ -37,11 +41,11 @@ pub struct Rejected {
     pub priority: i32,
 }
 
-/// Judges a spec.
+/// Judges a spec; `max_budget` is the most that an agent may be given.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn validate(spec: &Value) -> Result<Valid, Rejected> {
+pub fn validate(spec: &Value, max_budget: Option<CpuQuantity>) -> Result<Valid, Rejected> {
     let reject = |errors: &[FieldError]| {
         let unknown = errors.iter().any(|error| error.value.is_empty());
         let reason = if unknown { accepted::UNKNOWN_FIELD } else { accepted::INVALID };
@@ -52,9 +56,16 @@ pub fn validate(spec: &Value) -> Result<Valid, Rejected> {
     let selector = compile(&parsed.node_selector).map_err(|error| {
         rejected(spec, accepted::INVALID, &format!("spec.nodeSelector: {error}"))
     })?;
+    let cpu = parsed.budget.cpu;
+    if let Some(most) = max_budget.filter(|&most| cpu > most) {
+        let message =
+            format!("spec.budget.cpu: {cpu} is more than the operator allows; give at most {most}");
+        return Err(rejected(spec, accepted::BUDGET_TOO_LARGE, &message));
+    }
     Ok(Valid {
         priority: parsed.priority,
         selector,
+        names: parsed.node_names.iter().map(|name| name.as_str().into()).collect(),
         rollout: parsed.rollout.clone(),
         config: parsed.into(),
     })
@@ -80,9 +91,13 @@ mod tests {
     use crate::world::Labels;
     use serde_json::json;
 
+    fn judge(spec: &Value) -> Result<Valid, Rejected> {
+        validate(spec, None)
+    }
+
     #[test]
     fn an_empty_spec_is_for_all_nodes_by_the_defaults() {
-        let valid = validate(&Value::Null).unwrap();
+        let valid = judge(&Value::Null).unwrap();
 
         assert!(valid.selector.is_empty());
         assert_eq!(valid.config, NodeConfig::default());
@@ -90,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_field_from_the_future_is_named() {
-        let rejected = validate(&json!({"priority": 7, "quantumMode": true})).unwrap_err();
+        let rejected = judge(&json!({"priority": 7, "quantumMode": true})).unwrap_err();
 
         assert_eq!(rejected.reason, accepted::UNKNOWN_FIELD);
         assert!(rejected.message.contains("quantumMode"), "{}", rejected.message);
@@ -99,10 +114,29 @@ mod tests {
 
     #[test]
     fn a_broken_rule_is_told_with_its_field() {
-        let rejected = validate(&json!({"budget": {"cpu": "0.1m"}})).unwrap_err();
+        let rejected = judge(&json!({"budget": {"cpu": "0.1m"}})).unwrap_err();
 
         assert_eq!(rejected.reason, accepted::INVALID);
         assert!(rejected.message.contains("spec.budget.cpu"), "{}", rejected.message);
+    }
+
+    #[test]
+    fn a_budget_beyond_the_operators_own_bound_is_not_accepted() {
+        let most = Some("100m".parse().unwrap());
+
+        assert!(validate(&json!({"budget": {"cpu": "100m"}}), most).is_ok());
+        let rejected = validate(&json!({"budget": {"cpu": "8"}}), most).unwrap_err();
+
+        assert_eq!(rejected.reason, accepted::BUDGET_TOO_LARGE);
+        assert!(rejected.message.contains("spec.budget.cpu: 8 is more"), "{}", rejected.message);
+        assert!(rejected.message.contains("at most 100m"), "{}", rejected.message);
+    }
+
+    #[test]
+    fn nodes_are_known_by_their_names() {
+        let names = judge(&json!({"nodeNames": ["a", "b", "a"]})).unwrap().names;
+
+        assert_eq!(names, ["a", "b"].map(Into::into).into());
     }
 
     #[test]
@@ -110,12 +144,12 @@ mod tests {
         let many: serde_json::Map<_, _> =
             (0..50).map(|i| (format!("field-ü-{i}"), json!(1))).collect();
 
-        assert!(validate(&many.into()).unwrap_err().message.len() <= MAX_MESSAGE);
+        assert!(judge(&many.into()).unwrap_err().message.len() <= MAX_MESSAGE);
     }
 
     #[test]
     fn both_halves_of_a_selector_must_hold() {
-        let selector = validate(&json!({"nodeSelector": {"matchLabels": {"pool": "gpu"},
+        let selector = judge(&json!({"nodeSelector": {"matchLabels": {"pool": "gpu"},
             "matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["a"]}]}}));
         let selector = selector.unwrap().selector;
 

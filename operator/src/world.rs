@@ -5,6 +5,8 @@
 //! report of an agent one node, a label one node and the configurations, an edit the nodes that it matches or matched.
 //! It must not write or wait, and nothing may be planned before [`World::lead`]. Pure: the time is an argument.
 
+mod agents;
+mod canaries;
 mod configs;
 mod content;
 mod counts;
@@ -28,10 +30,11 @@ pub use relist::Kind;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use probelet_crds::NodeConfig;
+use probelet_crds::{CpuQuantity, NodeConfig};
 
 use crate::observe::{SeenConfig, SeenNode, SeenProbe};
 use crate::pace::Millis;
+use crate::placement::Placement;
 use crate::queue::{NodeId, Queue};
 use crate::validate::{Valid, validate};
 use relist::Epochs;
@@ -49,7 +52,18 @@ pub struct World {
     present: u32,
     /// Configurations of which only the `NodeProbes` know what is in force.
     held: u32,
+    /// Of these no agent is wanted.
+    absent: u32,
+    placement: Placement,
     silences: BTreeSet<(Millis, NodeId)>,
+    /// When nodes that have spoken are to be looked at again.
+    deadlines: BTreeSet<(Millis, NodeId)>,
+    /// The most CPU that a configuration may give an agent.
+    max_budget: Option<CpuQuantity>,
+    /// Whether the watch of `NodeProbes` is broken: nobody can be heard.
+    pub blind: bool,
+    /// The latest time that was told.
+    now: Millis,
     /// Nodes to plan for.
     pub queue: Queue,
     /// Configurations whose status may have changed.
@@ -71,7 +85,13 @@ impl Default for World {
             unmatched: Counts::default(),
             present: 0,
             held: 0,
+            absent: 0,
+            placement: Placement::default(),
             silences: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            max_budget: None,
+            blind: false,
+            now: 0,
             queue: Queue::default(),
             dirty: BTreeSet::new(),
             leads: false,
@@ -82,19 +102,26 @@ impl Default for World {
 }
 
 impl World {
-    /// A node is there, or its labels changed.
+    /// A world in which no configuration may give an agent more CPU than this.
+    #[must_use]
+    pub fn bounded(max_budget: Option<CpuQuantity>) -> Self {
+        Self { max_budget, ..Self::default() }
+    }
+
+    /// A node is there, or its labels or taints changed.
     pub fn node(&mut self, seen: SeenNode) {
-        let SeenNode { name, uid, labels } = seen;
+        let SeenNode { name, uid, labels, taints, down } = seen;
         let id = self.place(&name);
         let epoch = self.epochs.nodes;
         let Some(node) = self.nodes.get_mut(id) else { return };
         node.object_listed = epoch;
-        let object = Object { uid: uid.into(), labels };
+        let object = Object { uid: uid.into(), labels, taints, down };
         if node.object.as_ref() == Some(&object) {
             return;
         }
         let known = node.object.replace(object).is_some();
         self.present += u32::from(!known);
+        self.place_agent(id);
         self.rematch(id);
         self.touch(id);
     }
@@ -102,10 +129,12 @@ impl World {
     /// A node is gone.
     pub fn node_gone(&mut self, name: &str, now: Millis) {
         let Some(id) = self.nodes.find(name) else { return };
+        self.now = self.now.max(now);
         self.retract(id);
         let Some(node) = self.nodes.get_mut(id) else { return };
         if node.object.take().is_some() {
             self.present -= 1;
+            self.absent -= u32::from(std::mem::take(&mut node.absent));
             node.orphan_since = now;
             if let Some(config) = node.matches.first().and_then(|&c| self.configs.get_mut(c))
                 && let Some(rollout) = &mut config.rollout
@@ -120,7 +149,8 @@ impl World {
 
     /// A `NodeProbe` is there, or anything about it changed.
     pub fn probe(&mut self, seen: SeenProbe, now: Millis) {
-        let SeenProbe { name, uid, generation, owner, origin, config, sound, said } = seen;
+        let SeenProbe { name, uid, generation, owner, origin, config, hash, sound, said } = seen;
+        self.now = self.now.max(now);
         let id = self.place(&name);
         let content = config.map(|config| self.contents.content(config));
         let origin = origin.map(|origin| self.contents.origin(origin));
@@ -132,9 +162,11 @@ impl World {
         if old.is_some_and(|old| old.generation > generation) {
             return;
         }
-        if old.is_none_or(|old| old.said != said) {
+        // That it is silent is our own word.
+        if !said.marked && old.is_none_or(|old| old.said != said) {
             node.heard = now;
         }
+        node.deaf = said.marked;
         if node.object.is_none() && node.probe.is_none() {
             node.orphan_since = now;
         }
@@ -142,8 +174,10 @@ impl World {
         let carries = origin.as_ref().map(|origin| origin.uid.clone());
         let before = old.and_then(|old| old.origin.as_ref()).map(|origin| origin.uid.clone());
         node.probe =
-            Some(Probe { uid: uid.into(), generation, owner, origin, content, sound, said });
-        if self.held > 0 && carries != before {
+            Some(Probe { uid: uid.into(), generation, owner, origin, content, hash, sound, said });
+        self.listen(id);
+        let moved = self.place_agent(id);
+        if moved || (self.held > 0 && carries != before) {
             self.rematch(id);
         } else {
             self.refresh(id, now);
@@ -159,7 +193,8 @@ impl World {
         if node.probe.as_ref().is_none_or(|probe| uid.is_some_and(|uid| *probe.uid != *uid)) {
             return;
         }
-        node.probe = None;
+        (node.probe, node.deaf) = (None, false);
+        self.place_agent(id);
         self.rematch(id);
         self.refresh(id, now);
         self.touch(id);
@@ -184,7 +219,7 @@ impl World {
                 return;
             }
         }
-        let judged = validate(&spec);
+        let judged = validate(&spec, self.max_budget);
         let id = found.unwrap_or_else(|| {
             let name: Arc<str> = name.as_str().into();
             let config = Config {
@@ -230,7 +265,7 @@ impl World {
     }
 
     fn put_in_force(&mut self, id: ConfigId, generation: i64, valid: Valid, now: Millis) {
-        let Valid { priority, selector, config: content, rollout: rules } = valid;
+        let Valid { priority, selector, names, config: content, rollout: rules } = valid;
         let content = self.contents.content(content);
         for node in self.matched_by(id) {
             self.unmatch(node, id);
@@ -238,7 +273,7 @@ impl World {
         let Some(config) = self.configs.get_mut(id) else { return };
         self.held -= u32::from(config.is_held());
         (config.generation, config.rejected) = (generation, None);
-        config.force = Some(Force { generation, priority, selector, content, rules });
+        config.force = Some(Force { generation, priority, selector, names, content, rules });
         self.rematch_all(id);
         if self.leads {
             self.begin(id, now);
@@ -300,7 +335,7 @@ impl World {
         };
         let Some(object) = &node.object else { return false };
         match &config.force {
-            Some(force) => force.selector.matches(&object.labels),
+            Some(force) => force.is_for(&node.name, &object.labels),
             None => node
                 .probe
                 .as_ref()
@@ -330,6 +365,7 @@ impl World {
         let empty = |node: &Node| node.object.is_none() && node.probe.is_none();
         if self.nodes.get(id).is_some_and(empty) && !self.queue.is_flying(id) {
             self.quiet(id);
+            self.unlisten(id);
             self.queue.forget(id);
             self.nodes.remove(name);
         }

@@ -1,16 +1,17 @@
 //! The configuration that the operator gives this node: `spec.config` of its `NodeProbe`.
 //!
 //! In: the object, as the API server has it. Out: [`Effective`] through a watch channel, and an [`Assignment`] for whoever
-//! answers for it. A configuration that is wrong, or from a newer release, leaves the last good one in force and says
-//! which field; so does an object that was deleted or is not there yet, which is waited for and never created. It must
-//! not act on the configuration, nor write anything.
+//! answers for it. Of a newer release's configuration what is known here counts, and what is not is named; one that is
+//! wrong leaves the last good one in force and says which field, but for `paused`, which holds whatever else it says. An
+//! object that was deleted or is not there yet is waited for and never created. The hash is a word: which content it
+//! stands for is the operator's to know. It must not act on the configuration, nor write anything.
 //!
 //! I/O: the network through [`Single`].
 
 use super::{Effective, Origin};
 use crate::kubernetes::single::{Seen, Single, SingleStatus};
 use crate::kubernetes::{Connection, Pace, Timing};
-use probelet_crds::{NodeConfig, ProbeConfigSpec};
+use probelet_crds::{NodeConfig, ProbeConfigSpec, Unknown};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::watch::Sender;
@@ -51,6 +52,8 @@ pub struct Assigned {
     pub cluster_size: u32,
     /// Why the configuration is not as it should be.
     pub refusal: Option<Refusal>,
+    /// What of it this release does not know.
+    pub unknown: Unknown,
     /// Its status, whoever wrote it.
     pub status: Value,
 }
@@ -61,19 +64,6 @@ pub enum Refusal {
     /// A rule is broken.
     #[error("{0}")]
     Invalid(String),
-    /// It has fields that this agent does not know, and nothing else is wrong.
-    #[error("{0}")]
-    UnknownField(String),
-    /// Its hash is not that of its content.
-    #[error(
-        "the spec says hash {said}, but its content has {found}: the NodeProbe was edited by hand or by another release"
-    )]
-    HashMismatch {
-        /// As the spec has it.
-        said: String,
-        /// As computed.
-        found: String,
-    },
 }
 
 /// What following needs.
@@ -117,10 +107,13 @@ fn take_in(seen: Seen, config: &Sender<Arc<Effective>>, assignment: &Sender<Arc<
             let judged = before.filter(|before| {
                 (&before.uid, before.generation) == (&assigned.uid, assigned.generation)
             });
-            assigned.refusal = match judged {
-                Some(before) => before.refusal.clone(),
-                None => judge(&spec["config"], &assigned, config),
-            };
+            match judged {
+                Some(before) => {
+                    assigned.refusal.clone_from(&before.refusal);
+                    assigned.unknown.clone_from(&before.unknown);
+                }
+                None => judge(&spec["config"], &mut assigned, config),
+            }
             next.object = Some(assigned);
             next.events += 1;
         }
@@ -156,63 +149,75 @@ fn read(object: &Value, spec: &Value, status: Value) -> Assigned {
         hash: text(&spec["hash"]),
         cluster_size: size.min(MAX_NODES),
         refusal: None,
+        unknown: Unknown::default(),
         status,
     }
 }
 
 /// Puts the configuration in force, if it is one.
-fn judge(value: &Value, assigned: &Assigned, tx: &Sender<Arc<Effective>>) -> Option<Refusal> {
-    let spec = match spec(value) {
-        Ok(spec) => spec,
+fn judge(value: &Value, assigned: &mut Assigned, tx: &Sender<Arc<Effective>>) {
+    match spec(value) {
+        Ok((spec, unknown)) => {
+            if unknown.count > 0 {
+                let fields = unknown.names.join(", ");
+                warn!(config = %assigned.config, count = unknown.count, %fields,
+                    "ignoring fields of a newer version");
+            }
+            assigned.unknown = unknown;
+            accept(spec, assigned, tx);
+        }
         Err(refusal) => {
+            pause(value, assigned, tx);
             refuse(&refusal, assigned, tx);
-            return Some(refusal);
+            assigned.refusal = Some(refusal);
         }
-    };
-    let found = spec.hash();
-    if found == assigned.hash {
-        accept(spec, found, assigned, tx);
-        return None;
     }
-    let refusal = Refusal::HashMismatch { said: assigned.hash.clone(), found: found.clone() };
-    // Where nothing better is known, what somebody wrote is better than what nobody chose.
-    if tx.borrow().origin == Origin::Defaults {
-        accept(spec, found, assigned, tx);
-    }
-    refuse(&refusal, assigned, tx);
-    Some(refusal)
 }
 
-/// The spec that a `NodeProbe`'s configuration describes.
-pub(super) fn spec(value: &Value) -> Result<ProbeConfigSpec, Refusal> {
-    if !value.is_object() {
+/// The spec that a `NodeProbe`'s configuration describes, and what of it is not known here.
+pub(super) fn spec(value: &Value) -> Result<(ProbeConfigSpec, Unknown), Refusal> {
+    let Some((known, unknown)) = NodeConfig::known_part(value) else {
         return Err(Refusal::Invalid("spec.config is missing".to_owned()));
-    }
-    let spec = ProbeConfigSpec::from_value(value).map_err(|errors| {
+    };
+    let spec = ProbeConfigSpec::from_value(&known).map_err(|errors| {
         let sentences: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        let sentences = sentences.join("; ");
-        // An error without a value is about a field that should not be there.
-        if errors.iter().all(|error| error.value.is_empty()) {
-            Refusal::UnknownField(sentences)
-        } else {
-            Refusal::Invalid(sentences)
-        }
+        Refusal::Invalid(sentences.join("; "))
     })?;
-    // What is not a node's business is left out, so that the hash is that of the rest.
-    Ok(NodeConfig::from(spec).into())
+    Ok((spec, unknown))
 }
 
-fn accept(spec: ProbeConfigSpec, hash: String, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
+fn accept(spec: ProbeConfigSpec, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
+    // An object without a word for its content was written by nobody who counts; the agent needs one all the same.
+    let word = if assigned.hash.is_empty() { spec.hash() } else { assigned.hash.clone() };
     tx.send_if_modified(|now| {
         let origin =
             Origin::NodeProbe { config: assigned.config.clone(), generation: assigned.generation };
-        let changed = now.hash != hash;
-        let told = changed || now.last_error.is_some() || now.origin.config() != origin.config();
+        let changed = now.spec != spec;
+        let told = changed
+            || now.hash != word
+            || now.last_error.is_some()
+            || now.origin.config() != origin.config();
         let generation = now.generation + u64::from(changed);
-        info!(config = %assigned.config, generation = assigned.generation, %hash, changed,
+        info!(config = %assigned.config, generation = assigned.generation, hash = %word, changed,
             "configuration in force");
-        *now = Arc::new(Effective { spec, generation, hash, origin, last_error: None });
+        *now = Arc::new(Effective { spec, generation, hash: word, origin, last_error: None });
         told
+    });
+}
+
+/// Stops or goes on by a configuration of which the rest cannot be used: it is how people stop an agent in a hurry.
+fn pause(value: &Value, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
+    let Some(paused) = value["paused"].as_bool() else { return };
+    tx.send_if_modified(|now| {
+        if now.spec.paused == paused {
+            return false;
+        }
+        info!(config = %assigned.config, generation = assigned.generation, paused,
+            "of a configuration that cannot be used only this is in force");
+        let now = Arc::make_mut(now);
+        now.spec.paused = paused;
+        now.generation += 1;
+        true
     });
 }
 
@@ -231,7 +236,7 @@ mod tests {
     use tokio::sync::watch;
 
     fn hash(config: &Value) -> String {
-        spec(config).map(|spec| spec.hash()).unwrap_or_default()
+        spec(config).map(|(spec, _)| spec.hash()).unwrap_or_default()
     }
 
     fn object(generation: i64, config: &Value) -> Value {
@@ -291,37 +296,54 @@ mod tests {
     }
 
     #[test]
-    fn a_field_from_the_future_is_told_apart_from_a_mistake() {
+    fn what_a_newer_release_says_is_ignored_and_named_and_the_rest_is_in_force() {
         let scene = Scene::new();
 
-        scene.see(Seen::Object(object(1, &json!({"budget": {"joules": 3}}))));
+        let config = json!({"budget": {"cpu": "9m", "joules": 3}, "shortLived": "Foreseen"});
+        scene.see(Seen::Object(object(1, &config)));
 
-        assert!(matches!(scene.refusal(), Some(Refusal::UnknownField(_))), "{:?}", scene.refusal());
+        assert_eq!((scene.cpu().as_str(), scene.refusal()), ("9m", None));
+        let unknown = scene.assignment.borrow().object.as_ref().unwrap().unknown.clone();
+        assert_eq!(unknown.names, ["budget.joules", "shortLived=Foreseen"]);
+        // The echo of our own status does not forget it.
+        scene.see(Seen::Object(object(1, &config)));
+        assert_eq!(scene.assignment.borrow().object.as_ref().unwrap().unknown, unknown);
     }
 
     #[test]
-    fn content_that_is_not_what_the_hash_says_does_not_replace_a_good_one() {
+    fn the_hash_is_a_word_that_is_echoed_whatever_it_is() {
+        let scene = Scene::new();
+        let mut first = object(1, &json!({"budget": {"cpu": "9m"}}));
+        first["spec"]["hash"] = "0123456789abcdef".into();
+        scene.see(Seen::Object(first.clone()));
+        let generation = scene.config.borrow().generation;
+
+        assert_eq!((scene.cpu().as_str(), scene.refusal()), ("9m", None));
+        assert_eq!(scene.config.borrow().hash, "0123456789abcdef");
+        first["spec"]["hash"] = "another".into();
+        first["metadata"]["generation"] = 2.into();
+        scene.see(Seen::Object(first));
+        let now = scene.config.borrow().clone();
+        assert_eq!((now.hash.as_str(), now.generation), ("another", generation));
+    }
+
+    #[test]
+    fn paused_holds_whatever_else_is_wrong_and_so_does_its_end() {
         let scene = Scene::new();
         scene.see(Seen::Object(object(1, &json!({"budget": {"cpu": "9m"}}))));
+        let paused = |scene: &Scene| scene.config.borrow().spec.paused;
 
-        let mut edited = object(2, &json!({"budget": {"cpu": "9m"}}));
-        edited["spec"]["config"]["budget"]["cpu"] = "800m".into();
-        scene.see(Seen::Object(edited));
-
+        let wrong = json!({"paused": true, "budget": {"cpu": "0"}, "new": {"x": 1}});
+        scene.see(Seen::Object(object(2, &wrong)));
+        assert!(paused(&scene) && scene.refusal().is_some());
         assert_eq!(scene.cpu(), "9m");
-        assert!(matches!(scene.refusal(), Some(Refusal::HashMismatch { .. })));
-    }
 
-    #[test]
-    fn content_that_is_not_what_the_hash_says_is_better_than_none() {
-        let scene = Scene::new();
-
-        let mut odd = object(1, &json!({"budget": {"cpu": "9m"}}));
-        odd["spec"]["hash"] = "0123456789abcdef".into();
-        scene.see(Seen::Object(odd));
-
-        assert_eq!(scene.cpu(), "9m");
-        assert!(matches!(scene.refusal(), Some(Refusal::HashMismatch { .. })));
+        scene.see(Seen::Object(object(3, &json!({"budget": {"cpu": "0"}}))));
+        assert!(paused(&scene), "it does not say otherwise");
+        scene.see(Seen::Object(object(4, &json!({"paused": false, "budget": {"cpu": "0"}}))));
+        assert!(!paused(&scene));
+        scene.see(Seen::Object(object(5, &json!({"paused": true, "new": {"x": 1}}))));
+        assert!(paused(&scene) && scene.refusal().is_none());
     }
 
     #[test]

@@ -87,13 +87,14 @@ pub fn load(path: &Path) -> Result<Option<Effective>, Error> {
         return Err(Error::TooLarge);
     }
     let saved: Value = serde_json::from_slice(&bytes).map_err(Error::Json)?;
-    let spec = node_probe::spec(&saved["config"]).map_err(Error::Refused)?;
+    let (spec, _) = node_probe::spec(&saved["config"]).map_err(Error::Refused)?;
     let origin = Origin::NodeProbe {
         config: saved["origin"].as_str().unwrap_or_default().to_owned(),
         generation: saved["generation"].as_i64().unwrap_or(0),
     };
-    // The hash is not compared: an agent of another release calls the same content otherwise.
-    Ok(Some(Effective { hash: spec.hash(), spec, generation: 1, origin, last_error: None }))
+    // As the operator called it, so that a restart is no news to it.
+    let hash = saved["hash"].as_str().map_or_else(|| spec.hash(), ToOwned::to_owned);
+    Ok(Some(Effective { hash, spec, generation: 1, origin, last_error: None }))
 }
 
 /// Writes the file whenever another configuration from the `NodeProbe` is in force, until there are none any more.
@@ -102,16 +103,16 @@ pub async fn keep(directory: PathBuf, mut config: watch::Receiver<Arc<Effective>
     let mut told = false;
     while config.changed().await.is_ok() {
         let now = Arc::clone(&config.borrow_and_update());
-        if !matches!(now.origin, Origin::NodeProbe { .. }) || written.as_ref() == Some(&now.hash) {
+        let what = (now.hash.clone(), now.spec.clone());
+        if !matches!(now.origin, Origin::NodeProbe { .. }) || written.as_ref() == Some(&what) {
             continue;
         }
-        let hash = now.hash.clone();
         let place = directory.clone();
         let outcome = tokio::task::spawn_blocking(move || save(&place, &now)).await;
         match outcome.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(()) => {
-                debug!(%hash, "configuration saved");
-                written = Some(hash);
+                debug!(hash = %what.0, "configuration saved");
+                written = Some(what);
                 told = false;
             }
             Err(error) if !std::mem::replace(&mut told, true) => {

@@ -45,6 +45,8 @@ const START: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 2 << 20;
 /// After a refusal that no waiting helps against, and after many failures, the next attempt is this far.
 const LONGEST: Duration = Duration::from_mins(5);
+/// The longest that the last write may take.
+const GOODBYE: Duration = Duration::from_millis(800);
 const APPLY: &str = "application/apply-patch+yaml";
 
 /// What the writer needs.
@@ -71,6 +73,8 @@ pub struct Writer {
     pub pace: Pace,
     /// How long it waits.
     pub timing: Timing,
+    /// Whether the agent is ending.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// What a look came to.
@@ -79,29 +83,56 @@ enum Plan {
     Write(Box<NodeProbeStatus>),
 }
 
-/// Writes for as long as there is something to read.
+/// Writes for as long as there is something to read, and once more when the agent ends.
 pub async fn write(mut writer: Writer) {
     let mut memory = Memory::new();
-    loop {
-        let before = cpu();
-        let plan = writer.plan(&mut memory);
-        let cost = cpu().saturating_sub(before);
-        let wait = match plan {
-            Plan::Wait(wait) => wait.min(LOOK),
-            Plan::Write(status) => {
-                writer.apply(&mut memory, *status).await;
-                Duration::ZERO
-            }
-        };
-        // Afterwards: an acknowledgement is not kept waiting for what it cost.
-        writer.pay(cost).await;
-        if timeout(wait, writer.news(memory.obeyed)).await == Ok(false) {
-            return;
-        }
+    let mut stop = writer.stop.clone();
+    let ending = tokio::select! {
+        () = writer.follow(&mut memory) => false,
+        // Who holds the other end is gone without a word: there is nothing to say then.
+        stopped = stop.wait_for(|&stop| stop) => stopped.is_ok(),
+    };
+    if ending {
+        writer.say_goodbye(&mut memory).await;
     }
 }
 
 impl Writer {
+    async fn follow(&mut self, memory: &mut Memory) {
+        loop {
+            let before = cpu();
+            let plan = self.plan(memory);
+            let cost = cpu().saturating_sub(before);
+            let wait = match plan {
+                Plan::Wait(wait) => wait.min(LOOK),
+                Plan::Write(status) => {
+                    self.apply(memory, *status).await;
+                    Duration::ZERO
+                }
+            };
+            // Afterwards: an acknowledgement is not kept waiting for what it cost.
+            self.pay(cost).await;
+            if timeout(wait, self.news(memory.obeyed)).await == Ok(false) {
+                return;
+            }
+        }
+    }
+
+    /// Says that the agent ends in good order, so that its last status is not taken for one of a live agent. One attempt:
+    /// a process that was told to go does not wait for a server.
+    async fn say_goodbye(&mut self, memory: &mut Memory) {
+        let assignment = Arc::clone(&self.assignment.borrow());
+        if memory.writable(&assignment).is_none() {
+            return;
+        }
+        let Some(status) = memory.last_words() else { return };
+        let said = timeout(GOODBYE, self.send(&status)).await;
+        match said.map_or(Err("no answer in time".to_owned()), |sent| sent.map_err(|e| e.chain())) {
+            Ok(_) => self.account.count(Outcome::Written),
+            Err(error) => info!(error, "could not say that the agent is stopping"),
+        }
+    }
+
     /// Waits for something that makes a difference at once; `false` if there will be nothing any more.
     async fn news(&mut self, obeyed: bool) -> bool {
         let wanted = self.config.borrow().hash.clone();
@@ -157,6 +188,7 @@ impl Writer {
             let n = usize::try_from(reporting.top_n).unwrap_or(0);
             status.top = Some(memory.tops.of(&snapshot.picture, &*self.names, n));
         }
+        status.last_report = Some(memory::seconds());
         Plan::Write(Box::new(status.fit()))
     }
 

@@ -13,7 +13,7 @@ use crate::publish::{NodeProbe, node_probe as status};
 use crate::snapshot::Snapshot;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 
 /// What is shared with the feed of names.
 pub(super) struct Cluster {
@@ -23,21 +23,22 @@ pub(super) struct Cluster {
     pub(super) feed: Option<Arc<FeedStatus>>,
 }
 
-/// Starts all of it.
+/// Starts all of it. The task ends when the agent has said that it stops.
 pub(super) fn follow(
     args: &Args,
     cluster: Cluster,
     config: watch::Sender<Arc<Effective>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     names: Box<Names>,
-) -> NodeProbe {
+    stop: watch::Receiver<bool>,
+) -> (NodeProbe, JoinHandle<()>) {
     let Cluster { connection, node, pace, feed } = cluster;
     let shared = NodeProbe::default();
     let (assignment, assigned) = watch::channel(Arc::default());
     if let Some(directory) = args.state_dir.clone() {
         spawn_local(saved::keep(directory, config.subscribe()));
     }
-    spawn_local(status::write(status::Writer {
+    let writing = spawn_local(status::write(status::Writer {
         connection: Arc::clone(&connection),
         node: Arc::clone(&node),
         snapshots,
@@ -49,10 +50,11 @@ pub(super) fn follow(
         account: Arc::clone(&shared.writes),
         pace: Arc::clone(&pace),
         timing: Timing::default(),
+        stop,
     }));
     let status = Arc::clone(&shared.watch);
     let timing = Timing::default();
     let follow = Follow { connection, node, status, pace, timing };
     spawn_local(node_probe::follow(follow, config, assignment));
-    shared
+    (shared, writing)
 }

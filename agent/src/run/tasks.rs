@@ -1,4 +1,4 @@
-//! The tasks of a running agent, and how they end: when one ends, all end, within a second.
+//! The tasks of a running agent, and how they end: when one ends, all end, within about a second.
 //!
 //! In: the parts. Out: nothing, or the reason for which the agent cannot go on. It must not hold
 //! logic of its own.
@@ -26,6 +26,8 @@ use tracing::info;
 
 /// The engine is asked to stop and looks at most one slice of a pass later; this is generous.
 const STOP: Duration = Duration::from_millis(700);
+/// The last write to the API server has a limit of its own; this is generous.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
     args: Args,
@@ -52,13 +54,16 @@ pub(super) async fn run(
     });
     let feed =
         feed(connection.clone(), Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), news);
-    let mut node_probe = None;
+    let (mut node_probe, mut writing) = (None, None);
     if let Some(path) = args.config.clone() {
         spawn_local(config::watch(path, config));
     } else if let (true, Some(connection)) = (args.node_probe && view.is_none(), connection) {
         let name = namer(names.clone(), snapshots.clone());
         let cluster = probe::Cluster { connection, node, pace, feed: feed.clone() };
-        node_probe = Some(probe::follow(&args, cluster, config, snapshots.clone(), name));
+        let stopped = stopped.clone();
+        let (shared, task) =
+            probe::follow(&args, cluster, config, snapshots.clone(), name, stopped);
+        (node_probe, writing) = (Some(shared), Some(task));
     } else {
         // The sender must live as long as the agent: a closed channel would say "no configuration".
         spawn_local(async move { config.closed().await });
@@ -84,7 +89,12 @@ pub(super) async fn run(
     engine.thread().unpark();
     stop.send_replace(true);
     // A pass that hangs in the kernel must not keep a process that was told to go.
-    let _late = tokio::time::timeout(STOP, ended).await;
+    let last_words = async {
+        if let Some(writing) = writing {
+            let _late = tokio::time::timeout(LAST_WORDS, writing).await;
+        }
+    };
+    let _late = tokio::join!(tokio::time::timeout(STOP, ended), last_words);
     outcome
 }
 

@@ -59,16 +59,30 @@ async fn an_invalid_config_keeps_the_last_good_one_and_says_which_field() {
 }
 
 local! {
-async fn a_config_from_the_future_names_what_is_not_known() {
+async fn of_a_config_from_the_future_the_known_part_is_in_force_and_the_rest_is_named() {
     let (mut store, agent) = settled().await;
 
     store.edit(json!({"budget": {"cpu": "9m", "joules": 3}})).await;
     let status = store.written().await;
 
-    assert_eq!(agent.cpu(), "7m");
+    assert_eq!(agent.cpu(), "9m");
     let (applied, reason, message) = of(&status, condition::CONFIG_APPLIED);
-    assert_eq!((applied, reason), ("False", "UnknownField"));
-    assert!(message.contains("joules"), "{message}");
+    assert_eq!((applied, reason), ("True", "Applied"));
+    assert_eq!(message, "1 field of a newer version ignored: budget.joules");
+}
+}
+
+local! {
+async fn an_agent_that_ends_says_so_and_the_next_one_begins_where_it_was() {
+    let (mut store, agent) = settled().await;
+
+    agent.stop.send_replace(true);
+    let status = store.written().await;
+
+    assert_eq!(of(&status, condition::READY), ("False", "Stopping", "the agent is stopping"));
+    assert!(status.last_report.is_some());
+    assert_eq!(status.observed_generation, 1);
+    assert!(store.quiet().await, "nothing is written after that");
 }
 }
 

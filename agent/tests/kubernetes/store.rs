@@ -165,6 +165,7 @@ pub(crate) struct Agent {
     pub(crate) snapshots: Arc<watch::Sender<Arc<Snapshot>>>,
     pub(crate) account: Arc<Account>,
     pub(crate) obeys: watch::Sender<bool>,
+    pub(crate) stop: watch::Sender<bool>,
     pub(crate) state: PathBuf,
     home: tempfile::TempDir,
 }
@@ -196,6 +197,7 @@ impl Agent {
         let (snapshots, seen) = watch::channel(Arc::new(Snapshot::empty(Arc::clone(&node))));
         let (snapshots, account) = (Arc::new(snapshots), Arc::new(Account::default()));
         let (obeys, obeying) = watch::channel(true);
+        let (stop, stopped) = watch::channel(false);
         tokio::task::spawn_local(engine(config.clone(), obeying, Arc::clone(&snapshots)));
         tokio::task::spawn_local(saved::keep(state.clone(), sender.subscribe()));
         tokio::task::spawn_local(writer::write(Writer {
@@ -210,11 +212,12 @@ impl Agent {
             account: Arc::clone(&account),
             pace: no_limit(),
             timing: timing.clone(),
+            stop: stopped,
         }));
         let status = Arc::new(SingleStatus::default());
         let follow = Follow { connection, node, status, pace: no_limit(), timing };
         tokio::task::spawn_local(node_probe::follow(follow, sender, assignment));
-        Self { config, snapshots, account, obeys, state, home }
+        Self { config, snapshots, account, obeys, stop, state, home }
     }
 
     pub(crate) fn cpu(&self) -> String {

@@ -11,6 +11,8 @@ pub mod accepted {
     pub const INVALID: &str = "Invalid";
     /// False: it has fields that this version does not know; the last good configuration stays in force.
     pub const UNKNOWN_FIELD: &str = "UnknownField";
+    /// False: its budget is more than the operator allows (`--max-budget`); the last good configuration stays in force.
+    pub const BUDGET_TOO_LARGE: &str = "BudgetTooLarge";
 }
 
 /// Reasons of `Ready` of a `ProbeConfig`.
@@ -81,17 +83,19 @@ pub mod node_ready {
     pub const SOURCE_FAILED: &str = "SourceFailed";
     /// False: the agent is ending in good order.
     pub const STOPPING: &str = "Stopping";
+    /// Unknown: the agent has not been heard of for longer than it may be silent; written by the operator.
+    pub const AGENT_SILENT: &str = "AgentSilent";
 }
 
 /// Reasons of `ConfigApplied` (`NodeProbe`).
 pub mod config_applied {
     /// True: the agent works by the configuration of the spec.
     pub const APPLIED: &str = "Applied";
-    /// False: a rule is broken; the agent goes on by the last good configuration.
+    /// False: a rule is broken; the agent goes on by the last good configuration, paused or not as this one says.
     pub const INVALID: &str = "Invalid";
-    /// False: it has fields that this agent does not know; the agent goes on by the last good configuration.
+    /// False: it has fields that this agent does not know. Agents of 0.1.0 only: later ones ignore such fields and say so.
     pub const UNKNOWN_FIELD: &str = "UnknownField";
-    /// False: the hash is not that of the content: somebody edited the spec by hand; the operator puts it right.
+    /// False: the hash is not that of the content. Agents of 0.1.0 only: to later ones it is a word.
     pub const HASH_MISMATCH: &str = "HashMismatch";
     /// False: the source that it asks for does not work on this node; the agent goes on by another one.
     pub const SOURCE_UNAVAILABLE: &str = "SourceUnavailable";

@@ -49,6 +49,7 @@ impl From<ProbeConfigSpec> for NodeConfig {
         let ProbeConfigSpec {
             priority: _,
             node_selector: _,
+            node_names: _,
             paused,
             source,
             intervals,
@@ -93,6 +94,7 @@ impl From<NodeConfig> for ProbeConfigSpec {
         Self {
             priority: 0,
             node_selector: LabelSelector::default(),
+            node_names: Vec::new(),
             paused,
             source,
             intervals,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ pub struct NodeProbeStatus {
     pub observed_generation: i64,
     /// The hash of the configuration that the agent works by.
     pub applied_config_hash: String,
+    /// When the agent wrote this, by its own clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_report: Option<Time>,
     /// The agent itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentStatus>,

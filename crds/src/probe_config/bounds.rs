@@ -85,6 +85,10 @@ pub(crate) const CPU: (&str, u64, u64) = ("budget.cpu", 1, 8000);
 
 /// The most labels and conditions of a selector, as bounded as everything that ends up in a status.
 pub(crate) const SELECTOR_TERMS: usize = 64;
+/// The most nodes that are named: more are a pool, which has a label.
+pub(crate) const NODE_NAMES: usize = 100;
+/// Kubernetes' bound of a node's name.
+pub(crate) const NODE_NAME: usize = 253;
 /// Kubernetes' own bounds: a label's name with its prefix, and a label's value.
 pub(crate) const LABEL_KEY: usize = 317;
 pub(crate) const LABEL_VALUE: usize = 63;

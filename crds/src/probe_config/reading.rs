@@ -35,15 +35,6 @@ impl ProbeConfigSpec {
         })?;
         Ok(spec)
     }
-
-    /// A short name for the content: equal for equal specs, whatever file, order or spelling they came in.
-    #[must_use]
-    pub fn hash(&self) -> String {
-        // Strings, numbers and maps with string keys are always JSON.
-        let text = serde_json::to_string(self).unwrap_or_default();
-        let fnv1a = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, fnv1a))
-    }
 }
 
 /// The default spec as a value: it has every key and the kind of every leaf.

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::bounds::{self, Bounds, LABEL_KEY, LABEL_VALUE, SELECTOR_TERMS};
+use super::bounds::{self, Bounds, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES, SELECTOR_TERMS};
 use super::{ProbeConfigSpec, ShortLived};
 use crate::{CpuQuantity, FieldError, Interval, LabelSelectorOperator, LabelSelectorRequirement};
 
@@ -25,6 +25,7 @@ impl ProbeConfigSpec {
         let mut check = Check { errors: Vec::new() };
         check.range(&bounds::PRIORITY, self.priority);
         check.node_selector(self);
+        check.node_names(&self.node_names);
         check.intervals(self);
         check.range(&bounds::JITTER_PERCENT, self.jitter_percent);
         check.budget(self);
@@ -99,6 +100,18 @@ impl Check {
                 &format!("spec.nodeSelector.matchExpressions[{position}]"),
                 requirement,
             );
+        }
+    }
+
+    fn node_names(&mut self, names: &[String]) {
+        if names.len() > NODE_NAMES {
+            let expected = format!("names are too many; give at most {NODE_NAMES}");
+            self.fail("spec.nodeNames", names.len(), expected);
+        }
+        let fits = |name: &&String| !(1..=NODE_NAME).contains(&name.len());
+        for name in names.iter().filter(fits) {
+            let expected = format!("is not a node's name; it has 1 to {NODE_NAME} letters");
+            self.fail("spec.nodeNames", name, expected);
         }
     }
 

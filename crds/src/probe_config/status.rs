@@ -47,6 +47,9 @@ pub struct NodeCounts {
     pub failed: i64,
     /// Nodes whose agent could not stay within its budget.
     pub over_budget: i64,
+    /// Nodes that this configuration would be for if they had an agent: none is wanted on them, by the agents' `DaemonSet`.
+    /// They are in no other count.
+    pub absent: i64,
 }
 
 /// A node that does not obey.

@@ -39,6 +39,7 @@ pub(super) fn of_status(status: &str) -> String {
     let members = [
         number("observedGeneration"),
         text("appliedConfigHash"),
+        maybe("lastReport", member("lastReport", |_| "22".to_owned())),
         block("agent", agent),
         block("summary", counts.map(number).into()),
         block("quality", quality),

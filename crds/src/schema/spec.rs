@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{LIST, MAP, RULES, at, cel, set};
 use crate::DEFAULT;
 use crate::probe_config::bounds::{
-    self, CIDR_GROUP_NAME, CIDR_GROUPS, CIDRS, LABEL_KEY, LABEL_VALUE,
+    self, CIDR_GROUP_NAME, CIDR_GROUPS, CIDRS, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES,
 };
 use crate::probe_config::rules::UNSUPPORTED;
 
@@ -24,11 +24,15 @@ pub(super) fn complete(root: &mut Value) {
     let told = "the configuration named default is for all nodes; give it no selector, and make another one with a \
          higher priority for some nodes";
     let rule = cel::plain(&unselective.replace("NAME", DEFAULT), told);
-    set(
-        root,
-        "",
-        [(RULES, json!([cel::in_field(rule, "spec.nodeSelector", "FieldValueForbidden")]))],
+    let unnamed = "self.metadata.name != 'NAME' || self.spec.nodeNames.size() == 0";
+    let names = cel::plain(
+        &unnamed.replace("NAME", DEFAULT),
+        "the configuration named default is for all nodes; name none, and make another one with a higher priority for \
+         some nodes",
     );
+    let rules = [(rule, "spec.nodeSelector"), (names, "spec.nodeNames")]
+        .map(|(rule, field)| cel::in_field(rule, field, "FieldValueForbidden"));
+    set(root, "", [(RULES, json!(rules))]);
     let spec = &mut root["properties"]["spec"];
     numbers(spec);
     for bound in bounds::TIMES {
@@ -47,6 +51,7 @@ pub(super) fn complete(root: &mut Value) {
     let trace = cel::plain("self != 'Trace'", &format!("\"Trace\" {UNSUPPORTED}"));
     set(spec, "shortLived", [(RULES, json!([trace]))]);
     node_selector(spec);
+    node_names(spec);
     cidr_groups(spec);
 }
 
@@ -64,6 +69,19 @@ pub(super) fn bound_node_probe(root: &mut Value) {
     set(config, "", [(MAP, "atomic".into())]);
     numbers(config);
     bound_cidr_groups(config);
+    // An agent of an earlier release must not meet a field that nobody wrote.
+    without_defaults(config);
+}
+
+/// What the operator left out stays out.
+fn without_defaults(schema: &mut Value) {
+    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    for field in properties.values_mut() {
+        if let Some(field) = field.as_object_mut() {
+            field.remove("default");
+        }
+        without_defaults(field);
+    }
 }
 
 fn numbers(spec: &mut Value) {
@@ -113,14 +131,22 @@ fn node_selector(spec: &mut Value) {
         [("minLength", 1.into()), ("maxLength", LABEL_KEY.into())],
     );
     set(selector, "matchExpressions.[].values", items);
+    // What the API server adds inside of a list makes it differ from what is in git for ever: such tools compare lists whole.
+    at(selector, "matchExpressions.[].values").remove("default");
     set(selector, "matchExpressions.[].values.[]", [("maxLength", LABEL_VALUE.into())]);
-    let (values, none) = ("self.values.size()", "self.operator in ['Exists', 'DoesNotExist']");
-    let needed =
-        cel::plain(&format!("{none} || {values} > 0"), "[] needs a value for this operator");
-    let empty =
-        cel::plain(&format!("!({none}) || {values} == 0"), "must be empty for this operator");
+    let (values, none) = (
+        "has(self.values) && self.values.size() > 0",
+        "self.operator in ['Exists', 'DoesNotExist']",
+    );
+    let needed = cel::plain(&format!("{none} || ({values})"), "[] needs a value for this operator");
+    let empty = cel::plain(&format!("!({none}) || !({values})"), "must be empty for this operator");
     let rules = [needed, empty].map(|rule| cel::in_field(rule, "values", "FieldValueInvalid"));
     set(selector, "matchExpressions.[]", [(RULES, json!(rules))]);
+}
+
+fn node_names(spec: &mut Value) {
+    set(spec, "nodeNames", [("maxItems", NODE_NAMES.into()), (LIST, "atomic".into())]);
+    set(spec, "nodeNames.[]", [("minLength", 1.into()), ("maxLength", NODE_NAME.into())]);
 }
 
 /// Sizes, which stand in a `NodeProbe` too.

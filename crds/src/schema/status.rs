@@ -22,7 +22,7 @@ const OBJECT_NAME: usize = 253;
 pub(super) fn of_probe_config(root: &mut Value) {
     let status = &mut root["properties"]["status"];
     atomic(status);
-    for count in ["matched", "effective", "applied", "pending", "failed", "overBudget"] {
+    for count in ["matched", "effective", "applied", "pending", "failed", "overBudget", "absent"] {
         set(status, &format!("nodes.{count}"), [("minimum", 0.into())]);
     }
     list(status, "failures", 10);
@@ -62,6 +62,8 @@ pub(super) fn of_node_probe(root: &mut Value) {
         set(status, path, [("minimum", 0.into()), ("maximum", most.into())]);
     }
     texts(status);
+    // Whole seconds, as conditions have them.
+    set(status, "lastReport", [("maxLength", 20.into())]);
     for cpu in ["agent.cpu", "agent.budget", "top.processes.[].cpu"] {
         set(status, cpu, [("maxLength", CPU.into())]);
     }

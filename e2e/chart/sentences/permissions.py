@@ -5,7 +5,7 @@ I/O: renders the chart.
 """
 
 from chart import CI_VALUES, MONITORING
-from expect import rules, same, says
+from expect import env_of, rules, same, says
 
 OWN_NODE = "probelet-agent-own-node"
 
@@ -24,14 +24,33 @@ def the_operators_roles_are_the_least(helm):
     objects = helm.template()
     same(rules(objects.get("ClusterRole", "probelet-operator")), [
         ("/nodes", "get list watch"),
-        ("probelet.io/nodeprobes", "create delete get list patch watch"),
-        ("probelet.io/probeconfigs", "create get list watch"), ("probelet.io/probeconfigs/status", "patch")])
+        ("probelet.io/nodeprobes", "create delete get list patch watch"), ("probelet.io/nodeprobes/status", "patch"),
+        ("probelet.io/probeconfigs", "create"), ("probelet.io/probeconfigs", "get list watch"),
+        ("probelet.io/probeconfigs", "patch", "default"), ("probelet.io/probeconfigs/status", "patch")])
+    daemonset = ("apps/daemonsets", "get list watch", "probelet-agent")
     same(rules(objects.get("Role", "probelet-operator")), [
-        ("coordination.k8s.io/leases", "create"), ("coordination.k8s.io/leases", "get patch update", "probelet-operator")])
+        daemonset, ("coordination.k8s.io/leases", "create"),
+        ("coordination.k8s.io/leases", "get patch update", "probelet-operator")])
     events = objects.get("Role", "probelet-operator-events")
     same((events["metadata"]["namespace"], rules(events)), ("default", [("events.k8s.io/events", "create patch")]))
     same(objects.get("RoleBinding", "probelet-operator-events")["metadata"]["namespace"], "default")
-    same(helm.template({"operator": {"replicas": 1, "leaderElection": {"enabled": False}}}).all("Role", "probelet-operator"), [])
+    cluster = objects.get("Role", "probelet-operator-cluster")
+    same((cluster["metadata"]["namespace"], rules(cluster)), ("default", [
+        ("coordination.k8s.io/leases", "create"), ("coordination.k8s.io/leases", "get update", "probelet-cluster")]))
+    same(objects.get("RoleBinding", "probelet-operator-cluster")["metadata"]["namespace"], "default")
+    alone = helm.template({"operator": {"replicas": 1, "leaderElection": {"enabled": False}}})
+    same(rules(alone.get("Role", "probelet-operator")), [daemonset])
+    same(alone.all("Role", "probelet-operator-cluster"), [])
+    gitops = rules(helm.template({"operator": {"createDefault": False}}).get("ClusterRole", "probelet-operator"))
+    same([rule for rule in gitops if rule[0] == "probelet.io/probeconfigs"], [("probelet.io/probeconfigs", "get list watch")])
+
+
+def the_operator_knows_the_agents_daemonset_and_what_it_may_not_do(helm):
+    objects = helm.template(release="x")
+    same(env_of(objects.operator())["PROBELET_AGENTS"], objects.get("DaemonSet")["metadata"]["name"])
+    assert "PROBELET_NO_SEED" not in env_of(objects.operator())
+    other = env_of(helm.template({"operator": {"createDefault": False, "maxBudget": "100m"}}).operator())
+    same((other.get("PROBELET_SEED"), other["PROBELET_NO_SEED"], other["PROBELET_MAX_BUDGET"]), (None, "true", "100m"))
 
 
 def every_binding_binds_an_account_that_is_there(helm):

@@ -12,6 +12,7 @@ mod future;
 mod hands;
 mod helm;
 mod install;
+mod nodes;
 mod outage;
 mod refusals;
 mod refusing;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Scenario> {
         configs::scenarios(),
         hands::scenarios(),
         future::scenarios(),
+        nodes::scenarios(),
         refusing::scenarios(),
         failures::scenarios(),
         outage::scenarios(),

@@ -48,6 +48,7 @@ fn status(saying: &Saying<'_>, dice: &mut Dice) -> NodeProbeStatus {
     NodeProbeStatus {
         observed_generation: saying.generation,
         applied_config_hash: saying.applied.to_owned(),
+        last_report: None,
         agent: Some(AgentStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             source: "bpf".to_owned(),

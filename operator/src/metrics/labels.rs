@@ -9,13 +9,14 @@ use crate::world::Kind;
 
 /// The result of a write that did not fail.
 pub(super) const OK: &str = "ok";
-pub(super) const WATCHED: [Kind; 3] = [Kind::Nodes, Kind::Probes, Kind::Configs];
+pub(super) const WATCHED: [Kind; 4] = Kind::ALL;
 
 pub(super) const fn watched(kind: Kind) -> &'static str {
     match kind {
         Kind::Nodes => "nodes",
         Kind::Probes => "nodeprobes",
         Kind::Configs => "probeconfigs",
+        Kind::Agents => "daemonsets",
     }
 }
 
@@ -26,6 +27,8 @@ pub enum Write {
     Probe,
     /// A `NodeProbe` goes.
     Delete,
+    /// The status of a `NodeProbe` says that its agent is silent.
+    Silent,
     /// The status of a `ProbeConfig`.
     Status,
     /// The `default` configuration of the seed.
@@ -35,13 +38,14 @@ pub enum Write {
 }
 
 impl Write {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Probe, Self::Delete, Self::Status, Self::Default, Self::Event];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Probe, Self::Delete, Self::Silent, Self::Status, Self::Default, Self::Event];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Probe => "nodeprobe",
             Self::Delete => "nodeprobe_delete",
+            Self::Silent => "nodeprobe_silent",
             Self::Status => "status",
             Self::Default => "default",
             Self::Event => "event",

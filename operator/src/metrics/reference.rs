@@ -12,7 +12,7 @@ use probelet_reference::{WRITTEN, hold, row};
 fn the_page_of_metrics_says_what_a_scrape_holds() {
     let metrics = Metrics::new().unwrap();
     metrics.show(&Figures {
-        nodes: vec![("default".into(), [1; 6])],
+        nodes: vec![("default".into(), [1; 7])],
         generations: vec![("default".into(), 1)],
         ..Figures::default()
     });
@@ -25,6 +25,7 @@ fn the_page_of_metrics_says_what_a_scrape_holds() {
         rejected: _,
         queue: _,
         leader: _,
+        waits: _,
         seed_invalid: _,
         writes: _,
         watch_errors: _,
@@ -36,7 +37,7 @@ fn the_page_of_metrics_says_what_a_scrape_holds() {
 
     let mut page = format!(
         "# Metrics of probelet-operator\n{WRITTEN}\n\nServed at `/metrics` by each replica; only the one whose `probelet_operator_leader` is 1 \
-         writes and counts nodes. `config` is the name of a `ProbeConfig`, empty for the built-in defaults, `other` for those beyond the first \
+         writes and counts nodes. `config` is the name of a `ProbeConfig`, empty for the built-in defaults, `_other` for those beyond the first \
          {CONFIGS}.\n\n| metric | type | labels | what it is |\n|---|---|---|---|\n"
     );
     registry.gather().iter().for_each(|family| page.push_str(&row(family, true)));

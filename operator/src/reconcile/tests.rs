@@ -43,7 +43,9 @@ fn start_reading(fake: &Fake, seed: Seed, leads: bool) -> Running {
         questions,
         synced: watch::channel(false).0,
         metrics: Arc::clone(&metrics),
-        seed,
+        seed: Some(seed),
+        agents: None,
+        max_budget: None,
         writes_per_second: 60,
         identity: "test".into(),
         clock: Clock::default(),
@@ -106,7 +108,11 @@ fn when_nothing_changed_nothing_is_called() {
         seconds(30).await;
         fake.writes();
 
-        seconds(3600).await;
+        // Agents say so every few minutes, also when nothing changed.
+        for beat in 0..6 {
+            (0..30).for_each(|at| fake.refresh(&format!("n{at}"), &beat.to_string()));
+            seconds(600).await;
+        }
 
         assert_eq!(fake.writes(), Vec::<String>::new());
     });

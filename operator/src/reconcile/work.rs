@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use probelet_crds::{DEFAULT, condition::accepted};
+use probelet_crds::{DEFAULT, ProbeConfigStatus, condition::accepted};
 use tracing::{debug, error, info, warn};
 
 use super::{Seed, Task};
@@ -19,7 +19,7 @@ use crate::observe::{SeenConfig, SeenProbe, cut};
 use crate::pace::Millis;
 use crate::plan::{Step, plan};
 use crate::queue::NodeId;
-use crate::rollout::Stage;
+use crate::rollout::{Edition, Rollout, Stage};
 use crate::status::status;
 use crate::validate::MAX_MESSAGE;
 use crate::world::ConfigId;
@@ -29,10 +29,21 @@ pub(super) const AT_ONCE: usize = 16;
 /// The wait after `default` could not be made; it doubles up to the second.
 const SEED_WAIT: (Millis, Millis) = (2000, 60_000);
 
+/// Whether a rollout that its status does not have yet stops or starts collection.
+fn turned(rollout: &Rollout, before: &ProbeConfigStatus) -> Option<bool> {
+    let paused = |edition: &Edition| edition.content.config.paused;
+    let known = before.rollout.as_ref().is_some_and(|old| {
+        old.hash == rollout.target.content.hash && old.generation == rollout.target.generation
+    });
+    let (is, was) = (paused(&rollout.target), rollout.previous.as_ref().is_some_and(paused));
+    (!known && is != was).then_some(is)
+}
+
 /// What was written.
 enum What {
     Probe(NodeId, Result<SeenProbe, Error>),
     Delete(NodeId, Box<str>, Result<(), Error>),
+    Silent(NodeId, Result<(), Error>),
     Status(ConfigId, String, Result<SeenConfig, Error>),
     Default(Result<Option<SeenConfig>, Error>),
     Event,
@@ -46,7 +57,7 @@ pub(crate) struct Done {
 
 /// Making `default` where there is none.
 pub(crate) struct Seeding {
-    read: Seed,
+    read: Option<Seed>,
     /// It was read once, for what is wrong with it is told before it is needed.
     looked: bool,
     /// What is wrong with it, so that it is told once.
@@ -58,7 +69,7 @@ pub(crate) struct Seeding {
 }
 
 impl Seeding {
-    pub(crate) fn new(read: Seed) -> Self {
+    pub(crate) fn new(read: Option<Seed>) -> Self {
         let (wait, not_before) = (SEED_WAIT.0, 0);
         let (looked, flying, wanted) = (false, false, false);
         Self { read, looked, invalid: None, flying, wait, not_before, wanted }
@@ -107,7 +118,10 @@ impl Task {
             return true;
         }
         let (name, uid) = (config.name.to_string(), config.uid.clone());
-        for note in events::notes(&name, &uid, &config.status, &status) {
+        let mut notes = events::notes(&name, &uid, &config.status, &status);
+        let turned = config.rollout.as_ref().and_then(|rollout| turned(rollout, &config.status));
+        notes.extend(events::news(&name, &uid, &config.status, &status, turned));
+        for note in notes {
             self.tell(note, now);
         }
         self.pace.take(now);
@@ -140,6 +154,12 @@ impl Task {
                 self.spawn(async move {
                     let deleted = writer.delete(&name, &uid).await;
                     What::Delete(id, uid, deleted)
+                });
+            }
+            Step::Silent { name, uid } => {
+                self.pace.take(now);
+                self.spawn(async move {
+                    What::Silent(id, writer.silent(&name, &uid, Timestamp::now()).await)
                 });
             }
         }
@@ -176,6 +196,13 @@ impl Task {
                 self.count(Write::Delete, deleted.as_ref().err(), took, now);
                 match deleted {
                     Ok(()) => self.world.deleted(id, &uid, now),
+                    Err(error) => self.failed(id, &error, now),
+                }
+            }
+            What::Silent(id, written) => {
+                self.count(Write::Silent, written.as_ref().err(), took, now);
+                match written {
+                    Ok(()) => self.world.marked(id, now),
                     Err(error) => self.failed(id, &error, now),
                 }
             }
@@ -234,6 +261,7 @@ impl Task {
     /// Makes `default` if there is none, from the seed as it is then: an upgrade may have changed it.
     fn seed(&mut self, now: Millis) {
         let seeding = &mut self.seeding;
+        let Some(read) = seeding.read.clone() else { return };
         let missing = self.world.config_named(DEFAULT).is_none();
         let was = std::mem::replace(&mut seeding.wanted, missing);
         if was && !missing {
@@ -248,7 +276,7 @@ impl Task {
         if std::mem::replace(&mut seeding.looked, true) && !due {
             return;
         }
-        match (seeding.read)() {
+        match read() {
             Err(why) => self.unusable(why, now),
             Ok(_) if !due => {}
             Ok(seed) => {
@@ -276,7 +304,8 @@ impl Task {
         if std::mem::replace(&mut self.world.seeding, false) {
             self.world.offer_unmatched();
         }
-        self.tell(Note { name: DEFAULT.to_owned(), uid: None, reason, message }, now);
+        let (name, warning) = (DEFAULT.to_owned(), true);
+        self.tell(Note { name, uid: None, reason, message, warning }, now);
     }
 
     fn seeded(&mut self, made: Result<Option<SeenConfig>, Error>, now: Millis) {

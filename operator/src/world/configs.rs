@@ -2,7 +2,7 @@
 //!
 //! In: what was observed and judged. Out: its rank among the others and what it says to a node. Pure: data.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use probelet_core::selector::Selector;
@@ -10,6 +10,7 @@ use probelet_crds::{ProbeConfigStatus, Rank, Rollout as Rules};
 
 use super::content::Content;
 use super::counts::Counts;
+use super::labels::Labels;
 use crate::queue::NodeId;
 use crate::rollout::Rollout;
 use crate::validate::Rejected;
@@ -53,10 +54,20 @@ pub struct Force {
     pub priority: i32,
     /// Which nodes it is for.
     pub selector: Selector,
+    /// Their names, if it names any.
+    pub names: BTreeSet<Box<str>>,
     /// What agents are told.
     pub content: Arc<Content>,
     /// How it reaches them.
     pub rules: Rules,
+}
+
+impl Force {
+    /// Whether it is for a node.
+    #[must_use]
+    pub fn is_for(&self, name: &str, labels: &Labels) -> bool {
+        (self.names.is_empty() || self.names.contains(name)) && self.selector.matches(labels)
+    }
 }
 
 impl Config {

@@ -15,7 +15,7 @@ const SWEEP: usize = 64;
 /// What agents are told, with its hash.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Content {
-    /// Sixteen hexadecimal digits, as in `NodeProbe.spec.hash`.
+    /// Sixteen hexadecimal digits: the word that we write into `NodeProbe.spec.hash`.
     pub hash: String,
     /// The configuration itself.
     pub config: NodeConfig,

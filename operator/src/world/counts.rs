@@ -26,7 +26,7 @@ pub struct Verdict {
     pub told: bool,
     /// Whether the agent could not stay within its budget.
     pub over_budget: bool,
-    /// Whether it was told long ago and has not answered.
+    /// Whether it was told long ago and has not answered, or has not been heard of for long.
     pub silent: bool,
     /// Whether the API server refused to let us tell it.
     pub refused: bool,
@@ -43,22 +43,20 @@ impl Verdict {
             state: State::Pending,
             told: false,
             over_budget: false,
-            silent: node.silent,
+            silent: node.silent || node.deaf,
             refused,
             cpu: None,
         };
         let Some(probe) = &node.probe else { return unknown };
-        let Probe { content, origin, said, .. } = probe;
+        let Probe { content, origin, said, hash: word, .. } = probe;
         let carried = content.as_ref().map(|content| content.hash.as_str());
         let told = carried.is_some()
             && hash.is_none_or(|hash| carried == Some(hash))
             && origin.as_ref().map(|origin| origin.uid.as_str()) == uid;
         let answer =
             Answer { generation: said.generation, hash: &said.hash, applied: said.applied };
-        let state = match carried.filter(|_| told) {
-            Some(carried) => answer.to(probe.generation, carried),
-            None => State::Pending,
-        };
+        // The word is that of whoever wrote it; what it stands for was compared above.
+        let state = if told { answer.to(probe.generation, word) } else { State::Pending };
         let over_budget = said.within == Some(false);
         Self { state, told, over_budget, cpu: said.cpu, ..unknown }
     }
@@ -95,6 +93,8 @@ pub struct Counts {
     pub silent: u32,
     /// See [`Verdict::refused`].
     pub refused: u32,
+    /// Nodes where it would win if an agent were wanted there; in no other count.
+    pub absent: u32,
     /// The CPU of all agents, nanocores.
     pub cpu: u64,
     /// Agents by their CPU.

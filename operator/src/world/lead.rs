@@ -45,8 +45,8 @@ impl World {
         let Past { previous, resumed, same } = self.past(config, &force);
         let target = Edition { content: Arc::clone(&force.content), generation: force.generation };
         let mut rollout = Rollout::new(target, previous, &force.rules, now);
+        let old = config.rollout.clone();
         let effective = config.counts.effective;
-        let uid = config.uid.clone();
         let share = u64::from(effective) * u64::try_from(force.rules.canary_percent).unwrap_or(0);
         // Canaries that wait for tokens themselves would be watched before they know.
         let share = (share / 100).min(u64::try_from(force.rules.max_nodes_per_minute).unwrap_or(1));
@@ -58,9 +58,21 @@ impl World {
             Some((Phase::Rolling, _)) => {}
             Some((phase, count)) => {
                 let count = usize::try_from(count).unwrap_or(0);
-                let canaries = self.canaries(id, &uid, force.generation, count, |_| true);
+                // Who has it already was one, whoever is alive by now.
+                let canaries = self.canaries(id, force.generation, count, |node| {
+                    node.share.as_ref().is_some_and(|share| share.verdict.told)
+                });
                 if phase == Phase::Canary {
                     rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
+                    rollout.were_well();
+                    let more = count.saturating_sub(canaries.len());
+                    let others = self.fresh(id, force.generation, more, &rollout, now);
+                    if canaries.is_empty() {
+                        rollout.watch(others.iter().filter_map(|&id| self.said(id)), now);
+                    } else {
+                        let others = others.iter().filter_map(|&id| self.said(id));
+                        others.for_each(|(id, said)| rollout.join(id, said, now));
+                    }
                 } else {
                     let canaries = canaries.into_iter().collect();
                     rollout.stage = Stage::RolledBack { canaries, why: message };
@@ -72,9 +84,11 @@ impl World {
                 if let Some(stage) = same.filter(|_| !pending) {
                     rollout.stage = stage;
                 } else if pending && !known && !rollout.urgent {
-                    let alive = |node: &Node| node.is_alive(now);
-                    let canaries = self.canaries(id, &uid, force.generation, share, alive);
+                    let canaries = self.fresh(id, force.generation, share, &rollout, now);
                     rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
+                    if let Some(old) = &old {
+                        rollout.inherit(old);
+                    }
                 }
             }
         }
@@ -91,8 +105,14 @@ impl World {
 
     fn past(&self, config: &Config, force: &Force) -> Past {
         let hash = force.content.hash.as_str();
-        let edition = |hash: &str, generation| {
-            self.contents.find(hash).map(|content| Edition { content, generation })
+        // By the word of whichever release wrote it: some node carries it under that, or we would use the same.
+        let carried = |word: &str| {
+            let mut probes = self.nodes.iter().filter_map(|(_, node)| node.probe.as_ref());
+            probes.find(|probe| *probe.hash == *word)?.content.clone()
+        };
+        let edition = |word: &str, generation| {
+            let content = self.contents.find(word).or_else(|| carried(word))?;
+            Some(Edition { content, generation })
         };
         if let Some(old) = &config.rollout {
             let was_same = old.target.content.hash == hash;
@@ -114,8 +134,8 @@ impl World {
         };
         let before = status.previous_hash.as_deref();
         let generation = status.generation - 1;
-        let kept = |hash| Edition::kept(status, hash, generation);
-        let before = before.and_then(|hash| edition(hash, generation).or_else(|| kept(hash)));
+        let kept = || Edition::kept(status, generation);
+        let before = before.and_then(|word| edition(word, generation).or_else(kept));
         if status.generation == force.generation && status.hash == hash {
             let resumed = Some((status.phase, status.canaries));
             return Past { previous: before, resumed, same: None };
@@ -146,30 +166,12 @@ impl World {
     }
 
     /// Nodes on which the configuration wins.
-    fn effective(&self, id: ConfigId) -> Vec<NodeId> {
-        let wins = |(_, node): &(NodeId, &Node)| node.matches.first() == Some(&id);
+    pub(super) fn effective(&self, id: ConfigId) -> Vec<NodeId> {
+        let wins = |(_, node): &(NodeId, &Node)| node.matches.first() == Some(&id) && !node.absent;
         self.nodes.iter().filter(wins).map(|(id, _)| id).collect()
     }
 
-    /// The same nodes for the same edit, whoever leads.
-    fn canaries(
-        &self,
-        id: ConfigId,
-        uid: &str,
-        generation: i64,
-        count: usize,
-        fits: impl Fn(&Node) -> bool,
-    ) -> Vec<NodeId> {
-        let candidates = self.effective(id).into_iter().filter_map(|id| {
-            let node = self.nodes.get(id).filter(|node| node.probe.is_some() && fits(node))?;
-            Some((lot(&node.name, uid, generation), id))
-        });
-        let mut candidates: Vec<_> = candidates.collect();
-        candidates.sort_unstable();
-        candidates.into_iter().take(count).map(|(_, id)| id).collect()
-    }
-
-    fn said(&self, id: NodeId) -> Option<(NodeId, &crate::observe::Said)> {
+    pub(super) fn said(&self, id: NodeId) -> Option<(NodeId, &crate::observe::Said)> {
         Some((id, &self.nodes.get(id)?.probe.as_ref()?.said))
     }
 
@@ -189,12 +191,15 @@ impl World {
     /// What time brings about: canaries are judged, silences noticed. Returns the configurations whose
     /// rollout was stopped.
     pub fn tick(&mut self, now: Millis) -> Vec<ConfigId> {
+        self.now = self.now.max(now);
+        self.find_deaf(now);
         let configs: Vec<ConfigId> = self.configs.ids().collect();
         let mut stopped = Vec::new();
         for id in configs {
             if self.judge(id, now) == Some(Verdict::Failed) {
                 stopped.push(id);
             }
+            self.retry(id, now);
             if let Some(config) = self.configs.get_mut(id)
                 && let Some(rollout) = &mut config.rollout
                 && matches!(rollout.stage, Stage::Rolling)
@@ -212,24 +217,6 @@ impl World {
             self.refresh(id, now);
         }
         stopped
-    }
-
-    fn judge(&mut self, id: ConfigId, now: Millis) -> Option<Verdict> {
-        let nodes = &self.nodes;
-        let config = self.configs.get_mut(id)?;
-        let rollout = config.rollout.as_mut()?;
-        if config.rollout_paused {
-            rollout.hold(now);
-        }
-        let here = |node: &Node| node.matches.first() == Some(&id) && node.is_alive(now);
-        let alive = |id| nodes.get(id).is_some_and(here);
-        let name = |id| nodes.get(id).map_or(String::new(), |node| node.name.to_string());
-        let verdict = rollout.judge(now, alive, name)?;
-        self.dirty.insert(id);
-        for node in self.effective(id) {
-            self.touch(node);
-        }
-        Some(verdict)
     }
 
     /// The next node to plan for: one to which something happened, else one that gets a token for it. A token is taken no
@@ -284,20 +271,11 @@ impl World {
     /// When [`World::tick`] may bring something about.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        let configs =
-            self.configs.iter().filter_map(|(_, config)| config.rollout.as_ref()?.deadline());
+        let rollouts = || self.configs.iter().filter_map(|(_, config)| config.rollout.as_ref());
+        let trials = rollouts().filter_map(|r| r.trial.deadline(super::canaries::lasting(r)));
         let silence = self.silences.first().map(|(at, _)| *at);
-        configs.chain(silence).min()
+        let deaf = self.deadlines.first().map(|(at, _)| *at);
+        let watches = rollouts().filter_map(Rollout::deadline);
+        watches.chain(trials).chain(silence).chain(deaf).min()
     }
-}
-
-/// A node's lot in the draw of canaries.
-fn lot(name: &str, uid: &str, generation: i64) -> u64 {
-    let bytes = uid.bytes().chain(generation.to_le_bytes()).chain(name.bytes());
-    let mixed = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    // The last letters of a name reach only the low bits: spread them.
-    let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    mixed ^ (mixed >> 33)
 }

@@ -12,6 +12,7 @@ use super::counts::Verdict;
 use super::labels::Labels;
 use crate::observe::{Owner, Said};
 use crate::pace::Millis;
+use crate::placement::Taint;
 
 /// A node, its `NodeProbe`, or both.
 #[derive(Debug)]
@@ -34,11 +35,17 @@ pub struct Node {
     pub refused: Option<Box<str>>,
     /// Whether it was told long ago and never answered.
     pub silent: bool,
+    /// Whether an agent that has spoken has not been heard of for longer than it may be silent.
+    pub deaf: bool,
+    /// When that is to be looked at.
+    pub(crate) deaf_at: Option<Millis>,
+    /// Whether no agent is wanted here.
+    pub absent: bool,
     /// When it will be held to be silent.
     pub(crate) silent_at: Option<Millis>,
     /// When the agent was last heard of.
     pub heard: Millis,
-    /// When the node went while its `NodeProbe` stayed.
+    /// When the node went, or no agent was wanted on it any more, while its `NodeProbe` stayed.
     pub orphan_since: Millis,
     pub(crate) object_listed: u32,
     pub(crate) probe_listed: u32,
@@ -51,6 +58,10 @@ pub struct Object {
     pub uid: Box<str>,
     /// Its labels.
     pub labels: Labels,
+    /// Its taints.
+    pub taints: Box<[Taint]>,
+    /// Whether the node itself is down.
+    pub down: bool,
 }
 
 /// What is kept of a `NodeProbe`.
@@ -66,6 +77,8 @@ pub struct Probe {
     pub origin: Option<Arc<Origin>>,
     /// What the agent is told; `None` if it cannot be read.
     pub content: Option<Arc<Content>>,
+    /// The word for it, by which the agent acknowledges.
+    pub hash: Box<str>,
     /// Whether the rest is as we would write it.
     pub sound: bool,
     /// What the agent says.
@@ -78,6 +91,8 @@ pub(crate) struct Share {
     /// How many of the losers have the winner's priority: they follow it in the list of matches.
     pub(crate) equals: usize,
     pub(crate) verdict: Verdict,
+    /// No agent is wanted: it is in no other count.
+    pub(crate) absent: bool,
 }
 
 impl Node {
@@ -92,6 +107,9 @@ impl Node {
             waiting: None,
             refused: None,
             silent: false,
+            deaf: false,
+            deaf_at: None,
+            absent: false,
             silent_at: None,
             heard: 0,
             orphan_since: 0,
@@ -103,14 +121,20 @@ impl Node {
     /// Whether its agent was heard of within its own interval of reporting.
     #[must_use]
     pub fn is_alive(&self, now: Millis) -> bool {
-        let Some(probe) = self.probe.as_ref().filter(|probe| probe.said.anything) else {
-            return false;
-        };
-        let refresh = probe
-            .content
-            .as_ref()
+        self.speaks().is_some_and(|probe| !probe.said.marked) && now < self.heard_until()
+    }
+
+    /// Its `NodeProbe`, if an agent has answered in it.
+    pub(crate) fn speaks(&self) -> Option<&Probe> {
+        self.probe.as_ref().filter(|probe| probe.said.anything)
+    }
+
+    /// Until when the last word of its agent counts.
+    pub(crate) fn heard_until(&self) -> Millis {
+        let content = self.probe.as_ref().and_then(|probe| probe.content.as_ref());
+        let refresh = content
             .map_or(600, |content| content.config.reporting.refresh_interval.duration().as_secs());
         // Agents refresh after half to one and a half intervals; a minute more is for the way.
-        now < self.heard + refresh * 1500 + 60_000
+        self.heard + refresh * 1500 + 60_000
     }
 }

@@ -33,6 +33,15 @@ impl World {
         }
     }
 
+    /// That an agent is silent was written, or the agent spoke meanwhile: the watch will tell.
+    pub fn marked(&mut self, id: NodeId, now: Millis) {
+        self.forgive(id, now);
+        if let Some(probe) = self.nodes.get_mut(id).and_then(|node| node.probe.as_mut()) {
+            probe.said.marked = true;
+        }
+        self.queue.done(id);
+    }
+
     /// A write failed. `refused` says why if the API server would not have it; then a person has to act.
     pub fn failed(
         &mut self,

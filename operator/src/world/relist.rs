@@ -16,6 +16,11 @@ pub(super) struct Epochs {
     pub(super) configs: u32,
 }
 
+impl Kind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Nodes, Self::Probes, Self::Configs, Self::Agents];
+}
+
 /// A kind that is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -25,6 +30,8 @@ pub enum Kind {
     Probes,
     /// `ProbeConfigs`.
     Configs,
+    /// The agents' `DaemonSet`.
+    Agents,
 }
 
 impl World {
@@ -34,6 +41,8 @@ impl World {
             Kind::Nodes => self.epochs.nodes += 1,
             Kind::Probes => self.epochs.probes += 1,
             Kind::Configs => self.epochs.configs += 1,
+            // One object, of which only the newest counts.
+            Kind::Agents => {}
         }
     }
 
@@ -58,6 +67,7 @@ impl World {
                     self.config_gone(&name);
                 }
             }
+            Kind::Agents => {}
         }
     }
 

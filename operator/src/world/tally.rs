@@ -15,9 +15,9 @@ impl World {
     /// Takes a node out of all counts.
     pub(super) fn retract(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get_mut(id) else { return };
-        let Some(Share { equals, verdict }) = node.share.take() else { return };
+        let Some(share) = node.share.take() else { return };
         let matches = node.matches.clone();
-        self.tally(id, &matches, equals, &verdict, false);
+        self.tally(id, &matches, &share, false);
         self.quiet(id);
     }
 
@@ -33,22 +33,23 @@ impl World {
         let equals = matches
             .first()
             .map_or(0, |winner| losers.take_while(|id| priority(id) == priority(winner)).count());
-        let verdict = self.verdict(node);
-        self.tally(id, &matches, equals, &verdict, true);
+        let share = Share { equals, verdict: self.verdict(node), absent: node.absent };
+        self.tally(id, &matches, &share, true);
         if let Some(node) = self.nodes.get_mut(id) {
-            node.share = Some(Share { equals, verdict });
+            node.share = Some(share);
         }
     }
 
-    fn tally(
-        &mut self,
-        id: NodeId,
-        matches: &[ConfigId],
-        equals: usize,
-        verdict: &Verdict,
-        is: bool,
-    ) {
+    fn tally(&mut self, id: NodeId, matches: &[ConfigId], share: &Share, is: bool) {
+        let &Share { equals, ref verdict, absent } = share;
         let add = |n: &mut u32| if is { *n += 1 } else { *n -= 1 };
+        if absent {
+            let winner = matches.first().copied();
+            let config = winner.and_then(|id| self.configs.get_mut(id));
+            add(&mut config.map_or(&mut self.unmatched, |config| &mut config.counts).absent);
+            self.dirty.extend(winner);
+            return;
+        }
         let (winner, losers) =
             matches.split_first().map_or((None, matches), |(w, l)| (Some(*w), l));
         for (at, &loser) in losers.iter().enumerate() {
@@ -83,10 +84,11 @@ impl World {
     /// Looks at one node again, whose configurations are the same.
     pub(super) fn refresh(&mut self, id: NodeId, now: Millis) {
         let Some(node) = self.nodes.get(id) else { return };
-        let Some(share) = &node.share else { return };
+        let Some(share) = node.share.as_ref().filter(|share| !share.absent) else { return };
         let mut verdict = self.verdict(node);
         let waits = verdict.told && verdict.state == State::Pending;
-        verdict.silent &= waits;
+        let silent = node.silent && waits;
+        verdict.silent = silent || node.deaf;
         let (silent_at, winner) = (node.silent_at, node.matches.first().copied());
         if verdict != share.verdict {
             let counts = match winner {
@@ -99,7 +101,7 @@ impl World {
             self.dirty.extend(winner);
         }
         let Some(node) = self.nodes.get_mut(id) else { return };
-        node.silent = verdict.silent;
+        node.silent = silent;
         if let Some(share) = &mut node.share {
             share.verdict = verdict;
         }

@@ -4,7 +4,10 @@ use crate::plan::{Order, Step, plan};
 use probelet_crds::Origin;
 use serde_json::{Value, json};
 
+mod absent;
+mod canaries;
 mod laws;
+mod releases;
 mod rollouts;
 
 /// A world with nodes n0, n1, … that alternate between the pools `a` and `b`, not yet leading.
@@ -18,7 +21,9 @@ pub(crate) fn world(nodes: usize) -> World {
 
 pub(crate) fn node(at: usize, pool: &str) -> SeenNode {
     let name = format!("n{at}");
-    SeenNode { uid: format!("u-{name}"), labels: Labels::new([("pool", pool)]), name }
+    let system = if pool == "windows" { pool } else { "linux" };
+    let labels = Labels::new([("kubernetes.io/os", system), ("pool", pool)]);
+    SeenNode { uid: format!("u-{name}"), labels, taints: Box::default(), down: false, name }
 }
 
 pub(crate) fn config(name: &str, generation: i64, spec: Value) -> SeenConfig {
@@ -55,6 +60,7 @@ pub(crate) fn written(order: &Order, generation: i64, said: Said) -> SeenProbe {
         owner: Owner::Node(order.uid.clone()),
         origin: order.origin.clone(),
         config: Some(order.content.config.clone()),
+        hash: order.content.hash.as_str().into(),
         sound: true,
         said,
     }
@@ -79,6 +85,7 @@ pub(crate) fn settle(world: &mut World, now: Millis) -> Vec<String> {
                 let said = good(generation, &order.content.hash);
                 world.wrote(id, written(&order, generation, said), now);
             }
+            Step::Silent { .. } => world.marked(id, now),
             Step::Delete { uid, name } => {
                 names.push(format!("-{name}"));
                 world.deleted(id, &uid, now);
@@ -189,13 +196,17 @@ fn an_edit_by_hand_is_put_right_without_a_token() {
         owner,
         origin: probe.origin.as_deref().cloned(),
         config: Some(config),
+        hash: probe.hash.clone(),
         sound,
         said: probe.said.clone(),
     };
     let ours = probe.content.as_ref().unwrap().config.clone();
     let paused = NodeConfig { paused: true, ..ours.clone() };
 
-    world.probe(edited(probe.owner.clone(), paused, false, 2), 1);
+    // Under our own word for something else.
+    world.probe(edited(probe.owner.clone(), paused.clone(), true, 2), 1);
+    assert_eq!(settle(&mut world, 1), ["n0"]);
+    world.probe(edited(probe.owner.clone(), paused, false, 5), 1);
     assert_eq!(settle(&mut world, 1), ["n0"]);
     world.probe(edited(Owner::Nobody, ours, true, 9), 2);
     assert_eq!(settle(&mut world, 2), ["n0"]);
@@ -270,6 +281,7 @@ pub(crate) fn probe_of(node: &Node) -> SeenProbe {
         owner: probe.owner,
         origin: probe.origin.as_deref().cloned(),
         config: probe.content.map(|content| content.config.clone()),
+        hash: probe.hash,
         sound: probe.sound,
         said: probe.said,
     }

@@ -16,6 +16,7 @@ use crate::snapshot::{Snapshot, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::facts::{Loss, Tier};
 use probelet_core::report::Picture;
+use probelet_crds::Unknown;
 use probelet_crds::condition::{
     self, Status, config_applied, data_complete, node_ready, permissions_ok, within_budget,
 };
@@ -238,12 +239,6 @@ fn stale(scene: &Scene<'_>) -> Option<String> {
 fn applied(scene: &Scene<'_>) -> Finding {
     match &scene.assigned.refusal {
         Some(refusal @ Refusal::Invalid(_)) => no(config_applied::INVALID, refusal.to_string()),
-        Some(refusal @ Refusal::UnknownField(_)) => {
-            no(config_applied::UNKNOWN_FIELD, refusal.to_string())
-        }
-        Some(refusal @ Refusal::HashMismatch { .. }) => {
-            no(config_applied::HASH_MISMATCH, refusal.to_string())
-        }
         None if !scene.obeyed => unknown(config_applied::PENDING, ""),
         None => match choose::pinned(scene.config.spec.source) {
             Some(wanted) if wanted != scene.snapshot.vitals.tier && !scene.pinned => {
@@ -253,8 +248,18 @@ fn applied(scene: &Scene<'_>) -> Finding {
                     format!("{wanted} does not work here; {tier} is in use"),
                 )
             }
-            _ => yes(config_applied::APPLIED, ""),
+            _ => yes(config_applied::APPLIED, ignored(&scene.assigned.unknown)),
         },
+    }
+}
+
+/// What of a configuration is not in force because this agent is older than whoever wrote it.
+fn ignored(unknown: &Unknown) -> String {
+    let (count, names) = (unknown.count, unknown.names.join(", "));
+    match count {
+        0 => String::new(),
+        1 => format!("1 field of a newer version ignored: {names}"),
+        _ => format!("{count} fields of a newer version ignored: {names}"),
     }
 }
 

@@ -11,9 +11,9 @@ use super::{digest, surroundings, top};
 use crate::config::node_probe::{Assigned, Assignment};
 use crate::doctor::Capability;
 use crate::kubernetes::random;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use probelet_crds::condition::config_applied;
+use probelet_crds::condition::{config_applied, node_ready};
 use probelet_crds::{NodeProbeStatus, condition};
 use serde_json::Value;
 use std::hash::Hasher as _;
@@ -129,6 +129,22 @@ impl Memory {
         verdicts
     }
 
+    /// What was written last, and that the agent is stopping; `None` if nothing was.
+    pub(super) fn last_words(&mut self) -> Option<NodeProbeStatus> {
+        let mut status = self.stored.take()?.status;
+        condition::set(
+            &mut status.conditions,
+            condition::READY,
+            false.into(),
+            node_ready::STOPPING,
+            "the agent is stopping",
+            status.observed_generation,
+            Timestamp::now(),
+        );
+        status.last_report = Some(seconds());
+        Some(status.fit())
+    }
+
     /// The status as it is now, and what writing it would be good for.
     pub(super) fn look(&mut self, scene: &Scene<'_>) -> (NodeProbeStatus, Ask) {
         let assigned = scene.assigned;
@@ -175,6 +191,12 @@ impl Stored {
         };
         seen > ours && self.uid == assigned.uid && hash(&assigned.status) != self.hash
     }
+}
+
+/// Now, in whole seconds, as the API server keeps times.
+pub(super) fn seconds() -> Time {
+    let now = Timestamp::now();
+    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
 
 /// Versions are numbers that grow, as the API promises for comparing them.

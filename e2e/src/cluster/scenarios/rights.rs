@@ -32,10 +32,28 @@ const AGENT: &[&str] = &[
     "create authorization.k8s.io/subjectaccessreviews",
 ];
 const OPERATOR: &[&str] = &[
+    "get apps/daemonsets probelet-agent",
+    "list apps/daemonsets probelet-agent",
+    "watch apps/daemonsets probelet-agent",
+    "create coordination.k8s.io/leases",
+    "get coordination.k8s.io/leases probelet-operator",
+    "update coordination.k8s.io/leases probelet-operator",
+    "patch coordination.k8s.io/leases probelet-operator",
+];
+/// Where objects without a namespace have their events, and the cluster its Lease.
+const OPERATOR_IN_DEFAULT: &[&str] = &[
+    "create events.k8s.io/events",
+    "patch events.k8s.io/events",
+    "create coordination.k8s.io/leases",
+    "get coordination.k8s.io/leases probelet-cluster",
+    "update coordination.k8s.io/leases probelet-cluster",
+];
+const OPERATOR_EVERYWHERE: &[&str] = &[
     "get probelet.io/probeconfigs",
     "list probelet.io/probeconfigs",
     "watch probelet.io/probeconfigs",
     "create probelet.io/probeconfigs",
+    "patch probelet.io/probeconfigs default",
     "patch probelet.io/probeconfigs/status",
     "get probelet.io/nodeprobes",
     "list probelet.io/nodeprobes",
@@ -43,13 +61,10 @@ const OPERATOR: &[&str] = &[
     "create probelet.io/nodeprobes",
     "patch probelet.io/nodeprobes",
     "delete probelet.io/nodeprobes",
+    "patch probelet.io/nodeprobes/status",
     "get /nodes",
     "list /nodes",
     "watch /nodes",
-    "create coordination.k8s.io/leases",
-    "get coordination.k8s.io/leases probelet-operator",
-    "update coordination.k8s.io/leases probelet-operator",
-    "patch coordination.k8s.io/leases probelet-operator",
 ];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -58,10 +73,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     };
     vec![
         scenario("an agent may do what it must, and nothing else", |world| {
-            exactly(world, "probelet-agent", AGENT)
+            exactly(world, "probelet-agent", NAMESPACE, &[AGENT])
         }),
         scenario("the operator may do what it must, and nothing else", |world| {
-            exactly(world, "probelet-operator", OPERATOR)
+            let (account, all) = ("probelet-operator", OPERATOR_EVERYWHERE);
+            exactly(world, account, NAMESPACE, &[all, OPERATOR])?;
+            exactly(world, account, "default", &[all, OPERATOR_IN_DEFAULT])
         }),
         scenario("an agent's token writes the status of its own node's NodeProbe", |world| {
             let reply = write(world, "node1", "node1", true, true)?;
@@ -123,21 +140,28 @@ fn forbidden(reply: &Reply, why: &str) -> anyhow::Result<()> {
 }
 
 /// The account's rules are these, besides those of everybody.
-fn exactly(world: &World, account: &str, wanted: &[&str]) -> anyhow::Result<()> {
-    let nobody = rules(world, "default")?;
-    let rules: BTreeSet<String> = rules(world, account)?.difference(&nobody).cloned().collect();
-    let wanted: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+fn exactly(
+    world: &World,
+    account: &str,
+    namespace: &str,
+    wanted: &[&[&str]],
+) -> anyhow::Result<()> {
+    let nobody = rules(world, "default", namespace)?;
+    let all = rules(world, account, namespace)?;
+    let rules: BTreeSet<String> = all.difference(&nobody).cloned().collect();
+    let wanted: BTreeSet<String> =
+        wanted.iter().copied().flatten().map(ToString::to_string).collect();
     let more: Vec<_> = rules.difference(&wanted).collect();
     let less: Vec<_> = wanted.difference(&rules).collect();
     ensure!(more.is_empty() && less.is_empty(), "it may besides: {more:?}; it may not: {less:?}");
     Ok(())
 }
 
-/// What the API server says that an account may do in our namespace.
-fn rules(world: &World, account: &str) -> anyhow::Result<BTreeSet<String>> {
+/// What the API server says that an account may do in a namespace.
+fn rules(world: &World, account: &str, namespace: &str) -> anyhow::Result<BTreeSet<String>> {
     let file = become_somebody(world, &look::token(&world.kube, account)?)?;
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
-        "spec": {"namespace": NAMESPACE}});
+        "spec": {"namespace": namespace}});
     let words = ["--kubeconfig", &file, "create", "--validate=false", "-o", "json", "-f", "-"];
     let said = world.kube.json(&words, &review.to_string())?;
     let words = |rule: &Value, field: &str| -> Vec<String> {

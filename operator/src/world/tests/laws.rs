@@ -18,7 +18,7 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        3 => (0..8_usize, 0..3_u8).prop_map(|(at, pool)| Change::Node(at, pool)),
+        3 => (0..8_usize, 0..4_u8).prop_map(|(at, pool)| Change::Node(at, pool)),
         1 => (0..8_usize).prop_map(Change::NodeGone),
         4 => (0..8_usize, 0..4_usize, 0..32_u8).prop_map(|(at, by, bits)| Change::Probe(at, by, bits)),
         1 => (0..8_usize).prop_map(Change::ProbeGone),
@@ -29,10 +29,10 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-const POOLS: [&str; 3] = ["a", "b", "c"];
+const POOLS: [&str; 4] = ["a", "b", "c", "windows"];
 
 fn spec(priority: i32, pool: u8, jitter: i32) -> Value {
-    let selector = match POOLS.get(usize::from(pool)) {
+    let selector = match POOLS[..3].get(usize::from(pool)) {
         Some(pool) => json!({"matchLabels": {"pool": pool}}),
         None => json!({}),
     };
@@ -55,6 +55,7 @@ fn probe(at: usize, by: usize, bits: u8, generation: i64) -> SeenProbe {
         generation,
         owner: Owner::Node(format!("u-n{at}").into()),
         origin: Some(Origin { name: format!("c{by}"), uid: format!("c-c{by}"), generation: 1 }),
+        hash: config.hash().into(),
         config: Some(config),
         sound: true,
         said,
@@ -98,6 +99,7 @@ fn summary(world: &World) -> Vec<String> {
             failed,
             told,
             over_budget,
+            absent,
             ..
         } = counts;
         let bad: Vec<&str> = {
@@ -109,14 +111,15 @@ fn summary(world: &World) -> Vec<String> {
         let worst: Vec<u64> = counts.worst().map(|(cpu, _)| cpu).collect();
         let cpu = (counts.cpu, counts.cpu_p99());
         format!(
-            "{name} {matched} {effective} {overridden} {applied} {pending} {failed} {told} {over_budget} {conflicts:?} {bad:?} {worst:?} {cpu:?}"
+            "{name} {matched} {effective} {overridden} {applied} {pending} {failed} {told} {over_budget} {absent} {conflicts:?} {bad:?} {worst:?} {cpu:?}"
         )
     };
     let mut lines = vec![show("", &world.unmatched)];
     lines.extend(world.configs.iter().map(|(_, config)| show(&config.name, &config.counts)));
     lines.push(format!(
-        "{} nodes, {} names, {} held",
+        "{} nodes, {} absent, {} names, {} held",
         world.present,
+        world.absent,
         world.nodes.len(),
         world.held
     ));
@@ -162,11 +165,11 @@ fn apply(world: &mut World, end: &mut End, change: &Change, generation: i64) {
                 .collect();
         }
         Change::Relist => {
-            for kind in [Kind::Nodes, Kind::Probes, Kind::Configs] {
+            for kind in Kind::ALL {
                 world.list_begins(kind);
             }
             end.tell(world);
-            for kind in [Kind::Nodes, Kind::Probes, Kind::Configs] {
+            for kind in Kind::ALL {
                 world.list_ends(kind, 0);
             }
         }

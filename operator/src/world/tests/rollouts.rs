@@ -4,24 +4,24 @@ use super::*;
 use crate::rollout::Stage;
 use probelet_crds::Phase;
 
-fn told(world: &World) -> u32 {
+pub(super) fn told(world: &World) -> u32 {
     counts(world, "default").told
 }
 
-fn phase(world: &World) -> Phase {
+pub(super) fn phase(world: &World) -> Phase {
     world.config_named("default").unwrap().rollout.as_ref().unwrap().status().phase
 }
 
-fn edit(world: &mut World, generation: i64, spec: Value, now: Millis) {
+pub(super) fn edit(world: &mut World, generation: i64, spec: Value, now: Millis) {
     world.config(config("default", generation, spec), now);
 }
 
-fn jitter(world: &World, name: &str) -> i32 {
+pub(super) fn jitter(world: &World, name: &str) -> i32 {
     let node = world.node_at(world.nodes.find(name).unwrap()).unwrap();
     node.probe.as_ref().unwrap().content.as_ref().unwrap().config.jitter_percent
 }
 
-fn canary(world: &World) -> String {
+pub(super) fn canary(world: &World) -> String {
     let rollout = world.config_named("default").unwrap().rollout.as_ref().unwrap();
     let (_, node) = world.nodes.iter().find(|(id, _)| rollout.watches(*id)).unwrap();
     node.name.to_string()
@@ -198,7 +198,7 @@ fn a_successor_knows_the_content_before_though_no_node_carries_it() {
 }
 
 /// What a successor sees of this world.
-fn successor(world: &World) -> World {
+pub(super) fn successor(world: &World) -> World {
     let mut next = super::world(0);
     for (_, config) in world.configs.iter() {
         let status = crate::status::status(
@@ -215,11 +215,9 @@ fn successor(world: &World) -> World {
         next.config(seen, 0);
     }
     for (at, (_, node)) in world.nodes.iter().enumerate() {
-        next.node(SeenNode {
-            name: node.name.to_string(),
-            uid: node.object.as_ref().unwrap().uid.to_string(),
-            labels: Labels::new([("pool", if at % 2 == 0 { "a" } else { "b" })]),
-        });
+        let uid = node.object.as_ref().unwrap().uid.to_string();
+        let seen = super::node(at, if at % 2 == 0 { "a" } else { "b" });
+        next.node(SeenNode { name: node.name.to_string(), uid, ..seen });
         next.probe(probe_of(node), 0);
     }
     next

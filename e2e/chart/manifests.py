@@ -73,8 +73,9 @@ def against_rules(objects, namespace):
         if key in seen:
             yield f"{where}: there are two"
         seen.add(key)
-        # Events of objects without a namespace are kept in `default`.
-        elsewhere = meta["name"].endswith("-operator-events") and meta["namespace"] == "default"
+        # Events of objects without a namespace are kept in `default`, and so is what there is once in a cluster.
+        shared = meta["name"].endswith(("-operator-events", "-operator-cluster"))
+        elsewhere = shared and meta["namespace"] == "default"
         if each["kind"] in NAMESPACED and meta.get("namespace", namespace) != namespace and not elsewhere:
             yield f"{where}: not in the release's namespace"
         if each["kind"] not in NAMESPACED and "namespace" in meta:

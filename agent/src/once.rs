@@ -9,9 +9,9 @@
 use crate::figures::{Bytes, Count, Share, Took, float, put};
 use crate::label::{self, Names};
 use crate::snapshot::Snapshot;
+use probelet_core::hash::HashSet;
 use probelet_core::records::{FlowRecord, ProcessRecord};
 use probelet_core::report::Picture;
-use rustc_hash::FxHashSet;
 use std::cmp::Reverse;
 
 /// Rows of each table.
@@ -30,7 +30,7 @@ pub fn render(snapshot: &Snapshot, names: &Names) -> String {
 
 fn summary(out: &mut String, snapshot: &Snapshot) {
     let (picture, vitals) = (&snapshot.picture, &snapshot.vitals);
-    let netns: FxHashSet<u32> =
+    let netns: HashSet<u32> =
         picture.processes.iter().map(|p| p.fact.netns).filter(|&n| n != 0).collect();
     let count = |n: usize| Count(u64::try_from(n).unwrap_or(u64::MAX));
     row(out, "node", snapshot.node.as_ref());

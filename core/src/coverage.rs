@@ -17,7 +17,7 @@ use crate::facts::Netns;
 use crate::hash::HashMap;
 
 /// Buckets of the sliding minute.
-const BUCKETS: u64 = 6;
+const BUCKETS: u8 = 6;
 /// Width of a bucket, milliseconds.
 const BUCKET_MS: u64 = 10_000;
 
@@ -290,26 +290,25 @@ impl Coverage {
     }
 
     fn bucket_at(&mut self, bucket: u64) -> Option<&mut Count> {
-        let there = bucket <= self.bucket && self.bucket - bucket < BUCKETS;
+        let there = bucket <= self.bucket && self.bucket - bucket < u64::from(BUCKETS);
         there.then(|| &mut self.buckets[place(bucket)])
     }
 
-    const fn current(&mut self) -> &mut Count {
+    fn current(&mut self) -> &mut Count {
         &mut self.buckets[place(self.bucket)]
     }
 
     fn turn(&mut self, mono_ms: u64) {
         let bucket = mono_ms / BUCKET_MS;
-        for step in 0..bucket.saturating_sub(self.bucket).min(BUCKETS) {
+        for step in 0..bucket.saturating_sub(self.bucket).min(BUCKETS.into()) {
             self.buckets[place(bucket - step)] = Count::default();
         }
         self.bucket = self.bucket.max(bucket);
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a number below six")]
-const fn place(bucket: u64) -> usize {
-    (bucket % BUCKETS) as usize
+fn place(bucket: u64) -> usize {
+    usize::try_from(bucket % u64::from(BUCKETS)).unwrap_or(0)
 }
 
 #[cfg(test)]

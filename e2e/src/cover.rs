@@ -2,7 +2,7 @@
 //!
 //! In: the truth and a report. Out: [`Cover`]. Pure: no I/O.
 
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 
 use crate::{
     load::ends::End,
@@ -33,7 +33,7 @@ pub fn cover(
     expected: Direction,
     inode: impl Fn(&str) -> Option<u64>,
 ) -> Cover {
-    let mut by_end: FxHashMap<(&str, &str), Vec<&Connection>> = FxHashMap::default();
+    let mut by_end: HashMap<(&str, &str), Vec<&Connection>> = HashMap::default();
     for connection in &report.connections {
         by_end.entry((&connection.local, &connection.remote)).or_default().push(connection);
     }

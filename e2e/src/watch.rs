@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 
 use crate::{
     load::short::now,
@@ -69,14 +69,14 @@ impl Direction {
 #[derive(Debug, Default)]
 pub struct Sights {
     /// By connection end.
-    pub by_end: FxHashMap<Key, Sight>,
+    pub by_end: HashMap<Key, Sight>,
     /// Answers in all.
     pub polls: u64,
     /// Answers with a new body.
     pub bodies: u64,
     /// Requests that the agent refused: over its budget, or over its limit.
     pub refused: u64,
-    open: FxHashMap<u64, Key>,
+    open: HashMap<u64, Key>,
     epoch: u64,
 }
 

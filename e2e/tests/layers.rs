@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 /// What the pure crates may be given. Nothing on these lists can open a file, a socket or a clock by itself.
-const CORE_MAY_USE: &[&str] = &["rustc-hash", "thiserror", "hashbrown", "smallvec"];
+const CORE_MAY_USE: &[&str] = &["foldhash", "thiserror", "hashbrown", "smallvec"];
 const CRDS_MAY_USE: &[&str] =
     &["serde", "thiserror", "serde_json", "serde-saphyr", "schemars", "kube", "k8s-openapi"];
 

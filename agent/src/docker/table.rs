@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use probelet_core::hash::{HashMap, HashSet};
 
 /// The most containers that are kept; Docker itself gets slow long before.
 pub const MAX_CONTAINERS: usize = 16_384;
@@ -19,7 +19,7 @@ const MAX_LABEL_BYTES: usize = 4 << 20;
 const MAX_ID: usize = 64;
 
 /// Containers by id. Docker draws the ids by itself, so that nobody can choose them to collide.
-pub type Containers = FxHashMap<Arc<str>, Arc<DockerContainer>>;
+pub type Containers = HashMap<Arc<str>, Arc<DockerContainer>>;
 
 /// What people call a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Table {
 
     /// Makes these the only containers; how many are new, changed or gone.
     pub(super) fn replace(&mut self, running: Vec<(String, DockerContainer)>) -> usize {
-        let now: FxHashSet<&str> = running.iter().map(|(id, _)| id.as_str()).collect();
+        let now: HashSet<&str> = running.iter().map(|(id, _)| id.as_str()).collect();
         let gone: Vec<Arc<str>> =
             self.containers.keys().filter(|id| !now.contains(&***id)).cloned().collect();
         let mut changes = gone.iter().filter(|id| self.remove(id)).count();

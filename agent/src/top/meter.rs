@@ -7,15 +7,15 @@
 //! Pure: no I/O, no clock; time is an argument.
 
 use probelet_core::facts::{Loss, Losses};
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 use std::collections::VecDeque;
 use std::hash::Hash;
 
 /// Counters of many things, sampled once a window.
 #[derive(Debug)]
 pub(super) struct Meter<K, const N: usize> {
-    base: FxHashMap<K, [u64; N]>,
-    next: FxHashMap<K, [u64; N]>,
+    base: HashMap<K, [u64; N]>,
+    next: HashMap<K, [u64; N]>,
     base_ms: u64,
     next_ms: u64,
     now_ms: u64,
@@ -24,7 +24,7 @@ pub(super) struct Meter<K, const N: usize> {
 
 impl<K, const N: usize> Default for Meter<K, N> {
     fn default() -> Self {
-        let (base, next) = (FxHashMap::default(), FxHashMap::default());
+        let (base, next) = (HashMap::default(), HashMap::default());
         Self { base, next, base_ms: 0, next_ms: 0, now_ms: 0, samples: 0 }
     }
 }

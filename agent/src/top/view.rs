@@ -10,10 +10,10 @@ use crate::label::{self, Names};
 use crate::snapshot::Snapshot;
 use crate::top::meter::{LastMinute, Meter};
 use probelet_core::facts::{ContainerId, Loss};
+use probelet_core::hash::{HashMap, HashSet};
 use probelet_core::records::{
     ConnectionRecord, ContainerRecord, FlowRecord, ProcessRecord, Workload,
 };
-use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
@@ -25,15 +25,15 @@ const WINDOW_MAX_MS: f64 = 60_000.0;
 /// Connections by holder, counted when a screen that shows them is drawn.
 #[derive(Debug, Default)]
 struct Holders {
-    pids: FxHashMap<u32, u32>,
-    containers: FxHashMap<ContainerId, u32>,
+    pids: HashMap<u32, u32>,
+    containers: HashMap<ContainerId, u32>,
 }
 
 /// A snapshot and what comes of comparing it with the ones before.
 pub(super) struct View {
     snapshot: Arc<Snapshot>,
     names: Box<Names>,
-    labels: RefCell<FxHashMap<ContainerId, Arc<str>>>,
+    labels: RefCell<HashMap<ContainerId, Arc<str>>>,
     opened: Meter<u64, 1>,
     traffic: Meter<u64, 2>,
     process_cpu: Meter<(u32, u64), 1>,
@@ -174,7 +174,7 @@ impl View {
     /// Network namespaces that a process is in.
     pub(super) fn netns(&self) -> usize {
         *self.netns.get_or_init(|| {
-            let inodes: FxHashSet<u32> =
+            let inodes: HashSet<u32> =
                 self.snapshot.picture.processes.iter().map(|p| p.fact.netns).collect();
             inodes.iter().filter(|&&inode| inode != 0).count()
         })

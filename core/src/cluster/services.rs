@@ -243,7 +243,9 @@ impl Services {
             (by_external, &service.external_ips),
         ];
         for (map, ips) in all {
-            ips.iter().for_each(|ip| map.remove(&address(*ip), slot));
+            for ip in ips {
+                map.remove(&address(*ip), slot);
+            }
         }
     }
 

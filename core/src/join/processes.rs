@@ -51,8 +51,8 @@ impl Inside {
 #[derive(Debug, Default)]
 pub struct Processes {
     by_pid: HashMap<u32, Process>,
-    by_netns: HashMap<u32, Inside>,
-    by_cgroup: HashMap<u64, Inside>,
+    in_netns: HashMap<u32, Inside>,
+    in_cgroup: HashMap<u64, Inside>,
 }
 
 /// The root of the cgroup v2 hierarchy, where everybody is whom another one names.
@@ -62,19 +62,19 @@ impl Processes {
     /// Takes in the processes of a pass.
     pub fn refill(&mut self, processes: &[Process], containers: &[Container]) {
         self.by_pid.clear();
-        self.by_netns.clear();
-        self.by_cgroup.clear();
+        self.in_netns.clear();
+        self.in_cgroup.clear();
         let pause = Comm::new(b"pause");
         for p in processes {
             self.by_pid.insert(p.pid, *p);
             let alone = p.container.map_or(Inside::Several, Inside::Container);
             if p.cgroup > ROOT_CGROUP {
-                let inside = self.by_cgroup.entry(p.cgroup).or_insert(alone);
+                let inside = self.in_cgroup.entry(p.cgroup).or_insert(alone);
                 *inside = inside.joined_by(p.container, containers);
             }
             // A pod's sandbox shares the namespace with the containers that do the work.
             if p.comm != pause {
-                let inside = self.by_netns.entry(p.netns).or_insert(alone);
+                let inside = self.in_netns.entry(p.netns).or_insert(alone);
                 *inside = inside.joined_by(p.container, containers);
             }
         }
@@ -118,13 +118,13 @@ impl Processes {
     /// processes are in, or the pod of all of them.
     #[must_use]
     pub fn inside(&self, netns: u32) -> Owner {
-        self.by_netns.get(&netns).map_or_else(Owner::default, |inside| inside.owner())
+        self.in_netns.get(&netns).map_or_else(Owner::default, |inside| inside.owner())
     }
 
     /// Whose a socket is that was made in this cgroup.
     #[must_use]
     pub fn made_in(&self, cgroup: u64) -> Owner {
-        self.by_cgroup.get(&cgroup).map_or_else(Owner::default, |inside| inside.owner())
+        self.in_cgroup.get(&cgroup).map_or_else(Owner::default, |inside| inside.owner())
     }
 }
 

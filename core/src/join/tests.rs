@@ -108,7 +108,9 @@ fn listeners_of_two_containers_on_one_port_name_neither() {
     let (at, mut listeners) = (at(80), Listeners::default());
     let mut pass = |ms, owners: &[Owner]| {
         listeners.begin(ms);
-        owners.iter().for_each(|o| listeners.saw(1, Protocol::Tcp, at, *o));
+        for owner in owners {
+            listeners.saw(1, Protocol::Tcp, at, *owner);
+        }
         listeners.listening(1, Protocol::Tcp, at, false)
     };
 

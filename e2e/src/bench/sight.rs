@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 
 use super::{Bench, sleep};
 use crate::{
@@ -198,7 +198,7 @@ fn put_quantile(
     table.put(key, cell);
 }
 
-fn inodes(load: &Load) -> anyhow::Result<FxHashMap<String, u64>> {
+fn inodes(load: &Load) -> anyhow::Result<HashMap<String, u64>> {
     let names = (0..load.netns).map(Some).chain([None]).map(topology::name);
     names.map(|name| topology::inode(&name).map(|inode| (name, inode))).collect()
 }

@@ -6,7 +6,7 @@
 //! Pure: no I/O, no clock; time is an argument.
 
 use crate::kubernetes::Verdict;
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 use std::time::Duration;
 
 /// Verdicts at most. A node has a handful of readers.
@@ -70,12 +70,12 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     terms: Terms,
-    entries: FxHashMap<Key, Entry>,
+    entries: HashMap<Key, Entry>,
 }
 
 impl Cache {
     pub(super) fn new(terms: Terms) -> Self {
-        Self { terms, entries: FxHashMap::default() }
+        Self { terms, entries: HashMap::default() }
     }
 
     pub(super) fn find(&self, key: &Key, now: Duration) -> Known {

@@ -20,9 +20,9 @@ use crate::snapshot::Snapshot;
 use probelet_core::cluster::Grain;
 use probelet_core::cluster::names::Name;
 use probelet_core::facts::{Comm, ContainerId, Protocol};
+use probelet_core::hash::{HashMap, HashSet};
 use probelet_core::records::{FlowRecord, Workload};
 use probelet_core::report::Picture;
-use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -68,7 +68,7 @@ type FlowSample = Sample<4, 1>;
 pub(super) struct Flows {
     series: Series<FlowKey, 4, 1>,
     /// Counters of each flow at the last scrape, by its id.
-    last: FxHashMap<u64, [u64; 4]>,
+    last: HashMap<u64, [u64; 4]>,
 }
 
 impl Flows {
@@ -80,7 +80,7 @@ impl Flows {
         now: Instant,
     ) {
         let mut samples: BTreeMap<FlowKey, FlowSample> = BTreeMap::new();
-        let mut last = FxHashMap::default();
+        let mut last = HashMap::default();
         let picture = &snapshot.picture;
         for flow in picture.flows.iter() {
             let counters = [flow.opened, flow.closed, flow.bytes_sent, flow.bytes_received];
@@ -221,11 +221,11 @@ type UsageSample = Sample<1, 2>;
 pub(super) struct Usage {
     series: Series<Box<str>, 1, 2>,
     /// CPU time of each process at the last scrape, by pid and start.
-    processes: FxHashMap<(u32, u64), u64>,
+    processes: HashMap<(u32, u64), u64>,
     /// CPU time of each container at the last scrape, from its cgroup.
-    containers: FxHashMap<ContainerId, u64>,
+    containers: HashMap<ContainerId, u64>,
     /// Containers whose cgroup said nothing yet, so that their processes were added up.
-    summed: FxHashSet<ContainerId>,
+    summed: HashSet<ContainerId>,
 }
 
 impl Usage {
@@ -250,8 +250,8 @@ impl Usage {
         snapshot: &Snapshot,
         labels: &Labels,
         samples: &mut BTreeMap<Box<str>, UsageSample>,
-    ) -> FxHashSet<ContainerId> {
-        let mut last = FxHashMap::default();
+    ) -> HashSet<ContainerId> {
+        let mut last = HashMap::default();
         for container in snapshot.picture.containers.iter() {
             let Some(cpu_ns) = container.cpu_ns else { continue };
             // What its processes were counted for before must not be counted again.
@@ -275,11 +275,11 @@ impl Usage {
         &mut self,
         snapshot: &Snapshot,
         labels: &Labels,
-        measured: &FxHashSet<ContainerId>,
+        measured: &HashSet<ContainerId>,
         samples: &mut BTreeMap<Box<str>, UsageSample>,
     ) {
-        let mut last = FxHashMap::default();
-        let mut summed = FxHashSet::default();
+        let mut last = HashMap::default();
+        let mut summed = HashSet::default();
         for record in snapshot.picture.processes.iter() {
             let process = &record.fact;
             let identity = (process.pid, process.start_ns);

@@ -16,7 +16,6 @@ use k8s_openapi::jiff::Timestamp;
 use probelet_crds::condition::{config_applied, node_ready};
 use probelet_crds::{NodeProbeStatus, condition};
 use serde_json::Value;
-use std::hash::Hasher as _;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -206,9 +205,7 @@ pub(super) fn version(text: Option<&str>) -> Option<u64> {
 
 /// Equal for equal values: maps are sorted.
 pub(super) fn hash(value: &Value) -> u64 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    hasher.write(value.to_string().as_bytes());
-    hasher.finish()
+    probelet_core::hash::of(value.to_string().as_bytes())
 }
 
 /// The conditions of an earlier run, for the sake of their times.

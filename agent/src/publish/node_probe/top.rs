@@ -9,10 +9,10 @@
 use super::figures;
 use crate::label::{self, Names};
 use probelet_core::facts::{Comm, ContainerId};
+use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowRecord, ProcessRecord, Workload};
 use probelet_core::report::Picture;
 use probelet_crds::{Top, TopFlow, TopProcess};
-use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 
 /// Names are cut to so many bytes: a status is 2 KiB in all.
@@ -23,7 +23,7 @@ const LEAST_CORES: f64 = 1e-4;
 /// CPU time of each process when the last status was written.
 #[derive(Debug, Default)]
 pub(super) struct Tops {
-    before: FxHashMap<(u32, u64), u64>,
+    before: HashMap<(u32, u64), u64>,
     /// When that was, milliseconds since boot.
     at_ms: u64,
 }
@@ -37,7 +37,7 @@ impl Tops {
     fn processes(&mut self, picture: &Picture, n: usize) -> Vec<TopProcess> {
         let now = picture.now.mono_ms;
         let elapsed = now.saturating_sub(self.at_ms);
-        let mut programs: FxHashMap<(Comm, Option<ContainerId>), f64> = FxHashMap::default();
+        let mut programs: HashMap<(Comm, Option<ContainerId>), f64> = HashMap::default();
         for ProcessRecord { fact, .. } in picture.processes.iter() {
             let began = self.before.get(&(fact.pid, fact.start_ns));
             let (cpu, ms) = match began {

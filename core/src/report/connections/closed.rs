@@ -33,15 +33,12 @@ impl Connections {
                 remote: closed.remote,
                 interface: closed.interface,
             };
-            match self.find(&key) {
-                Some(slot) => {
-                    let repeats = facts.closed_anew;
-                    self.close_known(slot, expires_ms, repeats, flows, evidence, pass);
-                }
-                None => {
-                    let closed = (key, closed.role, expires_ms);
-                    self.close_unknown(closed, flows, next_id, evidence, pass);
-                }
+            if let Some(slot) = self.find(&key) {
+                let repeats = facts.closed_anew;
+                self.close_known(slot, expires_ms, repeats, flows, evidence, pass);
+            } else {
+                let closed = (key, closed.role, expires_ms);
+                self.close_unknown(closed, flows, next_id, evidence, pass);
             }
         }
         !facts.closed.is_empty()

@@ -63,12 +63,11 @@ impl Connections {
         };
         let peer_slot = self.peer(slot, &record);
         let peer_record = peer_slot.and_then(|slot| self.table.get(slot).copied());
-        let peer = match peer_record {
-            Some(peer) => peer.owner.workload(),
-            None => {
-                let record = ConnectionRecord { direction, ..record };
-                self.stranger(slot, &record, remote_netns, evidence, pass)
-            }
+        let peer = if let Some(peer) = peer_record {
+            peer.owner.workload()
+        } else {
+            let record = ConnectionRecord { direction, ..record };
+            self.stranger(slot, &record, remote_netns, evidence, pass)
         };
         // A connection with both ends on this node is one connection of one flow: its client's.
         let counted = match (direction, peer_record) {

@@ -33,7 +33,7 @@ run: ## Install what is missing, build the agent alone, quickly, and show the li
 	@scripts/run
 
 check: ## Formatting, clippy (all together and as built for use), licences and sources of dependencies
-	@scripts/setup --missing build deny
+	@scripts/setup --missing build deny go
 	scripts/check
 
 unit: needs ## Every Rust test that needs neither root nor a cluster: the inner loop

@@ -134,8 +134,11 @@ mod tests {
 
     /// Containers 0 and 1 are of one pod, 2 is of another one, 3 is of none.
     fn containers() -> [Container; 4] {
-        [Some("a"), Some("a"), Some("b"), None]
-            .map(|pod| Container { pod_uid: pod.map(str::to_owned), ..Container::default() })
+        [Some("a"), Some("a"), Some("b"), None].map(|pod| Container {
+            id: "c".to_owned(),
+            pod_uid: pod.map(str::to_owned),
+            ..Container::default()
+        })
     }
 
     fn within(pid: u32, netns: u32, cgroup: u64, container: Option<u32>) -> Process {
@@ -189,6 +192,17 @@ mod tests {
         processes.refill(&[process(1, b"pause", 0), process(2, b"nginx", 1)], &[]);
 
         assert_eq!(processes.inside(7).container, Some(ContainerId(1)));
+    }
+
+    #[test]
+    fn a_container_that_anybody_may_have_made_is_in_no_pod() {
+        let mut processes = Processes::default();
+        let mut containers = containers();
+        containers[1].foreign = true;
+
+        processes.refill(&[within(1, 7, 0, Some(0)), within(2, 7, 0, Some(1))], &containers);
+
+        assert_eq!(told(processes.inside(7)), (None, None));
     }
 
     #[test]

@@ -76,8 +76,8 @@ impl<'a> Object<'a> for Slice<'a> {
         let (namespace, name) = self.metadata.place()?;
         let service =
             self.metadata.labels.get(SERVICE_NAME).and_then(|name| name.fit(MAX_NAMESPACE));
-        let manager = self.metadata.labels.get(MANAGED_BY);
-        let managed = manager.is_some_and(|name| name.as_str() == CONTROLLER);
+        let keeper = self.metadata.labels.get(MANAGED_BY);
+        let managed = keeper.is_some_and(|name| name.as_str() == CONTROLLER);
         // Slices of host names have no address that a connection could show.
         let named = self.address_type.as_str() == "FQDN";
         let endpoints = self.endpoints.iter().flatten().filter(|_| !named);

@@ -229,6 +229,7 @@ mod tests {
         (namespace, kind, name)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
     fn workload(kind: &str) -> Option<Kind> {
         Some(Kind::Workload(kind.to_owned()))
     }

@@ -6,6 +6,9 @@
 #![allow(clippy::needless_pass_by_value, reason = "objects are written where they are passed")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
+#[path = "answers/status.rs"]
+mod status;
+
 use std::{fs, path::Path};
 
 use jiff::Timestamp;
@@ -122,78 +125,6 @@ fn seen(probes: Vec<Probe>, configs: Vec<Config>) -> Seen {
         down: Vec::new(),
         now: "2026-11-23T13:00:02Z".parse::<Timestamp>().unwrap(),
     }
-}
-
-#[test]
-fn status_of_a_fleet_that_is_well_is_one_screen() {
-    let probes =
-        vec![probe("node1", &[]), probe("node2", &[("/status/agent/cpu", "3100u".into())])];
-
-    let status = Status::of(&seen(probes, vec![config("default", json!({}), complete(2))]), 10);
-
-    golden("status-well.txt", &shown(&status));
-}
-
-#[test]
-fn status_names_every_kind_of_trouble_its_nodes_and_the_next_step() {
-    let bad = |kind: &str, reason: &str, why: &str| json!([condition(kind, "False", reason, why)]);
-    let probes = vec![
-        probe("node1", &[]),
-        probe(
-            "node2",
-            &[(
-                "/status/conditions",
-                bad("ConfigApplied", "SourceUnavailable", "source Bpf needs CAP_BPF"),
-            )],
-        ),
-        probe("node3", &[("/status", json!({}))]),
-        probe(
-            "node4",
-            &[
-                ("/status/agent/level", "Stretched".into()),
-                ("/status/agent/levelReason", "needs 9m for 1s freshness at 41200 sockets".into()),
-            ],
-        ),
-        probe("node5", &[("/status/observedGeneration", 0.into())]),
-        probe(
-            "node6",
-            &[(
-                "/status/conditions",
-                json!([
-                    condition("ConfigApplied", "True", "Applied", ""),
-                    condition(
-                        "WithinBudget",
-                        "False",
-                        "Exceeded",
-                        "7m used of 5m for longer than the window"
-                    ),
-                    condition(
-                        "PermissionsOK",
-                        "False",
-                        "CapabilitiesMissing",
-                        "BPF and PERFMON are missing"
-                    )
-                ]),
-            )],
-        ),
-        probe("node7", &[]),
-    ];
-    let status = json!({"observedGeneration": 2, "nodes": {"effective": 7, "applied": 4, "pending": 2, "failed": 1},
-        "rollout": {"generation": 2, "hash": "ab", "phase": "RolledBack"},
-        "conditions": [condition("Degraded", "True", "RolledBack", "node2 (SourceUnavailable)")]});
-    let mut seen = seen(probes, vec![config("default", json!({"budget": {"cpu": "5m"}}), status)]);
-    seen.lease = Ok(Some(lease("2026-11-23T12:50:00Z")));
-    seen.nodes = Some(9);
-    seen.daemons = Some(DaemonCounts { desired_number_scheduled: 9, number_ready: 8 });
-    seen.down = vec![(
-        "node7".to_owned(),
-        "waits: CrashLoopBackOff; it ended with 137 (OOMKilled)".to_owned(),
-    )];
-
-    let status = Status::of(&seen, 20);
-
-    golden("status-trouble.txt", &shown(&status));
-    assert_eq!(status.names(), ["node/node2", "node/node3", "node/node5", "node/node6"]);
 }
 
 #[test]

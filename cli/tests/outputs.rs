@@ -154,6 +154,7 @@ impl Hostile {
 }
 
 /// Everything that the program may print of it.
+#[expect(clippy::too_many_lines, reason = "a list of all answers, one after the other")]
 fn outputs(hostile: &Hostile) -> Vec<(String, Format, String)> {
     let (reports, pod, service) = (vec![hostile.report()], hostile.pod(), vec![hostile.service()]);
     let stored = hostile.stored();
@@ -214,14 +215,19 @@ fn outputs(hostile: &Hostile) -> Vec<(String, Format, String)> {
     add(&mut all, "doctor", &Diagnosis::of(&told(Err(unasked[0].1.clone()))));
     add(&mut all, "effective", &Effective::of(&stored, &probe, Some(&node), &configs, false));
     add(&mut all, "rollouts", &Rollouts::of(&configs));
-    add(&mut all, "dry-run", &DryRun::of(&configs[..1], &configs[1..], &[node], &[probe.clone()]));
+    add(
+        &mut all,
+        "dry-run",
+        &DryRun::of(&configs[..1], &configs[1..], &[node], std::slice::from_ref(&probe)),
+    );
     for format in [Format::Dot, Format::Mermaid, Format::Svg] {
         all.push(("map".to_owned(), format, map.picture(format).unwrap()));
     }
     let subject = Subject::workload("shop/Deployment/api");
     let subject = Subject { workloads: [subject.called.clone(), pod.workload()].into(), ..subject };
     let policy =
-        Policy::of(&subject, &reports, &names, &Ends::of(&[pod.clone()], &service)).unwrap();
+        Policy::of(&subject, &reports, &names, &Ends::of(std::slice::from_ref(&pod), &service))
+            .unwrap();
     all.push(("netpol".to_owned(), Format::Yaml, policy.text()));
     add(&mut all, "netpol", &policy);
     all

@@ -78,8 +78,11 @@ impl DryRun {
             let name = &wanted.metadata.name;
             let errors = match wanted.valid() {
                 Err(errors) => errors,
-                Ok(valid) if name == probelet_crds::DEFAULT && !valid.selector.is_empty() => {
-                    vec!["the configuration named default is for all nodes and can have no nodeSelector".to_owned()]
+                Ok(valid)
+                    if name == probelet_crds::DEFAULT
+                        && !(valid.selector.is_empty() && valid.spec.node_names.is_empty()) =>
+                {
+                    vec!["the configuration named default is for all nodes and can have neither nodeSelector nor nodeNames".to_owned()]
                 }
                 Ok(_) => Vec::new(),
             };

@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_few_bytes_that_unfold_to_many_are_refused_and_never_held() {
-        let bomb = zipped(&[b' '; 1 << 16], 20);
+        let bomb = zipped(&vec![b' '; 1 << 16], 20);
         assert!(bomb.len() < 1 << 14, "{}", bomb.len());
 
         let error =
@@ -214,7 +214,7 @@ mod tests {
     fn answers_share_their_room_and_give_back_what_came_over_the_wire() {
         let room = Room::of(4 << 16);
         let ask = || {
-            let raw = zipped(&[b' '; 60_000], 1);
+            let raw = zipped(&vec![b' '; 60_000], 1);
             assert!(room.take(raw.len()));
             Reply::new(raw, true, Some(room.clone())).decode::<Report>("v1/report")
         };

@@ -1,7 +1,8 @@
 //! Runs `pause` and `resume`: the kill switch of a configuration, or of one node.
 //!
 //! One node is paused by a `ProbeConfig` of its own: the one in force on it, with `paused`, the highest priority and the
-//! node's name as its selector. It is an object as any other: `kubectl get probeconfigs` shows it.
+//! node's name. It is an object as any other: `kubectl get probeconfigs` shows it. A definition of an older release knows
+//! no names of nodes and would drop them, which would pause all nodes: there the label is used that only this node has.
 //!
 //! I/O: the API server.
 
@@ -18,6 +19,17 @@ const PRIORITY: i32 = 1000;
 /// By which such a configuration is known.
 const LABEL: &str = "probelet.io/paused-node";
 const HOST: &str = "kubernetes.io/hostname";
+
+/// By which nodes are named.
+const NAMES: &str = "nodeNames";
+
+/// What became of a configuration.
+enum Made {
+    Now,
+    There,
+    /// The cluster's definition does not know by what the node is meant.
+    Dropped,
+}
 
 impl Run {
     pub(super) async fn pause(&self, who: &Who, pause: bool) -> Result<(), Error> {
@@ -38,11 +50,6 @@ impl Run {
 
     async fn pause_node(&self, node: &str) -> Result<(), Error> {
         let object: Node = self.ask.get(&format!("/api/v1/nodes/{node}")).await?;
-        let host = object.metadata.labels.get(HOST).ok_or_else(|| Error::Absent {
-            what: format!("the node {node} has no label {HOST} by which it could be selected"),
-            next: format!("kubectl label node {node} {HOST}={node}"),
-        })?;
-        self.alone(node, host).await?;
         let stored: Value = self.ask.get(&probe_path(node)).await?;
         let config: NodeConfig =
             serde_json::from_value(stored["spec"]["config"].clone()).unwrap_or_default();
@@ -50,23 +57,60 @@ impl Run {
         let mut spec = serde_json::to_value(config).unwrap_or_default();
         spec["paused"] = true.into();
         spec["priority"] = PRIORITY.into();
-        spec["nodeSelector"] = json!({"matchLabels": {HOST: host}});
+        let made = match self.pause_by(node, &spec, json!({"nodeNames": [node]})).await? {
+            Made::Dropped => {
+                let host = self.label(node, &object).await?;
+                let selector = json!({"nodeSelector": {"matchLabels": {HOST: host}}});
+                self.pause_by(node, &spec, selector).await?
+            }
+            made => made,
+        };
+        let what = match made {
+            Made::There => "is paused already".to_owned(),
+            Made::Now | Made::Dropped => format!(
+                "paused by ProbeConfig {}; go on with `kubectl probelet resume --node {node}`",
+                own(node)
+            ),
+        };
+        self.done(&format!("node/{node}"), &what);
+        Ok(())
+    }
+
+    /// Makes the configuration, and none that means other nodes than this one.
+    async fn pause_by(&self, node: &str, spec: &Value, whom: Value) -> Result<Made, Error> {
         let name = own(node);
+        let mut spec = spec.clone();
+        let fields = whom.as_object().cloned().unwrap_or_default();
+        for (field, value) in &fields {
+            spec[field] = value.clone();
+        }
         let object = json!({"apiVersion": API_VERSION, "kind": PROBE_CONFIG, "spec": spec,
             "metadata": {"name": name, "labels": {LABEL: "true"}}});
-        match self.ask.create("/apis/probelet.io/v1alpha1/probeconfigs", object).await {
-            Err(Error::Refused { code: 409, .. }) => {
-                self.done(&format!("node/{node}"), "is paused already");
+        let path = "/apis/probelet.io/v1alpha1/probeconfigs?fieldValidation=Strict";
+        let made = match self.ask.create(path, object).await {
+            Ok(made) => made,
+            Err(Error::Refused { code: 409, .. }) => return Ok(Made::There),
+            Err(Error::Refused { code: 400 | 422, message, .. }) if message.contains(NAMES) => {
+                return Ok(Made::Dropped);
             }
-            made => {
-                made?;
-                let what = format!(
-                    "paused by ProbeConfig {name}; go on with `kubectl probelet resume --node {node}`"
-                );
-                self.done(&format!("node/{node}"), &what);
-            }
+            Err(error) => return Err(error),
+        };
+        if fields.iter().all(|(field, value)| made["spec"][field] == *value) {
+            return Ok(Made::Now);
         }
-        Ok(())
+        // It would pause every node.
+        self.ask.delete(&config_path(&name)).await?;
+        Ok(Made::Dropped)
+    }
+
+    /// The value of the label that only this node has.
+    async fn label(&self, node: &str, object: &Node) -> Result<String, Error> {
+        let host = object.metadata.labels.get(HOST).ok_or_else(|| Error::Absent {
+            what: format!("the node {node} has no label {HOST} by which it could be selected"),
+            next: format!("kubectl label node {node} {HOST}={node}"),
+        })?;
+        self.alone(node, host).await?;
+        Ok(host.clone())
     }
 
     /// The label is what a machine calls itself: several may call themselves the same, and all of them would be paused.

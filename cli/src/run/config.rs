@@ -98,8 +98,8 @@ pub(super) fn previous(config: &Config) -> Result<NodeConfig, Error> {
 
 /// A whole spec of the content before: who it is for and how it is rolled out is as now.
 pub(super) fn before(now: &ProbeConfigSpec, previous: NodeConfig) -> ProbeConfigSpec {
-    let ProbeConfigSpec { priority, node_selector, rollout, .. } = now.clone();
-    ProbeConfigSpec { priority, node_selector, rollout, ..previous.into() }
+    let ProbeConfigSpec { priority, node_selector, node_names, rollout, .. } = now.clone();
+    ProbeConfigSpec { priority, node_selector, node_names, rollout, ..previous.into() }
 }
 
 /// All `ProbeConfigs` of a file, or of standard input.

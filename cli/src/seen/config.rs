@@ -68,7 +68,9 @@ impl Valid {
     /// Whether it is for this node.
     #[must_use]
     pub fn matches(&self, node: &Node) -> bool {
-        self.selector.matches(&OfNode(node))
+        let names = &self.spec.node_names;
+        (names.is_empty() || names.contains(&node.metadata.name))
+            && self.selector.matches(&OfNode(node))
     }
 
     /// What agents are told.

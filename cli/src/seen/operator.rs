@@ -137,7 +137,11 @@ mod tests {
 
     const NOW: &str = "2026-11-23T13:00:02Z";
 
-    fn pods(ready: &str, election: Option<&str>) -> Result<Vec<Pod>, String> {
+    type Pods = Result<Vec<Pod>, String>;
+    type MaybeLease = Result<Option<Lease>, String>;
+
+    #[expect(clippy::unnecessary_wraps, reason = "what is seen, as it is passed on")]
+    fn pods(ready: &str, election: Option<&str>) -> Pods {
         let env = election.map(|value| json!({"name": VARIABLE, "value": value}));
         let pod = json!({"metadata": {"name": "op-1"},
             "spec": {"containers": [{"env": env.into_iter().collect::<Vec<_>>()}]},
@@ -145,7 +149,8 @@ mod tests {
         Ok(vec![serde_json::from_value(pod).unwrap()])
     }
 
-    fn lease(renewed: &str) -> Result<Option<Lease>, String> {
+    #[expect(clippy::unnecessary_wraps, reason = "what is seen, as it is passed on")]
+    fn lease(renewed: &str) -> MaybeLease {
         let spec =
             json!({"holderIdentity": "op-1", "leaseDurationSeconds": 15, "renewTime": renewed});
         Ok(Some(serde_json::from_value(json!({ "spec": spec })).unwrap()))

@@ -54,12 +54,12 @@ impl Gaps {
         if let Some((least, node)) = self.least.as_ref().filter(|(least, _)| *least < 1.0 - share) {
             let low = self.coverage.iter().filter(|one| **one < 1.0 - share).count();
             all.push(format!(
-                "{} of the opened connections were not seen on {node}{}",
-                show::percent(1.0 - least),
+                "only {} of the opened connections were seen on {node}{}",
+                show::percent(*least),
                 match low {
                     1 => String::new(),
-                    2 => ", and too many on 1 more node".to_owned(),
-                    n => format!(", and too many on {} more nodes", n - 1),
+                    2 => ", and too few on 1 more node".to_owned(),
+                    n => format!(", and too few on {} more nodes", n - 1),
                 }
             ));
         }

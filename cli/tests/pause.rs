@@ -1,0 +1,150 @@
+//! `pause --node` means one node, or nothing happens: against API servers of several releases.
+//!
+//! I/O: sockets on loopback, the program itself.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+
+/// How a server takes a configuration.
+#[derive(Clone, Copy, PartialEq)]
+enum Takes {
+    /// As it is.
+    Whole,
+    /// Without fields that it does not know, as servers did before they could be strict.
+    Prunes,
+    /// Not at all, if there is such a field.
+    Refuses,
+}
+
+type Log = Arc<Mutex<Vec<(String, Value)>>>;
+
+fn serve(stream: TcpStream, takes: Takes, hosts: &[(&str, &str)], log: &Log) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut line, mut length) = (String::new(), 0);
+        if stream.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        loop {
+            let mut header = String::new();
+            stream.read_line(&mut header).unwrap();
+            if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if header.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let words: Vec<&str> = line.split(' ').collect();
+        if words[0] != "GET" {
+            log.lock().unwrap().push((format!("{} {}", words[0], words[1]), body.clone()));
+        }
+        let node = |(name, host): &(&str, &str)| json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": host}}});
+        let named = !body["spec"]["nodeNames"].is_null();
+        let (code, answer) = match (words[0], words[1]) {
+            ("POST", _) if named && takes == Takes::Refuses => {
+                (400, json!({"message": "strict decoding error: unknown field \"spec.nodeNames\""}))
+            }
+            ("POST", _) => {
+                if takes == Takes::Prunes {
+                    body["spec"].as_object_mut().unwrap().remove("nodeNames");
+                }
+                (201, body)
+            }
+            ("GET", path) if path.starts_with("/api/v1/nodes?") => {
+                (200, json!({"metadata": {}, "items": hosts.iter().map(node).collect::<Vec<_>>()}))
+            }
+            ("GET", path) if path.starts_with("/api/v1/nodes/") => (200, node(&hosts[0])),
+            _ => (200, json!({"spec": {"config": {"budget": {"cpu": "7m"}}}})),
+        };
+        let answer = answer.to_string();
+        let head = format!(
+            "HTTP/1.1 {code} x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        stream.get_mut().write_all((head + &answer).as_bytes()).unwrap();
+    }
+}
+
+/// What the program says, and what it wrote.
+fn pause(takes: Takes, hosts: &'static [(&str, &str)]) -> (bool, String, Vec<(String, Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let log = Log::default();
+    let kept = Arc::clone(&log);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let log = Arc::clone(&kept);
+            thread::spawn(move || serve(stream.unwrap(), takes, hosts, &log));
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}]\n\
+         users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
+    let output =
+        command.arg("--kubeconfig").arg(file).args(["pause", "--node", "n1"]).output().unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let log = log.lock().unwrap().clone();
+    (output.status.success(), said, log)
+}
+
+const TWINS: &[(&str, &str)] = &[("n1", "localhost"), ("n2", "localhost")];
+const OTHERS: &[(&str, &str)] = &[("n1", "n1"), ("n2", "n2")];
+
+#[test]
+fn a_node_is_paused_by_its_name_whatever_its_machine_calls_itself() {
+    let (well, said, wrote) = pause(Takes::Whole, TWINS);
+
+    assert!(well && said.contains("node/n1 paused"), "{said}");
+    assert_eq!(wrote.len(), 1);
+    let spec = &wrote[0].1["spec"];
+    assert_eq!(
+        (&spec["nodeNames"], &spec["paused"], &spec["budget"]["cpu"]),
+        (&json!(["n1"]), &json!(true), &json!("7m"))
+    );
+    assert!(spec["nodeSelector"].is_null() || spec["nodeSelector"] == json!({}), "{spec}");
+}
+
+#[test]
+fn an_older_definition_is_asked_by_the_label_that_only_this_node_has() {
+    for takes in [Takes::Refuses, Takes::Prunes] {
+        let (well, said, wrote) = pause(takes, OTHERS);
+
+        assert!(well, "{said}");
+        let last = &wrote.last().unwrap().1["spec"];
+        assert_eq!(last["nodeSelector"]["matchLabels"], json!({"kubernetes.io/hostname": "n1"}));
+        let deleted = wrote.iter().any(|(what, _)| what.starts_with("DELETE "));
+        assert_eq!(deleted, takes == Takes::Prunes, "what would pause all nodes is taken back");
+    }
+}
+
+#[test]
+fn where_neither_means_one_node_nothing_stays_paused() {
+    for takes in [Takes::Refuses, Takes::Prunes] {
+        let (well, said, wrote) = pause(takes, TWINS);
+
+        assert!(!well && said.contains("n2 has the same label"), "{said}");
+        let posted = wrote.iter().filter(|(what, _)| what.starts_with("POST ")).count();
+        assert_eq!(posted, 1, "{wrote:?}");
+        assert_eq!(wrote.len(), if takes == Takes::Prunes { 2 } else { 1 });
+    }
+}

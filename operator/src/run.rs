@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
@@ -42,12 +42,12 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = runtime.context("cannot start the runtime").and_then(|runtime| {
         let local = LocalSet::new();
         let outcome = local.block_on(&runtime, async {
-            let (client, namespace) = connect(&args).await?;
+            let (client, config, namespace) = connect(&args).await?;
             match args.command {
                 Command::Run => operate(args, client, &namespace).await.map(|()| Exit::Success),
                 Command::Selftest { patience } => {
                     let lease = args.lease.as_deref();
-                    Ok(selftest::run(&client, &namespace, lease, patience).await)
+                    Ok(selftest::run(&client, &config, &namespace, lease, patience).await)
                 }
             }
         });
@@ -67,14 +67,14 @@ fn fail(error: &anyhow::Error) -> Exit {
     Exit::Failure
 }
 
-/// A client, and the namespace that it belongs to.
-async fn connect(args: &Args) -> anyhow::Result<(Client, String)> {
+/// A client, what it was made of, and the namespace that it belongs to.
+async fn connect(args: &Args) -> anyhow::Result<(Client, Config, String)> {
     let (mut config, proxy) = connect::config(args.kubeconfig.as_deref()).await?;
     // Whether and when a write is tried again is the queue's to say.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    Ok((connect::client(config, proxy.as_deref())?, namespace))
+    Ok((connect::client(config.clone(), proxy.as_deref())?, config, namespace))
 }
 
 async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<()> {

@@ -1,20 +1,22 @@
 //! Selftest: whether an installation works, seen from inside the cluster.
 //!
-//! In: the API server. Out: one line a check, and whether all went well. What the caller's role does not allow to look at
-//! is said to be skipped, never taken for well. It must not change anything.
+//! In: the API server and one agent. Out: one line a check, and whether all went well. What the caller's role does not allow
+//! to look at is said to be skipped, never taken for well. It must not change anything.
 //!
 //! I/O: some requests, stdout.
+
+mod endpoint;
 
 use std::io::Write as _;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use kube::client::Body;
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use tokio::time::{Instant, sleep, timeout};
+
+use endpoint::{Answer, Endpoint, Shown};
 
 use crate::apply::chain;
 use crate::args::Exit;
@@ -26,8 +28,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 /// `NodeProbes` that are looked at: one that is ready suffices.
 const LOOK_AT: u32 = 500;
-/// The port of agents.
-const AGENT_PORT: u16 = 9466;
+/// By what an agent's pod is found: labels that no value of the chart changes.
+const AGENTS: &str = "app.kubernetes.io/part-of=probelet,app.kubernetes.io/component=agent";
+/// What is read of an agent; its role is the one that this test's account must have.
+const REPORT: &str = "/v1/report";
+/// Agents' pods that are looked at: one that is ready suffices.
+const PODS: u32 = 100;
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +43,11 @@ enum Found {
     Skipped(String),
 }
 
-/// Makes all checks; those that wait for something do so for `patience` in all.
+/// Makes all checks; those that wait for something do so for `patience` in all. `config` is how `client` was made: agents are
+/// shown its token.
 pub async fn run(
     client: &Client,
+    config: &Config,
     namespace: &str,
     lease: Option<&str>,
     patience: Duration,
@@ -63,20 +71,10 @@ pub async fn run(
         tell("the operator leads", waiting(deadline, check).await);
     }
     tell("a node reports", waiting(deadline, || ready(client)).await);
-    let pod = agent(client, namespace).await;
-    let pod = match pod {
-        Ok(pod) => pod,
-        Err(found) => {
-            tell("an agent answers", found);
-            return exit;
-        }
-    };
-    tell(
-        "an agent answers",
-        waiting(deadline, || get(client, namespace, &pod, "/healthz", 200)).await,
-    );
-    // Without a token of its own the API server's proxy hands on no identity: the agent must refuse.
-    tell("it refuses strangers", get(client, namespace, &pod, "/v1/report", 401).await);
+    let answers = waiting(deadline, || report(client, config, namespace, Shown::Token)).await;
+    tell("an agent answers", answers);
+    let refuses = waiting(deadline, || report(client, config, namespace, Shown::Nothing)).await;
+    tell("it refuses a request without a token", refuses);
     exit
 }
 
@@ -144,38 +142,44 @@ async fn ready(client: &Client) -> Found {
     }
 }
 
-/// The name of some running agent's pod.
-async fn agent(client: &Client, namespace: &str) -> Result<String, Found> {
-    let params = ListParams::default()
-        .labels("app.kubernetes.io/name=probelet,app.kubernetes.io/component=agent")
-        .fields("status.phase=Running")
-        .limit(1);
+/// An agent to ask: the first that is ready, else the first that runs.
+async fn agent(client: &Client, namespace: &str) -> Result<Endpoint, Found> {
+    let params = ListParams::default().labels(AGENTS).fields("status.phase=Running").limit(PODS);
     let listed = Api::<Pod>::namespaced(client.clone(), namespace).list(&params).await;
     let list = listed.map_err(|error| sort(&error))?;
-    let name = list.items.into_iter().find_map(|pod| pod.metadata.name);
-    name.ok_or_else(|| Found::Bad(format!("no agent runs in {namespace}")))
+    let none = || Found::Bad(format!("no agent runs in {namespace}"));
+    Endpoint::best(&list.items).ok_or_else(none)
 }
 
-/// Asks an agent through the API server's proxy.
-async fn get(client: &Client, namespace: &str, pod: &str, path: &str, want: u16) -> Found {
-    let uri = format!("/api/v1/namespaces/{namespace}/pods/https:{pod}:{AGENT_PORT}/proxy{path}");
-    let request = match hyper::Request::get(uri).body(Body::empty()) {
-        Ok(request) => request,
-        Err(error) => return Found::Bad(error.to_string()),
+/// Asks an agent for its report, at the address of its pod.
+async fn report(client: &Client, config: &Config, namespace: &str, shown: Shown) -> Found {
+    let endpoint = match agent(client, namespace).await {
+        Ok(endpoint) => endpoint,
+        Err(found) => return found,
     };
-    let answer = match client.send(request).await {
-        Ok(answer) => answer,
-        Err(error) => return sort(&error),
-    };
-    let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes);
-    let body = body.unwrap_or_default();
-    match status {
-        status if status == want => Found::Good(format!("{pod} answers {path} with {status}")),
-        // The API server's own refusal is about the caller of this test, not about the agent.
-        403 if body.starts_with(b"{\"kind\":\"Status\"") => {
-            Found::Skipped("the role of this test does not allow pods/proxy".to_owned())
-        }
-        status => Found::Bad(format!("{pod} answers {path} with {status}, not {want}")),
+    match endpoint.ask(config, shown, REPORT).await {
+        Ok(answer) => judged(&endpoint, shown, &answer),
+        Err(error) => Found::Bad(format!("{}: {error}", endpoint.pod)),
     }
 }
+
+/// What an agent's answer means.
+fn judged(endpoint: &Endpoint, shown: Shown, answer: &Answer) -> Found {
+    let Answer { status, text } = answer;
+    let pod = &endpoint.pod;
+    match (shown, status) {
+        (Shown::Token, 200) => Found::Good(format!("{pod} answers {REPORT} with 200")),
+        (Shown::Token, 403) => Found::Skipped(format!(
+            "{pod} knows the account of this test, which may not get {REPORT}: {text}"
+        )),
+        (Shown::Nothing, 401) => Found::Good(format!("{pod} answers {REPORT} with 401")),
+        (Shown::Nothing, 200) if endpoint.open => {
+            Found::Skipped(format!("{pod} answers everybody, as agent.auth is none"))
+        }
+        (Shown::Nothing, 200) => Found::Bad(format!("{pod} gives its report to everybody")),
+        _ => Found::Bad(format!("{pod} answers {REPORT} with {status}: {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ def against_rules(objects, namespace):
             yield f"{where}: there are two"
         seen.add(key)
         # Events of objects without a namespace are kept in `default`, and so is what there is once in a cluster.
-        shared = meta["name"].endswith(("-operator-events", "-operator-cluster"))
+        shared = meta["name"].endswith(("-operator-events", "-operator-lease"))
         elsewhere = shared and meta["namespace"] == "default"
         if each["kind"] in NAMESPACED and meta.get("namespace", namespace) != namespace and not elsewhere:
             yield f"{where}: not in the release's namespace"
@@ -120,6 +120,7 @@ def _node(schema, path):
     for word in ("$ref", "definitions", "uniqueItems", "patternProperties", "dependencies", "id"):
         if word in schema:
             yield f"{path}: {word} is not allowed"
+    yield from (f"{path}: {word} is null, which the API server would not keep" for word, value in schema.items() if value is None)
     free = schema.get("x-kubernetes-int-or-string") or schema.get("x-kubernetes-preserve-unknown-fields")
     if "type" not in schema and not free:
         yield f"{path}: has no type"
@@ -131,7 +132,7 @@ def _node(schema, path):
         for inner in schema.get(word, []):
             if set(inner) & {"type", "default", "description", "additionalProperties"} and not schema.get("x-kubernetes-int-or-string"):
                 yield f"{path}: {word} has what belongs outside"
-    for name, inner in schema.get("properties", {}).items():
+    for name, inner in (schema.get("properties") or {}).items():
         yield from _node(inner, f"{path}.{name}")
     for word in ("items", "additionalProperties"):
         if isinstance(schema.get(word), dict):

@@ -75,7 +75,9 @@ pub(super) fn bound_node_probe(root: &mut Value) {
 
 /// What the operator left out stays out.
 fn without_defaults(schema: &mut Value) {
-    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    // Not by index, which would write a null where there are none.
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let Some(properties) = properties else { return };
     for field in properties.values_mut() {
         if let Some(field) = field.as_object_mut() {
             field.remove("default");

@@ -34,13 +34,13 @@ def the_operators_roles_are_the_least(helm):
     events = objects.get("Role", "probelet-operator-events")
     same((events["metadata"]["namespace"], rules(events)), ("default", [("events.k8s.io/events", "create patch")]))
     same(objects.get("RoleBinding", "probelet-operator-events")["metadata"]["namespace"], "default")
-    cluster = objects.get("Role", "probelet-operator-cluster")
+    cluster = objects.get("Role", "probelet-operator-lease")
     same((cluster["metadata"]["namespace"], rules(cluster)), ("default", [
         ("coordination.k8s.io/leases", "create"), ("coordination.k8s.io/leases", "get update", "probelet-cluster")]))
-    same(objects.get("RoleBinding", "probelet-operator-cluster")["metadata"]["namespace"], "default")
+    same(objects.get("RoleBinding", "probelet-operator-lease")["metadata"]["namespace"], "default")
     alone = helm.template({"operator": {"replicas": 1, "leaderElection": {"enabled": False}}})
     same(rules(alone.get("Role", "probelet-operator")), [daemonset])
-    same(alone.all("Role", "probelet-operator-cluster"), [])
+    same(alone.all("Role", "probelet-operator-lease"), [])
     gitops = rules(helm.template({"operator": {"createDefault": False}}).get("ClusterRole", "probelet-operator"))
     same([rule for rule in gitops if rule[0] == "probelet.io/probeconfigs"], [("probelet.io/probeconfigs", "get list watch")])
 

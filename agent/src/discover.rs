@@ -16,6 +16,7 @@ pub mod netns_counters;
 pub mod owners;
 pub mod procfs;
 pub mod seen;
+pub mod shares;
 
 #[cfg(test)]
 mod live;

@@ -28,7 +28,7 @@ use self::{
     records::{Ctl, Place, Sock, Tables},
 };
 use crate::{
-    discover::{Error, Limits, Pace, Pass, Source},
+    discover::{Error, Limits, Pace, Pass, Source, shares::Shares},
     sys::{bpf, mmap},
 };
 
@@ -37,6 +37,7 @@ use crate::{
 pub struct Bpf {
     tier: Tier,
     limits: Limits,
+    shares: Shares,
     page: u64,
     loaded: Loaded,
     follow: Follow,
@@ -75,6 +76,7 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
     Ok(Bpf {
         tier,
         limits,
+        shares: Shares::default(),
         page: mmap::page_size() as u64,
         loaded: load::load(tier)?,
         follow: Follow::default(),
@@ -269,6 +271,7 @@ impl Bpf {
         self.places.clear();
         if sockets {
             facts.sockets.clear();
+            self.shares.clear();
             facts.closed.clear();
             if !self.memory.anew() && self.look_again(want, facts, pace)?.is_none() {
                 return Ok(None);
@@ -290,7 +293,7 @@ impl Bpf {
         facts.losses.add(Loss::Vanished, self.get(Ctl::Lost));
         for &pid in &self.kept {
             for (socket, place) in self.memory.sockets(pid) {
-                if push(&mut facts.sockets, socket, self.limits, &mut facts.losses) {
+                if self.shares.push(facts, socket, self.limits) {
                     self.places.push(place);
                 }
             }
@@ -398,7 +401,7 @@ impl Bpf {
                 // a process may hold one socket by several fds
                 Ok(Sock::Open(socket, _)) if !self.held.insert((socket.pid, socket.inode)) => {}
                 Ok(Sock::Open(socket, place)) => {
-                    if push(&mut facts.sockets, socket, self.limits, &mut facts.losses) {
+                    if self.shares.push(facts, socket, self.limits) {
                         self.places.push(place);
                     }
                 }

@@ -114,7 +114,7 @@ impl Bpf {
             match records::sock(&self.loaded.socks.get(i)) {
                 Ok(Sock::Open(socket, place)) if self.here.contains(&socket.netns) => {
                     self.loose.met.insert(place.address);
-                    push(&mut facts.sockets, socket, self.limits, &mut facts.losses);
+                    self.shares.push(facts, socket, self.limits);
                 }
                 Ok(Sock::Closed(closed, expires, id)) if self.here.contains(&closed.netns) => {
                     if self.follow.is_new(id, expires) {

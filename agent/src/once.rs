@@ -181,11 +181,13 @@ fn largest<T, K: Ord>(records: &mut [T], key: impl Fn(&T) -> K) -> &[T] {
     &records[..rows]
 }
 
+/// At most `width` letters of a name. A process calls itself what it likes, and a terminal does what it is sent.
 fn cut(text: &str, width: usize) -> String {
+    let letters = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
     if text.chars().count() <= width {
-        return text.to_owned();
+        return letters.collect();
     }
-    text.chars().take(width - 1).chain(['…']).collect()
+    letters.take(width - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -202,6 +204,14 @@ mod tests {
         for line in text.lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }
+    }
+
+    #[test]
+    fn a_name_cannot_change_the_terminal() {
+        let text = render(&sample::snapshot(), &|_| Some("a\x1b]0;owned\x07\u{9b}2J\nb".into()));
+
+        assert!(text.contains("a\u{fffd}]0;owned\u{fffd}\u{fffd}2J\u{fffd}b"), "{text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use judge::allows;
-use world::{Connection, GROUP, Kind, Real, Side, Talk, World, read, worlds};
+use world::{Connection, GROUP, Owner, Real, Side, Talk, World, read, worlds};
 
 fn policy(world: &World, subject: usize) -> (Result<Policy, Refusal>, Vec<Connection>) {
     let pods = world.pods(1);
@@ -100,7 +100,7 @@ proptest! {
             Err(Refusal::NoPods(_)) => prop_assert!(false, "it has pods"),
             Err(Refusal::Shared { .. }) => {
                 let lasts = |(key, _): &&(&str, &str)| !["track", "role"].contains(key);
-                let labels = |kind: &Kind| -> BTreeMap<&str, &str> {
+                let labels = |kind: &Owner| -> BTreeMap<&str, &str> {
                     let all: BTreeMap<&str, &str> = kind.labels.iter().copied().collect();
                     all.into_iter().filter(|one| lasts(&one)).collect()
                 };
@@ -128,7 +128,7 @@ proptest! {
 #[test]
 fn labels_that_yaml_takes_for_something_else_are_quoted() {
     let world = World {
-        kinds: vec![Kind {
+        kinds: vec![Owner {
             namespace: "shop",
             kind: "StatefulSet",
             labels: vec![("app", "on"), ("tier", "1e3"), ("y", "no")],

@@ -24,7 +24,7 @@ pub(crate) struct Real {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Kind {
+pub(crate) struct Owner {
     pub(crate) namespace: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) labels: Vec<(&'static str, &'static str)>,
@@ -56,7 +56,7 @@ pub(crate) struct Talk {
 
 #[derive(Debug, Clone)]
 pub(crate) struct World {
-    pub(crate) kinds: Vec<Kind>,
+    pub(crate) kinds: Vec<Owner>,
     pub(crate) fronts: Vec<Front>,
     pub(crate) talks: Vec<Talk>,
     pub(crate) blind: bool,
@@ -66,7 +66,7 @@ pub(crate) const OUTSIDE: [&str; 3] = ["203.0.113.9", "198.51.100.7", "2001:db8:
 pub(crate) const GROUP: (&str, &str) = ("192.0.2.77", "192.0.2.0/24");
 pub(crate) const NODE: &str = "10.0.0.1";
 
-pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
+pub(crate) fn kinds() -> impl Strategy<Value = Owner> {
     let label = prop::sample::select(vec![
         ("app", "a"),
         ("app", "b"),
@@ -94,7 +94,7 @@ pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
         prop::bool::weighted(0.1),
         0..3_u16,
     )
-        .prop_map(|(namespace, kind, labels, replicas, host, ports)| Kind {
+        .prop_map(|(namespace, kind, labels, replicas, host, ports)| Owner {
             namespace,
             kind,
             labels,
@@ -225,7 +225,7 @@ impl World {
         (pods.iter().map(pod).collect(), services.collect())
     }
 
-    pub(crate) fn kind_of(&self, front: usize) -> &Kind {
+    pub(crate) fn kind_of(&self, front: usize) -> &Owner {
         &self.kinds[self.fronts[front].workload % self.kinds.len()]
     }
 

@@ -231,3 +231,29 @@ fn everything_is_given_back_when_everything_is_removed() {
     assert!(left < 4_096, "{left} bytes left");
     assert_eq!(index.stats().bytes, 0);
 }
+
+#[test]
+fn a_service_of_a_thousand_addresses_and_ports_costs_no_more_than_its_lists() {
+    use probelet_core::cluster::objects::{Event, Kind, Service, ServicePort};
+    use probelet_core::cluster::{Cluster, Settings};
+    use std::net::{IpAddr, Ipv4Addr};
+
+    let mut cluster = Cluster::new(Settings::default(), 1);
+    let before = HELD.get();
+    let addresses = (0..1000).map(|n| IpAddr::V4(Ipv4Addr::from_bits(0x0b00_0000 + n)));
+    let port = |port| ServicePort { name: "p".into(), port, ..ServicePort::default() };
+    let service = Service {
+        namespace: "tenant".into(),
+        name: "wide".into(),
+        external_ips: addresses.clone().collect(),
+        outside_ips: addresses.collect(),
+        ports: (1..=1000).map(port).collect(),
+        ..Service::default()
+    };
+
+    cluster.apply(Event::Service(service), 0);
+
+    let held = HELD.get().wrapping_sub(before);
+    assert_eq!(cluster.known().refused[Kind::Service as usize], 3 * (1000 - 256));
+    assert!(held < 256 << 10, "{held} bytes");
+}

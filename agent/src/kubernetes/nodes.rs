@@ -100,3 +100,80 @@ async fn list(connection: &Connection, silence: Duration) -> Result<Listed, Erro
     }
     if items.complete() { Ok(Listed::Nodes(nodes)) } else { Err(Error::Incomplete) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::Access;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// What becomes of an answer, and which request was made for it.
+    async fn listed(status: &str, body: &str) -> Result<Listed, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let kubeconfig = home.path().join("config");
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
+             clusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\n\
+             users: [{{name: u, user: {{token: t}}}}]\n\
+             contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n"
+        );
+        std::fs::write(&kubeconfig, text).unwrap();
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let read = stream.read(&mut head).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            (String::from_utf8_lossy(&head[..read]).into_owned(), stream)
+        });
+        let silence = Duration::from_secs(10);
+        let connection = Connection::new(Access::Kubeconfig(Some(kubeconfig)), silence, silence);
+        let outcome = list(&connection, silence).await;
+        let (asked, _open) = server.await.unwrap();
+        assert!(asked.starts_with("GET /api/v1/nodes?limit=500&resourceVersion=0 "), "{asked}");
+        outcome
+    }
+
+    fn named(name: usize) -> String {
+        format!(
+            r#"{{"metadata":{{"name":"n-{name}"}},"status":{{"addresses":[{{"type":"InternalIP","address":"10.0.0.1"}}]}}}}"#
+        )
+    }
+
+    fn page(nodes: usize, more: &str) -> String {
+        let items: Vec<String> = (0..nodes).map(named).collect();
+        format!(
+            r#"{{"kind":"NodeList","metadata":{{"resourceVersion":"7","continue":"{more}"}},"items":[{}]}}"#,
+            items.join(",")
+        )
+    }
+
+    #[tokio::test]
+    async fn a_list_of_nodes_is_read_whole() {
+        let Ok(Listed::Nodes(nodes)) = listed("200 OK", &page(3, "")).await else { panic!() };
+
+        assert_eq!(nodes.iter().map(|n| &*n.name).collect::<Vec<_>>(), ["n-0", "n-1", "n-2"]);
+    }
+
+    #[tokio::test]
+    async fn a_cluster_with_too_many_nodes_is_not_listed() {
+        for body in [page(2, "next"), page(NODES + 1, "")] {
+            assert!(matches!(listed("200 OK", &body).await, Ok(Listed::TooMany)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_role_that_does_not_allow_it_is_no_other_failure() {
+        let body = r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403}"#;
+
+        let refused = listed("403 Forbidden", body).await.unwrap_err();
+
+        assert_eq!(refused.class(), Class::Forbidden);
+    }
+}

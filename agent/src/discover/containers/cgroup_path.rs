@@ -22,7 +22,7 @@ const NAME_MAX: usize = 64;
 pub struct Node {
     /// The cgroup of that container.
     prefix: Box<str>,
-    /// The node belongs to a user's session (rootless).
+    /// The node belongs to a user's session (rootless): the agent's own pod is in one.
     rootless: bool,
 }
 
@@ -31,7 +31,10 @@ impl Node {
     #[must_use]
     pub fn of(text: &str) -> Self {
         let prefix = paths(text).find_map(enclosing).unwrap_or_default();
-        let rootless = paths(text).any(|path| path.split('/').any(is_session));
+        let rootless = paths(text).any(|path| {
+            let mut parts = path.split('/');
+            parts.any(is_session) && parts.any(|part| pod_uid(part).is_some())
+        });
         Self { prefix: prefix.into(), rootless }
     }
 
@@ -362,6 +365,8 @@ mod tests {
         let rootless = Node::of(&text(&format!("0::/{session}/kubepods/podSTATIC/OTHER\n")));
         let line = text(&format!("0::/{session}/kubepods/podUID/{{ID}}\n"));
         assert!(!container(&line, &rootless).unwrap().foreign);
+        let by_hand = Node::of(&format!("0::/{session}/session-3.scope\n"));
+        assert!(container(&line, &by_hand).unwrap().foreign, "an agent that somebody started");
     }
 
     #[test]

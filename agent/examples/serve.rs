@@ -22,7 +22,7 @@ async fn main() -> anyhow::Result<()> {
     let address = args.next().unwrap_or_else(|| "127.0.0.1:9466".to_owned()).parse()?;
     let connections = args.next().map_or(Ok(40_000), |n| n.parse())?;
     let moved = args.next().map_or(Ok(100), |n| n.parse())?;
-    let listener = bind(address).await?;
+    let listener = bind(address)?;
     let mut node = Node::new(connections);
     let first = node.pass(0);
     for _ in 0..5 {

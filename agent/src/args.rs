@@ -55,6 +55,8 @@ pub struct Args {
     pub config: Option<PathBuf>,
     /// Where to serve; `None` is not at all.
     pub listen: Option<SocketAddr>,
+    /// Where to answer probes and nothing else; `None` is not at all.
+    pub probe_listen: Option<SocketAddr>,
     /// Overrides `spec.source`.
     pub source: Option<Source>,
     /// What this node is called in the report.
@@ -166,23 +168,29 @@ impl Args {
                 server::NO_SERVER,
             )));
         }
-        if typed.auth != Auth::Off && kubernetes.is_none() {
+        let auth = typed.auth.unwrap_or(Auth::Off);
+        if auth != Auth::Off && kubernetes.is_none() {
             return Err(Refused(clap::Error::raw(
                 ErrorKind::MissingRequiredArgument,
                 door::NOBODY,
             )));
         }
+        let command = typed.command.map_or(Command::Run, TypedCommand::checked);
+        if typed.auth.is_none() && command == Command::Run && door::is_open(typed.listen.0) {
+            return Err(Refused(clap::Error::raw(ErrorKind::MissingRequiredArgument, door::OPEN)));
+        }
         Ok(Self {
-            command: typed.command.map_or(Command::Run, TypedCommand::checked),
+            command,
             config: typed.config,
             listen: typed.listen.0,
+            probe_listen: typed.probe_listen.0,
             source: typed.source.map(Into::into),
             node_name,
             docker: typed.docker.0,
             kubernetes,
             node_probe: typed.node_probe,
             state_dir: typed.state_dir,
-            auth: typed.auth,
+            auth,
             tls: typed.tls,
             debug_pprof: typed.debug_pprof,
             web: typed.web.is_on(typed.listen.0),
@@ -209,6 +217,11 @@ struct Typed {
     /// Where to serve the report, metrics and health: an address and port, or `off`
     #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9466", value_parser = listen)]
     listen: Listen,
+
+    /// Where to answer /healthz and /readyz and nothing else, in plain HTTP, for whoever restarts the agent when it does
+    /// not answer: an address and port, or `off`. No reader can take the places there
+    #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen)]
+    probe_listen: Listen,
 
     /// How to read the kernel; overrides the configuration's `source`
     #[arg(long, global = true, env = "PROBELET_SOURCE", value_name = "SOURCE")]
@@ -248,16 +261,15 @@ struct Typed {
 
     /// Who needs a bearer token that the API server accepts and that may `get` the path: nobody (`off`), everybody but
     /// who comes through the loopback of a pod's own network (`token`), or everybody (`always`); /healthz and /readyz are
-    /// open
+    /// open. Nobody is the default where --listen is loopback; elsewhere it has to be said
     #[arg(
         long,
         global = true,
         env = "PROBELET_AUTH",
         value_name = "WHO",
-        default_value = "off",
         hide_possible_values = true
     )]
-    auth: Auth,
+    auth: Option<Auth>,
 
     /// Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change
     #[arg(long, global = true, env = "PROBELET_TLS", value_name = "CERTIFICATE", default_value = "off", value_parser = door::tls)]

@@ -80,6 +80,10 @@ pub trait Source {
     /// Which tier it is.
     fn tier(&self) -> Tier;
 
+    /// Other limits from the next pass on. What is over them is left out and counted, as it would have been before.
+    /// Nothing is loaded for it: a source that keeps no tables of such sizes has nothing to do.
+    fn set_limits(&mut self, _: Limits) {}
+
     /// Reads what is wanted into `facts`: clears and refills the sections that [`Want`] names,
     /// adds to `facts.losses`, sets `facts.fresh`. Vanished processes are losses, not errors.
     ///

@@ -10,6 +10,7 @@ mod clock;
 mod governor;
 mod matching;
 mod outlet;
+mod pace;
 mod tasks;
 mod tuning;
 mod vitals;
@@ -18,9 +19,10 @@ use crate::config::Effective;
 use crate::discover::containers::{Containers, usage::Usage};
 use crate::discover::{self, Pass, Source, choose::Chosen};
 use crate::snapshot::{Skip, Snapshot};
+pub(crate) use clock::{boot_ns, thread_cpu_ns};
 pub use governor::Governor;
-use governor::{Limiters, Paced};
 use matching::Matching;
+use pace::{Limiters, Paced};
 use probelet_core::budget::{Ladder, Level};
 use probelet_core::cluster::objects::Event;
 use probelet_core::facts::{Facts, Loss, Losses, PortRange, Tier, Want};
@@ -43,8 +45,13 @@ const PUBLISH_NS: u64 = 5_000_000_000;
 const RETRY_NS: u64 = 1_000_000_000;
 /// News of the cluster that is left for later is left for so long.
 const BACKLOG_NS: u64 = 1_000_000;
-/// After so many failed passes in a row, another source is looked for.
+/// A source that goes on failing is left alone for longer and longer, up to so long.
+const MAX_RETRY_NS: u64 = 60_000_000_000;
+/// After so many failed passes in a row another source is looked for; then after twice as many, and so on. Each look may
+/// load BPF programs, 50 to 70 ms of CPU, so that there must be an end to it.
 const FAILURES: u32 = 5;
+/// The first reading need not wait for so much CPU time: there is nothing to show before it. It is in the account.
+const FIRST_NS: u64 = 30_000_000;
 
 /// Loads a tier; a function so that tests can bring a source of their own.
 pub type Load =
@@ -97,13 +104,13 @@ impl Engine {
         let chosen = (setup.load)(tuning.pin, tuning.source_limits)?;
         let tier = chosen.source.tier();
         info!(source = tier.name(), refused = chosen.refused.len(), "source loaded");
-        setup.governor.begin();
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
         let mut report = Report::new(tuning.report_limits, PortRange::UNKNOWN);
         let matching = Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
         let schedule =
             Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
-        let signs = Signs::new(&config, &chosen);
+        let start_ns = setup.governor.charged(|budget, _| budget.used_ns());
+        let signs = Signs::new(&config, &chosen, start_ns);
         Ok(Self {
             tuning,
             source: chosen.source,
@@ -232,11 +239,14 @@ impl Engine {
     fn read(&mut self, want: Want) -> Result<Pass, discover::Error> {
         let (work, mut outlet) = self.split();
         let Setup { config, governor, .. } = outlet.setup();
+        let free_until_ns =
+            if outlet.is_first() { clock::thread_cpu_ns().saturating_add(FIRST_NS) } else { 0 };
         let mut interrupted = || config.has_changed().unwrap_or(false);
         let mut waits = |limiters: &Limiters, now| outlet.wait(limiters, now);
         let mut pace = Paced {
             governor,
             limiters: work.limiters,
+            free_until_ns,
             interrupted: &mut interrupted,
             waits: &mut waits,
         };
@@ -289,24 +299,25 @@ impl Engine {
         if self.usage_ns != 0 && now.saturating_sub(self.usage_ns) < self.tuning.containers_ns {
             return false;
         }
+        self.signs.saw_containers(now);
         if self.facts.containers.is_empty() {
             return false;
         }
-        self.signs.saw_containers(now);
         self.usage_ns = now;
         let usage = self.usage.read(&self.facts.containers);
         self.report.usage(usage.iter().map(|(id, used)| (*id, used.cpu_ns, used.memory_bytes)))
     }
 
     fn failed(&mut self, error: &discover::Error, now: u64) {
-        self.failures += 1;
+        self.failures = self.failures.saturating_add(1);
         self.signs.skipped(Skip::Failed);
-        self.schedule.hold_all(now + RETRY_NS * u64::from(self.failures));
+        let pause = RETRY_NS.saturating_mul(u64::from(self.failures)).min(MAX_RETRY_NS);
+        self.schedule.hold_all(now + pause);
         self.start_over();
         if self.failures == 1 {
             warn!(error = error_chain(error), source = self.source.tier().name(), "pass failed");
         }
-        if self.failures.is_multiple_of(FAILURES) {
+        if look_elsewhere(self.failures) {
             self.load(self.tuning.pin);
         }
     }
@@ -345,8 +356,12 @@ impl Engine {
         self.limiters.set(tuning.procfs_reads, tuning.fds, tuning.netns);
         self.report.set_limits(tuning.report_limits);
         self.matching.configure(&config, &mut self.report);
-        let reload =
-            tuning.pin != self.tuning.pin || tuning.source_limits != self.tuning.source_limits;
+        let reload = tuning.pin != self.tuning.pin;
+        if tuning.source_limits != self.tuning.source_limits {
+            self.source.set_limits(tuning.source_limits);
+            // What was left out, or is to be, shows in a reading of everything.
+            self.start_over();
+        }
         self.tuning = tuning;
         if reload {
             self.load(self.tuning.pin);
@@ -357,6 +372,11 @@ impl Engine {
         self.signs.config(&config);
         self.published_ns = 0;
     }
+}
+
+/// After so many failures in a row: 5, 10, 20, 40 and so on.
+const fn look_elsewhere(failures: u32) -> bool {
+    failures.is_multiple_of(FAILURES) && (failures / FAILURES).is_power_of_two()
 }
 
 #[expect(

@@ -10,6 +10,8 @@ use probelet_core::cluster::names::Name;
 use probelet_core::facts::{ContainerId, Endpoint};
 use probelet_core::records::Workload;
 use probelet_core::report::Picture;
+use probelet_core::text::clean;
+use std::borrow::Cow;
 
 /// Who knows the names of containers, as far as anybody does.
 pub type Names = dyn Fn(ContainerId) -> Option<String>;
@@ -30,11 +32,15 @@ pub fn container(picture: &Picture, names: &Names, id: ContainerId) -> String {
         return "(unknown)".to_owned();
     }
     let pod = picture.pod(id).map(ToString::to_string);
-    pod.or_else(|| names(id)).unwrap_or_else(|| {
+    let name = pod.or_else(|| names(id)).unwrap_or_else(|| {
         picture
             .container(id)
             .map_or_else(|| format!("container {}", id.0), |c| short_id(&c.id).to_owned())
-    })
+    });
+    match clean(&name) {
+        Cow::Borrowed(_) => name,
+        Cow::Owned(clean) => clean,
+    }
 }
 
 /// One end of a flow.
@@ -45,7 +51,8 @@ pub fn workload(picture: &Picture, names: &Names, workload: Workload) -> String 
         Workload::Process(comm) => comm.to_string(),
         Workload::External(addr) => Endpoint { addr, port: 0 }.ip().to_string(),
         Workload::Named(id) => {
-            picture.name(id).map_or_else(|| "(unresolved)".to_owned(), Name::label)
+            let name = picture.name(id).map_or_else(|| "(unresolved)".to_owned(), Name::label);
+            clean(&name).into_owned()
         }
         Workload::Unresolved => "(unresolved)".to_owned(),
         Workload::Other => "(other)".to_owned(),

@@ -4,7 +4,8 @@
 //! kernel or keep a request from being bounded: connections, bytes of a request, time for each
 //! step, memory of an answer and CPU time all have their limit.
 //!
-//! I/O: one listening socket. One task per connection, on the caller's runtime.
+//! I/O: one listening socket. One task per connection, on the caller's runtime, whose thread does nothing else: it sleeps
+//! when the readers' share of the budget is used up.
 
 pub mod auth;
 mod body;
@@ -19,7 +20,10 @@ mod json;
 mod metrics;
 pub mod names;
 pub mod node_probe;
+mod places;
+pub mod probes;
 mod profile;
+mod purse;
 mod query;
 mod records;
 mod render;
@@ -33,28 +37,31 @@ pub mod tls;
 mod watch;
 mod web;
 
+use crate::engine::boot_ns;
 use crate::kubernetes::FeedStatus;
 use crate::kubernetes::SingleStatus;
 use crate::snapshot::Snapshot;
-use auth::Auth;
-use cost::{Admit, Learned};
+use auth::{Auth, Peer};
+use cost::{Admission, Admit, Cost, Learned};
 use metrics::http::Counters;
 use names::{Labels, Names};
+use places::{Known, Place, Places};
+use purse::{Paid, Purse};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tls::Tls;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 pub use metrics::SeriesLimits;
 
-/// Connections at a time; one more is closed at once.
-const CONNECTIONS: usize = 64;
+/// Connections that wait in the kernel while nobody is let in. More would wait for longer than anybody is patient.
+const BACKLOG: u32 = 128;
 /// Whole reports under way at a time, some 200 KiB each; the others wait their turn.
 const RENDERERS: usize = 24;
 /// How long connections may take to end once the agent is told to.
@@ -94,8 +101,15 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 /// Listens on `address`.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    listen(address, BACKLOG).map_err(|source| Error::Listen { address, source })
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
 }
 
 /// What the server needs.
@@ -154,7 +168,10 @@ impl State {
         if debug_pprof {
             profile::activate();
         }
+        let own_names = vec![snapshots.borrow().node.to_string()];
         Self(Arc::new(Shared {
+            own_names,
+            began_ns: boot_ns(),
             snapshots,
             names,
             series,
@@ -170,7 +187,6 @@ impl State {
             learned: Mutex::default(),
             metrics: Mutex::default(),
             http: Counters::default(),
-            published: Mutex::new(Instant::now()),
             renderers: Arc::new(Semaphore::new(RENDERERS)),
             profiler: Arc::new(Semaphore::new(1)),
         }))
@@ -179,6 +195,9 @@ impl State {
 
 /// What all connections share. Locks are held for a moment, never while waiting.
 pub(crate) struct Shared {
+    /// What this machine is called, besides localhost.
+    own_names: Vec<String>,
+    began_ns: u64,
     snapshots: channel::Receiver<Arc<Snapshot>>,
     names: channel::Receiver<Arc<Names>>,
     series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
@@ -194,7 +213,6 @@ pub(crate) struct Shared {
     learned: Mutex<Learned>,
     metrics: Mutex<metrics::Metrics>,
     http: Counters,
-    published: Mutex<Instant>,
     renderers: Arc<Semaphore>,
     profiler: Arc<Semaphore>,
 }
@@ -215,45 +233,79 @@ impl Shared {
     fn learned(&self) -> Learned {
         *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn published(&self) -> Instant {
-        *self.published.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Serves until `stop` is true, then at most one second more.
 pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Receiver<bool>) {
     let State(shared) = state;
-    let (mut snapshots, stopped) = (shared.snapshots.clone(), stop.clone());
-    let mut connections = JoinSet::new();
-    let mut engine_lives = true;
+    let purse = Purse::new(
+        Arc::clone(&shared.admit),
+        shared.snapshots.clone(),
+        stop.clone(),
+        shared.http.rested.clone(),
+    );
+    let mut door =
+        Door { shared, purse: Arc::new(purse), places: Places::default(), inside: JoinSet::new() };
+    let (stopped, mut shut) = (stop.clone(), None);
     loop {
         tokio::select! {
             () = told(&mut stop) => break,
-            news = snapshots.changed(), if engine_lives => {
-                engine_lives = news.is_ok();
-                if engine_lives {
-                    snapshots.mark_unchanged();
-                    *shared.published.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-                }
+            Some(ended) = door.inside.join_next_with_id(), if !door.inside.is_empty() => {
+                door.places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
             }
-            Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) if connections.len() < CONNECTIONS => {
-                    connections.spawn(connection::run(socket, Arc::clone(&shared), stopped.clone()));
+            () = sleep_until(shut.unwrap_or_else(Instant::now)), if shut.is_some() => {
+                shut = door.shut();
+            }
+            accepted = listener.accept(), if shut.is_none() => {
+                match accepted {
+                    Ok((socket, _)) => door.enter(socket, &stopped),
+                    Err(error) => {
+                        warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
                 }
-                Ok(_) => shared.http.closed("limit"),
-                Err(error) => {
-                    warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            },
+                shut = door.shut();
+            }
         }
+        door.purse.pay(None);
     }
     drop(listener);
-    let drained = async { while connections.join_next().await.is_some() {} };
+    let mut inside = door.inside;
+    let drained = async { while inside.join_next().await.is_some() {} };
     if timeout(GRACE, drained).await.is_err() {
-        connections.shutdown().await;
+        inside.shutdown().await;
+    }
+}
+
+/// Who is in, and what is paid for them.
+struct Door {
+    shared: Arc<Shared>,
+    purse: Arc<Purse>,
+    places: Places,
+    inside: JoinSet<()>,
+}
+
+impl Door {
+    fn enter(&mut self, socket: TcpStream, stopped: &channel::Receiver<bool>) {
+        let peer = Peer::of(&socket);
+        match self.places.make_room(peer.ip) {
+            None => return self.shared.http.closed("limit"),
+            Some(true) => self.shared.http.closed("evicted"),
+            Some(false) => {}
+        }
+        let (phase, known) = (watch::Phase::new(self.shared.limits), Known::default());
+        let (shared, signs) = (Arc::clone(&self.shared), (phase.clone(), known.clone()));
+        let work = connection::run(socket, peer, shared, signs, stopped.clone());
+        let task = self.inside.spawn(Paid::new(work, Arc::clone(&self.purse), peer.ip));
+        self.places.take(Place { peer: peer.ip, phase, known, task });
+    }
+
+    /// Until when nobody new is let in, if so.
+    fn shut(&self) -> Option<Instant> {
+        match (self.shared.admit)(Cost::Door) {
+            Admission::Granted => None,
+            Admission::RetryAfter(wait) => Some(Instant::now() + wait),
+        }
     }
 }
 

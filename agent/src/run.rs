@@ -7,6 +7,7 @@
 mod door;
 mod names;
 mod probe;
+mod serve;
 mod tasks;
 
 use crate::args::{Args, Command, Exit, Sort};
@@ -17,6 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::{doctor, kubernetes, logging, once, publish, top};
 use anyhow::Context as _;
 use probelet_core::cluster::objects::Event;
+use probelet_core::text::clean_page;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -54,7 +56,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
 /// Prints an error with its chain, once.
 fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
     // Nobody is left to tell if stderr is gone.
-    let _unheard = writeln!(std::io::stderr(), "probelet-agent: {error:#}");
+    let _unheard =
+        writeln!(std::io::stderr(), "{}", clean_page(&format!("probelet-agent: {error:#}")));
     exit
 }
 
@@ -114,7 +117,7 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
         return show(&publish::full_report(&snapshot, &names));
     }
     let name = tasks::namer(watch::channel(names).1, watch::channel(Arc::clone(&snapshot)).1);
-    show(once::render(&snapshot, &*name).as_bytes())
+    show(clean_page(&once::render(&snapshot, &*name)).as_bytes())
 }
 
 fn examine(json: bool) -> Exit {
@@ -125,7 +128,7 @@ fn examine(json: bool) -> Exit {
     let text = if json {
         doctor::json(&diagnosis).unwrap_or_default()
     } else {
-        doctor::render(&diagnosis)
+        clean_page(&doctor::render(&diagnosis)).into_owned()
     };
     match show(text.as_bytes()) {
         Exit::Success if diagnosis.is_whole() => Exit::Success,

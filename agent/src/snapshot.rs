@@ -182,6 +182,8 @@ pub struct Vitals {
     pub freshness_seconds: f64,
     /// Unix time of the last look that vouches for the picture of sockets.
     pub verified_unix: f64,
+    /// When things were last read: by it, age grows while nothing is.
+    pub moments: Moments,
     /// Wall time of passes, seconds.
     pub pass_duration: Histogram,
     /// CPU time of passes, seconds.
@@ -224,7 +226,45 @@ impl Snapshot {
     }
 }
 
+/// When each part of the node was last read: nanoseconds since boot, 0 for never.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moments {
+    /// Sockets, or the counters that vouch for them.
+    pub sockets: u64,
+    /// Processes.
+    pub processes: u64,
+    /// CPU and memory of containers.
+    pub containers: u64,
+    /// Everything, traffic counters as well.
+    pub bytes: u64,
+    /// When the snapshot was made.
+    pub published: u64,
+}
+
 impl Vitals {
+    /// How old the picture of sockets is at worst, at `now_ns` since boot, seconds: what it was when it was last
+    /// refreshed, or the time since then if that is longer.
+    #[must_use]
+    pub fn freshness_at(&self, now_ns: u64) -> f64 {
+        grown(self.freshness_seconds, self.moments.sockets, now_ns)
+    }
+
+    /// The effective intervals at `now_ns` since boot: what they were, or the time since the last reading if that is
+    /// longer. A pause is no delay.
+    #[must_use]
+    pub fn effective_at(&self, now_ns: u64) -> Intervals {
+        if self.level == Level::Paused {
+            return self.effective;
+        }
+        let (was, last) = (self.effective, self.moments);
+        Intervals {
+            sockets: grown(was.sockets, last.sockets, now_ns),
+            processes: grown(was.processes, last.processes, now_ns),
+            containers: grown(was.containers, last.containers, now_ns),
+            bytes: grown(was.bytes, last.bytes, now_ns),
+        }
+    }
+
     fn unknown() -> Self {
         Self {
             tier: Tier::Procfs,
@@ -240,6 +280,7 @@ impl Vitals {
             effective: Intervals::default(),
             freshness_seconds: 0.0,
             verified_unix: 0.0,
+            moments: Moments::default(),
             pass_duration: Histogram::default(),
             pass_cpu: Histogram::default(),
             full_pass_cpu: 0.0,
@@ -274,4 +315,43 @@ pub struct Snapshot {
     pub picture: Picture,
     /// The agent.
     pub vitals: Vitals,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds for people")]
+fn grown(seconds: f64, last_ns: u64, now_ns: u64) -> f64 {
+    if last_ns == 0 { seconds } else { seconds.max(now_ns.saturating_sub(last_ns) as f64 / 1e9) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn vitals() -> Vitals {
+        let second = Intervals { sockets: 1.0, processes: 1.0, containers: 10.0, bytes: 10.0 };
+        let last = 100 * SECOND;
+        let moments =
+            Moments { sockets: last, processes: last, containers: 0, bytes: last, published: last };
+        Vitals { freshness_seconds: 1.6, effective: second, moments, ..Vitals::unknown() }
+    }
+
+    #[test]
+    fn the_age_of_the_picture_grows_while_nothing_is_read() {
+        let vitals = vitals();
+
+        assert!((vitals.freshness_at(101 * SECOND) - 1.6).abs() < 1e-9);
+        assert!((vitals.freshness_at(230 * SECOND) - 130.0).abs() < 1e-9);
+        let effective = vitals.effective_at(230 * SECOND);
+        assert!((effective.sockets - 130.0).abs() < 1e-9 && (effective.bytes - 130.0).abs() < 1e-9);
+        assert!((effective.containers - 10.0).abs() < 1e-9, "never read: nothing to be late");
+    }
+
+    #[test]
+    fn a_pause_is_no_delay_and_the_picture_ages_all_the_same() {
+        let vitals = Vitals { level: Level::Paused, ..vitals() };
+
+        assert!((vitals.effective_at(230 * SECOND).sockets - 1.0).abs() < 1e-9);
+        assert!((vitals.freshness_at(230 * SECOND) - 130.0).abs() < 1e-9);
+    }
 }

@@ -5,6 +5,7 @@
 //! I/O: system calls.
 
 pub mod bpf;
+pub mod filter;
 pub mod heap;
 pub mod mmap;
 pub mod socket;

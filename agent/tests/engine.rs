@@ -79,6 +79,8 @@ fn start_with(
     let world = Arc::new(world);
     let budget = spec.budget.clone();
     let governor = Arc::new(Governor::new(budget.cpu.nanocores(), budget.window.duration(), 100));
+    // Of the process only what follows: other tests run in it as well.
+    governor.begin();
     let (config, seen) = watch::channel(Arc::new(Effective { spec, ..Effective::defaults() }));
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty("node".into())));
     let fake = Arc::clone(&world);

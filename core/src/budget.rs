@@ -38,6 +38,8 @@ pub struct Budget {
     /// The process's CPU clock when last looked at.
     clock_ns: u64,
     started: bool,
+    /// Of a full window, what is kept for somebody else, nanoseconds.
+    reserve_ns: u64,
 }
 
 impl Budget {
@@ -45,17 +47,37 @@ impl Budget {
     #[must_use]
     pub fn new(cores: Nanocores, window_ns: u64) -> Self {
         let cell_ns = (window_ns / WINDOW).max(1);
-        Self { cores, cell_ns, cells: [0; CELLS], cell: 0, clock_ns: 0, started: false }
+        Self {
+            cores,
+            cell_ns,
+            cells: [0; CELLS],
+            cell: 0,
+            clock_ns: 0,
+            started: false,
+            reserve_ns: 0,
+        }
     }
 
-    /// Changes the budget; what was used stays used. A new window length starts a new account.
+    /// Changes the budget; what was used stays used. Under a new window length, what was used within it counts as used
+    /// just now: later than it was, so that no edit buys time.
     pub fn set(&mut self, cores: Nanocores, window_ns: u64) {
         self.cores = cores;
         let cell_ns = (window_ns / WINDOW).max(1);
-        if cell_ns != self.cell_ns {
-            let (clock_ns, started) = (self.clock_ns, self.started);
-            *self = Self { clock_ns, started, ..Self::new(cores, window_ns) };
+        if cell_ns == self.cell_ns {
+            return;
         }
+        let inside = window_ns.div_ceil(self.cell_ns).saturating_add(1).min(CELLS as u64);
+        let newest = (0..inside).filter_map(|back| self.cell.checked_sub(back));
+        let used = newest.map(|cell| self.cells[index(cell)]).sum();
+        let cell = self.cell.saturating_mul(self.cell_ns) / cell_ns;
+        let (clock_ns, started, reserve_ns) = (self.clock_ns, self.started, self.reserve_ns);
+        *self = Self { cell, clock_ns, started, reserve_ns, ..Self::new(cores, window_ns) };
+        self.cells[index(cell)] = used;
+    }
+
+    /// Keeps so much of each window for somebody else, from whom the same clock runs: it counts as used.
+    pub const fn keep(&mut self, reserve_ns: u64) {
+        self.reserve_ns = reserve_ns;
     }
 
     /// The budget.
@@ -64,8 +86,7 @@ impl Budget {
         self.cores
     }
 
-    /// Begins to count at `now_ns`: what the CPU clock says so far was the price of starting, paid
-    /// once and outside of every window.
+    /// Begins to count at `now_ns`: what the CPU clock says so far was somebody else's.
     pub const fn begin(&mut self, now_ns: u64, cpu_clock_ns: u64) {
         self.cell = now_ns / self.cell_ns;
         self.clock_ns = cpu_clock_ns;
@@ -76,7 +97,7 @@ impl Budget {
     pub fn charge(&mut self, now_ns: u64, cpu_clock_ns: u64) {
         let cell = now_ns / self.cell_ns;
         if !self.started {
-            // What the process used before its first look counts too: it started lately.
+            // What the process used before its first look counts too: starting is no gift.
             self.started = true;
             self.cell = cell;
         }
@@ -114,16 +135,26 @@ impl Budget {
         u64::try_from(ratio).unwrap_or(u64::MAX)
     }
 
-    /// CPU time that may be used right now without going over.
+    /// CPU time that may be used right now without going over, or touching what is kept for somebody else.
     #[must_use]
     pub fn headroom_ns(&self) -> u64 {
+        self.own_ns().saturating_sub(self.used_ns())
+    }
+
+    /// CPU time that may be used right now without going over, what is kept for somebody else included.
+    #[must_use]
+    pub fn left_ns(&self) -> u64 {
         self.window_budget_ns().saturating_sub(self.used_ns())
+    }
+
+    const fn own_ns(&self) -> u64 {
+        self.window_budget_ns().saturating_sub(self.reserve_ns)
     }
 
     /// The rate that can be kept up from `now_ns` on, at most the budget itself.
     #[must_use]
     pub fn rate(&self, now_ns: u64) -> Nanocores {
-        let full = self.window_budget_ns();
+        let full = self.own_ns();
         let mut inside = self.used_ns();
         let mut rate = self.cores;
         for ahead in 1..=CELLS as u64 {
@@ -253,13 +284,53 @@ mod tests {
     }
 
     #[test]
-    fn the_price_of_starting_is_in_no_window() {
+    fn the_price_of_starting_is_a_debt_of_the_first_window() {
+        let mut budget = Budget::new(FIVE_MILLI, MINUTE);
+
+        budget.charge(7 * SECOND, 120_000_000);
+
+        assert_eq!(budget.headroom_ns(), 180_000_000);
+        let rate = budget.rate(7 * SECOND);
+        assert!((2_900_000..=3_000_000).contains(&rate), "{rate}");
+        budget.charge(68 * SECOND, 120_000_000);
+        assert_eq!(budget.headroom_ns(), 300_000_000);
+    }
+
+    #[test]
+    fn who_begins_later_pays_only_for_what_follows() {
         let mut budget = Budget::new(FIVE_MILLI, MINUTE);
         budget.begin(7 * SECOND, 120_000_000);
 
         budget.charge(8 * SECOND, 121_000_000);
 
         assert_eq!(budget.used_ns(), 1_000_000);
+    }
+
+    #[test]
+    fn what_is_kept_for_somebody_else_is_in_no_rate() {
+        let mut budget = Budget::new(FIVE_MILLI, MINUTE);
+        budget.charge(0, 0);
+
+        budget.keep(150_000_000);
+
+        assert_eq!(budget.headroom_ns(), 150_000_000);
+        assert_eq!(budget.left_ns(), 300_000_000);
+        assert!(budget.rate(0) <= FIVE_MILLI / 2, "{}", budget.rate(0));
+    }
+
+    #[test]
+    fn an_edit_of_the_window_forgets_nothing_that_is_inside_it() {
+        let mut budget = Budget::new(FIVE_MILLI, MINUTE);
+        budget.charge(SECOND, 40_000_000);
+        budget.charge(50 * SECOND, 60_000_000);
+
+        budget.set(FIVE_MILLI, 10 * SECOND);
+        assert_eq!(budget.used_ns(), 20_000_000, "what was used 49 s ago is outside");
+
+        budget.set(FIVE_MILLI, MINUTE);
+        assert_eq!(budget.used_ns(), 20_000_000);
+        budget.charge(111 * SECOND, 60_000_000);
+        assert_eq!(budget.used_ns(), 0);
     }
 
     #[test]

@@ -23,3 +23,4 @@ pub mod report;
 pub mod schedule;
 pub mod selector;
 pub mod table;
+pub mod text;

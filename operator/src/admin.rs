@@ -2,9 +2,10 @@
 //!
 //! In: metrics, and the world's figures through a question to the task that owns it. Out: answers. `/readyz` says whether
 //! this process has seen the whole cluster once; it does not depend on the API server afterwards. `/healthz` says whether
-//! the task that owns the world answers. Connections, their time and their headers are bounded.
+//! the task that owns the world answers. Connections, their time and their headers are bounded. The kubelet has a door of
+//! its own, where there is nothing but probes, so that whoever reads metrics cannot have the operator restarted.
 //!
-//! I/O: one listening socket.
+//! I/O: a listening socket for each door.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,11 +27,12 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use crate::metrics::{self, Figures, Metrics};
+use crate::places::Places;
 
-/// Connections at a time; one more is closed at once.
-const CONNECTIONS: usize = 32;
 /// The longest that a connection may last; scrapers make a new one.
 const LIFE: Duration = Duration::from_mins(5);
+/// The longest that a probe may.
+const PROBE: Duration = Duration::from_secs(10);
 /// The longest that a request's head may take, and the answer of the world.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a request's head.
@@ -68,18 +70,35 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error { address, source })
 }
 
+/// What is behind a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Metrics, and probes for who asks there.
+    All,
+    /// Probes.
+    Probes,
+}
+
 /// Serves until told to stop.
-pub async fn serve(listener: TcpListener, parts: Parts, mut stop: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
+pub async fn serve(
+    listener: TcpListener,
+    door: Door,
+    parts: Parts,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (mut connections, mut places) = (JoinSet::new(), Places::default());
     loop {
         tokio::select! {
             _ = stop.wait_for(|&stop| stop) => return,
-            Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
+            Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => {
+                places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
+            }
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) if connections.len() < CONNECTIONS => {
-                    connections.spawn(connection(socket, parts.clone()));
+                Ok((socket, peer)) => {
+                    let peer = peer.ip().to_canonical();
+                    places.make_room(peer);
+                    places.take(peer, connections.spawn(connection(socket, door, parts.clone())));
                 }
-                Ok(_) => {}
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_RETRY).await;
@@ -89,26 +108,28 @@ pub async fn serve(listener: TcpListener, parts: Parts, mut stop: watch::Receive
     }
 }
 
-async fn connection(socket: TcpStream, parts: Parts) {
+async fn connection(socket: TcpStream, door: Door, parts: Parts) {
     let service = service_fn(|request: Request<Incoming>| {
         let parts = parts.clone();
-        async move { Ok::<_, Infallible>(answer(&request, parts).await) }
+        async move { Ok::<_, Infallible>(answer(&request, door, parts).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .keep_alive(door == Door::All)
         .header_read_timeout(PATIENCE)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(socket), service);
     // Whoever went away needs no answer.
-    drop(timeout(LIFE, connection).await);
+    let life = if door == Door::All { LIFE } else { PROBE };
+    drop(timeout(life, connection).await);
 }
 
-async fn answer(request: &Request<Incoming>, parts: Parts) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, door: Door, parts: Parts) -> Response<Full<Bytes>> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
     }
     match request.uri().path() {
-        "/metrics" => {
+        "/metrics" if door == Door::All => {
             let figures = ask(&parts.questions).await;
             let body = parts.metrics.render(figures.as_ref());
             respond(StatusCode::OK, metrics::CONTENT_TYPE, body.into())
@@ -122,6 +143,9 @@ async fn answer(request: &Request<Incoming>, parts: Parts) -> Response<Full<Byte
             StatusCode::SERVICE_UNAVAILABLE,
             "nodes, NodeProbes and ProbeConfigs have not all been listed yet\n",
         ),
+        _ if door == Door::Probes => {
+            text(StatusCode::NOT_FOUND, "there are /healthz and /readyz\n")
+        }
         _ => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n"),
     }
 }
@@ -144,4 +168,56 @@ fn respond(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// A door behind which the world answers nobody.
+    async fn open(door: Door) -> (SocketAddr, watch::Sender<bool>) {
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let parts = Parts {
+            metrics: Arc::new(Metrics::new().unwrap()),
+            questions: mpsc::channel(1).0,
+            synced: watch::channel(true).1,
+        };
+        tokio::spawn(serve(listener, door, parts, stopped));
+        (address, stop)
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).await.unwrap();
+        text.get(9..12).unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn connections_that_say_nothing_give_way_to_who_asks() {
+        for door in [Door::All, Door::Probes] {
+            let (address, _stop) = open(door).await;
+            let mut silent = Vec::new();
+            for _ in 0..70 {
+                silent.push(TcpStream::connect(address).await.unwrap());
+            }
+
+            assert_eq!(get(address, "/readyz").await, "200", "{door:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn behind_the_door_for_probes_there_is_nothing_else() {
+        let (address, _stop) = open(Door::Probes).await;
+
+        assert_eq!(get(address, "/readyz").await, "200");
+        assert_eq!(get(address, "/healthz").await, "503", "nobody answers for the world");
+        assert_eq!(get(address, "/metrics").await, "404");
+    }
 }

@@ -55,6 +55,8 @@ pub struct Args {
     pub command: Command,
     /// Where to serve; `None` is not at all.
     pub listen: Option<SocketAddr>,
+    /// Where to answer probes and nothing else; `None` is not at all.
+    pub probe_listen: Option<SocketAddr>,
     /// Where the Lease is; `None` is the namespace of the pod or of the kubeconfig.
     pub namespace: Option<String>,
     /// The name of this process in the Lease and in events.
@@ -132,6 +134,7 @@ impl Args {
                 Some(TypedCommand::Selftest { timeout }) => Command::Selftest { patience: timeout },
             },
             listen: typed.listen.0,
+            probe_listen: typed.probe_listen.0,
             namespace: typed.namespace,
             identity,
             lease: (!typed.no_leader_election).then_some(typed.lease),
@@ -161,6 +164,11 @@ struct Typed {
     /// Where to serve metrics and health: an address and port, or `off`
     #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9467", value_parser = listen)]
     listen: Listen,
+
+    /// Where to answer /healthz and /readyz and nothing else, for whoever restarts the operator when it does not answer: an
+    /// address and port, or `off`. No reader of metrics can take the places there
+    #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen)]
+    probe_listen: Listen,
 
     /// Namespace of the Lease; that of the pod or of the kubeconfig if not given
     #[arg(long, global = true, env = "PROBELET_NAMESPACE", value_name = "NAME", value_parser = name)]

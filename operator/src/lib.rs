@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod observe;
 pub mod pace;
 pub mod placement;
+pub mod places;
 pub mod plan;
 pub mod queue;
 pub mod reconcile;

@@ -85,12 +85,15 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     let (synced, is_synced) = watch::channel(false);
     let (ask, questions) = mpsc::channel(QUESTIONS);
     info!(version = env!("CARGO_PKG_VERSION"), identity = %args.identity, "starting");
+    let parts = admin::Parts { metrics: Arc::clone(&metrics), questions: ask, synced: is_synced };
     if let Some(address) = args.listen {
         let listener = admin::bind(address).await?;
         info!(%address, "serving metrics and health");
-        let parts =
-            admin::Parts { metrics: Arc::clone(&metrics), questions: ask, synced: is_synced };
-        spawn_local(admin::serve(listener, parts, stopped.clone()));
+        spawn_local(admin::serve(listener, admin::Door::All, parts.clone(), stopped.clone()));
+    }
+    if let Some(address) = args.probe_listen {
+        let listener = admin::bind(address).await?;
+        spawn_local(admin::serve(listener, admin::Door::Probes, parts, stopped.clone()));
     }
     let waits = metrics.waits.clone();
     let file = args.seed.clone();

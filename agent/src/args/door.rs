@@ -12,6 +12,15 @@ use std::path::PathBuf;
 pub(super) const NOBODY: &str =
     "--auth needs an API server to ask about tokens: run in a pod, or give --kubeconfig FILE\n";
 
+/// Others than who sits at this machine could read everything, and nobody said that they may.
+pub(super) const OPEN: &str = "--listen is not loopback, so whoever reaches it could read what this host does: say who may with --auth token or \
+     --auth always, or that everybody may with --auth off\n";
+
+/// Whether others than who sits at this machine can come.
+pub(super) fn is_open(listen: Option<SocketAddr>) -> bool {
+    listen.is_some_and(|address| !address.ip().to_canonical().is_loopback())
+}
+
 /// Who needs a token that the cluster's API server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Auth {

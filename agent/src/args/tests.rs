@@ -67,8 +67,8 @@ fn docker_is_a_socket_or_nothing() {
 fn the_page_for_browsers_is_there_on_loopback_or_when_asked_for() {
     let web = |line: &str| parse(line).unwrap().web;
 
-    assert!(web("") && web("--listen [::1]:1") && web("--listen 0.0.0.0:1 --web on"));
-    assert!(!web("--listen 0.0.0.0:1") && !web("--listen off") && !web("--web off"));
+    assert!(web("") && web("--listen [::1]:1") && web("--auth off --listen 0.0.0.0:1 --web on"));
+    assert!(!web("--auth off --listen 0.0.0.0:1") && !web("--listen off") && !web("--web off"));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn every_flag_has_an_environment_variable_and_help() {
             assert!(arg.get_help().is_some_and(|help| help.to_string().len() > 10), "{name}");
         }
     }
-    assert_eq!(seen, 20);
+    assert_eq!(seen, 21);
 }
 
 #[test]
@@ -185,6 +185,25 @@ fn tokens_are_asked_for_only_where_somebody_can_be_asked_about_them() {
         told,
         "error: --auth needs an API server to ask about tokens: run in a pod, or give --kubeconfig FILE\n"
     );
+}
+
+#[test]
+fn a_door_to_the_network_has_to_be_asked_for() {
+    for open in ["--listen 0.0.0.0:9466", "run --listen [::]:9466", "--listen 10.0.0.7:1"] {
+        assert!(told(open).contains("say who may with --auth token"), "{open}");
+    }
+    assert_eq!(args("--listen 0.0.0.0:9466 --auth off").auth, Auth::Off);
+    assert_eq!(args("--listen [::ffff:127.0.0.1]:9466").auth, Auth::Off);
+    assert_eq!(args("--listen off").auth, Auth::Off);
+    assert_eq!(args("once --listen 0.0.0.0:9466").auth, Auth::Off, "nothing is served");
+}
+
+#[test]
+fn probes_have_a_door_of_their_own_where_it_is_asked_for() {
+    assert_eq!(args("").probe_listen, None);
+    let address = args("--probe-listen [::]:9468").probe_listen;
+    assert_eq!(address, Some("[::]:9468".parse().unwrap()));
+    assert!(told("--probe-listen here").contains("give an IP address with a port"));
 }
 
 #[test]

@@ -109,6 +109,10 @@ impl Source for Bpf {
         self.tier
     }
 
+    fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
         // which namespaces are ours is known from the processes
         let want = if self.here.is_empty() { want.max(Want::Processes) } else { want };

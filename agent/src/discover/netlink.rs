@@ -82,6 +82,10 @@ impl Source for Netlink {
         Tier::Netlink
     }
 
+    fn set_limits(&mut self, limits: Limits) {
+        self.0.set_limits(limits);
+    }
+
     fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
         self.0.pass(want, facts, pace)
     }

@@ -85,6 +85,11 @@ impl Owners {
         }
     }
 
+    /// Remembers the holders of another number of sockets at most.
+    pub fn set_max(&mut self, max_sockets: u32) {
+        self.holders.set_max(2 * max_sockets as usize);
+    }
+
     /// A new pass: forgets processes that ended, and what they held.
     pub fn begin(&mut self, processes: &[Process]) {
         self.pass += 1;

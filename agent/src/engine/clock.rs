@@ -14,7 +14,7 @@ fn read(clock: ClockId) -> u64 {
 }
 
 /// Since boot, suspended time included: what processes' start times count in.
-pub(super) fn boot_ns() -> u64 {
+pub(crate) fn boot_ns() -> u64 {
     read(ClockId::Boottime)
 }
 
@@ -29,7 +29,7 @@ pub(super) fn process_cpu_ns() -> u64 {
 }
 
 /// CPU time of the calling thread.
-pub(super) fn thread_cpu_ns() -> u64 {
+pub(crate) fn thread_cpu_ns() -> u64 {
     read(ClockId::ThreadCPUTime)
 }
 

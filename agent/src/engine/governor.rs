@@ -1,93 +1,47 @@
 //! The governor: the one account of CPU time that every part of the process draws on.
 //!
-//! In: the process's CPU clock, and requests to spend. Out: how long to wait, or no. It must not
-//! do the work itself.
+//! In: the process's CPU clock, what serving and probes were measured to cost, and requests to spend. Out: how long to
+//! wait, or no. It must not do the work itself.
 //!
 //! I/O: reads clocks; waits by parking the calling thread.
 
+mod account;
+
 use super::clock;
-use crate::discover::{Limiter, Pace};
-use probelet_core::budget::{self, Budget, Nanocores};
-use std::sync::atomic::{AtomicBool, Ordering};
+use account::Account;
+use probelet_core::budget::{Budget, Nanocores};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
-/// Readers of the report get a quarter of the budget at most: collection comes first, and a greedy
-/// reader must not make the picture old that it asks for.
-const READERS: u64 = 4;
-/// What the cluster tells us gets another quarter at most: a storm of rollouts makes names late, not pictures.
-const FEED: u64 = 4;
+/// A share that is used up rests for so long, and looks again after so long.
+const REST: Duration = Duration::from_millis(200);
+const LONG_REST: Duration = Duration::from_secs(1);
 /// What a slice of a pass may cost before the next look at the budget, nanoseconds.
-const SLICE_NS: u64 = 1_000_000;
+pub(super) const SLICE_NS: u64 = 1_000_000;
 
 /// The account, shared by the engine's thread and the server's.
 #[derive(Debug)]
 pub struct Governor {
     account: Mutex<Account>,
+    /// What serving was measured to cost so far, nanoseconds.
+    served_ns: AtomicU64,
+    /// What answering probes was measured to cost so far, nanoseconds.
+    probed_ns: AtomicU64,
     stop: AtomicBool,
 }
 
-#[derive(Debug)]
-struct Account {
-    budget: Budget,
-    reports: budget::Limiter,
-    readers: Share,
-    feed: Share,
-}
-
-/// Says which share pays.
-type PickShare = fn(&mut Account) -> (&Budget, &mut Share);
-
-/// A part of the budget that one kind of work may use.
-#[derive(Debug)]
-struct Share {
-    /// One of so many parts.
-    parts: u64,
-    /// What it has earned and not spent, nanoseconds of CPU, as of `at_ns`.
-    earned_ns: u64,
-    at_ns: u64,
-}
-
-impl Share {
-    /// Full at the start: a reader that waited for the agent gets its first report, and the names of a whole cluster
-    /// are read at once.
-    const fn full(parts: u64) -> Self {
-        Self { parts, earned_ns: u64::MAX, at_ns: 0 }
-    }
-
-    /// Takes `cost_ns` out of what was earned, or says how long it takes to earn it.
-    fn spend(&mut self, budget: &Budget, now: u64, cost_ns: u64) -> Option<Duration> {
-        let depth = budget.window_budget_ns() / self.parts;
-        let rate = (budget.cores() / self.parts).max(1);
-        let passed = now.saturating_sub(self.at_ns).min(budget.window_ns());
-        let earned = u128::from(passed) * u128::from(rate) / 1_000_000_000;
-        self.at_ns = now;
-        self.earned_ns =
-            self.earned_ns.saturating_add(u64::try_from(earned).unwrap_or(u64::MAX)).min(depth);
-        // What costs more than can ever be saved up is given when that is.
-        let cost = cost_ns.min(depth);
-        if self.earned_ns >= cost {
-            self.earned_ns -= cost;
-            return None;
-        }
-        let wait = u128::from(cost - self.earned_ns) * 1_000_000_000 / u128::from(rate);
-        Some(Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)))
-    }
-}
-
 impl Governor {
-    /// An account with nothing used; what the process has used counts from [`Self::begin`] on, or
-    /// whole at the first look without it.
+    /// An account with nothing used. All that the process has used counts, its start too: loading a source takes 30 to
+    /// 70 ms of CPU for the BPF ones, and the first window begins with that as a debt.
     #[must_use]
     pub fn new(cores: Nanocores, window: Duration, reports_per_second: u32) -> Self {
-        let account = Account {
-            budget: Budget::new(cores, nanos(window)),
-            reports: budget::Limiter::new(reports_per_second),
-            readers: Share::full(READERS),
-            feed: Share::full(FEED),
-        };
-        Self { account: Mutex::new(account), stop: AtomicBool::new(false) }
+        Self {
+            account: Mutex::new(Account::new(cores, nanos(window), reports_per_second)),
+            served_ns: AtomicU64::new(0),
+            probed_ns: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        }
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
@@ -95,14 +49,23 @@ impl Governor {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// New limits; what was used stays used.
-    pub fn set(&self, cores: Nanocores, window: Duration, reports_per_second: u32) {
+    /// The account as of now, and now.
+    fn charge(&self) -> (u64, MutexGuard<'_, Account>) {
+        let (now, cpu) = (clock::boot_ns(), clock::process_cpu_ns());
         let mut account = self.account();
-        account.budget.set(cores, nanos(window));
-        account.reports.set(reports_per_second);
+        account.budget.charge(now, cpu);
+        account.readers.charge(now, self.served_ns.load(Ordering::Relaxed));
+        account.probes.charge(now, self.probed_ns.load(Ordering::Relaxed));
+        account.keep();
+        (now, account)
     }
 
-    /// Begins to count now: loading a source, 30 to 70 ms of CPU for the BPF ones, is paid once.
+    /// New limits; what was used stays used.
+    pub fn set(&self, cores: Nanocores, window: Duration, reports_per_second: u32) {
+        self.account().set(cores, nanos(window), reports_per_second);
+    }
+
+    /// Begins to count now: for who shares the process with others, as tests do.
     pub fn begin(&self) {
         self.account().budget.begin(clock::boot_ns(), clock::process_cpu_ns());
     }
@@ -120,9 +83,7 @@ impl Governor {
 
     /// Looks at the CPU clock, and then at the account.
     pub fn charged<T>(&self, look: impl FnOnce(&Budget, u64) -> T) -> T {
-        let now = clock::boot_ns();
-        let mut account = self.account();
-        account.budget.charge(now, clock::process_cpu_ns());
+        let (now, account) = self.charge();
         look(&account.budget, now)
     }
 
@@ -132,149 +93,145 @@ impl Governor {
         (self.account().reports.take(now, 1) == 0).then_some(Duration::from_secs(1))
     }
 
-    /// Asks for a reader's piece of work that may cost `cost_ns` of CPU time; `Some` is how long it
-    /// will take until there is room.
+    /// Asks whether a reader's piece of work fits that may cost `cost_ns` of CPU time; `Some` is how long it will take
+    /// until it does. What it costs in the end is told with [`Self::served`].
     pub fn room(&self, cost_ns: u64) -> Option<Duration> {
-        self.spend(cost_ns, |account| (&account.budget, &mut account.readers))
+        let (now, account) = self.charge();
+        // What costs more than can ever be saved up is given when half of it is there: somebody always asks for metrics.
+        let cost = cost_ns.min(account.readers.window_budget_ns() / 2);
+        let lacks = account.readers_room_ns() < cost;
+        lacks.then(|| {
+            let share = account.readers.wait_ns(now, cost);
+            let all = account.budget.wait_ns(now, cost.min(SLICE_NS));
+            Duration::from_nanos(share.max(all))
+        })
+    }
+
+    /// Serving took so much CPU time. `Some` says that its share is used up, and for how long it has to stop.
+    pub fn served(&self, cpu: Duration) -> Option<Duration> {
+        self.served_ns.fetch_add(nanos(cpu), Ordering::Relaxed);
+        let (now, account) = self.charge();
+        (account.readers_room_ns() == 0).then(|| pause(&account.readers, now))
+    }
+
+    /// Whether somebody new may be let in, or somebody who uses much goes on; `Some` is how long to wait before asking
+    /// again.
+    pub fn door(&self) -> Option<Duration> {
+        let (now, account) = self.charge();
+        (account.readers_room_ns() <= account.door_ns()).then(|| pause(&account.readers, now))
+    }
+
+    /// Answering probes took so much CPU time. `Some` says that their share is used up, and for how long.
+    pub fn probed(&self, cpu: Duration) -> Option<Duration> {
+        self.probed_ns.fetch_add(nanos(cpu), Ordering::Relaxed);
+        let (now, account) = self.charge();
+        (account.probes.headroom_ns() == 0).then(|| pause(&account.probes, now))
     }
 
     /// Asks for the CPU time that the last piece of news about the cluster took; `Some` is how long to wait before
     /// asking again, and before reading the next one.
     pub fn news(&self, cost_ns: u64) -> Option<Duration> {
-        self.spend(cost_ns, |account| (&account.budget, &mut account.feed))
-    }
-
-    fn spend(&self, cost_ns: u64, share: PickShare) -> Option<Duration> {
-        let (now, cpu) = (clock::boot_ns(), clock::process_cpu_ns());
-        let mut account = self.account();
-        account.budget.charge(now, cpu);
+        let (now, mut account) = self.charge();
         if account.budget.headroom_ns() < SLICE_NS {
             return Some(Duration::from_nanos(account.budget.wait_ns(now, SLICE_NS)));
         }
-        let (budget, share) = share(&mut account);
-        share.spend(budget, now, cost_ns)
+        let Account { budget, feed, .. } = &mut *account;
+        feed.spend(budget, now, cost_ns)
     }
+}
+
+/// How long a share rests before there is something worth waking up for: until it has earned some, or, if it has some that
+/// the whole budget lacks, until that may have changed.
+fn pause(share: &Budget, now: u64) -> Duration {
+    if share.headroom_ns() > 0 {
+        return LONG_REST;
+    }
+    Duration::from_nanos(share.wait_ns(now, SLICE_NS)).clamp(REST, LONG_REST)
 }
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What looking at one entry of `/proc/PID/fd` costs, nanoseconds: 3.5 to 5 µs were measured.
-const FD_NS: u64 = 5000;
-
-/// The limiters of `spec.limits` that a pass meets.
-#[derive(Debug)]
-pub(super) struct Limiters {
-    kinds: [(Limiter, budget::Limiter); 3],
-    /// File descriptors while a third of the window is used up. Walking them can be put off, the
-    /// rest of a pass cannot: without this a first walk would use a whole window and leave the node
-    /// unread for the next one.
-    scarce: budget::Limiter,
-}
-
-impl Limiters {
-    pub(super) const fn new(procfs_reads: u32, fds: u32, netns: u32) -> Self {
-        Self {
-            kinds: [
-                (Limiter::ProcfsReads, budget::Limiter::new(procfs_reads)),
-                (Limiter::Fds, budget::Limiter::new(fds)),
-                (Limiter::Netns, budget::Limiter::new(netns)),
-            ],
-            scarce: budget::Limiter::new(1),
-        }
-    }
-
-    pub(super) fn set(&mut self, procfs_reads: u32, fds: u32, netns: u32) {
-        for ((_, limiter), rate) in self.kinds.iter_mut().zip([procfs_reads, fds, netns]) {
-            limiter.set(rate);
-        }
-    }
-
-    pub(super) fn waited(&self) -> [(Limiter, f64); 3] {
-        self.kinds.map(|(kind, limiter)| (kind, limiter.refused_seconds()))
-    }
-}
-
-/// Paces one pass: slices run back to back while the window has room, and wait when it has none.
-pub(super) struct Paced<'a> {
-    pub(super) governor: &'a Governor,
-    pub(super) limiters: &'a mut Limiters,
-    /// Whether something happened for which the pass is to be given up.
-    pub(super) interrupted: &'a mut dyn FnMut() -> bool,
-    /// Told the time before it waits; says after how many nanoseconds it wants to be told again.
-    pub(super) waits: &'a mut dyn FnMut(&Limiters, u64) -> u64,
-}
-
-impl Pace for Paced<'_> {
-    fn breathe(&mut self) -> bool {
-        loop {
-            if self.governor.stopped() || (self.interrupted)() {
-                return false;
-            }
-            let wait = self.governor.charged(|budget, now| {
-                (budget.headroom_ns() < SLICE_NS).then(|| budget.wait_ns(now, SLICE_NS))
-            });
-            match wait {
-                None => return true,
-                Some(wait) => {
-                    let most = (self.waits)(self.limiters, clock::boot_ns());
-                    thread::park_timeout(Duration::from_nanos(wait.min(most)));
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, limiter: Limiter, n: u32) -> u32 {
-        let now = clock::boot_ns();
-        let n = if limiter == Limiter::Fds { self.affordable(now, n) } else { n };
-        let mut kinds = self.limiters.kinds.iter_mut();
-        kinds.find(|(kind, _)| *kind == limiter).map_or(n, |(_, bucket)| bucket.take(now, n))
-    }
-}
-
-impl Paced<'_> {
-    /// Of `n` file descriptors, how many may be looked at: all while two thirds of the window are
-    /// left, else what half of the budget earns.
-    fn affordable(&mut self, now: u64, n: u32) -> u32 {
-        let (scarce, earned) = self.governor.charged(|budget, _| {
-            (budget.headroom_ns() < budget.window_budget_ns() / 3 * 2, budget.cores() / 2 / FD_NS)
-        });
-        if !scarce {
-            return n;
-        }
-        self.limiters.scarce.set(u32::try_from(earned).unwrap_or(u32::MAX).max(1));
-        self.limiters.scarce.take(now, n)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_greedy_reader_gets_a_quarter_of_the_budget() {
-        let governor = Governor::new(8_000_000_000, Duration::from_mins(1), 100);
-        let quarter = 2 * 60 * 1_000_000_000;
+    const CORE: u64 = 1_000_000_000;
+    const MINUTE: Duration = Duration::from_mins(1);
 
-        assert_eq!(governor.room(quarter), None);
+    /// Of this process only what follows.
+    fn governor(cores: u64) -> Governor {
+        let governor = Governor::new(cores, MINUTE, 100);
+        governor.begin();
+        governor
+    }
 
-        let wait = governor.room(quarter / 2).expect("nothing is left");
-        assert!(wait > Duration::from_secs(25) && wait <= Duration::from_secs(30), "{wait:?}");
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
     }
 
     #[test]
-    fn a_report_dearer_than_the_quarter_is_given_once_it_is_full() {
-        let governor = Governor::new(8_000_000_000, Duration::from_mins(1), 100);
+    fn a_greedy_reader_gets_a_quarter_of_the_budget() {
+        let governor = governor(8 * CORE);
+        assert_eq!(governor.room(50 * CORE), None);
+
+        assert_eq!(governor.served(seconds(119)), None);
+
+        assert!(governor.served(seconds(2)).is_some(), "121 of 120 s are used");
+        let wait = governor.room(30 * CORE).expect("nothing is left");
+        assert!(wait > seconds(25), "{wait:?}");
+    }
+
+    #[test]
+    fn a_report_more_expensive_than_the_share_is_given_while_half_of_it_is_left() {
+        let governor = governor(8 * CORE);
 
         assert_eq!(governor.room(u64::MAX), None);
+        governor.served(seconds(61));
         assert!(governor.room(u64::MAX).is_some());
     }
 
     #[test]
+    fn of_what_readers_have_for_certain_collection_gets_nothing_used_or_not() {
+        let governor = governor(8 * CORE);
+        let collection = |g: &Governor| g.charged(|budget, _| budget.headroom_ns()) / CORE;
+        assert_eq!(collection(&governor), 480 - 30 - 15 - 1, "less what the test took");
+
+        governor.served(seconds(30));
+
+        // The clock of the process did not move with it, so the whole difference is what is no longer kept.
+        assert_eq!(collection(&governor), 480 - 15 - 1);
+    }
+
+    #[test]
+    fn nobody_new_is_let_in_before_those_inside_have_to_stop() {
+        let governor = governor(8 * CORE);
+        assert_eq!(governor.door(), None);
+
+        assert_eq!(governor.served(seconds(118)), None);
+
+        assert!(governor.door().is_some());
+        assert_eq!(governor.served(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn readers_and_probes_have_their_least_when_collection_used_all_the_rest() {
+        let governor = governor(100_000);
+        let began = clock::thread_cpu_ns();
+        while clock::thread_cpu_ns() - began < 7_000_000 {}
+
+        assert_eq!(governor.charged(|budget, _| budget.left_ns()), 0);
+        assert_eq!(governor.served(Duration::ZERO), None);
+        assert!(governor.served(Duration::from_micros(400)).is_some(), "a sixteenth of 6 ms");
+        assert_eq!(governor.probed(Duration::ZERO), None);
+        assert!(governor.probed(Duration::from_micros(200)).is_some());
+    }
+
+    #[test]
     fn news_and_readers_do_not_eat_each_others_share() {
-        let governor = Governor::new(8_000_000_000, Duration::from_mins(1), 100);
-        let quarter = 2 * 60 * 1_000_000_000;
+        let governor = governor(8 * CORE);
+        let quarter = 2 * 60 * CORE;
 
         assert_eq!(governor.news(quarter), None);
         assert!(governor.news(quarter / 2).is_some());
@@ -288,40 +245,5 @@ mod tests {
         let answers: Vec<_> = (0..3).map(|_| governor.request().is_some()).collect();
 
         assert_eq!(answers, [false, false, true]);
-    }
-
-    /// Nobody has anything to say or to do meanwhile.
-    fn paced<'a>(governor: &'a Governor, limiters: &'a mut Limiters) -> Paced<'a> {
-        let interrupted = Box::leak(Box::new(|| false));
-        let waits = Box::leak(Box::new(|_: &Limiters, _| u64::MAX));
-        Paced { governor, limiters, interrupted, waits }
-    }
-
-    #[test]
-    fn a_walk_over_files_leaves_two_thirds_of_the_window_to_the_rest() {
-        let governor = Governor::new(1_000_000, Duration::from_mins(1), 2);
-        governor.begin();
-        let mut limiters = Limiters::new(1, 100_000, 1);
-        let fds = |limiters: &mut Limiters| {
-            let mut pace = paced(&governor, limiters);
-            pace.take(Limiter::Fds, 1000)
-        };
-        assert_eq!(fds(&mut limiters), 1000);
-
-        let began = clock::thread_cpu_ns();
-        while clock::thread_cpu_ns() - began < 25_000_000 {}
-
-        assert!(fds(&mut limiters) <= 100, "half a millicore earns 100 a second");
-    }
-
-    #[test]
-    fn a_pass_is_given_up_when_the_end_is_called() {
-        let governor = Governor::new(1_000_000_000, Duration::from_mins(1), 2);
-        let mut limiters = Limiters::new(1, 1, 1);
-        governor.stop();
-
-        let mut pace = paced(&governor, &mut limiters);
-
-        assert!(!pace.breathe());
     }
 }

@@ -6,8 +6,8 @@
 //! I/O: through the vital signs and the clocks only.
 
 use super::clock::{self, Boot};
-use super::governor::Limiters;
 use super::matching::Matching;
+use super::pace::Limiters;
 use super::tuning::Tuning;
 use super::vitals::Signs;
 use super::{Engine, PUBLISH_NS, Setup};
@@ -78,6 +78,11 @@ impl Engine {
 impl<'a> Outlet<'a> {
     pub(super) const fn setup(&self) -> &'a Setup {
         self.setup
+    }
+
+    /// Whether nothing was read yet.
+    pub(super) const fn is_first(&self) -> bool {
+        self.signs.is_first()
     }
 
     /// Returns the level before, if it is another one now.

@@ -5,14 +5,15 @@
 //!
 //! I/O: reads the agent's own usage and memory from the kernel, once a snapshot.
 
-use super::governor::{Governor, Limiters};
+use super::governor::Governor;
 use super::matching::Matching;
+use super::pace::Limiters;
 use super::tasks::{Tasks, Time};
 use super::tuning::Tuning;
 use super::{clock, seconds};
 use crate::config::Effective;
 use crate::discover::choose::Chosen;
-use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Skip, Task, Vitals};
+use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Moments, Skip, Task, Vitals};
 use crate::sys::usage;
 use probelet_core::budget::Level;
 use probelet_core::facts::{Tier, Want};
@@ -61,6 +62,8 @@ pub(super) struct Signs {
     started_unix: f64,
     /// When the first reading could begin.
     began_ns: u64,
+    /// CPU time that the process had used by then, seconds.
+    start_cpu: f64,
     /// CPU time of a whole turn by what it read, nanoseconds.
     costs: [Mean; 4],
     verified: Rhythm,
@@ -84,13 +87,15 @@ pub(super) struct Signs {
 }
 
 impl Signs {
-    pub(super) fn new(config: &Arc<Effective>, chosen: &Chosen) -> Self {
+    /// `start_ns` is what starting took of the CPU, nanoseconds.
+    pub(super) fn new(config: &Arc<Effective>, chosen: &Chosen, start_ns: u64) -> Self {
         Self {
             tier: chosen.source.tier(),
             refused: chosen.refused.as_slice().into(),
             config: Arc::clone(config),
             started_unix: seconds(clock::unix_ns()),
             began_ns: clock::boot_ns(),
+            start_cpu: seconds(start_ns),
             costs: [Mean::default(); 4],
             verified: Rhythm::default(),
             processes: Rhythm::default(),
@@ -120,6 +125,11 @@ impl Signs {
 
     pub(super) fn config(&mut self, config: &Arc<Effective>) {
         self.config = Arc::clone(config);
+    }
+
+    /// Whether nothing was read yet.
+    pub(super) const fn is_first(&self) -> bool {
+        self.turns == 0
     }
 
     pub(super) fn skipped(&mut self, skip: Skip) {
@@ -225,6 +235,7 @@ impl Signs {
         schedule: &Schedule,
         picture: &Picture,
         serve_cores: f64,
+        (budget, window): (f64, f64),
     ) -> String {
         if level == Level::Paused {
             return "paused by the configuration".to_owned();
@@ -234,6 +245,11 @@ impl Signs {
         }
         if self.turns == 0 {
             return "the first reading costs more than the budget has earned so far".to_owned();
+        }
+        let (since, earned) = (seconds(clock::boot_ns() - self.began_ns), budget * window);
+        if since < window && self.start_cpu > earned / 2.0 {
+            let took = (self.start_cpu * 1000.0).ceil();
+            return format!("starting took {took:.0} ms of CPU, which the first {window:.0} s pay");
         }
         let need = seconds(schedule.need(self.costs_ns(), self.moved_permille()));
         let need = ((need + serve_cores) * 1000.0).ceil().max(1.0);
@@ -267,6 +283,7 @@ impl Signs {
                 schedule,
                 picture,
                 (serve.user + serve.system) / uptime,
+                (budget, window),
             ),
             cpu_cores: used,
             budget_cores: budget,
@@ -287,6 +304,13 @@ impl Signs {
             },
             freshness_seconds: self.freshness,
             verified_unix: self.verified_unix,
+            moments: Moments {
+                sockets: self.verified.last_ns,
+                processes: self.processes.last_ns,
+                containers: self.containers.last_ns,
+                bytes: self.bytes.last_ns,
+                published: clock::boot_ns(),
+            },
             pass_duration: self.pass_duration,
             pass_cpu: self.pass_cpu,
             full_pass_cpu: self.full_pass_cpu,

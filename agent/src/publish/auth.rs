@@ -38,6 +38,8 @@ const REVIEW: Duration = Duration::from_micros(500);
 /// can be done without.
 const PATIENCE: Duration = Duration::from_secs(6);
 const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
+/// An answer that is later than that by so much was not waited for: nobody was served.
+const SLEPT: Duration = Duration::from_millis(100);
 /// An outage is said once in so long.
 const WARN: Duration = Duration::from_mins(1);
 
@@ -155,11 +157,15 @@ impl Auth {
         key: Key,
         path: &'static str,
     ) -> Option<Answer> {
-        if let Admission::RetryAfter(wait) = admit(Cost::Cpu(REVIEW)) {
+        // Whoever was good is asked about whatever the budget says: few they are, and else a reader who keeps the agent
+        // busy would never be asked about again.
+        let renewal = self.holds(&key);
+        if !renewal && let Admission::RetryAfter(wait) = admit(Cost::Cpu(REVIEW)) {
             http.review("budget");
-            return (!self.holds(&key)).then(|| over_budget(wait));
+            return Some(over_budget(wait));
         }
-        let patience = if self.holds(&key) { LITTLE_PATIENCE } else { PATIENCE };
+        let patience = if renewal { LITTLE_PATIENCE } else { PATIENCE };
+        let began = Instant::now();
         match self.reviewer.review(token, path, patience).await {
             Ok(verdict) => {
                 http.review(match verdict {
@@ -169,6 +175,12 @@ impl Auth {
                 });
                 self.state().ledger.learn(key, verdict.clone(), self.now());
                 told(verdict, path)
+            }
+            // This thread slept, as the share was used up: that says nothing of the API server.
+            Err(_) if began.elapsed() > patience + SLEPT => {
+                http.review("budget");
+                let waits = self.state().ledger.bears_waiting(&key, self.now());
+                (!waits).then(|| over_budget(Duration::from_secs(1)))
             }
             Err(error) => {
                 http.review("failed");

@@ -5,6 +5,7 @@
 //! I/O: the socket.
 
 use super::auth::Peer;
+use super::places::Known;
 use super::watch::{Doing, Phase, Watched};
 use super::{Shared, route, told};
 use hyper::server::conn::http1;
@@ -31,18 +32,23 @@ trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
-/// Serves one connection.
-pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, mut stop: channel::Receiver<bool>) {
+/// Serves one connection, and says by `phase` and `known` how it goes.
+pub(super) async fn run(
+    socket: TcpStream,
+    peer: Peer,
+    shared: Arc<Shared>,
+    (phase, known): (Phase, Known),
+    mut stop: channel::Receiver<bool>,
+) {
     let _open = shared.http.open();
     // An answer is written in large pieces; the last one must not wait for an acknowledgement.
     if let Err(error) = socket.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
-    let peer = Peer::of(&socket);
     let socket: Box<dyn Socket> = match &shared.tls {
         None => Box::new(socket),
         Some(tls) => {
-            let accepted = tls.accept(socket, peer.ip, shared.limits.handshake, &shared.http);
+            let accepted = tls.accept(socket, shared.limits.handshake, &shared.http);
             tokio::select! {
                 stream = accepted => match stream {
                     Some(stream) => Box::new(stream),
@@ -52,19 +58,27 @@ pub(super) async fn run(socket: TcpStream, shared: Arc<Shared>, mut stop: channe
             }
         }
     };
-    serve(socket, peer, shared, stop).await;
+    phase.head();
+    serve(socket, peer, shared, (phase, known), stop).await;
 }
 
 async fn serve(
     socket: Box<dyn Socket>,
     peer: Peer,
     shared: Arc<Shared>,
+    (phase, known): (Phase, Known),
     stop: channel::Receiver<bool>,
 ) {
-    let phase = Phase::new(shared.limits);
     let service = service_fn(|request| {
         let (shared, phase, stop) = (Arc::clone(&shared), phase.clone(), stop.clone());
-        async move { Ok::<_, Infallible>(route::answer(shared, request, peer, phase, stop).await) }
+        let known = known.clone();
+        async move {
+            let answer = route::answer(shared, request, peer, phase, stop).await;
+            if answer.0 {
+                known.set();
+            }
+            Ok::<_, Infallible>(answer.1)
+        }
     });
     let io = Watched::new(TokioIo::new(socket), phase.clone());
     let mut builder = http1::Builder::new();
@@ -126,7 +140,7 @@ mod tests {
         let server = start(big(40_000), Limits { send: SHORT, ..Limits::default() }).await;
         let before = server.renderers();
         let mut client = server.connect().await;
-        client.write_all(b"GET /v1/report HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        client.write_all(b"GET /v1/report HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         client.read_exact(&mut [0; 100]).await.unwrap();
         assert_eq!(server.renderers(), before - 1);
 
@@ -141,7 +155,7 @@ mod tests {
         let server = start(big(1), Limits { idle: SHORT, ..Limits::default() }).await;
         let mut client = server.connect().await;
         for _ in 0..2 {
-            client.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
             let mut answer = [0; 512];
             let n = client.read(&mut answer).await.unwrap();
             assert!(answer[..n].starts_with(b"HTTP/1.1 200"));

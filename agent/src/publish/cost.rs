@@ -8,13 +8,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a request asks the governor for.
+/// What the server asks the governor for, or tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
     /// One request for a report, counted by `spec.limits.reportRequestsPerSecond`.
     Request,
     /// So much CPU time, estimated, for rendering a report.
     Cpu(Duration),
+    /// So much CPU time was used, measured, whatever for. Not granted means: stop serving for so long.
+    Spent(Duration),
+    /// Letting somebody new in.
+    Door,
+    /// So much CPU time was used for probes, measured. Not granted means: answer none for so long.
+    Probes(Duration),
 }
 
 /// The governor's answer.

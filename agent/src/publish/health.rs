@@ -6,6 +6,8 @@
 
 use super::Shared;
 use super::route::{Answer, whole};
+use crate::engine::boot_ns;
+use crate::snapshot::Snapshot;
 use hyper::StatusCode;
 use probelet_core::budget::Level;
 use std::time::Duration;
@@ -15,26 +17,32 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// `/healthz`: does the engine still publish?
 pub(super) fn alive(shared: &Shared) -> Answer {
-    let (paused, interval) = {
-        let snapshot = shared.snapshots.borrow();
-        (snapshot.vitals.level == Level::Paused, snapshot.vitals.effective.sockets)
-    };
-    let age = shared.published().elapsed();
-    match verdict(age, interval, paused) {
-        Ok(()) => text(StatusCode::OK, "ok\n".to_owned()),
-        Err(sentence) => text(StatusCode::SERVICE_UNAVAILABLE, sentence),
-    }
+    answer(is_alive(&shared.snapshots.borrow(), shared.began_ns))
 }
 
 /// `/readyz`: is there a report?
 pub(super) fn ready(shared: &Shared) -> Answer {
-    if shared.snapshots.borrow().picture.epoch > 0 {
-        text(StatusCode::OK, "ok\n".to_owned())
-    } else {
-        text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the first pass over this node is not finished yet\n".to_owned(),
-        )
+    answer(is_ready(&shared.snapshots.borrow()))
+}
+
+/// Whether the engine still publishes; `began_ns` is when it was begun to look at it.
+pub(super) fn is_alive(snapshot: &Snapshot, began_ns: u64) -> Result<(), String> {
+    let vitals = &snapshot.vitals;
+    let since = vitals.moments.published.max(began_ns);
+    let age = Duration::from_nanos(boot_ns().saturating_sub(since));
+    verdict(age, vitals.effective.sockets, vitals.level == Level::Paused)
+}
+
+/// Whether there is a report.
+pub(super) fn is_ready(snapshot: &Snapshot) -> Result<(), String> {
+    let first = || "the first pass over this node is not finished yet\n".to_owned();
+    (snapshot.picture.epoch > 0).then_some(()).ok_or_else(first)
+}
+
+fn answer(verdict: Result<(), String>) -> Answer {
+    match verdict {
+        Ok(()) => text(StatusCode::OK, "ok\n".to_owned()),
+        Err(sentence) => text(StatusCode::SERVICE_UNAVAILABLE, sentence),
     }
 }
 

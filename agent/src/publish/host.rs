@@ -11,21 +11,25 @@ use super::auth::Peer;
 use hyper::header::{HOST, HeaderMap};
 use std::net::IpAddr;
 
-/// Whether it was.
-pub(super) fn is_ours(headers: &HeaderMap, peer: Peer) -> bool {
+/// Whether it was; `own` are the names of this machine.
+pub(super) fn is_ours(headers: &HeaderMap, peer: Peer, own: &[String]) -> bool {
     let Some(host) = headers.get(HOST).filter(|_| peer.loopback) else { return true };
-    host.to_str().is_ok_and(is_local)
+    host.to_str().is_ok_and(|host| is_local(host, own))
 }
 
-/// An address, or a name that no name server of the world can have: without a dot, or below `localhost`.
-fn is_local(host: &str) -> bool {
+/// An address, a name that no name server of the world can have (below `localhost`), or one of this machine's own. Not
+/// just any without a dot: a search domain may lead `http://intranet/` to a server that has it point here.
+fn is_local(host: &str, own: &[String]) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     let lower = name.trim_end_matches('.').to_ascii_lowercase();
-    bare.parse::<IpAddr>().is_ok() || !lower.contains('.') || lower.ends_with(".localhost")
+    bare.parse::<IpAddr>().is_ok()
+        || lower == "localhost"
+        || lower.ends_with(".localhost")
+        || own.iter().any(|own| own.eq_ignore_ascii_case(&lower))
 }
 
 #[cfg(test)]
@@ -43,7 +47,7 @@ mod tests {
             "a.localhost:1",
             "node1",
         ] {
-            assert!(is_local(host), "{host}");
+            assert!(is_local(host, &["Node1".to_owned()]), "{host}");
         }
     }
 
@@ -55,8 +59,11 @@ mod tests {
             "evil.example.",
             "127.0.0.1.evil.example",
             "localhost.evil.example:80",
+            "intranet",
+            "intranet:9466",
+            "",
         ] {
-            assert!(!is_local(host), "{host}");
+            assert!(!is_local(host, &["node1".to_owned()]), "{host}");
         }
     }
 
@@ -65,7 +72,7 @@ mod tests {
         let headers = [(HOST, "agent.example".parse().unwrap())].into_iter().collect();
         let peer = |loopback| Peer { ip: std::net::Ipv4Addr::LOCALHOST.into(), loopback };
 
-        assert!(is_ours(&headers, peer(false)));
-        assert!(!is_ours(&headers, peer(true)));
+        assert!(is_ours(&headers, peer(false), &[]));
+        assert!(!is_ours(&headers, peer(true), &[]));
     }
 }

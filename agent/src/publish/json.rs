@@ -5,7 +5,8 @@
 //!
 //! Pure: no I/O.
 
-use probelet_core::facts::Endpoint;
+use probelet_core::facts::{Comm, Endpoint};
+use probelet_core::text::{acts, clean_bytes};
 use std::io::Write as _;
 use std::net::IpAddr;
 
@@ -89,15 +90,31 @@ pub(super) fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
+/// Nothing in it acts on who looks at the bytes: that is escaped as well.
 fn escaped(out: &mut Vec<u8>, text: &str) {
-    for &byte in text.as_bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 | 0x7f => write(out, format_args!("\\u{byte:04x}")),
-            _ => out.push(byte),
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            c if acts(c) => {
+                for half in c.encode_utf16(&mut [0; 2]) {
+                    write(out, format_args!("\\u{half:04x}"));
+                }
+            }
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
+    }
+}
+
+/// A process's name, as it is to be shown.
+pub(super) fn comm(out: &mut Vec<u8>, comm: Comm) {
+    let bytes = comm.bytes();
+    if bytes.iter().all(|&b| (0x20..0x7f).contains(&b)) {
+        string(out, bytes);
+    } else {
+        string(out, clean_bytes(bytes).as_bytes());
     }
 }
 
@@ -176,6 +193,7 @@ mod tests {
         for name in [
             &b"a\"b\\c"[..],
             b"\x01\x1f\n\t\x7f",
+            "\u{9b}31m \u{202e} \u{e0041}".as_bytes(),
             "na\u{ef}ve".as_bytes(),
             b"cut\xc3",
             b"\xff\xfe",
@@ -185,7 +203,14 @@ mod tests {
 
             let back: String = serde_json::from_str(&json).unwrap();
             assert_eq!(back, String::from_utf8_lossy(name), "{json}");
+            assert!(!json.chars().any(acts), "{json:?}");
         }
+    }
+
+    #[test]
+    fn a_process_is_shown_by_a_name_that_does_nothing() {
+        assert_eq!(text(|out| comm(out, Comm::new(b"web \"1\""))), r#""web \"1\"""#);
+        assert_eq!(text(|out| comm(out, Comm::new(b"\x1b]0;x\n"))), r#""\\x1b]0;x\\x0a""#);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::names::Labels;
 use super::node_probe;
 use super::route::{Answer, later, whole};
 use crate::doctor::Capability;
+use crate::engine::boot_ns;
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use family::Families;
@@ -110,7 +111,7 @@ impl Metrics {
         mut families: Families,
         now: Instant,
     ) -> (Vec<MetricFamily>, Bytes) {
-        agent::add(&mut families, snapshot, &self.lacking);
+        agent::add(&mut families, snapshot, &self.lacking, boot_ns());
         process::add(&mut families, snapshot.vitals.started_unix);
         self.flows.update(snapshot, labels, limits, now);
         self.workloads.update(snapshot, labels, limits, now);

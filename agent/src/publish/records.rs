@@ -225,7 +225,7 @@ impl Scene<'_> {
         pod: Option<ContainerId>,
     ) {
         lit!(out, ",\"comm\":");
-        string(out, comm.bytes());
+        json::comm(out, comm);
         lit!(out, ",\"container\":");
         match container.and_then(|id| self.picture.container(id)) {
             Some(container) => string(out, container.id.as_bytes()),
@@ -241,7 +241,7 @@ impl Scene<'_> {
         lit!(out, "\",\"name\":");
         match workload {
             Workload::Container(id) => string_or_null(out, self.labels.get(id).map(|l| &*l.name)),
-            Workload::Process(comm) => string(out, comm.bytes()),
+            Workload::Process(comm) => json::comm(out, comm),
             Workload::External(addr) => {
                 out.push(b'"');
                 address(out, Endpoint { addr, port: 0 }.ip());

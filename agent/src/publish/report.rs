@@ -16,8 +16,8 @@ use super::summary::instance;
 use super::{Shared, tag, told};
 use crate::snapshot::Snapshot;
 use hyper::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_NONE_MATCH, VARY,
 };
 use hyper::{Response, StatusCode};
 use std::sync::Arc;
@@ -153,7 +153,6 @@ fn tagged(snapshot: &Snapshot, status: StatusCode) -> Answer {
         headers.insert(ETAG, tag);
     }
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     answer
 }
 

@@ -11,7 +11,7 @@ use super::watch::Phase;
 use super::{Shared, health, host, metrics, profile, report, web};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts as Head;
 use hyper::{Method, Request, Response, StatusCode};
 use std::sync::Arc;
@@ -34,14 +34,14 @@ const PATHS: [&str; 6] = [METRICS, LIVE, READY, REPORT, CPU, HEAP];
 /// A response before it is sent.
 pub(super) type Answer = Response<Reply>;
 
-/// Answers one request.
+/// Answers one request. Says as well whether who asked was given what is not for everybody.
 pub(super) async fn answer(
     shared: Arc<Shared>,
     request: Request<Incoming>,
     peer: Peer,
     phase: Phase,
     stop: channel::Receiver<bool>,
-) -> Response<Sending> {
+) -> (bool, Response<Sending>) {
     phase.think();
     let (head, _ignored) = request.into_parts();
     let path =
@@ -52,13 +52,17 @@ pub(super) async fn answer(
     if path == Some(REPORT) {
         shared.http.report(code);
     }
+    let open = [Some(LIVE), Some(READY), Some(PAGE)].contains(&path);
+    let given = !open && (answer.status().is_success() || code == 304);
     phase.send();
     let (mut head, reply) = answer.into_parts();
     head.headers.insert(
         HeaderName::from_static("x-content-type-options"),
         HeaderValue::from_static("nosniff"),
     );
-    Response::from_parts(head, Sending::new(reply, phase))
+    // Nobody between the agent and who asks is to keep what may be read with a token only.
+    head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    (given, Response::from_parts(head, Sending::new(reply, phase)))
 }
 
 /// The path itself, if it is one of ours: a text that strangers cannot choose.
@@ -80,7 +84,9 @@ async fn choose(
             &format!("the request line is longer than {URI} bytes"),
         );
     }
-    if !host::is_ours(&request.headers, peer) && ![Some(LIVE), Some(READY)].contains(&path) {
+    if !host::is_ours(&request.headers, peer, &shared.own_names)
+        && ![Some(LIVE), Some(READY)].contains(&path)
+    {
         let sentence = "through loopback this agent answers to an address or to localhost, and to no other name";
         return refuse(StatusCode::MISDIRECTED_REQUEST, sentence);
     }

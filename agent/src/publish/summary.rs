@@ -8,6 +8,7 @@
 use super::json::{decimal, float, int, string, string_or_null, write};
 use super::render::Span;
 use super::tag::Instance;
+use crate::engine::boot_ns;
 use crate::snapshot::{Intervals, Snapshot};
 use probelet_core::cluster::objects::Kind;
 use probelet_core::coverage::Count;
@@ -84,11 +85,12 @@ pub(super) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
     write(out, format_args!("}},\"agent\":{{\"version\":\"{}\"", env!("CARGO_PKG_VERSION")));
     write(out, format_args!(",\"level\":\"{}\",\"levelReason\":", vitals.level.name()));
     string(out, vitals.level_reason.as_bytes());
+    let now = boot_ns();
     let numbers = [
         ("cpuCores", vitals.cpu_cores),
         ("budgetCores", vitals.budget_cores),
         ("windowSeconds", vitals.window_seconds),
-        ("freshnessSeconds", vitals.freshness_seconds),
+        ("freshnessSeconds", vitals.freshness_at(now)),
         ("verified", vitals.verified_unix),
         ("started", vitals.started_unix),
     ];
@@ -99,7 +101,7 @@ pub(super) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
     out.extend_from_slice(b",\"rssBytes\":");
     int(out, vitals.rss_bytes);
     intervals(out, "desiredIntervalSeconds", vitals.desired);
-    intervals(out, "effectiveIntervalSeconds", vitals.effective);
+    intervals(out, "effectiveIntervalSeconds", vitals.effective_at(now));
     out.extend_from_slice(b",\"refused\":[");
     let lost = vitals.conntrack_error.iter().map(|lost| &**lost);
     for (n, sentence) in vitals.refused.iter().map(|s| &**s).chain(lost).enumerate() {

@@ -8,7 +8,9 @@ use super::cost::Admission;
 use super::watch::Limits;
 use super::{Parts, SeriesLimits, Shared, State, serve};
 use crate::discover::Limiter;
-use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals};
+use crate::snapshot::{
+    Asked, CpuTime, Histogram, Intervals, Moments, Skip, Snapshot, Task, Vitals,
+};
 use probelet_core::budget::Level;
 use probelet_core::facts::{Endpoint, Facts, Process, Socket, Tier, Want};
 use probelet_core::join::PortRange;
@@ -40,6 +42,7 @@ pub(crate) fn snapshot() -> Snapshot {
         effective: second,
         freshness_seconds: 1.0,
         verified_unix: 1_700_000_000.0,
+        moments: Moments::default(),
         pass_duration: Histogram::default(),
         pass_cpu: Histogram::default(),
         full_pass_cpu: 0.001,

@@ -1,15 +1,14 @@
 //! HTTPS: the handshake, and which certificate it shows.
 //!
-//! In: a socket. Out: a stream, or a reason for which there is none. It must not wait for ever for a client, spend more
-//! than its share on strangers (a handshake is what they can make the agent compute), or go without a certificate
-//! because somebody put a bad one in place of a good one.
+//! In: a socket. Out: a stream, or a reason for which there is none. It must not wait for ever for a client, or go without
+//! a certificate because somebody put a bad one in place of a good one. How many handshakes strangers can make the agent
+//! compute is a matter of their CPU time, which the purse keeps.
 //!
 //! I/O: the socket; files of a certificate and a key, looked at no more often than connections come.
 
 mod files;
 mod own;
 
-use super::fair::Fair;
 use super::metrics::http::Counters;
 use files::Files;
 pub use files::LOOK;
@@ -22,7 +21,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -33,9 +32,6 @@ use tracing::debug;
 
 /// Handshakes at a time.
 const HANDSHAKES: usize = 16;
-/// Handshakes a second, of one peer and of all: under 0.7 ms of CPU each, which was measured without optimisation.
-const EACH: u32 = 10;
-const ALL: u32 = 30;
 /// The first byte of a handshake; no request of plain HTTP begins with it.
 const HANDSHAKE: u8 = 0x16;
 const PLAIN: &[u8] =
@@ -98,8 +94,6 @@ pub struct Tls {
     shown: Arc<Shown>,
     files: Option<Mutex<Files>>,
     slots: Semaphore,
-    rate: Mutex<Fair>,
-    began: Instant,
 }
 
 impl Tls {
@@ -131,8 +125,6 @@ impl Tls {
             shown,
             files: files.map(Mutex::new),
             slots: Semaphore::new(HANDSHAKES),
-            rate: Mutex::new(Fair::new(EACH, ALL)),
-            began: Instant::now(),
         })
     }
 
@@ -140,12 +132,11 @@ impl Tls {
     pub(super) async fn accept(
         &self,
         socket: TcpStream,
-        peer: IpAddr,
         limit: Duration,
         http: &Counters,
     ) -> Option<TlsStream<TcpStream>> {
         self.refresh(http);
-        let reason = match timeout(limit, self.shake(socket, peer)).await {
+        let reason = match timeout(limit, self.shake(socket)).await {
             Ok(Ok(stream)) => return Some(stream),
             Ok(Err(reason)) => reason,
             Err(_) => "slow_handshake",
@@ -154,11 +145,7 @@ impl Tls {
         None
     }
 
-    async fn shake(
-        &self,
-        mut socket: TcpStream,
-        peer: IpAddr,
-    ) -> Result<TlsStream<TcpStream>, &'static str> {
+    async fn shake(&self, mut socket: TcpStream) -> Result<TlsStream<TcpStream>, &'static str> {
         let mut first = [0];
         // Before a slot is taken: who says nothing holds none.
         match socket.peek(&mut first).await {
@@ -171,10 +158,6 @@ impl Tls {
                 return Err("plain_http");
             }
             _ => return Err("failed_handshake"),
-        }
-        let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        if !self.rate.lock().unwrap_or_else(PoisonError::into_inner).take(peer, now) {
-            return Err("many_handshakes");
         }
         let _slot = self.slots.acquire().await;
         self.acceptor.accept(socket).await.map_err(|error| {

@@ -54,15 +54,27 @@ pub(super) enum Doing {
 /// What a connection is doing and until when; shared by its socket, its service and its body.
 #[derive(Clone, Debug)]
 pub(super) struct Phase {
-    now: Arc<Mutex<(Doing, Instant)>>,
+    now: Arc<Mutex<Now>>,
     limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Now {
+    doing: Doing,
+    since: Instant,
+    deadline: Instant,
 }
 
 impl Phase {
     pub(super) fn new(limits: Limits) -> Self {
-        // A connection that never says a word is no better than one that stops half way.
-        let now = Arc::new(Mutex::new((Doing::Head, Instant::now() + limits.head)));
-        Self { now, limits }
+        let since = Instant::now();
+        let now = Now { doing: Doing::Head, since, deadline: since + limits.head };
+        Self { now: Arc::new(Mutex::new(now)), limits }
+    }
+
+    /// A request is expected. A connection that never says a word is no better than one that stops half way.
+    pub(super) fn head(&self) {
+        self.enter(Doing::Head, self.limits.head);
     }
 
     pub(super) fn idle(&self) {
@@ -80,16 +92,30 @@ impl Phase {
     /// Bytes came in: if none were expected, they begin a request.
     fn heard(&self) {
         if self.get().0 == Doing::Idle {
-            self.enter(Doing::Head, self.limits.head);
+            self.head();
         }
     }
 
+    /// What the connection is doing, and until when.
     pub(super) fn get(&self) -> (Doing, Instant) {
+        let now = self.now();
+        (now.doing, now.deadline)
+    }
+
+    /// What the connection is doing, and since when.
+    pub(super) fn doing(&self) -> (Doing, Instant) {
+        let now = self.now();
+        (now.doing, now.since)
+    }
+
+    fn now(&self) -> Now {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enter(&self, doing: Doing, limit: Duration) {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (doing, Instant::now() + limit);
+        let since = Instant::now();
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) =
+            Now { doing, since, deadline: since + limit };
     }
 
     /// Ready when the connection has had its time.

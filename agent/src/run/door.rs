@@ -31,6 +31,9 @@ pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Auth>, Option<tl
             Some(auth::Auth::new(Reviewer::new(access), auth::Terms::default(), loopback)?)
         }
     };
+    if args.auth == Auth::Off && args.listen.is_some_and(|a| !a.ip().to_canonical().is_loopback()) {
+        warn!("whoever reaches this address may read what this host does: --auth is off");
+    }
     if checked.is_some() && secured.is_none() && !args.listen.is_some_and(|a| a.ip().is_loopback())
     {
         warn!("tokens are sent to this agent in the clear: give --tls");

@@ -10,6 +10,8 @@ use crate::config::Effective;
 use crate::kubernetes::{self, Access, Connection, Feed, FeedStatus, Timing};
 use crate::publish::names::Names;
 use probelet_core::cluster::objects::Event;
+#[cfg(feature = "docker")]
+use probelet_core::text::clean;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -96,8 +98,10 @@ pub(super) fn now(_: Option<PathBuf>) -> Arc<Names> {
 fn adapt(docker: &crate::docker::DockerNames) -> Names {
     use crate::publish::names::ContainerName;
     let containers = docker.containers.iter().map(|(id, known)| {
-        let (name, image) = (known.name.clone(), known.image.clone());
-        (id.to_string(), ContainerName { name, image, labels: known.labels.clone() })
+        let text = |text: &String| clean(text).into_owned();
+        let labels = known.labels.iter().map(|(key, value)| (text(key), text(value))).collect();
+        let (name, image) = (text(&known.name), text(&known.image));
+        (text(&id.to_string()), ContainerName { name, image, labels })
     });
     Names(containers.collect())
 }

@@ -5,7 +5,7 @@
 //!
 //! I/O: signals, threads, everything it starts.
 
-use super::{Parts, probe};
+use super::{Parts, probe, serve};
 use crate::args::{Args, Sort};
 use crate::config::{self, Effective};
 use crate::engine::{Engine, Governor};
@@ -38,12 +38,13 @@ pub(super) async fn run(
     let node = Arc::clone(&setup.node);
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
-    let listener = match args.listen.filter(|_| view.is_none()) {
-        Some(address) => Some(publish::bind(address).await?),
-        None => None,
-    };
+    let listener = args.listen.filter(|_| view.is_none()).map(publish::bind).transpose()?;
     let door = listener.as_ref().map(|_| super::door::open(&args)).transpose()?;
     let config_seen = config.subscribe();
+    let admit = serve::admit(Arc::clone(&governor));
+    if let Some(address) = args.probe_listen.filter(|_| view.is_none()) {
+        serve::probes(address, snapshots.clone(), Arc::clone(&admit), stopped.clone())?;
+    }
     let (engine, mut ended) = start(setup).await?;
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
     let names = super::names::follow(args.docker.clone());
@@ -68,13 +69,14 @@ pub(super) async fn run(
         // The sender must live as long as the agent: a closed channel would say "no configuration".
         spawn_local(async move { config.closed().await });
     }
+    let mut serving = None;
     if let Some((listener, (auth, tls))) = listener.zip(door) {
         info!(address = %listener.local_addr().context("own address")?, "serving");
         let state = publish::State::new(publish::Parts {
             snapshots: snapshots.clone(),
             names: names.clone(),
             series: Arc::new(move || series(&config_seen.borrow())),
-            admit: admit(Arc::clone(&governor)),
+            admit,
             kubernetes: feed,
             node_probe,
             debug_pprof: args.debug_pprof,
@@ -82,7 +84,7 @@ pub(super) async fn run(
             auth,
             tls,
         });
-        spawn_local(publish::serve(listener, state, stopped));
+        serving = Some(serve::start(listener, state, stopped)?);
     }
     let outcome = over(view, names, snapshots, &mut ended).await;
     governor.stop();
@@ -94,7 +96,12 @@ pub(super) async fn run(
             let _late = tokio::time::timeout(LAST_WORDS, writing).await;
         }
     };
-    let _late = tokio::join!(tokio::time::timeout(STOP, ended), last_words);
+    let served = async {
+        if let Some(serving) = serving {
+            serving.end().await;
+        }
+    };
+    let _late = tokio::join!(tokio::time::timeout(STOP, ended), last_words, served);
     outcome
 }
 
@@ -192,18 +199,6 @@ fn series(config: &Effective) -> publish::SeriesLimits {
     let metrics = &config.spec.metrics;
     let max_series = usize::try_from(metrics.max_series).unwrap_or(0);
     publish::SeriesLimits { max_series, ttl: metrics.ttl.duration() }
-}
-
-/// Lets the server draw on the governor's account.
-fn admit(governor: Arc<Governor>) -> publish::cost::Admit {
-    use publish::cost::{Admission, Cost};
-    Arc::new(move |cost| {
-        let answer = match cost {
-            Cost::Request => governor.request(),
-            Cost::Cpu(time) => governor.room(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
-        };
-        answer.map_or(Admission::Granted, Admission::RetryAfter)
-    })
 }
 
 /// Knows the names of the containers of the newest picture.

@@ -6,7 +6,7 @@
 //! Pure: no I/O.
 
 use crate::discover::Limiter;
-use crate::snapshot::{Asked, BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
+use crate::snapshot::{Asked, BUCKETS, CpuTime, Histogram, Intervals, Moments, Snapshot, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::coverage::Count;
 use probelet_core::facts::{
@@ -229,6 +229,7 @@ fn vitals(second: u64) -> Vitals {
         effective: Intervals { processes: 4.1, ..every },
         freshness_seconds: 1.0,
         verified_unix: 1_750_000_000.0 + second as f64,
+        moments: Moments::default(),
         pass_duration: passes,
         pass_cpu: passes,
         full_pass_cpu: 0.000_71,

@@ -51,7 +51,7 @@ async fn launch(
     auth: Option<Auth>,
     tls: Option<Tls>,
 ) -> Server {
-    let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let (snapshots, seen) = watch::channel(snapshot);
     let (sender, named) = watch::channel(Arc::new(Names::default()));
@@ -69,6 +69,8 @@ async fn launch(
         tls,
     });
     let task = tokio::spawn(serve(listener, server, told));
+    // The server begins.
+    tokio::task::yield_now().await;
     Server { address, snapshots, stop, task, _names: sender }
 }
 
@@ -119,8 +121,9 @@ pub(crate) async fn ask(
     target: &str,
     headers: &str,
 ) -> Reply {
-    let request =
-        format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
+    );
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut raw = Vec::new();
     socket.read_to_end(&mut raw).await.unwrap();

@@ -2,7 +2,7 @@
 
 use probelet_agent::discover::Limiter;
 use probelet_agent::snapshot::{
-    Asked, CpuTime, Histogram, Intervals, Skip, Snapshot, Task, Vitals,
+    Asked, CpuTime, Histogram, Intervals, Moments, Skip, Snapshot, Task, Vitals,
 };
 use probelet_core::budget::Level;
 use probelet_core::facts::{
@@ -102,6 +102,7 @@ pub(crate) fn snapshot(picture: Picture) -> Snapshot {
         effective: second,
         freshness_seconds: 1.0,
         verified_unix: 1_700_000_000.0,
+        moments: Moments::default(),
         pass_duration: Histogram::default(),
         pass_cpu: Histogram::default(),
         full_pass_cpu: 0.001,

@@ -80,17 +80,20 @@ def agents_run_on_every_node_and_are_replaced_a_tenth_at_a_time(helm):
           {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}})
 
 
-def probes_follow_the_certificate(helm):
+def probes_have_a_port_of_their_own(helm):
     def probed(values):
         container = helm.template(values).agent()["containers"][0]
-        port = container["ports"][0]
-        return port["name"], port["containerPort"], [
-            (container[probe]["httpGet"]["path"], container[probe]["httpGet"]["scheme"], container[probe]["httpGet"]["port"])
-            for probe in ("livenessProbe", "readinessProbe")]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        return ports, [container[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe")]
 
-    same(probed({}), ("https", 9466, [("/healthz", "HTTPS", "https"), ("/readyz", "HTTPS", "https")]))
-    same(probed({"agent": {"tls": {"mode": "none"}, "port": 1234}}),
-          ("http", 1234, [("/healthz", "HTTP", "http"), ("/readyz", "HTTP", "http")]))
+    # Plain HTTP whatever the certificate: there is nothing to read, and a handshake would have to be paid.
+    asked = [{"path": path, "port": "probes", "scheme": "HTTP"} for path in ("/healthz", "/readyz")]
+    same(probed({}), ({"https": 9466, "probes": 9468}, asked))
+    same(probed({"agent": {"tls": {"mode": "none"}, "port": 1234, "probePort": 1235}}), ({"http": 1234, "probes": 1235}, asked))
+    operator = helm.template().get("Deployment")["spec"]["template"]["spec"]["containers"][0]
+    same([operator[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe")], asked)
+    says(env_of({"containers": [operator]})["PROBELET_PROBE_LISTEN"],
+         ":%d" % {port["name"]: port["containerPort"] for port in operator["ports"]}["probes"])
 
 
 def a_certificate_of_ones_own_is_mounted(helm):
@@ -104,7 +107,7 @@ def a_certificate_of_ones_own_is_mounted(helm):
 def the_agent_is_told_its_node_its_certificate_and_whom_to_answer(helm):
     env = env_of(helm.template().agent())
     same({name: value for name, value in env.items() if value}, {
-        "PROBELET_LISTEN": "[::]:9466", "PROBELET_NODE_PROBE": "true", "PROBELET_STATE_DIR": "/var/lib/probelet",
+        "PROBELET_LISTEN": "[::]:9466", "PROBELET_PROBE_LISTEN": "[::]:9468", "PROBELET_NODE_PROBE": "true", "PROBELET_STATE_DIR": "/var/lib/probelet",
         "PROBELET_AUTH": "token", "PROBELET_TLS": "self-signed", "PROBELET_WEB": "off", "PROBELET_DOCKER": "off", "PROBELET_LOG_FORMAT": "json",
         "PROBELET_LOG": "info"})
     assert "PROBELET_NODE_NAME" in env

@@ -28,6 +28,11 @@ impl Holders {
         Self { by_inode: FxHashMap::default(), max }
     }
 
+    /// Will know another number at most; more that are known already stay until their processes are walked.
+    pub(super) const fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Who holds a socket, as far as is known.
     #[must_use]
     pub(super) fn of(&self, inode: u32) -> &[u32] {

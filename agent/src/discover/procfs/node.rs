@@ -124,6 +124,13 @@ impl<D: Dump> Node<D> {
         }
     }
 
+    /// Other limits from the next pass on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.processes.set_max(limits.max_processes);
+        self.owners.set_max(limits.max_sockets);
+    }
+
     /// Namespaces dumped so far.
     pub fn dumps(&self) -> u64 {
         self.dumps

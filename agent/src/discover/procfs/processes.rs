@@ -71,6 +71,11 @@ pub struct Processes {
 }
 
 impl Processes {
+    /// Will report another number at most.
+    pub fn set_max(&mut self, max: u32) {
+        self.max = max;
+    }
+
     /// Knows no process yet; will report `max` at most.
     #[must_use]
     pub fn new(root: &Root, max: u32) -> Self {

@@ -18,6 +18,8 @@ pub struct Terms {
     pub good: Duration,
     /// A bad one: whoever just got the right need not wait.
     pub bad: Duration,
+    /// So much longer is a good one of use while it waits to be asked about again.
+    pub grace: Duration,
     /// So much longer is a good one of use while nobody can be asked.
     pub outage: Duration,
 }
@@ -27,6 +29,7 @@ impl Default for Terms {
         Self {
             good: Duration::from_mins(5),
             bad: Duration::from_secs(10),
+            grace: Duration::from_mins(1),
             outage: Duration::from_hours(1),
         }
     }
@@ -40,6 +43,8 @@ pub(super) type Key = [u8; 32];
 pub(super) enum Known {
     /// As good as asking.
     Fresh(Verdict),
+    /// It was good until a moment ago; to be trusted if it has to wait for its turn.
+    Late,
     /// It was good; to be trusted only if nobody can be asked.
     WasGood,
     /// Nothing.
@@ -83,7 +88,10 @@ impl Cache {
             Some(entry) if now < entry.fresh_until(&self.terms) => {
                 Known::Fresh(entry.verdict.clone())
             }
-            Some(entry) if now < entry.useful_until(&self.terms) => Known::WasGood,
+            Some(entry) if now < entry.useful_until(&self.terms) => {
+                let late = now < entry.fresh_until(&self.terms) + self.terms.grace;
+                if late { Known::Late } else { Known::WasGood }
+            }
             _ => Known::Nothing,
         }
     }
@@ -132,7 +140,8 @@ mod tests {
         cache.keep(key(1), Verdict::Allowed, START);
 
         assert_eq!(cache.find(&key(1), after(299)), Known::Fresh(Verdict::Allowed));
-        assert_eq!(cache.find(&key(1), after(300)), Known::WasGood);
+        assert_eq!(cache.find(&key(1), after(300)), Known::Late);
+        assert_eq!(cache.find(&key(1), after(360)), Known::WasGood);
     }
 
     #[test]

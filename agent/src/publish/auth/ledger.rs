@@ -57,7 +57,7 @@ impl Ledger {
     pub(super) fn fresh(&self, key: &Key, now: Duration) -> Option<Verdict> {
         match self.cache.find(key, now) {
             Known::Fresh(verdict) => Some(verdict),
-            Known::WasGood | Known::Nothing => None,
+            Known::Late | Known::WasGood | Known::Nothing => None,
         }
     }
 
@@ -67,13 +67,12 @@ impl Ledger {
         let away = self.away_until.saturating_sub(now);
         match self.cache.find(key, now) {
             Known::Fresh(verdict) => Next::Known(verdict),
-            Known::WasGood if !away.is_zero() || self.renewals.take(ns, 1) == 0 => {
-                Next::Known(Verdict::Allowed)
-            }
-            Known::WasGood => Next::Ask,
+            Known::Late | Known::WasGood if !away.is_zero() => Next::Known(Verdict::Allowed),
+            Known::Late | Known::WasGood if self.renewals.take(ns, 1) == 1 => Next::Ask,
+            Known::Late => Next::Known(Verdict::Allowed),
             Known::Nothing if !away.is_zero() => Next::Away(away),
             Known::Nothing if self.strangers.take(peer, ns) => Next::Ask,
-            Known::Nothing => Next::Limited(Duration::from_secs(1)),
+            Known::WasGood | Known::Nothing => Next::Limited(Duration::from_secs(1)),
         }
     }
 
@@ -92,7 +91,12 @@ impl Ledger {
 
     /// Whether this token is good as long as nobody can be asked.
     pub(super) fn holds(&self, key: &Key, now: Duration) -> bool {
-        matches!(self.cache.find(key, now), Known::WasGood | Known::Fresh(Verdict::Allowed))
+        self.bears_waiting(key, now) || self.cache.find(key, now) == Known::WasGood
+    }
+
+    /// Whether this token is good while it waits to be asked about.
+    pub(super) fn bears_waiting(&self, key: &Key, now: Duration) -> bool {
+        matches!(self.cache.find(key, now), Known::Late | Known::Fresh(Verdict::Allowed))
     }
 }
 
@@ -109,11 +113,11 @@ mod tests {
         Duration::from_secs(1000 + seconds)
     }
 
-    /// Alice was allowed at the start, six minutes ago.
+    /// Alice was allowed at the start, somewhat more than five minutes ago.
     fn known() -> (Ledger, Duration) {
         let mut ledger = Ledger::new(Terms::default());
         ledger.learn(ALICE, Verdict::Allowed, at(0));
-        (ledger, at(360))
+        (ledger, at(330))
     }
 
     #[test]
@@ -188,12 +192,15 @@ mod tests {
     }
 
     #[test]
-    fn a_known_token_that_must_wait_for_its_renewal_is_still_good() {
+    fn a_known_token_that_must_wait_for_its_renewal_is_still_good_for_a_minute() {
         let (mut ledger, now) = known();
         for _ in 0..RENEWALS {
             assert_eq!(ledger.next(&ALICE, PEER, now), Next::Ask);
         }
 
         assert_eq!(ledger.next(&ALICE, PEER, now), Next::Known(Verdict::Allowed));
+        let later = at(360);
+        while ledger.next(&ALICE, PEER, later) == Next::Ask {}
+        assert_eq!(ledger.next(&ALICE, PEER, later), Next::Limited(Duration::from_secs(1)));
     }
 }

@@ -15,10 +15,15 @@ use probelet_core::budget::Level;
 use probelet_core::cluster::objects::Kind;
 use probelet_core::report::Picture;
 
-pub(super) fn add(families: &mut Families, snapshot: &Snapshot, lacking: &[Capability]) {
+pub(super) fn add(
+    families: &mut Families,
+    snapshot: &Snapshot,
+    lacking: &[Capability],
+    now_ns: u64,
+) {
     cost(families, &snapshot.vitals);
-    passes(families, &snapshot.vitals);
-    quality(families, snapshot);
+    passes(families, &snapshot.vitals, now_ns);
+    quality(families, snapshot, now_ns);
     translations(families, &snapshot.vitals);
     permissions(families, &snapshot.vitals, lacking);
     identity(families, &snapshot.vitals);
@@ -64,7 +69,7 @@ fn cost(families: &mut Families, vitals: &Vitals) {
     );
 }
 
-fn passes(families: &mut Families, vitals: &Vitals) {
+fn passes(families: &mut Families, vitals: &Vitals, now_ns: u64) {
     let source = ("source", vitals.tier.name());
     families.histogram(
         "probelet_agent_pass_duration_seconds",
@@ -80,8 +85,8 @@ fn passes(families: &mut Families, vitals: &Vitals) {
     );
     families.gauge(
         "probelet_agent_effective_interval_seconds",
-        "Time from one reading to the next as it is, in seconds.",
-        intervals(vitals.effective),
+        "Time from one reading to the next as it is, or since the last one if that is longer, in seconds.",
+        intervals(vitals.effective_at(now_ns)),
     );
     families.gauge(
         "probelet_agent_desired_interval_seconds",
@@ -98,12 +103,12 @@ fn passes(families: &mut Families, vitals: &Vitals) {
     );
 }
 
-fn quality(families: &mut Families, snapshot: &Snapshot) {
+fn quality(families: &mut Families, snapshot: &Snapshot, now_ns: u64) {
     let picture = &snapshot.picture;
     families.value(
         "probelet_agent_freshness_seconds",
-        "Age of the picture of connections when it was last refreshed, at worst, in seconds.",
-        snapshot.vitals.freshness_seconds,
+        "Age of the picture of connections when it was last refreshed, at worst, or the time since then if that is longer, in seconds.",
+        snapshot.vitals.freshness_at(now_ns),
     );
     families.value(
         "probelet_agent_verified_timestamp_seconds",
@@ -268,7 +273,7 @@ mod tests {
 
     fn text(snapshot: &Snapshot, lacking: &[Capability]) -> String {
         let mut families = Families::default();
-        add(&mut families, snapshot, lacking);
+        add(&mut families, snapshot, lacking, 0);
         let mut text = Vec::new();
         TextEncoder::new().encode(&families.sorted(), &mut text).unwrap();
         String::from_utf8(text).unwrap()

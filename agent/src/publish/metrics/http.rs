@@ -4,8 +4,9 @@
 //!
 //! Pure: no I/O.
 
+use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// What the server did.
 pub(in crate::publish) struct Counters {
@@ -18,70 +19,65 @@ pub(in crate::publish) struct Counters {
     open: IntGauge,
     /// Bytes of reports, as sent.
     pub(in crate::publish) report_bytes: IntCounter,
+    /// Seconds in which nobody was served.
+    pub(in crate::publish) rested: Counter,
 }
 
 impl Default for Counters {
     fn default() -> Self {
         let registry = Registry::new();
-        let vec = |name: &str, help: &str, labels: &[&str]| {
-            IntCounterVec::new(Opts::new(name, help), labels)
+        let vec = |name: &str, help: &str, label: &[&str]| {
+            kept(&registry, IntCounterVec::new(Opts::new(name, help), label))
         };
-        let requests = vec(
-            "probelet_agent_report_requests_total",
-            "Requests for the report, by HTTP status.",
-            &["code"],
-        );
-        let answers = vec(
-            "probelet_agent_http_requests_total",
-            "Requests that were answered, by path and HTTP status.",
-            &["path", "code"],
-        );
-        let closed = vec(
-            "probelet_agent_http_closed_total",
-            "Connections that the agent closed: too many at once, idle, slower than it waits, or not to be secured.",
-            &["reason"],
-        );
-        let reviews = vec(
-            "probelet_agent_auth_reviews_total",
-            "Times that the API server was, or would have been, asked about a token, by what came of it.",
-            &["result"],
-        );
-        let reloads = vec(
-            "probelet_agent_tls_reloads_total",
-            "Times that the files of the certificate had changed, by whether they could be used.",
-            &["result"],
-        );
         let open = Opts::new("probelet_agent_http_connections", "Connections, by state.");
-        let open = IntGauge::with_opts(open.const_label("state", "open"));
-        let bytes = "probelet_agent_report_bytes_total";
-        let bytes = IntCounter::new(bytes, "Bytes of reports, as sent.");
-        let expected = "constant names and labels are valid";
-        let counters = Self {
+        Self {
+            requests: vec(
+                "probelet_agent_report_requests_total",
+                "Requests for the report, by HTTP status.",
+                &["code"],
+            ),
+            answers: vec(
+                "probelet_agent_http_requests_total",
+                "Requests that were answered, by path and HTTP status.",
+                &["path", "code"],
+            ),
+            closed: vec(
+                "probelet_agent_http_closed_total",
+                "Connections that the agent closed: too many at once, silent for longest when others came, idle, slower than it waits, or not to be secured.",
+                &["reason"],
+            ),
+            reviews: vec(
+                "probelet_agent_auth_reviews_total",
+                "Times that the API server was, or would have been, asked about a token, by what came of it.",
+                &["result"],
+            ),
+            reloads: vec(
+                "probelet_agent_tls_reloads_total",
+                "Times that the files of the certificate had changed, by whether they could be used.",
+                &["result"],
+            ),
+            open: kept(&registry, IntGauge::with_opts(open.const_label("state", "open"))),
+            report_bytes: kept(
+                &registry,
+                IntCounter::new("probelet_agent_report_bytes_total", "Bytes of reports, as sent."),
+            ),
+            rested: kept(
+                &registry,
+                Counter::new(
+                    "probelet_agent_http_rested_seconds_total",
+                    "Time in which nobody was served because the readers' share of the CPU budget was used up, in seconds.",
+                ),
+            ),
             registry,
-            requests: requests.expect(expected),
-            answers: answers.expect(expected),
-            closed: closed.expect(expected),
-            reviews: reviews.expect(expected),
-            reloads: reloads.expect(expected),
-            open: open.expect(expected),
-            report_bytes: bytes.expect(expected),
-        };
-        let Self { registry, requests, answers, closed, reviews, reloads, open, report_bytes } =
-            &counters;
-        let collectors: [Box<dyn prometheus::core::Collector>; 7] = [
-            Box::new(requests.clone()),
-            Box::new(answers.clone()),
-            Box::new(reviews.clone()),
-            Box::new(reloads.clone()),
-            Box::new(closed.clone()),
-            Box::new(open.clone()),
-            Box::new(report_bytes.clone()),
-        ];
-        for collector in collectors {
-            registry.register(collector).expect("each name is registered once");
         }
-        counters
     }
+}
+
+/// Registers what was made.
+fn kept<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let collector = made.expect("constant names and labels are valid");
+    registry.register(Box::new(collector.clone())).expect("each name is registered once");
+    collector
 }
 
 impl Counters {

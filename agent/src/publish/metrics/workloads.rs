@@ -23,6 +23,7 @@ use probelet_core::facts::{Comm, ContainerId, Protocol};
 use probelet_core::hash::{HashMap, HashSet};
 use probelet_core::records::{FlowRecord, Workload};
 use probelet_core::report::Picture;
+use probelet_core::text::clean_bytes;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -210,7 +211,7 @@ fn plain(kind: &str, name: &str) -> Box<str> {
 }
 
 fn comm_name(comm: Comm) -> Box<str> {
-    String::from_utf8_lossy(comm.bytes()).into()
+    clean_bytes(comm.bytes()).into()
 }
 
 /// CPU time; open files, memory.

@@ -52,7 +52,8 @@ impl Tops {
         // Ties in the order of names, so that the same load is written the same.
         programs.sort_unstable_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
         let shown = programs.into_iter().take(n).map(|((comm, container), cores)| TopProcess {
-            comm: comm.to_string(),
+            // The schema of the status has a form of its own for what cannot be shown.
+            comm: String::from_utf8_lossy(comm.bytes()).into_owned(),
             pod: container
                 .and_then(|id| picture.pod(id))
                 .map(|pod| figures::cut(&pod.to_string(), NAME * 2)),

@@ -6,6 +6,7 @@
 //! Pure: no I/O.
 
 use super::{BAD, DIM, GOOD, TITLE, WARN, bar};
+use crate::engine::boot_ns;
 use crate::figures::{Age, Bytes, Count, Every, Share, float};
 use crate::snapshot::Vitals;
 use crate::top::view::{View, uptime_ms};
@@ -107,14 +108,15 @@ fn cpu(vitals: &Vitals, width: u16) -> Line<'static> {
         parts[0].push(budget);
     }
     parts.push(figure("memory", Bytes(float(vitals.rss_bytes)).to_string(), Style::new()));
-    let late = vitals.freshness_seconds > vitals.desired.sockets * LATE + 0.1;
+    let freshness = vitals.freshness_at(boot_ns());
+    let late = freshness > vitals.desired.sockets * LATE + 0.1;
     let fresh = if late { WARN } else { GOOD };
-    parts.push(figure("fresh", Every(vitals.freshness_seconds).to_string(), fresh));
+    parts.push(figure("fresh", Every(freshness).to_string(), fresh));
     fit(parts, width, "  ")
 }
 
 fn intervals(vitals: &Vitals, width: u16) -> Line<'static> {
-    let (desired, effective) = (vitals.desired, vitals.effective);
+    let (desired, effective) = (vitals.desired, vitals.effective_at(boot_ns()));
     let mut parts = vec![vec![Span::styled("Every", TITLE)]];
     for (name, want, have) in [
         ("sockets", desired.sockets, effective.sockets),

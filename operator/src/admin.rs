@@ -89,7 +89,8 @@ pub async fn serve(
     let (mut connections, mut places) = (JoinSet::new(), Places::default());
     loop {
         tokio::select! {
-            _ = stop.wait_for(|&stop| stop) => return,
+            // A sender that is gone has told, too.
+            _told = async { stop.wait_for(|&stop| stop).await.is_ok() } => return,
             Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => {
                 places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
             }

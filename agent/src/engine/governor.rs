@@ -52,11 +52,10 @@ impl Governor {
     /// The account as of now, and now.
     fn charge(&self) -> (u64, MutexGuard<'_, Account>) {
         let (now, cpu) = (clock::boot_ns(), clock::process_cpu_ns());
+        let (served, probed) =
+            (self.served_ns.load(Ordering::Relaxed), self.probed_ns.load(Ordering::Relaxed));
         let mut account = self.account();
-        account.budget.charge(now, cpu);
-        account.readers.charge(now, self.served_ns.load(Ordering::Relaxed));
-        account.probes.charge(now, self.probed_ns.load(Ordering::Relaxed));
-        account.keep();
+        account.charge(now, cpu, served, probed);
         (now, account)
     }
 
@@ -111,14 +110,14 @@ impl Governor {
     pub fn served(&self, cpu: Duration) -> Option<Duration> {
         self.served_ns.fetch_add(nanos(cpu), Ordering::Relaxed);
         let (now, account) = self.charge();
-        (account.readers_room_ns() == 0).then(|| pause(&account.readers, now))
+        (account.readers_room_ns() == 0).then(|| rest(&account, now))
     }
 
     /// Whether somebody new may be let in, or somebody who uses much goes on; `Some` is how long to wait before asking
     /// again.
     pub fn door(&self) -> Option<Duration> {
         let (now, account) = self.charge();
-        (account.readers_room_ns() <= account.door_ns()).then(|| pause(&account.readers, now))
+        (account.readers_room_ns() <= account.door_ns()).then(|| rest(&account, now))
     }
 
     /// Answering probes took so much CPU time. `Some` says that their share is used up, and for how long.
@@ -140,13 +139,24 @@ impl Governor {
     }
 }
 
-/// How long a share rests before there is something worth waking up for: until it has earned some, or, if it has some that
-/// the whole budget lacks, until that may have changed.
+/// How long readers rest before there is something worth waking up for. If it is the whole budget that has nothing, that may
+/// change at any time.
+fn rest(account: &Account, now: u64) -> Duration {
+    let (share, pace) = (&account.readers, &account.pace);
+    let wait = match share.headroom_ns() {
+        0 => share.wait_ns(now, SLICE_NS),
+        _ => pace.wait_ns(share, now, SLICE_NS),
+    };
+    if account.budget.left_ns() == 0 { LONG_REST } else { bounded(wait) }
+}
+
+/// How long a share that is used up rests.
 fn pause(share: &Budget, now: u64) -> Duration {
-    if share.headroom_ns() > 0 {
-        return LONG_REST;
-    }
-    Duration::from_nanos(share.wait_ns(now, SLICE_NS)).clamp(REST, LONG_REST)
+    bounded(share.wait_ns(now, SLICE_NS))
+}
+
+fn bounded(wait_ns: u64) -> Duration {
+    Duration::from_nanos(wait_ns).clamp(REST, LONG_REST)
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -172,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn a_greedy_reader_gets_a_quarter_of_the_budget() {
+    fn a_greedy_reader_gets_half_of_a_quarter_of_the_budget_at_once() {
         let governor = governor(8 * CORE);
         assert_eq!(governor.room(50 * CORE), None);
 
-        assert_eq!(governor.served(seconds(119)), None);
+        assert_eq!(governor.served(seconds(59)), None);
 
-        assert!(governor.served(seconds(2)).is_some(), "121 of 120 s are used");
+        assert!(governor.served(seconds(2)).is_some(), "half of 120 s is used");
         let wait = governor.room(30 * CORE).expect("nothing is left");
         assert!(wait > seconds(25), "{wait:?}");
     }
@@ -209,7 +219,7 @@ mod tests {
         let governor = governor(8 * CORE);
         assert_eq!(governor.door(), None);
 
-        assert_eq!(governor.served(seconds(118)), None);
+        assert_eq!(governor.served(seconds(58)), None);
 
         assert!(governor.door().is_some());
         assert_eq!(governor.served(Duration::ZERO), None);

@@ -1,4 +1,4 @@
-//! Who pays for serving: the readers' share of the budget, and of that three quarters at most for one peer.
+//! Who pays for serving: the readers' share of the budget, and of that half for one peer.
 //!
 //! In: the thread's CPU clock, after each piece of work. Out: rests. All that the thread does is paid, the work of the
 //! kernel for its system calls as well. While the share is used up the thread sleeps: nobody is let in, nothing is read,
@@ -24,8 +24,10 @@ use tokio::sync::watch as channel;
 use tokio::time::{Sleep, sleep};
 
 const BINS: usize = 64;
-/// Of the budget, one peer gets three sixteenths: three quarters of the readers' quarter.
-const PEER: f64 = 3.0 / 16.0;
+/// Of the budget, one peer earns an eighth: half of the readers' quarter.
+const PEER: f64 = 1.0 / 8.0;
+/// So much of what it earns in a window it can have at once: less than what all readers can, so that there is something left.
+const AT_ONCE: f64 = 0.75;
 /// Before the engine has said what the budget is, in cores and seconds.
 const FIRST: (f64, f64) = (0.001, 60.0);
 /// A peer that used up its part rests for so long at least: waking costs, too.
@@ -138,7 +140,8 @@ impl Purse {
             (cores, window) if cores > 0.0 && window > 0.0 => (cores, window),
             _ => FIRST,
         };
-        ((cores * PEER * 1e9) as u64, (cores * PEER * window * 1e9) as u64)
+        let ns = cores * PEER * 1e9;
+        (ns as u64, (ns * window * AT_ONCE) as u64)
     }
 }
 

@@ -299,10 +299,11 @@ impl Engine {
         if self.usage_ns != 0 && now.saturating_sub(self.usage_ns) < self.tuning.containers_ns {
             return false;
         }
-        self.signs.saw_containers(now);
         if self.facts.containers.is_empty() {
+            self.signs.saw_no_container();
             return false;
         }
+        self.signs.saw_containers(now);
         self.usage_ns = now;
         let usage = self.usage.read(&self.facts.containers);
         self.report.usage(usage.iter().map(|(id, used)| (*id, used.cpu_ns, used.memory_bytes)))

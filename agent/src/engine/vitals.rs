@@ -210,6 +210,11 @@ impl Signs {
         self.containers.beat(now);
     }
 
+    /// There is nothing of that kind that could be read late.
+    pub(super) fn saw_no_container(&mut self) {
+        self.containers = Rhythm::default();
+    }
+
     pub(super) fn saw_bytes(&mut self, now: u64) {
         self.bytes.beat(now);
     }

@@ -58,7 +58,9 @@ struct file { struct inode *f_inode; const void *f_op; void *private_data; };
 
 /* sockets */
 struct inet_ehash_bucket;
-struct inet_listen_hashbucket;
+struct hlist_nulls_node;
+struct hlist_nulls_head { struct hlist_nulls_node *first; };
+struct inet_listen_hashbucket { struct hlist_nulls_head nulls_head; }; /* 5.19 and newer */
 struct inet_hashinfo {
 	struct inet_ehash_bucket *ehash;
 	unsigned int ehash_mask, lhash2_mask;

@@ -61,9 +61,11 @@ static __always_inline __u8 by_bucket(struct inet_bind_bucket *tb)
 	return tb && READ(tb, fastreuse) < 0 && READ(tb, fastreuseport) < 0 ? DIALLED : ROLE_UNKNOWN;
 }
 
-/* An accepted socket is a copy of its listener, backlog and all, but for the mark of a chosen port. */
-static __always_inline __u8 role_of(struct sock *sk, __u8 state)
+/* An accepted socket is a copy of its listener, backlog and all, but for the mark of a chosen port.
+ * Global: verified once, not once for each way that leads here. */
+__noinline int role_of(__u64 at, __u32 state)
 {
+	struct sock *sk = CAST(at, struct sock);
 	if (state == LISTEN || state == CLOSE)
 		return ROLE_UNKNOWN;
 	if (BITS(sk, sk_userlocks) & (BINDPORT_LOCK | CONNECT_BIND))
@@ -83,7 +85,7 @@ static __always_inline void put_full(struct sockrec *r, struct sock *sk)
 		struct tcp_sock *tp = CAST(sk, struct tcp_sock);
 		r->sent = READ(tp, bytes_acked);
 		r->received = READ(tp, bytes_received);
-		r->role = role_of(sk, r->state);
+		r->role = role_of(r->sk, r->state);
 	}
 }
 

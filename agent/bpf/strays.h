@@ -102,7 +102,8 @@ int strays(void *ctx)
 	if (c->kind == LISTEN_HASH) {
 		/* up to 5.18 listeners were linked otherwise */
 		c->done = 1;
-		if (!bpf_core_field_exists(hash->lhash2) || bpf_core_type_size(struct inet_listen_hashbucket) != 16)
+		struct inet_listen_hashbucket *bucket = 0;
+		if (!bpf_core_field_exists(bucket->nulls_head) || bpf_core_type_size(struct inet_listen_hashbucket) != 16)
 			return 0;
 		c->done = 0;
 		w.base = (__u64)READ(hash, lhash2);

@@ -87,6 +87,15 @@ static int find_elsewhere(__u32 idx, struct elsewhere *x)
 	return 0;
 }
 
+/* Global for the same reason as put_file. */
+__noinline int put_elsewhere(__u64 signal, __u64 net, __u32 pid)
+{
+	struct signal_struct *sg = CAST(signal, struct signal_struct);
+	struct elsewhere e = { .node = (__u64)READ(sg, thread_head.next), .head = (__u64)&sg->thread_head, .net = net, .pid = pid };
+	bpf_loop(THREADS, find_elsewhere, &e, 0);
+	return 0;
+}
+
 struct fd_count { __u64 bitmap; __u32 words, sum; };
 static int count_block(__u32 idx, struct fd_count *x)
 {
@@ -254,9 +263,7 @@ __noinline int put_task(__u64 task, __u32 pid)
 		put_process(r, c, s, leader, live, fdt);
 	if (fresh && READ(sg, nr_threads) > 1) {
 		struct nsproxy *ns = READ(live, nsproxy);
-		struct elsewhere e = { .node = (__u64)READ(sg, thread_head.next), .head = (__u64)&sg->thread_head,
-				       .net = ns ? (__u64)READ(ns, net_ns) : 0, .pid = pid };
-		bpf_loop(THREADS, find_elsewhere, &e, 0);
+		put_elsewhere(number(s, sg), ns ? number(s, READ(ns, net_ns)) : 0, pid);
 	}
 	if (!c->want_sockets || !fdt || (r && r->kept))
 		return 0;

@@ -282,6 +282,9 @@ impl Engine {
         }
         let cpu = clock::thread_cpu_ns();
         let mut changed = self.report.update(&self.facts, clock::now());
+        if want == Want::Processes && self.report.handed_over() {
+            self.schedule.moved();
+        }
         changed |= self.translate();
         if self.ladder.level() < Level::CountersOnly {
             changed |= self.read_usage(began);

@@ -163,7 +163,15 @@ fn every_tier_sees_the_same_connections_with_the_same_owners() {
     let fields = ["protocol", "state", "local", "remote", "direction", "pid", "comm", "container"];
 
     by_tier(|report| {
-        let rows = rows(report, "connections", scene.netns, &fields);
+        let mut report = report.clone();
+        // Nothing but its port tells who dialled a UDP socket, and procfs knows no range but its own.
+        for row in report["connections"].as_array_mut().unwrap() {
+            if row["protocol"] == "udp" {
+                assert_ne!(row["direction"], "inbound");
+                row["direction"] = Value::Null;
+            }
+        }
+        let rows = rows(&report, "connections", scene.netns, &fields);
         // 3 pairs, 2 ends of the one not accepted, 1 TIME_WAIT, 1 UDP.
         assert_eq!(rows.len(), 10, "{rows:#?}");
         assert_eq!(rows.iter().filter(|r| r.contains("time-wait")).count(), 1);

@@ -5,8 +5,9 @@
 //!
 //! The counters are those of `net/ipv4/tcp.c` (ActiveOpens, PassiveOpens, EstabResets, CurrEstab)
 //! and `net/core/sock.c` (sockets in use); every open, accept, close and reset moves one of them.
-//! What moves none (a state change inside a connection, a socket handed to another process) is
-//! found by the unconditional pass every `intervals.bytes`.
+//! What moves none (a state change inside a connection, one UDP socket for another, a socket handed to
+//! another process) is found by the unconditional pass every `intervals.bytes`, and sooner when a process
+//! with sockets ended, began or runs another program (`Report::handed_over`).
 //!
 //! Pure: no I/O, no clock.
 

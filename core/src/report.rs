@@ -114,6 +114,8 @@ pub struct Report {
     began: bool,
     /// A process changed its name or container since sockets were last looked at.
     renamed: bool,
+    /// The last pass over processes says that sockets may have other owners.
+    handed_over: bool,
     next_id: u64,
     previous_ms: u64,
     joined: join::Processes,
@@ -142,6 +144,7 @@ impl Report {
             ports,
             began: false,
             renamed: false,
+            handed_over: false,
             next_id: 1,
             previous_ms: 0,
             joined: join::Processes::default(),
@@ -182,6 +185,11 @@ impl Report {
             let update = self.processes.update(facts, epoch, &mut self.removed, &mut self.losses);
             self.renamed |= update.renamed;
             changed |= update.changed;
+            // The sockets are those of an earlier pass, unless this one reads them.
+            let touched = |pid| pid != 0 && update.touched.binary_search(&pid).is_ok();
+            self.handed_over = fresh < Want::Sockets
+                && !update.touched.is_empty()
+                && facts.sockets.iter().any(|socket| touched(socket.pid));
             changed |= self.containers.count(facts, epoch, &mut self.removed);
         }
         if fresh >= Want::Sockets {
@@ -190,6 +198,13 @@ impl Report {
         changed |= self.expire(facts, now, epoch);
         changed |= self.removed.count() != before;
         self.seal(epoch, changed)
+    }
+
+    /// Whether the last pass, over processes and not sockets, met one with sockets that ended, runs
+    /// another program or has a new child: then their owners are to be read, though no counter moved.
+    #[must_use]
+    pub const fn handed_over(&self) -> bool {
+        self.handed_over
     }
 
     /// Takes in what the containers' cgroups say, CPU time in nanoseconds and memory in bytes;

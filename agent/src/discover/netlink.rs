@@ -132,7 +132,12 @@ impl Diag {
         }
     }
 
-    fn open(&mut self, root: &Root, target: Target) -> Result<Result<OwnedFd, Dumped>, Error> {
+    fn open(
+        &mut self,
+        root: &Root,
+        target: Target,
+        intake: &mut Intake<'_>,
+    ) -> Result<Result<OwnedFd, Dumped>, Error> {
         let gone = |error: &io::Error| {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
             if denied { Dumped::Denied } else { Dumped::Vanished }
@@ -148,7 +153,10 @@ impl Diag {
             _ => return Ok(Err(Dumped::Vanished)),
         }
         match enter::diag_in(namespace.as_fd()) {
-            Ok(socket) => Ok(Ok(socket)),
+            Ok((socket, ports)) => {
+                intake.ports = ports;
+                Ok(Ok(socket))
+            }
             Err(enter::Error::Stranded(source)) => {
                 self.stranded = true;
                 Err(stranded(source))
@@ -171,7 +179,7 @@ impl Dump for Diag {
         if self.stranded {
             return Err(stranded(io::ErrorKind::Other.into()));
         }
-        let socket = match self.open(root, target)? {
+        let socket = match self.open(root, target, intake)? {
             Ok(socket) => socket,
             Err(dumped) => return Ok(dumped),
         };

@@ -13,7 +13,8 @@ use std::path::Path;
 use probelet_core::facts::{Facts, Loss, Protocol, Tier, Want};
 
 use self::node::{Dump, Dumped, Intake, Node, Target};
-use self::root::{Root, is_gone};
+use self::root::{Root, bracketed, is_gone};
+use super::netlink::enter::port_range;
 use super::{Error, Limits, Pace, Pass, Source};
 
 pub mod closed;
@@ -96,6 +97,11 @@ impl Dump for Tables {
             Ok(now) if now != target.netns => return Ok(Dumped::Moved(now)),
             Ok(_) => {}
             Err(error) => return Ok(missing(&error)),
+        }
+        // Of other namespaces it is told only to who enters them.
+        let own = std::fs::read_link("/proc/thread-self/ns/net").ok();
+        if own.and_then(|own| bracketed(own.as_os_str().as_encoded_bytes())) == Some(target.netns) {
+            intake.ports = port_range();
         }
         let wanted = if target.udp { TABLES.len() } else { 2 };
         for (number, (name, protocol)) in TABLES.into_iter().take(wanted).enumerate() {

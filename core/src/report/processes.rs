@@ -21,11 +21,14 @@ pub(super) struct Processes {
     pass: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Update {
     pub(super) changed: bool,
     /// A known process changed its name or container, so what it owns must be looked at again.
     pub(super) renamed: bool,
+    /// Whose sockets may have another owner by now although no counter moved: who ended, runs another
+    /// program, or has a new child. Sorted.
+    pub(super) touched: Vec<u32>,
 }
 
 impl Processes {
@@ -59,6 +62,9 @@ impl Processes {
                     if record.fact != *fact {
                         update.renamed |= record.fact.comm != fact.comm
                             || record.fact.container != fact.container;
+                        if record.fact.comm != fact.comm {
+                            update.touched.push(fact.pid);
+                        }
                         update.changed = true;
                         if let Some(record) = self.table.get_mut(slot, epoch) {
                             *record = ProcessRecord { fact: *fact, changed: epoch };
@@ -71,8 +77,9 @@ impl Processes {
                     self.table.remove(slot, epoch);
                     removed.push(Removed::Process(record.fact.pid, record.fact.start_ns));
                     update.renamed = true;
+                    update.touched.push(fact.pid);
                 }
-                None => {}
+                None => update.touched.push(fact.ppid),
             }
             let Ok(slot) = self.table.insert(ProcessRecord { fact: *fact, changed: epoch }, epoch)
             else {
@@ -85,6 +92,7 @@ impl Processes {
             update.changed = true;
         }
         self.remove_unseen(epoch, removed, &mut update);
+        update.touched.sort_unstable();
         update
     }
 
@@ -99,6 +107,7 @@ impl Processes {
                     self.by_pid.remove(&gone.fact.pid);
                 }
                 removed.push(Removed::Process(gone.fact.pid, gone.fact.start_ns));
+                update.touched.push(gone.fact.pid);
                 update.changed = true;
             }
         }

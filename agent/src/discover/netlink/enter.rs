@@ -4,16 +4,18 @@
 //! thread back in its own. It must not keep the namespace: the caller closes what it got within the
 //! pass. Only the calling thread moves, so other threads never notice.
 //!
-//! I/O: `setns`, opens `/proc/thread-self/ns/net`.
+//! I/O: `setns`, opens `/proc/thread-self/ns/net`, reads one file of `/proc/sys/net`.
 
 use std::io;
 use std::time::Duration;
 
+use probelet_core::facts::PortRange;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 /// The kernel answers at once; this only bounds the harm if it ever does not.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,22 +33,38 @@ pub enum Error {
     Stranded(#[source] io::Error),
 }
 
-/// Opens a `sock_diag` socket in `namespace`.
-pub fn diag_in(namespace: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
-    open_in(namespace, rustix::net::netlink::SOCK_DIAG)
+/// Opens a `sock_diag` socket in `namespace`, and reads its range of ephemeral ports.
+pub fn diag_in(namespace: BorrowedFd<'_>) -> Result<(OwnedFd, Option<PortRange>), Error> {
+    let open = || Ok((open(rustix::net::netlink::SOCK_DIAG)?, port_range()));
+    inside(namespace, open)
 }
 
 /// Opens a netlink socket in `namespace`.
 pub fn open_in(namespace: BorrowedFd<'_>, protocol: Protocol) -> Result<OwnedFd, Error> {
+    inside(namespace, || open(protocol))
+}
+
+/// The range of ephemeral ports of the namespace that the thread is in.
+pub fn port_range() -> Option<PortRange> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(PORT_RANGE, flags, Mode::empty()).ok()?;
+    let mut buffer = [0; 32];
+    let length = rustix::io::read(&file, buffer.as_mut_slice()).ok()?;
+    let text = std::str::from_utf8(&buffer[..length]).ok()?;
+    let mut ports = text.split_whitespace().filter_map(|n| n.parse().ok());
+    PortRange::new(ports.next()?, ports.next()?)
+}
+
+fn inside<T>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> io::Result<T>) -> Result<T, Error> {
     let own = own().map_err(Error::Entering)?;
     if inode(own.as_fd()).ok() == inode(namespace).ok() {
-        return open(protocol).map_err(Error::Opening);
+        return work().map_err(Error::Opening);
     }
     let network = Some(LinkNameSpaceType::Network);
     move_into_link_name_space(namespace, network).map_err(|e| Error::Entering(e.into()))?;
-    let socket = open(protocol);
+    let result = work();
     move_into_link_name_space(own.as_fd(), network).map_err(|e| Error::Stranded(e.into()))?;
-    socket.map_err(Error::Opening)
+    result.map_err(Error::Opening)
 }
 
 /// Enters the namespace that the thread is in already: whether it would be allowed to.

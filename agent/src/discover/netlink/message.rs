@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use probelet_core::facts::{Closed, Endpoint, Protocol, Socket, State};
+use probelet_core::facts::{Closed, Endpoint, Protocol, Role, Socket, State};
 
 use crate::discover::procfs::tables::{Row, worth_reporting};
 
@@ -26,6 +26,11 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 /// Offsets in `struct tcp_info`: 8 bytes, 24 words, two rates of 8 bytes.
 const BYTES_ACKED: usize = 120;
 const BYTES_RECEIVED: usize = 128;
+/// Since 4.19.
+const BYTES_SENT: usize = 200;
+const BYTES_RETRANSMITTED: usize = 208;
+/// A word: segments that are on their way.
+const UNACKED: usize = 24;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,12 +144,15 @@ fn row(body: &[u8], protocol: Protocol) -> Option<Row> {
     let state = State::from_kernel(message[1])?;
     let local = endpoint(message[0], &message[8..24], [message[4], message[5]])?;
     let remote = endpoint(message[0], &message[24..40], [message[6], message[7]])?;
+    let interface = word(message, 40)?;
     if state == State::TimeWait {
         let remaining_ms = word(message, 52)?;
-        return Some(Row::TimeWait(Closed { local, remote, remaining_ms, ..Closed::default() }));
+        let closed = Closed { local, remote, remaining_ms, interface, ..Closed::default() };
+        return Some(Row::TimeWait(closed, long(message, 44)?));
     }
     let inode = word(message, 68)?;
-    let mut socket = Socket { inode, protocol, state, local, remote, ..Socket::default() };
+    let mut socket =
+        Socket { inode, protocol, state, local, remote, interface, ..Socket::default() };
     attributes(&body[MESSAGE..], &mut socket);
     Some(worth_reporting(socket))
 }
@@ -159,11 +167,25 @@ fn attributes(mut rest: &[u8], socket: &mut Socket) {
             INET_DIAG_INFO if socket.state != State::Listen => {
                 socket.bytes_sent = long(value, BYTES_ACKED);
                 socket.bytes_received = long(value, BYTES_RECEIVED);
+                socket.role = role(value, socket.state).unwrap_or_default();
             }
             _ => {}
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
+}
+
+/// Who dialled: the acknowledged bytes begin with the SYN at the end that sent one first, and with the
+/// data at the end that accepted. Until the end sends its FIN, which counts as well.
+fn role(info: &[u8], state: State) -> Option<Role> {
+    let sent = long(info, BYTES_SENT)?.checked_sub(long(info, BYTES_RETRANSMITTED)?)?;
+    let acked = long(info, BYTES_ACKED)?;
+    let open = matches!(state, State::Established | State::CloseWait);
+    Some(match (open, acked.checked_sub(sent)) {
+        (true, Some(1)) => Role::Dialled,
+        (true, Some(0)) if word(info, UNACKED)? == 0 => Role::Accepted,
+        _ => Role::Unknown,
+    })
 }
 
 fn endpoint(family: u8, address: &[u8], port: [u8; 2]) -> Option<Endpoint> {
@@ -252,6 +274,24 @@ mod tests {
     }
 
     #[test]
+    fn who_sent_the_syn_has_it_acknowledged() {
+        let told = |acked: u64, sent: u64, unacked: u32, state: u8| {
+            let mut info = [0u8; 248];
+            info[UNACKED..][..4].copy_from_slice(&unacked.to_ne_bytes());
+            info[BYTES_ACKED..][..8].copy_from_slice(&acked.to_ne_bytes());
+            info[BYTES_SENT..][..8].copy_from_slice(&(sent + 7).to_ne_bytes());
+            info[BYTES_RETRANSMITTED..][..8].copy_from_slice(&7u64.to_ne_bytes());
+            socket(&message(COMPAT, state, &attribute(INET_DIAG_INFO, &info))).role
+        };
+
+        assert_eq!(told(101, 100, 0, 1), Role::Dialled);
+        assert_eq!(told(100, 100, 0, 1), Role::Accepted);
+        assert_eq!(told(100, 100, 1, 1), Role::Unknown, "the last byte may be on its way");
+        assert_eq!(told(60, 100, 1, 1), Role::Unknown);
+        assert_eq!(told(101, 100, 0, 5), Role::Unknown, "the FIN counts as well");
+    }
+
+    #[test]
     fn without_the_extension_bytes_are_not_known() {
         assert_eq!(socket(&message(COMPAT, 1, &[])).bytes_sent, None);
     }
@@ -259,7 +299,8 @@ mod tests {
     #[test]
     fn time_wait_tells_its_rest_in_milliseconds() {
         let bytes = message(COMPAT, 6, &[]);
-        let Some(Message::Row(Row::TimeWait(closed))) = Messages::new(&bytes, Protocol::Tcp).next()
+        let Some(Message::Row(Row::TimeWait(closed, _))) =
+            Messages::new(&bytes, Protocol::Tcp).next()
         else {
             panic!()
         };

@@ -12,8 +12,11 @@ use rustc_hash::FxHashMap;
 
 /// As many as the kernel keeps by default on a large node (`net.ipv4.tcp_max_tw_buckets`).
 const REMEMBERED_MAX: usize = 262_144;
-/// A `TIME_WAIT` that ends this much later than the one remembered belongs to a new connection.
-const SAME_END_MS: u64 = 2_000;
+/// A `TIME_WAIT` that ends this much later than the one remembered belongs to a new connection, or its
+/// minute began anew. The end is told to 10 ms, some time after it was read.
+const SAME_END_MS: u64 = 500;
+/// How long one is remembered behind its end: its minute may have begun anew unseen.
+const GRACE_MS: u64 = 15_000;
 /// Entries are dropped in bulk, at most this often.
 const SWEEP_MS: u64 = 10_000;
 
@@ -28,19 +31,29 @@ pub struct ClosedMemory {
 }
 
 impl ClosedMemory {
-    /// Takes note of one; `now_ms` is any clock that does not jump.
-    pub fn note(&mut self, closed: Closed, now_ms: u64, losses: &mut Losses) {
+    /// Takes note of one; `now_ms` is any clock that does not jump. `cookie` tells it from another one on
+    /// the same ports; where it is 0, `opened` says whether the namespace opened any since the last time:
+    /// if not, one that ends later is the same, reached by a late segment.
+    pub fn note(
+        &mut self,
+        closed: Closed,
+        cookie: u64,
+        opened: bool,
+        now_ms: u64,
+        losses: &mut Losses,
+    ) {
         let key = self.seed.hash_one((
-            closed.netns,
+            (closed.netns, cookie, closed.interface),
             (closed.local.addr, closed.local.port),
             (closed.remote.addr, closed.remote.port),
         ));
         let end = now_ms + u64::from(closed.remaining_ms);
         if let Some(known) = self.ends.get_mut(&key) {
-            if end <= *known + SAME_END_MS {
+            let later = end > *known + SAME_END_MS;
+            *known = end.max(*known);
+            if !later || !opened || cookie != 0 {
                 return;
             }
-            *known = end;
         } else if self.ends.len() >= REMEMBERED_MAX {
             losses.add(Loss::SocketsFull, 1);
             return;
@@ -56,7 +69,7 @@ impl ClosedMemory {
         into.append(&mut self.pending);
         if now_ms >= self.swept_ms + SWEEP_MS {
             self.swept_ms = now_ms;
-            self.ends.retain(|_, end| *end + SAME_END_MS > now_ms);
+            self.ends.retain(|_, end| *end + GRACE_MS > now_ms);
             if self.ends.capacity() > 4 * self.ends.len() + 1024 {
                 self.ends.shrink_to_fit();
             }
@@ -83,10 +96,39 @@ mod tests {
     }
 
     fn seen(memory: &mut ClosedMemory, now_ms: u64, remaining_ms: u32) -> usize {
+        told(memory, now_ms, remaining_ms, 0, true)
+    }
+
+    fn told(
+        memory: &mut ClosedMemory,
+        now_ms: u64,
+        remaining_ms: u32,
+        cookie: u64,
+        opened: bool,
+    ) -> usize {
         let mut out = Vec::new();
-        memory.note(closed(remaining_ms), now_ms, &mut Losses::default());
+        memory.note(closed(remaining_ms), cookie, opened, now_ms, &mut Losses::default());
         memory.hand_over(&mut out, now_ms);
         out.len()
+    }
+
+    #[test]
+    fn one_whose_minute_began_anew_is_the_same_where_nothing_was_opened() {
+        let mut memory = ClosedMemory::default();
+
+        assert_eq!(told(&mut memory, 1_000, 59_000, 0, true), 1);
+        assert_eq!(told(&mut memory, 9_000, 60_000, 0, false), 0);
+        assert_eq!(told(&mut memory, 10_000, 59_000, 0, true), 0);
+        assert_eq!(told(&mut memory, 11_300, 59_900, 0, true), 1);
+    }
+
+    #[test]
+    fn a_cookie_tells_connections_on_the_same_ports_apart() {
+        let mut memory = ClosedMemory::default();
+
+        assert_eq!(told(&mut memory, 1_000, 59_000, 7, true), 1);
+        assert_eq!(told(&mut memory, 9_000, 60_000, 7, true), 0);
+        assert_eq!(told(&mut memory, 9_100, 59_900, 8, true), 1);
     }
 
     #[test]
@@ -111,7 +153,7 @@ mod tests {
         let mut memory = ClosedMemory::default();
         seen(&mut memory, 1_000, 59_000);
 
-        memory.hand_over(&mut Vec::new(), 63_000);
+        memory.hand_over(&mut Vec::new(), 76_000);
 
         assert!(memory.ends.is_empty());
     }

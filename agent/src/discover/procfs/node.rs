@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use probelet_core::facts::{Facts, Loss, Losses, Socket, State, Want};
+use probelet_core::facts::{Facts, Loss, Losses, PortRange, Role, Socket, State, Want};
 use rustc_hash::FxHashMap;
 
 use super::closed::ClosedMemory;
@@ -16,6 +16,7 @@ use super::root::Root;
 use super::spaces::Spaces;
 use super::tables::Row;
 use crate::discover::owners::Owners;
+use crate::discover::seen::Checks;
 use crate::discover::{Error, Limiter, Limits, Pace, Pass};
 
 /// How a dump of one namespace through one process ended.
@@ -65,8 +66,11 @@ pub struct Intake<'a> {
     closed: &'a mut ClosedMemory,
     /// What the dump met.
     pub losses: &'a mut Losses,
+    /// The namespace's range of ephemeral ports, if the tier can read it.
+    pub ports: Option<PortRange>,
     room: usize,
-    now_ms: u64,
+    began: Instant,
+    opened: bool,
 }
 
 impl Intake<'_> {
@@ -77,9 +81,9 @@ impl Intake<'_> {
                 self.losses.add(Loss::SocketsFull, 1);
             }
             Row::Socket(socket) => self.sockets.push(Socket { netns: self.netns, ..socket }),
-            Row::TimeWait(mut closed) => {
+            Row::TimeWait(mut closed, cookie) => {
                 closed.netns = self.netns;
-                self.closed.note(closed, self.now_ms, self.losses);
+                self.closed.note(closed, cookie, self.opened, millis(self.began), self.losses);
             }
             Row::Nothing => {}
         }
@@ -99,6 +103,8 @@ pub struct Node<D> {
     began: Instant,
     pass: u64,
     dumps: u64,
+    checks: Checks,
+    handed_over: bool,
     order: Vec<(u64, u32)>,
     scratch: Vec<Socket>,
     bytes: FxHashMap<u32, Socket>,
@@ -118,6 +124,8 @@ impl<D: Dump> Node<D> {
             began: Instant::now(),
             pass: 0,
             dumps: 0,
+            checks: Checks::default(),
+            handed_over: false,
             order: Vec::new(),
             scratch: Vec::new(),
             bytes: FxHashMap::default(),
@@ -149,10 +157,15 @@ impl<D: Dump> Node<D> {
             if self.processes.refresh(&self.root, want, facts, pace)? == Pass::Abandoned {
                 return Ok(Pass::Abandoned);
             }
-            self.spaces.assign(&facts.processes);
+            let gone = self.spaces.assign(&facts.processes);
+            facts.losses.add(Loss::NetnsVanished, gone);
         }
         if self.spaces.count(&self.root, facts, pace) == Pass::Abandoned {
             return Ok(Pass::Abandoned);
+        }
+        if want == Want::Everything && self.dumps > 0 {
+            // before the dumps: by now the counters tell whether anything moved since the last ones
+            facts.losses.add(Loss::Unseen, self.checks.certain(self.spaces.missing()));
         }
         if want >= Want::Sockets && self.sockets(want, facts, pace)? == Pass::Abandoned {
             return Ok(Pass::Abandoned);
@@ -208,6 +221,7 @@ impl<D: Dump> Node<D> {
         let room =
             (self.limits.max_sockets as usize + space.sockets.len()).saturating_sub(elsewhere);
         let udp = space.counters.is_none_or(|counters| counters.netns.udp_in_use > 0);
+        let opened = space.opened();
         let mut loss = Loss::NetnsVanished;
         for &pid in &space.readers {
             self.scratch.clear();
@@ -216,8 +230,10 @@ impl<D: Dump> Node<D> {
                 sockets: &mut self.scratch,
                 closed: &mut self.closed,
                 losses,
+                ports: None,
                 room,
-                now_ms: millis(self.began),
+                began: self.began,
+                opened,
             };
             self.dumps += 1;
             match self.dump.dump(
@@ -227,6 +243,7 @@ impl<D: Dump> Node<D> {
                 pace,
             )? {
                 Dumped::Complete => {
+                    space.ports = intake.ports;
                     if !detail {
                         keep_bytes(&space.sockets, &mut self.scratch, &mut self.bytes);
                     }
@@ -275,6 +292,8 @@ impl<D: Dump> Node<D> {
                 pids => facts.sockets.extend(pids.iter().map(|&pid| Socket { pid, ..*socket })),
             }
         }
+        self.spaces.tell_ports(facts);
+        facts.closed_anew = !std::mem::replace(&mut self.handed_over, true);
         self.closed.hand_over(&mut facts.closed, millis(self.began));
     }
 }
@@ -282,7 +301,8 @@ impl<D: Dump> Node<D> {
 /// A dump without bytes keeps those that an earlier one told.
 fn keep_bytes(old: &[Socket], new: &mut [Socket], by_inode: &mut FxHashMap<u32, Socket>) {
     by_inode.clear();
-    let told = old.iter().filter(|socket| socket.inode != 0 && socket.bytes_sent.is_some());
+    let told = |s: &&Socket| s.inode != 0 && (s.bytes_sent.is_some() || s.role != Role::Unknown);
+    let told = old.iter().filter(told);
     by_inode.extend(told.map(|socket| (socket.inode, *socket)));
     if by_inode.is_empty() {
         return;
@@ -293,6 +313,7 @@ fn keep_bytes(old: &[Socket], new: &mut [Socket], by_inode: &mut FxHashMap<u32, 
         {
             socket.bytes_sent = known.bytes_sent;
             socket.bytes_received = known.bytes_received;
+            socket.role = known.role;
         }
     }
 }

@@ -9,11 +9,12 @@
 
 use std::io;
 
-use probelet_core::facts::{Facts, Loss, Process, Socket, State};
+use probelet_core::facts::{Facts, Loss, Netns, PortRange, Process, Socket, State};
 use rustc_hash::FxHashMap;
 
 use super::root::{Root, is_gone};
 use crate::discover::netns_counters::{self, Counters};
+use crate::discover::seen::Seen;
 use crate::discover::{Limiter, Pace, Pass};
 
 /// Processes of a namespace that are tried before it counts as gone.
@@ -40,6 +41,10 @@ pub struct Space {
     unsettled: u8,
     /// Its sockets, without holders.
     pub sockets: Vec<Socket>,
+    /// Its range of ephemeral ports, as of the last dump.
+    pub ports: Option<PortRange>,
+    /// What that dump met, to be compared with the counters.
+    seen: Seen,
     /// Some processes that are in it, the oldest first.
     pub readers: Vec<u32>,
     /// When it was last read and dumped, for turns under a limit.
@@ -74,6 +79,25 @@ impl Space {
         };
         self.dumped = self.counters;
         self.dumped_in = pass;
+        self.seen = Seen::default();
+        self.sockets.iter().for_each(|socket| self.seen.add(socket));
+    }
+
+    /// Whether a connection was opened since the last dump.
+    pub(super) fn opened(&self) -> bool {
+        let opens =
+            |counters: &Counters| (counters.netns.active_opens, counters.netns.passive_opens);
+        self.dumped.as_ref().map(opens) != self.counters.as_ref().map(opens)
+    }
+
+    /// How many sockets the kernel counts beyond those of the last dump, if nothing has moved since.
+    fn missing(&self) -> u64 {
+        match (self.dumped, self.counters) {
+            (Some(then), Some(now)) if then.netns == now.netns => {
+                self.seen.missing(&then.netns, &now.netns)
+            }
+            _ => 0,
+        }
     }
 }
 
@@ -109,6 +133,19 @@ impl Spaces {
         self.by_inode.values().map(|space| space.sockets.len()).sum()
     }
 
+    /// How many sockets of all namespaces the kernel counts and no dump met.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.by_inode.values().map(Space::missing).sum()
+    }
+
+    /// Tells the ranges of ports that dumps have read since the counters were.
+    pub fn tell_ports(&self, facts: &mut Facts) {
+        for netns in &mut facts.netns {
+            netns.ports = self.by_inode.get(&netns.inode).and_then(|space| space.ports);
+        }
+    }
+
     /// Namespaces that differ from their last dump, the longest not dumped first; and, when `more`
     /// are wanted, a part of the others that have sockets, in turns: most of it where bytes went.
     pub fn to_dump(&self, more: bool, into: &mut Vec<(u64, u32)>) {
@@ -132,7 +169,8 @@ impl Spaces {
 
     /// Takes over who is in which namespace. Processes stand in the order of `/proc`, so a
     /// namespace's first ones are mostly its oldest: its pause process, its init.
-    pub fn assign(&mut self, processes: &[Process]) {
+    /// How many are gone that were there.
+    pub fn assign(&mut self, processes: &[Process]) -> u64 {
         for space in self.by_inode.values_mut() {
             space.readers.clear();
         }
@@ -142,7 +180,9 @@ impl Spaces {
                 space.readers.push(process.pid);
             }
         }
+        let before = self.by_inode.len();
         self.by_inode.retain(|_, space| !space.readers.is_empty());
+        (before - self.by_inode.len()) as u64
     }
 
     /// Refills `facts.netns`.
@@ -173,7 +213,8 @@ impl Spaces {
                     }
                 }
             }
-            facts.netns.extend(space.counters.map(|counters| counters.netns));
+            let ports = space.ports;
+            facts.netns.extend(space.counters.map(|counters| Netns { ports, ..counters.netns }));
         }
         Pass::Complete
     }
@@ -234,7 +275,6 @@ fn read_texts(root: &Root, pid: u32, texts: &mut [Vec<u8>; 3]) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use probelet_core::facts::Netns;
 
     /// Namespaces whose counters stand still, by (inode, segments since the last dump, when that was).
     fn still(of: &[(u32, u64, u64)]) -> Spaces {

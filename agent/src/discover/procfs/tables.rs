@@ -14,8 +14,9 @@ use super::stat::decimal;
 pub enum Row {
     /// A socket; its `netns` and `pid` are still 0.
     Socket(Socket),
-    /// A `TIME_WAIT` socket; its `netns` is still 0.
-    TimeWait(Closed),
+    /// A `TIME_WAIT` socket; its `netns` is still 0. With what tells it from another one on the same
+    /// ports, or 0.
+    TimeWait(Closed, u64),
     /// A socket that is no connection and no listener: unbound UDP, or closed TCP.
     Nothing,
 }
@@ -37,7 +38,8 @@ pub fn parse(line: &[u8], protocol: Protocol) -> Option<Row> {
         let ticks = hex(timer.get(3..)?)?;
         // USER_HZ is 100 on every architecture that this runs on.
         let remaining_ms = u32::try_from(ticks.saturating_mul(10)).unwrap_or(u32::MAX);
-        return Some(Row::TimeWait(Closed { local, remote, remaining_ms, ..Closed::default() }));
+        let closed = Closed { local, remote, remaining_ms, ..Closed::default() };
+        return Some(Row::TimeWait(closed, 0));
     }
     let inode = u32::try_from(decimal(inode)?).ok()?;
     let socket = Socket { inode, protocol, state, local, remote, ..Socket::default() };
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_time_wait_line_says_how_long_it_stays() {
-        let Some(Row::TimeWait(closed)) = parse(TIME_WAIT, Protocol::Tcp) else { panic!() };
+        let Some(Row::TimeWait(closed, _)) = parse(TIME_WAIT, Protocol::Tcp) else { panic!() };
 
         assert_eq!(closed.remaining_ms, 59_550);
         assert_eq!((closed.local.port, closed.remote.port), (49876, 8080));

@@ -4,6 +4,8 @@
 
 #[path = "report/coverage.rs"]
 mod coverage;
+#[path = "report/handed_over.rs"]
+mod handed_over;
 #[path = "report/node.rs"]
 mod node;
 #[path = "report/owners.rs"]
@@ -357,33 +359,4 @@ fn a_closed_connection_to_a_process_outside_of_containers_goes_by_the_listeners_
     let record = node.connection(local(8080)).unwrap();
     assert_eq!((record.owner.pid, record.owner.comm), (0, Comm::new(b"server")));
     assert_eq!(node.picture().losses.get(Loss::ClosedNoOwner), 0);
-}
-
-#[test]
-fn a_process_with_sockets_that_ends_or_execs_or_forks_is_a_reason_to_read_sockets() {
-    let process = |pid, name: &str, ppid| Process { ppid, ..process(pid, name) };
-    let (server, other) = (process(10, "server", 1), process(20, "other", 1));
-    let handed_over = |later: Vec<Process>| {
-        let mut report = Report::new(Limits::default(), PortRange::default());
-        let socket =
-            Socket { netns: HOST, inode: 5, pid: 10, state: State::Listen, ..Socket::default() };
-        let mut facts = Facts {
-            fresh: Some(Want::Sockets),
-            processes: vec![server, other],
-            sockets: vec![socket],
-            ..Facts::default()
-        };
-        report.update(&facts, Now::default());
-        assert!(!report.handed_over());
-        (facts.fresh, facts.processes) = (Some(Want::Processes), later);
-        report.update(&facts, Now::default());
-        report.handed_over()
-    };
-
-    assert!(handed_over(vec![other]), "it ended");
-    assert!(handed_over(vec![process(10, "new", 1), other]), "another program");
-    assert!(handed_over(vec![server, other, process(30, "child", 10)]), "a child");
-    assert!(!handed_over(vec![server, other]));
-    assert!(!handed_over(vec![server, process(20, "new", 1), process(30, "child", 20)]));
-    assert!(!handed_over(vec![server]));
 }

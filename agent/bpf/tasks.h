@@ -226,7 +226,7 @@ __noinline int put_task(__u64 task, __u32 pid)
 	if (!m)
 		return 1;
 	struct procrec *r = 0;
-	bool idle = 0, fresh = 0;
+	bool idle = 0;
 	if (!c->fd) {
 		r = bpf_map_lookup_elem(&procs, &k);
 		if (!r)
@@ -240,11 +240,12 @@ __noinline int put_task(__u64 task, __u32 pid)
 		idle = same && m->read_ns == r->cpu_ns && !c->everything;
 		r->kept = c->want_sockets && same && !m->stale && m->files_ns == r->cpu_ns;
 		if (!same) {
-			fresh = 1;
 			m->pid = pid;
 			m->start = r->start;
 			m->generation = c->generation;
 			m->files_ns = ~0UL;
+			struct nsproxy *ns = READ(leader, nsproxy);
+			put_elsewhere(number(s, sg), ns ? number(s, READ(ns, net_ns)) : 0, pid);
 		}
 		m->read_ns = r->cpu_ns;
 		if (idle && (r->kept || !c->want_sockets))
@@ -261,10 +262,6 @@ __noinline int put_task(__u64 task, __u32 pid)
 	struct fdtable *fdt = files ? READ(files, fdt) : 0;
 	if (r && !idle)
 		put_process(r, c, s, leader, live, fdt);
-	if (fresh && READ(sg, nr_threads) > 1) {
-		struct nsproxy *ns = READ(live, nsproxy);
-		put_elsewhere(number(s, sg), ns ? number(s, READ(ns, net_ns)) : 0, pid);
-	}
 	if (!c->want_sockets || !fdt || (r && r->kept))
 		return 0;
 	struct fd_walk w = { .files = (__u64)READ(fdt, fd), .bitmap = (__u64)READ(fdt, open_fds),

@@ -15,7 +15,7 @@ use hyper::body::Frame;
 use hyper::{Method, Request, Response};
 use kube::Client;
 use kube::client::Body;
-use probelet_crds::NodeConfig;
+use probelet_crds::{NodeConfig, SEED};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -41,6 +41,7 @@ struct State {
     fault: Option<Fault>,
     refused: u32,
     hidden: Option<&'static str>,
+    forbidden: Option<&'static str>,
     obedient: bool,
 }
 
@@ -145,6 +146,16 @@ impl Fake {
         self.news.notify_waiters();
     }
 
+    /// Allows nothing of this collection, or of this object.
+    pub(crate) fn forbid(&self, path: Option<&'static str>) {
+        self.state.lock().unwrap().forbidden = path;
+    }
+
+    fn is_forbidden(&self, words: &[&str]) -> bool {
+        let forbidden = self.state.lock().unwrap().forbidden;
+        forbidden.is_some_and(|path| words.join("/").starts_with(path))
+    }
+
     /// A condition of a `ProbeConfig` as "status reason".
     pub(crate) fn condition(&self, name: &str, kind: &str) -> String {
         let config = self.get("probeconfigs", name);
@@ -189,6 +200,9 @@ impl Fake {
             ["namespaces", _, rest @ ..] | rest => rest,
         };
         let collection = words[0];
+        if self.is_forbidden(words) {
+            return error(403, "Forbidden", "", 0);
+        }
         if head.method == Method::GET {
             return match words.get(1) {
                 Some(name) => self.read(collection, name),
@@ -199,7 +213,11 @@ impl Fake {
         if let Some(refusal) = self.refusal(collection) {
             return refusal;
         }
-        self.state.lock().unwrap().writes.push(format!("{} {}", head.method, words.join("/")));
+        let manager = query.split('&').find_map(|word| word.strip_prefix("fieldManager="));
+        let manager =
+            manager.filter(|name| *name == SEED).map_or(String::new(), |m| format!(" {m}"));
+        let write = format!("{} {}{manager}", head.method, words.join("/"));
+        self.state.lock().unwrap().writes.push(write);
         let object: Value = serde_json::from_slice(&body).unwrap_or_default();
         match (head.method, words.get(1)) {
             (Method::POST, _) => self.create(collection, &object),

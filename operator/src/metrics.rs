@@ -28,8 +28,8 @@ const CONFIGS: usize = 200;
 /// Kernel ticks a second, as `/proc` has them on every machine that Linux runs on today.
 const TICKS: f64 = 100.0;
 const PAGE: f64 = 4096.0;
-const STATES: [&str; 7] =
-    ["applied", "pending", "failed", "over_budget", "silent", "refused", "absent"];
+const STATES: [&str; 8] =
+    ["applied", "pending", "failed", "over_budget", "silent", "refused", "absent", "unheard"];
 /// What stands for the configurations without series of their own; no object can have this name.
 const OTHER: &str = "_other";
 
@@ -37,7 +37,7 @@ const OTHER: &str = "_other";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Nodes by configuration and state, in the order of the names; the empty name is the built-in configuration.
-    pub nodes: Vec<(String, [u32; 7])>,
+    pub nodes: Vec<(String, [u32; 8])>,
     /// Generation of each configuration as it was observed, in the order of the names; those that have series of their own.
     pub generations: Vec<(String, i64)>,
     /// Rollouts that are not complete, by phase.
@@ -56,7 +56,7 @@ impl Figures {
         if world.unmatched().effective > 0 {
             figures.nodes.push((String::new(), states(world.unmatched())));
         }
-        let mut other: Option<[u32; 7]> = None;
+        let mut other: Option<[u32; 8]> = None;
         for (at, (_, config)) in world.all_configs().enumerate() {
             let counts = states(&config.counts);
             if at < CONFIGS {
@@ -76,9 +76,10 @@ impl Figures {
     }
 }
 
-fn states(counts: &Counts) -> [u32; 7] {
-    let Counts { applied, pending, failed, over_budget, silent, refused, absent, .. } = *counts;
-    [applied, pending, failed, over_budget, silent, refused, absent]
+fn states(counts: &Counts) -> [u32; 8] {
+    let &Counts { applied, pending, failed, over_budget, silent, refused, absent, unheard, .. } =
+        counts;
+    [applied, pending, failed, over_budget, silent, refused, absent, unheard]
 }
 
 const PHASES: [&str; 4] = ["canary", "rolling", "complete", "rolled_back"];
@@ -92,8 +93,8 @@ const fn place(phase: Phase) -> usize {
     }
 }
 
-const NODES_HELP: &str = "Nodes by the configuration in force and what became of it; over_budget, silent and \
-    refused overlap with the others. On absent ones no agent is wanted: they are in no other count.";
+const NODES_HELP: &str = "Nodes by the configuration in force and what became of it; over_budget, silent, unheard \
+    and refused overlap with the others. On absent ones no agent is wanted: they are in no other count.";
 
 const GENERATION_HELP: &str =
     "Generation of each configuration: how often its spec was edited, and once for its making.";
@@ -304,11 +305,11 @@ mod tests {
     #[test]
     fn a_scrape_shows_what_the_world_says_and_nothing_of_the_one_before() {
         let metrics = Metrics::new().unwrap();
-        let old = Figures { nodes: vec![("gone".into(), [1; 7])], ..Figures::default() };
+        let old = Figures { nodes: vec![("gone".into(), [1; 8])], ..Figures::default() };
         let new = Figures {
             nodes: vec![
-                (String::new(), [9, 0, 0, 0, 0, 0, 0]),
-                ("default".into(), [3, 2, 0, 0, 0, 1, 0]),
+                (String::new(), [9, 0, 0, 0, 0, 0, 0, 0]),
+                ("default".into(), [3, 2, 0, 0, 0, 1, 0, 0]),
             ],
             generations: vec![("default".into(), 7)],
             queue: 4,

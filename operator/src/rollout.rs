@@ -198,6 +198,13 @@ impl Rollout {
         }
     }
 
+    /// Whether a canary works by the new content.
+    #[must_use]
+    pub fn has_answered(&self, id: NodeId) -> bool {
+        matches!(&self.stage, Stage::Canary(watch)
+            if watch.canaries.get(&id).is_some_and(|canary| canary.acknowledged))
+    }
+
     /// One more canary, in the place of one that can prove nothing.
     pub fn join(&mut self, id: NodeId, said: &Said, now: Millis) {
         if let Stage::Canary(watch) = &mut self.stage {

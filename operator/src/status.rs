@@ -139,8 +139,9 @@ fn is_degraded(world: &World, config: &Config) -> Says {
         let message = format!("{} of {of} nodes exceed their budget", counts.over_budget);
         return (true, degraded::NODES_OVER_BUDGET, message);
     }
-    if counts.silent > 0 {
-        let message = format!("{} of {of} nodes have not answered for long", counts.silent);
+    let silent = counts.silent + counts.unheard;
+    if silent > 0 {
+        let message = format!("{silent} of {of} nodes have not answered for long");
         return (true, degraded::NODES_SILENT, message);
     }
     (false, degraded::AS_EXPECTED, String::new())
@@ -186,7 +187,7 @@ fn failure(world: &World, id: NodeId) -> Option<Failure> {
     let node = world.node_at(id)?;
     let said = node.probe.as_ref().map_or("", |probe| &*probe.said.reason);
     let state = node.share.as_ref().map(|share| share.verdict.state);
-    let reason = match (&node.refused, node.silent) {
+    let reason = match (&node.refused, node.silent || node.deaf) {
         (Some(_), _) => degraded::WRITES_REFUSED,
         (None, true) if state != Some(State::Failed) => ready::NODES_SILENT,
         _ => said,

@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
 
+mod installed;
+
 /// The task under test; ends with it.
 struct Running {
     task: JoinHandle<()>,

@@ -76,7 +76,8 @@ impl World {
         let (own, (canaries, _)) = (id, rollout.canaries());
         let proves = |&id: &NodeId| {
             self.nodes.get(id).is_some_and(|node| {
-                node.matches.first() == Some(&own) && !node.absent && !is_down(node)
+                let speaks = node.is_alive(now) || rollout.has_answered(id);
+                node.matches.first() == Some(&own) && !node.absent && !is_down(node) && speaks
             })
         };
         let lost: Vec<NodeId> = canaries.iter().copied().filter(|id| !proves(id)).collect();
@@ -156,10 +157,12 @@ impl World {
                 && said.generation == probe.generation
                 && said.hash == probe.hash
                 && said.applied == Some(true);
-            match works {
-                false => Outcome::Waits,
-                true if said.within == Some(false) || said.ready == Some(false) => Outcome::Bad,
-                true => Outcome::Well,
+            if !works {
+                Outcome::Waits
+            } else if said.within == Some(false) || said.ready == Some(false) {
+                Outcome::Bad
+            } else {
+                Outcome::Well
             }
         };
         if !rollout.trial.look(now, lasting, is) {

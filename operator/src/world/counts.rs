@@ -26,8 +26,10 @@ pub struct Verdict {
     pub told: bool,
     /// Whether the agent could not stay within its budget.
     pub over_budget: bool,
-    /// Whether it was told long ago and has not answered, or has not been heard of for long.
+    /// Whether it was told long ago and has not answered.
     pub silent: bool,
+    /// Whether it has answered once, and has not been heard of for long.
+    pub unheard: bool,
     /// Whether the API server refused to let us tell it.
     pub refused: bool,
     /// The agent's CPU, nanocores.
@@ -43,7 +45,8 @@ impl Verdict {
             state: State::Pending,
             told: false,
             over_budget: false,
-            silent: node.silent || node.deaf,
+            silent: node.silent,
+            unheard: node.deaf && !node.silent,
             refused,
             cpu: None,
         };
@@ -64,7 +67,11 @@ impl Verdict {
     /// Whether a person should look at the node.
     #[must_use]
     pub fn is_bad(&self) -> bool {
-        self.state == State::Failed || self.over_budget || self.refused || self.silent
+        self.state == State::Failed
+            || self.over_budget
+            || self.refused
+            || self.silent
+            || self.unheard
     }
 }
 
@@ -91,6 +98,8 @@ pub struct Counts {
     pub over_budget: u32,
     /// See [`Verdict::silent`].
     pub silent: u32,
+    /// See [`Verdict::unheard`].
+    pub unheard: u32,
     /// See [`Verdict::refused`].
     pub refused: u32,
     /// Nodes where it would win if an agent were wanted there; in no other count.
@@ -153,7 +162,7 @@ impl Counts {
     }
 
     fn change(&mut self, verdict: &Verdict, by: impl Fn(&mut u32)) {
-        let &Verdict { state, told, over_budget, silent, refused, cpu: _ } = verdict;
+        let &Verdict { state, told, over_budget, silent, unheard, refused, cpu: _ } = verdict;
         by(&mut self.effective);
         by(match state {
             State::Applied => &mut self.applied,
@@ -164,6 +173,7 @@ impl Counts {
             (told, &mut self.told),
             (over_budget, &mut self.over_budget),
             (silent, &mut self.silent),
+            (unheard, &mut self.unheard),
             (refused, &mut self.refused),
         ] {
             if holds {

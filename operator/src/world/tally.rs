@@ -88,7 +88,8 @@ impl World {
         let mut verdict = self.verdict(node);
         let waits = verdict.told && verdict.state == State::Pending;
         let silent = node.silent && waits;
-        verdict.silent = silent || node.deaf;
+        verdict.silent = silent;
+        verdict.unheard = node.deaf && !silent;
         let (silent_at, winner) = (node.silent_at, node.matches.first().copied());
         if verdict != share.verdict {
             let counts = match winner {

@@ -327,6 +327,7 @@ fn the_dearest_agents_and_the_99th_percentile_are_known() {
             told: true,
             over_budget: false,
             silent: false,
+            unheard: false,
             refused: false,
             cpu: Some(cpu),
         };

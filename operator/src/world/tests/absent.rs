@@ -106,10 +106,10 @@ fn an_agent_that_is_not_heard_of_is_silent_once_and_until_it_speaks() {
     assert_eq!(silenced(&mut world, horizon - 1), Vec::<String>::new());
     assert_eq!(silenced(&mut world, horizon), ["n0"]);
     assert_eq!(silenced(&mut world, horizon + 60_000), Vec::<String>::new());
-    assert_eq!((counts(&world, "default").silent, counts(&world, "default").applied), (1, 2));
+    assert_eq!((counts(&world, "default").unheard, counts(&world, "default").applied), (1, 2));
 
     report(&mut world, "n0", "again", horizon + 70_000);
-    assert_eq!(counts(&world, "default").silent, 0);
+    assert_eq!(counts(&world, "default").unheard, 0);
     assert_eq!(silenced(&mut world, horizon + horizon / 2), ["n1"]);
 }
 
@@ -123,7 +123,7 @@ fn our_own_word_that_an_agent_is_silent_is_no_sign_of_life() {
     (seen.said.marked, seen.said.ready) = (true, None);
     world.probe(seen.clone(), horizon + 1);
 
-    assert_eq!(counts(&world, "default").silent, 1);
+    assert_eq!(counts(&world, "default").unheard, 1);
     // Nor is it for a successor that finds it.
     let mut next = super::world(1);
     next.config(config("default", 1, json!({})), 0);

@@ -116,7 +116,9 @@ fn sockets_in_the_file_table_of_one_thread_are_seen_without_an_owner() {
             row(client, 7011, "outbound", false),
         ]);
         assert_eq!(rows, expected, "{tier}");
-        assert!(report["losses"]["no_owner"].as_u64().unwrap() >= 4, "{tier}");
+        // A walk over files that other processes open and close meanwhile may have to come again.
+        let loss = |name: &str| report["losses"][name].as_u64().unwrap();
+        assert!(loss("no_owner") + loss("owner_pending") >= 4, "{tier}: {}", report["losses"]);
         assert_eq!(report["losses"]["unseen"], 0, "{tier}");
     }
 }

@@ -20,6 +20,9 @@ const TIERS: [&str; 4] = ["procfs", "netlink", "bpf-compat", "bpf"];
 const BPF: [&str; 2] = ["bpf-compat", "bpf"];
 
 /// A program in a namespace of its own; it says a line when it is ready.
+/// Own port, other port, direction, whether our process holds it.
+type Row = (u16, u16, String, bool);
+
 struct Elsewhere {
     child: Child,
     said: String,
@@ -41,14 +44,17 @@ impl Elsewhere {
         Self { child, said: said.trim().to_owned() }
     }
 
-    /// The rows of this namespace: (own port, other port, direction, whether our process holds it).
-    fn rows(&self, tier: &str) -> Option<(BTreeSet<(u16, u16, String, bool)>, Value)> {
+    /// The rows of this namespace.
+    fn rows(&self, tier: &str) -> Option<(BTreeSet<Row>, Value)> {
         let output = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
             .args(["once", "--json", "--docker", "off", "--source", tier])
             .output()
             .unwrap();
         if output.status.code() == Some(3) {
-            println!("SKIP: {tier} is refused here: {}", String::from_utf8_lossy(&output.stderr));
+            println!(
+                "SKIP: no BPF: {tier} is refused here: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             return None;
         }
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,5 +1,6 @@
 //! What an earlier release wrote is read, called and written as that release did. The objects in `releases` are the
 //! server's own copies of what its operator wrote.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use probelet_crds::{NodeConfig, ProbeConfigSpec, ProbeConfigStatus, Unknown};
 use serde_json::Value;

@@ -80,7 +80,7 @@ pub fn news(
     after: &ProbeConfigStatus,
     turned: Option<bool>,
 ) -> Vec<Note> {
-    let note = |reason: &str, message: String| Note {
+    let make = |reason: &str, message: String| Note {
         name: name.to_owned(),
         uid: Some(uid.to_owned()),
         reason: reason.to_owned(),
@@ -88,34 +88,34 @@ pub fn news(
         warning: false,
     };
     let nodes = after.nodes.effective;
-    let mut notes = Vec::new();
+    let mut written = Vec::new();
     match turned {
-        Some(true) => notes.push(note(PAUSED, format!("collection stops on {nodes} nodes"))),
-        Some(false) => notes.push(note(RESUMED, format!("collection goes on on {nodes} nodes"))),
+        Some(true) => written.push(make(PAUSED, format!("collection stops on {nodes} nodes"))),
+        Some(false) => written.push(make(RESUMED, format!("collection goes on on {nodes} nodes"))),
         None => {}
     }
-    let Some(now) = &after.rollout else { return notes };
+    let Some(now) = &after.rollout else { return written };
     let was = before
         .rollout
         .as_ref()
         .filter(|old| (old.generation, old.hash.as_str()) == (now.generation, now.hash.as_str()));
     let (generation, canaries) = (now.generation, now.canaries);
     match (now.phase, was.map(|old| old.phase)) {
-        (Phase::Canary, None | Some(Phase::RolledBack)) => notes.push(note(
+        (Phase::Canary, None | Some(Phase::RolledBack)) => written.push(make(
             ROLLOUT_STARTED,
             format!("generation {generation}: {canaries} of {nodes} nodes go first"),
         )),
         (Phase::Rolling, None) => {
             let message = format!("generation {generation} is on its way to {nodes} nodes");
-            notes.push(note(ROLLOUT_STARTED, message));
+            written.push(make(ROLLOUT_STARTED, message));
         }
         (Phase::Complete, None | Some(Phase::Canary | Phase::Rolling)) if nodes > 0 => {
             let message = format!("generation {generation}: all {nodes} nodes were told");
-            notes.push(note(ROLLOUT_COMPLETED, message));
+            written.push(make(ROLLOUT_COMPLETED, message));
         }
         _ => {}
     }
-    notes
+    written
 }
 
 /// Agents that refuse or need too much are in the status; somebody has to act when we cannot go on.

@@ -38,8 +38,8 @@ pub struct Edition {
 
 impl Edition {
     /// What is kept of it in a status, so that a person or a successor can put it back when no node carries it any more.
-    fn value(&self) -> Option<Value> {
-        Some(self.content.config.written())
+    fn value(&self) -> Value {
+        self.content.config.written()
     }
 
     /// The content before, as a status has kept it, whichever release wrote that.
@@ -331,7 +331,7 @@ impl Rollout {
             generation: self.target.generation,
             hash: self.target.content.hash.clone(),
             previous_hash: self.previous.as_ref().map(|edition| edition.content.hash.clone()),
-            previous: self.previous.as_ref().and_then(Edition::value),
+            previous: self.previous.as_ref().map(Edition::value),
             phase,
             canaries: i64::try_from(canaries).unwrap_or(i64::MAX),
         }

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,37 @@ async fn connect(args: &Args) -> anyhow::Result<(Client, Config, String)> {
     Ok((connect::client(config.clone(), proxy.as_deref())?, config, namespace))
 }
 
+/// Serves metrics, health and the kubelet's probes on the ports that were asked for.
+async fn serve(
+    args: &Args,
+    parts: &admin::Parts,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let doors = [(args.listen, admin::Door::All), (args.probe_listen, admin::Door::Probes)];
+    for (address, door) in doors {
+        let Some(address) = address else { continue };
+        let listener = admin::bind(address).await?;
+        info!(%address, ?door, "serving");
+        spawn_local(admin::serve(listener, door, parts.clone(), stopped.clone()));
+    }
+    Ok(())
+}
+
+/// The `ProbeConfig` that is made where there is none: read when it is needed.
+fn seed_of(file: Option<PathBuf>) -> reconcile::Seed {
+    Rc::new(move || seed::read(file.as_deref()).map_err(|error| error.to_string()))
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
 async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new().context("cannot set up metrics")?);
     let clock = Clock::default();
@@ -86,20 +118,10 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     let (ask, questions) = mpsc::channel(QUESTIONS);
     info!(version = env!("CARGO_PKG_VERSION"), identity = %args.identity, "starting");
     let parts = admin::Parts { metrics: Arc::clone(&metrics), questions: ask, synced: is_synced };
-    if let Some(address) = args.listen {
-        let listener = admin::bind(address).await?;
-        info!(%address, "serving metrics and health");
-        spawn_local(admin::serve(listener, admin::Door::All, parts.clone(), stopped.clone()));
-    }
-    if let Some(address) = args.probe_listen {
-        let listener = admin::bind(address).await?;
-        spawn_local(admin::serve(listener, admin::Door::Probes, parts, stopped.clone()));
-    }
+    serve(&args, &parts, &stopped).await?;
     let waits = metrics.waits.clone();
-    let file = args.seed.clone();
-    let read = move || seed::read(file.as_deref()).map_err(|error| error.to_string());
-    let seed: reconcile::Seed = Rc::new(read);
-    let task = spawn_local(reconcile::run(reconcile::Parts {
+    let seed = seed_of(args.seed.clone());
+    let mut task = spawn_local(reconcile::run(reconcile::Parts {
         client: client.clone(),
         leads,
         stop: stopped.clone(),
@@ -113,8 +135,6 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
         identity: args.identity.clone(),
         clock: clock.clone(),
     }));
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let lease = |namespace: &str| Api::namespaced(client.clone(), namespace);
     let mut cluster = args.cluster_lease.zip(args.lease.as_ref()).map(|((place, name), own)| {
         // Whoever leads this installation holds it in the installation's name.
@@ -135,10 +155,8 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
             (None, _) => std::future::pending().await,
         }
     };
-    let mut task = task;
     let outcome = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        signal = stop_signal() => signal,
         () = election => Ok(()),
         _ = &mut task => Err(anyhow!("the main task ended; its last words are in the log")),
     };

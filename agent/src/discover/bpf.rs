@@ -18,7 +18,7 @@ mod tests;
 use std::os::fd::{AsFd, OwnedFd};
 
 use probelet_core::facts::{Facts, Loss, Losses, Netns, PortRange, Tier, Want};
-use rustc_hash::FxHashSet;
+use probelet_core::hash::HashSet;
 
 use self::{
     closed::Follow,
@@ -44,21 +44,21 @@ pub struct Bpf {
     memory: Memory,
     /// Network namespaces of this node, as of the last walk of the tasks: those that a process is in,
     /// one of the next two.
-    here: FxHashSet<u32>,
+    here: HashSet<u32>,
     /// Threads in another namespace than their process.
     threads: Vec<(u32, u32)>,
     /// Namespaces of sockets that processes hold from elsewhere.
-    holding: FxHashSet<u32>,
+    holding: HashSet<u32>,
     /// Namespaces of the last pass, to notice those that are gone.
-    were: FxHashSet<u32>,
+    were: HashSet<u32>,
     /// The tables of each namespace: the same ones, as a rule.
     tables: Vec<Tables>,
     /// The range of ports of each namespace, as of the last pass that read it.
     ports: Vec<(u32, PortRange)>,
     // of the pass that runs: what it has, since a lost cursor makes it meet processes twice
-    pids: FxHashSet<u32>,
-    held: FxHashSet<(u32, u32)>,
-    kept: FxHashSet<u32>,
+    pids: HashSet<u32>,
+    held: HashSet<(u32, u32)>,
+    kept: HashSet<u32>,
     /// Where each socket that a process holds is in the kernel.
     places: Vec<Place>,
     /// The heads of the hash are those of the last walk, which was complete.
@@ -81,15 +81,15 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
         loaded: load::load(tier)?,
         follow: Follow::default(),
         memory: Memory::default(),
-        here: FxHashSet::default(),
+        here: HashSet::default(),
         threads: Vec::new(),
-        holding: FxHashSet::default(),
-        were: FxHashSet::default(),
+        holding: HashSet::default(),
+        were: HashSet::default(),
         tables: Vec::new(),
         ports: Vec::new(),
-        pids: FxHashSet::default(),
-        held: FxHashSet::default(),
-        kept: FxHashSet::default(),
+        pids: HashSet::default(),
+        held: HashSet::default(),
+        kept: HashSet::default(),
         places: Vec::new(),
         noted: false,
         walked: Vec::new(),

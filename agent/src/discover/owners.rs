@@ -9,7 +9,7 @@
 //! I/O: lists `/proc/PID/fd` and reads its links, never through them.
 
 use probelet_core::facts::{Loss, Losses, Process};
-use rustc_hash::{FxHashMap, FxHashSet};
+use probelet_core::hash::{HashMap, HashSet};
 
 use self::holders::Holders;
 use self::walk::{Allowance, Stop, Walk};
@@ -45,14 +45,14 @@ struct Wanted {
 #[derive(Debug)]
 pub struct Owners {
     holders: Holders,
-    walks: FxHashMap<u32, Walk>,
-    wanted: FxHashMap<u32, Wanted>,
+    walks: HashMap<u32, Walk>,
+    wanted: HashMap<u32, Wanted>,
     /// Inodes that this pass looks for.
-    hunted: FxHashSet<u32>,
+    hunted: HashSet<u32>,
     /// (namespace, port) of those, to find their listeners.
-    hunted_ports: FxHashSet<(u32, u16)>,
+    hunted_ports: HashSet<(u32, u16)>,
     /// Processes that hold a listener of a wanted port.
-    likely: FxHashSet<u32>,
+    likely: HashSet<u32>,
     order: Vec<Candidate>,
     pass: u64,
     listing: Vec<u8>,
@@ -74,11 +74,11 @@ impl Owners {
     pub fn new(max_sockets: u32) -> Self {
         Self {
             holders: Holders::new(2 * max_sockets as usize),
-            walks: FxHashMap::default(),
-            wanted: FxHashMap::default(),
-            hunted: FxHashSet::default(),
-            hunted_ports: FxHashSet::default(),
-            likely: FxHashSet::default(),
+            walks: HashMap::default(),
+            wanted: HashMap::default(),
+            hunted: HashSet::default(),
+            hunted_ports: HashSet::default(),
+            likely: HashSet::default(),
             order: Vec::new(),
             pass: 0,
             listing: Vec::with_capacity(walk::LISTING),
@@ -199,7 +199,7 @@ impl Owners {
         losses: &mut Losses,
         allowance: &mut Allowance<'_>,
     ) -> Pass {
-        let mut since: FxHashMap<u32, u64> = FxHashMap::default();
+        let mut since: HashMap<u32, u64> = HashMap::default();
         for wanted in self.hunted.iter().filter_map(|inode| self.wanted.get(inode)) {
             if !wanted.netns_done {
                 let newest = since.entry(wanted.netns).or_default();
@@ -363,7 +363,7 @@ impl Owners {
         if self.hunted.is_empty() {
             return;
         }
-        let mut known: FxHashMap<u32, u64> = FxHashMap::default();
+        let mut known: HashMap<u32, u64> = HashMap::default();
         let mut all = u64::MAX;
         for process in processes {
             let up_to = self.walks.get(&process.pid).map_or(0, Walk::known_up_to);

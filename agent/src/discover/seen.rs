@@ -6,7 +6,7 @@
 //! Pure: no I/O.
 
 use probelet_core::facts::{Netns, Protocol, Socket, State};
-use rustc_hash::{FxHashMap, FxHashSet};
+use probelet_core::hash::{HashMap, HashSet};
 
 /// Sockets of one namespace that a reading met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +55,8 @@ impl Seen {
 /// How many sockets of these namespaces were not met, at least; a socket that several hold counts once.
 #[must_use]
 pub fn missing(sockets: &[Socket], before: &[Netns], after: &[Netns]) -> u64 {
-    let mut seen: FxHashMap<u32, Seen> = FxHashMap::default();
-    let mut shared = FxHashSet::default();
+    let mut seen: HashMap<u32, Seen> = HashMap::default();
+    let mut shared = HashSet::default();
     for socket in sockets {
         // the parts of an MPTCP connection have one inode
         let id = (socket.inode, socket.netns, socket.local, socket.remote);
@@ -64,7 +64,7 @@ pub fn missing(sockets: &[Socket], before: &[Netns], after: &[Netns]) -> u64 {
             seen.entry(socket.netns).or_default().add(socket);
         }
     }
-    let before: FxHashMap<u32, &Netns> = before.iter().map(|n| (n.inode, n)).collect();
+    let before: HashMap<u32, &Netns> = before.iter().map(|n| (n.inode, n)).collect();
     let pairs = after.iter().filter_map(|after| Some((*before.get(&after.inode)?, after)));
     let of = |netns: u32| seen.get(&netns).copied().unwrap_or_default();
     pairs.map(|(before, after)| of(before.inode).missing(before, after)).sum()

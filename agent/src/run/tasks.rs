@@ -27,7 +27,7 @@ use tracing::info;
 /// The engine is asked to stop and looks at most one slice of a pass later; this is generous.
 const STOP: Duration = Duration::from_millis(700);
 /// The last write to the API server has a limit of its own; this is generous.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
     args: Args,
@@ -90,10 +90,20 @@ pub(super) async fn run(
     governor.stop();
     engine.thread().unpark();
     stop.send_replace(true);
-    // A pass that hangs in the kernel must not keep a process that was told to go.
-    let last_words = async {
+    finish(ended, writing, serving).await;
+    outcome
+}
+
+/// Waits a bounded time for what is still running: a pass that hangs in the kernel must not keep a process that was asked
+/// to stop.
+async fn finish(
+    ended: oneshot::Receiver<()>,
+    writing: Option<tokio::task::JoinHandle<()>>,
+    serving: Option<serve::Serving>,
+) {
+    let last_write = async {
         if let Some(writing) = writing {
-            let _late = tokio::time::timeout(LAST_WORDS, writing).await;
+            let _late = tokio::time::timeout(LAST_WRITE, writing).await;
         }
     };
     let served = async {
@@ -101,8 +111,7 @@ pub(super) async fn run(
             serving.end().await;
         }
     };
-    let _late = tokio::join!(tokio::time::timeout(STOP, ended), last_words, served);
-    outcome
+    let _late = tokio::join!(tokio::time::timeout(STOP, ended), last_write, served);
 }
 
 /// Shows what is to be shown, until somebody or something ends it.

@@ -90,9 +90,10 @@ fn a_flood_of_half_open_requests_takes_its_share_and_no_more() {
 fn a_hostile_program_takes_no_flow_from_another_one() {
     let mut node = Node::new();
     let processes = [process(10, "hostile"), process(20, "victim")];
-    let decoy = |n: u16| Socket {
-        protocol: Protocol::Udp,
-        ..socket(10, u32::from(n) + 1, local(20_000), at([192, 1, (n >> 8) as u8, n as u8], 9))
+    let decoy = |n: u16| {
+        let [high, low] = n.to_be_bytes();
+        let socket = socket(10, u32::from(n) + 1, local(20_000), at([192, 1, high, low], 9));
+        Socket { protocol: Protocol::Udp, ..socket }
     };
     let mut sockets: Vec<_> = (0..4300).map(decoy).collect();
     node.pass(&facts(&processes, &sockets));

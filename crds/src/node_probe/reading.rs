@@ -39,8 +39,11 @@ impl Unknown {
     }
 }
 
+/// Whether a value is one of the words of its field.
+type Known = fn(&Value) -> bool;
+
 /// The fields that have a fixed set of words, and whether a value is one of them.
-pub(crate) const WORDS: [(&str, fn(&Value) -> bool); 7] = [
+pub(crate) const WORDS: [(&str, Known); 7] = [
     ("source", |word| Source::deserialize(word).is_ok()),
     ("budget.policy", |word| BudgetPolicy::deserialize(word).is_ok()),
     ("shortLived", |word| ShortLived::deserialize(word).is_ok()),

@@ -83,7 +83,9 @@ fn compose(first: Option<&Tree>, ours: &Tree, default: &Tree, fill: bool) -> Opt
         }
     };
     if let Some(Tree::Map(earlier)) = first {
-        earlier.iter().for_each(|(key, tree)| add(key, Some(tree)));
+        for (key, tree) in earlier {
+            add(key, Some(tree));
+        }
     }
     let later = |key: &&String| first.and_then(|first| first.get(key)).is_none();
     fields.iter().map(|(key, _)| key).filter(later).for_each(|key| add(key, None));

@@ -83,7 +83,9 @@ impl World {
         let lost: Vec<NodeId> = canaries.iter().copied().filter(|id| !proves(id)).collect();
         let generation = rollout.target.generation;
         if let Some(rollout) = self.configs.get_mut(id).and_then(|config| config.rollout.as_mut()) {
-            lost.iter().for_each(|&id| rollout.forget(id));
+            for &id in &lost {
+                rollout.forget(id);
+            }
         }
         let Some(rollout) = self.configs.get(id).and_then(|config| config.rollout.as_ref()) else {
             return;

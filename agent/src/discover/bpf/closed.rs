@@ -7,7 +7,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use rustc_hash::FxHashSet;
+use probelet_core::hash::HashSet;
 
 /// The kernel's `TCP_TIMEWAIT_LEN`.
 const TIME_WAIT_SECONDS: u64 = 60;
@@ -22,7 +22,7 @@ pub(super) struct Follow {
     /// Reported, or met again, in the present minute, and in the one before: a socket whose minute
     /// began anew, since a late segment reached it, is the same one. By a seeded hash of the address
     /// and of what it would receive next, which strangers choose.
-    known: [FxHashSet<u64>; 2],
+    known: [HashSet<u64>; 2],
     seed: RandomState,
     /// What the pass that runs has met.
     next: Vec<u64>,

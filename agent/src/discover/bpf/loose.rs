@@ -8,7 +8,7 @@
 //! I/O: runs the programs `sockhash`, `states` and `strays`.
 
 use probelet_core::facts::{Closed, Facts, Loss, Netns, Protocol, Socket, Want};
-use rustc_hash::{FxHashMap, FxHashSet};
+use probelet_core::hash::{HashMap, HashSet};
 
 use super::{
     Bpf, Slices, push,
@@ -29,7 +29,7 @@ const MOST_PATIENCE: u32 = 32;
 #[derive(Debug, Default)]
 pub(super) struct Loose {
     /// Addresses of what the walk of the hash found.
-    met: FxHashSet<u64>,
+    met: HashSet<u64>,
     /// What only a list of everything showed, and where it is.
     strays: Vec<(Socket, Place)>,
     after: Vec<Netns>,
@@ -190,7 +190,7 @@ impl Bpf {
         }
         self.set(&[(Ctl::Nlooks, strays.len() as u64)]);
         run("states", &self.loaded.states)?;
-        let mut there = FxHashMap::default();
+        let mut there = HashSet::default();
         for (at, (socket, place)) in strays.iter_mut().enumerate() {
             let words = self.loaded.looks.get(at);
             let lives = match (socket.protocol, records::look(&words, false)) {
@@ -205,13 +205,13 @@ impl Bpf {
                 && self.here.contains(&socket.netns)
                 && !self.loose.met.contains(&place.address)
             {
-                there.insert(place.address, ());
+                there.insert(place.address);
             }
         }
         for place in &self.places {
             there.remove(&place.address);
         }
-        strays.retain(|(_, place)| there.contains_key(&place.address));
+        strays.retain(|(_, place)| there.contains(&place.address));
         self.loose.strays = strays;
         Ok(())
     }
@@ -219,7 +219,7 @@ impl Bpf {
     /// Lists all hashes, and keeps what is neither held nor met.
     fn list(&mut self, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
         self.loose.strays.clear();
-        let held: FxHashSet<u64> = self.places.iter().map(|place| place.address).collect();
+        let held: HashSet<u64> = self.places.iter().map(|place| place.address).collect();
         let hashes = self.distinct(|tables| tables.hash);
         let tables = [
             (Kind::Established, hashes.clone()),
@@ -233,15 +233,15 @@ impl Bpf {
             loop {
                 run("strays", &self.loaded.strays)?;
                 for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
-                    let Ok(Sock::Open(socket, place)) = records::sock(&self.loaded.socks.get(i))
+                    let Ok(Sock::Open(unmet, entry)) = records::sock(&self.loaded.socks.get(i))
                     else {
                         continue;
                     };
-                    let known = held.contains(&place.address)
-                        || self.loose.met.contains(&place.address)
-                        || !self.here.contains(&socket.netns);
+                    let known = held.contains(&entry.address)
+                        || self.loose.met.contains(&entry.address)
+                        || !self.here.contains(&unmet.netns);
                     if !known && self.loose.strays.len() < records::LOOKS {
-                        self.loose.strays.push((socket, place));
+                        self.loose.strays.push((unmet, entry));
                     }
                 }
                 facts.losses.add(Loss::ChainCut, self.get(Ctl::Cut));
@@ -277,7 +277,7 @@ fn give_holders(facts: &mut Facts, from: usize) {
     if !loose.iter().any(|socket| socket.inode != 0) {
         return;
     }
-    let held: FxHashMap<u32, u32> =
+    let held: HashMap<u32, u32> =
         held.iter().filter(|s| s.pid != 0).map(|socket| (socket.inode, socket.pid)).collect();
     for socket in loose.iter_mut().filter(|socket| socket.inode != 0) {
         socket.pid = held.get(&socket.inode).copied().unwrap_or(0);

@@ -14,7 +14,7 @@
 use std::ops::Range;
 
 use probelet_core::facts::{Netns, Process, Protocol, Socket, Want};
-use rustc_hash::{FxHashMap, FxHashSet};
+use probelet_core::hash::{HashMap, HashSet};
 
 use super::records::{Look, Place};
 
@@ -34,13 +34,13 @@ pub(super) struct Memory {
     anew: bool,
     /// A process was said to be as it was, and nobody knows how it was.
     forgot: bool,
-    processes: FxHashMap<u32, Process>,
+    processes: HashMap<u32, Process>,
     sockets: Vec<Socket>,
     /// Where each of `sockets` is in the kernel.
     places: Vec<Place>,
-    held: FxHashMap<u32, Range<usize>>,
+    held: HashMap<u32, Range<usize>>,
     /// The counters when the sockets were read.
-    counters: FxHashMap<u32, Netns>,
+    counters: HashMap<u32, Netns>,
 }
 
 impl Memory {
@@ -79,7 +79,7 @@ impl Memory {
     /// whose state may have changed without their holder, since the counters of their namespace have moved.
     /// The state of a UDP socket is its holder's doing.
     pub(super) fn doubtful(&self, want: Want, counters: &[Netns]) -> Vec<usize> {
-        let moved: FxHashSet<u32> = counters
+        let moved: HashSet<u32> = counters
             .iter()
             .filter(|now| self.counters.get(&now.inode) != Some(now))
             .map(|now| now.inode)
@@ -117,8 +117,8 @@ impl Memory {
     /// `kept`, and not in `held` by (pid, inode). They may still be in the kernel's hash.
     pub(super) fn gone(
         &self,
-        kept: &FxHashSet<u32>,
-        held: &FxHashSet<(u32, u32)>,
+        kept: &HashSet<u32>,
+        held: &HashSet<(u32, u32)>,
     ) -> impl Iterator<Item = Place> {
         let read = self.held.iter().filter(|(pid, _)| !kept.contains(pid));
         read.flat_map(|(_, range)| range.clone()).filter_map(|nth| {
@@ -136,7 +136,7 @@ impl Memory {
     }
 
     /// The pass is complete: those who are not in `alive` are gone.
-    pub(super) fn complete(&mut self, alive: &FxHashSet<u32>) {
+    pub(super) fn complete(&mut self, alive: &HashSet<u32>) {
         if self.processes.len() > alive.len() {
             self.processes.retain(|pid, _| alive.contains(pid));
         }
@@ -200,7 +200,7 @@ mod tests {
     fn a_pass_that_was_given_up_makes_the_programs_forget() {
         let mut memory = Memory::default();
         let first = memory.begin(Want::Sockets);
-        memory.complete(&FxHashSet::default());
+        memory.complete(&HashSet::default());
         assert_eq!(memory.begin(Want::Sockets), first);
 
         assert_eq!(memory.begin(Want::Sockets), first + 1);
@@ -211,7 +211,7 @@ mod tests {
         let mut memory = Memory::default();
         let mut anew = |want| {
             memory.begin(want);
-            memory.complete(&FxHashSet::default());
+            memory.complete(&HashSet::default());
             memory.anew()
         };
 
@@ -267,7 +267,7 @@ mod tests {
     fn what_a_process_that_ran_holds_no_more_is_gone() {
         let with_inode = |pid, inode| Socket { inode, ..socket(pid, 10) };
         let memory = remembering(&[with_inode(1, 7), with_inode(2, 8), with_inode(2, 9)], &[]);
-        let (kept, held) = (FxHashSet::from_iter([1]), FxHashSet::from_iter([(2, 9)]));
+        let (kept, held) = (HashSet::from_iter([1]), HashSet::from_iter([(2, 9)]));
 
         let gone: Vec<_> = memory.gone(&kept, &held).map(|place| place.address).collect();
 

@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_namespace_has_its_own_range_of_ports() {
-        let ports = (30_000 << 16 | 10_000) << 32;
+        let ports = (30_000_u64 * 0x1_0000 + 10_000) << 32;
         let (netns, tables) = netns(&[0, 0, 0, 0, 0, 5, 0, NETNS | ports, 9, 0, 0]);
 
         assert_eq!(netns.ports, Some(PortRange(10_000, 30_000)));

@@ -45,6 +45,7 @@ pub fn open_in(namespace: BorrowedFd<'_>, protocol: Protocol) -> Result<OwnedFd,
 }
 
 /// The range of ephemeral ports of the namespace that the thread is in.
+#[must_use]
 pub fn port_range() -> Option<PortRange> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(PORT_RANGE, flags, Mode::empty()).ok()?;

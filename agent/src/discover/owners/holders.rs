@@ -5,7 +5,7 @@
 //!
 //! Pure: no I/O.
 
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 
 /// Nearly every socket has one holder: no allocation for those.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ enum Pids {
 /// Socket inode → pids.
 #[derive(Debug)]
 pub(super) struct Holders {
-    by_inode: FxHashMap<u32, Pids>,
+    by_inode: HashMap<u32, Pids>,
     max: usize,
 }
 
@@ -25,7 +25,7 @@ impl Holders {
     /// Will know `max` sockets at most.
     #[must_use]
     pub(super) fn new(max: usize) -> Self {
-        Self { by_inode: FxHashMap::default(), max }
+        Self { by_inode: HashMap::default(), max }
     }
 
     /// Will know another number at most; more that are known already stay until their processes are walked.

@@ -8,7 +8,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use probelet_core::facts::{Closed, Loss, Losses};
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 
 /// As many as the kernel keeps by default on a large node (`net.ipv4.tcp_max_tw_buckets`).
 const REMEMBERED_MAX: usize = 262_144;
@@ -24,7 +24,7 @@ const SWEEP_MS: u64 = 10_000;
 #[derive(Debug, Default)]
 pub struct ClosedMemory {
     // By a seeded hash of the 4-tuple: strangers choose addresses and ports.
-    ends: FxHashMap<u64, u64>,
+    ends: HashMap<u64, u64>,
     seed: RandomState,
     swept_ms: u64,
     pending: Vec<Closed>,

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use probelet_core::facts::{Facts, Loss, Losses, PortRange, Role, Socket, State, Want};
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 
 use super::closed::ClosedMemory;
 use super::processes::Processes;
@@ -107,7 +107,7 @@ pub struct Node<D> {
     handed_over: bool,
     order: Vec<(u64, u32)>,
     scratch: Vec<Socket>,
-    bytes: FxHashMap<u32, Socket>,
+    bytes: HashMap<u32, Socket>,
 }
 
 impl<D: Dump> Node<D> {
@@ -128,7 +128,7 @@ impl<D: Dump> Node<D> {
             handed_over: false,
             order: Vec::new(),
             scratch: Vec::new(),
-            bytes: FxHashMap::default(),
+            bytes: HashMap::default(),
         }
     }
 
@@ -299,7 +299,7 @@ impl<D: Dump> Node<D> {
 }
 
 /// A dump without bytes keeps those that an earlier one told.
-fn keep_bytes(old: &[Socket], new: &mut [Socket], by_inode: &mut FxHashMap<u32, Socket>) {
+fn keep_bytes(old: &[Socket], new: &mut [Socket], by_inode: &mut HashMap<u32, Socket>) {
     by_inode.clear();
     let told = |s: &&Socket| s.inode != 0 && (s.bytes_sent.is_some() || s.role != Role::Unknown);
     let told = old.iter().filter(told);

@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 use probelet_core::facts::{Facts, Loss, Losses, Process, Want};
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 use rustix::fd::OwnedFd;
 use rustix::fs::{OFlags, RawDir, SeekFrom};
 
@@ -58,7 +58,7 @@ impl Entry {
 /// The processes that earlier passes saw.
 #[derive(Debug)]
 pub struct Processes {
-    entries: FxHashMap<u32, Entry>,
+    entries: HashMap<u32, Entry>,
     units: Units,
     max: u32,
     held: u64,
@@ -81,7 +81,7 @@ impl Processes {
     pub fn new(root: &Root, max: u32) -> Self {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         Self {
-            entries: FxHashMap::default(),
+            entries: HashMap::default(),
             units: Units {
                 tick_ns: 1_000_000_000 / ::procfs::ticks_per_second().max(1),
                 page_bytes: ::procfs::page_size(),

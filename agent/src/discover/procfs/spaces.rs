@@ -10,7 +10,7 @@
 use std::io;
 
 use probelet_core::facts::{Facts, Loss, Netns, PortRange, Process, Socket, State};
-use rustc_hash::FxHashMap;
+use probelet_core::hash::HashMap;
 
 use super::root::{Root, is_gone};
 use crate::discover::netns_counters::{self, Counters};
@@ -104,7 +104,7 @@ impl Space {
 /// All namespaces.
 #[derive(Debug, Default)]
 pub struct Spaces {
-    by_inode: FxHashMap<u32, Space>,
+    by_inode: HashMap<u32, Space>,
     order: Vec<(u64, u32)>,
     texts: [Vec<u8>; 3],
     pass: u64,

@@ -92,28 +92,29 @@ impl Account {
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// What was used of that half and not earned back yet, nanoseconds.
-    used_ns: u64,
-    clock_ns: u64,
-    at_ns: u64,
+    used: u64,
+    /// The thread's CPU clock and the monotonic clock at the last charge, nanoseconds.
+    clock: u64,
+    at: u64,
 }
 
 impl Pace {
     fn charge(&mut self, readers: &Budget, now: u64, clock_ns: u64) {
-        let passed = now.saturating_sub(self.at_ns).min(readers.window_ns());
+        let passed = now.saturating_sub(self.at).min(readers.window_ns());
         let earned = u128::from(passed) * u128::from(readers.rate(now)) / 1_000_000_000;
         let earned = u64::try_from(earned).unwrap_or(u64::MAX);
-        let more = clock_ns.saturating_sub(self.clock_ns);
-        self.used_ns = self.used_ns.saturating_sub(earned).saturating_add(more);
-        (self.clock_ns, self.at_ns) = (clock_ns, now);
+        let more = clock_ns.saturating_sub(self.clock);
+        self.used = self.used.saturating_sub(earned).saturating_add(more);
+        (self.clock, self.at) = (clock_ns, now);
     }
 
     pub(super) fn left_ns(&self, readers: &Budget) -> u64 {
-        (readers.window_budget_ns() / 2).saturating_sub(self.used_ns)
+        (readers.window_budget_ns() / 2).saturating_sub(self.used)
     }
 
     /// How long until there is `ns` left, nanoseconds.
     pub(super) fn wait_ns(&self, readers: &Budget, now: u64, ns: u64) -> u64 {
-        let lacks = (self.used_ns + ns).saturating_sub(readers.window_budget_ns() / 2);
+        let lacks = (self.used + ns).saturating_sub(readers.window_budget_ns() / 2);
         let wait = u128::from(lacks) * 1_000_000_000 / u128::from(readers.rate(now).max(1));
         u64::try_from(wait).unwrap_or(u64::MAX)
     }

@@ -26,8 +26,8 @@ fn started(fake: &Fake, change: impl FnOnce(&mut Parts)) -> Running {
     Running { task: spawn_local(run(parts)), metrics, lead, _stop: stop, _ask: ask }
 }
 
-fn agents() -> Option<Agents> {
-    Some(Agents { namespace: "probelet".into(), name: "probelet-agent".into() })
+fn agents() -> Agents {
+    Agents { namespace: "probelet".into(), name: "probelet-agent".into() }
 }
 
 fn wanted_on(fake: &Fake, pool: &str) {
@@ -45,7 +45,7 @@ fn only_nodes_where_the_daemonset_wants_an_agent_are_waited_for() {
         nodes(&fake, 3);
         fake.node("win", &json!({"pool": "w"}));
         wanted_on(&fake, "a");
-        let _running = started(&fake, |parts| parts.agents = agents());
+        let _running = started(&fake, |parts| parts.agents = Some(agents()));
 
         seconds(400).await;
 
@@ -67,7 +67,7 @@ fn without_the_right_to_see_the_daemonset_all_goes_on() {
         nodes(&fake, 2);
         fake.node("win", &json!({"kubernetes.io/os": "windows"}));
         fake.forbid(Some("daemonsets"));
-        let _running = started(&fake, |parts| parts.agents = agents());
+        let _running = started(&fake, |parts| parts.agents = Some(agents()));
 
         seconds(60).await;
 

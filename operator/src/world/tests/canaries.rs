@@ -64,7 +64,7 @@ fn a_canary_whose_machine_goes_down_is_replaced_and_not_held_against_the_change(
     let name = canary(&world);
     let at: usize = name[1..].parse().unwrap();
 
-    let pool = if at % 2 == 0 { "a" } else { "b" };
+    let pool = if at.is_multiple_of(2) { "a" } else { "b" };
     world.node(SeenNode { down: true, ..node(at, pool) });
 
     assert_eq!(settle(&mut world, 1000).len(), 1);
@@ -106,9 +106,9 @@ fn agents_that_were_silent_unwell_or_down_before_are_not_chosen_while_there_are_
     for at in 0..4 {
         says(&mut world, &format!("n{at}"), 1, exceeds);
     }
-    for at in 4..8 {
+    for at in 4..8_usize {
         says(&mut world, &format!("n{at}"), 1, |said| said.marked = true);
-        let pool = if at % 2 == 0 { "a" } else { "b" };
+        let pool = if at.is_multiple_of(2) { "a" } else { "b" };
         world.node(SeenNode { down: true, ..node(at + 4, pool) });
     }
 
@@ -251,7 +251,8 @@ fn the_clocks_of_agents_decide_nothing() {
     let mut world = trying();
 
     for (at, name) in canaries(&world).iter().enumerate() {
-        let beat = if at % 2 == 0 { "1970-01-01T00:00:00Z" } else { "2150-01-01T00:00:00Z" };
+        let beat =
+            if at.is_multiple_of(2) { "1970-01-01T00:00:00Z" } else { "2150-01-01T00:00:00Z" };
         says(&mut world, name, 1000, |said| said.beat = beat.into());
     }
 

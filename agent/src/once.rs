@@ -12,6 +12,7 @@ use crate::snapshot::Snapshot;
 use probelet_core::hash::HashSet;
 use probelet_core::records::{FlowRecord, ProcessRecord};
 use probelet_core::report::Picture;
+use probelet_core::text::clean;
 use std::cmp::Reverse;
 
 /// Rows of each table.
@@ -183,11 +184,11 @@ fn largest<T, K: Ord>(records: &mut [T], key: impl Fn(&T) -> K) -> &[T] {
 
 /// At most `width` letters of a name. A process calls itself what it likes, and a terminal does what it is sent.
 fn cut(text: &str, width: usize) -> String {
-    let letters = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let text = clean(text);
     if text.chars().count() <= width {
-        return letters.collect();
+        return text.into_owned();
     }
-    letters.take(width - 1).chain(['…']).collect()
+    text.chars().take(width - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -210,7 +211,7 @@ mod tests {
     fn a_name_cannot_change_the_terminal() {
         let text = render(&sample::snapshot(), &|_| Some("a\x1b]0;owned\x07\u{9b}2J\nb".into()));
 
-        assert!(text.contains("a\u{fffd}]0;owned\u{fffd}\u{fffd}2J\u{fffd}b"), "{text}");
+        assert!(text.contains("a\\x1b]0;owned\\x07\\x9b2J"), "{text}");
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
     }
 

@@ -195,7 +195,9 @@ impl Writer {
     /// Sends the status, and takes to heart what comes back.
     async fn apply(&self, memory: &mut Memory, status: NodeProbeStatus) {
         memory.due.attempt(memory.began.elapsed());
+        memory.under_way = Some(status.clone());
         let outcome = self.send(&status).await;
+        memory.under_way = None;
         let now = memory.began.elapsed();
         match outcome {
             Ok((answer, bytes)) => {

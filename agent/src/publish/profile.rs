@@ -82,8 +82,11 @@ pub(super) async fn cpu(shared: &Shared, query: &str, mut stop: channel::Receive
         Err(sentence) => return refuse(StatusCode::BAD_REQUEST, &sentence),
     };
     let Ok(_one) = shared.profiler.try_acquire() else { return refuse(StatusCode::CONFLICT, BUSY) };
-    let guard = match pprof::ProfilerGuard::new(wanted.frequency) {
-        Ok(guard) => guard,
+    // Its tables are tens of milliseconds of work: readers of the report are not to wait until that is earned back.
+    let started = tokio::task::spawn_blocking(move || pprof::ProfilerGuard::new(wanted.frequency));
+    let guard = match started.await {
+        Ok(Ok(guard)) => guard,
+        Ok(Err(error)) => return failed(&error),
         Err(error) => return failed(&error),
     };
     tokio::select! {

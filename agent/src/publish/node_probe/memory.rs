@@ -41,6 +41,8 @@ pub(super) struct Memory {
     pub(super) tops: top::Tops,
     pub(super) conditions: Vec<Condition>,
     pub(super) stored: Option<Stored>,
+    /// What was sent and not answered yet.
+    pub(super) under_way: Option<NodeProbeStatus>,
     /// The object that is written, and its generation when it was first seen.
     pub(super) first: Option<(String, i64)>,
     /// The generation that the status answers for.
@@ -70,6 +72,7 @@ impl Memory {
             tops: top::Tops::default(),
             conditions: Vec::new(),
             stored: None,
+            under_way: None,
             first: None,
             judged: 0,
             returns: 0,
@@ -93,6 +96,7 @@ impl Memory {
         if self.first.as_ref().is_none_or(|(uid, _)| *uid != assigned.uid) {
             self.first = Some((assigned.uid.clone(), assigned.generation));
             self.stored = None;
+            self.under_way = None;
             self.judged = 0;
             self.conditions = conditions_of(&assigned.status);
             self.due.forget();
@@ -128,9 +132,11 @@ impl Memory {
         verdicts
     }
 
-    /// What was written last, and that the agent is stopping; `None` if nothing was.
+    /// What was written last, and that the agent is stopping; `None` if nothing was. A write that the end broke off may have
+    /// arrived, so that it counts.
     pub(super) fn last_words(&mut self) -> Option<NodeProbeStatus> {
-        let mut status = self.stored.take()?.status;
+        let stored = self.stored.take().map(|stored| stored.status);
+        let mut status = self.under_way.take().or(stored)?;
         condition::set(
             &mut status.conditions,
             condition::READY,

@@ -228,6 +228,8 @@ fn uninstall(world: &World, helm: Helm) -> anyhow::Result<()> {
         }
         // The API server makes it for a CRD.
         left.remove("APIService/v1alpha1.probelet.io");
+        // Which installation operates the cluster: it is taken over by the next one (docs/user/uninstall.md).
+        left.remove("Lease/probelet-cluster");
         // Theirs is the fate of the CRDs; the namespace was made for the release and stays, as Helm leaves it.
         left.retain(|object| !object.starts_with("NodeProbe/") && object != "Namespace/probelet");
         ensure!(left.is_empty(), "left: {left:?}");

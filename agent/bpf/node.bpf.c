@@ -80,7 +80,8 @@ int calibrate(__u64 *ctx)
 	struct proto *proto = READ(sk, __sk_common.skc_prot);
 	c->inuse_idx[slot & 3] = READ(proto, inuse_idx);
 	c->proto[slot & 3] = (__u64)proto;
-	if (slot == SLOT_UDP4)
+	/* gone by 7.2; since 6.2 each namespace has its table */
+	if (slot == SLOT_UDP4 && bpf_core_field_exists(proto->h.udp_table))
 		c->udp_table = (__u64)READ(proto, h.udp_table);
 	if (slot != SLOT_TCP4)
 		return 0;

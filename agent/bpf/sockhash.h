@@ -147,8 +147,10 @@ __noinline int put_group(__u32 i, __u32 n, __u32 block, __u32 at)
 {
 	struct scratch *s = scratch_area();
 	struct ctl *c = control();
-	if (!s || !c || i > BUCKETS - 4)
+	if (!s || !c)
 		return 0;
+	/* changes nothing; the verifier of 6.1 would not hold a comparison true of a copy on the stack */
+	i &= BUCKETS - 4;
 	struct headrec *h = c->heads == HEADS_UNUSED ? 0 : bpf_map_lookup_elem(&heads, &block);
 	__u64 *b = &s->bucket[i];
 	__u32 now = group_of(b);
@@ -162,9 +164,9 @@ __noinline int put_group(__u32 i, __u32 n, __u32 block, __u32 at)
 	if (now & WAITING_HEAD)
 		c->waiting++;
 	s->pinned = 0; /* set by what changes without a new head, or has to be told each time */
-	for (int j = 0; j < 4; j++, i++)
-		if (i < n && i < BUCKETS && !(s->bucket[i] & 1))
-			put_chain(s->bucket[i]);
+	for (int j = 0; j < 4; j++)
+		if (i + j < n && !(b[j] & 1))
+			put_chain(b[j]);
 	if (h)
 		h->group[at % GROUPS] = s->pinned ? 0 : now;
 	return 0;

@@ -164,10 +164,13 @@ impl Writer {
     }
 }
 
-/// The conditions of a status with `Ready` as it is of an agent that says nothing any more.
-fn silenced(status: &Value, now: Timestamp) -> Vec<Condition> {
-    let conditions = serde_json::from_value(status["conditions"].clone());
-    let mut conditions: Vec<Condition> = conditions.unwrap_or_default();
+/// The conditions of a status with `Ready` as it is of an agent that says nothing any more. The others stay as the agent
+/// wrote them, whether we can read them or not: the patch replaces the whole list.
+fn silenced(status: &Value, now: Timestamp) -> Vec<Value> {
+    let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    let place = conditions.iter_mut().find(|condition| condition["type"] == READY);
+    let old = place.as_deref().cloned().and_then(|old| serde_json::from_value(old).ok());
+    let mut ready: Vec<Condition> = old.into_iter().collect();
     let generation = status["observedGeneration"].as_i64().unwrap_or(0);
     let message = match status["lastReport"].as_str() {
         Some(last) => format!("the agent has not been heard of since {}", cut(last, 20)),
@@ -175,7 +178,11 @@ fn silenced(status: &Value, now: Timestamp) -> Vec<Condition> {
     };
     let unknown = condition::Status::Unknown;
     let reason = node_ready::AGENT_SILENT;
-    condition::set(&mut conditions, READY, unknown, reason, message, generation, now);
+    condition::set(&mut ready, READY, unknown, reason, message, generation, now);
+    match place {
+        Some(place) => *place = json!(ready.first()),
+        None => conditions.extend(ready.first().map(|ready| json!(ready))),
+    }
     conditions
 }
 
@@ -260,6 +267,27 @@ mod tests {
         assert_eq!(sorted(403, webhook), Error::Refused(webhook.to_owned()));
         assert!(matches!(sorted(500, "failed calling webhook"), Error::Refused(_)));
         assert!(matches!(sorted(500, "etcdserver: request timed out"), Error::Other(_)));
+    }
+
+    #[test]
+    fn what_else_a_silent_agent_said_stays_as_it_wrote_it() {
+        let full = json!({"type": "ConfigApplied", "status": "True", "reason": "Applied",
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z", "fromTheFuture": 1});
+        let bare = json!({"type": "WithinBudget", "status": "True"});
+        let ready = json!({"type": "Ready", "status": "True", "reason": "Reporting"});
+        let status = json!({"observedGeneration": 3, "conditions": [full, ready, bare]});
+
+        let written = silenced(&status, Timestamp::UNIX_EPOCH);
+
+        assert_eq!((&written[0], &written[2], written.len()), (&full, &bare, 3));
+        let ready = &written[1];
+        assert_eq!((&ready["type"], &ready["status"]), (&json!("Ready"), &json!("Unknown")));
+        assert_eq!(ready["reason"], node_ready::AGENT_SILENT);
+        assert_eq!(ready["observedGeneration"], 3);
+        // Since when it is so does not change when it is said again.
+        let again = silenced(&json!({"conditions": written}), Timestamp::from_second(99).unwrap());
+        assert_eq!(again[1]["lastTransitionTime"], "1970-01-01T00:00:00Z");
+        assert_eq!(silenced(&json!({}), Timestamp::UNIX_EPOCH).len(), 1);
     }
 
     #[test]

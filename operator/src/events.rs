@@ -7,6 +7,7 @@
 //!
 //! I/O: one request an event.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -28,6 +29,8 @@ const ROLLOUT_COMPLETED: &str = "RolloutCompleted";
 
 /// So many in a minute, the same number at once.
 const PER_MINUTE: u32 = 20;
+/// So many notes are known again.
+const REMEMBERED: usize = 64;
 /// The longest that writing one may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -124,9 +127,14 @@ fn is_for_people(condition: &Condition) -> bool {
         || [degraded::ROLLED_BACK, degraded::WRITES_REFUSED].contains(&condition.reason.as_str())
 }
 
-/// Writes notes as events.
+/// Writes notes as events. What is told again in the same words within a few minutes is counted in the event that is
+/// there; what is told in other words is an event of its own.
 pub struct Teller {
-    recorder: Recorder,
+    client: Client,
+    reporter: Reporter,
+    /// The latest notes. A recorder tells events apart by their reason alone and keeps the words of the first one, so that
+    /// each note has its own.
+    told: VecDeque<(Note, Recorder)>,
     bucket: Bucket,
 }
 
@@ -136,7 +144,7 @@ impl Teller {
     pub fn new(client: Client, identity: String, now: Millis) -> Self {
         let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(identity) };
         let bucket = Bucket::new(PER_MINUTE, 60_000, PER_MINUTE, now);
-        Self { recorder: Recorder::new(client, reporter), bucket }
+        Self { client, reporter, told: VecDeque::new(), bucket }
     }
 
     /// The work of telling, to be run beside everything else; `None` if too much was told already.
@@ -144,7 +152,7 @@ impl Teller {
         if !self.bucket.take(now) {
             return None;
         }
-        let recorder = self.recorder.clone();
+        let recorder = self.recorder(&note);
         Some(async move {
             let Note { name, uid, reason, message, warning } = note;
             let about = ObjectReference {
@@ -165,11 +173,24 @@ impl Teller {
             debug!(?published, "event");
         })
     }
+
+    fn recorder(&mut self, note: &Note) -> Recorder {
+        if let Some((_, recorder)) = self.told.iter().find(|(told, _)| told == note) {
+            return recorder.clone();
+        }
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if self.told.len() >= REMEMBERED {
+            self.told.pop_front();
+        }
+        self.told.push_back((note.clone(), recorder.clone()));
+        recorder
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::Fake;
     use k8s_openapi::jiff::Timestamp;
     use probelet_crds::condition::{accepted, set};
     use probelet_crds::{NodeCounts, RolloutStatus};
@@ -241,6 +262,34 @@ mod tests {
 
         let reasons: Vec<&str> = notes.iter().map(|note| note.reason.as_str()).collect();
         assert_eq!(reasons, ["Paused", "RolloutStarted"]);
+    }
+
+    #[tokio::test]
+    async fn other_words_are_another_event_and_the_same_words_are_counted() {
+        let fake = Fake::default();
+        let mut teller = Teller::new(fake.client(), "test".into(), 0);
+        let note = |message: String| Note {
+            name: "c".into(),
+            uid: None,
+            reason: ROLLOUT_COMPLETED.into(),
+            message,
+            warning: false,
+        };
+
+        for message in ["generation 1", "generation 2", "generation 1"] {
+            teller.tell(note(message.into()), 0).unwrap().await;
+        }
+
+        let writes = fake.writes();
+        let methods: Vec<&str> =
+            writes.iter().filter_map(|write| write.split(' ').next()).collect();
+        assert_eq!(methods, ["POST", "POST", "PATCH"]);
+        for at in 0..1000 {
+            if let Some(telling) = teller.tell(note(at.to_string()), at * 60_000) {
+                telling.await;
+            }
+        }
+        assert_eq!(teller.told.len(), REMEMBERED);
     }
 
     #[test]

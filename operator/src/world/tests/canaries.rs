@@ -20,7 +20,7 @@ fn canaries(world: &World) -> Vec<String> {
 }
 
 /// An agent says something else of its node.
-fn says(world: &mut World, name: &str, now: Millis, change: impl Fn(&mut Said)) {
+pub(super) fn says(world: &mut World, name: &str, now: Millis, change: impl Fn(&mut Said)) {
     let node = world.node_at(world.nodes.find(name).unwrap()).unwrap();
     let mut seen = probe_of(node);
     change(&mut seen.said);

@@ -1,5 +1,6 @@
 //! Rollouts through the world: who gets what, and what a successor makes of it.
 
+use super::canaries::says;
 use super::*;
 use crate::rollout::Stage;
 use probelet_crds::Phase;
@@ -162,16 +163,43 @@ fn a_paused_rollout_tells_no_further_node_until_it_is_resumed() {
     assert_eq!(settle(&mut world, 3_600_001).len(), 10);
 }
 
+/// An hour of a paused rollout, in which the agents of these nodes say every ten minutes that they are there.
+fn hour(world: &mut World, speaks: impl Fn(&str) -> bool) {
+    let names: Vec<String> = (0..100).map(|at| format!("n{at}")).collect();
+    for now in (1..=6).map(|at| at * 600_000) {
+        for name in names.iter().filter(|name| speaks(name)) {
+            says(world, name, now, |said| said.beat = now.to_string().into());
+        }
+        assert_eq!(settle(world, now), Vec::<String>::new());
+        assert_eq!(phase(world), Phase::Canary);
+    }
+}
+
 #[test]
 fn canaries_that_were_not_told_are_not_judged_while_a_rollout_is_paused() {
     let mut world = settled(100, json!({}));
 
     hold(&mut world, 2, json!({"jitterPercent": 1}), true, 5);
 
-    assert_eq!(settle(&mut world, 3_600_000), Vec::<String>::new());
-    assert_eq!(phase(&world), Phase::Canary);
+    hour(&mut world, |_| true);
     hold(&mut world, 2, json!({"jitterPercent": 1}), false, 3_600_001);
     assert_eq!(settle(&mut world, 3_600_001).len(), 5);
+    assert_eq!(phase(&world), Phase::Canary);
+}
+
+#[test]
+fn a_canary_that_falls_silent_while_a_rollout_is_paused_is_replaced() {
+    let mut world = settled(100, json!({}));
+    hold(&mut world, 2, json!({"jitterPercent": 1}), true, 5);
+    let gone = canary(&world);
+
+    hour(&mut world, |name| name != gone);
+
+    hold(&mut world, 2, json!({"jitterPercent": 1}), false, 3_600_001);
+    let written = settle(&mut world, 3_600_001);
+    assert_eq!(written.len(), 5, "{written:?}");
+    assert!(!written.contains(&gone));
+    assert_eq!(phase(&world), Phase::Canary);
 }
 
 #[test]

@@ -75,18 +75,27 @@ fn every_end_of_the_truth_is_an_established_socket_of_its_process() {
 fn every_process_holds_its_share_of_open_files() {
     let load = Load::start(&["procs=4", "fds=50", "conns=8", "netns=2", "host=1", "big=300"]);
 
-    let mut counts: Vec<(PathBuf, usize)> = Vec::new();
-    for end in load.ends("truth") {
-        let folder = PathBuf::from(format!("/proc/{}/fd", end.pid));
-        let count = fs::read_dir(&folder).unwrap().count();
-        counts.push((folder, count));
+    let mut all = Vec::new();
+    let held = |range: std::ops::RangeInclusive<usize>, all: &[usize]| {
+        all.iter().filter(|count| range.contains(count)).count()
+    };
+    // A process may hold one more for the moment in which it takes a connection.
+    for _ in 0..50 {
+        let mut counts: Vec<(PathBuf, usize)> = Vec::new();
+        for end in load.ends("truth") {
+            let folder = PathBuf::from(format!("/proc/{}/fd", end.pid));
+            let count = fs::read_dir(&folder).unwrap().count();
+            counts.push((folder, count));
+        }
+        counts.sort();
+        counts.dedup_by(|one, other| one.0 == other.0);
+        all = counts.iter().map(|(_, count)| *count).collect();
+        if held(50..=51, &all) == 3 && held(300..=301, &all) == 1 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    counts.sort();
-    counts.dedup();
-
-    let all: Vec<usize> = counts.iter().map(|(_, count)| *count).collect();
-    assert!(all.iter().filter(|count| (50..=51).contains(*count)).count() == 3, "{all:?}");
-    assert!(all.iter().filter(|count| (300..=301).contains(*count)).count() == 1, "{all:?}");
+    panic!("{all:?}");
 }
 
 #[test]

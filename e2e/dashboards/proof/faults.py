@@ -47,18 +47,23 @@ def edit(cluster):
 
 @contextlib.contextmanager
 def small_budget(cluster):
-    """The budget is cut to less than what was just used."""
-    cluster.edit(budget={"cpu": "2m"})
+    """The budget is cut to less than what was just used. What was used is the reading: readers have a quarter of the budget, and
+    of less than 12m a debug build could not pay for a scrape every two seconds."""
+    cluster.edit(source="Procfs", intervals={"sockets": "100ms", "processes": "100ms"})
+    time.sleep(60)
+    cluster.edit(budget={"cpu": "12m"})
     yield
-    cluster.edit(budget={"cpu": "100m"})
+    cluster.edit(source="Auto", intervals={"sockets": "1s", "processes": "1s"}, budget={"cpu": "100m"})
 
 
 @contextlib.contextmanager
 def dear_source(cluster):
-    """The dearest source, with a budget that one reading by it uses up for minutes."""
-    cluster.edit(source="Procfs", budget={"cpu": "1m"})
+    """The most expensive source on a node with many processes, with a limit of reads that one look uses up for minutes."""
+    many = subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "sh", "-c", "for i in $(seq 1500); do sleep 400 & done; wait"], env=cluster.env)
+    cluster.edit(source="Procfs", limits={"procfsReadsPerSecond": 10})
     yield
-    cluster.edit(source="Auto", budget={"cpu": "100m"})
+    cluster.edit(source="Auto", limits={"procfsReadsPerSecond": 5000})
+    many.terminate()
 
 
 @contextlib.contextmanager

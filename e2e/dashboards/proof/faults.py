@@ -120,9 +120,9 @@ def operator_refused(cluster):
 
 @contextlib.contextmanager
 def refused(cluster):
-    """The operator is away, and somebody edits a NodeProbe by hand."""
+    """The operator is away, and somebody edits a NodeProbe by hand: a window that is too short is admitted there, and refused by the agent."""
     cluster.scale(0)
-    cluster.kubectl("patch", "nodeprobe", "node1", "--type", "merge", "-p", '{"spec":{"config":{"jitterPercent":17}}}')
+    cluster.kubectl("patch", "nodeprobe", "node1", "--type", "merge", "-p", '{"spec":{"config":{"budget":{"window":"1s"}}}}')
     yield
     cluster.scale(2)
 

@@ -43,8 +43,8 @@ def summary():
         stat("Listeners", "Sockets that wait for connections.", Query(LISTENERS), "short", decimals=0),
         stat("Failed", "Attempts to connect that failed a second, as the kernels count them.", Query(FAILED), "cps", decimals=2),
         stat("Reset", "Connections that a reset ended a second, as the kernels count them.", Query(RESET), "cps", decimals=2),
-        stat("New in an hour", "Flows with a connection now and none an hour ago. All nodes.", Query(f'sum({everywhere("fleet:probelet_flows_new:count")})'), "short", decimals=0),
-        stat("Lost in an hour", "Flows with a connection an hour ago and none now. All nodes.", Query(f'sum({everywhere("fleet:probelet_flows_lost:count")})'), "short", decimals=0),
+        stat("New in an hour", "Flows with connections now, open or just opened, and none an hour ago. All nodes.", Query(f'sum({everywhere("fleet:probelet_flows_new:count")})'), "short", decimals=0),
+        stat("Lost in an hour", "Flows with connections an hour ago, open or just opened, and none now. All nodes.", Query(f'sum({everywhere("fleet:probelet_flows_lost:count")})'), "short", decimals=0),
     ]
 
 
@@ -77,21 +77,25 @@ def service_graph():
 
 def who():
     """Fans, and what changed."""
-    pairs = f'count by (destination, source) ({chosen("probelet_flows")} > 0)'
+    # As fleet:probelet_flows_active:sum: connections too short to be met open count as well.
+    def active(shift=""):
+        opened = f'rate({chosen("probelet_connections_opened_total")}{INTERVAL}{shift})'
+        return f'((sum by ({FLOW}) ({chosen("probelet_flows")}{shift}) > 0) or 0 * (sum by ({FLOW}) ({opened}) > 0))'
+
+    pairs = f"count by (destination, source) ({active()})"
     fan_in = f'topk(20, sum by (destination) ({either(fleet("fleet:probelet_fan_in:count"), f"count by (destination) ({pairs})")}))'
     fan_out = f'topk(20, sum by (source) ({either(fleet("fleet:probelet_fan_out:count"), f"count by (source) ({pairs})")}))'
-    now = f'sum by ({FLOW}) ({chosen("probelet_flows")}) > 0'
-    then = f'sum by ({FLOW}) ({chosen("probelet_flows")} offset 1h) > 0'
-    new = f'topk(50, sum by ({FLOW}) ({either(fleet("fleet:probelet_flows_new:top50"), f"(({now}) unless ({then}))")}))'
-    lost = f'topk(50, sum by ({FLOW}) ({either(fleet("fleet:probelet_flows_lost:top50"), f"(({then}) unless ({now}))")}))'
+    now, then = active(), active(" offset 1h")
+    new = f'topk(50, sum by ({FLOW}) ({either(fleet("fleet:probelet_flows_new:top50"), f"({now} unless {then})")}))'
+    lost = f'topk(50, sum by ({FLOW}) ({either(fleet("fleet:probelet_flows_lost:top50"), f"({then} unless {now})")}))'
     flow = lambda last, unit="short", decimals=0: [("source", "From", None, None), ("destination", "To", None, None), ("port", "Port", None, narrow(80)), ("protocol", "Protocol", None, narrow(90)), ("Value", last, unit, narrow(100, decimals=decimals))]
     gauge = lambda hue: {"custom.width": 150, "custom.cellOptions": {"type": "gauge", "mode": "basic"}, "color": {"mode": "fixed", "fixedColor": hue}, "decimals": 0}
     return [
         table("Fan-in", "Workloads that most other workloads have connections to.", [Query(fan_in)], [("destination", "Workload", None, None), ("Value", "From", "short", gauge(CALM))], width=6, sort="From"),
         table("Fan-out", "Workloads that have connections to most others. A sudden one here may be a scan.", [Query(fan_out)], [("source", "Workload", None, None), ("Value", "To", "short", gauge(POOR))], width=6, sort="To"),
         table("Most connections opened", "Flows by connections opened a second.", [Query(f"topk(20, sum by ({FLOW}) ({OPENED}))")], flow("Opened", "cps", 2), sort="Opened"),
-        table("New flows", "Flows with a connection now and none an hour ago.", [Query(new, fault="busy")], flow("Open"), sort="Open", empty="nothing new"),
-        table("Lost flows", "Flows with a connection an hour ago and none now.", [Query(lost, fault="quiet")], flow("Open then"), sort="Open then", empty="nothing lost"),
+        table("New flows", "Flows with connections now, open or just opened, and none an hour ago.", [Query(new, fault="busy")], flow("Open"), sort="Open", empty="nothing new"),
+        table("Lost flows", "Flows with connections an hour ago, open or just opened, and none now.", [Query(lost, fault="quiet")], flow("Open then"), sort="Open then", empty="nothing lost"),
     ]
 
 

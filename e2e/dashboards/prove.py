@@ -22,9 +22,6 @@ from proof.cluster import Cluster, until
 from proof.prometheus import Prometheus, scaled
 
 PORT = 19490
-# A node that has no kubelet, and so no agent, although one is wanted there: it looks like any other machine.
-NOBODY = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "nobody", "labels": {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}},
-          "spec": {"taints": [{"key": "proof", "effect": "NoExecute"}]}}
 SHOWN = {"__rate_interval": "20s", "__range": "2m", "__interval": "5s"}
 
 
@@ -206,7 +203,7 @@ def main():
         panels(proof)
         at_rest(proof)
         counters(proof)
-        cluster.apply(NOBODY)
+        cluster.apply(faults.NOBODY)
         for fault, alerts in faults.EVERY:
             if only is None or fault.__name__ in only.split(","):
                 provoke(proof, fault, alerts)

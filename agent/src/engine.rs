@@ -19,6 +19,7 @@ use crate::config::Effective;
 use crate::discover::containers::{Containers, usage::Usage};
 use crate::discover::{self, Pass, Source, choose::Chosen};
 use crate::snapshot::{Skip, Snapshot};
+use crate::sys::text;
 pub(crate) use clock::{boot_ns, thread_cpu_ns};
 pub use governor::Governor;
 use matching::Matching;
@@ -94,6 +95,8 @@ pub struct Engine {
     published_ns: u64,
     boot: clock::Boot,
     failures: u32,
+    /// Readings of everything so far.
+    everything: u32,
 }
 
 impl Engine {
@@ -128,6 +131,7 @@ impl Engine {
             published_ns: 0,
             boot: clock::Boot::default(),
             failures: 0,
+            everything: 0,
             setup,
         })
     }
@@ -279,6 +283,7 @@ impl Engine {
         }
         if want >= Want::Everything {
             self.signs.saw_bytes(began);
+            self.end_start();
         }
         let cpu = clock::thread_cpu_ns();
         let mut changed = self.report.update(&self.facts, clock::now());
@@ -296,6 +301,16 @@ impl Engine {
             self.publish(began);
         }
         self.signs.reported(clock::thread_cpu_ns() - cpu);
+    }
+
+    /// At the second reading of everything the start is over: what only it needed of the program leaves memory.
+    fn end_start(&mut self) {
+        self.everything = self.everything.saturating_add(1);
+        if self.everything == 2
+            && let Err(error) = text::release()
+        {
+            debug!(%error, "code of the start stays in memory");
+        }
     }
 
     fn read_usage(&mut self, now: u64) -> bool {

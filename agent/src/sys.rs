@@ -9,4 +9,5 @@ pub mod filter;
 pub mod heap;
 pub mod mmap;
 pub mod socket;
+pub mod text;
 pub mod usage;

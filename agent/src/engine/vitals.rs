@@ -19,6 +19,8 @@ use probelet_core::budget::Level;
 use probelet_core::facts::{Tier, Want};
 use probelet_core::report::Picture;
 use probelet_core::schedule::Schedule;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 /// Weight of the newest value in a moving mean.
@@ -56,6 +58,7 @@ impl Rhythm {
 
 #[derive(Debug)]
 pub(super) struct Signs {
+    memory: Memory,
     tier: Tier,
     refused: Arc<[String]>,
     config: Arc<Effective>,
@@ -93,6 +96,7 @@ impl Signs {
             tier: chosen.source.tier(),
             refused: chosen.refused.as_slice().into(),
             config: Arc::clone(config),
+            memory: Memory::open(),
             started_unix: seconds(clock::unix_ns()),
             began_ns: clock::boot_ns(),
             start_cpu: seconds(start_ns),
@@ -294,7 +298,7 @@ impl Signs {
             budget_cores: budget,
             window_seconds: window,
             cpu,
-            rss_bytes: rss_bytes(),
+            rss_bytes: self.memory.resident(),
             desired: Intervals {
                 sockets: desired.sockets.duration().as_secs_f64(),
                 processes: desired.processes.duration().as_secs_f64(),
@@ -350,9 +354,22 @@ impl Signs {
     }
 }
 
-/// Resident memory from `/proc/self/statm`, its second field in pages.
-fn rss_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-    pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
+/// The agent's own memory, from a `/proc/self/statm` that stays open: opening it costs more than all else that a quiet second does.
+#[derive(Debug)]
+struct Memory(Option<File>);
+
+impl Memory {
+    fn open() -> Self {
+        Self(File::open("/proc/self/statm").ok())
+    }
+
+    /// Resident bytes, the second field in pages (proc(5)); 0 where it cannot be read.
+    fn resident(&self) -> u64 {
+        let mut text = [0; 128];
+        let read = self.0.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+        let second = text[..read].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        let pages =
+            std::str::from_utf8(second).ok().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
+    }
 }

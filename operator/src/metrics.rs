@@ -16,7 +16,7 @@ use prometheus::{
     IntGauge, Opts, Registry, TEXT_FORMAT, TextEncoder,
 };
 
-use crate::world::{Counts, Kind, World};
+use crate::world::{ConfigId, Counts, Kind, World};
 
 mod labels;
 
@@ -53,12 +53,14 @@ impl Figures {
     #[must_use]
     pub fn of(world: &World) -> Self {
         let mut figures = Self { queue: world.queue.len(), ..Self::default() };
-        if world.unmatched().effective > 0 {
-            figures.nodes.push((String::new(), states(world.unmatched())));
+        let all = world.all_counts();
+        let count = |of: Option<ConfigId>| all.get(&of).map_or([0; 8], states);
+        if all.get(&None).is_some_and(|counts| counts.effective > 0) {
+            figures.nodes.push((String::new(), count(None)));
         }
         let mut other: Option<[u32; 8]> = None;
-        for (at, (_, config)) in world.all_configs().enumerate() {
-            let counts = states(&config.counts);
+        for (at, (id, config)) in world.all_configs().enumerate() {
+            let counts = count(Some(id));
             if at < CONFIGS {
                 figures.nodes.push((config.name.to_string(), counts));
                 figures.generations.push((config.name.to_string(), config.generation));

@@ -26,16 +26,20 @@ const NAMED: usize = 5;
 /// What a condition says.
 type Says = (bool, &'static str, String);
 
-/// The status of a configuration; `None` if there is none at this place.
+/// The status of a configuration, whose nodes were counted; `None` if there is none at this place.
 #[must_use]
-pub fn status(world: &World, id: ConfigId, now: Timestamp) -> Option<ProbeConfigStatus> {
+pub fn status(
+    world: &World,
+    id: ConfigId,
+    counts: &Counts,
+    now: Timestamp,
+) -> Option<ProbeConfigStatus> {
     let config = world.config_at(id)?;
-    let counts = &config.counts;
     let mut conditions = known(&config.status.conditions);
     let says = [
         (ACCEPTED, accepted(config)),
-        (READY, is_ready(config)),
-        (DEGRADED, is_degraded(world, config)),
+        (READY, is_ready(config, counts)),
+        (DEGRADED, is_degraded(world, config, counts)),
         (OVERRIDDEN, is_overridden(counts)),
         (CONFLICTED, is_conflicted(world, counts)),
     ];
@@ -84,8 +88,7 @@ fn accepted(config: &Config) -> Says {
     }
 }
 
-fn is_ready(config: &Config) -> Says {
-    let counts = &config.counts;
+fn is_ready(config: &Config, counts: &Counts) -> Says {
     let Counts { effective, applied, pending, failed, told, silent, .. } = *counts;
     let progress = format!("{applied} of {effective} nodes work by it");
     let stage = config.rollout.as_ref().map(|rollout| &rollout.stage);
@@ -114,8 +117,7 @@ fn is_ready(config: &Config) -> Says {
     (false, reason, progress)
 }
 
-fn is_degraded(world: &World, config: &Config) -> Says {
-    let counts = &config.counts;
+fn is_degraded(world: &World, config: &Config, counts: &Counts) -> Says {
     if let Some(Stage::RolledBack { why, .. }) = config.rollout.as_ref().map(|r| &r.stage) {
         return (true, degraded::ROLLED_BACK, why.clone());
     }
@@ -186,7 +188,7 @@ fn failures(world: &World, counts: &Counts) -> Vec<Failure> {
 fn failure(world: &World, id: NodeId) -> Option<Failure> {
     let node = world.node_at(id)?;
     let said = node.probe.as_ref().map_or("", |probe| &*probe.said.reason);
-    let state = node.share.as_ref().map(|share| share.verdict.state);
+    let state = world.verdict(node).map(|verdict| verdict.state);
     let reason = match (&node.refused, node.silent || node.deaf) {
         (Some(_), _) => degraded::WRITES_REFUSED,
         (None, true) if state != Some(State::Failed) => ready::NODES_SILENT,
@@ -201,7 +203,7 @@ fn fleet(world: &World, counts: &Counts) -> Fleet {
         let text = format!("{}u", nanocores.div_ceil(1000));
         text.parse::<CpuQuantity>().ok()
     };
-    let worst = counts.worst().take(WORST).filter_map(|(cpu, id)| {
+    let worst = counts.by_cpu.iter().take(WORST).filter_map(|&(cpu, id)| {
         Some(NodeCpu { node: world.node_at(id)?.name.to_string(), cpu: shown(cpu)? })
     });
     let p99 = counts.cpu_p99();

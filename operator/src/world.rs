@@ -1,9 +1,10 @@
 //! The world: all nodes, configurations and `NodeProbes`, and what follows from them.
 //!
-//! In: what was observed, one change at a time. Out: who wins on which node, counts by configuration, and the lists of
-//! nodes to plan for and of configurations whose status may have changed. A change touches only what it can change: a
-//! report of an agent one node, a label one node and the configurations, an edit the nodes that it matches or matched.
-//! It must not write or wait, and nothing may be planned before [`World::lead`]. Pure: the time is an argument.
+//! In: what was observed, one change at a time. Out: who wins on which node, and the lists of nodes to plan for and of
+//! configurations whose status may have changed. A change touches only what it can change: a report of an agent one node, a
+//! label one node and the configurations, an edit the nodes that it matches or matched. Figures are counted when somebody
+//! asks ([`World::counts`]). It must not write or wait, and nothing may be planned before [`World::lead`]. Pure: the time is
+//! an argument.
 
 mod agents;
 mod canaries;
@@ -16,7 +17,6 @@ mod nodes;
 mod outcome;
 mod relist;
 mod table;
-mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -46,18 +46,15 @@ pub struct World {
     configs: Table<Config>,
     contents: Contents,
     builtin: Arc<Content>,
-    /// Nodes that no configuration matches.
-    unmatched: Counts,
     /// Node objects.
     present: u32,
-    /// Configurations of which only the `NodeProbes` know what is in force.
-    held: u32,
     /// Of these no agent is wanted.
     absent: u32,
     placement: Placement,
-    silences: BTreeSet<(Millis, NodeId)>,
-    /// When nodes that have spoken are to be looked at again.
+    /// When nodes are to be looked at again though nothing happens to them.
     deadlines: BTreeSet<(Millis, NodeId)>,
+    /// Numbers the nodes that a person should look at, in the order in which they became such.
+    turned_bad: u64,
     /// The most CPU that a configuration may give an agent.
     max_budget: Option<CpuQuantity>,
     /// Whether the watch of `NodeProbes` is broken: nobody can be heard.
@@ -82,13 +79,11 @@ impl Default for World {
             configs: Table::default(),
             builtin: contents.content(NodeConfig::default()),
             contents,
-            unmatched: Counts::default(),
             present: 0,
-            held: 0,
             absent: 0,
             placement: Placement::default(),
-            silences: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            turned_bad: 0,
             max_budget: None,
             blind: false,
             now: 0,
@@ -123,14 +118,12 @@ impl World {
         self.present += u32::from(!known);
         self.place_agent(id);
         self.rematch(id);
-        self.touch(id);
     }
 
     /// A node is gone.
     pub fn node_gone(&mut self, name: &str, now: Millis) {
         let Some(id) = self.nodes.find(name) else { return };
         self.now = self.now.max(now);
-        self.retract(id);
         let Some(node) = self.nodes.get_mut(id) else { return };
         if node.object.take().is_some() {
             self.present -= 1;
@@ -142,8 +135,7 @@ impl World {
                 rollout.forget(id);
             }
         }
-        node.matches = Vec::new();
-        self.touch(id);
+        self.assign(id, Vec::new());
         self.tidy(name);
     }
 
@@ -155,6 +147,7 @@ impl World {
         let content = config.map(|config| self.contents.content(config));
         let origin = origin.map(|origin| self.contents.origin(origin));
         let epoch = self.epochs.probes;
+        let before = self.nodes.get(id).and_then(|node| self.verdict(node));
         let Some(node) = self.nodes.get_mut(id) else { return };
         node.probe_listed = epoch;
         // The answer to our own write may be ahead of the watch.
@@ -171,16 +164,15 @@ impl World {
             node.orphan_since = now;
         }
         let old = node.probe.as_ref().filter(|old| *old.uid == *uid);
-        let carries = origin.as_ref().map(|origin| origin.uid.clone());
-        let before = old.and_then(|old| old.origin.as_ref()).map(|origin| origin.uid.clone());
+        let by = origin.as_ref().map(|origin| origin.uid.clone());
+        let old_by = old.and_then(|old| old.origin.as_ref()).map(|origin| origin.uid.clone());
         node.probe =
             Some(Probe { uid: uid.into(), generation, owner, origin, content, hash, sound, said });
-        self.listen(id);
-        let moved = self.place_agent(id);
-        if moved || (self.held > 0 && carries != before) {
+        self.place_agent(id);
+        if by != old_by && self.configs.iter().any(|(_, config)| config.is_held()) {
             self.rematch(id);
         } else {
-            self.refresh(id, now);
+            self.look(id, before.as_ref());
         }
         self.report(id);
         self.touch(id);
@@ -194,15 +186,15 @@ impl World {
             return;
         }
         (node.probe, node.deaf) = (None, false);
+        self.now = self.now.max(now);
         self.place_agent(id);
         self.rematch(id);
-        self.refresh(id, now);
-        self.touch(id);
         self.tidy(name);
     }
 
     /// A configuration is there, or anything about it changed.
     pub fn config(&mut self, seen: SeenConfig, now: Millis) {
+        self.now = self.now.max(now);
         let known = self.configs.find(&seen.name).and_then(|id| self.configs.get(id));
         if known.is_some_and(|config| config.uid != seen.uid) {
             self.config_gone(&seen.name);
@@ -231,12 +223,10 @@ impl World {
                 force: None,
                 rollout_paused,
                 status,
-                counts: Counts::default(),
                 rollout: None,
                 waiting: VecDeque::new(),
                 seen: epoch,
             };
-            self.held += 1;
             self.configs.insert(name, config)
         });
         match judged {
@@ -245,7 +235,7 @@ impl World {
                 let Some(config) = self.configs.get_mut(id) else { return };
                 (config.generation, config.rejected) = (generation, Some(rejected));
                 if config.is_held() {
-                    self.rematch_all(id);
+                    self.reassign(id);
                 }
             }
         }
@@ -255,78 +245,61 @@ impl World {
     /// A configuration is gone.
     pub fn config_gone(&mut self, name: &str) {
         let Some(id) = self.configs.find(name) else { return };
-        for node in self.matched_by(id) {
-            self.unmatch(node, id);
-        }
-        if let Some(config) = self.configs.remove(name) {
-            self.held -= u32::from(config.is_held());
-        }
+        drop(self.configs.remove(name));
+        self.reassign(id);
         self.dirty.remove(&id);
     }
 
     fn put_in_force(&mut self, id: ConfigId, generation: i64, valid: Valid, now: Millis) {
         let Valid { priority, selector, names, config: content, rollout: rules } = valid;
         let content = self.contents.content(content);
-        for node in self.matched_by(id) {
-            self.unmatch(node, id);
-        }
         let Some(config) = self.configs.get_mut(id) else { return };
-        self.held -= u32::from(config.is_held());
         (config.generation, config.rejected) = (generation, None);
         config.force = Some(Force { generation, priority, selector, names, content, rules });
-        self.rematch_all(id);
+        self.reassign(id);
         if self.leads {
             self.begin(id, now);
         }
     }
 
-    /// Nodes that the configuration matches as far as it is counted.
-    fn matched_by(&self, id: ConfigId) -> Vec<NodeId> {
-        self.nodes.iter().filter(|(_, node)| node.matches.contains(&id)).map(|(id, _)| id).collect()
-    }
-
-    /// Takes one configuration from the list of a node, which is as it was when it was counted.
-    fn unmatch(&mut self, node: NodeId, config: ConfigId) {
-        self.retract(node);
-        if let Some(node) = self.nodes.get_mut(node) {
-            node.matches.retain(|&other| other != config);
-        }
-        self.count(node);
-        self.admit(node);
-        self.touch(node);
-    }
-
-    /// Looks at all nodes for one configuration that none of them is counted for.
-    fn rematch_all(&mut self, config: ConfigId) {
-        let ids: Vec<NodeId> = self.nodes.ids().collect();
-        for id in ids {
-            if self.is_match(id, config) && !self.has(id, config) {
-                self.retract(id);
-                self.insert(id, config);
-                self.count(id);
-                self.admit(id);
-                self.touch(id);
-            }
-        }
-    }
-
     /// Looks at all configurations for one node.
     fn rematch(&mut self, id: NodeId) {
-        self.retract(id);
-        let configs: Vec<ConfigId> =
-            self.configs.ids().filter(|&config| self.is_match(id, config)).collect();
-        if let Some(node) = self.nodes.get_mut(id) {
-            node.matches = Vec::with_capacity(configs.len());
-        }
-        for config in configs {
-            self.insert(id, config);
-        }
-        self.count(id);
-        self.admit(id);
+        let matches = self.configs.ids().filter(|&config| self.is_match(id, config));
+        let mut matches: Vec<ConfigId> = matches.collect();
+        matches.sort_by_key(|&config| self.configs.get(config).map(Config::rank));
+        self.assign(id, matches);
     }
 
-    fn has(&self, id: NodeId, config: ConfigId) -> bool {
-        self.nodes.get(id).is_some_and(|node| node.matches.contains(&config))
+    /// Looks at all nodes for one configuration, which may be gone.
+    fn reassign(&mut self, config: ConfigId) {
+        let rank = |id: ConfigId| self.configs.get(id).map(Config::rank);
+        let mut changed = Vec::new();
+        for (id, node) in self.nodes.iter() {
+            let is = self.is_match(id, config);
+            if !is && !node.matches.contains(&config) {
+                continue;
+            }
+            let others = node.matches.iter().copied().filter(|&other| other != config);
+            let mut matches: Vec<ConfigId> = others.collect();
+            if is {
+                let at = matches.partition_point(|&other| rank(other) < rank(config));
+                matches.insert(at, config);
+            }
+            changed.push((id, matches));
+        }
+        for (id, matches) in changed {
+            self.assign(id, matches);
+        }
+    }
+
+    /// These configurations match the node from now on, the winner first; it waits for no token of another any more.
+    fn assign(&mut self, id: NodeId, matches: Vec<ConfigId>) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        self.dirty.extend(&matches);
+        self.dirty.extend(std::mem::replace(&mut node.matches, matches));
+        (node.admitted, node.waiting) = (None, None);
+        self.look(id, None);
+        self.touch(id);
     }
 
     fn is_match(&self, id: NodeId, config: ConfigId) -> bool {
@@ -344,14 +317,6 @@ impl World {
         }
     }
 
-    fn insert(&mut self, id: NodeId, config: ConfigId) {
-        let configs = &self.configs;
-        let rank = |id: ConfigId| configs.get(id).map(Config::rank);
-        let Some(node) = self.nodes.get_mut(id) else { return };
-        let at = node.matches.partition_point(|&other| rank(other) < rank(config));
-        node.matches.insert(at, config);
-    }
-
     fn place(&mut self, name: &str) -> NodeId {
         self.nodes.find(name).unwrap_or_else(|| {
             let name: Arc<str> = name.into();
@@ -364,8 +329,7 @@ impl World {
         let Some(id) = self.nodes.find(name) else { return };
         let empty = |node: &Node| node.object.is_none() && node.probe.is_none();
         if self.nodes.get(id).is_some_and(empty) && !self.queue.is_flying(id) {
-            self.quiet(id);
-            self.unlisten(id);
+            self.unlook(id);
             self.queue.forget(id);
             self.nodes.remove(name);
         }
@@ -374,13 +338,6 @@ impl World {
     fn touch(&mut self, id: NodeId) {
         if self.leads {
             self.queue.offer(id);
-        }
-    }
-
-    /// A node that changed hands waits for nobody's token any more.
-    fn admit(&mut self, id: NodeId) {
-        if let Some(node) = self.nodes.get_mut(id) {
-            (node.admitted, node.waiting) = (None, None);
         }
     }
 }

@@ -112,8 +112,11 @@ impl Task {
     /// Writes one status that is due; says whether there was any work.
     fn write_status(&mut self, now: Millis) -> bool {
         let Some(id) = self.book.take(now) else { return false };
+        let counts = self.world.counts(Some(id));
+        self.world.complete(id, &counts);
         let Some(config) = self.world.config_at(id) else { return true };
-        let Some(status) = status(&self.world, id, Timestamp::now()) else { return true };
+        let status = status(&self.world, id, &counts, Timestamp::now());
+        let Some(status) = status else { return true };
         if status == config.status {
             return true;
         }
@@ -202,7 +205,7 @@ impl Task {
             What::Silent(id, written) => {
                 self.count(Write::Silent, written.as_ref().err(), took, now);
                 match written {
-                    Ok(()) => self.world.marked(id, now),
+                    Ok(()) => self.world.marked(id),
                     Err(error) => self.failed(id, &error, now),
                 }
             }

@@ -4,10 +4,13 @@
 //! as what it is. A report costs nothing here: a node is looked at again when its last word is too old, not when it comes.
 //! Pure: the time is an argument.
 
-use super::World;
+use super::{State, Verdict, World};
 use crate::pace::Millis;
 use crate::placement::Placement;
 use crate::queue::NodeId;
+
+/// An agent that was told so long ago and has not answered is silent.
+const SILENCE: Millis = 300_000;
 
 impl World {
     /// The agents are wanted elsewhere from now on.
@@ -19,26 +22,21 @@ impl World {
         self.placement = placement;
         let ids: Vec<NodeId> = self.nodes.ids().collect();
         for id in ids {
-            if self.place_agent(id) {
-                self.rematch(id);
-                self.touch(id);
-            }
+            self.place_agent(id);
         }
     }
 
-    /// Looks whether an agent is wanted on a node; says whether that changed. Who calls it counts the node anew.
-    pub(super) fn place_agent(&mut self, id: NodeId) -> bool {
-        let Some(node) = self.nodes.get(id) else { return false };
-        let Some(object) = &node.object else { return false };
+    /// Looks whether an agent is wanted on a node.
+    pub(super) fn place_agent(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get(id) else { return };
+        let Some(object) = &node.object else { return };
         let runs = node.speaks().is_some();
         let absent = !self.placement.wants(&node.name, &object.labels, &object.taints, runs);
         if absent == node.absent {
-            return false;
+            return;
         }
-        // Out of the counts as what it was counted in.
-        self.retract(id);
         let now = self.now;
-        let Some(node) = self.nodes.get_mut(id) else { return false };
+        let Some(node) = self.nodes.get_mut(id) else { return };
         node.absent = absent;
         if absent {
             node.orphan_since = now;
@@ -46,7 +44,8 @@ impl World {
         } else {
             self.absent -= 1;
         }
-        true
+        let matches = node.matches.clone();
+        self.assign(id, matches);
     }
 
     /// Nodes on which an agent is wanted.
@@ -55,41 +54,63 @@ impl World {
         self.present - self.absent
     }
 
-    /// Sees to it that a node that has spoken is looked at again.
-    pub(super) fn listen(&mut self, id: NodeId) {
+    /// Looks at one node after something about it changed: what a person should see of it, and when to look again. `before`
+    /// is what was to be said of it then.
+    pub(super) fn look(&mut self, id: NodeId, before: Option<&Verdict>) {
+        let Some(node) = self.nodes.get(id) else { return };
+        let verdict = self.verdict(node);
+        let waits = verdict.as_ref().is_some_and(|v| v.told && v.state == State::Pending);
+        let now = self.now;
         let Some(node) = self.nodes.get_mut(id) else { return };
-        if node.deaf_at.is_some() || node.deaf || node.speaks().is_none() {
-            return;
+        node.waits_since = waits.then(|| node.waits_since.unwrap_or(now));
+        node.silent &= waits;
+        let verdict = verdict.map(|verdict| verdict.heard(node));
+        if !verdict.as_ref().is_some_and(Verdict::is_bad) {
+            node.bad_since = None;
+        } else if node.bad_since.is_none() {
+            self.turned_bad += 1;
+            node.bad_since = Some(self.turned_bad);
         }
-        let at = node.heard_until();
-        node.deaf_at = Some(at);
-        self.deadlines.insert((at, id));
+        if verdict.as_ref() != before {
+            self.dirty.extend(node.matches.first());
+        }
+        let silent = node.waits_since.filter(|_| !node.silent).map(|since| since + SILENCE);
+        let deaf = node.speaks().filter(|_| !node.deaf).map(|_| node.heard_until());
+        let Some(at) = silent.into_iter().chain(deaf).min() else { return };
+        // A report moves nothing here: whoever is looked at too soon is looked at again.
+        if node.look_at.is_none_or(|sooner| sooner > at) {
+            let old = node.look_at.replace(at);
+            self.deadlines.insert((at, id));
+            old.map(|old| self.deadlines.remove(&(old, id)));
+        }
     }
 
-    pub(super) fn unlisten(&mut self, id: NodeId) {
+    /// The node is not to be looked at any more.
+    pub(super) fn unlook(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get_mut(id) else { return };
-        if let Some(at) = node.deaf_at.take() {
+        if let Some(at) = node.look_at.take() {
             self.deadlines.remove(&(at, id));
         }
     }
 
-    /// Notices who has not been heard of for too long.
-    pub(super) fn find_deaf(&mut self, now: Millis) {
+    /// Notices who has not answered, and who has not been heard of, for too long.
+    pub(super) fn find_silent(&mut self, now: Millis) {
         while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, id));
-            // While nobody can be heard, nobody's silence means anything.
+            let before = self.nodes.get(id).and_then(|node| self.verdict(node));
             let blind = self.blind;
             let Some(node) = self.nodes.get_mut(id) else { continue };
-            node.deaf_at = None;
+            node.look_at = None;
+            // While nobody can be heard, nobody's silence means anything.
             if blind {
                 node.heard = now;
             }
-            if node.speaks().is_some() && !node.is_alive(now) {
-                node.deaf = true;
-                self.refresh(id, now);
+            node.silent |= node.waits_since.is_some_and(|since| now >= since + SILENCE);
+            let deaf = node.speaks().is_some() && !node.is_alive(now);
+            let turned = std::mem::replace(&mut node.deaf, deaf) != deaf;
+            self.look(id, before.as_ref());
+            if turned {
                 self.touch(id);
-            } else {
-                self.listen(id);
             }
         }
     }

@@ -5,6 +5,8 @@
 //! another configuration or without an agent is none of it, and while nobody can be heard, nobody is late. Pure: the
 //! time is an argument.
 
+use probelet_crds::Rollout as Rules;
+
 use super::{ConfigId, Node, World};
 use crate::pace::Millis;
 use crate::queue::NodeId;
@@ -39,6 +41,11 @@ impl World {
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable();
         candidates.into_iter().take(count).map(|(_, id)| id).collect()
+    }
+
+    /// How many canaries a change is to have by its rules.
+    pub(super) fn share(&self, id: ConfigId, rules: &Rules) -> usize {
+        self.effective(id).len() * usize::try_from(rules.canary_percent).unwrap_or(0) / 100
     }
 
     /// Canaries for a rollout that has none of them yet: agents that live, those that are well before others, for only
@@ -111,8 +118,8 @@ impl World {
             return false;
         };
         let told = |id: &NodeId| {
-            let share = self.nodes.get(*id).and_then(|node| node.share.as_ref());
-            share.is_none_or(|share| share.verdict.told)
+            let verdict = self.nodes.get(*id).and_then(|node| self.verdict(node));
+            verdict.is_none_or(|verdict| verdict.told)
         };
         !rollout.canaries().0.iter().all(told)
     }
@@ -171,12 +178,8 @@ impl World {
             return;
         }
         let generation = rollout.target.generation;
-        let share = u64::from(config.counts.effective)
-            * config
-                .force
-                .as_ref()
-                .map_or(0, |force| u64::try_from(force.rules.canary_percent).unwrap_or(0));
-        let count = usize::try_from(share / 100).unwrap_or(0).max(1);
+        let rules = config.force.as_ref().map(|force| force.rules.clone());
+        let count = rules.map_or(0, |rules| self.share(id, &rules)).max(1);
         let Some(rollout) = self.configs.get(id).and_then(|config| config.rollout.as_ref()) else {
             return;
         };

@@ -9,7 +9,6 @@ use probelet_core::selector::Selector;
 use probelet_crds::{ProbeConfigStatus, Rank, Rollout as Rules};
 
 use super::content::Content;
-use super::counts::Counts;
 use super::labels::Labels;
 use crate::queue::NodeId;
 use crate::rollout::Rollout;
@@ -37,8 +36,6 @@ pub struct Config {
     pub rollout_paused: bool,
     /// The status that the API server has.
     pub status: ProbeConfigStatus,
-    /// Its nodes, counted.
-    pub counts: Counts,
     /// How far its newest content has come; `None` while this process does not lead.
     pub rollout: Option<Rollout>,
     pub(crate) waiting: VecDeque<NodeId>,

@@ -1,15 +1,17 @@
-//! Counts: the nodes of one configuration by what became of it, kept by increments.
+//! Counts: the nodes of one configuration by what became of it, counted when somebody asks.
 //!
-//! In: one node's verdict, added or taken away. Out: sums, the p99 and the worst few, each without a look at all nodes.
-//! What is added must be taken away as it was added. Pure: values only.
+//! In: the world. Out: sums, the p99, the worst few. A status is written at most every five seconds, and a look at 5,000
+//! nodes takes a millisecond: figures that were kept instead would have to be kept right through every change. Pure: values
+//! only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub use probelet_crds::State;
 
 use probelet_crds::Answer;
 
-use super::configs::ConfigId;
+use super::World;
+use super::configs::{Config, ConfigId};
 use super::nodes::{Node, Probe};
 use crate::queue::NodeId;
 
@@ -45,11 +47,12 @@ impl Verdict {
             state: State::Pending,
             told: false,
             over_budget: false,
-            silent: node.silent,
-            unheard: node.deaf && !node.silent,
+            silent: false,
+            unheard: false,
             refused,
             cpu: None,
-        };
+        }
+        .heard(node);
         let Some(probe) = &node.probe else { return unknown };
         let Probe { content, origin, said, hash: word, .. } = probe;
         let carried = content.as_ref().map(|content| content.hash.as_str());
@@ -62,6 +65,11 @@ impl Verdict {
         let state = if told { answer.to(probe.generation, word) } else { State::Pending };
         let over_budget = said.within == Some(false);
         Self { state, told, over_budget, cpu: said.cpu, ..unknown }
+    }
+
+    /// The same of a node that is heard of as this one is.
+    pub(super) fn heard(self, node: &Node) -> Self {
+        Self { silent: node.silent, unheard: node.deaf && !node.silent, ..self }
     }
 
     /// Whether a person should look at the node.
@@ -106,104 +114,117 @@ pub struct Counts {
     pub absent: u32,
     /// The CPU of all agents, nanocores.
     pub cpu: u64,
-    /// Agents by their CPU.
-    by_cpu: BTreeSet<(u64, NodeId)>,
-    /// Nodes that a person should look at, the longest standing first, and since when each is one.
-    bad: BTreeSet<(u64, NodeId)>,
-    bad_since: BTreeMap<NodeId, u64>,
-    /// Numbers the nodes that turned bad.
-    turned_bad: u64,
+    /// Agents by their CPU, those that use the most first.
+    pub by_cpu: Vec<(u64, NodeId)>,
+    /// Nodes that a person should look at, the longest standing first.
+    bad: Vec<(Option<u64>, NodeId)>,
 }
 
 impl Counts {
-    /// Counts a node in on which the configuration wins.
-    pub fn add(&mut self, id: NodeId, verdict: &Verdict) {
-        self.change(verdict, |n| *n += 1);
-        if let Some(cpu) = verdict.cpu {
-            self.cpu += cpu;
-            self.by_cpu.insert((cpu, id));
-        }
-        if verdict.is_bad() {
-            self.turned_bad += 1;
-            self.mark(id, self.turned_bad);
-        }
-    }
-
-    /// Counts a node anew. One that stays bad keeps its place in the list.
-    pub fn replace(&mut self, id: NodeId, old: &Verdict, new: &Verdict) {
-        let since = self.bad_since.get(&id).copied().filter(|_| new.is_bad());
-        self.take(id, old);
-        self.add(id, new);
-        if let Some(since) = since {
-            self.unmark(id);
-            self.mark(id, since);
-        }
-    }
-
-    fn mark(&mut self, id: NodeId, since: u64) {
-        self.bad.insert((since, id));
-        self.bad_since.insert(id, since);
-    }
-
-    fn unmark(&mut self, id: NodeId) {
-        if let Some(since) = self.bad_since.remove(&id) {
-            self.bad.remove(&(since, id));
-        }
-    }
-
-    /// Counts a node out, with the verdict that it was counted in with.
-    pub fn take(&mut self, id: NodeId, verdict: &Verdict) {
-        self.change(verdict, |n| *n -= 1);
-        if let Some(cpu) = verdict.cpu {
-            self.cpu -= cpu;
-            self.by_cpu.remove(&(cpu, id));
-        }
-        self.unmark(id);
-    }
-
-    fn change(&mut self, verdict: &Verdict, by: impl Fn(&mut u32)) {
-        let &Verdict { state, told, over_budget, silent, unheard, refused, cpu: _ } = verdict;
-        by(&mut self.effective);
-        by(match state {
+    fn add(&mut self, id: NodeId, node: &Node, verdict: &Verdict) {
+        let &Verdict { state, told, over_budget, silent, unheard, refused, cpu } = verdict;
+        self.effective += 1;
+        *match state {
             State::Applied => &mut self.applied,
             State::Pending => &mut self.pending,
             State::Failed => &mut self.failed,
-        });
-        for (holds, count) in [
-            (told, &mut self.told),
-            (over_budget, &mut self.over_budget),
-            (silent, &mut self.silent),
-            (unheard, &mut self.unheard),
-            (refused, &mut self.refused),
-        ] {
-            if holds {
-                by(count);
-            }
+        } += 1;
+        self.told += u32::from(told);
+        self.over_budget += u32::from(over_budget);
+        self.silent += u32::from(silent);
+        self.unheard += u32::from(unheard);
+        self.refused += u32::from(refused);
+        if let Some(cpu) = cpu {
+            self.cpu += cpu;
+            self.by_cpu.push((cpu, id));
         }
+        if verdict.is_bad() {
+            self.bad.push((node.bad_since, id));
+        }
+    }
+
+    fn sorted(mut self) -> Self {
+        self.by_cpu.sort_unstable_by(|a, b| b.cmp(a));
+        self.bad.sort_unstable();
+        self
     }
 
     /// The CPU that 99 of 100 agents do not exceed.
     #[must_use]
     pub fn cpu_p99(&self) -> Option<u64> {
-        let above = self.by_cpu.len() / 100;
-        self.by_cpu.iter().rev().nth(above).map(|&(cpu, _)| cpu)
-    }
-
-    /// The agents that cost the most.
-    pub fn worst(&self) -> impl Iterator<Item = (u64, NodeId)> + '_ {
-        self.by_cpu.iter().rev().copied()
+        self.by_cpu.get(self.by_cpu.len() / 100).map(|&(cpu, _)| cpu)
     }
 
     /// Nodes that a person should look at, the longest standing first.
     pub fn bad(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.bad.iter().map(|&(_, id)| id)
     }
+}
 
-    pub(crate) fn conflict(&mut self, with: ConfigId, is: bool) {
-        let count = self.conflicts.entry(with).or_default();
-        *count = if is { *count + 1 } else { *count - 1 };
-        if *count == 0 {
-            self.conflicts.remove(&with);
+impl World {
+    /// Counts the nodes of a configuration; with `None`, those that no configuration matches.
+    #[must_use]
+    pub fn counts(&self, of: Option<ConfigId>) -> Counts {
+        let mut counts = Counts::default();
+        for (id, node) in self.nodes.iter() {
+            self.count(of, id, node, &mut counts);
         }
+        counts.sorted()
+    }
+
+    /// The counts of all configurations that match a node, by one look at each node.
+    #[must_use]
+    pub fn all_counts(&self) -> BTreeMap<Option<ConfigId>, Counts> {
+        let mut all: BTreeMap<_, Counts> = BTreeMap::new();
+        for (id, node) in self.nodes.iter() {
+            let none = node.matches.is_empty().then_some(None);
+            for of in node.matches.iter().copied().map(Some).chain(none) {
+                self.count(of, id, node, all.entry(of).or_default());
+            }
+        }
+        all.into_iter().map(|(of, counts)| (of, counts.sorted())).collect()
+    }
+
+    fn count(&self, of: Option<ConfigId>, id: NodeId, node: &Node, counts: &mut Counts) {
+        if node.object.is_none() {
+            return;
+        }
+        let winner = node.matches.first().copied();
+        if node.absent {
+            counts.absent += u32::from(winner == of);
+            return;
+        }
+        if let Some(config) = of.filter(|config| node.matches.contains(config)) {
+            counts.matched += 1;
+            let priority = |id: &ConfigId| self.configs.get(*id).map(Config::priority);
+            let equals = || node.matches.iter().filter(|id| priority(id) == priority(&config));
+            match winner.filter(|&winner| winner != config) {
+                None => {
+                    for &loser in equals().filter(|&&id| id != config) {
+                        *counts.conflicts.entry(loser).or_default() += 1;
+                    }
+                }
+                Some(winner) if priority(&winner) == priority(&config) => {
+                    *counts.conflicts.entry(winner).or_default() += 1;
+                }
+                Some(_) => counts.overridden += 1,
+            }
+        }
+        if winner == of
+            && let Some(verdict) = self.verdict(node)
+        {
+            counts.add(id, node, &verdict);
+        }
+    }
+
+    /// What is to be said of a node; `None` where there is none, or no agent is wanted on it.
+    #[must_use]
+    pub fn verdict(&self, node: &Node) -> Option<Verdict> {
+        node.object.as_ref().filter(|_| !node.absent)?;
+        let Some(config) = node.matches.first().and_then(|&id| self.configs.get(id)) else {
+            return Some(Verdict::of(node, Some(&self.builtin.hash), None));
+        };
+        let hash = config.force.as_ref().map(|force| force.content.hash.as_str());
+        Some(Verdict::of(node, hash, Some(&config.uid)))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use probelet_crds::{Phase, condition};
 
-use super::{Config, ConfigId, Force, Node, State, World};
+use super::{Config, ConfigId, Counts, Force, Node, State, World};
 use crate::pace::Millis;
 use crate::queue::NodeId;
 use crate::rollout::{Edition, Rollout, Stage, Verdict};
@@ -26,6 +26,7 @@ impl World {
     /// From now on this process decides; everything was listed before.
     pub fn lead(&mut self, now: Millis) {
         self.leads = true;
+        self.now = self.now.max(now);
         let configs: Vec<ConfigId> = self.configs.ids().collect();
         for id in configs {
             self.begin(id, now);
@@ -33,7 +34,7 @@ impl World {
         }
         let nodes: Vec<NodeId> = self.nodes.ids().collect();
         for id in nodes {
-            self.refresh(id, now);
+            self.look(id, None);
             self.queue.offer(id);
         }
     }
@@ -46,11 +47,9 @@ impl World {
         let target = Edition { content: Arc::clone(&force.content), generation: force.generation };
         let mut rollout = Rollout::new(target, previous, &force.rules, now);
         let old = config.rollout.clone();
-        let effective = config.counts.effective;
-        let share = u64::from(effective) * u64::try_from(force.rules.canary_percent).unwrap_or(0);
         // Canaries that wait for tokens themselves would be watched before they know.
-        let share = (share / 100).min(u64::try_from(force.rules.max_nodes_per_minute).unwrap_or(1));
-        let share = usize::try_from(share).unwrap_or(0);
+        let most = usize::try_from(force.rules.max_nodes_per_minute).unwrap_or(1);
+        let share = self.share(id, &force.rules).min(most);
         let message = condition::get(&config.status.conditions, condition::DEGRADED)
             .map_or(String::new(), |degraded| degraded.message.clone());
         match resumed {
@@ -60,7 +59,7 @@ impl World {
                 let count = usize::try_from(count).unwrap_or(0);
                 // Who has it already was one, whoever is alive by now.
                 let canaries = self.canaries(id, force.generation, count, |node| {
-                    node.share.as_ref().is_some_and(|share| share.verdict.told)
+                    self.verdict(node).is_some_and(|verdict| verdict.told)
                 });
                 if phase == Phase::Canary {
                     rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
@@ -97,7 +96,9 @@ impl World {
             config.waiting.clear();
         }
         for node in self.effective(id) {
-            self.admit(node);
+            if let Some(node) = self.nodes.get_mut(node) {
+                (node.admitted, node.waiting) = (None, None);
+            }
             self.report(node);
             self.touch(node);
         }
@@ -159,7 +160,7 @@ impl World {
     fn pending(&self, id: ConfigId, now: Millis) -> bool {
         self.effective(id).into_iter().any(|node| {
             self.nodes.get(node).is_some_and(|node| {
-                let told = node.share.as_ref().is_some_and(|share| share.verdict.told);
+                let told = self.verdict(node).is_some_and(|verdict| verdict.told);
                 !told && node.is_alive(now)
             })
         })
@@ -178,12 +179,12 @@ impl World {
     /// Tells the rollout that watches this node, if one does, how it is.
     pub(super) fn report(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(id) else { return };
-        let (Some(probe), Some(share)) = (&node.probe, &node.share) else { return };
+        let (Some(probe), Some(verdict)) = (&node.probe, self.verdict(node)) else { return };
         let Some(config) = node.matches.first().and_then(|&id| self.configs.get_mut(id)) else {
             return;
         };
         if let Some(rollout) = config.rollout.as_mut().filter(|rollout| rollout.watches(id)) {
-            let state = share.verdict.state;
+            let state = verdict.state;
             rollout.report(id, &probe.said, state == State::Applied, state == State::Failed);
         }
     }
@@ -192,7 +193,7 @@ impl World {
     /// rollout was stopped.
     pub fn tick(&mut self, now: Millis) -> Vec<ConfigId> {
         self.now = self.now.max(now);
-        self.find_deaf(now);
+        self.find_silent(now);
         let configs: Vec<ConfigId> = self.configs.ids().collect();
         let mut stopped = Vec::new();
         for id in configs {
@@ -200,23 +201,18 @@ impl World {
                 stopped.push(id);
             }
             self.retry(id, now);
-            if let Some(config) = self.configs.get_mut(id)
-                && let Some(rollout) = &mut config.rollout
-                && matches!(rollout.stage, Stage::Rolling)
-                && config.counts.told == config.counts.effective
-            {
-                rollout.stage = Stage::Complete;
-                self.dirty.insert(id);
-            }
-        }
-        while let Some(&(at, id)) = self.silences.first().filter(|(at, _)| *at <= now) {
-            self.silences.remove(&(at, id));
-            if let Some(node) = self.nodes.get_mut(id) {
-                (node.silent, node.silent_at) = (true, None);
-            }
-            self.refresh(id, now);
         }
         stopped
+    }
+
+    /// A rollout is complete once every node carries what it brought, whatever nodes come later.
+    pub fn complete(&mut self, id: ConfigId, counts: &Counts) {
+        if let Some(rollout) = self.configs.get_mut(id).and_then(|config| config.rollout.as_mut())
+            && matches!(rollout.stage, Stage::Rolling)
+            && counts.told == counts.effective
+        {
+            rollout.stage = Stage::Complete;
+        }
     }
 
     /// The next node to plan for: one to which something happened, else one that gets a token for it. A token is taken no
@@ -273,9 +269,7 @@ impl World {
     pub fn deadline(&self) -> Option<Millis> {
         let rollouts = || self.configs.iter().filter_map(|(_, config)| config.rollout.as_ref());
         let trials = rollouts().filter_map(|r| r.trial.deadline(super::canaries::lasting(r)));
-        let silence = self.silences.first().map(|(at, _)| *at);
-        let deaf = self.deadlines.first().map(|(at, _)| *at);
-        let watches = rollouts().filter_map(Rollout::deadline);
-        watches.chain(trials).chain(silence).chain(deaf).min()
+        let silent = self.deadlines.first().map(|(at, _)| *at);
+        rollouts().filter_map(Rollout::deadline).chain(trials).chain(silent).min()
     }
 }

@@ -8,7 +8,6 @@ use probelet_crds::Origin;
 
 use super::configs::ConfigId;
 use super::content::Content;
-use super::counts::Verdict;
 use super::labels::Labels;
 use crate::observe::{Owner, Said};
 use crate::pace::Millis;
@@ -25,8 +24,6 @@ pub struct Node {
     pub probe: Option<Probe>,
     /// The configurations that match it, the winner first.
     pub matches: Vec<ConfigId>,
-    /// What of it is counted, and under whom; `None` while it has no object.
-    pub(crate) share: Option<Share>,
     /// The content that it may be given without a further token.
     pub admitted: Option<Arc<Content>>,
     /// The configuration whose token it waits for.
@@ -37,12 +34,14 @@ pub struct Node {
     pub silent: bool,
     /// Whether an agent that has spoken has not been heard of for longer than it may be silent.
     pub deaf: bool,
-    /// When that is to be looked at.
-    pub(crate) deaf_at: Option<Millis>,
     /// Whether no agent is wanted here.
     pub absent: bool,
-    /// When it will be held to be silent.
-    pub(crate) silent_at: Option<Millis>,
+    /// Since when it has been told and has not answered.
+    pub(crate) waits_since: Option<Millis>,
+    /// When it is to be looked at again.
+    pub(crate) look_at: Option<Millis>,
+    /// The how manieth node it was that a person should look at, if it is one.
+    pub(crate) bad_since: Option<u64>,
     /// When the agent was last heard of.
     pub heard: Millis,
     /// When the node went, or no agent was wanted on it any more, while its `NodeProbe` stayed.
@@ -85,16 +84,6 @@ pub struct Probe {
     pub said: Said,
 }
 
-/// What of a node is counted.
-#[derive(Debug, Clone)]
-pub(crate) struct Share {
-    /// How many of the losers have the winner's priority: they follow it in the list of matches.
-    pub(crate) equals: usize,
-    pub(crate) verdict: Verdict,
-    /// No agent is wanted: it is in no other count.
-    pub(crate) absent: bool,
-}
-
 impl Node {
     pub(crate) fn new(name: Arc<str>) -> Self {
         Self {
@@ -102,15 +91,15 @@ impl Node {
             object: None,
             probe: None,
             matches: Vec::new(),
-            share: None,
             admitted: None,
             waiting: None,
             refused: None,
             silent: false,
             deaf: false,
-            deaf_at: None,
             absent: false,
-            silent_at: None,
+            waits_since: None,
+            look_at: None,
+            bad_since: None,
             heard: 0,
             orphan_since: 0,
             object_listed: 0,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Config, ConfigId, Counts, Node, Object, World};
+use super::{Config, ConfigId, Node, Object, World};
 use crate::observe::SeenProbe;
 use crate::pace::Millis;
 use crate::queue::NodeId;
@@ -12,7 +12,7 @@ use crate::queue::NodeId;
 impl World {
     /// A `NodeProbe` was written; this is how it is now.
     pub fn wrote(&mut self, id: NodeId, seen: SeenProbe, now: Millis) {
-        self.forgive(id, now);
+        self.forgive(id);
         self.queue.done(id);
         // The watch may have been quicker, and may have brought what the agent said to it.
         let known = self.nodes.get(id).and_then(|node| node.probe.as_ref());
@@ -25,7 +25,7 @@ impl World {
 
     /// A `NodeProbe` was deleted.
     pub fn deleted(&mut self, id: NodeId, uid: &str, now: Millis) {
-        self.forgive(id, now);
+        self.forgive(id);
         self.queue.done(id);
         if let Some(name) = self.nodes.get(id).map(|node| Arc::clone(&node.name)) {
             self.probe_gone(&name, Some(uid), now);
@@ -34,8 +34,8 @@ impl World {
     }
 
     /// That an agent is silent was written, or the agent spoke meanwhile: the watch will tell.
-    pub fn marked(&mut self, id: NodeId, now: Millis) {
-        self.forgive(id, now);
+    pub fn marked(&mut self, id: NodeId) {
+        self.forgive(id);
         if let Some(probe) = self.nodes.get_mut(id).and_then(|node| node.probe.as_mut()) {
             probe.said.marked = true;
         }
@@ -51,18 +51,19 @@ impl World {
         now: Millis,
         chance: u8,
     ) {
+        self.now = self.now.max(now);
         self.queue.failed(id, not_before, now, chance);
         if let (Some(why), Some(node)) = (refused, self.nodes.get_mut(id)) {
             node.refused = Some(why.into());
-            self.refresh(id, now);
+            self.look(id, None);
         }
     }
 
-    fn forgive(&mut self, id: NodeId, now: Millis) {
+    fn forgive(&mut self, id: NodeId) {
         if let Some(node) = self.nodes.get_mut(id)
             && node.refused.take().is_some()
         {
-            self.refresh(id, now);
+            self.look(id, None);
         }
     }
 
@@ -123,12 +124,6 @@ impl World {
     #[must_use]
     pub fn names(&self) -> usize {
         self.nodes.len()
-    }
-
-    /// Nodes that no configuration matches.
-    #[must_use]
-    pub fn unmatched(&self) -> &Counts {
-        &self.unmatched
     }
 
     /// The built-in configuration.

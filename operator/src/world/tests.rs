@@ -71,7 +71,14 @@ pub(crate) fn settle(world: &mut World, now: Millis) -> Vec<String> {
     let mut names = Vec::new();
     loop {
         world.tick(now);
-        let Some(id) = world.next(now) else { return names };
+        let Some(id) = world.next(now) else {
+            let configs: Vec<ConfigId> = world.configs.ids().collect();
+            for id in configs {
+                let counts = world.counts(Some(id));
+                world.complete(id, &counts);
+            }
+            return names;
+        };
         match plan(world, id, now) {
             Step::Nothing => world.idle(id),
             Step::Later(at) => {
@@ -85,7 +92,7 @@ pub(crate) fn settle(world: &mut World, now: Millis) -> Vec<String> {
                 let said = good(generation, &order.content.hash);
                 world.wrote(id, written(&order, generation, said), now);
             }
-            Step::Silent { .. } => world.marked(id, now),
+            Step::Silent { .. } => world.marked(id),
             Step::Delete { uid, name } => {
                 names.push(format!("-{name}"));
                 world.deleted(id, &uid, now);
@@ -98,8 +105,14 @@ fn generation(world: &World, id: NodeId) -> i64 {
     world.node_at(id).and_then(|node| node.probe.as_ref()).map_or(0, |probe| probe.generation)
 }
 
-fn counts<'a>(world: &'a World, name: &str) -> &'a Counts {
-    &world.config_named(name).unwrap().counts
+fn counts(world: &World, name: &str) -> Counts {
+    world.counts(Some(world.configs.find(name).unwrap()))
+}
+
+/// What is written about a configuration.
+fn status(world: &World, id: ConfigId) -> probelet_crds::ProbeConfigStatus {
+    let now = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
+    crate::status::status(world, id, &world.counts(Some(id)), now).unwrap()
 }
 
 /// A leading world in which every node works by `default`.
@@ -118,7 +131,7 @@ fn nodes_that_nothing_matches_get_the_built_in_configuration() {
     world.lead(0);
 
     assert_eq!(settle(&mut world, 0), ["n0", "n1"]);
-    assert_eq!(world.unmatched().applied, 2);
+    assert_eq!(world.counts(None).applied, 2);
 }
 
 #[test]
@@ -269,7 +282,7 @@ fn after_a_restart_a_bad_configuration_leaves_its_nodes_as_they_are() {
     // The third node never had it: it gets the built-in one.
     assert_eq!(settle(&mut after, 0), ["n2"]);
     assert_eq!(counts(&after, "default").effective, 2);
-    assert_eq!(after.unmatched().effective, 1);
+    assert_eq!(after.counts(None).effective, 1);
 }
 
 pub(crate) fn probe_of(node: &Node) -> SeenProbe {
@@ -320,23 +333,47 @@ fn the_answer_to_a_write_may_overtake_the_watch() {
 
 #[test]
 fn the_dearest_agents_and_the_99th_percentile_are_known() {
-    let mut counts = Counts::default();
-    for cpu in 1..=200_u64 {
-        let verdict = Verdict {
-            state: State::Applied,
-            told: true,
-            over_budget: false,
-            silent: false,
-            unheard: false,
-            refused: false,
-            cpu: Some(cpu),
-        };
-        counts.add(u32::try_from(cpu).unwrap(), &verdict);
+    let mut world = settled(200, json!({}));
+    for at in 0..200 {
+        canaries::says(&mut world, &format!("n{at}"), 1, |said| said.cpu = Some(at + 1));
     }
+
+    let counts = counts(&world, "default");
 
     assert_eq!(counts.cpu, 20_100);
     assert_eq!(counts.cpu_p99(), Some(198));
-    assert_eq!(counts.worst().next(), Some((200, 200)));
+    assert_eq!(counts.by_cpu[0], (200, world.nodes.find("n199").unwrap()));
+}
+
+#[test]
+fn who_has_been_bad_for_longest_is_named_first_and_keeps_its_place() {
+    let mut world = settled(9, json!({}));
+    let exceeds = |said: &mut Said| (said.within, said.cpu) = (Some(false), Some(7));
+    for (now, name) in ["n7", "n1", "n5"].into_iter().enumerate() {
+        canaries::says(&mut world, name, now as Millis, exceeds);
+    }
+
+    canaries::says(&mut world, "n7", 9, |said| said.cpu = Some(9));
+    canaries::says(&mut world, "n1", 9, |said| said.within = Some(true));
+    canaries::says(&mut world, "n1", 9, exceeds);
+
+    let failures = status(&world, 0).failures;
+    assert_eq!(failures.iter().map(|f| &*f.node).collect::<Vec<_>>(), ["n7", "n5", "n1"]);
+}
+
+#[test]
+fn an_edit_that_no_agent_notices_does_not_hide_one_that_never_answered() {
+    let mut world = world(1);
+    world.config(config("default", 1, json!({})), 0);
+    world.lead(0);
+    let id = world.queue.pop(0).unwrap();
+    let Step::Apply(order) = plan(&world, id, 0) else { panic!() };
+    world.wrote(id, written(&order, 1, Said::default()), 0);
+
+    world.config(config("default", 2, json!({"priority": 3})), 200_000);
+    world.tick(300_000);
+
+    assert_eq!(counts(&world, "default").silent, 1);
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn silenced(world: &mut World, now: Millis) -> Vec<String> {
         match plan(world, id, now) {
             Step::Silent { name, .. } => {
                 names.push(name.to_string());
-                world.marked(id, now);
+                world.marked(id);
             }
             Step::Nothing => world.idle(id),
             other => panic!("{other:?}"),

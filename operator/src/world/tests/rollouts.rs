@@ -156,8 +156,7 @@ fn a_paused_rollout_tells_no_further_node_until_it_is_resumed() {
 
     assert_eq!(settle(&mut world, 3_600_000), Vec::<String>::new());
     let id = world.configs.find("default").unwrap();
-    let status = crate::status::status(&world, id, k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
-    let ready = status.unwrap().conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
+    let ready = status(&world, id).conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
     assert_eq!(ready.reason, "RolloutPaused");
     hold(&mut world, 2, slow(1), false, 3_600_001);
     assert_eq!(settle(&mut world, 3_600_001).len(), 10);
@@ -229,17 +228,13 @@ fn a_successor_knows_the_content_before_though_no_node_carries_it() {
 pub(super) fn successor(world: &World) -> World {
     let mut next = super::world(0);
     for (_, config) in world.configs.iter() {
-        let status = crate::status::status(
-            world,
-            world.configs.find(&config.name).unwrap(),
-            k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
-        );
+        let status = status(world, world.configs.find(&config.name).unwrap());
         let spec = match config.generation {
             1 => json!({}),
             n => json!({"jitterPercent": n - 1}),
         };
         let mut seen = self::config(&config.name, config.generation, spec);
-        seen.status = status.unwrap();
+        seen.status = status;
         next.config(seen, 0);
     }
     for (at, (_, node)) in world.nodes.iter().enumerate() {
@@ -284,7 +279,7 @@ fn a_successor_leaves_a_stopped_rollout_stopped() {
 
     assert_eq!(settle(&mut next, 0), Vec::<String>::new());
     assert_eq!(phase(&next), Phase::RolledBack);
-    let status = crate::status::status(&next, 0, k8s_openapi::jiff::Timestamp::UNIX_EPOCH).unwrap();
+    let status = status(&next, 0);
     assert_eq!(
         probelet_crds::condition::get(&status.conditions, "Degraded").unwrap().message,
         "n1 (Invalid)"

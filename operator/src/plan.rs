@@ -12,8 +12,7 @@ use probelet_crds::Origin;
 use crate::observe::Owner;
 use crate::pace::Millis;
 use crate::queue::NodeId;
-use crate::rollout::{Edition, Give};
-use crate::world::{Config, ConfigId, Content, Node, Probe, World};
+use crate::world::{Content, Node, Probe, Want, World};
 
 /// How long a `NodeProbe` may outlive its node: Kubernetes' own garbage collector is quicker, as a rule.
 const ORPHAN: Millis = 30_000;
@@ -40,8 +39,6 @@ pub enum Step {
     Nothing,
     /// Look again then.
     Later(Millis),
-    /// It gets a change when this configuration has a token.
-    Wait(ConfigId),
     /// Write its `NodeProbe`.
     Apply(Box<Order>),
     /// Delete its `NodeProbe`: it is another node's, or nobody's.
@@ -60,24 +57,13 @@ pub enum Step {
     },
 }
 
-/// What a node should work by.
-enum Want<'a> {
-    /// Whatever it works by now.
-    Leave,
-    Content {
-        content: &'a Arc<Content>,
-        origin: Option<Origin>,
-        token: Option<ConfigId>,
-    },
-}
-
-/// Plans for one node.
+/// Plans for one node, which has the token that it needs ([`World::next`]).
 #[must_use]
 pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
     let Some(node) = world.node_at(id) else { return Step::Nothing };
     let delete =
         |probe: &Probe| Step::Delete { name: Arc::clone(&node.name), uid: probe.uid.clone() };
-    let Some(object) = &node.object else {
+    let Some(object) = node.object.as_ref().filter(|_| !node.absent) else {
         return match &node.probe {
             // No nodes at all is no cluster but a view of one that something is wrong with.
             Some(_) if world.present() == 0 => Step::Nothing,
@@ -86,13 +72,6 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
             None => Step::Nothing,
         };
     };
-    if node.absent {
-        return match &node.probe {
-            Some(probe) if now >= node.orphan_since + ORPHAN => delete(probe),
-            Some(_) => Step::Later(node.orphan_since + ORPHAN),
-            None => Step::Nothing,
-        };
-    }
     let owned = match &node.probe {
         Some(probe) => match &probe.owner {
             // The node was made anew under its old name.
@@ -102,19 +81,12 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
         },
         None => false,
     };
-    let Want::Content { content, origin, token } = want(world, id, node) else {
-        return silence(node);
-    };
+    let Some(Want { content, origin, .. }) = world.want(id, node) else { return silence(node) };
     if let Some(probe) = &node.probe {
         let same = probe.content.as_deref() == Some(&**content);
         let good = owned && probe.sound && fits(probe.origin.as_deref(), origin.as_ref());
         if same && good && !is_misnamed(probe, content) {
             return silence(node);
-        }
-        let admitted = node.admitted.as_deref() == Some(&**content);
-        let sound = probe.sound && !world.is_edited(probe);
-        if let Some(config) = token.filter(|_| sound && !same && !admitted) {
-            return Step::Wait(config);
         }
     }
     Step::Apply(Box::new(Order {
@@ -152,40 +124,4 @@ fn fits(have: Option<&Origin>, want: Option<&Origin>) -> bool {
         }
         _ => false,
     }
-}
-
-fn want<'a>(world: &'a World, id: NodeId, node: &'a Node) -> Want<'a> {
-    for &place in &node.matches {
-        let Some(config) = world.config_at(place) else { continue };
-        let (Some(force), Some(rollout)) = (&config.force, &config.rollout) else {
-            return Want::Leave;
-        };
-        let probe = node.probe.as_ref();
-        let by_it =
-            |probe: &&Probe| probe.origin.as_ref().is_some_and(|origin| origin.uid == config.uid);
-        let carried = probe.filter(by_it).and_then(|probe| probe.content.as_ref());
-        let carried = carried.map(|content| content.hash.as_str());
-        let give = rollout.give(id, probe.is_some(), carried);
-        match give {
-            Give::Target => {
-                let origin = Some(origin(config, force.generation));
-                let token = (!rollout.urgent).then_some(place);
-                return Want::Content { content: &force.content, origin, token };
-            }
-            Give::Previous(Edition { generation, .. }) => {
-                let Some(previous) = &rollout.previous else { continue };
-                let origin = Some(origin(config, generation));
-                return Want::Content { content: &previous.content, origin, token: None };
-            }
-            Give::Nothing => {}
-        }
-    }
-    if world.seeding {
-        return Want::Leave;
-    }
-    Want::Content { content: world.builtin(), origin: None, token: None }
-}
-
-fn origin(config: &Config, generation: i64) -> Origin {
-    Origin { name: config.name.to_string(), uid: config.uid.clone(), generation }
 }

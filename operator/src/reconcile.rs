@@ -6,7 +6,6 @@
 //!
 //! I/O: reads the clock, spawns writes.
 
-mod book;
 mod work;
 
 use std::rc::Rc;
@@ -31,7 +30,6 @@ use crate::pace::{Millis, Pace};
 use crate::placement::Placement;
 use crate::watch::{Agents, Observation, is_forbidden, watch as follow};
 use crate::world::{Kind, World};
-use book::Book;
 use work::{Done, Seeding};
 
 /// The longest sleep, so that a mistake in a deadline heals itself.
@@ -77,8 +75,9 @@ pub(crate) struct Task {
     writer: Writer,
     teller: Teller,
     pace: Pace,
-    book: Book,
     seeding: Seeding,
+    /// Whether this process has begun to lead.
+    begun: bool,
     jobs: JoinSet<Done>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -106,8 +105,8 @@ async fn until_lost(parts: &mut Parts) -> bool {
         writer: Writer::new(&client),
         teller: Teller::new(client.clone(), parts.identity.clone(), now),
         pace: Pace::new(parts.writes_per_second, now),
-        book: Book::default(),
         seeding: Seeding::new(parts.seed.clone()),
+        begun: false,
         jobs: JoinSet::new(),
         metrics: Arc::clone(&parts.metrics),
         clock: parts.clock.clone(),
@@ -194,12 +193,7 @@ impl Task {
             }
             Observation::ProbeGone(name, uid) => world.probe_gone(&name, uid.as_deref(), now),
             Observation::Config(seen) => world.config(*seen, now),
-            Observation::ConfigGone(name) => {
-                if let Some((id, _)) = world.all_configs().find(|(_, c)| *c.name == *name) {
-                    self.book.forget(id);
-                }
-                world.config_gone(&name);
-            }
+            Observation::ConfigGone(name) => world.config_gone(&name),
             Observation::Failed(kind, error) => {
                 self.metrics.watch_failed(kind);
                 world.blind |= kind == Kind::Probes;
@@ -224,10 +218,7 @@ impl Task {
     fn follow_election(&mut self, leads: bool) -> bool {
         let lost = self.leads && !leads;
         self.metrics.leader.set(leads.into());
-        if leads && !self.leads {
-            self.leads = true;
-            self.book.begun = false;
-        }
+        self.leads |= leads;
         !lost
     }
 
@@ -242,10 +233,9 @@ impl Task {
             return now + NAP;
         }
         let room = self.jobs.len() < work::AT_ONCE;
-        let write = self.world.next_at().into_iter().chain(self.book.next()).min();
-        let write = write.filter(|_| room).map(|at| at.max(self.pace.next()));
-        let times = [write, self.world.deadline(), self.seeding.next()];
-        times.into_iter().flatten().min().unwrap_or(now + NAP).min(now + NAP)
+        let write = self.world.next_at().filter(|_| room).map(|at| at.max(self.pace.next()));
+        let times = [write, self.world.deadline(), Some(now + NAP)];
+        times.into_iter().flatten().min().unwrap_or(now + NAP)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The world: all nodes, configurations and `NodeProbes`, and what follows from them.
 //!
-//! In: what was observed, one change at a time. Out: who wins on which node, and the lists of nodes to plan for and of
+//! In: what was observed, one change at a time. Out: who wins on which node, and the queue of nodes to plan for and of
 //! configurations whose status may have changed. A change touches only what it can change: a report of an agent one node, a
 //! label one node and the configurations, an edit the nodes that it matches or matched. Figures are counted when somebody
 //! asks ([`World::counts`]). It must not write or wait, and nothing may be planned before [`World::lead`]. Pure: the time is
@@ -19,13 +19,15 @@ mod relist;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod want;
 
-pub use configs::{Config, ConfigId, Force};
+pub use configs::{Config, Force};
 pub use content::{Content, Contents};
 pub use counts::{Counts, State, Verdict};
 pub use labels::Labels;
 pub use nodes::{Node, Object, Probe};
 pub use relist::Kind;
+pub use want::Want;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -35,7 +37,8 @@ use probelet_crds::{CpuQuantity, NodeConfig};
 use crate::observe::{SeenConfig, SeenNode, SeenProbe};
 use crate::pace::Millis;
 use crate::placement::Placement;
-use crate::queue::{NodeId, Queue};
+pub use crate::queue::ConfigId;
+use crate::queue::{Key, NodeId, Queue};
 use crate::validate::{Valid, validate};
 use relist::Epochs;
 use table::Table;
@@ -61,10 +64,8 @@ pub struct World {
     pub blind: bool,
     /// The latest time that was told.
     now: Millis,
-    /// Nodes to plan for.
+    /// Nodes to plan for, configurations whose status may have changed.
     pub queue: Queue,
-    /// Configurations whose status may have changed.
-    pub dirty: BTreeSet<ConfigId>,
     leads: bool,
     /// Whether `default` is about to be made: nodes that nothing matches are left alone until then.
     pub seeding: bool,
@@ -88,7 +89,6 @@ impl Default for World {
             blind: false,
             now: 0,
             queue: Queue::default(),
-            dirty: BTreeSet::new(),
             leads: false,
             seeding: false,
             epochs: Epochs::default(),
@@ -207,7 +207,7 @@ impl World {
             config.status = status.clone();
             config.rollout_paused = rollout_paused;
             if config.generation >= generation {
-                self.dirty.extend(found);
+                self.mark(found);
                 return;
             }
         }
@@ -239,7 +239,7 @@ impl World {
                 }
             }
         }
-        self.dirty.insert(id);
+        self.mark(Some(id));
     }
 
     /// A configuration is gone.
@@ -247,7 +247,7 @@ impl World {
         let Some(id) = self.configs.find(name) else { return };
         drop(self.configs.remove(name));
         self.reassign(id);
-        self.dirty.remove(&id);
+        self.queue.forget(Key::Status(id));
     }
 
     fn put_in_force(&mut self, id: ConfigId, generation: i64, valid: Valid, now: Millis) {
@@ -295,9 +295,9 @@ impl World {
     /// These configurations match the node from now on, the winner first; it waits for no token of another any more.
     fn assign(&mut self, id: NodeId, matches: Vec<ConfigId>) {
         let Some(node) = self.nodes.get_mut(id) else { return };
-        self.dirty.extend(&matches);
-        self.dirty.extend(std::mem::replace(&mut node.matches, matches));
+        let old = std::mem::replace(&mut node.matches, matches.clone());
         (node.admitted, node.waiting) = (None, None);
+        self.mark(old.into_iter().chain(matches));
         self.look(id, None);
         self.touch(id);
     }
@@ -328,16 +328,25 @@ impl World {
     fn tidy(&mut self, name: &str) {
         let Some(id) = self.nodes.find(name) else { return };
         let empty = |node: &Node| node.object.is_none() && node.probe.is_none();
-        if self.nodes.get(id).is_some_and(empty) && !self.queue.is_flying(id) {
+        if self.nodes.get(id).is_some_and(empty) && !self.queue.is_flying(Key::Probe(id)) {
             self.unlook(id);
-            self.queue.forget(id);
+            self.queue.forget(Key::Probe(id));
             self.nodes.remove(name);
         }
     }
 
     fn touch(&mut self, id: NodeId) {
         if self.leads {
-            self.queue.offer(id);
+            self.queue.offer(Key::Probe(id), self.now);
+        }
+    }
+
+    /// The status of these configurations may have changed.
+    fn mark(&mut self, configs: impl IntoIterator<Item = ConfigId>) {
+        if self.leads {
+            for id in configs {
+                self.queue.offer(Key::Status(id), self.now);
+            }
         }
     }
 }

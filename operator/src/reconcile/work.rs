@@ -18,7 +18,7 @@ use crate::metrics::Write;
 use crate::observe::{SeenConfig, SeenProbe, cut};
 use crate::pace::Millis;
 use crate::plan::{Step, plan};
-use crate::queue::NodeId;
+use crate::queue::{Key, NodeId};
 use crate::rollout::{Edition, Rollout, Stage};
 use crate::status::status;
 use crate::validate::MAX_MESSAGE;
@@ -26,8 +26,8 @@ use crate::world::ConfigId;
 
 /// Writes under way at a time.
 pub(super) const AT_ONCE: usize = 16;
-/// The wait after `default` could not be made; it doubles up to the second.
-const SEED_WAIT: (Millis, Millis) = (2000, 60_000);
+/// A seed that cannot be used is read again after so long; also the longest that the API server can make us wait.
+const A_MINUTE: Millis = 60_000;
 
 /// Whether a rollout that its status does not have yet stops or starts collection.
 fn turned(rollout: &Rollout, before: &ProbeConfigStatus) -> Option<bool> {
@@ -56,27 +56,17 @@ pub(crate) struct Done {
 }
 
 /// Making `default` where there is none.
+#[derive(Default)]
 pub(crate) struct Seeding {
     read: Option<Seed>,
-    /// It was read once, for what is wrong with it is told before it is needed.
-    looked: bool,
     /// What is wrong with it, so that it is told once.
     invalid: Option<String>,
-    flying: bool,
-    wait: Millis,
-    not_before: Millis,
     wanted: bool,
 }
 
 impl Seeding {
     pub(crate) fn new(read: Option<Seed>) -> Self {
-        let (wait, not_before) = (SEED_WAIT.0, 0);
-        let (looked, flying, wanted) = (false, false, false);
-        Self { read, looked, invalid: None, flying, wait, not_before, wanted }
-    }
-
-    pub(crate) fn next(&self) -> Option<Millis> {
-        (self.wanted && !self.flying).then_some(self.not_before)
+        Self { read, ..Self::default() }
     }
 }
 
@@ -84,19 +74,20 @@ impl Task {
     /// One round: what time brought about, then as many writes as may go out.
     pub(super) fn work(&mut self) {
         let now = self.clock.millis();
-        if !std::mem::replace(&mut self.book.begun, true) {
+        let begins = !std::mem::replace(&mut self.begun, true);
+        if begins {
             self.world.lead(now);
         }
-        self.seed(now);
+        self.want_default(begins, now);
         for id in self.world.tick(now) {
             self.stopped(id);
         }
-        for id in std::mem::take(&mut self.world.dirty) {
-            self.book.note(id, now);
-        }
         while self.jobs.len() < AT_ONCE && now >= self.pace.next() {
-            if !self.write_status(now) && !self.write_probe(now) {
-                break;
+            match self.world.next(now) {
+                None => break,
+                Some(Key::Seed) => self.seed(now),
+                Some(Key::Status(id)) => self.write_status(id, now),
+                Some(Key::Probe(id)) => self.write_probe(id, now),
             }
         }
     }
@@ -109,17 +100,15 @@ impl Task {
         }
     }
 
-    /// Writes one status that is due; says whether there was any work.
-    fn write_status(&mut self, now: Millis) -> bool {
-        let Some(id) = self.book.take(now) else { return false };
+    /// Writes one status, if it is another than the API server has.
+    fn write_status(&mut self, id: ConfigId, now: Millis) {
         let counts = self.world.counts(Some(id));
         self.world.complete(id, &counts);
-        let Some(config) = self.world.config_at(id) else { return true };
         let status = status(&self.world, id, &counts, Timestamp::now());
-        let Some(status) = status else { return true };
-        if status == config.status {
-            return true;
-        }
+        let changed = self.world.config_at(id).zip(status).filter(|(c, new)| c.status != *new);
+        let Some((config, status)) = changed else {
+            return self.world.queue.idle(Key::Status(id), now);
+        };
         let (name, uid) = (config.name.to_string(), config.uid.clone());
         let mut notes = events::notes(&name, &uid, &config.status, &status);
         let turned = config.rollout.as_ref().and_then(|rollout| turned(rollout, &config.status));
@@ -128,26 +117,22 @@ impl Task {
             self.tell(note, now);
         }
         self.pace.take(now);
-        self.book.writing(id, now);
         let writer = self.writer.clone();
         self.spawn(async move {
             let written = writer.status(&name, &status).await;
             What::Status(id, name, written)
         });
-        true
     }
 
-    /// Plans for the next node and writes, if there is anything to write; says whether there was any work.
-    fn write_probe(&mut self, now: Millis) -> bool {
-        let Some(id) = self.world.next(now) else { return false };
+    /// Plans for a node and writes, if there is anything to write.
+    fn write_probe(&mut self, id: NodeId, now: Millis) {
         let writer = self.writer.clone();
         match plan(&self.world, id, now) {
             Step::Nothing => self.world.idle(id),
             Step::Later(at) => {
                 self.world.idle(id);
-                self.world.queue.offer_at(id, at);
+                self.world.queue.offer_at(Key::Probe(id), at);
             }
-            Step::Wait(config) => self.world.wait_for_token(id, config),
             Step::Apply(order) => {
                 self.pace.take(now);
                 self.spawn(async move { What::Probe(id, writer.probe(&order).await) });
@@ -166,7 +151,6 @@ impl Task {
                 });
             }
         }
-        true
     }
 
     fn spawn(&mut self, work: impl Future<Output = What> + Send + 'static) {
@@ -211,10 +195,15 @@ impl Task {
             }
             What::Status(id, config, written) => {
                 self.count(Write::Status, written.as_ref().err(), took, now);
-                self.book.wrote(id, written.is_ok(), now);
                 match written {
-                    Ok(seen) => self.world.config(seen, now),
-                    Err(error) => warn!(%config, %error, "cannot write the status"),
+                    Ok(seen) => {
+                        self.world.queue.done(Key::Status(id), now);
+                        self.world.config(seen, now);
+                    }
+                    Err(error) => {
+                        warn!(%config, %error, "cannot write the status");
+                        self.world.queue.failed(Key::Status(id), now, now, self.clock.chance());
+                    }
                 }
             }
             What::Default(made) => {
@@ -230,7 +219,7 @@ impl Task {
         match error {
             None => self.pace.went_well(),
             Some(Error::Busy(wait)) => {
-                let wait = u64::try_from(wait.as_millis()).unwrap_or(SEED_WAIT.1);
+                let wait = u64::try_from(wait.as_millis()).unwrap_or(A_MINUTE);
                 // Others were asked to wait as well; a little later is better than all at once.
                 self.pace.wait_until(now + wait + u64::from(self.clock.chance()));
             }
@@ -245,7 +234,7 @@ impl Task {
         match error {
             Error::Busy(wait) => {
                 debug!(%node, ?wait, "the API server asks to wait");
-                let wait = u64::try_from(wait.as_millis()).unwrap_or(SEED_WAIT.1);
+                let wait = u64::try_from(wait.as_millis()).unwrap_or(A_MINUTE);
                 self.world.failed(id, None, now + wait, now, chance);
             }
             Error::Refused(why) => {
@@ -261,60 +250,69 @@ impl Task {
         }
     }
 
-    /// Makes `default` if there is none, from the seed as it is then: an upgrade may have changed it.
-    fn seed(&mut self, now: Millis) {
-        let seeding = &mut self.seeding;
-        let Some(read) = seeding.read.clone() else { return };
-        let missing = self.world.config_named(DEFAULT).is_none();
-        let was = std::mem::replace(&mut seeding.wanted, missing);
-        if was && !missing {
-            seeding.wait = SEED_WAIT.0;
-            self.world.seeding = false;
-        }
-        // Nodes that nothing matches keep what they have while the first try is under way.
-        if missing && !was && seeding.invalid.is_none() {
-            self.world.seeding = true;
-        }
-        let due = missing && !seeding.flying && now >= seeding.not_before;
-        if std::mem::replace(&mut seeding.looked, true) && !due {
+    /// Notices that there is no `default`, or that there is one again; `begins` has the seed read in any case, for what is
+    /// wrong with it is told before it is needed.
+    fn want_default(&mut self, begins: bool, now: Millis) {
+        if self.seeding.read.is_none() {
             return;
         }
+        let missing = self.world.config_named(DEFAULT).is_none();
+        let turned = std::mem::replace(&mut self.seeding.wanted, missing) != missing;
+        if turned {
+            // Nodes that nothing matches keep what they have while the first try is under way.
+            self.world.seeding = missing && self.seeding.invalid.is_none();
+        }
+        if begins || (turned && missing) {
+            self.world.queue.offer(Key::Seed, now);
+        }
+    }
+
+    /// Makes `default` if there is none, from the seed as it is then: an upgrade may have changed it.
+    fn seed(&mut self, now: Millis) {
+        let Some(read) = self.seeding.read.clone() else { return };
         match read() {
-            Err(why) => self.unusable(why, now),
-            Ok(_) if !due => {}
-            Ok(seed) => {
-                seeding.invalid = None;
-                seeding.flying = true;
+            Err(why) => {
+                self.unusable(why, now);
+                self.world.queue.failed(Key::Seed, now + A_MINUTE, now, self.clock.chance());
+            }
+            Ok(spec) => {
+                self.seeding.invalid = None;
                 self.metrics.seed_invalid.set(0);
+                if !self.seeding.wanted {
+                    return self.world.queue.done(Key::Seed, now);
+                }
+                self.pace.take(now);
                 let writer = self.writer.clone();
-                self.spawn(async move { What::Default(writer.default(&seed).await) });
+                self.spawn(async move { What::Default(writer.default(&spec).await) });
             }
         }
     }
 
-    /// Goes on without a seed, and looks at it again after a while.
+    /// Goes on without a seed.
     fn unusable(&mut self, why: String, now: Millis) {
-        let seeding = &mut self.seeding;
-        seeding.not_before = now + SEED_WAIT.1;
-        if seeding.invalid.as_ref() == Some(&why) {
+        if self.seeding.invalid.as_ref() == Some(&why) {
             return;
         }
         error!(%why, "the seed of the default configuration cannot be used; the built-in defaults are in force");
         self.metrics.seed_invalid.set(1);
         let message = cut(&format!("seed: {why}"), MAX_MESSAGE).to_owned();
         let reason = accepted::INVALID.to_owned();
-        seeding.invalid = Some(why);
-        if std::mem::replace(&mut self.world.seeding, false) {
-            self.world.offer_unmatched();
-        }
+        self.seeding.invalid = Some(why);
+        self.do_without();
         let (name, warning) = (DEFAULT.to_owned(), true);
         self.tell(Note { name, uid: None, reason, message, warning }, now);
     }
 
+    /// Better the built-in defaults than nothing while a person looks at it.
+    fn do_without(&mut self) {
+        if std::mem::replace(&mut self.world.seeding, false) {
+            self.world.offer_unmatched();
+        }
+    }
+
     fn seeded(&mut self, made: Result<Option<SeenConfig>, Error>, now: Millis) {
-        self.seeding.flying = false;
-        self.seeding.not_before = now + self.seeding.wait;
-        self.seeding.wait = (self.seeding.wait * 2).min(SEED_WAIT.1);
+        // If somebody was quicker the watch will show it; until then there is none.
+        self.world.queue.failed(Key::Seed, now, now, self.clock.chance());
         match made {
             Ok(Some(seen)) => {
                 info!(name = DEFAULT, "made the default configuration");
@@ -323,10 +321,7 @@ impl Task {
             Ok(None) => {}
             Err(error) => {
                 warn!(%error, "cannot make the default configuration");
-                // Better the built-in defaults than nothing while a person looks at it.
-                if std::mem::replace(&mut self.world.seeding, false) {
-                    self.world.offer_unmatched();
-                }
+                self.do_without();
             }
         }
     }

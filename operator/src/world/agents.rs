@@ -71,18 +71,17 @@ impl World {
             self.turned_bad += 1;
             node.bad_since = Some(self.turned_bad);
         }
-        if verdict.as_ref() != before {
-            self.dirty.extend(node.matches.first());
-        }
+        let winner = node.matches.first().copied().filter(|_| verdict.as_ref() != before);
         let silent = node.waits_since.filter(|_| !node.silent).map(|since| since + SILENCE);
         let deaf = node.speaks().filter(|_| !node.deaf).map(|_| node.heard_until());
-        let Some(at) = silent.into_iter().chain(deaf).min() else { return };
         // A report moves nothing here: whoever is looked at too soon is looked at again.
-        if node.look_at.is_none_or(|sooner| sooner > at) {
+        let at = silent.into_iter().chain(deaf).min();
+        if let Some(at) = at.filter(|&at| node.look_at.is_none_or(|sooner| sooner > at)) {
             let old = node.look_at.replace(at);
             self.deadlines.insert((at, id));
             old.map(|old| self.deadlines.remove(&(old, id)));
         }
+        self.mark(winner);
     }
 
     /// The node is not to be looked at any more.

@@ -141,7 +141,7 @@ impl World {
         let alive = |id| nodes.get(id).is_some_and(here);
         let name = |id| nodes.get(id).map_or(String::new(), |node| node.name.to_string());
         let verdict = rollout.judge(now, alive, name)?;
-        self.dirty.insert(id);
+        self.mark(Some(id));
         for node in self.effective(id) {
             self.touch(node);
         }
@@ -192,7 +192,7 @@ impl World {
         if let Some(rollout) = self.configs.get_mut(id).and_then(|config| config.rollout.as_mut()) {
             rollout.watch(said.iter().map(|(id, said)| (*id, said)), now);
         }
-        self.dirty.insert(id);
+        self.mark(Some(id));
         for (node, _) in said {
             self.touch(node);
         }

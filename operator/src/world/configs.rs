@@ -14,9 +14,6 @@ use crate::queue::NodeId;
 use crate::rollout::Rollout;
 use crate::validate::Rejected;
 
-/// A place in the table of configurations.
-pub type ConfigId = u32;
-
 /// A `ProbeConfig`.
 #[derive(Debug)]
 pub struct Config {
@@ -38,6 +35,7 @@ pub struct Config {
     pub status: ProbeConfigStatus,
     /// How far its newest content has come; `None` while this process does not lead.
     pub rollout: Option<Rollout>,
+    /// Nodes that wait for its token.
     pub(crate) waiting: VecDeque<NodeId>,
     pub(crate) seen: u32,
 }

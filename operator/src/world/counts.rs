@@ -11,9 +11,9 @@ pub use probelet_crds::State;
 use probelet_crds::Answer;
 
 use super::World;
-use super::configs::{Config, ConfigId};
+use super::configs::Config;
 use super::nodes::{Node, Probe};
-use crate::queue::NodeId;
+use crate::queue::{ConfigId, NodeId};
 
 /// One node, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use probelet_crds::{Phase, condition};
 
 use super::{Config, ConfigId, Counts, Force, Node, State, World};
 use crate::pace::Millis;
-use crate::queue::NodeId;
+use crate::queue::{Key, NodeId};
 use crate::rollout::{Edition, Rollout, Stage, Verdict};
 
 /// What a rollout begins from.
@@ -30,12 +30,12 @@ impl World {
         let configs: Vec<ConfigId> = self.configs.ids().collect();
         for id in configs {
             self.begin(id, now);
-            self.dirty.insert(id);
+            self.mark(Some(id));
         }
         let nodes: Vec<NodeId> = self.nodes.ids().collect();
         for id in nodes {
             self.look(id, None);
-            self.queue.offer(id);
+            self.touch(id);
         }
     }
 
@@ -215,21 +215,23 @@ impl World {
         }
     }
 
-    /// The next node to plan for: one to which something happened, else one that gets a token for it. A token is taken no
-    /// sooner than there is room for the write, so that what a minute may see does not pile up before an API server
-    /// that is slow for a while.
-    pub fn next(&mut self, now: Millis) -> Option<NodeId> {
-        if let Some(id) = self.queue.pop(now) {
-            return Some(id);
+    /// What to look at next: what something happened to, else a node that gets a token for it. A node that needs one is
+    /// planned for once it has it; a token is taken no sooner than there is room for the write, so that what a minute may
+    /// see does not pile up before an API server that is slow for a while.
+    pub fn next(&mut self, now: Millis) -> Option<Key> {
+        while let Some(key) = self.queue.pop(now) {
+            let Key::Probe(id) = key else { return Some(key) };
+            let Some(config) = self.takes_token(id) else { return Some(key) };
+            self.wait_for_token(id, config);
         }
         let configs: Vec<ConfigId> = self.configs.ids().collect();
         configs.into_iter().find_map(|id| {
             loop {
                 let node = self.give_token(id, now)?;
-                self.queue.offer(node);
-                // One that is being written comes again when that has ended.
-                if let Some(node) = self.queue.pop(now) {
-                    break Some(node);
+                self.queue.offer(Key::Probe(node), now);
+                // One that is being written, or waits out a failure, comes again when that has ended.
+                if let Some(key) = self.queue.pop(now) {
+                    break Some(key);
                 }
             }
         })
@@ -237,24 +239,27 @@ impl World {
 
     /// Gives a token to the first node that waits for one of this configuration.
     fn give_token(&mut self, id: ConfigId, now: Millis) -> Option<NodeId> {
-        let config = self.configs.get_mut(id).filter(|config| !config.rollout_paused)?;
-        let rollout = config.rollout.as_mut()?;
-        while let Some(&first) = config.waiting.front() {
-            let waits = self.nodes.get_mut(first).filter(|node| node.waiting == Some(id));
-            if waits.is_some() && !rollout.tokens.take(now) {
+        loop {
+            let config = self.configs.get(id).filter(|config| !config.rollout_paused)?;
+            let &first = config.waiting.front()?;
+            let waits = self.nodes.get(first).is_some_and(|node| node.waiting == Some(id));
+            let takes = waits && self.takes_token(first) == Some(id);
+            let config = self.configs.get_mut(id)?;
+            let rollout = config.rollout.as_mut()?;
+            if takes && !rollout.tokens.take(now) {
                 return None;
             }
             config.waiting.pop_front();
-            if let Some(node) = waits {
+            let Some(node) = self.nodes.get_mut(first).filter(|_| waits) else { continue };
+            node.waiting = None;
+            if takes {
                 node.admitted = Some(Arc::clone(&rollout.target.content));
-                node.waiting = None;
                 return Some(first);
             }
         }
-        None
     }
 
-    /// When [`World::next`] will have a node, if nothing happens before.
+    /// When [`World::next`] will have something, if nothing happens before.
     #[must_use]
     pub fn next_at(&self) -> Option<Millis> {
         let tokens = self.configs.iter().filter_map(|(_, config)| {

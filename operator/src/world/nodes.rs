@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use probelet_crds::Origin;
 
-use super::configs::ConfigId;
 use super::content::Content;
 use super::labels::Labels;
 use crate::observe::{Owner, Said};
 use crate::pace::Millis;
 use crate::placement::Taint;
+use crate::queue::ConfigId;
 
 /// A node, its `NodeProbe`, or both.
 #[derive(Debug)]

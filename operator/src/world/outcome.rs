@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::{Config, ConfigId, Node, Object, World};
 use crate::observe::SeenProbe;
 use crate::pace::Millis;
-use crate::queue::NodeId;
+use crate::queue::{Key, NodeId};
 
 impl World {
     /// A `NodeProbe` was written; this is how it is now.
     pub fn wrote(&mut self, id: NodeId, seen: SeenProbe, now: Millis) {
         self.forgive(id);
-        self.queue.done(id);
+        self.queue.done(Key::Probe(id), self.now);
         // The watch may have been quicker, and may have brought what the agent said to it.
         let known = self.nodes.get(id).and_then(|node| node.probe.as_ref());
         let newer = known
@@ -26,7 +26,7 @@ impl World {
     /// A `NodeProbe` was deleted.
     pub fn deleted(&mut self, id: NodeId, uid: &str, now: Millis) {
         self.forgive(id);
-        self.queue.done(id);
+        self.queue.done(Key::Probe(id), self.now);
         if let Some(name) = self.nodes.get(id).map(|node| Arc::clone(&node.name)) {
             self.probe_gone(&name, Some(uid), now);
             self.tidy(&name);
@@ -39,7 +39,7 @@ impl World {
         if let Some(probe) = self.nodes.get_mut(id).and_then(|node| node.probe.as_mut()) {
             probe.said.marked = true;
         }
-        self.queue.done(id);
+        self.queue.done(Key::Probe(id), self.now);
     }
 
     /// A write failed. `refused` says why if the API server would not have it; then a person has to act.
@@ -52,7 +52,7 @@ impl World {
         chance: u8,
     ) {
         self.now = self.now.max(now);
-        self.queue.failed(id, not_before, now, chance);
+        self.queue.failed(Key::Probe(id), not_before, now, chance);
         if let (Some(why), Some(node)) = (refused, self.nodes.get_mut(id)) {
             node.refused = Some(why.into());
             self.look(id, None);
@@ -68,8 +68,8 @@ impl World {
     }
 
     /// The node waits for a token of this configuration from now on.
-    pub fn wait_for_token(&mut self, id: NodeId, config: ConfigId) {
-        self.queue.idle(id);
+    pub(super) fn wait_for_token(&mut self, id: NodeId, config: ConfigId) {
+        self.queue.idle(Key::Probe(id), self.now);
         let Some(node) = self.nodes.get_mut(id) else { return };
         if node.waiting.replace(config) != Some(config)
             && let Some(config) = self.configs.get_mut(config)
@@ -80,7 +80,7 @@ impl World {
 
     /// Nothing is to be written for the node.
     pub fn idle(&mut self, id: NodeId) {
-        self.queue.idle(id);
+        self.queue.idle(Key::Probe(id), self.now);
         if let Some(name) = self.nodes.get(id).map(|node| Arc::clone(&node.name)) {
             self.tidy(&name);
         }

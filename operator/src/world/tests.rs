@@ -66,12 +66,22 @@ pub(crate) fn written(order: &Order, generation: i64, said: Said) -> SeenProbe {
     }
 }
 
+/// The next node to plan for; statuses are not written here.
+pub(crate) fn next_node(world: &mut World, now: Millis) -> Option<NodeId> {
+    loop {
+        match world.next(now)? {
+            Key::Probe(id) => return Some(id),
+            key => world.queue.idle(key, now),
+        }
+    }
+}
+
 /// Does everything that is to be done at `now`, agents answering at once; returns the names of the nodes written.
 pub(crate) fn settle(world: &mut World, now: Millis) -> Vec<String> {
     let mut names = Vec::new();
     loop {
         world.tick(now);
-        let Some(id) = world.next(now) else {
+        let Some(id) = next_node(world, now) else {
             let configs: Vec<ConfigId> = world.configs.ids().collect();
             for id in configs {
                 let counts = world.counts(Some(id));
@@ -83,9 +93,8 @@ pub(crate) fn settle(world: &mut World, now: Millis) -> Vec<String> {
             Step::Nothing => world.idle(id),
             Step::Later(at) => {
                 world.idle(id);
-                world.queue.offer_at(id, at);
+                world.queue.offer_at(Key::Probe(id), at);
             }
-            Step::Wait(config) => world.wait_for_token(id, config),
             Step::Apply(order) => {
                 names.push(order.name.to_string());
                 let generation = generation(world, id) + 1;
@@ -246,6 +255,18 @@ fn an_orphan_is_swept_when_kubernetes_did_not() {
 }
 
 #[test]
+fn a_node_that_comes_back_at_once_waits_for_no_sweep() {
+    let mut world = settled(2, json!({}));
+    world.node_gone("n0", 1000);
+    assert_eq!(settle(&mut world, 1000), Vec::<String>::new());
+
+    world.tick(2000);
+    world.node(SeenNode { uid: "another".into(), ..node(0, "a") });
+
+    assert_eq!(settle(&mut world, 2000), ["-n0", "n0"]);
+}
+
+#[test]
 fn an_empty_list_of_nodes_sweeps_nothing() {
     let mut world = settled(2, json!({}));
 
@@ -305,7 +326,7 @@ fn an_agent_that_never_answers_is_silent_after_five_minutes() {
     let mut world = world(1);
     world.config(config("default", 1, json!({})), 0);
     world.lead(0);
-    let id = world.queue.pop(0).unwrap();
+    let id = next_node(&mut world, 0).unwrap();
     let Step::Apply(order) = plan(&world, id, 0) else { panic!() };
     world.wrote(id, written(&order, 1, Said::default()), 0);
 
@@ -366,7 +387,7 @@ fn an_edit_that_no_agent_notices_does_not_hide_one_that_never_answered() {
     let mut world = world(1);
     world.config(config("default", 1, json!({})), 0);
     world.lead(0);
-    let id = world.queue.pop(0).unwrap();
+    let id = next_node(&mut world, 0).unwrap();
     let Step::Apply(order) = plan(&world, id, 0) else { panic!() };
     world.wrote(id, written(&order, 1, Said::default()), 0);
 

@@ -84,7 +84,7 @@ fn report(world: &mut World, name: &str, beat: &str, now: Millis) {
 fn silenced(world: &mut World, now: Millis) -> Vec<String> {
     let mut names = Vec::new();
     world.tick(now);
-    while let Some(id) = world.next(now) {
+    while let Some(id) = next_node(world, now) {
         match plan(world, id, now) {
             Step::Silent { name, .. } => {
                 names.push(name.to_string());

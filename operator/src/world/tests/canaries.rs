@@ -129,13 +129,12 @@ fn while_the_api_server_is_away_no_canary_is_late() {
     let mut world = settled(100, json!({}));
     edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
     // They are told, and their answers are lost.
-    while let Some(id) = world.next(5) {
+    while let Some(id) = next_node(&mut world, 5) {
         match plan(&world, id, 5) {
             Step::Apply(order) => {
                 let said = Said { anything: true, ..Said::default() };
                 world.wrote(id, written(&order, 2, said), 5);
             }
-            Step::Wait(config) => world.wait_for_token(id, config),
             _ => world.idle(id),
         }
     }

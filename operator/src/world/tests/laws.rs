@@ -203,7 +203,7 @@ proptest! {
         settle(&mut world, 600_000);
         settle(&mut world, 1_200_000);
 
-        prop_assert!(world.queue.is_empty());
+        prop_assert_eq!(world.queue.nodes(), 0);
         world.lead(1_200_000);
         prop_assert_eq!(settle(&mut world, 1_200_000), Vec::<String>::new());
     }

@@ -12,7 +12,6 @@ mod fleet;
 mod progress;
 mod reply;
 mod right;
-mod route;
 
 pub use agents::{Agents, Fetched};
 pub use connect::Access;
@@ -34,6 +33,7 @@ use hyper::{Method, Request, Response};
 use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
+use probelet_runtime::chain;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -234,18 +234,4 @@ struct ListMeta {
     #[serde(rename = "continue")]
     token: Option<String>,
     remaining_item_count: Option<u64>,
-}
-
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

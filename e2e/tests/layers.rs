@@ -55,8 +55,14 @@ fn the_objects_are_given_nothing_to_do_io_with() {
 }
 
 #[test]
-fn the_programs_import_core_and_objects_and_never_each_other() {
-    let allowed = BTreeSet::from(["probelet-core", "probelet-crds"]);
+fn what_the_programs_share_imports_the_core_alone() {
+    let imports = imports();
+    assert_eq!(ours(&imports["probelet-runtime"]), BTreeSet::from(["probelet-core"]));
+}
+
+#[test]
+fn the_programs_import_what_they_share_and_never_each_other() {
+    let allowed = BTreeSet::from(["probelet-core", "probelet-crds", "probelet-runtime"]);
     for (name, dependencies) in imports() {
         if ["probelet-agent", "probelet-operator", "kubectl-probelet"].contains(&name.as_str()) {
             assert!(

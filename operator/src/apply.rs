@@ -16,6 +16,7 @@ use probelet_crds::condition::{self, READY, node_ready};
 use probelet_crds::{
     API_VERSION, DEFAULT, NODE_PROBE, OPERATOR, PROBE_CONFIG, ProbeConfigStatus, SEED,
 };
+use probelet_runtime::chain;
 use serde_json::{Value, json};
 
 use crate::observe::{CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value};
@@ -234,21 +235,6 @@ fn sort(error: &kube::Error) -> Error {
         500 if message.contains("webhook") => Error::Refused(message),
         _ => Error::Other(format!("{} {}: {message}", status.code, status.reason)),
     }
-}
-
-/// An error with its causes, on one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -5,15 +5,12 @@
 //!
 //! I/O: reads the environment and, for the default of `--identity`, the host's name.
 
-use std::{
-    ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, process::ExitCode,
-    time::Duration,
-};
+use std::{ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, builder::FalseyValueParser, error::ErrorKind};
 use probelet_crds::{CpuQuantity, Interval};
-
-use crate::logging::{self, Filter, Format};
+use probelet_runtime::logging::{self, Filter, Format};
+pub use probelet_runtime::{Exit, Refused};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,23 +27,6 @@ Exit codes:
 const MAX_NAME: usize = 253;
 /// Bounds of `--writes-per-second`.
 const WRITES: RangeInclusive<i64> = 1..=1000;
-
-/// How the process ends; `--help` lists these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// All went well.
-    Success = 0,
-    /// Something failed while running.
-    Failure = 1,
-    /// The flags are wrong.
-    Usage = 2,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
 
 /// Everything that was asked for, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,38 +75,17 @@ pub enum Command {
     },
 }
 
-/// What was typed is refused, or asked for a text (`--help`, `--version`) instead of work.
-#[derive(Debug)]
-pub struct Refused(clap::Error);
-
-impl Refused {
-    /// Shows the text, on stdout if it was asked for and on stderr if not, and says how to exit.
-    #[must_use]
-    pub fn show(&self) -> Exit {
-        let exit = if self.0.use_stderr() { Exit::Usage } else { Exit::Success };
-        // Nobody is left to tell that the terminal is gone.
-        if self.0.print().is_err() { Exit::Failure } else { exit }
-    }
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl Args {
     /// Reads a command line, its first word the program's name.
     ///
     /// # Errors
     /// The sentence or text to show instead.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
-        let typed = Typed::try_parse_from(words).map_err(Refused)?;
+        let typed = Typed::try_parse_from(words)?;
         let identity = match typed.identity {
             Some(identity) => identity,
-            None => host_name().map_err(|sentence| {
-                Refused(clap::Error::raw(ErrorKind::ValueValidation, sentence))
-            })?,
+            None => host_name()
+                .map_err(|sentence| Refused::new(ErrorKind::ValueValidation, sentence))?,
         };
         Ok(Self {
             command: match typed.command {

@@ -21,9 +21,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::apply::chain;
 use crate::clock::Clock;
 use crate::lease::{Candidate, DEADLINE, Decision};
+use probelet_runtime::chain;
 
 /// A leader says so often that it lives.
 const RENEW: Duration = Duration::from_secs(5);

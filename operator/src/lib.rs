@@ -18,7 +18,6 @@ pub mod events;
 #[cfg(test)]
 mod fake;
 pub mod lease;
-pub mod logging;
 pub mod metrics;
 pub mod observe;
 pub mod pace;
@@ -28,7 +27,6 @@ pub mod plan;
 pub mod queue;
 pub mod reconcile;
 pub mod rollout;
-mod route;
 pub mod run;
 pub mod seed;
 pub mod selftest;

@@ -22,7 +22,8 @@ use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
 use crate::admin::Question;
-use crate::apply::{Writer, chain};
+use crate::apply::Writer;
+use probelet_runtime::chain;
 use crate::clock::Clock;
 use crate::events::Teller;
 use crate::metrics::{Figures, Metrics};

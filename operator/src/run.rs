@@ -23,8 +23,11 @@ use crate::clock::Clock;
 use crate::elect::Elector;
 use crate::metrics::Metrics;
 use crate::watch::Agents;
-use crate::{admin, connect, logging, reconcile, seed, selftest};
+use crate::{admin, connect, reconcile, seed, selftest};
+use probelet_runtime::logging;
 
+/// The client library logs each error that it returns; whoever gets it says what it means.
+const QUIET: [&str; 1] = ["kube_client=off"];
 /// Questions of scrapes that wait.
 const QUESTIONS: usize = 32;
 /// How long a connection to the API server may take to come about.
@@ -36,7 +39,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(args) => args,
         Err(refused) => return refused.show(),
     };
-    if let Err(error) = logging::init(args.log_format, &args.log_level) {
+    if let Err(error) = logging::init(args.log_format, &args.log_level, &QUIET) {
         return fail(&error.into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use endpoint::{Answer, Endpoint, Shown};
 
-use crate::apply::chain;
+use probelet_runtime::chain;
 use crate::args::Exit;
 use crate::observe::{RawConfig, RawProbe, SeenProbe};
 

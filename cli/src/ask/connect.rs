@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::header::AUTHORIZATION;
-use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
+use kube::Client;
 use kube::client::{Body, ConfigExt as _};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use probelet_runtime::access::{self as runtime, Loaded};
+use probelet_runtime::{chain, route::Route};
 use tower::ServiceBuilder;
 
-use super::route::Route;
-use super::{Error, FOR_AGENT, chain};
+use super::{Error, FOR_AGENT};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// In place of a token: the caller's own.
@@ -40,10 +40,7 @@ pub(super) async fn connect(access: &Access) -> Result<(Client, String, String),
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let namespace = config.default_namespace.clone();
     let setup = |error: kube::Error| Error::Kubeconfig { why: chain(&error) };
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let tcp = runtime::tcp(Some(CONNECT_TIMEOUT));
     let route = Route::new(tcp, proxy.as_deref(), &config.cluster_url)
         .map_err(|error| Error::Proxy { why: error.to_string() })?;
     let tls = config.rustls_https_connector_with_connector(route).map_err(setup)?;
@@ -71,36 +68,17 @@ fn lend(mut request: Request<Body>) -> Request<Body> {
 }
 
 /// Who we are and where, and the proxy that the kubeconfig names.
-async fn config(access: &Access) -> Result<(Config, Option<String>), Error> {
-    let options =
-        KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+async fn config(access: &Access) -> Result<Loaded, Error> {
+    let Access { kubeconfig, context } = access;
+    let loaded = runtime::kubeconfig(kubeconfig.as_deref(), context.as_deref()).await;
     let refused = |error: kube::config::KubeconfigError| Error::Kubeconfig { why: chain(&error) };
-    let read = match &access.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
-    let loaded = match read {
-        Ok(file) => {
-            let proxy = named_proxy(&file, access.context.as_deref());
-            Config::from_custom_kubeconfig(file, &options).await.map(|config| (config, proxy))
-        }
-        Err(error) => Err(error),
-    };
     match loaded {
         // In a pod there is a service account instead.
-        Err(error) if access.context.is_none() && access.kubeconfig.is_none() => {
-            Config::incluster().map(|config| (config, None)).map_err(|_| refused(error))
+        Err(error) if context.is_none() && kubeconfig.is_none() => {
+            runtime::pod().map_err(|_| refused(error))
         }
         loaded => loaded.map_err(refused),
     }
-}
-
-/// The proxy of the context's cluster. kube's own answer is of no use: it takes the environment's for the file's.
-fn named_proxy(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
-    let name = context.or(file.current_context.as_deref())?;
-    let context = file.contexts.iter().find(|one| one.name == name)?.context.as_ref()?;
-    let cluster = file.clusters.iter().find(|one| one.name == context.cluster)?;
-    cluster.cluster.as_ref()?.proxy_url.clone()
 }
 
 #[cfg(test)]

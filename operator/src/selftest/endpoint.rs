@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::client::Body;
 use kube::{Client, Config};
 
-use crate::apply::chain;
+use probelet_runtime::chain;
 
 /// The port of agents whose pods name none.
 const PORT: u16 = 9466;

@@ -1,7 +1,7 @@
 //! One TCP connection to the API server: straight, or through a proxy.
 //!
 //! In: an address. Out: a stream on which nothing has been said yet. What is said to a proxy and what its answer means is
-//! in [`probelet_core::proxy`]; programs share no code that does I/O, so each has these lines of its own. I/O: the network.
+//! in [`probelet_core::proxy`]. I/O: the network, the environment's proxy variables.
 
 use std::future::Future;
 use std::io;
@@ -20,20 +20,19 @@ use tower::{BoxError, Service};
 /// From the connection to the proxy until it has opened its tunnel.
 const OPENING: Duration = Duration::from_secs(10);
 
-/// The way.
-#[derive(Clone)]
-pub(super) struct Route {
+/// The way to one server.
+#[derive(Clone, Debug)]
+pub struct Route {
     tcp: HttpConnector,
     proxy: Option<Proxy>,
 }
 
 impl Route {
     /// The way to `server`; `named` is the proxy that the kubeconfig names.
-    pub(super) fn new(
-        tcp: HttpConnector,
-        named: Option<&str>,
-        server: &Uri,
-    ) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// The proxy that is named cannot be used.
+    pub fn new(tcp: HttpConnector, named: Option<&str>, server: &Uri) -> Result<Self, Error> {
         #[expect(
             clippy::disallowed_methods,
             reason = "these are the machine's, for all of its programs; they are no configuration of ours"
@@ -42,6 +41,12 @@ impl Route {
         let (tls, host, port) = place(server);
         let proxy = environment.proxy(named, Server { tls, host, port })?;
         Ok(Self { tcp, proxy })
+    }
+
+    /// Whether no proxy lies on it.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        self.proxy.is_none()
     }
 }
 

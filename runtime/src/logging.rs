@@ -22,7 +22,7 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(String);
 
-/// Checks a filter such as `info` or `info,probelet_operator::world=debug`.
+/// Checks a filter such as `info` or `info,hyper=warn`.
 ///
 /// # Errors
 /// A sentence that says what would be right.
@@ -41,14 +41,14 @@ pub fn filter(text: &str) -> Result<Filter, String> {
 #[error("the log was set up twice")]
 pub struct Twice(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-/// Sends the log of the whole process to stderr from now on.
+/// Sends the log of the whole process to stderr from now on. `quiet` are levels by module that the filter may raise.
 ///
 /// # Errors
 /// It was called before.
-pub fn init(format: Format, filter: &Filter) -> Result<(), Twice> {
+pub fn init(format: Format, filter: &Filter, quiet: &[&str]) -> Result<(), Twice> {
+    let directives: Vec<&str> = quiet.iter().copied().chain([filter.0.as_str()]).collect();
     let builder = fmt()
-        // The client library logs each error that it returns; whoever gets it says what it means.
-        .with_env_filter(EnvFilter::new(format!("kube_client=off,{}", filter.0)))
+        .with_env_filter(EnvFilter::new(directives.join(",")))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match format {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn levels_and_modules_are_filters() {
-        for text in ["info", "off", "WARN", "info,probelet_operator::world=debug"] {
+        for text in ["info", "off", "WARN", "info,probelet_agent::docker=debug"] {
             assert_eq!(filter(text), Ok(Filter(text.to_owned())));
         }
     }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_second_set_up_is_refused() {
         let filter = filter("off").unwrap();
-        let first = init(Format::Json, &filter);
-        assert!(first.is_err() || init(Format::Text, &filter).is_err());
+        let first = init(Format::Json, &filter, &[]);
+        assert!(first.is_err() || init(Format::Text, &filter, &[]).is_err());
     }
 }

@@ -4,13 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper::{Method, Request, Response};
-use kube::client::Body;
+use hyper::Method;
 use kubectl_probelet::ask::{Agents, Ask, Error};
+use probelet_fake_api::scripted;
 use serde_json::{Value, json};
 
 /// What was asked: method, path with query, and the token for an agent.
@@ -21,8 +20,8 @@ fn server(
     rule: impl Fn(&Method, &str, usize) -> (u16, Value) + Send + Sync + 'static,
 ) -> (Ask, Asked) {
     let asked: Asked = Arc::default();
-    let (log, rule) = (Arc::clone(&asked), Arc::new(rule));
-    let answer = move |request: Request<Body>| {
+    let log = Arc::clone(&asked);
+    let client = scripted(move |request| {
         let (method, path) = (request.method().clone(), request.uri().to_string());
         let token = request.headers().get("x-probelet-authorization");
         let token = token.map(|value| value.to_str().unwrap().to_owned());
@@ -30,11 +29,8 @@ fn server(
         let nth = log.iter().filter(|(_, asked, _)| *asked == path).count();
         let (status, body) = rule(&method, &path, nth);
         log.push((method, path, token));
-        let answer =
-            Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
-        async move { Ok::<_, Infallible>(answer.unwrap()) }
-    };
-    let client = kube::Client::new(tower::service_fn(answer), "default");
+        (status, body.to_string().into_bytes())
+    });
     (Ask::through(client, Duration::from_secs(5)), asked)
 }
 

@@ -7,17 +7,15 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper::{Request, Response};
 use jiff::Timestamp;
-use kube::client::Body;
 use kubectl_probelet::answer::status::{Seen, Status};
 use kubectl_probelet::ask::Ask;
 use kubectl_probelet::show::Answer as _;
+use probelet_fake_api::scripted;
 use serde_json::Value;
 
 const NODES: usize = 5_000;
@@ -89,14 +87,12 @@ fn page(template: &Value, from: usize) -> Vec<u8> {
 
 fn server(asked: Arc<Mutex<Vec<String>>>) -> kube::Client {
     let template: Value = serde_json::from_str(include_str!("fixtures/nodeprobe.json")).unwrap();
-    let answer = move |request: Request<Body>| {
+    scripted(move |request| {
         let uri = request.uri().to_string();
         let from = uri.split_once("continue=").map_or(0, |(_, token)| token.parse().unwrap());
         asked.lock().unwrap().push(uri);
-        let body = page(&template, from);
-        async move { Ok::<_, Infallible>(Response::new(Body::from(body))) }
-    };
-    kube::Client::new(tower::service_fn(answer), "default")
+        (200, page(&template, from))
+    })
 }
 
 #[test]

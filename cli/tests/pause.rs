@@ -4,12 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
+use probelet_fake_api::socket::{kubeconfig, serve};
 use serde_json::{Value, json};
 
 /// How a server takes a configuration.
@@ -25,75 +23,46 @@ enum Takes {
 
 type Log = Arc<Mutex<Vec<(String, Value)>>>;
 
-fn serve(stream: TcpStream, takes: Takes, hosts: &[(&str, &str)], log: &Log) {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let (mut line, mut length) = (String::new(), 0);
-        if stream.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
+/// What a server that takes configurations so says.
+fn answer(
+    (method, path): (&str, &str),
+    mut body: Value,
+    takes: Takes,
+    hosts: &[(&str, &str)],
+) -> (u16, Value) {
+    let node = |(name, host): &(&str, &str)| json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": host}}});
+    let named = !body["spec"]["nodeNames"].is_null();
+    match (method, path) {
+        ("POST", _) if named && takes == Takes::Refuses => {
+            (400, json!({"message": "strict decoding error: unknown field \"spec.nodeNames\""}))
         }
-        loop {
-            let mut header = String::new();
-            stream.read_line(&mut header).unwrap();
-            if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
+        ("POST", _) => {
+            if takes == Takes::Prunes {
+                body["spec"].as_object_mut().unwrap().remove("nodeNames");
             }
-            if header.trim().is_empty() {
-                break;
-            }
+            (201, body)
         }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).unwrap();
-        let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let words: Vec<&str> = line.split(' ').collect();
-        if words[0] != "GET" {
-            log.lock().unwrap().push((format!("{} {}", words[0], words[1]), body.clone()));
+        ("GET", path) if path.starts_with("/api/v1/nodes?") => {
+            (200, json!({"metadata": {}, "items": hosts.iter().map(node).collect::<Vec<_>>()}))
         }
-        let node = |(name, host): &(&str, &str)| json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": host}}});
-        let named = !body["spec"]["nodeNames"].is_null();
-        let (code, answer) = match (words[0], words[1]) {
-            ("POST", _) if named && takes == Takes::Refuses => {
-                (400, json!({"message": "strict decoding error: unknown field \"spec.nodeNames\""}))
-            }
-            ("POST", _) => {
-                if takes == Takes::Prunes {
-                    body["spec"].as_object_mut().unwrap().remove("nodeNames");
-                }
-                (201, body)
-            }
-            ("GET", path) if path.starts_with("/api/v1/nodes?") => {
-                (200, json!({"metadata": {}, "items": hosts.iter().map(node).collect::<Vec<_>>()}))
-            }
-            ("GET", path) if path.starts_with("/api/v1/nodes/") => (200, node(&hosts[0])),
-            _ => (200, json!({"spec": {"config": {"budget": {"cpu": "7m"}}}})),
-        };
-        let answer = answer.to_string();
-        let head = format!(
-            "HTTP/1.1 {code} x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            answer.len()
-        );
-        stream.get_mut().write_all((head + &answer).as_bytes()).unwrap();
+        ("GET", path) if path.starts_with("/api/v1/nodes/") => (200, node(&hosts[0])),
+        _ => (200, json!({"spec": {"config": {"budget": {"cpu": "7m"}}}})),
     }
 }
 
 /// What the program says, and what it wrote.
 fn pause(takes: Takes, hosts: &'static [(&str, &str)]) -> (bool, String, Vec<(String, Value)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
     let log = Log::default();
     let kept = Arc::clone(&log);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let log = Arc::clone(&kept);
-            thread::spawn(move || serve(stream.unwrap(), takes, hosts, &log));
+    let address = serve(move |method, path, body| {
+        if method != "GET" {
+            kept.lock().unwrap().push((format!("{method} {path}"), body.clone()));
         }
+        answer((method, path), body, takes, hosts)
     });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");
-    let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}]\n\
-         users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
-    );
+    let text = kubeconfig(&format!("http://{address}"), "");
     std::fs::write(&file, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
     let output =

@@ -4,71 +4,38 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-type Log = Arc<Mutex<Vec<String>>>;
+use probelet_fake_api::socket::{kubeconfig, listen, request, serve};
+use serde_json::json;
 
-/// Lines of a request's head.
-fn head(stream: &mut BufReader<TcpStream>) -> Vec<String> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
-            return lines;
-        }
-        lines.push(line.trim().to_owned());
-    }
-}
+type Log = Arc<Mutex<Vec<String>>>;
 
 /// An API server without TLS that has one ProbeConfig.
 fn api() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            thread::spawn(move || {
-                let mut stream = BufReader::new(stream.unwrap());
-                while !head(&mut stream).is_empty() {
-                    let body =
-                        r#"{"metadata":{},"items":[{"metadata":{"name":"far-away"},"spec":{}}]}"#;
-                    let answer = format!(
-                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                        body.len()
-                    );
-                    stream.get_mut().write_all(answer.as_bytes()).unwrap();
-                }
-            });
-        }
-    });
-    address
+    let one = json!({"metadata": {"name": "far-away"}, "spec": {}});
+    serve(move |_, _, _| (200, json!({"metadata": {}, "items": [one]})))
 }
 
 /// A proxy that knows CONNECT; whoever is asked for, it leads to `to`. `status` is its answer.
 fn proxy(to: SocketAddr, status: &'static str) -> (SocketAddr, Log) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
     let log = Log::default();
     let kept = Arc::clone(&log);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let log = Arc::clone(&kept);
-            thread::spawn(move || {
-                let mut stream = BufReader::new(stream.unwrap());
-                log.lock().unwrap().extend(head(&mut stream));
-                write!(stream.get_mut(), "HTTP/1.1 {status}\r\n\r\n").unwrap();
-                let server = TcpStream::connect(to).unwrap();
-                let (mut up, mut down) = (server.try_clone().unwrap(), server);
-                let mut back = stream.get_ref().try_clone().unwrap();
-                thread::spawn(move || std::io::copy(&mut down, &mut back).ok());
-                let mut bytes = [0; 4096];
-                while let Ok(n @ 1..) = stream.read(&mut bytes) {
-                    up.write_all(&bytes[..n]).unwrap();
-                }
-            });
+    let address = listen(move |mut stream| {
+        let (head, _) = request(&mut stream).unwrap();
+        kept.lock().unwrap().extend(head);
+        write!(stream.get_mut(), "HTTP/1.1 {status}\r\n\r\n").unwrap();
+        let server = TcpStream::connect(to).unwrap();
+        let (mut up, mut down) = (server.try_clone().unwrap(), server);
+        let mut back = stream.get_ref().try_clone().unwrap();
+        thread::spawn(move || std::io::copy(&mut down, &mut back).ok());
+        let mut bytes = [0; 4096];
+        while let Ok(n @ 1..) = stream.read(&mut bytes) {
+            up.write_all(&bytes[..n]).unwrap();
         }
     });
     (address, log)
@@ -78,10 +45,7 @@ fn run(server: &str, named: Option<&str>, variables: &[(&str, &str)]) -> Output 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");
     let named = named.map_or(String::new(), |url| format!(", proxy-url: \"{url}\""));
-    let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: far, cluster: {{server: \"{server}\"{named}}}}}]\n\
-         users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: c, context: {{cluster: far, user: u}}}}]\n"
-    );
+    let text = kubeconfig(server, &named);
     std::fs::write(&file, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {

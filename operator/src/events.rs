@@ -190,10 +190,10 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
     use k8s_openapi::jiff::Timestamp;
     use probelet_crds::condition::{accepted, set};
     use probelet_crds::{NodeCounts, RolloutStatus};
+    use probelet_fake_api::Fake;
 
     fn status(kind: &str, holds: bool, reason: &str) -> ProbeConfigStatus {
         let mut status = ProbeConfigStatus::default();

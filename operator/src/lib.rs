@@ -15,8 +15,6 @@ pub mod clock;
 mod connect;
 pub mod elect;
 pub mod events;
-#[cfg(test)]
-mod fake;
 pub mod lease;
 pub mod metrics;
 pub mod observe;

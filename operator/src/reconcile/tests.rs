@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::elect::Elector;
-use crate::fake::{Fake, Fault, GOOD};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
+use probelet_fake_api::{Fake, Fault, GOOD};
 use serde_json::json;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -29,34 +29,36 @@ impl Drop for Running {
     }
 }
 
-fn start_with(fake: &Fake, seed: Result<Value, String>, leads: bool) -> Running {
-    start_reading(fake, Rc::new(move || seed.clone()), leads)
-}
-
-fn start_reading(fake: &Fake, seed: Seed, leads: bool) -> Running {
-    let (lead, leads) = watch::channel(leads);
+/// A leader with an empty seed, but for what a scene changes.
+fn started(fake: &Fake, change: impl FnOnce(&mut Parts)) -> Running {
+    let (lead, leads) = watch::channel(true);
     let (stop, stopped) = watch::channel(false);
     let (ask, questions) = mpsc::channel(1);
     let metrics = Arc::new(Metrics::new().unwrap());
-    let parts = Parts {
+    let mut parts = Parts {
         client: fake.client(),
         leads,
         stop: stopped,
         questions,
         synced: watch::channel(false).0,
         metrics: Arc::clone(&metrics),
-        seed: Some(seed),
+        seed: Some(Rc::new(|| Ok(json!({})))),
         agents: None,
         max_budget: None,
         writes_per_second: 60,
         identity: "test".into(),
         clock: Clock::default(),
     };
+    change(&mut parts);
     Running { task: spawn_local(run(parts)), metrics, lead, _stop: stop, _ask: ask }
 }
 
+fn seeded(fake: &Fake, seed: Result<Value, String>) -> Running {
+    started(fake, |parts| parts.seed = Some(Rc::new(move || seed.clone())))
+}
+
 fn start(fake: &Fake) -> Running {
-    start_with(fake, Ok(json!({})), true)
+    started(fake, |_| {})
 }
 
 fn nodes(fake: &Fake, count: usize) {
@@ -205,7 +207,8 @@ fn a_standby_writes_nothing() {
     scenario(async {
         let fake = Fake::obedient();
         nodes(&fake, 2);
-        let _running = start_with(&fake, Ok(json!({})), false);
+        let running = start(&fake);
+        running.lead.send_replace(false);
 
         seconds(60).await;
 
@@ -238,7 +241,7 @@ fn the_default_is_made_from_its_seed_also_when_it_was_deleted() {
     scenario(async {
         let fake = Fake::obedient();
         nodes(&fake, 2);
-        let _running = start_with(&fake, Ok(json!({"jitterPercent": 7})), true);
+        let _running = seeded(&fake, Ok(json!({"jitterPercent": 7})));
         seconds(10).await;
         assert_eq!(fake.get("probeconfigs", "default")["spec"]["jitterPercent"], 7);
         fake.writes();
@@ -259,8 +262,8 @@ fn a_seed_that_an_upgrade_changed_counts_when_the_default_is_made_again() {
         nodes(&fake, 2);
         let percent = Rc::new(Cell::new(7));
         let seed = Rc::clone(&percent);
-        let read = Rc::new(move || Ok(json!({"jitterPercent": seed.get()})));
-        let _running = start_reading(&fake, read, true);
+        let read: Seed = Rc::new(move || Ok(json!({"jitterPercent": seed.get()})));
+        let _running = started(&fake, |parts| parts.seed = Some(read));
         seconds(10).await;
 
         percent.set(8);
@@ -276,7 +279,7 @@ fn without_a_usable_seed_the_built_in_defaults_are_in_force() {
     scenario(async {
         let fake = Fake::obedient();
         nodes(&fake, 2);
-        let running = start_with(&fake, Err("spec.yaml: spec.x: no".into()), true);
+        let running = seeded(&fake, Err("spec.yaml: spec.x: no".into()));
 
         seconds(10).await;
 

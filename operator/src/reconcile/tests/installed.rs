@@ -3,29 +3,6 @@
 use super::*;
 use crate::watch::Agents;
 
-fn started(fake: &Fake, change: impl FnOnce(&mut Parts)) -> Running {
-    let (lead, leads) = watch::channel(true);
-    let (stop, stopped) = watch::channel(false);
-    let (ask, questions) = mpsc::channel(1);
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let mut parts = Parts {
-        client: fake.client(),
-        leads,
-        stop: stopped,
-        questions,
-        synced: watch::channel(false).0,
-        metrics: Arc::clone(&metrics),
-        seed: Some(Rc::new(|| Ok(json!({})))),
-        agents: None,
-        max_budget: None,
-        writes_per_second: 60,
-        identity: "test".into(),
-        clock: Clock::default(),
-    };
-    change(&mut parts);
-    Running { task: spawn_local(run(parts)), metrics, lead, _stop: stop, _ask: ask }
-}
-
 fn agents() -> Agents {
     Agents { namespace: "probelet".into(), name: "probelet-agent".into() }
 }

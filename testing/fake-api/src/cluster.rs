@@ -23,10 +23,13 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// What the server says instead of doing it.
 #[derive(Debug, Clone)]
-pub(crate) struct Fault {
-    pub(crate) code: u16,
-    pub(crate) message: &'static str,
-    pub(crate) retry_after: u32,
+pub struct Fault {
+    /// Its code.
+    pub code: u16,
+    /// Why.
+    pub message: &'static str,
+    /// For how many seconds it wants to be left alone; 0 is not said.
+    pub retry_after: u32,
 }
 
 #[derive(Default)]
@@ -47,20 +50,23 @@ struct State {
 
 /// The server.
 #[derive(Clone, Default)]
-pub(crate) struct Fake {
+pub struct Fake {
     state: Arc<Mutex<State>>,
     news: Arc<Notify>,
 }
 
 impl Fake {
     /// One whose agents acknowledge what they are told at once.
-    pub(crate) fn obedient() -> Self {
+    #[must_use]
+    pub fn obedient() -> Self {
         let fake = Self::default();
         fake.state.lock().unwrap().obedient = true;
         fake
     }
 
-    pub(crate) fn client(&self) -> Client {
+    /// A client of it.
+    #[must_use]
+    pub fn client(&self) -> Client {
         let fake = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let fake = fake.clone();
@@ -70,7 +76,7 @@ impl Fake {
     }
 
     /// Puts an object as somebody else would: its generation counts changes of its spec.
-    pub(crate) fn put(&self, collection: &str, name: &str, change: impl FnOnce(&mut Value)) {
+    pub fn put(&self, collection: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let mut state = self.state.lock().unwrap();
         let key = (collection.to_owned(), name.to_owned());
         let old = state.objects.get(&key).cloned();
@@ -96,7 +102,8 @@ impl Fake {
         self.news.notify_waiters();
     }
 
-    pub(crate) fn remove(&self, collection: &str, name: &str) -> Option<Value> {
+    /// Deletes an object as somebody else would; returns what it was.
+    pub fn remove(&self, collection: &str, name: &str) -> Option<Value> {
         let mut state = self.state.lock().unwrap();
         let object = state.objects.remove(&(collection.to_owned(), name.to_owned()))?;
         state.version += 1;
@@ -108,46 +115,53 @@ impl Fake {
         Some(object)
     }
 
-    pub(crate) fn node(&self, name: &str, labels: &Value) {
+    /// A node with these labels.
+    pub fn node(&self, name: &str, labels: &Value) {
         self.put("nodes", name, |node| node["metadata"]["labels"] = labels.clone());
     }
 
-    pub(crate) fn config(&self, name: &str, spec: &Value) {
+    /// A `ProbeConfig` with this spec.
+    pub fn config(&self, name: &str, spec: &Value) {
         self.put("probeconfigs", name, |config| config["spec"] = spec.clone());
     }
 
-    pub(crate) fn get(&self, collection: &str, name: &str) -> Value {
+    /// An object; null if there is none.
+    #[must_use]
+    pub fn get(&self, collection: &str, name: &str) -> Value {
         let state = self.state.lock().unwrap();
         state.objects.get(&(collection.to_owned(), name.to_owned())).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn count(&self, collection: &str) -> usize {
+    /// How many objects a collection has.
+    #[must_use]
+    pub fn count(&self, collection: &str) -> usize {
         let state = self.state.lock().unwrap();
         state.objects.keys().filter(|(have, _)| have == collection).count()
     }
 
     /// Writes since the last call.
-    pub(crate) fn writes(&self) -> Vec<String> {
+    pub fn writes(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().writes)
     }
 
-    pub(crate) fn refused(&self) -> u32 {
+    /// Writes that were refused since the last call.
+    pub fn refused(&self) -> u32 {
         std::mem::take(&mut self.state.lock().unwrap().refused)
     }
 
     /// Answers writes of `NodeProbes` with this.
-    pub(crate) fn fault(&self, fault: Option<Fault>) {
+    pub fn fault(&self, fault: Option<Fault>) {
         self.state.lock().unwrap().fault = fault;
     }
 
     /// Never answers lists of this collection.
-    pub(crate) fn hide(&self, collection: Option<&'static str>) {
+    pub fn hide(&self, collection: Option<&'static str>) {
         self.state.lock().unwrap().hidden = collection;
         self.news.notify_waiters();
     }
 
     /// Allows nothing of this collection, or of this object.
-    pub(crate) fn forbid(&self, path: Option<&'static str>) {
+    pub fn forbid(&self, path: Option<&'static str>) {
         self.state.lock().unwrap().forbidden = path;
     }
 
@@ -157,7 +171,8 @@ impl Fake {
     }
 
     /// A condition of a `ProbeConfig` as "status reason".
-    pub(crate) fn condition(&self, name: &str, kind: &str) -> String {
+    #[must_use]
+    pub fn condition(&self, name: &str, kind: &str) -> String {
         let config = self.get("probeconfigs", name);
         let conditions = config["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.iter().find(|condition| condition["type"] == kind);
@@ -167,7 +182,7 @@ impl Fake {
     }
 
     /// An agent says something of its node.
-    pub(crate) fn report(&self, node: &str, conditions: &[(&str, &str, &str)], cpu: &str) {
+    pub fn report(&self, node: &str, conditions: &[(&str, &str, &str)], cpu: &str) {
         let conditions: Vec<Value> = conditions
             .iter()
             .map(|(kind, status, reason)| json!({"type": kind, "status": status, "reason": reason}))
@@ -183,7 +198,7 @@ impl Fake {
     }
 
     /// An agent says the same again.
-    pub(crate) fn refresh(&self, node: &str, beat: &str) {
+    pub fn refresh(&self, node: &str, beat: &str) {
         self.put("nodeprobes", node, |probe| probe["status"]["lastReport"] = json!(beat));
     }
 
@@ -357,7 +372,7 @@ fn is_merge(headers: &hyper::HeaderMap) -> bool {
 }
 
 /// What an agent says that works.
-pub(crate) const GOOD: &[(&str, &str, &str)] = &[
+pub const GOOD: &[(&str, &str, &str)] = &[
     ("Ready", "True", "Reporting"),
     ("ConfigApplied", "True", "Applied"),
     ("WithinBudget", "True", "Within"),

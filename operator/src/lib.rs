@@ -9,7 +9,6 @@
 //! I/O: the API server, one listening socket, one file.
 
 pub mod admin;
-pub mod apply;
 pub mod args;
 pub mod clock;
 mod connect;
@@ -17,18 +16,15 @@ pub mod elect;
 pub mod events;
 pub mod lease;
 pub mod metrics;
-pub mod observe;
 pub mod pace;
 pub mod placement;
 pub mod places;
-pub mod plan;
 pub mod queue;
 pub mod reconcile;
 pub mod rollout;
 pub mod run;
 pub mod seed;
 pub mod selftest;
-pub mod status;
-pub mod validate;
+pub mod stages;
 pub mod watch;
 pub mod world;

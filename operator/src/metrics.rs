@@ -277,7 +277,7 @@ impl Metrics {
         self.watch_errors.with_label_values(&[watched(kind)]).inc();
     }
 
-    /// Counts a write that took so long and failed with [`crate::apply::Error::result`], if it did.
+    /// Counts a write that took so long and failed with [`crate::stages::apply::Error::result`], if it did.
     pub fn wrote(&self, write: Write, failed: Option<&str>, took: Duration) {
         self.writes.with_label_values(&[write.name(), failed.unwrap_or(OK)]).inc();
         self.write_seconds.with_label_values(&[write.name()]).observe(took.as_secs_f64());
@@ -302,7 +302,7 @@ mod reference;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::Error;
+    use crate::stages::apply::Error;
 
     #[test]
     fn a_scrape_shows_what_the_world_says_and_nothing_of_the_one_before() {

@@ -22,15 +22,15 @@ use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
 use crate::admin::Question;
-use crate::apply::Writer;
-use probelet_runtime::chain;
 use crate::clock::Clock;
 use crate::events::Teller;
 use crate::metrics::{Figures, Metrics};
 use crate::pace::{Millis, Pace};
 use crate::placement::Placement;
+use crate::stages::apply::Writer;
 use crate::watch::{Agents, Observation, is_forbidden, watch as follow};
 use crate::world::{Kind, World};
+use probelet_runtime::chain;
 use work::{Done, Seeding};
 
 /// The longest sleep, so that a mistake in a deadline heals itself.

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use probelet_crds::{NodeConfig, Phase, Rollout as Rules, RolloutStatus};
 use serde_json::Value;
 
-use crate::observe::Said;
 use crate::pace::{Millis, Minute};
 use crate::queue::NodeId;
+use crate::stages::observe::Said;
 use crate::world::Content;
 
 /// How long all canaries must be well after the last of them acknowledged.

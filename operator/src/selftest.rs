@@ -18,9 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use endpoint::{Answer, Endpoint, Shown};
 
-use probelet_runtime::chain;
 use crate::args::Exit;
-use crate::observe::{RawConfig, RawProbe, SeenProbe};
+use crate::stages::observe::{RawConfig, RawProbe, SeenProbe};
+use probelet_runtime::chain;
 
 /// The longest that one request may take.
 const LIMIT: Duration = Duration::from_secs(10);

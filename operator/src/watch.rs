@@ -12,8 +12,10 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 
-use crate::observe::{RawConfig, RawDaemonSet, RawNode, RawProbe, SeenConfig, SeenNode, SeenProbe};
 use crate::placement::Placement;
+use crate::stages::observe::{
+    RawConfig, RawDaemonSet, RawNode, RawProbe, SeenConfig, SeenNode, SeenProbe,
+};
 use crate::world::Kind;
 
 /// Objects in one page of a list.

@@ -34,12 +34,12 @@ use std::sync::Arc;
 
 use probelet_crds::{CpuQuantity, NodeConfig};
 
-use crate::observe::{SeenConfig, SeenNode, SeenProbe};
 use crate::pace::Millis;
 use crate::placement::Placement;
 pub use crate::queue::ConfigId;
 use crate::queue::{Key, NodeId, Queue};
-use crate::validate::{Valid, validate};
+use crate::stages::observe::{SeenConfig, SeenNode, SeenProbe};
+use crate::stages::validate::{Valid, validate};
 use relist::Epochs;
 use table::Table;
 

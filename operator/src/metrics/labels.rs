@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use crate::apply::RESULTS;
+use crate::stages::apply::RESULTS;
 use crate::world::Kind;
 
 /// The result of a write that did not fail.

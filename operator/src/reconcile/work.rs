@@ -12,16 +12,16 @@ use probelet_crds::{DEFAULT, ProbeConfigStatus, condition::accepted};
 use tracing::{debug, error, info, warn};
 
 use super::{Seed, Task};
-use crate::apply::Error;
 use crate::events::{self, Note};
 use crate::metrics::Write;
-use crate::observe::{SeenConfig, SeenProbe, cut};
 use crate::pace::Millis;
-use crate::plan::{Step, plan};
 use crate::queue::{Key, NodeId};
 use crate::rollout::{Edition, Rollout, Stage};
-use crate::status::status;
-use crate::validate::MAX_MESSAGE;
+use crate::stages::apply::Error;
+use crate::stages::observe::{SeenConfig, SeenProbe, cut};
+use crate::stages::plan::{Step, plan};
+use crate::stages::status::status;
+use crate::stages::validate::MAX_MESSAGE;
 use crate::world::ConfigId;
 
 /// Writes under way at a time.

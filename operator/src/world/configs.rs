@@ -12,7 +12,7 @@ use super::content::Content;
 use super::labels::Labels;
 use crate::queue::NodeId;
 use crate::rollout::Rollout;
-use crate::validate::Rejected;
+use crate::stages::validate::Rejected;
 
 /// A `ProbeConfig`.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use probelet_crds::Origin;
 
 use super::content::Content;
 use super::labels::Labels;
-use crate::observe::{Owner, Said};
 use crate::pace::Millis;
 use crate::placement::Taint;
 use crate::queue::ConfigId;
+use crate::stages::observe::{Owner, Said};
 
 /// A node, its `NodeProbe`, or both.
 #[derive(Debug)]

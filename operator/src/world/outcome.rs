@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::{Config, ConfigId, Node, Object, World};
-use crate::observe::SeenProbe;
 use crate::pace::Millis;
 use crate::queue::{Key, NodeId};
+use crate::stages::observe::SeenProbe;
 
 impl World {
     /// A `NodeProbe` was written; this is how it is now.

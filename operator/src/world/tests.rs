@@ -1,6 +1,6 @@
 use super::*;
-use crate::observe::{Owner, Said};
-use crate::plan::{Order, Step, plan};
+use crate::stages::observe::{Owner, Said};
+use crate::stages::plan::{Order, Step, plan};
 use probelet_crds::Origin;
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ fn counts(world: &World, name: &str) -> Counts {
 /// What is written about a configuration.
 fn status(world: &World, id: ConfigId) -> probelet_crds::ProbeConfigStatus {
     let now = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
-    crate::status::status(world, id, &world.counts(Some(id)), now).unwrap()
+    crate::stages::status::status(world, id, &world.counts(Some(id)), now).unwrap()
 }
 
 /// A leading world in which every node works by `default`.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use probelet_crds::Origin;
 
 use super::{Config, ConfigId, Content, Node, Probe, World};
-use crate::observe::Owner;
 use crate::queue::NodeId;
 use crate::rollout::{Edition, Give};
+use crate::stages::observe::Owner;
 
 /// What a node should work by.
 #[derive(Debug)]

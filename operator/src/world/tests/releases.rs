@@ -1,7 +1,7 @@
 //! An update of the operator: what the one before wrote stays as it is.
 
 use super::*;
-use crate::observe::{RawConfig, RawProbe};
+use crate::stages::observe::{RawConfig, RawProbe};
 
 const NODE_PROBES: &str = include_str!("../../../../crds/tests/releases/0.1.0/nodeprobes.json");
 const CONFIGS: &str = include_str!("../../../../crds/tests/releases/0.1.0/probeconfigs.json");

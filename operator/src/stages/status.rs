@@ -11,10 +11,10 @@ use probelet_crds::condition::{
 };
 use probelet_crds::{CpuQuantity, Failure, Fleet, NodeCounts, NodeCpu, ProbeConfigStatus};
 
-use crate::observe::cut;
 use crate::queue::NodeId;
 use crate::rollout::Stage;
-use crate::validate::MAX_MESSAGE;
+use crate::stages::observe::cut;
+use crate::stages::validate::MAX_MESSAGE;
 use crate::world::{Config, ConfigId, Counts, Node, State, World};
 
 /// Bounds of the lists of a status, as the schema has them.

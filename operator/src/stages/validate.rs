@@ -10,7 +10,7 @@ use probelet_crds::condition::accepted;
 use probelet_crds::{CpuQuantity, FieldError, LabelSelector, NodeConfig, ProbeConfigSpec, Rollout};
 use serde_json::Value;
 
-use crate::observe::cut;
+use crate::stages::observe::cut;
 
 /// The longest message of a condition that we write.
 pub const MAX_MESSAGE: usize = 256;

@@ -19,8 +19,10 @@ use probelet_crds::{
 use probelet_runtime::chain;
 use serde_json::{Value, json};
 
-use crate::observe::{CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value};
-use crate::plan::Order;
+use crate::stages::observe::{
+    CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value,
+};
+use crate::stages::plan::Order;
 
 /// The longest that a write may take.
 const LIMIT: Duration = Duration::from_secs(10);

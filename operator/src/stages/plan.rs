@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use probelet_crds::Origin;
 
-use crate::observe::Owner;
 use crate::pace::Millis;
 use crate::queue::NodeId;
+use crate::stages::observe::Owner;
 use crate::world::{Content, Node, Probe, Want, World};
 
 /// How long a `NodeProbe` may outlive its node: Kubernetes' own garbage collector is quicker, as a rule.

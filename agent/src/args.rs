@@ -6,7 +6,6 @@
 //! I/O: reads the environment and, for the default of `--node-name`, the host's name.
 
 mod door;
-mod exit;
 mod server;
 
 use std::{
@@ -19,12 +18,12 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum, builder::FalseyValueParser, error::ErrorKind};
 use probelet_crds::{Interval, Source};
+use probelet_runtime::logging::{self, Filter, Format};
+pub use probelet_runtime::{Exit, Refused};
 
 use crate::kubernetes::Access;
-use crate::logging::{self, Filter, Format};
 use door::Web;
 pub use door::{Auth, Tls};
-pub use exit::Exit;
 use server::{Kubernetes, access};
 
 const EXAMPLES: &str = "\
@@ -124,38 +123,17 @@ pub enum Sort {
     Bytes,
 }
 
-/// What was typed is refused, or asked for a text (`--help`, `--version`) instead of work.
-#[derive(Debug)]
-pub struct Refused(clap::Error);
-
-impl Refused {
-    /// Shows the text, on stdout if it was asked for and on stderr if not, and says how to exit.
-    #[must_use]
-    pub fn show(&self) -> Exit {
-        let exit = if self.0.use_stderr() { Exit::Usage } else { Exit::Success };
-        // Nobody is left to tell that the terminal is gone.
-        if self.0.print().is_err() { Exit::Failure } else { exit }
-    }
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl Args {
     /// Reads a command line, its first word the program's name.
     ///
     /// # Errors
     /// The sentence or text to show instead.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
-        let typed = Typed::try_parse_from(words).map_err(Refused)?;
+        let typed = Typed::try_parse_from(words)?;
         let node_name = match typed.node_name {
             Some(name) => name,
-            None => host_name().map_err(|sentence| {
-                Refused(clap::Error::raw(ErrorKind::ValueValidation, sentence))
-            })?,
+            None => host_name()
+                .map_err(|sentence| Refused::new(ErrorKind::ValueValidation, sentence))?,
         };
         let kubernetes = access(
             typed.kubernetes,
@@ -163,21 +141,15 @@ impl Args {
             std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         );
         if typed.node_probe && kubernetes.is_none() {
-            return Err(Refused(clap::Error::raw(
-                ErrorKind::MissingRequiredArgument,
-                server::NO_SERVER,
-            )));
+            return Err(Refused::new(ErrorKind::MissingRequiredArgument, server::NO_SERVER));
         }
         let auth = typed.auth.unwrap_or(Auth::Off);
         if auth != Auth::Off && kubernetes.is_none() {
-            return Err(Refused(clap::Error::raw(
-                ErrorKind::MissingRequiredArgument,
-                door::NOBODY,
-            )));
+            return Err(Refused::new(ErrorKind::MissingRequiredArgument, door::NOBODY));
         }
         let command = typed.command.map_or(Command::Run, TypedCommand::checked);
         if typed.auth.is_none() && command == Command::Run && door::is_open(typed.listen.0) {
-            return Err(Refused(clap::Error::raw(ErrorKind::MissingRequiredArgument, door::OPEN)));
+            return Err(Refused::new(ErrorKind::MissingRequiredArgument, door::OPEN));
         }
         Ok(Self {
             command,

@@ -10,7 +10,6 @@ pub mod engine;
 pub mod figures;
 pub mod kubernetes;
 pub mod label;
-pub mod logging;
 pub mod once;
 pub mod publish;
 pub mod run;

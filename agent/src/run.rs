@@ -10,12 +10,14 @@ mod probe;
 mod serve;
 mod tasks;
 
+use probelet_runtime::logging;
+
 use crate::args::{Args, Command, Exit, Sort};
 use crate::config::{Effective, saved};
 use crate::discover::{self, choose};
 use crate::engine::{Engine, Governor, Setup};
 use crate::snapshot::Snapshot;
-use crate::{doctor, kubernetes, logging, once, publish, top};
+use crate::{doctor, kubernetes, once, publish, top};
 use anyhow::Context as _;
 use probelet_core::cluster::objects::Event;
 use probelet_core::text::clean_page;
@@ -33,7 +35,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
     };
     // `top` owns the terminal: a log line would tear it.
     let quiet = matches!(args.command, Command::Top { .. });
-    if !quiet && let Err(error) = logging::init(args.log_format, &args.log_level) {
+    if !quiet && let Err(error) = logging::init(args.log_format, &args.log_level, &[]) {
         return fail(&error.into(), Exit::Failure);
     }
     let config = match args.config.as_deref() {

@@ -334,7 +334,11 @@ impl Engine {
         self.schedule.hold_all(now + pause);
         self.start_over();
         if self.failures == 1 {
-            warn!(error = error_chain(error), source = self.source.tier().name(), "pass failed");
+            warn!(
+                error = probelet_runtime::chain(error),
+                source = self.source.tier().name(),
+                "pass failed"
+            );
         }
         if look_elsewhere(self.failures) {
             self.load(self.tuning.pin);
@@ -355,7 +359,10 @@ impl Engine {
                 self.start_over();
             }
             Err(error) => {
-                warn!(error = error_chain(&error), "no other source; keeping the last one");
+                warn!(
+                    error = probelet_runtime::chain(&error),
+                    "no other source; keeping the last one"
+                );
             }
         }
     }
@@ -404,14 +411,4 @@ const fn look_elsewhere(failures: u32) -> bool {
 )]
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

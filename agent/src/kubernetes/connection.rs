@@ -107,13 +107,7 @@ impl Error {
 
     /// The error with its causes.
     pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
+        probelet_runtime::chain(self)
     }
 }
 

@@ -14,7 +14,6 @@ mod calm;
 mod connection;
 mod nodes;
 mod review;
-mod route;
 pub(crate) mod single;
 mod split;
 mod status;

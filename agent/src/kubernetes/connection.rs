@@ -11,7 +11,6 @@
 //! I/O: the network; files of the service account or kubeconfig; whatever command a kubeconfig names for credentials.
 
 use super::calm::Calm;
-use super::route::Route;
 use super::status::Class;
 use super::wire::Failure;
 use http_body_util::BodyExt as _;
@@ -19,11 +18,10 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGE
 use hyper::{Method, Request, Response, http};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::client::{Body, ConfigExt as _};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use probelet_runtime::{access, route::Route};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -268,38 +266,19 @@ pub(super) async fn chunk(
 }
 
 /// Who we are and where, and the proxy that the kubeconfig names.
-async fn config(access: &Access) -> Result<(Config, Option<String>), Error> {
-    let refused = |error| Error::Kubeconfig(Box::new(error));
-    let file = match access {
-        Access::InCluster => {
-            let config = Config::incluster().map_err(|error| Error::InCluster(Box::new(error)))?;
-            return Ok((config, None));
-        }
-        Access::Kubeconfig(None) => Kubeconfig::read(),
-        Access::Kubeconfig(Some(path)) => Kubeconfig::read_from(path),
-    };
-    let file = file.map_err(refused)?;
-    let proxy = named_proxy(&file);
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(file, &options).await.map_err(refused)?;
-    Ok((config, proxy))
-}
-
-/// The proxy of the current cluster. kube's own answer is of no use: it takes the environment's for the file's.
-fn named_proxy(file: &Kubeconfig) -> Option<String> {
-    let name = file.current_context.as_deref()?;
-    let context = file.contexts.iter().find(|one| one.name == name)?.context.as_ref()?;
-    let cluster = file.clusters.iter().find(|one| one.name == context.cluster)?;
-    cluster.cluster.as_ref()?.proxy_url.clone()
+async fn config(access: &Access) -> Result<access::Loaded, Error> {
+    match access {
+        Access::InCluster => access::pod().map_err(|error| Error::InCluster(Box::new(error))),
+        Access::Kubeconfig(file) => access::kubeconfig(file.as_deref(), None)
+            .await
+            .map_err(|error| Error::Kubeconfig(Box::new(error))),
+    }
 }
 
 /// kube's layers for the address and the credentials, on a connector of our own: kube's knows HTTP/1.1 only.
 fn connect(config: Config, proxy: Option<&str>, gather: Duration) -> Result<Client, Error> {
     let setup = |error| Error::Setup(Box::new(error));
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let mut tcp = access::tcp(Some(CONNECT_TIMEOUT));
     // Only HTTP/2 has pings; the kernel's do for the rest.
     tcp.set_keepalive(Some(PING));
     tcp.set_keepalive_interval(Some(PING_TIMEOUT / 3));

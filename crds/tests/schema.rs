@@ -100,6 +100,57 @@ fn what_the_schemas_refuse_is_refused_with_a_sentence_at_its_field() {
     }
 }
 
+/// A `ProbeConfig` with this value at a path that begins with `spec`.
+fn with(path: &str, value: Value) -> Value {
+    let inner = path.rsplit('.').fold(value, |inner, field| json!({ field: inner }));
+    json!({"apiVersion": "probelet.io/v1alpha1", "kind": "ProbeConfig", "metadata": {"name": "x"}, "spec": inner["spec"]})
+}
+
+/// What the server and the Rust rules say of it; of the server only what concerns the field.
+fn opinions(server: &Server, path: &str, value: Value) -> (Vec<String>, Vec<String>) {
+    let object = with(path, value);
+    let told = server.refuses(&object).into_iter().filter(|(field, _)| field == path);
+    let ours = ProbeConfigSpec::from_value(&object["spec"]).err().unwrap_or_default();
+    let ours = ours.iter().filter(|error| error.field == path).map(ToString::to_string);
+    (told.map(|(_, sentence)| sentence).collect(), ours.collect())
+}
+
+#[test]
+fn beyond_its_bounds_each_number_and_each_time_is_refused_by_the_schema_and_by_the_rules() {
+    let (server, [config, _]) = (Server::new(), schema::definitions());
+    let page = schema::fields(schema::schema(&config));
+    let mut seen = 0;
+    for row in page.lines() {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let Some((low, high)) = cells[3].split_once(" to ") else { continue };
+        let path = format!("spec.{}", cells[1].trim_matches('`'));
+        let (below, above) = match (low.parse::<i64>(), high.parse::<i64>()) {
+            (Ok(low), Ok(high)) => {
+                for good in [low, high] {
+                    let none = (Vec::new(), Vec::new());
+                    assert_eq!(opinions(&server, &path, good.into()), none, "{path}: {good}");
+                }
+                (json!(low - 1), json!(high + 1))
+            }
+            // A budget of 1m is a thousandth of a core, any other 1m a minute.
+            _ if path == "spec.budget.cpu" => (json!("0.5m"), json!("9")),
+            _ => (json!("1ms"), json!("25h")),
+        };
+        for (value, says) in [
+            (below, format!("is too small; give at least {low}")),
+            (above, format!("is too large; give at most {high}")),
+        ] {
+            let (told, ours) = opinions(&server, &path, value.clone());
+            // A window of 1ms is too short for the sockets' interval as well.
+            let fits = |sentence: &&String| sentence.is_empty() || sentence.ends_with(&says);
+            assert_eq!(told.iter().filter(fits).count(), 1, "{path}: {value}: {told:?}");
+            assert!(ours.contains(&format!("{path}: {value} {says}")), "{path}: {value}: {ours:?}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 23);
+}
+
 #[test]
 fn the_examples_of_the_manual_are_accepted() {
     let page = fs::read_to_string(here("../docs/user/configure.md")).unwrap();

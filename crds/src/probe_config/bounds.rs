@@ -1,77 +1,54 @@
-//! The bounds of the spec's numbers and lengths of time: one table for the rules, the schema and the manual.
+//! The bounds of the spec's numbers, lengths of time and CPU: one table for the rules, the schema and the manual.
 //!
-//! In: nothing. Out: for each field its path below `spec`, its least and its greatest value. Pure: data.
+//! In: nothing. Out: for each field its path below `spec`, its least and its greatest value. A new field with a bound is a
+//! field of its type and a row here. Pure: data.
 
 use crate::Interval;
 
-/// What a field may be.
-pub(crate) struct Bounds<T> {
-    /// Path below `spec`, such as `budget.window`.
-    pub(crate) field: &'static str,
-    pub(crate) low: T,
-    pub(crate) high: T,
+/// What a field may be, both ends included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Range {
+    Number(i32, i32),
+    Time(Interval, Interval),
+    /// In thousandths of a core.
+    Cpu(u64, u64),
 }
 
-const fn number(field: &'static str, low: i32, high: i32) -> Bounds<i32> {
-    Bounds { field, low, high }
-}
-
-const fn time(field: &'static str, low: Interval, high: Interval) -> Bounds<Interval> {
-    Bounds { field, low, high }
-}
+use Range::{Cpu, Number, Time};
 
 const TENTH: Interval = Interval::from_millis(100);
 const TEN_SECONDS: Interval = Interval::from_secs(10);
 const MINUTE: Interval = Interval::from_secs(60);
+const TEN_MINUTES: Interval = Interval::from_secs(600);
 const HOUR: Interval = Interval::from_secs(3600);
 const DAY: Interval = Interval::from_secs(86_400);
 
-pub(crate) const PRIORITY: Bounds<i32> = number("priority", -1000, 1000);
-pub(crate) const JITTER_PERCENT: Bounds<i32> = number("jitterPercent", 0, 50);
-pub(crate) const MAX_SOCKETS: Bounds<i32> = number("limits.maxSockets", 1024, 2_097_152);
-pub(crate) const MAX_PROCESSES: Bounds<i32> = number("limits.maxProcesses", 256, 131_072);
-pub(crate) const PROCFS_READS: Bounds<i32> = number("limits.procfsReadsPerSecond", 10, 1_000_000);
-pub(crate) const FDS: Bounds<i32> = number("limits.fdsPerSecond", 100, 10_000_000);
-pub(crate) const NETNS: Bounds<i32> = number("limits.netnsPerSecond", 1, 100_000);
-pub(crate) const API_WRITES: Bounds<i32> = number("limits.apiWritesPerMinute", 1, 60);
-pub(crate) const REPORT_REQUESTS: Bounds<i32> = number("limits.reportRequestsPerSecond", 1, 1000);
-pub(crate) const MAX_SERIES: Bounds<i32> = number("metrics.maxSeries", 10, 20_000);
-pub(crate) const TOP_N: Bounds<i32> = number("reporting.topN", 0, 5);
-pub(crate) const NODES_PER_MINUTE: Bounds<i32> = number("rollout.maxNodesPerMinute", 1, 100_000);
-pub(crate) const CANARY_PERCENT: Bounds<i32> = number("rollout.canaryPercent", 0, 100);
-
-/// All numbers.
-pub(crate) const NUMBERS: [Bounds<i32>; 13] = [
-    PRIORITY,
-    JITTER_PERCENT,
-    MAX_SOCKETS,
-    MAX_PROCESSES,
-    PROCFS_READS,
-    FDS,
-    NETNS,
-    API_WRITES,
-    REPORT_REQUESTS,
-    MAX_SERIES,
-    TOP_N,
-    NODES_PER_MINUTE,
-    CANARY_PERCENT,
+/// All of them, by path below `spec`.
+pub(crate) const RANGES: [(&str, Range); 23] = [
+    ("priority", Number(-1000, 1000)),
+    ("intervals.sockets", Time(TENTH, HOUR)),
+    ("intervals.processes", Time(TENTH, HOUR)),
+    ("intervals.containers", Time(TENTH, HOUR)),
+    ("intervals.bytes", Time(TENTH, HOUR)),
+    ("intervals.report", Time(TENTH, HOUR)),
+    ("jitterPercent", Number(0, 50)),
+    ("budget.cpu", Cpu(1, 8000)),
+    ("budget.window", Time(TEN_SECONDS, TEN_MINUTES)),
+    ("limits.maxSockets", Number(1024, 2_097_152)),
+    ("limits.maxProcesses", Number(256, 131_072)),
+    ("limits.procfsReadsPerSecond", Number(10, 1_000_000)),
+    ("limits.fdsPerSecond", Number(100, 10_000_000)),
+    ("limits.netnsPerSecond", Number(1, 100_000)),
+    ("limits.apiWritesPerMinute", Number(1, 60)),
+    ("limits.reportRequestsPerSecond", Number(1, 1000)),
+    ("metrics.maxSeries", Number(10, 20_000)),
+    ("metrics.ttl", Time(MINUTE, DAY)),
+    ("reporting.topN", Number(0, 5)),
+    ("reporting.minInterval", Time(TEN_SECONDS, HOUR)),
+    ("reporting.refreshInterval", Time(MINUTE, DAY)),
+    ("rollout.maxNodesPerMinute", Number(1, 100_000)),
+    ("rollout.canaryPercent", Number(0, 100)),
 ];
-
-pub(crate) const SOCKETS: Bounds<Interval> = time("intervals.sockets", TENTH, HOUR);
-pub(crate) const PROCESSES: Bounds<Interval> = time("intervals.processes", TENTH, HOUR);
-pub(crate) const CONTAINERS: Bounds<Interval> = time("intervals.containers", TENTH, HOUR);
-pub(crate) const BYTES: Bounds<Interval> = time("intervals.bytes", TENTH, HOUR);
-pub(crate) const REPORT: Bounds<Interval> = time("intervals.report", TENTH, HOUR);
-pub(crate) const WINDOW: Bounds<Interval> =
-    time("budget.window", TEN_SECONDS, Interval::from_secs(600));
-pub(crate) const TTL: Bounds<Interval> = time("metrics.ttl", MINUTE, DAY);
-pub(crate) const MIN_INTERVAL: Bounds<Interval> = time("reporting.minInterval", TEN_SECONDS, HOUR);
-pub(crate) const REFRESH_INTERVAL: Bounds<Interval> =
-    time("reporting.refreshInterval", MINUTE, DAY);
-
-/// All lengths of time.
-pub(crate) const TIMES: [Bounds<Interval>; 9] =
-    [SOCKETS, PROCESSES, CONTAINERS, BYTES, REPORT, WINDOW, TTL, MIN_INTERVAL, REFRESH_INTERVAL];
 
 /// Pairs of lengths of time of which the first must not be shorter than the second.
 pub(crate) const AT_LEAST_AS_LONG: [(&str, &str); 3] = [
@@ -79,9 +56,6 @@ pub(crate) const AT_LEAST_AS_LONG: [(&str, &str); 3] = [
     ("budget.window", "intervals.sockets"),
     ("reporting.refreshInterval", "reporting.minInterval"),
 ];
-
-/// The field of the CPU budget, and its bounds in thousandths of a core.
-pub(crate) const CPU: (&str, u64, u64) = ("budget.cpu", 1, 8000);
 
 /// The most labels and conditions of a selector, as bounded as everything that ends up in a status.
 pub(crate) const SELECTOR_TERMS: usize = 64;

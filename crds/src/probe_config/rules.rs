@@ -7,14 +7,33 @@
 use std::fmt::Display;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::bounds::{self, Bounds, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES, SELECTOR_TERMS};
+use super::bounds::{self, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES, Range, SELECTOR_TERMS};
 use super::{ProbeConfigSpec, ShortLived};
 use crate::{CpuQuantity, FieldError, Interval, LabelSelectorOperator, LabelSelectorRequirement};
 
 /// What is said of `shortLived: Trace`.
 pub(crate) const UNSUPPORTED: &str = "is not supported by this version; use Counters";
+
+/// The fields in their order, which is that of what is said of them.
+const ORDER: [&str; 14] = [
+    "priority",
+    "nodeSelector",
+    "nodeNames",
+    "paused",
+    "source",
+    "intervals",
+    "jitterPercent",
+    "budget",
+    "limits",
+    "shortLived",
+    "match",
+    "metrics",
+    "reporting",
+    "rollout",
+];
 
 impl ProbeConfigSpec {
     /// Whether an agent can run by this spec.
@@ -23,22 +42,18 @@ impl ProbeConfigSpec {
     /// All broken rules, in the order of the fields.
     pub fn validate(&self) -> Result<(), Vec<FieldError>> {
         let mut check = Check { errors: Vec::new() };
-        check.range(&bounds::PRIORITY, self.priority);
+        check.ranges(self);
         check.node_selector(self);
         check.node_names(&self.node_names);
-        check.intervals(self);
-        check.range(&bounds::JITTER_PERCENT, self.jitter_percent);
-        check.budget(self);
-        check.limits(self);
         if self.short_lived == ShortLived::Trace {
             check.fail("spec.shortLived", self.short_lived, UNSUPPORTED);
         }
         check.cidr_groups(&self.matching.cidr_groups);
-        check.range(&bounds::MAX_SERIES, self.metrics.max_series);
-        check.range(&bounds::TTL, self.metrics.ttl);
-        check.reporting(self);
-        check.range(&bounds::NODES_PER_MINUTE, self.rollout.max_nodes_per_minute);
-        check.range(&bounds::CANARY_PERCENT, self.rollout.canary_percent);
+        let place = |error: &FieldError| {
+            let field = error.field.split(['.', '[']).nth(1);
+            ORDER.iter().position(|known| Some(*known) == field)
+        };
+        check.errors.sort_by_key(place);
         if check.errors.is_empty() { Ok(()) } else { Err(check.errors) }
     }
 }
@@ -54,32 +69,44 @@ impl Check {
         self.errors.push(FieldError::new(field, &value, expected));
     }
 
-    fn range<T: PartialOrd + Copy + Serialize + Display>(&mut self, bounds: &Bounds<T>, value: T) {
-        self.between(&format!("spec.{}", bounds.field), value, bounds.low, bounds.high);
+    /// Every field with a range, by the spec as it is written: the table knows fields by their path.
+    fn ranges(&mut self, spec: &ProbeConfigSpec) {
+        let written = serde_json::to_value(spec).unwrap_or_default();
+        for (field, range) in bounds::RANGES {
+            match range {
+                Range::Number(low, high) => self.between(&written, field, low, high),
+                Range::Time(low, high) => self.between(&written, field, low, high),
+                Range::Cpu(low, high) => {
+                    let amount = CpuQuantity::from_millicores;
+                    self.between(&written, field, amount(low), amount(high));
+                }
+            }
+        }
+        for (longer, shorter) in bounds::AT_LEAST_AS_LONG {
+            let (a, b): (Option<Interval>, Option<Interval>) =
+                (at(&written, longer), at(&written, shorter));
+            if let (Some(a), Some(b)) = (a, b)
+                && a < b
+            {
+                let expected = format!("is too short; give at least {b}, as spec.{shorter}");
+                self.fail(&format!("spec.{longer}"), a, expected);
+            }
+        }
     }
 
-    fn between<T>(&mut self, field: &str, value: T, low: T, high: T)
+    fn between<T>(&mut self, written: &Value, field: &str, low: T, high: T)
     where
-        T: PartialOrd + Copy + Serialize + Display,
+        T: PartialOrd + Copy + Serialize + DeserializeOwned + Display,
     {
-        if value < low {
-            self.fail(field, value, format!("is too small; give at least {low}"));
+        let Some(value) = at::<T>(written, field) else { return };
+        let expected = if value < low {
+            format!("is too small; give at least {low}")
         } else if value > high {
-            self.fail(field, value, format!("is too large; give at most {high}"));
-        }
-    }
-
-    /// `longer` must not be shorter than `shorter`, which stands in another field.
-    fn at_least_as_long(
-        &mut self,
-        longer: (&Bounds<Interval>, Interval),
-        shorter: (&Bounds<Interval>, Interval),
-    ) {
-        if longer.1 < shorter.1 {
-            let expected =
-                format!("is too short; give at least {}, as spec.{}", shorter.1, shorter.0.field);
-            self.fail(&format!("spec.{}", longer.0.field), longer.1, expected);
-        }
+            format!("is too large; give at most {high}")
+        } else {
+            return;
+        };
+        self.fail(&format!("spec.{field}"), value, expected);
     }
 
     fn node_selector(&mut self, spec: &ProbeConfigSpec) {
@@ -156,48 +183,27 @@ impl Check {
             );
         }
     }
+}
 
-    fn intervals(&mut self, spec: &ProbeConfigSpec) {
-        let intervals = &spec.intervals;
-        self.range(&bounds::SOCKETS, intervals.sockets);
-        self.range(&bounds::PROCESSES, intervals.processes);
-        self.range(&bounds::CONTAINERS, intervals.containers);
-        self.range(&bounds::BYTES, intervals.bytes);
-        self.range(&bounds::REPORT, intervals.report);
-        let sockets = (&bounds::SOCKETS, intervals.sockets);
-        self.at_least_as_long((&bounds::BYTES, intervals.bytes), sockets);
-    }
+/// The value at a path of a spec that was written from its type, so that it is there and reads back.
+fn at<T: DeserializeOwned>(written: &Value, path: &str) -> Option<T> {
+    let value = path.split('.').try_fold(written, |at, field| at.get(field))?;
+    T::deserialize(value).ok()
+}
 
-    fn budget(&mut self, spec: &ProbeConfigSpec) {
-        let budget = &spec.budget;
-        let (field, least, most) = bounds::CPU;
-        let (least, most) =
-            (CpuQuantity::from_millicores(least), CpuQuantity::from_millicores(most));
-        self.between(&format!("spec.{field}"), budget.cpu, least, most);
-        self.range(&bounds::WINDOW, budget.window);
-        let sockets = (&bounds::SOCKETS, spec.intervals.sockets);
-        self.at_least_as_long((&bounds::WINDOW, budget.window), sockets);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn limits(&mut self, spec: &ProbeConfigSpec) {
-        let limits = &spec.limits;
-        self.range(&bounds::MAX_SOCKETS, limits.max_sockets);
-        self.range(&bounds::MAX_PROCESSES, limits.max_processes);
-        self.range(&bounds::PROCFS_READS, limits.procfs_reads_per_second);
-        self.range(&bounds::FDS, limits.fds_per_second);
-        self.range(&bounds::NETNS, limits.netns_per_second);
-        self.range(&bounds::API_WRITES, limits.api_writes_per_minute);
-        self.range(&bounds::REPORT_REQUESTS, limits.report_requests_per_second);
-    }
+    #[test]
+    fn every_field_of_the_tables_is_one_of_the_spec_and_has_its_place() {
+        let written = serde_json::to_value(ProbeConfigSpec::default()).unwrap();
+        let pairs = bounds::AT_LEAST_AS_LONG.into_iter().flat_map(|(a, b)| [a, b]);
 
-    fn reporting(&mut self, spec: &ProbeConfigSpec) {
-        let reporting = &spec.reporting;
-        self.range(&bounds::TOP_N, reporting.top_n);
-        self.range(&bounds::MIN_INTERVAL, reporting.min_interval);
-        self.range(&bounds::REFRESH_INTERVAL, reporting.refresh_interval);
-        self.at_least_as_long(
-            (&bounds::REFRESH_INTERVAL, reporting.refresh_interval),
-            (&bounds::MIN_INTERVAL, reporting.min_interval),
-        );
+        for field in bounds::RANGES.into_iter().map(|(field, _)| field).chain(pairs) {
+            assert!(at::<Value>(&written, field).is_some(), "{field}");
+        }
+        let fields = written.as_object().unwrap();
+        assert!(fields.len() == ORDER.len() && ORDER.iter().all(|name| fields.contains_key(*name)));
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::CpuQuantity;
-use crate::probe_config::bounds;
+use crate::probe_config::bounds::{self, Range};
 
 /// Where the table begins and ends in the page.
 const BEGIN: &str = "<!-- fields: written by make crds -->\n";
@@ -63,16 +63,13 @@ fn code(default: &Value) -> String {
 }
 
 fn range(path: &str, field: &Value) -> String {
-    if let Some(bound) = bounds::TIMES.iter().find(|bound| bound.field == path) {
-        return format!("{} to {}", bound.low, bound.high);
-    }
-    let (cpu, low, high) = bounds::CPU;
-    if path == cpu {
+    if let Some((_, range)) = bounds::RANGES.into_iter().find(|(field, _)| *field == path) {
         let amount = CpuQuantity::from_millicores;
-        return format!("{} to {}", amount(low), amount(high));
-    }
-    if let (Some(low), Some(high)) = (field["minimum"].as_i64(), field["maximum"].as_i64()) {
-        return format!("{low} to {high}");
+        return match range {
+            Range::Number(low, high) => format!("{low} to {high}"),
+            Range::Time(low, high) => format!("{low} to {high}"),
+            Range::Cpu(low, high) => format!("{} to {}", amount(low), amount(high)),
+        };
     }
     if let Some(words) = field["enum"].as_array() {
         return words.iter().map(code).collect::<Vec<_>>().join(", ");

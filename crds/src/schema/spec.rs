@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{LIST, MAP, RULES, at, cel, set};
 use crate::DEFAULT;
 use crate::probe_config::bounds::{
-    self, CIDR_GROUP_NAME, CIDR_GROUPS, CIDRS, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES,
+    self, CIDR_GROUP_NAME, CIDR_GROUPS, CIDRS, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES, Range,
 };
 use crate::probe_config::rules::UNSUPPORTED;
 
@@ -35,16 +35,17 @@ pub(super) fn complete(root: &mut Value) {
     set(root, "", [(RULES, json!(rules))]);
     let spec = &mut root["properties"]["spec"];
     numbers(spec);
-    for bound in bounds::TIMES {
-        let place = at(spec, bound.field);
+    for (field, range) in bounds::RANGES {
+        let rules = match range {
+            Range::Number(..) => continue,
+            Range::Time(low, high) => cel::time(low, high),
+            Range::Cpu(low, high) => cel::cpu(low, high),
+        };
+        let place = at(spec, field);
         place.remove("pattern"); // its rules say the same with a sentence
-        place.insert(RULES.to_owned(), cel::time(bound.low, bound.high));
+        place.remove("anyOf"); // says no more, and tells a person four lines more for a bare 0.5
+        place.insert(RULES.to_owned(), rules);
     }
-    let (cpu, low, high) = bounds::CPU;
-    let place = at(spec, cpu);
-    place.remove("pattern");
-    place.remove("anyOf"); // says no more, and tells a person four lines more for a bare 0.5
-    place.insert(RULES.to_owned(), cel::cpu(low, high));
     for (longer, shorter) in bounds::AT_LEAST_AS_LONG {
         at_least_as_long(spec, longer, shorter);
     }
@@ -87,10 +88,10 @@ fn without_defaults(schema: &mut Value) {
 }
 
 fn numbers(spec: &mut Value) {
-    for bound in bounds::NUMBERS {
+    for (field, range) in bounds::RANGES {
         // A `NodeProbe` has no priority and no rollout.
-        if super::manual::find(spec, bound.field).is_some() {
-            set(spec, bound.field, [("minimum", bound.low.into()), ("maximum", bound.high.into())]);
+        if let (Range::Number(low, high), Some(_)) = (range, super::manual::find(spec, field)) {
+            set(spec, field, [("minimum", low.into()), ("maximum", high.into())]);
         }
     }
 }

@@ -53,7 +53,7 @@ impl Figures {
     #[must_use]
     pub fn of(world: &World) -> Self {
         let mut figures = Self { queue: world.queue.nodes(), ..Self::default() };
-        let all = world.all_counts();
+        let all = world.counts();
         let count = |of: Option<ConfigId>| all.get(&of).map_or([0; 8], states);
         if all.get(&None).is_some_and(|counts| counts.effective > 0) {
             figures.nodes.push((String::new(), count(None)));

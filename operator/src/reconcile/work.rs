@@ -22,7 +22,7 @@ use crate::stages::observe::{SeenConfig, SeenProbe, cut};
 use crate::stages::plan::{Step, plan};
 use crate::stages::status::status;
 use crate::stages::validate::MAX_MESSAGE;
-use crate::world::ConfigId;
+use crate::world::{ConfigId, Counts};
 
 /// Writes under way at a time.
 pub(super) const AT_ONCE: usize = 16;
@@ -82,11 +82,17 @@ impl Task {
         for id in self.world.tick(now) {
             self.stopped(id);
         }
+        // Nothing that happens in a round changes a count: one look at all nodes is enough for all of its statuses.
+        let mut counted = None;
         while self.jobs.len() < AT_ONCE && now >= self.pace.next() {
             match self.world.next(now) {
                 None => break,
                 Some(Key::Seed) => self.seed(now),
-                Some(Key::Status(id)) => self.write_status(id, now),
+                Some(Key::Status(id)) => {
+                    let counted = counted.get_or_insert_with(|| self.world.counts());
+                    let counts = counted.remove(&Some(id)).unwrap_or_default();
+                    self.write_status(id, &counts, now);
+                }
                 Some(Key::Probe(id)) => self.write_probe(id, now),
             }
         }
@@ -101,10 +107,9 @@ impl Task {
     }
 
     /// Writes one status, if it is another than the API server has.
-    fn write_status(&mut self, id: ConfigId, now: Millis) {
-        let counts = self.world.counts(Some(id));
-        self.world.complete(id, &counts);
-        let status = status(&self.world, id, &counts, Timestamp::now());
+    fn write_status(&mut self, id: ConfigId, counts: &Counts, now: Millis) {
+        self.world.complete(id, counts);
+        let status = status(&self.world, id, counts, Timestamp::now());
         let changed = self.world.config_at(id).zip(status).filter(|(c, new)| c.status != *new);
         let Some((config, status)) = changed else {
             return self.world.queue.idle(Key::Status(id), now);

@@ -143,10 +143,9 @@ impl Counts {
         }
     }
 
-    fn sorted(mut self) -> Self {
+    fn sort(&mut self) {
         self.by_cpu.sort_unstable_by(|a, b| b.cmp(a));
         self.bad.sort_unstable();
-        self
     }
 
     /// The CPU that 99 of 100 agents do not exceed.
@@ -162,59 +161,34 @@ impl Counts {
 }
 
 impl World {
-    /// Counts the nodes of a configuration; with `None`, those that no configuration matches.
+    /// The nodes of each configuration that matches any, and under `None` those that none matches: one look at each node.
     #[must_use]
-    pub fn counts(&self, of: Option<ConfigId>) -> Counts {
-        let mut counts = Counts::default();
-        for (id, node) in self.nodes.iter() {
-            self.count(of, id, node, &mut counts);
-        }
-        counts.sorted()
-    }
-
-    /// The counts of all configurations that match a node, by one look at each node.
-    #[must_use]
-    pub fn all_counts(&self) -> BTreeMap<Option<ConfigId>, Counts> {
+    pub fn counts(&self) -> BTreeMap<Option<ConfigId>, Counts> {
         let mut all: BTreeMap<_, Counts> = BTreeMap::new();
-        for (id, node) in self.nodes.iter() {
-            let none = node.matches.is_empty().then_some(None);
-            for of in node.matches.iter().copied().map(Some).chain(none) {
-                self.count(of, id, node, all.entry(of).or_default());
+        for (id, node) in self.nodes.iter().filter(|(_, node)| node.object.is_some()) {
+            let winner = node.matches.first().copied();
+            let Some(verdict) = self.verdict(node) else {
+                all.entry(winner).or_default().absent += 1;
+                continue;
+            };
+            all.entry(winner).or_default().add(id, node, &verdict);
+            for &config in &node.matches {
+                all.entry(Some(config)).or_default().matched += 1;
             }
-        }
-        all.into_iter().map(|(of, counts)| (of, counts.sorted())).collect()
-    }
-
-    fn count(&self, of: Option<ConfigId>, id: NodeId, node: &Node, counts: &mut Counts) {
-        if node.object.is_none() {
-            return;
-        }
-        let winner = node.matches.first().copied();
-        if node.absent {
-            counts.absent += u32::from(winner == of);
-            return;
-        }
-        if let Some(config) = of.filter(|config| node.matches.contains(config)) {
-            counts.matched += 1;
-            let priority = |id: &ConfigId| self.configs.get(*id).map(Config::priority);
-            let equals = || node.matches.iter().filter(|id| priority(id) == priority(&config));
-            match winner.filter(|&winner| winner != config) {
-                None => {
-                    for &loser in equals().filter(|&&id| id != config) {
-                        *counts.conflicts.entry(loser).or_default() += 1;
+            let Some((&winner, losers)) = node.matches.split_first() else { continue };
+            let priority = |id: ConfigId| self.configs.get(id).map(Config::priority);
+            for &loser in losers {
+                if priority(loser) == priority(winner) {
+                    for (of, with) in [(winner, loser), (loser, winner)] {
+                        *all.entry(Some(of)).or_default().conflicts.entry(with).or_default() += 1;
                     }
+                } else {
+                    all.entry(Some(loser)).or_default().overridden += 1;
                 }
-                Some(winner) if priority(&winner) == priority(&config) => {
-                    *counts.conflicts.entry(winner).or_default() += 1;
-                }
-                Some(_) => counts.overridden += 1,
             }
         }
-        if winner == of
-            && let Some(verdict) = self.verdict(node)
-        {
-            counts.add(id, node, &verdict);
-        }
+        all.values_mut().for_each(Counts::sort);
+        all
     }
 
     /// What is to be said of a node; `None` where there is none, or no agent is wanted on it.

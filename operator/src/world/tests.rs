@@ -82,10 +82,10 @@ pub(crate) fn settle(world: &mut World, now: Millis) -> Vec<String> {
     loop {
         world.tick(now);
         let Some(id) = next_node(world, now) else {
-            let configs: Vec<ConfigId> = world.configs.ids().collect();
+            let (configs, mut counts): (Vec<_>, _) =
+                (world.configs.ids().collect(), world.counts());
             for id in configs {
-                let counts = world.counts(Some(id));
-                world.complete(id, &counts);
+                world.complete(id, &counts.remove(&Some(id)).unwrap_or_default());
             }
             return names;
         };
@@ -115,13 +115,18 @@ fn generation(world: &World, id: NodeId) -> i64 {
 }
 
 fn counts(world: &World, name: &str) -> Counts {
-    world.counts(Some(world.configs.find(name).unwrap()))
+    of(world, world.configs.find(name))
+}
+
+/// The counts of a configuration, or of the nodes that none matches.
+fn of(world: &World, config: Option<ConfigId>) -> Counts {
+    world.counts().remove(&config).unwrap_or_default()
 }
 
 /// What is written about a configuration.
 fn status(world: &World, id: ConfigId) -> probelet_crds::ProbeConfigStatus {
     let now = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
-    crate::stages::status::status(world, id, &world.counts(Some(id)), now).unwrap()
+    crate::stages::status::status(world, id, &of(world, Some(id)), now).unwrap()
 }
 
 /// A leading world in which every node works by `default`.
@@ -140,7 +145,7 @@ fn nodes_that_nothing_matches_get_the_built_in_configuration() {
     world.lead(0);
 
     assert_eq!(settle(&mut world, 0), ["n0", "n1"]);
-    assert_eq!(world.counts(None).applied, 2);
+    assert_eq!(of(&world, None).applied, 2);
 }
 
 #[test]
@@ -303,7 +308,7 @@ fn after_a_restart_a_bad_configuration_leaves_its_nodes_as_they_are() {
     // The third node never had it: it gets the built-in one.
     assert_eq!(settle(&mut after, 0), ["n2"]);
     assert_eq!(counts(&after, "default").effective, 2);
-    assert_eq!(after.counts(None).effective, 1);
+    assert_eq!(of(&after, None).effective, 1);
 }
 
 pub(crate) fn probe_of(node: &Node) -> SeenProbe {

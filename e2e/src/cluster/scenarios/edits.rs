@@ -3,6 +3,7 @@
 //! In: ten edits, in the ways that people edit. Out: whether all agents obeyed, in the same processes, and how long it
 //! took. I/O: kubectl, the agents' metrics.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -171,6 +172,8 @@ fn paused(world: &mut World) -> anyhow::Result<()> {
             let text = agent_metrics(agent, &token)?;
             sum(&text, "probelet_agent_pass_duration_seconds_count", &[]).context("no passes")
         };
+        // The one that was under way when the word came may still end.
+        thread::sleep(Duration::from_secs(1));
         let before = passes()?;
         throughout("no pass", Duration::from_secs(2), || {
             let now = passes()?;

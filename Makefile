@@ -98,7 +98,7 @@ dashboards-situations: ## The five situations of docs/user/situations.md on a re
 
 dashboards-pictures: ## Pictures of the dashboards while things break; writes docs/images (root, node, chromium; 8 minutes)
 	@scripts/setup --missing build cluster go dashboards web
-	e2e/dashboards/prove --only edit,few_series,missed,small_budget,dear_source --pictures $(CURDIR)/docs/images
+	e2e/dashboards/prove --only edit,few_series,missed,small_budget,expensive_source --pictures $(CURDIR)/docs/images
 
 cluster: ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; builds Kubernetes the first time)
 	@scripts/setup --missing build cluster go

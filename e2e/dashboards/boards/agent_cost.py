@@ -42,26 +42,26 @@ def summary():
         stat("Agents", "Agents whose metrics are here.", Query(counted), "short", decimals=0),
         stat("Over budget", "Agents that used more than their budget over its window. Should be 0: agents slow down before.", Query(over), "short",
              steps=[(None, GOOD), (1, BAD)], decimals=0),
-        stat("Cut back", "Agents that read less often, or leave out detail, to stay within their budget.", Query(gave_up), "short",
+        stat("Throttled", "Agents that scan less often, or leave out detail, to stay within their budget.", Query(gave_up), "short",
              steps=[(None, GOOD), (1, FAIR)], decimals=0),
     ]
 
 
 def cost():
     """How much, against the budget, by kind of work."""
-    quantile = lambda q: Query(f'max({everywhere("fleet:probelet_agent_cpu_cores:quantile", quantile=q)})', {"0.5": "median", "0.99": "p99", "1": "dearest"}[q])
+    quantile = lambda q: Query(f'max({everywhere("fleet:probelet_agent_cpu_cores:quantile", quantile=q)})', {"0.5": "median", "0.99": "p99", "1": "highest"}[q])
     task = by("task", fleet("fleet:probelet_agent_cpu_cores:sum_by_task"), f'rate({chosen("probelet_agent_cpu_seconds_total")}{INTERVAL})')
     mode = by("mode", fleet("fleet:probelet_agent_cpu_cores:sum_by_task"), f'rate({chosen("probelet_agent_cpu_seconds_total")}{INTERVAL})')
     return [
         timeseries("CPU against the budget", "CPU of the chosen agents together, and what they may use together.",
                    [Query(USED, "used"), Query(BUDGET, "budget")], CORES, overrides=[line("budget", BAD), colour("used", CALM)]),
-        timeseries("CPU of one agent", "The median, the 99th percentile and the dearest of all agents, against the smallest and the largest budget that any of them has. All nodes.",
+        timeseries("CPU of one agent", "The median, the 99th percentile and the highest of all agents, against the smallest and the largest budget that any of them has. All nodes.",
                    [quantile("0.5"), quantile("0.99"), quantile("1"), Query(f'min({everywhere("fleet:probelet_agent_cpu_budget_cores:min")})', "smallest budget"),
                     Query(f'max({everywhere("fleet:probelet_agent_cpu_budget_cores:max")})', "largest budget")], CORES,
-                   overrides=[line("smallest budget", POOR), line("largest budget", BAD), colour("median", GOOD), colour("p99", FAIR), colour("dearest", "purple")]),
+                   overrides=[line("smallest budget", POOR), line("largest budget", BAD), colour("median", GOOD), colour("p99", FAIR), colour("highest", "purple")]),
         timeseries("CPU by task", "discover reads the kernel, report joins and compares, match names pods and Services, serve answers requests and writes the status.",
                    [Query(task, "{{task}}")], CORES, stack=True, width=8),
-        timeseries("User and kernel time", "CPU spent in the agent's own code, and in the kernel on its behalf. Nothing is attached to the kernel, so no other process pays.",
+        timeseries("User and kernel time", "CPU spent in the agent's own code, and in the kernel on its behalf. Nothing is attached to the kernel, so other processes pay nothing.",
                    [Query(mode, "{{mode}}")], CORES, stack=True, width=8, overrides=[colour("user", CALM), colour("system", POOR)]),
         timeseries("CPU for 1,000 sockets", "CPU for each 1,000 connections and listeners watched. A rise without more CPU means that connections went away.",
                    [Query(f"1000 * {USED} / ({SOCKETS} > 0)", "for 1,000 sockets")], CORES, width=8),
@@ -70,15 +70,15 @@ def cost():
 
 def where():
     """Which nodes, and which source."""
-    one = lambda name: Query(f'max by (cluster, node) ({everywhere(f"top:probelet_agent_{name}:dearest")})')
-    level = " + ".join(f'{factor} * sum by (cluster, node) ({everywhere("top:probelet_agent_level:dearest", level=name)})'
+    one = lambda name: Query(f'max by (cluster, node) ({everywhere(f"top:probelet_agent_{name}:most_expensive")})')
+    level = " + ".join(f'{factor} * sum by (cluster, node) ({everywhere("top:probelet_agent_level:most_expensive", level=name)})'
                        for factor, name in ((1, "Stretched"), (2, "CountersOnly"), (3, "Paused")))
     link = {"links": [{"title": "This node", "url": "/d/probelet-agent-cost?${__url_time_range}&var-datasource=${datasource}&var-node=${__value.raw}"}]}
     gauge = {"custom.width": 220, "custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1, "decimals": 2,
              "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": GOOD}, {"value": 0.8, "color": FAIR}, {"value": 1, "color": BAD}]}}
     queries = [
         Query(f"max by (cluster, node) ({TOP})"), one("cpu_budget_cores"), one("cpu_used_ratio"), Query(level),
-        Query(f'max by (cluster, node, source) ({everywhere("top:probelet_agent_source_info:dearest")})'),
+        Query(f'max by (cluster, node, source) ({everywhere("top:probelet_agent_source_info:most_expensive")})'),
         one("sockets"), one("resident_memory_bytes"), one("effective_interval_seconds"),
     ]
     columns = [
@@ -88,16 +88,16 @@ def where():
         ("Value #H", "Reads every", "s", narrow(130, decimals=1)),
     ]
     return [
-        heatmap("Nodes by CPU of their agent", "How many nodes have an agent that uses so much CPU. A band that widens upwards is a group of nodes that got dearer. All nodes.",
+        heatmap("Nodes by CPU of their agent", "How many nodes have an agent that uses so much CPU. A band that widens upwards is a group of nodes whose cost has grown. All nodes.",
                 Query(f'sum by (le) ({everywhere("fleet:probelet_agent_cpu_cores:nodes_bucket")})'), CORES),
-        timeseries("Dearest agents", "The ten agents that use most CPU, at each moment. All nodes.", [Query(f"sum by (cluster, node) ({TOP})", "{{node}}")], CORES, fill=0),
-        table("Ten dearest agents now", "The ten agents that use most CPU, and what explains it: a dearer source, more sockets, or a larger budget. Choose a node to see it alone.",
+        timeseries("Most expensive agents", "The ten agents that use most CPU, at each moment. All nodes.", [Query(f"sum by (cluster, node) ({TOP})", "{{node}}")], CORES, fill=0),
+        table("Ten most expensive agents now", "The ten agents that use most CPU, and what explains it: a more expensive source, more sockets, or a larger budget. Choose a node to see it alone.",
               queries, columns, width=24, height=11, sort="CPU"),
-        timeseries("CPU by source", "CPU of agents by the way in which they read the kernel; bpf is the cheapest, procfs the dearest. All nodes.",
+        timeseries("CPU by source", "CPU of agents by source; bpf is the cheapest, procfs the most expensive. All nodes.",
                    [Query(f'sum by (source) ({everywhere("fleet:probelet_agent_cpu_cores:sum_by_source")})', "{{source}}")], CORES, stack=True, width=8),
         timeseries("CPU of one pass", "CPU for reading the node once, by source.",
                    [Query(ratio_by("source", "pass_cpu_seconds:rate5m", "pass_cpu_seconds_sum", "passes:rate5m", "pass_cpu_seconds_count"), "{{source}}")], "s", width=8),
-        bars("Nodes by source", "How many agents read the kernel in which way. All nodes.",
+        bars("Nodes by source", "How many agents use which source. All nodes.",
              Query(f'sum by (source) ({everywhere("fleet:probelet_agent_source:nodes")})', "{{source}}"), "short", width=8),
     ]
 
@@ -118,13 +118,13 @@ def why():
     records = by("kind", fleet("fleet:probelet_agent_records:sum"), chosen("probelet_agent_records"))
     largest = f'max({either(fleet("fleet:process_resident_memory_bytes:max"), f"(process_resident_memory_bytes{{{NODE}}} and on (instance) probelet_agent_build_info{{{NODE}}})")})'
     return [
-        timeseries("Levels", "Agents by what they gave up to stay within the budget: nothing, freshness, process detail, or everything because a person paused them.",
+        timeseries("Levels", "Agents by what they gave up to stay within the budget: nothing, freshness, process detail, or everything because they are paused.",
                    [Query(level, "{{level}}")], "short", stack=True,
                    overrides=[colour("Full", GOOD), colour("Stretched", FAIR), colour("CountersOnly", POOR), colour("Paused", CALM)]),
-        timeseries("Time between readings", "What the configuration asks for, and what the budget allows. Apart means that the budget is too small for the intervals.",
+        timeseries("Time between scans", "The configured intervals, and those that the budget allows. A gap means that the budget is too small for the intervals.",
                    [Query(effective, "{{kind}}"), Query(desired, "{{kind}}, as configured")], "s", fill=0),
-        timeseries("Readings left out", "Readings that were due and left out: unchanged is a saving, budget is a want, failed is an error.", [Query(skipped, "{{reason}}")], "ops", width=8),
-        timeseries("Work put off by rate limits", "Work that `spec.limits` put off, in seconds of work at the allowed rate.", [Query(waits, "{{limiter}}")], "percentunit", width=8, soft=0.01),
+        timeseries("Scans skipped", "Scans that were due and skipped: unchanged saves CPU, budget means that it is too small, failed is an error.", [Query(skipped, "{{reason}}")], "ops", width=8),
+        timeseries("Work delayed by rate limits", "Work that `spec.limits` delayed, in seconds of work at the allowed rate.", [Query(waits, "{{limiter}}")], "percentunit", width=8, soft=0.01),
         timeseries("What is watched", "Records of the agents' reports: the more there is, the more it costs.", [Query(records, "{{kind}}")], "short", width=8),
         timeseries("Memory", "Resident memory of the agents together, and of the largest one.", [Query(MEMORY, "all"), Query(largest, "largest agent")], "bytes", width=24, height=7),
     ]

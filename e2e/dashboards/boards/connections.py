@@ -37,7 +37,7 @@ def summary():
     """How much, in one row."""
     count = of("fleet:probelet_flows:count", "(" + chosen("probelet_flows") + " > bool 0)")
     return [
-        stat("Open", "Connections that are open now, as the side sees them that opened them, or the other where that side is not in the cluster.", Query(f"sum({OPEN})"), "short", decimals=0),
+        stat("Open", "Connections that are open now, as their source reports them, or the destination where the source is not in the cluster.", Query(f"sum({OPEN})"), "short", decimals=0),
         stat("Flows", "Pairs of workloads, with port and protocol, that have a connection open now.", Query(count), "short", decimals=0),
         stat("Opened", "Connections seen to open a second.", Query(OPENED_ALL), "cps", decimals=1),
         stat("Listeners", "Sockets that wait for connections.", Query(LISTENERS), "short", decimals=0),
@@ -59,7 +59,7 @@ def over_time():
         timeseries("Failures", "Attempts that failed, and connections that a reset ended, a second, as the kernels count them. Not by flow: the kernel does not say whose they were.",
                    [Query(FAILED, "failed"), Query(RESET, "reset")], "cps", width=8, overrides=[colour("failed", BAD), colour("reset", POOR)]),
         timeseries("Busiest flows", "The flows with most connections opened a second.", [Query(f"sum by (source, destination, port) ({top})", "{{source}} → {{destination}}:{{port}}")], "cps", fill=0),
-        timeseries("Traffic", "Bytes a second over the connections of flows: sent by who opened them, and received by them.",
+        timeseries("Traffic", "Bytes a second over the connections of flows: sent by the source, and received by it.",
                    [Query(sent, "{{direction}}")], "Bps", overrides=[colour("sent", CALM), colour("received", GOOD)]),
     ]
 

@@ -36,11 +36,11 @@ def summary():
         stat("Coverage", "Connections seen as a share of those that the kernel opened. What is missing lived too short and left no trace.", Query(COVERAGE), "percentunit", steps=WORST, decimals=2),
         stat("Missed", "Connections a second that the kernel opened and no agent saw.", Query(MISSED), "cps", decimals=2),
         stat("Worst node", "The lowest coverage of all nodes. All nodes.", Query(f'min({everywhere("fleet:probelet_agent_coverage:min")})'), "percentunit", steps=WORST, decimals=2),
-        stat("Freshness", "Age of the picture of connections when it was last refreshed; the 99th percentile over agents.", Query(fresh), "s", decimals=1),
-        stat("Oldest picture", "Time since the agent that is furthest behind last looked at its node's connections.", Query(age), "s", steps=[(None, GOOD), (30, POOR), (300, BAD)], decimals=0),
+        stat("Freshness", "Age of connection data at the last refresh; the 99th percentile over agents.", Query(fresh), "s", decimals=1),
+        stat("Stalest agent", "Time since the last complete connection scan of the agent that is furthest behind.", Query(age), "s", steps=[(None, GOOD), (30, POOR), (300, BAD)], decimals=0),
         stat("Unnamed ends", "Ends of connections that should have a name in the cluster and have none.", Query(unresolved), "short", decimals=0),
-        stat("Folded series", "Series beyond `spec.metrics.maxSeries`, summed up under the name other.", Query(folded), "short", steps=LESS_IS_WELL, decimals=0),
-        stat("Lack capability", "Agents that show less, or cost more, for want of a capability.", Query(f"{lacking} or vector(0)"), "short", steps=LESS_IS_WELL, decimals=0),
+        stat("Folded series", "Series beyond `spec.metrics.maxSeries`, folded into other.", Query(folded), "short", steps=LESS_IS_WELL, decimals=0),
+        stat("Missing capability", "Agents that show less, or cost more, because a capability is missing.", Query(f"{lacking} or vector(0)"), "short", steps=LESS_IS_WELL, decimals=0),
     ]
 
 
@@ -71,10 +71,10 @@ def freshness():
     contact = by("kind", "fleet:probelet_agent_kubernetes_contact_age_seconds:max", chosen("probelet_agent_kubernetes_contact_age_seconds"), "max")
     age = of("fleet:probelet_agent_picture_age:max", chosen("node:probelet_agent_picture_age:seconds"), "max")
     return [
-        timeseries("Freshness", "Age of the picture of connections when it was last refreshed: median, 99th percentile and worst of all agents.",
+        timeseries("Freshness", "Age of connection data at the last refresh: median, 99th percentile and worst of all agents.",
                    [quantile("0.5", "median"), quantile("0.99", "p99"), quantile("1", "worst")], "s", fill=0, width=8, overrides=[colour("median", GOOD), colour("p99", FAIR), colour("worst", BAD)]),
-        timeseries("Oldest picture", "Time since the agent that is furthest behind last looked. Grows without end when reading fails.", [Query(age, "oldest")], "s", width=8),
-        timeseries("Last word of the API server", "The longest time for which an agent has heard nothing, by kind of object. All kinds at once means that the API server is away, and names get old; one kind alone may have nothing to say.",
+        timeseries("Stalest agent", "Time since the last complete connection scan of the agent that is furthest behind. Keeps growing when scans fail.", [Query(age, "oldest")], "s", width=8),
+        timeseries("Time since the API server responded", "The longest time without data from the API server, by kind of object. All kinds at once means that the API server is unreachable, and names become stale; a single kind may just be idle.",
                    [Query(contact, "{{kind}}")], "s", fill=0, width=8),
     ]
 
@@ -90,14 +90,14 @@ def names():
         timeseries("Series", "Series that describe nodes: exported, or folded into other because there are more than `spec.metrics.maxSeries`.",
                    [Query(series, "{{state}}")], "short", stack=True, overrides=[colour("exported", GOOD), colour("folded", BAD)]),
         timeseries("Objects known", "Objects of the cluster that an agent knows, at most, by kind. Names come from these.", [Query(objects, "{{kind}}")], "short", fill=0, width=8),
-        timeseries("Agents lacking a capability", "Agents that show less, or cost more, for want of a capability, by capability.",
+        timeseries("Agents missing a capability", "Agents that show less, or cost more, because a capability is missing, by capability.",
                    [Query(lacking, "{{capability}}", fault="denied")], "short", stack=True, width=8),
-        bars("Nodes by source", "How many agents read the kernel in which way: tiers below bpf see less and cost more. All nodes.",
+        bars("Nodes by source", "How many agents use which source: those below bpf see less and cost more. All nodes.",
              Query(f'sum by (source) ({everywhere("fleet:probelet_agent_source:nodes")})', "{{source}}"), "short", width=8),
     ]
 
 
 def board():
     """The dashboard."""
-    return Board("probelet-data-quality", "Probelet / Data quality", "How complete, how fresh and how well named probelet's picture of the nodes is.",
-                 [("Can it be trusted", summary()), ("Completeness", completeness()), ("Freshness", freshness()), ("Names and limits", names())])
+    return Board("probelet-data-quality", "Probelet / Data quality", "How complete, how fresh and how well named probelet's data is.",
+                 [("Is the data complete and fresh", summary()), ("Completeness", completeness()), ("Freshness", freshness()), ("Names and limits", names())])

@@ -57,7 +57,7 @@ def small_budget(cluster):
 
 
 @contextlib.contextmanager
-def dear_source(cluster):
+def expensive_source(cluster):
     """The most expensive source on a node with many processes, with a limit of reads that one look uses up for minutes."""
     subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "sh", "-c", "for i in $(seq 1500); do sleep 160 & done; wait"], env=cluster.env)
     cluster.edit(source="Procfs", limits={"procfsReadsPerSecond": 10})
@@ -240,7 +240,7 @@ EVERY = [
     (frozen, ["ProbeletAgentDown"]),
     (missed, ["ProbeletCoverageLow"]),
     (small_budget, ["ProbeletAgentOverBudget", "ProbeletAgentThrottled"]),
-    (dear_source, ["ProbeletAgentStale"]),
+    (expensive_source, ["ProbeletAgentStale"]),
     (agents_refused, ["ProbeletStatusWriteErrors"]),
     (operator_refused, ["ProbeletOperatorWriteErrors", "ProbeletOperatorQueueStuck", "ProbeletConfigNotApplied"]),
     (rejected, ["ProbeletConfigRejected"]),

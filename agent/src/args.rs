@@ -40,7 +40,7 @@ Exit codes:
   2  a wrong flag or configuration
   3  no way to read this kernel could be used";
 
-/// Where Docker listens unless told otherwise.
+/// Where Docker listens by default.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 /// As long as the name of a node in Kubernetes may be.
 const MAX_NODE_NAME: usize = 253;
@@ -127,7 +127,7 @@ impl Args {
     /// Reads a command line, its first word the program's name.
     ///
     /// # Errors
-    /// The sentence or text to show instead.
+    /// The text to show instead.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
         let typed = Typed::try_parse_from(words)?;
         let node_name = match typed.node_name {
@@ -190,8 +190,8 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9466", value_parser = listen)]
     listen: Listen,
 
-    /// Where to answer /healthz and /readyz and nothing else, in plain HTTP, for whoever restarts the agent when it does
-    /// not answer: an address and port, or `off`. No reader can take the places there
+    /// Where to answer /healthz and /readyz and nothing else, in plain HTTP, for the kubelet or another supervisor that
+    /// restarts the agent: an address and port, or `off`. No reader can take the places there
     #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen)]
     probe_listen: Listen,
 
@@ -231,9 +231,9 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_STATE_DIR", value_name = "DIR", value_parser = file)]
     state_dir: Option<PathBuf>,
 
-    /// Who needs a bearer token that the API server accepts and that may `get` the path: nobody (`off`), everybody but
-    /// who comes through the loopback of a pod's own network (`token`), or everybody (`always`); /healthz and /readyz are
-    /// open. Nobody is the default where --listen is loopback; elsewhere it has to be said
+    /// Which clients need a bearer token that the API server accepts and that may `get` the path: none (`off`), all but
+    /// those that come through the loopback of a pod's own network (`token`), or all (`always`); /healthz and /readyz are
+    /// open. `off` is the default where --listen is loopback; elsewhere the flag is required
     #[arg(
         long,
         global = true,
@@ -255,7 +255,7 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_WEB", value_name = "WHEN", default_value = "auto")]
     web: Web,
 
-    /// How the log on stderr looks
+    /// Log format on stderr
     #[arg(
         long,
         global = true,
@@ -265,7 +265,7 @@ struct Typed {
     )]
     log_format: Format,
 
-    /// What the log holds: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::docker=debug`
+    /// Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::docker=debug`
     #[arg(long, global = true, env = "PROBELET_LOG", value_name = "FILTER", default_value = "info", value_parser = logging::filter)]
     log_level: Filter,
 }
@@ -274,12 +274,12 @@ struct Typed {
 enum TypedCommand {
     /// Observe until stopped, and serve what is seen (the default)
     Run,
-    /// Look once and print what is there
+    /// Scan once and print the result
     Once {
         /// Print the full report as JSON instead of a short table
         #[arg(long, env = "PROBELET_JSON", value_parser = FalseyValueParser::new())]
         json: bool,
-        /// Look a second time after this long, so that rates are known: 500ms, 2s
+        /// Scan a second time after this long, so that rates are known: 500ms, 2s
         #[arg(long, env = "PROBELET_SETTLE", value_name = "DURATION", value_parser = settle)]
         settle: Option<Duration>,
     },
@@ -292,7 +292,7 @@ enum TypedCommand {
         #[arg(long, env = "PROBELET_FILTER", value_name = "TEXT")]
         filter: Option<String>,
     },
-    /// Say what this host allows, what is missing and what is lost by that
+    /// Check what this host allows, what is missing and what is lost without it
     Doctor {
         /// Print JSON instead of text
         #[arg(long, env = "PROBELET_JSON", value_parser = FalseyValueParser::new())]

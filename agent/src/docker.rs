@@ -75,11 +75,11 @@ enum Error {
     Connect(#[source] bollard::errors::Error),
     #[error("the containers cannot be listed")]
     List(#[source] list::Error),
-    #[error("the events broke off")]
+    #[error("event stream closed unexpectedly")]
     Events(#[source] bollard::errors::Error),
     #[error("the events ended")]
     Ended,
-    #[error("Docker gave no sign of life for 10 s")]
+    #[error("Docker has not responded for 10 s")]
     Silent,
     #[error("Docker no longer answers")]
     Ping(#[source] bollard::errors::Error),
@@ -109,7 +109,7 @@ impl Follower<'_> {
         loop {
             if self.names.state == State::Absent && !self.socket.exists() {
                 if !told {
-                    tracing::info!(socket = %self.socket.display(), "no Docker here, looking again every minute");
+                    tracing::info!(socket = %self.socket.display(), "Docker not found; checking again every minute");
                     told = true;
                 }
                 time::sleep(ABSENT).await;
@@ -127,10 +127,10 @@ impl Follower<'_> {
     fn lost(&mut self, error: &Error) {
         let cause = std::error::Error::source(error).map(ToString::to_string);
         if matches!(self.names.state, State::Disconnected { .. }) {
-            tracing::debug!(%error, cause, "Docker is still away");
+            tracing::debug!(%error, cause, "Docker is still unreachable");
             return;
         }
-        tracing::warn!(%error, cause, containers = self.names.containers.len(), "Docker is away, its names may be old");
+        tracing::warn!(%error, cause, containers = self.names.containers.len(), "Docker is unreachable; its names may be stale");
         self.names.state = State::Disconnected { since: SystemTime::now() };
         self.publish();
     }

@@ -49,11 +49,11 @@ pub struct Options {
 pub enum Error {
     /// Output goes into a file or a pipe.
     #[error(
-        "top needs a terminal, and standard output is none; use `probelet-agent once` for text or JSON"
+        "top needs a terminal, and standard output is not one; use `probelet-agent once` for text or JSON"
     )]
     NotATerminal,
     /// No screen has such a column.
-    #[error("there is no column {given:?} to sort by; there are: {known}")]
+    #[error("no column {given:?} to sort by; columns: {known}")]
     UnknownColumn {
         /// What was asked for.
         given: String,

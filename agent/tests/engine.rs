@@ -232,7 +232,7 @@ fn a_reading_that_waits_for_its_budget_shows_how_late_it_is() {
     let late = running.until("late", |s| s.vitals.level >= Level::Stretched);
 
     assert_eq!(late.picture.epoch, 0, "nothing was read yet, and nothing is claimed");
-    assert!(late.vitals.level_reason.contains("the first reading"), "{}", late.vitals.level_reason);
+    assert!(late.vitals.level_reason.contains("the first scan"), "{}", late.vitals.level_reason);
     running.stop();
 }
 

@@ -10,15 +10,15 @@ use probelet_crds::Interval;
 
 const EXAMPLES: &str = "\
 Examples:
-  kubectl probelet status                         what the agents cost, who does not obey and why
-  kubectl probelet conns deploy/api -n shop       who talks to it, and to whom it talks
+  kubectl probelet status                         agents' cost, nodes that do not follow, and why
+  kubectl probelet conns deploy/api -n shop       its clients and its destinations
   kubectl probelet map shop -o svg > shop.svg     a picture of a namespace
   kubectl probelet explain node1                  why an agent is Stretched, and what it would take
   kubectl probelet config dry-run -f new.yaml     which nodes an edit changes and what it would cost
 
-Exit codes: 0 success, 1 failure (status: nobody at work; with --check: anything missing), 2 a wrong flag.";
+Exit codes: 0 success, 1 failure (status: no agent or no operator at work; with --check: anything missing), 2 a wrong flag.";
 
-/// Asks probelet: what the agents cost, what they know, and whether they obey.
+/// Asks probelet what its agents cost, what they observe, and whether they follow their configuration.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kubectl-probelet", bin_name = "kubectl probelet", version, after_help = EXAMPLES)]
 #[command(styles = styling::Styles::plain(), disable_help_subcommand = true)]
@@ -50,7 +50,7 @@ pub struct Common {
     /// How to show the answer
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
-    /// Colours: on a terminal only, unless NO_COLOR is set; or as told
+    /// When to use colours; `auto` is on a terminal only, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
     /// How long one answer of the API server may take
@@ -93,7 +93,7 @@ pub enum Color {
 /// What to do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// The fleet on one screen: cost against budget, levels, coverage, rollouts, who does not obey and why
+    /// The fleet on one screen: cost against budget, levels, coverage, rollouts, nodes that do not follow and why
     Status {
         /// Causes to show; further ones are counted
         #[arg(long, value_name = "N", default_value_t = 10)]
@@ -163,7 +163,7 @@ pub enum Command {
     Pause(Who),
     /// Go on where `pause` stopped
     Resume(Who),
-    /// Why an agent is at its level or does not obey, and what it would take
+    /// Why an agent is at its level or does not follow its configuration, and what it would take
     Explain {
         /// The node
         node: String,
@@ -249,7 +249,7 @@ pub enum RolloutCommand {
     Status {
         /// The ProbeConfig; default: all of them
         config: Option<String>,
-        /// Wait until it is complete (exit code 0) or was taken back (1)
+        /// Wait until it is complete (exit code 0) or was rolled back (1)
         #[arg(short, long)]
         watch: bool,
     },
@@ -276,7 +276,7 @@ pub enum RolloutCommand {
     },
 }
 
-/// Whom to pause or resume.
+/// What to pause or resume.
 #[derive(Debug, Clone, Flags)]
 pub struct Who {
     /// The ProbeConfig

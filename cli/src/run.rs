@@ -201,7 +201,7 @@ pub(crate) fn checked(name: &str) -> Result<&str, Error> {
         return Ok(name);
     }
     Err(Error::Usage {
-        what: format!("`{name}` is no name of an object"),
+        what: format!("`{name}` is not a valid object name"),
         next: "names have small letters, digits, dashes and dots".to_owned(),
     })
 }

@@ -88,7 +88,7 @@ pub fn show(answer: &impl Answer, format: Format, colours: bool) -> Result<Strin
         Format::Yaml => Ok(yaml(&value(answer))),
         Format::Name => Ok(lines(&answer.names())),
         Format::Dot | Format::Mermaid | Format::Svg => Err(Error::Usage {
-            what: "this answer is no picture".to_owned(),
+            what: "this output cannot be drawn".to_owned(),
             next: "give one of -o table, wide, json, yaml, name; pictures are for map".to_owned(),
         }),
     }

@@ -123,7 +123,7 @@ impl Typed {
             (None, [namespace, word, name]) => {
                 let fits = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
                 if word.is_empty() || !word.chars().all(fits) {
-                    return Err(usage(text, &format!("`{word}` is no kind")));
+                    return Err(usage(text, &format!("`{word}` is not a kind")));
                 }
                 let kind = Kind::read(word).unwrap_or_else(|| Kind::Workload((*word).to_owned()));
                 (Some(*namespace), Some(kind), *name)

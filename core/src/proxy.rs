@@ -61,7 +61,7 @@ pub enum Error {
         scheme: String,
     },
     /// It has no host, or a port that is none.
-    #[error("the proxy of {origin} is no address such as http://proxy.example.com:3128")]
+    #[error("the proxy of {origin} is not an address such as http://proxy.example.com:3128")]
     Unreadable {
         /// Who names it.
         origin: &'static str,
@@ -271,7 +271,7 @@ mod tests {
         ] {
             assert_eq!(
                 why(odd),
-                "the proxy of HTTPS_PROXY is no address such as http://proxy.example.com:3128",
+                "the proxy of HTTPS_PROXY is not an address such as http://proxy.example.com:3128",
                 "{odd}"
             );
         }

@@ -170,7 +170,10 @@ fn refused_text_is_named_with_its_place() {
         ("y, a/b/c", "byte 3: key \"a/b/c\" has more than one '/'"),
         ("/a", "byte 0: key \"/a\" has an empty prefix"),
         ("a/", "byte 0: key \"a/\" has an empty name"),
-        ("A.com/x", "byte 0: key \"A.com/x\" has a prefix that is no DNS subdomain in lower case"),
+        (
+            "A.com/x",
+            "byte 0: key \"A.com/x\" has a prefix that is not a DNS subdomain in lower case",
+        ),
     ];
     for (text, message) in table {
         assert_eq!(Selector::parse(text).unwrap_err().to_string(), message, "{text:?}");

@@ -17,13 +17,13 @@ pub use reasons::{
 pub const ACCEPTED: &str = "Accepted";
 /// `ProbeConfig`: all its nodes have applied it. `NodeProbe`: the agent has a picture of its node.
 pub const READY: &str = "Ready";
-/// `ProbeConfig`: some of its nodes do not obey it or cannot hold their budget, or its rollout was stopped.
+/// `ProbeConfig`: some of its nodes have not applied it or cannot hold their budget, or its rollout was stopped.
 pub const DEGRADED: &str = "Degraded";
 /// `ProbeConfig`: on some of the nodes that it matches another one wins by its priority.
 pub const OVERRIDDEN: &str = "Overridden";
 /// `ProbeConfig`: another one of the same priority matches some of the same nodes; the older one wins.
 pub const CONFLICTED: &str = "Conflicted";
-/// `NodeProbe`: the agent works by the configuration of the spec.
+/// `NodeProbe`: the agent has applied the configuration of the spec.
 pub const CONFIG_APPLIED: &str = "ConfigApplied";
 /// `NodeProbe`: the agent has stayed within its CPU budget, whatever it had to give up for it.
 pub const WITHIN_BUDGET: &str = "WithinBudget";
@@ -45,7 +45,7 @@ pub enum Status {
     True,
     /// It does not.
     False,
-    /// Nobody can tell yet.
+    /// It is not known yet.
     Unknown,
 }
 

@@ -17,7 +17,7 @@ pub struct CpuQuantity {
     nanocores: u64,
 }
 
-/// The text is not an amount of CPU; displays as the rest of a sentence that began with the text.
+/// The text is not an amount of CPU; displays as the rest of a message that began with the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not an amount of CPU; write it like 5m, 0.005 or 1")]
 pub struct ParseCpuQuantityError;

@@ -17,7 +17,7 @@ pub struct FieldError {
     pub field: String,
     /// The value as JSON, cut to a showable length; empty if the field itself should not be there.
     pub value: String,
-    /// What is wrong and what would be right, continuing the sentence after the value.
+    /// What is wrong and what would be right, continuing the message after the value.
     pub expected: String,
 }
 

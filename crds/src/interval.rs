@@ -14,7 +14,7 @@ pub struct Interval {
     millis: u64,
 }
 
-/// The text is not a length of time; displays as the rest of a sentence that began with the text.
+/// The text is not a length of time; displays as the rest of a message that began with the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a length of time; write it like 500ms, 1s or 1m30s")]
 pub struct ParseIntervalError;

@@ -44,8 +44,8 @@ pub const PROBE_CONFIG: &str = "ProbeConfig";
 pub const NODE_PROBE: &str = "NodeProbe";
 /// The configuration that the operator creates where there is none.
 pub const DEFAULT: &str = "default";
-/// Annotation of a `ProbeConfig` by which a person holds its rollout: with the value [`ROLLOUT_PAUSED`] no further node is
-/// told. Canaries that fail are still taken back, and `paused: true` still reaches all nodes at once.
+/// Annotation of a `ProbeConfig` that pauses its rollout: with the value [`ROLLOUT_PAUSED`] no further node
+/// gets it. Canaries that fail are still rolled back, and `paused: true` still reaches all nodes at once.
 pub const ROLLOUT_ANNOTATION: &str = "probelet.io/rollout";
 /// The value of [`ROLLOUT_ANNOTATION`].
 pub const ROLLOUT_PAUSED: &str = "paused";

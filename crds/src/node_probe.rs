@@ -94,7 +94,7 @@ pub struct NodeProbeSpec {
 pub struct Origin {
     /// Its name.
     pub name: String,
-    /// Its uid: one that was deleted and made anew is another one.
+    /// Its uid: one that was deleted and created again is another one.
     pub uid: String,
     /// Its generation when this was decided.
     pub generation: i64,

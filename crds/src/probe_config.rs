@@ -70,7 +70,7 @@ pub struct ProbeConfigSpec {
     pub node_names: Vec<String>,
     /// Stops all collection within a second, while metrics and health stay served. Default false.
     pub paused: bool,
-    /// How the kernel is read. Default `Auto`: the cheapest way that this node allows.
+    /// How the kernel is read. Default `Auto`: the cheapest source that this node allows.
     pub source: Source,
     /// How often each kind of data is read. The budget may stretch each interval; the agent publishes what it attains.
     pub intervals: Intervals,
@@ -81,12 +81,12 @@ pub struct ProbeConfigSpec {
     pub budget: Budget,
     /// Upper bounds on tables and on each kind of work, apart from the budget. What does not fit is counted and reported.
     pub limits: Limits,
-    /// How connections are noticed that open and close between two passes. Default `Counters`.
+    /// How connections that open and close between two passes are counted. Default `Counters`.
     pub short_lived: ShortLived,
     /// How connections are given the names of pods and Services. Without a cluster it has no effect.
     #[serde(rename = "match")]
     pub matching: Match,
-    /// What Prometheus is shown at the agent's `/metrics`.
+    /// What Prometheus gets from the agent's `/metrics`.
     pub metrics: Metrics,
     /// What is written into the status of the node's `NodeProbe`. Without a cluster it has no effect.
     pub reporting: Reporting,
@@ -119,16 +119,16 @@ impl Default for ProbeConfigSpec {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = crate::schema::name_variants)]
 pub enum Source {
-    /// The first of the ways below that works on the node.
+    /// The first of the sources below that works on the node.
     #[default]
     Auto,
     /// BPF programs run on demand; needs Linux 6.2 with BTF, `CAP_BPF` and `CAP_PERFMON`.
     Bpf,
-    /// The same for Linux 5.19 and later, several times as dear.
+    /// The same for Linux 5.19 and later, at several times the CPU.
     BpfCompat,
     /// Socket diagnosis over netlink in each network namespace; needs `CAP_SYS_ADMIN` and `CAP_SYS_PTRACE`.
     Netlink,
-    /// The text files of `/proc`; needs `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`. By far the dearest.
+    /// The text files of `/proc`; needs `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`. By far the most CPU.
     Procfs,
 }
 
@@ -137,8 +137,8 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Intervals {
-    /// Time between two looks at the sockets: a length of time such as `500ms`, `1s` or `1m30s`. From 100ms to 1h,
-    /// default 1s. A look at unchanged sockets costs next to nothing.
+    /// Time between two scans of the sockets: a length of time such as `500ms`, `1s` or `1m30s`. From 100ms to 1h,
+    /// default 1s. A scan of unchanged sockets costs next to nothing.
     pub sockets: Interval,
     /// Time between two reads of the processes: CPU time, memory, threads and open files. From 100ms to
     /// 1h, default 1s.
@@ -163,14 +163,14 @@ impl Default for Intervals {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
-    /// The most CPU that the agent may use, as a Kubernetes quantity: `5m` is half a percent of one core. From 1m to
+    /// The CPU that the agent may use at most, as a Kubernetes quantity: `5m` is half a percent of one core. From 1m to
     /// 8, default 5m. It is held on average over `window`. A fraction
     /// of a core needs quotes: `"0.005"`.
     pub cpu: CpuQuantity,
     /// The time over which the budget is held: what was saved in it may be spent at once. From 10s to 10m, default
     /// 1m; not shorter than `intervals.sockets`.
     pub window: Interval,
-    /// What is given up when the budget does not suffice. Default `Degrade`.
+    /// What is given up when the budget is too small. Default `Degrade`.
     pub policy: BudgetPolicy,
 }
 
@@ -184,7 +184,7 @@ impl Default for Budget {
     }
 }
 
-/// What is given up when the budget does not suffice.
+/// What is given up when the budget is too small.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = crate::schema::name_variants)]
 pub enum BudgetPolicy {
@@ -206,7 +206,7 @@ pub struct Limits {
     pub max_processes: i32,
     /// The most files of `/proc` that are read in a second. From 10 to 1000000, default 5000.
     pub procfs_reads_per_second: i32,
-    /// The most file descriptors that are looked at one by one in a second. From 100 to 10000000, default 20000.
+    /// The most file descriptors that are read one by one in a second. From 100 to 10000000, default 20000.
     pub fds_per_second: i32,
     /// The most network namespaces that are entered in a second. From 1 to 100000, default 500.
     pub netns_per_second: i32,
@@ -230,11 +230,11 @@ impl Default for Limits {
     }
 }
 
-/// How connections are noticed that open and close between two passes.
+/// How connections that open and close between two passes are counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = crate::schema::name_variants)]
 pub enum ShortLived {
-    /// From what the kernel keeps of them anyway; costs the workload nothing.
+    /// From what the kernel keeps of closed connections; costs the workload nothing.
     #[default]
     Counters,
     /// By a program that the kernel runs at each change of a connection; costs the workload time. Refused for now.
@@ -305,7 +305,7 @@ pub enum Peers {
 pub struct Metrics {
     /// What one series stands for. Default `Workload`.
     pub granularity: Granularity,
-    /// The most series about connections and workloads; further ones are added up under `other`. From 10 to 20000,
+    /// The most series about connections and workloads; further ones are folded into `other`. From 10 to 20000,
     /// default 500.
     pub max_series: i32,
     /// How long a series stays after its last change. From 1m to 24h, default 5m.
@@ -361,7 +361,7 @@ impl Default for Reporting {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = crate::schema::name_variants)]
 pub enum ReportingMode {
-    /// A digest of at most 2 KiB.
+    /// A summary of at most 2 KiB.
     #[default]
     Summary,
     /// Conditions only.

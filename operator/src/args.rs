@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   probelet-operator                                   in a pod: by its service account
   probelet-operator --kubeconfig ~/.kube/config --no-leader-election --namespace default
-  probelet-operator selftest                          say whether the installation works
+  probelet-operator selftest                          check that the installation works
 
 Exit codes:
   0  success
@@ -43,7 +43,7 @@ pub struct Args {
     pub identity: String,
     /// The name of the Lease; `None` is to lead without one.
     pub lease: Option<String>,
-    /// Namespace and name of the Lease of the one installation that operates the cluster; `None` is to ask nobody.
+    /// Namespace and name of the Lease of the one installation that operates the cluster; `None` is not to ask.
     pub cluster_lease: Option<(String, String)>,
     /// What `default` is made from.
     pub seed: Option<PathBuf>,
@@ -79,7 +79,7 @@ impl Args {
     /// Reads a command line, its first word the program's name.
     ///
     /// # Errors
-    /// The sentence or text to show instead.
+    /// The text to show instead.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
         let typed = Typed::try_parse_from(words)?;
         let identity = match typed.identity {
@@ -110,9 +110,9 @@ impl Args {
     }
 }
 
-/// Turns `ProbeConfig` objects into one effective configuration per node, and says which nodes obey.
+/// Turns `ProbeConfig` objects into one effective configuration per node, and reports which nodes have applied it.
 ///
-/// One process of a cluster works; others wait for its Lease with warm caches. Without a subcommand it does what `run`
+/// One replica is active; the others wait for its Lease with warm caches. Without a subcommand it does what `run`
 /// does.
 #[derive(Debug, Parser)]
 #[command(name = "probelet-operator", version, after_help = EXAMPLES)]
@@ -124,7 +124,7 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9467", value_parser = listen)]
     listen: Listen,
 
-    /// Where to answer /healthz and /readyz and nothing else, for whoever restarts the operator when it does not answer: an
+    /// Where to answer /healthz and /readyz and nothing else, for the kubelet or another supervisor: an
     /// address and port, or `off`. No reader of metrics can take the places there
     #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen)]
     probe_listen: Listen,
@@ -137,7 +137,7 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_POD_NAME", value_name = "NAME", value_parser = name)]
     identity: Option<String>,
 
-    /// Name of the Lease that decides who works
+    /// Name of the Lease for leader election
     #[arg(long, global = true, env = "PROBELET_LEASE", value_name = "NAME", default_value = "probelet-operator", value_parser = name)]
     lease: String,
 
@@ -162,7 +162,7 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_AGENTS", value_name = "NAME", value_parser = name)]
     agents: Option<String>,
 
-    /// The most CPU that a `ProbeConfig` may give an agent, such as `100m`; one with more is not accepted
+    /// Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected
     #[arg(long, global = true, env = "PROBELET_MAX_BUDGET", value_name = "CPU", value_parser = cpu)]
     max_budget: Option<CpuQuantity>,
 
@@ -170,11 +170,11 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
     kubeconfig: Option<PathBuf>,
 
-    /// Most writes to the API server in a second, 1 to 1000
+    /// Maximum API writes per second, 1 to 1000
     #[arg(long, global = true, env = "PROBELET_WRITES_PER_SECOND", value_name = "N", default_value = "60", value_parser = clap::value_parser!(i64).range(WRITES))]
     writes_per_second: i64,
 
-    /// How the log on stderr looks
+    /// Log format on stderr
     #[arg(
         long,
         global = true,
@@ -184,7 +184,7 @@ struct Typed {
     )]
     log_format: Format,
 
-    /// What the log holds: error, warn, info, debug, trace or off; or by module, as `info,probelet_operator::elect=debug`
+    /// Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_operator::elect=debug`
     #[arg(long, global = true, env = "PROBELET_LOG", value_name = "FILTER", default_value = "info", value_parser = logging::filter)]
     log_level: Filter,
 }
@@ -193,7 +193,7 @@ struct Typed {
 enum TypedCommand {
     /// Operate until stopped (the default)
     Run,
-    /// Say whether the installation works: one line a check, exit code 1 if one fails
+    /// Check that the installation works: one line a check, exit code 1 if one fails
     Selftest {
         /// How long to wait for the first nodes to report: 500ms to 10m
         #[arg(long, env = "PROBELET_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = patience)]

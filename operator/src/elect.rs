@@ -158,7 +158,7 @@ impl Elector {
         cluster.waits.set(1);
         if cluster.told.as_ref() != Some(&holder) {
             warn!(lease = %self.name, %holder,
-                "another installation operates this cluster: waiting until it is gone");
+                "another installation operates this cluster: waiting for it to end");
             cluster.told = Some(holder);
         }
     }
@@ -178,7 +178,7 @@ impl Elector {
 
     fn lose(&self, leads: &watch::Sender<bool>, why: &str) {
         leads.send_replace(false);
-        warn!(lease = %self.name, why, "not leading any more: another process may");
+        warn!(lease = %self.name, why, "lost leadership");
     }
 
     /// Looks once; whether the Lease is ours now.
@@ -234,5 +234,5 @@ fn settle(written: kube::Result<Lease>) -> Result<bool, Option<kube::Error>> {
 }
 
 fn contended() -> Result<bool, String> {
-    Err("somebody else wrote it at the same time".to_owned())
+    Err("another process wrote it at the same time".to_owned())
 }

@@ -94,7 +94,7 @@ pub fn news(
     let mut written = Vec::new();
     match turned {
         Some(true) => written.push(make(PAUSED, format!("collection stops on {nodes} nodes"))),
-        Some(false) => written.push(make(RESUMED, format!("collection goes on on {nodes} nodes"))),
+        Some(false) => written.push(make(RESUMED, format!("collection resumes on {nodes} nodes"))),
         None => {}
     }
     let Some(now) = &after.rollout else { return written };
@@ -109,11 +109,11 @@ pub fn news(
             format!("generation {generation}: {canaries} of {nodes} nodes go first"),
         )),
         (Phase::Rolling, None) => {
-            let message = format!("generation {generation} is on its way to {nodes} nodes");
+            let message = format!("generation {generation} is being rolled out to {nodes} nodes");
             written.push(make(ROLLOUT_STARTED, message));
         }
         (Phase::Complete, None | Some(Phase::Canary | Phase::Rolling)) if nodes > 0 => {
-            let message = format!("generation {generation}: all {nodes} nodes were told");
+            let message = format!("generation {generation}: rolled out to all {nodes} nodes");
             written.push(make(ROLLOUT_COMPLETED, message));
         }
         _ => {}
@@ -239,10 +239,10 @@ mod tests {
         assert_eq!(told(&one, &canary), begins);
         assert_eq!(
             told(&one, &on),
-            pair("RolloutStarted", "generation 2 is on its way to 40 nodes")
+            pair("RolloutStarted", "generation 2 is being rolled out to 40 nodes")
         );
         assert_eq!(told(&canary, &on), []);
-        let ends = pair("RolloutCompleted", "generation 2: all 40 nodes were told");
+        let ends = pair("RolloutCompleted", "generation 2: rolled out to all 40 nodes");
         assert_eq!(told(&on, &done), ends);
         assert_eq!(told(&one, &done), ends, "a quick one is told when it has ended");
         assert_eq!(told(&done, &done), []);

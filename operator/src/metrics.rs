@@ -42,7 +42,7 @@ pub struct Figures {
     pub generations: Vec<(String, i64)>,
     /// Rollouts that are not complete, by phase.
     pub rollouts: [u32; 4],
-    /// Configurations that are not accepted.
+    /// Configurations that are rejected.
     pub rejected: u32,
     /// Nodes that wait for a write.
     pub queue: usize,
@@ -95,14 +95,13 @@ const fn place(phase: Phase) -> usize {
     }
 }
 
-const NODES_HELP: &str = "Nodes by the configuration in force and what became of it; over_budget, silent, unheard \
-    and refused overlap with the others. On absent ones no agent is wanted: they are in no other count.";
+const NODES_HELP: &str = "Nodes by the configuration in force and its state; over_budget, silent, unheard \
+    and refused overlap with the others. absent: no agent is expected there, and no other state counts them.";
 
-const GENERATION_HELP: &str =
-    "Generation of each configuration: how often its spec was edited, and once for its making.";
+const GENERATION_HELP: &str = "metadata.generation of each ProbeConfig.";
 
 const OTHER_HELP: &str =
-    "1 while another installation of probelet operates this cluster, for whose end this one waits.";
+    "1 while another installation of probelet operates this cluster; this one waits for it to end.";
 
 /// Makes metrics and registers them.
 struct Make(Registry);
@@ -135,13 +134,13 @@ impl Make {
     }
 
     fn reconcile(&self) -> prometheus::Result<Histogram> {
-        let help = "Time to take in a batch of observations, or to plan for it.";
+        let help = "Time to process a batch of watch events, or to plan for it, in seconds.";
         let options = HistogramOpts::new(ours("reconcile_seconds"), help);
         self.with(Histogram::with_opts(options.buckets(vec![0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]))?)
     }
 
     fn write_seconds(&self) -> prometheus::Result<HistogramVec> {
-        let help = "Time from the beginning of a write to its answer.";
+        let help = "Duration of writes to the API server, in seconds.";
         let options = HistogramOpts::new(ours("api_write_seconds"), help);
         let options = options.buckets(vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0]);
         self.with(HistogramVec::new(options, &["kind"])?)
@@ -190,16 +189,16 @@ impl Metrics {
             .process("process_start_time_seconds", "Start of the process, Unix time in seconds.")?;
         started.set(Timestamp::now().as_duration().as_secs_f64());
         let cpu_help = "CPU time of the process, user and system, in seconds.";
-        let seed_help = "1 if the seed of the default configuration cannot be used.";
+        let seed_help = "1 if the seed of the default configuration is invalid.";
         let metrics = Self {
             nodes: make.gauges("nodes", NODES_HELP, &["config", "state"])?,
             generations: make.gauges("config_generation", GENERATION_HELP, &["config"])?,
             rollouts: make.gauges(
                 "rollouts",
-                "Configurations by phase of their change.",
+                "Configurations by phase of their rollout.",
                 &["phase"],
             )?,
-            rejected: make.gauge("configs_rejected", "Configurations that are not accepted.")?,
+            rejected: make.gauge("configs_rejected", "Configurations that are rejected.")?,
             queue: make
                 .gauge("queue_length", "Nodes that wait for a write or are being written.")?,
             leader: make.gauge("leader", "1 on the replica that writes.")?,
@@ -212,7 +211,7 @@ impl Metrics {
             )?,
             watch_errors: make.counters(
                 "watch_errors_total",
-                "Watches that failed and began anew.",
+                "Watches that failed and were restarted.",
                 &["kind"],
             )?,
             reconcile: make.reconcile()?,
@@ -262,7 +261,7 @@ impl Metrics {
         }
         self.generations.reset();
         for (name, generation) in &figures.generations {
-            #[expect(clippy::cast_precision_loss, reason = "nobody edits 2^52 times")]
+            #[expect(clippy::cast_precision_loss, reason = "there are no 2^52 edits")]
             self.generations.with_label_values(&[name.as_str()]).set(*generation as f64);
         }
         for (phase, count) in PHASES.iter().zip(figures.rollouts) {

@@ -207,7 +207,7 @@ impl Task {
                 // Of an outage one line is enough.
                 let last = self.failed[kind as usize].replace(now);
                 if last.is_none_or(|last| now >= last + QUIET) {
-                    warn!(?kind, error, "a watch failed and begins anew");
+                    warn!(?kind, error, "watch failed; restarting it");
                 } else {
                     debug!(?kind, error, "a watch failed again");
                 }

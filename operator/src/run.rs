@@ -161,7 +161,7 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     let outcome = tokio::select! {
         signal = stop_signal() => signal,
         () = election => Ok(()),
-        _ = &mut task => Err(anyhow!("the main task ended; its last words are in the log")),
+        _ = &mut task => Err(anyhow!("main task exited unexpectedly; see preceding log lines")),
     };
     stop.send_replace(true);
     // What is under way is broken off: nothing may be written once the lease is let go.

@@ -116,7 +116,7 @@ async fn held(client: &Client, namespace: &str, name: &str) -> Found {
     match Api::<Lease>::namespaced(client.clone(), namespace).get(name).await {
         Ok(lease) => match lease.spec.and_then(|spec| spec.holder_identity) {
             Some(holder) if !holder.is_empty() => Found::Good(format!("{holder} holds {name}")),
-            _ => Found::Bad(format!("nobody holds {name}")),
+            _ => Found::Bad(format!("no process holds {name}")),
         },
         Err(error) => sort(&error),
     }
@@ -174,9 +174,9 @@ fn judged(endpoint: &Endpoint, shown: Shown, answer: &Answer) -> Found {
         )),
         (Shown::Nothing, 401) => Found::Good(format!("{pod} answers {REPORT} with 401")),
         (Shown::Nothing, 200) if endpoint.open => {
-            Found::Skipped(format!("{pod} answers everybody, as agent.auth is none"))
+            Found::Skipped(format!("{pod} serves every client, because agent.auth is none"))
         }
-        (Shown::Nothing, 200) => Found::Bad(format!("{pod} gives its report to everybody")),
+        (Shown::Nothing, 200) => Found::Bad(format!("{pod} serves its report without a token")),
         _ => Found::Bad(format!("{pod} answers {REPORT} with {status}: {text}")),
     }
 }

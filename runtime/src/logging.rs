@@ -38,7 +38,7 @@ pub fn filter(text: &str) -> Result<Filter, String> {
 
 /// Another subscriber was installed before; the log stays where it goes.
 #[derive(Debug, thiserror::Error)]
-#[error("the log was set up twice")]
+#[error("logging was initialized twice")]
 pub struct Twice(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// Sends the log of the whole process to stderr from now on. `quiet` are levels by module that the filter may raise.

@@ -77,8 +77,12 @@ impl Service<Uri> for Route {
             let failed = |error: BoxError| format!("the proxy {name} cannot be reached: {error}");
             let stream = connecting?.await.map_err(|error| failed(error.into()))?;
             let opening = tokio::time::timeout(OPENING, open(stream.into_inner(), handshake));
-            let silent =
-                || io::Error::new(io::ErrorKind::TimedOut, format!("the proxy {name} is silent"));
+            let silent = || {
+                io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("the proxy {name} does not respond"),
+                )
+            };
             Ok(TokioIo::new(opening.await.map_err(|_| silent())??))
         })
     }

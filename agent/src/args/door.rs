@@ -8,13 +8,13 @@ use clap::ValueEnum;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Tokens are asked for, and nobody is there to ask about them.
+/// Tokens are required, and there is no API server to review them.
 pub(super) const NOBODY: &str =
     "--auth needs an API server to ask about tokens: run in a pod, or give --kubeconfig FILE\n";
 
-/// Others than who sits at this machine could read everything, and nobody said that they may.
-pub(super) const OPEN: &str = "--listen is not loopback, so whoever reaches it could read what this host does: say who may with --auth token or \
-     --auth always, or that everybody may with --auth off\n";
+/// Clients of other machines could read everything, and that was not allowed explicitly.
+pub(super) const OPEN: &str = "--listen is not loopback, so any client that reaches it could read this host's processes and connections: choose --auth token or \
+     --auth always, or allow every client with --auth off\n";
 
 /// Whether others than who sits at this machine can come.
 pub(super) fn is_open(listen: Option<SocketAddr>) -> bool {
@@ -24,7 +24,7 @@ pub(super) fn is_open(listen: Option<SocketAddr>) -> bool {
 /// Who needs a token that the cluster's API server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Auth {
-    /// Nobody.
+    /// No client.
     Off,
     /// Everybody but who comes through the loopback of a pod's own network: who forwards a port.
     Token,

@@ -190,7 +190,7 @@ fn tokens_are_asked_for_only_where_somebody_can_be_asked_about_them() {
 #[test]
 fn a_door_to_the_network_has_to_be_asked_for() {
     for open in ["--listen 0.0.0.0:9466", "run --listen [::]:9466", "--listen 10.0.0.7:1"] {
-        assert!(told(open).contains("say who may with --auth token"), "{open}");
+        assert!(told(open).contains("choose --auth token"), "{open}");
     }
     assert_eq!(args("--listen 0.0.0.0:9466 --auth off").auth, Auth::Off);
     assert_eq!(args("--listen [::ffff:127.0.0.1]:9466").auth, Auth::Off);

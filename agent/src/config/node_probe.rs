@@ -38,7 +38,7 @@ pub struct Assignment {
 /// The object.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Assigned {
-    /// Its uid: one that was deleted and made anew is another one.
+    /// Its uid: one that was deleted and created again is another one.
     pub uid: String,
     /// Its version in the API server's store.
     pub version: String,
@@ -213,7 +213,7 @@ fn pause(value: &Value, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
             return false;
         }
         info!(config = %assigned.config, generation = assigned.generation, paused,
-            "of a configuration that cannot be used only this is in force");
+            "configuration is invalid; only this part of it is in force");
         let now = Arc::make_mut(now);
         now.spec.paused = paused;
         now.generation += 1;

@@ -54,7 +54,7 @@ impl Notices {
             Ok(fd) => Some((fd, is)),
             Err(error) => {
                 let directory = self.directory.display();
-                tracing::debug!(%directory, %error, "no notices of changes, looking every 5 s instead");
+                tracing::debug!(%directory, %error, "cannot watch the file for changes; checking it every 5 s instead");
                 None
             }
         });

@@ -33,7 +33,7 @@ pub enum Error {
     #[error("it is larger than 1 MiB")]
     TooLarge,
     /// Cut off, or not ours.
-    #[error("it is no JSON")]
+    #[error("not valid JSON")]
     Json(#[source] serde_json::Error),
     /// JSON, but no valid configuration.
     #[error("{0}")]
@@ -60,7 +60,7 @@ pub fn begin_with(directory: Option<&Path>) -> Effective {
     match load(&path) {
         Ok(Some(last)) => {
             info!(config = last.origin.config(), hash = %last.hash, path = %path.display(),
-                "the last good configuration is in force until the API server tells another");
+                "using the last good configuration until the API server sends another");
             last
         }
         Ok(None) => Effective::defaults(),
@@ -182,7 +182,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join(NAME);
         for (text, why) in [
-            ("{\"config\": {\"pau", "it is no JSON"),
+            ("{\"config\": {\"pau", "not valid JSON"),
             ("[1, 2]", "spec.config is missing"),
             ("{\"config\": {\"budget\": {\"cpu\": \"0\"}}}", "spec.budget.cpu"),
         ] {

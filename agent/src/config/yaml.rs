@@ -59,7 +59,7 @@ fn in_object(object: &Value) -> Result<Value, FieldError> {
             return Err(FieldError {
                 field,
                 value,
-                expected: format!("is not what is read here; give {right}"),
+                expected: format!("is of the wrong type or kind; give {right}"),
             });
         }
     }
@@ -252,7 +252,9 @@ mod tests {
         let text = "apiVersion: v1\nkind: ConfigMap\nspec: {}\n";
         assert_eq!(
             told(text),
-            [r#"apiVersion: "v1" is not what is read here; give probelet.io/v1alpha1 (line 1)"#]
+            [
+                r#"apiVersion: "v1" is of the wrong type or kind; give probelet.io/v1alpha1 (line 1)"#
+            ]
         );
     }
 

@@ -222,7 +222,7 @@ impl Containers {
             if !std::mem::replace(&mut self.told, true) {
                 warn!(
                     containers = self.by_id.len(),
-                    "no room for more containers: new ones stay unknown"
+                    "container table is full: new containers stay unknown"
                 );
             }
             return Err(Loss::ContainerUnknown);

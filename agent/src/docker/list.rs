@@ -27,9 +27,9 @@ pub(super) enum Error {
     Http(#[source] hyper::Error),
     #[error("Docker answered {0}")]
     Refused(hyper::StatusCode),
-    #[error("the answer broke off or is longer than {LONGEST} bytes")]
+    #[error("the response ended early or is longer than {LONGEST} bytes")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the answer is no list of containers")]
+    #[error("the response is not a list of containers")]
     Json(#[source] serde_json::Error),
 }
 

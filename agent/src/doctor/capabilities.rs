@@ -70,7 +70,7 @@ impl Capability {
                 "the source netlink cannot enter the network namespaces of containers"
             }
             Self::SysPtrace => {
-                "netlink and procfs cannot tell which process holds a socket of another user"
+                "netlink and procfs cannot find the process that holds a socket of another user"
             }
             Self::DacReadSearch => {
                 "netlink and procfs cannot list the open files of other users' processes"

@@ -143,7 +143,7 @@ fn btf(read: &Read) -> Finding {
         if matters { Mark::Lost } else { Mark::Note },
         "/sys/kernel/btf/vmlinux is missing",
     )
-    .meaning("bpf and bpf-compat cannot tell where the kernel keeps its fields")
+    .meaning("bpf and bpf-compat cannot locate the kernel's fields")
     .remedy(
         "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; in a container, mount the host's /sys",
     )
@@ -152,7 +152,7 @@ fn btf(read: &Read) -> Finding {
 fn unprivileged(read: &Read) -> Finding {
     let value = read.unprivileged_bpf.as_deref().unwrap_or("unknown");
     finding("unprivileged_bpf_disabled", Mark::Good, value)
-        .meaning("does not matter: CAP_BPF passes it")
+        .meaning("does not matter: CAP_BPF overrides it")
 }
 
 fn lockdown(read: &Read) -> Finding {
@@ -178,7 +178,7 @@ fn capability(read: &Read, capability: Capability, chosen: Option<Tier>) -> Find
         return finding(topic, Mark::Good, "effective");
     }
     if read.may(capability) {
-        return finding(topic, Mark::Good, "not held, but CAP_SYS_ADMIN stands for it");
+        return finding(topic, Mark::Good, "missing, but CAP_SYS_ADMIN includes it");
     }
     let programs = tiers::possible(read, Tier::BpfCompat) && capability.serves(Tier::Bpf);
     let lost = programs || chosen.is_none_or(|tier| capability.serves(tier));
@@ -221,7 +221,7 @@ fn hidepid(read: &Read) -> Finding {
     match &read.mounts.hidepid {
         None => finding("/proc hidepid", Mark::Good, "off"),
         Some(mode) if read.may(Capability::SysPtrace) => finding("/proc hidepid", Mark::Good, mode)
-            .meaning("does not matter: CAP_SYS_PTRACE passes it"),
+            .meaning("does not matter: CAP_SYS_PTRACE overrides it"),
         Some(mode) => finding("/proc hidepid", Mark::Lost, mode)
             .meaning("processes of other users are hidden")
             .remedy("grant CAP_SYS_PTRACE, or mount -o remount,hidepid=0 /proc"),
@@ -269,7 +269,7 @@ fn docker(read: &Read, places: &Places) -> Finding {
         Docker::Forbidden => finding("Docker", Mark::Lost, format!("{path} may not be opened"))
             .meaning("containers are shown by their ids")
             .remedy("run in the group that owns the socket (usually docker)"),
-        Docker::Silent => finding("Docker", Mark::Note, format!("nobody answers at {path}"))
+        Docker::Silent => finding("Docker", Mark::Note, format!("no answer at {path}"))
             .meaning("containers are shown by their ids until the daemon runs"),
     }
 }

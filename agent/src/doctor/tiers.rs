@@ -72,7 +72,7 @@ fn grant(capabilities: &[Capability], places: &Places) -> String {
 const fn gives(tier: Tier) -> &'static str {
     match tier {
         Tier::Bpf => "every socket with its exact owner and traffic, for the least CPU",
-        Tier::BpfCompat => "the same picture as bpf, for several times the CPU of a pass",
+        Tier::BpfCompat => "the same data as bpf, for several times the CPU of a pass",
         Tier::Netlink => {
             "every socket; owners come from a budgeted walk of open files, later than with bpf"
         }

@@ -222,7 +222,7 @@ impl Matching {
                 if self.error.as_deref() != Some(&*sentence) {
                     warn!(
                         error = &*sentence,
-                        "who stands behind translated addresses stays unknown"
+                        "connection tracking cannot be used; backends behind translated addresses stay unknown"
                     );
                 }
                 self.error = Some(sentence);

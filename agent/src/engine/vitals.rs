@@ -253,12 +253,14 @@ impl Signs {
             return String::new();
         }
         if self.turns == 0 {
-            return "the first reading costs more than the budget has earned so far".to_owned();
+            return "the first scan costs more than the budget allows so far".to_owned();
         }
         let (since, earned) = (seconds(clock::boot_ns() - self.began_ns), budget * window);
         if since < window && self.start_cpu > earned / 2.0 {
             let took = (self.start_cpu * 1000.0).ceil();
-            return format!("starting took {took:.0} ms of CPU, which the first {window:.0} s pay");
+            return format!(
+                "starting took {took:.0} ms of CPU, which count against the first {window:.0} s"
+            );
         }
         let need = seconds(schedule.need(self.costs_ns(), self.moved_permille()));
         let need = ((need + serve_cores) * 1000.0).ceil().max(1.0);

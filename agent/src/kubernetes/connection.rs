@@ -61,7 +61,7 @@ pub(crate) enum Error {
     Kubeconfig(#[source] Box<kube::config::KubeconfigError>),
     #[error("no usable way")]
     Proxy(#[source] probelet_core::proxy::Error),
-    #[error("the name of the server's certificate is no name")]
+    #[error("invalid TLS server name")]
     ServerName,
     #[error("cannot set up the connection")]
     Setup(#[source] Box<kube::Error>),
@@ -69,9 +69,9 @@ pub(crate) enum Error {
     Send(#[source] Box<kube::Error>),
     #[error("the API server did not answer for {} s", .0.as_secs())]
     Silent(Duration),
-    #[error("the stream broke off")]
+    #[error("stream closed unexpectedly")]
     Broken(#[source] Box<kube::Error>),
-    #[error("the list broke off")]
+    #[error("list ended early")]
     Incomplete,
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),

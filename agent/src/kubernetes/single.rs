@@ -230,7 +230,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
             status.lists += u64::from(!resumed);
         });
         if std::mem::take(&mut self.told) {
-            info!(name = &*self.single.name, "the API server answers again");
+            info!(name = &*self.single.name, "the API server responds again");
         }
         (self.each)(Seen::Up);
     }
@@ -301,7 +301,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
             && !matches!(self.from, From::Version(_))
             && !std::mem::replace(&mut self.stateless, true)
         {
-            debug!(error = error.chain(), "no state at the beginning of a watch here");
+            debug!(error = error.chain(), "the API server does not support sendInitialEvents");
             return Duration::ZERO;
         }
         let state = if class == Class::Forbidden { State::Forbidden } else { State::BackingOff };
@@ -333,9 +333,9 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         let (resource, name, cause) = (self.single.resource, &*self.single.name, error.chain());
         // A gap is the server's daily business.
         if error.class() == Class::Gone || std::mem::replace(&mut self.told, true) {
-            debug!(resource, name, error = cause, ?wait, "the API server was asked in vain");
+            debug!(resource, name, error = cause, ?wait, "request to the API server failed");
         } else {
-            warn!(resource, name, error = cause, ?wait, "the API server was asked in vain");
+            warn!(resource, name, error = cause, ?wait, "request to the API server failed");
         }
     }
 

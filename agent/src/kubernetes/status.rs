@@ -171,7 +171,7 @@ pub struct KindStatus {
     pub events: u64,
     /// Lists that were begun, streaming or not.
     pub lists: u64,
-    /// Watches that went on where the last one ended.
+    /// Watches that resumed where the last one ended.
     pub resumes: u64,
     /// Bytes of bodies received.
     pub bytes: u64,

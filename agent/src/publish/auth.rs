@@ -194,7 +194,7 @@ impl Auth {
         let mut state = self.state();
         if state.warned.is_none_or(|warned| warned.elapsed() >= WARN) {
             state.warned = Some(Instant::now());
-            warn!(%error, "cannot ask the API server about tokens; those known to be good are good for an hour");
+            warn!(%error, "token reviews fail; tokens accepted before stay valid for an hour");
         }
         state.ledger.fail(error.retry_after, self.now())
     }
@@ -267,7 +267,7 @@ fn forbidden(user: &Arc<str>, path: &str) -> Answer {
 }
 
 fn limited(wait: Duration) -> Answer {
-    let sentence = format!("too many tokens that nobody knows; try again in {} s", seconds(wait));
+    let sentence = format!("too many unauthenticated requests; try again in {} s", seconds(wait));
     later(StatusCode::TOO_MANY_REQUESTS, &sentence, wait)
 }
 
@@ -281,7 +281,7 @@ fn away(wait: Duration) -> Answer {
 
 fn over_budget(wait: Duration) -> Answer {
     let sentence = format!(
-        "the CPU budget has no room to ask about this token; try again in {} s",
+        "the CPU budget is used up, so this token cannot be checked; try again in {} s",
         seconds(wait)
     );
     later(StatusCode::SERVICE_UNAVAILABLE, &sentence, wait)

@@ -52,9 +52,7 @@ fn verdict(age: Duration, interval: f64, paused: bool) -> Result<(), String> {
         return Ok(());
     }
     let (age, allowed) = (age.as_secs(), allowed.as_secs());
-    Err(format!(
-        "the engine has published nothing for {age} s, more than the {allowed} s that it may take\n"
-    ))
+    Err(format!("the engine has published nothing for {age} s, the limit is {allowed} s\n"))
 }
 
 fn text(status: StatusCode, text: String) -> Answer {

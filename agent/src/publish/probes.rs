@@ -133,7 +133,7 @@ impl Door {
         let own = own::addresses();
         if own.is_empty() {
             warn!(
-                "probes use up their share of the CPU budget, and which addresses are the node's cannot be told"
+                "probes use up their share of the CPU budget, and the node's addresses could not be determined"
             );
             return false;
         }
@@ -142,7 +142,7 @@ impl Door {
                 let seconds = QUIET.as_secs();
                 warn!(
                     seconds,
-                    "probes use up their share of the CPU budget: only the node's own are heard for a while"
+                    "probes use up their share of the CPU budget: only those from the node itself are accepted for a while"
                 );
                 true
             }

@@ -30,7 +30,7 @@ const BUSY: &str = "another profile is being taken; try again when it is done";
 /// Turns the heap profiler on.
 pub(super) fn activate() {
     if !heap::profile() {
-        warn!("the allocator cannot profile: /debug/pprof/heap will say so");
+        warn!("the allocator does not support profiling; /debug/pprof/heap is not available");
     }
 }
 

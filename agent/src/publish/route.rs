@@ -87,7 +87,7 @@ async fn choose(
     if !host::is_ours(&request.headers, peer, &shared.own_names)
         && ![Some(LIVE), Some(READY)].contains(&path)
     {
-        let sentence = "through loopback this agent answers to an address or to localhost, and to no other name";
+        let sentence = "invalid Host header: use an IP address or localhost";
         return refuse(StatusCode::MISDIRECTED_REQUEST, sentence);
     }
     if let Some(refusal) = refusal(shared, request, path, peer).await {

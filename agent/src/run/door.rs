@@ -24,15 +24,15 @@ pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Auth>, Option<tl
         Some(access) => {
             let loopback = args.auth == Auth::Token && auth::network_is_a_pods_own();
             if args.auth == Auth::Token && !loopback {
-                warn!(
-                    "this may be the network of a host: who comes through loopback needs a token too"
-                );
+                warn!("agent may share the host network; loopback requests require a token");
             }
             Some(auth::Auth::new(Reviewer::new(access), auth::Terms::default(), loopback)?)
         }
     };
     if args.auth == Auth::Off && args.listen.is_some_and(|a| !a.ip().to_canonical().is_loopback()) {
-        warn!("whoever reaches this address may read what this host does: --auth is off");
+        warn!(
+            "--auth is off: any client that reaches this address can read this host's processes and connections"
+        );
     }
     if checked.is_some() && secured.is_none() && !args.listen.is_some_and(|a| a.ip().is_loopback())
     {

@@ -138,7 +138,7 @@ async fn over(
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         shown = shown => shown.map_err(anyhow::Error::from),
-        _ = ended => Err(anyhow!("the engine ended; its last words are in the log")),
+        _ = ended => Err(anyhow!("engine thread exited unexpectedly; see preceding log lines")),
     }
 }
 

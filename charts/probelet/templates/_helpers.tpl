@@ -239,7 +239,7 @@ type: Unconfined
 {{- end -}}
 {{- end -}}
 
-{{/* A monitor that the cluster has no kind for would fail in the middle of an install, with a worse sentence. */}}
+{{/* A monitor that the cluster has no kind for would fail in the middle of an install, with a worse message. */}}
 {{- define "probelet.needMonitoring" -}}
 {{- if not (.root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind)) -}}
 {{- fail (printf "%s.enabled: the cluster does not know %s (monitoring.coreos.com/v1); install prometheus-operator first or set it to false (helm template: --api-versions monitoring.coreos.com/v1/%s)" .value .kind .kind) -}}

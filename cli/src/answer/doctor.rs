@@ -31,11 +31,11 @@ const LOSSES: [(&str, &str, &str); 15] = [
         "processes did not fit into the table and are counted only",
         "raise limits.maxProcesses",
     ),
-    ("chain_cut", "sockets stand in a chain of the kernel's table that is too long to walk", ""),
+    ("chain_cut", "sockets are in a chain of the kernel's table that is too long to scan", ""),
     ("torn", "records changed while the kernel wrote them", ""),
     (
         "malformed",
-        "records of the kernel made no sense",
+        "records of the kernel were malformed",
         "please report it with kubectl probelet dump",
     ),
     ("netns_vanished", "network namespaces ended while they were read", ""),
@@ -47,7 +47,7 @@ const LOSSES: [(&str, &str, &str); 15] = [
     ),
     (
         "flows_full",
-        "flows did not fit into the table and are added up",
+        "flows did not fit into the table and are folded into `other`",
         "use metrics.granularity Workload or Service",
     ),
     (
@@ -107,11 +107,11 @@ fn release(seen: &Seen<'_>) -> Option<Finding> {
 
 fn source(report: &Report) -> Vec<Finding> {
     let meaning = match report.source.as_str() {
-        "bpf" => "the cheapest and most complete way",
+        "bpf" => "the cheapest and most complete source",
         "bpf-compat" => "complete, several times as expensive as bpf",
         "netlink" => "more expensive than bpf; owners of new sockets come a little later",
-        "procfs" => "by far the most expensive way",
-        _ => "no way to read the kernel works",
+        "procfs" => "by far the most CPU",
+        _ => "no source works",
     };
     let best = report.source == "bpf";
     let mark = match report.source.as_str() {
@@ -149,7 +149,7 @@ fn cluster(report: &Report) -> Vec<Finding> {
         all.push(Finding::new(
             Mark::Lost,
             "names",
-            "the agent knows nothing of the cluster: nothing is named",
+            "the agent has no data of the cluster: nothing is named",
         ));
     }
     if !synced.is_empty() {

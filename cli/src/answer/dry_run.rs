@@ -162,7 +162,7 @@ fn pace(name: &str, nodes: usize, valid: &Valid) -> String {
         n => format!("{n} canaries first, watched for 10 s"),
     };
     format!(
-        "{name}: {nodes} nodes are told, {canaries}; at {a_minute} a minute that takes up to {minutes} min"
+        "{name}: {nodes} nodes get it, {canaries}; at {a_minute} a minute that takes up to {minutes} min"
     )
 }
 

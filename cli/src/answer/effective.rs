@@ -107,7 +107,7 @@ fn losers(node: &Node, won: Option<&Config>, configs: &[Config]) -> Vec<Loser> {
         Some((_, first)) if first.spec.priority == valid.spec.priority => {
             "same priority; the older one wins".to_owned()
         }
-        _ => "the operator has not decided for it (yet)".to_owned(),
+        _ => "the operator has not assigned one (yet)".to_owned(),
     };
     matching
         .map(|(config, valid)| Loser { config: config.metadata.name.clone(), why: why(valid) })
@@ -124,11 +124,11 @@ impl show::Answer for Effective {
             _ => "the built-in defaults: no ProbeConfig matches".to_owned(),
         };
         let state = match self.applied {
-            "Applied" => Cell::good("its agent works by it"),
-            "Failed" => Cell::bad("its agent REFUSED it and goes on by the last good one"),
+            "Applied" => Cell::good("its agent has applied it"),
+            "Failed" => Cell::bad("its agent REFUSED it and keeps the last good one"),
             _ => Cell::warn("its agent has not acknowledged it yet"),
         };
-        page.cells(vec![Cell::bold(&self.node), format!(" is told {by}; ").into(), state]);
+        page.cells(vec![Cell::bold(&self.node), format!(" is assigned {by}; ").into(), state]);
         if let Some(why) = &self.why_not {
             page.line(Cell::bad(format!("  {why}")));
         }
@@ -136,7 +136,7 @@ impl show::Answer for Effective {
             && newest > have
         {
             page.line(Cell::dim(format!(
-                "  generation {newest} is newer: it changes nothing here, or its rollout has not come to this node"
+                "  generation {newest} is newer: it changes nothing here, or its rollout has not reached this node"
             )));
         }
         for loser in &self.losers {

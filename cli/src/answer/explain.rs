@@ -123,7 +123,7 @@ fn config(seen: &Seen<'_>) -> Finding {
     let Some(probe) = seen.probe else {
         let finding = Finding::new(Mark::Bad, "config", "there is no NodeProbe of this node");
         return finding
-            .next("the operator makes it: kubectl probelet status tells whether one runs");
+            .next("the operator creates it: kubectl probelet status shows whether one runs");
     };
     let by = probe.config.as_deref().unwrap_or("the built-in defaults");
     let refused = probe.trouble(CONFIG_APPLIED);
@@ -135,21 +135,21 @@ fn config(seen: &Seen<'_>) -> Finding {
                 .next(format!("kubectl edit probeconfig {by}; if the agent is older than the operator, finish the upgrade"))
         }
         State::Pending if !probe.heard => {
-            Finding::new(Mark::Bad, "config", format!("told {by}, and the agent has never answered"))
+            Finding::new(Mark::Bad, "config", format!("assigned {by}, but the agent has never reported"))
                 .next("see the agent above")
         }
-        State::Pending => Finding::new(Mark::Bad, "config", format!("told {by}; the agent has not acknowledged it yet"))
+        State::Pending => Finding::new(Mark::Bad, "config", format!("assigned {by}; the agent has not acknowledged it yet"))
             .next("it takes seconds, and up to a minute where limits.apiWritesPerMinute is used up; then see its log"),
         State::Applied if seen.operated == Some(false) => {
-            Finding::new(Mark::Bad, "config", format!("works by {by}, but no operator runs: edits reach nobody"))
+            Finding::new(Mark::Bad, "config", format!("uses {by}, but no operator runs: changes are not rolled out"))
                 .next("kubectl probelet status")
         }
         State::Applied => match seen.config {
             Some(config) if held(config) => {
-                Finding::new(Mark::Note, "config", format!("works by {by}, whose rollout is {ROLLOUT_PAUSED}"))
+                Finding::new(Mark::Note, "config", format!("uses {by}, whose rollout is {ROLLOUT_PAUSED}"))
                     .next(format!("kubectl probelet rollout resume {by}"))
             }
-            _ => Finding::new(Mark::Ok, "config", format!("works by {by}")),
+            _ => Finding::new(Mark::Ok, "config", format!("uses {by}")),
         },
     }
 }
@@ -167,13 +167,13 @@ fn level(seen: &Seen<'_>, probe: &Probe, agent: &Agent) -> Finding {
                 })
         }
         Level::Unknown => {
-            Finding::new(Mark::Note, "level", "a word that this release does not know")
+            Finding::new(Mark::Note, "level", "unknown to this release of the plugin")
         }
         Level::Stretched | Level::CountersOnly => {
             let what = if agent.level == Level::Stretched {
-                "Stretched: it looks less often than it was asked to, for more does not fit its budget"
+                "Stretched: it scans less often than configured, because more does not fit its budget"
             } else {
-                "CountersOnly: the detail of processes is left out, for it does not fit the budget"
+                "CountersOnly: process details are left out, because they do not fit the budget"
             };
             let found = format!("{what} of {}; it {}", show::cpu(agent.budget), agent.level_reason);
             Finding::new(Mark::Lost, "level", found).next(remedy(seen, config, agent))
@@ -196,7 +196,7 @@ fn remedy(seen: &Seen<'_>, config: &str, agent: &Agent) -> String {
     ));
     match needed(&agent.level_reason) {
         Some(need) if need * 1_000_000 <= agent.budget => {
-            "it fits again: the agent goes back to Full when it has for a while".to_owned()
+            "it fits again: the agent returns to Full after a while".to_owned()
         }
         Some(need) => {
             let more = patch(&format!("{{\"budget\":{{\"cpu\":\"{need}m\"}}}}"));
@@ -216,7 +216,7 @@ fn budget(seen: &Seen<'_>, probe: &Probe, agent: &Agent) -> Finding {
     let used = format!("{} of {} used", show::cpu(agent.cpu), show::cpu(agent.budget));
     match probe.trouble(WITHIN_BUDGET).filter(|trouble| trouble.certain) {
         Some(trouble) => Finding::new(Mark::Bad, "budget", format!("{used}: {}", trouble.message)).next(format!(
-            "this is what the agent promises not to do: please report it with kubectl probelet dump; meanwhile kubectl probelet pause --node {}",
+            "this should never happen: please report it with kubectl probelet dump; meanwhile kubectl probelet pause --node {}",
             seen.node
         )),
         None if is_reduced(agent.level) => Finding::new(Mark::Ok, "budget", format!("{used}: held")),
@@ -241,13 +241,9 @@ fn intervals(seen: &Seen<'_>) -> Finding {
     let pairs: Vec<String> = pairs.collect();
     let fresh = format!("{:.1} s old at most", agent.freshness_seconds);
     if pairs.is_empty() {
-        Finding::new(Mark::Ok, "intervals", format!("as asked for; the picture is {fresh}"))
+        Finding::new(Mark::Ok, "intervals", format!("as configured; the data is {fresh}"))
     } else {
-        Finding::new(
-            Mark::Lost,
-            "intervals",
-            format!("{}; the picture is {fresh}", pairs.join(", ")),
-        )
+        Finding::new(Mark::Lost, "intervals", format!("{}; the data is {fresh}", pairs.join(", ")))
     }
 }
 
@@ -262,7 +258,7 @@ fn picture(seen: &Seen<'_>) -> Vec<Finding> {
     let Some(probe) = seen.probe else { return Vec::new() };
     let mut all = Vec::new();
     for (kind, about) in
-        [(READY, "picture"), (DATA_COMPLETE, "data"), (PERMISSIONS_OK, "permissions")]
+        [(READY, "report"), (DATA_COMPLETE, "data"), (PERMISSIONS_OK, "permissions")]
     {
         let Some(trouble) = probe.trouble(kind).filter(|trouble| trouble.certain) else {
             continue;
@@ -310,7 +306,7 @@ fn remedy_of(seen: &Seen<'_>, reason: &str) -> String {
     let (namespace, node) = (seen.place.0, seen.node);
     match reason {
         data_complete::LOW_COVERAGE => format!(
-            "connections that are shorter than intervals.sockets may leave nothing behind: kubectl patch probeconfig {config} --type=merge -p '{{\"spec\":{{\"intervals\":{{\"sockets\":\"250ms\"}}}}}}'"
+            "connections shorter than intervals.sockets may be missed: kubectl patch probeconfig {config} --type=merge -p '{{\"spec\":{{\"intervals\":{{\"sockets\":\"250ms\"}}}}}}'"
         ),
         data_complete::TABLE_FULL => format!("kubectl edit probeconfig {config}"),
         data_complete::UNRESOLVED => "docs/user/names.md says what is needed for a name".to_owned(),

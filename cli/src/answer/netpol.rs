@@ -47,10 +47,10 @@ pub struct Subject {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Nothing was seen: a policy would cut everything.
-    #[error("no connection of {0} was observed, and a policy made of nothing would cut everything")]
+    #[error("no connection of {0} was observed, and an empty policy would block everything")]
     Unobserved(String),
     /// There is nothing to select it by.
-    #[error("{0} has no pods that could be seen, so nothing selects it")]
+    #[error("{0} has no visible pods, so there are no labels to select it by")]
     NoPods(String),
     /// Policies pass it by.
     #[error("{0} is on the host network, to which policies do not apply")]
@@ -71,7 +71,7 @@ impl Refusal {
     pub fn next(&self) -> String {
         match self {
             Self::Unobserved(_) => {
-                "let it work for a while, with its nightly jobs and failovers; what is known: kubectl probelet map -o wide".to_owned()
+                "let it run for a while, including nightly jobs and failovers; what is known so far: kubectl probelet map -o wide".to_owned()
             }
             Self::NoPods(_) => "what there is: kubectl get pods -A --show-labels".to_owned(),
             Self::HostNetwork(_) => "rule the other ends of its connections instead".to_owned(),
@@ -135,7 +135,7 @@ impl Policy {
         let mut comments = seen(&subject.called, reports);
         if !open.is_empty() {
             comments.push(
-                "Open to everyone on its port, for no selector can stand for the other end:"
+                "Open to everyone on its port, because no selector can match the other end:"
                     .to_owned(),
             );
             comments.extend(open.into_iter().map(|line| format!("- {line}")));

@@ -70,7 +70,7 @@ impl Runbooks {
         if found.is_empty() {
             return Err(Error::Usage {
                 what: format!("there is no runbook of `{wanted}`"),
-                next: "which there are: kubectl probelet runbook".to_owned(),
+                next: "to list them: kubectl probelet runbook".to_owned(),
             });
         }
         Ok(Self { runbooks: found })

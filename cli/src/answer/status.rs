@@ -69,7 +69,7 @@ pub struct Status {
     /// What may not be seen, and so not be judged.
     unjudged: Vec<String>,
     /// Nodes that do not obey.
-    disobeying: Vec<String>,
+    not_applied: Vec<String>,
     /// From which `missing` is made.
     #[serde(skip)]
     gaps: Gaps,
@@ -164,9 +164,9 @@ impl Status {
             known: known(probes),
             configs: seen.configs.iter().map(line).collect(),
             causes: causes::causes(seen, &operator),
-            disobeying: probes
+            not_applied: probes
                 .iter()
-                .filter(|probe| causes::disobeys(probe))
+                .filter(|probe| causes::has_not_applied(probe))
                 .map(|probe| probe.name.to_string())
                 .collect(),
             most,
@@ -224,7 +224,7 @@ impl show::Answer for Status {
     }
 
     fn names(&self) -> Vec<String> {
-        self.disobeying.iter().map(|node| format!("node/{node}")).collect()
+        self.not_applied.iter().map(|node| format!("node/{node}")).collect()
     }
 }
 

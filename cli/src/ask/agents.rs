@@ -85,7 +85,7 @@ impl Agents {
             let place = namespace.map_or("in no namespace".to_owned(), |n| format!("not in {n}"));
             Error::Absent {
                 what: format!("there is no agent of probelet, {place}"),
-                next: "see where it is installed: helm list -A; another cluster: --context NAME"
+                next: "check where it is installed: helm list -A; another cluster: --context NAME"
                     .to_owned(),
             }
         })
@@ -214,7 +214,7 @@ impl Agents {
                 node: node.to_owned(),
                 why: match &token.why_own {
                     Some(why) => {
-                        format!("it wants a token ({message}), and there is none to show: {why}")
+                        format!("it requires a token ({message}), and there is none: {why}")
                     }
                     None => format!("it does not accept the viewer's token: {message}"),
                 },
@@ -227,7 +227,7 @@ impl Agents {
                 node: node.to_owned(),
                 why: message,
                 next: format!(
-                    "bind whom it names to the ClusterRole {0}-viewer: kubectl create clusterrolebinding NAME --clusterrole={0}-viewer --user=NAME",
+                    "bind the user it names to the ClusterRole {0}-viewer: kubectl create clusterrolebinding NAME --clusterrole={0}-viewer --user=NAME",
                     self.fullname
                 ),
             },
@@ -235,7 +235,7 @@ impl Agents {
                 node: node.to_owned(),
                 why: format!("it is busy: {message}"),
                 next: format!(
-                    "try again in a while; if that is too often so, its budget is too small: kubectl probelet explain {node}"
+                    "try again later; if this happens often, its budget is too small: kubectl probelet explain {node}"
                 ),
             },
             Error::Refused { code: 502..=504, message, .. } => {

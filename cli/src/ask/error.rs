@@ -49,7 +49,7 @@ pub enum Error {
         message: String,
     },
     /// Nobody knows who asks.
-    #[error("the API server does not know who asks: {message}")]
+    #[error("not authenticated (401): {message}")]
     Unauthorized {
         /// The server's words.
         message: String,
@@ -73,7 +73,7 @@ pub enum Error {
         message: String,
     },
     /// The answer makes no sense.
-    #[error("the answer to {path} is not understood: {why}")]
+    #[error("the response to {path} cannot be parsed: {why}")]
     Unreadable {
         /// What was asked.
         path: String,
@@ -158,14 +158,14 @@ impl Error {
                 "name an http:// proxy, or add the API server's host to NO_PROXY to ask it directly".to_owned()
             }
             Self::Unreachable { .. } => {
-                "see whether kubectl reaches it: kubectl version; another cluster: --context NAME".to_owned()
+                "check whether kubectl reaches it: kubectl version; another cluster: --context NAME".to_owned()
             }
             Self::Forbidden { right, .. } => format!(
-                "ask whoever runs the cluster for this right; whether you have it tells: {}",
+                "ask a cluster administrator for this right; to check it: {}",
                 right.check()
             ),
             Self::Unauthorized { .. } => {
-                "sign in again; whom the cluster takes you for tells: kubectl auth whoami".to_owned()
+                "check your kubeconfig credentials; your current identity: kubectl auth whoami".to_owned()
             }
             Self::Missing { definition: true, .. } => {
                 "probelet is not installed in this cluster, or its definitions are missing: helm list -A; another cluster: --context NAME"
@@ -176,7 +176,7 @@ impl Error {
             }
             Self::Refused { code: 429 | 503 | 504, .. } => "try again in a few seconds".to_owned(),
             Self::Refused { code: 409, .. } => {
-                "somebody else changed it meanwhile: look at it, and try again".to_owned()
+                "it was changed by another client meanwhile: review it, and try again".to_owned()
             }
             Self::Missing { .. }
             | Self::Request { .. }

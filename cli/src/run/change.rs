@@ -150,7 +150,7 @@ impl Run {
                 "the node {node} is not paused by itself: there is no ProbeConfig {name}"
             ),
             next: format!(
-                "by which one it is paused tells: kubectl probelet config effective {node} --changed"
+                "to see by which one it is paused: kubectl probelet config effective {node} --changed"
             ),
         })
     }

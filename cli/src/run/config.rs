@@ -92,7 +92,7 @@ pub(super) fn previous(config: &Config) -> Result<NodeConfig, Error> {
     let kept = config.status().rollout.and_then(|rollout| rollout.previous);
     kept.and_then(|kept| serde_json::from_value(kept).ok()).ok_or_else(|| Error::Absent {
         what: format!("the operator knows no content of {name} from before its newest change"),
-        next: "it knows one from the first change that it rolls out itself; else see your own version control".to_owned(),
+        next: "it keeps one from the first change that it rolls out itself; otherwise use your own version control".to_owned(),
     })
 }
 

@@ -160,7 +160,7 @@ impl Run {
             }
             Target::Service(_) | Target::Node(_) => {
                 return Err(Error::Usage {
-                    what: format!("a policy is for a workload, and {target} is none"),
+                    what: format!("a policy is for a workload, and {target} is not one"),
                     next: "give deploy/NAME, sts/NAME, ds/NAME or a pod".to_owned(),
                 });
             }

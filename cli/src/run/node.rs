@@ -47,8 +47,8 @@ impl Run {
         let (probe, pod) = (probe?, pod?);
         if probe.is_none() && pod.is_none() {
             return Err(Error::Absent {
-                what: format!("nothing is known of a node {node}"),
-                next: "which nodes there are: kubectl get nodeprobes".to_owned(),
+                what: format!("no such node: {node}"),
+                next: "to list nodes: kubectl get nodeprobes".to_owned(),
             });
         }
         let config = match probe.as_ref().and_then(|probe| probe.config.as_deref()) {

@@ -50,7 +50,7 @@ impl Run {
         let patch = json!({"metadata": {"annotations": {ROLLOUT_ANNOTATION: word}}});
         self.ask.patch(&config_path(checked(name)?), Patch::Merge, patch).await?;
         let what = if hold {
-            "rollout paused: no further node is told until `kubectl probelet rollout resume`"
+            "rollout paused: no further node gets it until `kubectl probelet rollout resume`"
         } else {
             "rollout resumed"
         };
@@ -65,9 +65,9 @@ impl Run {
             // What is in force is older than this edit and newer than what the operator keeps.
             return Err(Error::Absent {
                 what: format!(
-                    "the newest edit of {name} was refused and is in force nowhere: there is nothing to undo"
+                    "the newest edit of {name} was rejected and is not in force: there is nothing to undo"
                 ),
-                next: format!("put it right: kubectl edit probeconfig {name}"),
+                next: format!("correct it: kubectl edit probeconfig {name}"),
             });
         }
         let old = previous(&config)?;
@@ -76,11 +76,11 @@ impl Run {
         let then = before(&now, old);
         if dry_run {
             let from = (format!("{name}, generation {}", config.metadata.generation), &now);
-            return self.show(&Diff::of(from, ("what undo would put back".to_owned(), &then)));
+            return self.show(&Diff::of(from, ("what undo would restore".to_owned(), &then)));
         }
         let count = changes(&now, &then).len();
         if count == 0 {
-            self.done(&format!("probeconfig/{name}"), "says already what it said before");
+            self.done(&format!("probeconfig/{name}"), "already has its previous content");
             return Ok(());
         }
         // An edit that came in between is not thrown away.

@@ -91,7 +91,7 @@ impl Run {
         }
         Err(Error::Absent {
             what: format!(
-                "{name} is no pod, workload or Service of the namespace {namespace}, and no node"
+                "{name} is not a pod, workload or Service of the namespace {namespace}, and not a node"
             ),
             next: format!(
                 "another namespace: -n NAME; what there is: kubectl -n {namespace} get pods,svc; kubectl get nodeprobes"

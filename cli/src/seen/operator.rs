@@ -99,8 +99,8 @@ fn let_go(lease: &Lease, now: Timestamp) -> String {
     });
     match (holder(lease), age) {
         (Some(holder), Some(age)) => format!("{holder} has not renewed its lease for {age}"),
-        (None, Some(age)) => format!("nobody holds the lease; it was let go {age} ago"),
-        _ => "nobody has ever held the lease".to_owned(),
+        (None, Some(age)) => format!("the lease has no holder; it was released {age} ago"),
+        _ => "the lease has never had a holder".to_owned(),
     }
 }
 

@@ -82,7 +82,8 @@ fn well() -> Seen {
     seen(vec![probe("node1", &whole)], vec![config("default", json!({}), complete(1))])
 }
 
-const ALL_IS_WELL: &str = "All nodes obey, and nothing that counts is missing.";
+const ALL_IS_WELL: &str =
+    "All nodes have applied their configuration, and nothing that counts is missing.";
 
 #[test]
 fn a_fleet_that_lacks_nothing_passes_the_check() {

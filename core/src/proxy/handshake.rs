@@ -19,7 +19,7 @@ pub struct Handshake {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Its answer is a refusal.
-    #[error("the proxy {proxy} opens no way to {target}: {status}")]
+    #[error("the proxy {proxy} refuses to connect to {target}: {status}")]
     Status {
         /// The proxy.
         proxy: String,
@@ -29,13 +29,13 @@ pub enum Refused {
         status: String,
     },
     /// Its answer is none of HTTP.
-    #[error("the proxy {proxy} answers with something else than HTTP")]
+    #[error("the proxy {proxy} does not speak HTTP")]
     Odd {
         /// The proxy.
         proxy: String,
     },
     /// It says nothing more.
-    #[error("the proxy {proxy} closed the connection before it opened a way to {target}")]
+    #[error("the proxy {proxy} closed the connection before it connected to {target}")]
     Closed {
         /// The proxy.
         proxy: String,
@@ -171,7 +171,7 @@ mod tests {
 
         assert_eq!(
             said.unwrap_err().to_string(),
-            "the proxy http://p:1 of HTTPS_PROXY opens no way to api.a:6443: \
+            "the proxy http://p:1 of HTTPS_PROXY refuses to connect to api.a:6443: \
              407 Proxy[2J Authentication Required"
         );
     }

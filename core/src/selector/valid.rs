@@ -55,7 +55,7 @@ fn subdomain(text: &[u8]) -> Result<(), &'static str> {
     match text.len() {
         0 => Err("has an empty prefix"),
         1..=PREFIX_MAX if text.split(|c| *c == b'.').all(label) => Ok(()),
-        1..=PREFIX_MAX => Err("has a prefix that is no DNS subdomain in lower case"),
+        1..=PREFIX_MAX => Err("has a prefix that is not a DNS subdomain in lower case"),
         _ => Err("has a prefix longer than 253 bytes"),
     }
 }

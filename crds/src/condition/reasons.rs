@@ -5,7 +5,7 @@
 
 /// Reasons of `Accepted` (`ProbeConfig`).
 pub mod accepted {
-    /// True: every rule is obeyed.
+    /// True: every rule holds.
     pub const VALID: &str = "Valid";
     /// False: a rule is broken; the last good configuration stays in force.
     pub const INVALID: &str = "Invalid";
@@ -17,17 +17,17 @@ pub mod accepted {
 
 /// Reasons of `Ready` of a `ProbeConfig`.
 pub mod ready {
-    /// True: every node of this configuration works by it.
+    /// True: every node of this configuration has applied it.
     pub const ALL_APPLIED: &str = "AllApplied";
     /// True: there is no node on which it wins, so nothing is left to do.
     pub const NO_NODES: &str = "NoNodes";
-    /// False: its nodes are being told, or their agents have not answered yet.
+    /// False: it is being rolled out, or agents have not applied it yet.
     pub const ROLLING_OUT: &str = "RollingOut";
     /// False: the canaries have it and are watched; the others wait for them.
     pub const CANARIES_WATCHED: &str = "CanariesWatched";
-    /// False: a person holds its rollout, and not all nodes were told.
+    /// False: its rollout is paused by annotation, and not all nodes have it.
     pub const ROLLOUT_PAUSED: &str = "RolloutPaused";
-    /// False: all nodes were told, and some agents have been silent for long.
+    /// False: all nodes have it, and some agents have been silent for long.
     pub const NODES_SILENT: &str = "NodesSilent";
     /// False: some agents refused it.
     pub const NODES_FAILED: &str = "NodesFailed";
@@ -47,9 +47,9 @@ pub mod degraded {
     pub const NODES_FAILED: &str = "NodesFailed";
     /// True: some agents could not stay within their budget.
     pub const NODES_OVER_BUDGET: &str = "NodesOverBudget";
-    /// True: some agents have not answered for long.
+    /// True: some agents have been silent for long.
     pub const NODES_SILENT: &str = "NodesSilent";
-    /// True: canaries failed, and the rollout was stopped and taken back.
+    /// True: canaries failed, and the rollout was rolled back.
     pub const ROLLED_BACK: &str = "RolledBack";
     /// True: the API server refuses our writes (a webhook, a quota, missing rights).
     pub const WRITES_REFUSED: &str = "WritesRefused";
@@ -73,39 +73,39 @@ pub mod conflicted {
 
 /// Reasons of `Ready` of a `NodeProbe`.
 pub mod node_ready {
-    /// True: the agent has a picture of its node and renews it.
+    /// True: the agent reports its node and keeps the report fresh.
     pub const REPORTING: &str = "Reporting";
     /// Unknown: the agent has just started.
     pub const STARTING: &str = "Starting";
     /// False: collection is stopped because the configuration says so.
     pub const PAUSED: &str = "Paused";
-    /// False: no way to read the kernel works, or the last passes failed.
+    /// False: no source works, or the last passes failed.
     pub const SOURCE_FAILED: &str = "SourceFailed";
-    /// False: the agent is ending in good order.
+    /// False: the agent is shutting down.
     pub const STOPPING: &str = "Stopping";
-    /// Unknown: the agent has not been heard of for longer than it may be silent; written by the operator.
+    /// Unknown: no report from the agent for longer than it may be silent; written by the operator.
     pub const AGENT_SILENT: &str = "AgentSilent";
 }
 
 /// Reasons of `ConfigApplied` (`NodeProbe`).
 pub mod config_applied {
-    /// True: the agent works by the configuration of the spec.
+    /// True: the agent has applied the configuration of the spec.
     pub const APPLIED: &str = "Applied";
-    /// False: a rule is broken; the agent goes on by the last good configuration, paused or not as this one says.
+    /// False: a rule is broken; the agent keeps using the last good configuration, paused or not as this one says.
     pub const INVALID: &str = "Invalid";
     /// False: it has fields that this agent does not know. Agents of 0.1.0 only: later ones ignore such fields and say so.
     pub const UNKNOWN_FIELD: &str = "UnknownField";
-    /// False: the hash is not that of the content. Agents of 0.1.0 only: to later ones it is a word.
+    /// False: the hash is not that of the content. Agents of 0.1.0 only: later ones do not check it.
     pub const HASH_MISMATCH: &str = "HashMismatch";
-    /// False: the source that it asks for does not work on this node; the agent goes on by another one.
+    /// False: the source that it asks for does not work on this node; the agent uses another one.
     pub const SOURCE_UNAVAILABLE: &str = "SourceUnavailable";
-    /// Unknown: the agent has not judged it yet.
+    /// Unknown: the agent has not processed it yet.
     pub const PENDING: &str = "Pending";
 }
 
 /// Reasons of `WithinBudget` (`NodeProbe`).
 pub mod within_budget {
-    /// True: everything that is asked for fits.
+    /// True: everything that is configured fits.
     pub const WITHIN: &str = "Within";
     /// True: it fits because passes come less often.
     pub const STRETCHED: &str = "Stretched";
@@ -127,15 +127,15 @@ pub mod data_complete {
     pub const LOW_COVERAGE: &str = "LowCoverage";
     /// False: too many connections have no owner or no name for their remote end.
     pub const UNRESOLVED: &str = "Unresolved";
-    /// False: the API server has not been reached for a while, so that names may be old or missing.
+    /// False: the API server has not been reached for a while, so names may be stale or missing.
     pub const NAMES_STALE: &str = "NamesStale";
-    /// False: a part of the picture is much older than its interval.
+    /// False: a part of the data is much older than its interval.
     pub const STALE: &str = "Stale";
     /// False: what was given up for the budget is not in the report.
     pub const REDUCED: &str = "Reduced";
     /// False: collection is stopped because the configuration says so.
     pub const PAUSED: &str = "Paused";
-    /// Unknown: there is no picture yet.
+    /// Unknown: the first scan is not complete yet.
     pub const STARTING: &str = "Starting";
 }
 
@@ -147,7 +147,7 @@ pub mod permissions_ok {
     pub const CAPABILITIES_MISSING: &str = "CapabilitiesMissing";
     /// False: the kernel or a seccomp profile refuses what the capabilities allow.
     pub const KERNEL_REFUSED: &str = "KernelRefused";
-    /// False: the API server refuses what the agent may ask it by its role.
+    /// False: the API server refuses requests that the agent's role should allow.
     pub const API_REFUSED: &str = "ApiRefused";
     /// Unknown: nothing was tried yet.
     pub const UNTRIED: &str = "Untried";

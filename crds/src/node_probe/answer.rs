@@ -6,9 +6,9 @@
 /// What became of a configuration on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// The agent works by it.
+    /// The agent has applied it.
     Applied,
-    /// The agent has not been told or has not answered.
+    /// It has not been assigned, or the agent has not acknowledged it.
     Pending,
     /// The agent refused it.
     Failed,

@@ -27,7 +27,7 @@ pub struct NodeConfig {
     pub budget: Budget,
     /// Upper bounds on tables and on each kind of work.
     pub limits: Limits,
-    /// How connections are noticed that open and close between two passes.
+    /// How connections that open and close between two passes are counted.
     pub short_lived: ShortLived,
     /// How connections are given the names of pods and Services.
     #[serde(rename = "match")]

@@ -18,7 +18,7 @@ use super::bounds::{
 use super::{AgentStatus, Capabilities, NodeProbeStatus, Quality, Summary, Top};
 use crate::{CpuQuantity, condition};
 
-/// Texts are cut to this before whole entries go: a sentence that still says what is wrong.
+/// Texts are cut to this before whole entries go: a message that still says what is wrong.
 const CUTS: [usize; 2] = [120, 60];
 
 impl NodeProbeStatus {
@@ -104,7 +104,7 @@ impl NodeProbeStatus {
         }
     }
 
-    /// Sentences, which are as true when shorter.
+    /// Messages, which are as true when shorter.
     fn texts(&mut self) -> impl Iterator<Item = &mut String> {
         let reason = self.agent.as_mut().map(|agent| &mut agent.level_reason);
         self.conditions.iter_mut().map(|condition| &mut condition.message).chain(reason)
@@ -135,7 +135,7 @@ impl NodeProbeStatus {
     }
 }
 
-/// An agent that names a source or a level that nobody knows says nothing.
+/// An agent that names an unknown source or level says nothing.
 fn agent(mut agent: AgentStatus) -> Option<AgentStatus> {
     text(&mut agent.version, VERSION);
     text(&mut agent.level_reason, LEVEL_REASON);

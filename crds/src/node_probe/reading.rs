@@ -62,7 +62,7 @@ static SHAPE: LazyLock<Value> = LazyLock::new(|| {
 
 impl NodeConfig {
     /// The configuration that `value` describes as far as it is known here, and what is not. `None` if even the rest is
-    /// none; that it obeys the rules is not looked at.
+    /// none; whether it keeps the rules is not checked.
     #[must_use]
     pub fn read(value: &Value) -> Option<(Self, Unknown)> {
         // Almost always one's own release wrote it.

@@ -18,7 +18,7 @@ use crate::CpuQuantity;
 pub struct NodeProbeStatus {
     /// The generation of the spec that the agent has judged.
     pub observed_generation: i64,
-    /// The hash of the configuration that the agent works by.
+    /// The hash of the configuration that the agent has applied.
     pub applied_config_hash: String,
     /// When the agent wrote this, by its own clock.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::ProbeConfigSpec;
 use crate::FieldError;
 
-/// More errors than this help nobody.
+/// More errors than this are of no use.
 const MAX_ERRORS: usize = 20;
 
 impl ProbeConfigSpec {

@@ -18,7 +18,7 @@ pub struct ProbeConfigStatus {
     pub observed_generation: i64,
     /// The nodes of this configuration, counted.
     pub nodes: NodeCounts,
-    /// Up to ten nodes that refused the configuration or did not obey it, the longest standing first.
+    /// Up to ten nodes that refused the configuration or did not apply it, the longest standing first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
     /// What the agents of these nodes cost.
@@ -39,9 +39,9 @@ pub struct NodeCounts {
     pub matched: i64,
     /// Nodes on which this configuration wins.
     pub effective: i64,
-    /// Nodes whose agent works by its newest content.
+    /// Nodes whose agent has applied its newest content.
     pub applied: i64,
-    /// Nodes that have not been told or whose agent has not answered yet.
+    /// Nodes that do not have it yet or whose agent has not acknowledged it.
     pub pending: i64,
     /// Nodes whose agent refused it.
     pub failed: i64,
@@ -52,7 +52,7 @@ pub struct NodeCounts {
     pub absent: i64,
 }
 
-/// A node that does not obey.
+/// A node that has not applied the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
@@ -117,7 +117,7 @@ pub enum Phase {
     Canary,
     /// The other nodes are getting it.
     Rolling,
-    /// All nodes were told.
+    /// All nodes have it.
     Complete,
     /// Canaries failed: they were given the content before, and the others never got the new one.
     RolledBack,

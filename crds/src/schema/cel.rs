@@ -12,12 +12,12 @@ const TIME: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 /// What an amount of CPU looks like: only the suffixes that make sense for one.
 const CPU: &str = "^[0-9]*[.]?[0-9]*(m|u|n|[eE][-+]?[0-9]+)?$";
 
-/// A rule with its sentence, an expression too.
+/// A rule with its message, an expression too.
 pub(super) fn rule(rule: &str, sentence: &str) -> Value {
     json!({"rule": rule, "messageExpression": sentence})
 }
 
-/// The same with a fixed sentence.
+/// The same with a fixed message.
 pub(super) fn plain(rule: &str, sentence: &str) -> Value {
     json!({"rule": rule, "message": sentence})
 }
@@ -39,7 +39,7 @@ fn quoted(field: &str, rest: &str) -> String {
     format!(r#"'"' + {field} + {}"#, text(&format!("\" {rest}")))
 }
 
-/// A string obeys `condition`, else it "is what it should not be".
+/// A string meets `condition`, else it "is what it should not be".
 pub(super) fn string(condition: &str, rest: &str) -> Value {
     rule(condition, &quoted("self", rest))
 }
@@ -61,7 +61,7 @@ pub(super) fn time(low: Interval, high: Interval) -> Value {
     ])
 }
 
-/// `longer` is not shorter than `shorter`, both paths below the object of the rule; `name` is how the sentence calls
+/// `longer` is not shorter than `shorter`, both paths below the object of the rule; `name` is how the message calls
 /// the shorter one.
 pub(super) fn at_least_as_long(longer: &str, shorter: &str, name: &str) -> Value {
     let (a, b) = (format!("self.{longer}"), format!("self.{shorter}"));

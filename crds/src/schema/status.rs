@@ -136,16 +136,16 @@ fn words(status: &mut Value, path: &str, words: &[&str]) {
 fn condition(condition: &mut Value, types: &[&str], message: usize) {
     let told = [
         ("type", "What this condition is about."),
-        ("status", "Whether it holds: True, False, or Unknown while nobody can tell."),
+        ("status", "Whether it holds: True, False, or Unknown while it is not known."),
         ("reason", "Why, in one word for programs; the words and their meaning are in the manual."),
-        ("message", "Why, in a sentence for people; may be empty."),
+        ("message", "A message for people that says why; may be empty."),
         ("lastTransitionTime", "When the status last turned."),
         ("observedGeneration", "The generation of the spec that this is about."),
     ];
     for (field, text) in told {
         set(condition, field, [("description", text.into())]);
     }
-    set(condition, "", [("description", "One thing that is so or is not.".into())]);
+    set(condition, "", [("description", "One condition of the object.".into())]);
     words(condition, "type", types);
     words(condition, "status", &STATUSES);
     let word = "^[A-Za-z][A-Za-z0-9]*$";

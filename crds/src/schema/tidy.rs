@@ -8,7 +8,7 @@ use schemars::Schema;
 use serde_json::{Map, Value, json};
 
 /// Where an enumeration keeps its words with their meaning until they are in the field's description: a keyword that
-/// kube's types let through and that nobody needs.
+/// kube's types let through and that are not needed.
 const WORDS: &str = "title";
 
 /// Notes what the words of an enumeration mean, before kube's own transformations forget it.

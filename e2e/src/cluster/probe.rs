@@ -64,7 +64,7 @@ pub fn acknowledged(probe: &Value) -> anyhow::Result<()> {
     has(probe, "ConfigApplied", "True")
 }
 
-/// The probe has the content of that generation of that configuration, and its agent works by it.
+/// The probe has the content of that generation of that configuration, and its agent has applied it.
 pub fn obeys(probe: &Value, config: &str, generation: i64) -> anyhow::Result<()> {
     let origin = (text(probe, "/spec/origin/name"), number(probe, "/spec/origin/generation"));
     ensure!(

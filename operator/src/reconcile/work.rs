@@ -102,7 +102,7 @@ impl Task {
         let Some(config) = self.world.config_at(id) else { return };
         if let Some(Stage::RolledBack { why, .. }) = config.rollout.as_ref().map(|r| &r.stage) {
             let generation = config.generation;
-            warn!(config = %config.name, generation, %why, "rollout stopped and taken back");
+            warn!(config = %config.name, generation, %why, "rollout failed; rolled back");
         }
     }
 
@@ -244,7 +244,7 @@ impl Task {
             }
             Error::Refused(why) => {
                 if first {
-                    warn!(%node, %why, "the API server refuses our NodeProbe");
+                    warn!(%node, %why, "the API server rejects our NodeProbe");
                 }
                 self.world.failed(id, Some(why), now, now, chance);
             }
@@ -320,12 +320,12 @@ impl Task {
         self.world.queue.failed(Key::Seed, now, now, self.clock.chance());
         match made {
             Ok(Some(seen)) => {
-                info!(name = DEFAULT, "made the default configuration");
+                info!(name = DEFAULT, "created the default configuration");
                 self.world.config(seen, now);
             }
             Ok(None) => {}
             Err(error) => {
-                warn!(%error, "cannot make the default configuration");
+                warn!(%error, "cannot create the default configuration");
                 self.do_without();
             }
         }

@@ -176,8 +176,8 @@ fn silenced(status: &Value, now: Timestamp) -> Vec<Value> {
     let mut ready: Vec<Condition> = old.into_iter().collect();
     let generation = status["observedGeneration"].as_i64().unwrap_or(0);
     let message = match status["lastReport"].as_str() {
-        Some(last) => format!("the agent has not been heard of since {}", cut(last, 20)),
-        None => "the agent has not been heard of for long".to_owned(),
+        Some(last) => format!("no report from the agent since {}", cut(last, 20)),
+        None => "no report from the agent for long".to_owned(),
     };
     let unknown = condition::Status::Unknown;
     let reason = node_ready::AGENT_SILENT;

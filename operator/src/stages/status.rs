@@ -90,7 +90,7 @@ fn accepted(config: &Config) -> Says {
 
 fn is_ready(config: &Config, counts: &Counts) -> Says {
     let Counts { effective, applied, pending, failed, told, silent, .. } = *counts;
-    let progress = format!("{applied} of {effective} nodes work by it");
+    let progress = format!("{applied} of {effective} nodes have applied it");
     let stage = config.rollout.as_ref().map(|rollout| &rollout.stage);
     if config.rejected.is_some() {
         let message = "the last good configuration stays in force".to_owned();
@@ -143,7 +143,7 @@ fn is_degraded(world: &World, config: &Config, counts: &Counts) -> Says {
     }
     let silent = counts.silent + counts.unheard;
     if silent > 0 {
-        let message = format!("{silent} of {of} nodes have not answered for long");
+        let message = format!("{silent} of {of} nodes have been silent for long");
         return (true, degraded::NODES_SILENT, message);
     }
     (false, degraded::AS_EXPECTED, String::new())

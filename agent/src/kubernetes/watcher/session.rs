@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
 
     fn recovered(&mut self) {
         if std::mem::take(&mut self.told) {
-            info!(kind = self.watcher.kind.name(), "the API server answers again");
+            info!(kind = self.watcher.kind.name(), "the API server responds again");
         }
     }
 
@@ -292,7 +292,10 @@ impl<'a> Session<'a> {
             End::Ended if self.listed => return Some(timing.retry(failures, random())),
             End::Ended => Error::Incomplete,
             End::NoStreaming => {
-                debug!(kind = self.watcher.kind.name(), "no streaming lists here");
+                debug!(
+                    kind = self.watcher.kind.name(),
+                    "the API server does not support streaming lists"
+                );
                 self.refused = Some(Instant::now());
                 return Some(Duration::ZERO);
             }
@@ -333,9 +336,14 @@ impl<'a> Session<'a> {
         // A gap is the server's daily business.
         let quiet = error.class() == Class::Gone || std::mem::replace(&mut self.told, true);
         if quiet {
-            debug!(kind, error = cause, ?wait, "the API server was asked in vain");
+            debug!(kind, error = cause, ?wait, "request to the API server failed");
         } else {
-            warn!(kind, error = cause, ?wait, "the API server was asked in vain; names may be old");
+            warn!(
+                kind,
+                error = cause,
+                ?wait,
+                "request to the API server failed; names may be stale"
+            );
         }
     }
 

@@ -56,12 +56,12 @@ fn cost(families: &mut Families, vitals: &Vitals) {
         Level::ALL.iter().map(|&level| ([("level", level.name())], flag(level == vitals.level)));
     families.gauge(
         "probelet_agent_level",
-        "What the agent gave up to stay in its budget: 1 for the level.",
+        "The agent's level, which says what it gave up to stay within its budget: 1 for the current one.",
         levels,
     );
     families.counter(
         "probelet_agent_limiter_wait_seconds_total",
-        "Work that rate limits put off, in seconds of work at the allowed rate.",
+        "Work that rate limits delayed, in seconds of work at the allowed rate.",
         vitals
             .limiter_wait_seconds
             .iter()
@@ -73,24 +73,24 @@ fn passes(families: &mut Families, vitals: &Vitals, now_ns: u64) {
     let source = ("source", vitals.tier.name());
     families.histogram(
         "probelet_agent_pass_duration_seconds",
-        "Time that reading the node took, in seconds.",
+        "Duration of one pass over the node, in seconds.",
         source,
         &vitals.pass_duration,
     );
     families.histogram(
         "probelet_agent_pass_cpu_seconds",
-        "CPU time that reading the node took, in seconds.",
+        "CPU time of one pass over the node, in seconds.",
         source,
         &vitals.pass_cpu,
     );
     families.gauge(
         "probelet_agent_effective_interval_seconds",
-        "Time from one reading to the next as it is, or since the last one if that is longer, in seconds.",
+        "Actual time from one scan to the next, or since the last one if that is longer, in seconds.",
         intervals(vitals.effective_at(now_ns)),
     );
     families.gauge(
         "probelet_agent_desired_interval_seconds",
-        "Time from one reading to the next as configured, in seconds.",
+        "Time from one scan to the next as configured, in seconds.",
         intervals(vitals.desired),
     );
     let skipped = Skip::ALL
@@ -98,7 +98,7 @@ fn passes(families: &mut Families, vitals: &Vitals, now_ns: u64) {
         .map(|&skip| ([("reason", skip.name())], vitals.skipped[skip as usize] as f64));
     families.counter(
         "probelet_agent_skipped_total",
-        "Readings that were due and left out, by reason.",
+        "Scans that were due and skipped, by reason.",
         skipped,
     );
 }
@@ -107,12 +107,12 @@ fn quality(families: &mut Families, snapshot: &Snapshot, now_ns: u64) {
     let picture = &snapshot.picture;
     families.value(
         "probelet_agent_freshness_seconds",
-        "Age of the picture of connections when it was last refreshed, at worst, or the time since then if that is longer, in seconds.",
+        "Greatest age of connection data at the last refresh, or the time since then if that is longer, in seconds.",
         snapshot.vitals.freshness_at(now_ns),
     );
     families.value(
         "probelet_agent_verified_timestamp_seconds",
-        "Unix time of the last look that vouches for the picture of connections, in seconds; 0 before the first.",
+        "Unix time of the last complete connection scan, in seconds; 0 before the first.",
         snapshot.vitals.verified_unix,
     );
     let [minute, total] = picture.coverage;
@@ -171,7 +171,7 @@ fn cluster(families: &mut Families, picture: &Picture) {
     let gaps = cluster.gaps.iter().map(|(gap, n)| ([("reason", gap.name())], n as f64));
     families.gauge(
         "probelet_agent_unresolved",
-        "Ends of connections that have no name in the cluster and should have one, by reason.",
+        "Ends of connections that should have a name in the cluster and have none, by reason.",
         gaps,
     );
     let known = cluster.known;
@@ -182,7 +182,7 @@ fn cluster(families: &mut Families, picture: &Picture) {
     );
     families.counter(
         "probelet_agent_cluster_refused_total",
-        "Objects of the cluster for which there was no room, by kind.",
+        "Objects of the cluster that were dropped because a table was full, by kind.",
         Kind::ALL.map(|kind| ([("kind", kind.name())], known.refused[kind as usize] as f64)),
     );
 }
@@ -193,7 +193,7 @@ fn translations(families: &mut Families, vitals: &Vitals) {
     let results = results.into_iter().filter(|(_, n)| *n > 0);
     families.counter(
         "probelet_agent_translations_total",
-        "Connections to Services for which connection tracking was asked, by what came of it.",
+        "Connections to Services for which connection tracking was asked, by result.",
         results.map(|(asked, n)| ([("result", asked.name())], n as f64)),
     );
 }
@@ -202,12 +202,14 @@ fn translations(families: &mut Families, vitals: &Vitals) {
 fn permissions(families: &mut Families, vitals: &Vitals, lacking: &[Capability]) {
     families.gauge(
         "probelet_agent_capability_missing",
-        "1 for each capability without which the agent sees less than it could, or reads the kernel in a dearer way.",
-        missing(vitals, lacking).into_iter().map(|capability| ([("capability", capability.name())], 1.0)),
+        "1 for each missing capability that reduces coverage or raises cost.",
+        missing(vitals, lacking)
+            .into_iter()
+            .map(|capability| ([("capability", capability.name())], 1.0)),
     );
     families.value(
         "probelet_agent_sources_refused",
-        "Cheaper ways to read the kernel that do not work on this node.",
+        "Cheaper sources that do not work on this node.",
         vitals.refused.len() as f64,
     );
 }
@@ -237,7 +239,7 @@ fn identity(families: &mut Families, vitals: &Vitals) {
     );
     families.gauge(
         "probelet_agent_source_info",
-        "The way in which the kernel is read.",
+        "The source in use: how the kernel is read.",
         [([("source", vitals.tier.name())], 1.0)],
     );
     families.gauge(

@@ -43,17 +43,17 @@ impl Default for Counters {
             ),
             closed: vec(
                 "probelet_agent_http_closed_total",
-                "Connections that the agent closed: too many at once, silent for longest when others came, idle, slower than it waits, or not to be secured.",
+                "Connections that the agent closed: too many at once, idle for longest when the limit was reached, idle, too slow, or failed the TLS handshake.",
                 &["reason"],
             ),
             reviews: vec(
                 "probelet_agent_auth_reviews_total",
-                "Times that the API server was, or would have been, asked about a token, by what came of it.",
+                "Token reviews asked of the API server, or not asked because of limits, by result.",
                 &["result"],
             ),
             reloads: vec(
                 "probelet_agent_tls_reloads_total",
-                "Times that the files of the certificate had changed, by whether they could be used.",
+                "Reloads of changed certificate files, by result.",
                 &["result"],
             ),
             open: kept(&registry, IntGauge::with_opts(open.const_label("state", "open"))),
@@ -65,7 +65,7 @@ impl Default for Counters {
                 &registry,
                 Counter::new(
                     "probelet_agent_http_rested_seconds_total",
-                    "Time in which nobody was served because the readers' share of the CPU budget was used up, in seconds.",
+                    "Time in which no request was served because the readers' share of the CPU budget was used up, in seconds.",
                 ),
             ),
             registry,

@@ -38,7 +38,7 @@ pub(super) fn add(
     );
     families.gauge(
         "probelet_agent_kubernetes_contact_age_seconds",
-        "Time since the API server was last heard of, in seconds; a watch without news hears once a minute.",
+        "Time since the API server last sent anything, in seconds; an idle watch gets a bookmark once a minute.",
         kinds.iter().filter_map(|(kind, status)| {
             let age = now.saturating_duration_since(status.contact?);
             Some(([("kind", *kind)], age.as_secs_f64()))
@@ -52,12 +52,14 @@ pub(super) fn add(
         "Objects that were listed or changed.",
         |status| status.events as f64,
     );
-    counter("probelet_agent_kubernetes_lists_total", "Lists that were begun.", |status| {
-        status.lists as f64
-    });
+    counter(
+        "probelet_agent_kubernetes_lists_total",
+        "List requests that were started.",
+        |status| status.lists as f64,
+    );
     counter(
         "probelet_agent_kubernetes_resumes_total",
-        "Watches that went on where the last one ended.",
+        "Watches that resumed where the last one ended.",
         |status| status.resumes as f64,
     );
     counter(
@@ -72,17 +74,17 @@ pub(super) fn add(
 fn status(families: &mut Families, writes: &Account) {
     families.counter(
         "probelet_agent_status_writes_total",
-        "Attempts to write the status of the node's NodeProbe, by what came of them.",
+        "Attempts to write the status of the node's NodeProbe, by result.",
         writes.results().map(|(result, n)| ([("result", result)], n as f64)),
     );
     families.value(
         "probelet_agent_status_bytes",
-        "Length of the status that was written last, in bytes.",
+        "Size of the status that was last written, in bytes.",
         writes.bytes() as f64,
     );
     families.value(
         "probelet_agent_config_acknowledged_generation",
-        "The generation of the NodeProbe that its status answers for; 0 before the first answer.",
+        "The generation of the NodeProbe that the agent has acknowledged; 0 before the first.",
         writes.acknowledged() as f64,
     );
 }
@@ -105,7 +107,7 @@ fn faults(families: &mut Families, kinds: &[(&str, KindStatus)]) {
     });
     families.counter(
         "probelet_agent_kubernetes_malformed_total",
-        "Parts of objects that were left out since they are not what they should be, by reason.",
+        "Parts of objects that were ignored because they are malformed, by reason.",
         malformed.filter(|(count, _)| *count != 0).map(|(count, labels)| (labels, count as f64)),
     );
     let waits = kinds.iter().flat_map(|(kind, status)| {
@@ -114,7 +116,7 @@ fn faults(families: &mut Families, kinds: &[(&str, KindStatus)]) {
     });
     families.counter(
         "probelet_agent_kubernetes_held_back_seconds_total",
-        "Time for which nothing was read, in seconds: the CPU budget had no room, or the engine was busy.",
+        "Time for which reading was held back, in seconds: the CPU budget was used up, or the engine was busy.",
         waits.filter(|(_, seconds)| *seconds > 0.0),
     );
 }

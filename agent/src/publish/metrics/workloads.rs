@@ -123,17 +123,17 @@ impl Flows {
         let gauge = (0..rows.len()).map(|n| (labels(n), rows[n].1.gauges[0]));
         families.gauge(
             "probelet_flows",
-            "Connections that are open now, by who opened them to whom.",
+            "Connections that are open now, by source and destination.",
             gauge,
         );
         let counted = [
             (
                 "probelet_connections_opened_total",
-                "Connections seen to open, by who opened them to whom.",
+                "Connections seen to open, by source and destination.",
             ),
             (
                 "probelet_connections_closed_total",
-                "Connections seen to close, by who opened them to whom.",
+                "Connections seen to close, by source and destination.",
             ),
         ];
         for (at, (name, help)) in counted.into_iter().enumerate() {

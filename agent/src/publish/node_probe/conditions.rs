@@ -161,7 +161,7 @@ impl Judge {
         let nameless = self.unresolved.look(scene.now, part > UNRESOLVED.0, part < UNRESOLVED.1);
         let silent = scene.feed.map_or(Duration::ZERO, |feed| feed.silent);
         if picture.epoch == 0 {
-            unknown(data_complete::STARTING, "there is no picture yet")
+            unknown(data_complete::STARTING, "the first scan is not complete yet")
         } else if vitals.level == Level::Paused {
             no(data_complete::PAUSED, "paused by the configuration")
         } else if let Some(age) = stale(scene) {
@@ -173,11 +173,11 @@ impl Judge {
             no(
                 data_complete::LOW_COVERAGE,
                 format!(
-                    "{shown} of the connections opened were seen; of short ones only the node of whoever ends them first has a trace"
+                    "{shown} of the connections opened were seen; short ones leave a trace only on the node whose end closes first"
                 ),
             )
         } else if silent > NAMES {
-            no(data_complete::NAMES_STALE, "the API server has not been heard of for minutes")
+            no(data_complete::NAMES_STALE, "no response from the API server for minutes")
         } else if nameless {
             let shown = figures::percent(part);
             no(
@@ -233,7 +233,7 @@ fn stale(scene: &Scene<'_>) -> Option<String> {
     let interval = vitals.desired.sockets.max(vitals.effective.sockets);
     let age = scene.unix - vitals.verified_unix;
     let old = vitals.verified_unix > 0.0 && age > STALE.1.max(interval * STALE.0);
-    old.then(|| format!("the picture is older than {:.0} s", STALE.1.max(interval * STALE.0)))
+    old.then(|| format!("the data is older than {:.0} s", STALE.1.max(interval * STALE.0)))
 }
 
 fn applied(scene: &Scene<'_>) -> Finding {
@@ -245,7 +245,7 @@ fn applied(scene: &Scene<'_>) -> Finding {
                 let (wanted, tier) = (wanted.name(), scene.snapshot.vitals.tier.name());
                 no(
                     config_applied::SOURCE_UNAVAILABLE,
-                    format!("{wanted} does not work here; {tier} is in use"),
+                    format!("{wanted} does not work on this node; {tier} is in use"),
                 )
             }
             _ => yes(config_applied::APPLIED, ignored(&scene.assigned.unknown)),
@@ -298,7 +298,7 @@ fn permissions(scene: &Scene<'_>) -> Finding {
     }
     match vitals.refused.first() {
         _ if scene.snapshot.picture.epoch == 0 => {
-            unknown(permissions_ok::UNTRIED, "there is no picture yet")
+            unknown(permissions_ok::UNTRIED, "the first scan is not complete yet")
         }
         // An older kernel that has no BPF as we need it refuses nothing that could be granted.
         Some(why) if why.contains("Operation not permitted") => {

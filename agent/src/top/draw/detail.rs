@@ -136,7 +136,7 @@ fn put_off(vitals: &Vitals) -> Vec<Line<'static>> {
         parts.push(format!("{} limit {}", limiter_name(limiter), Took(seconds)));
     }
     let text = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
-    vec![heading("Passes spared or put off"), Line::raw(format!(" {text}"))]
+    vec![heading("Passes skipped or postponed"), Line::raw(format!(" {text}"))]
 }
 
 const fn limiter_name(limiter: Limiter) -> &'static str {

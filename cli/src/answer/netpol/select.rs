@@ -189,7 +189,7 @@ impl Ends {
         };
         let everyone = |why: &str| Peer::Everyone(format!("{name}: {why}"));
         if let Some(address) = name.strip_prefix("external ") {
-            return self.address(address).unwrap_or_else(|| everyone("it is no address"));
+            return self.address(address).unwrap_or_else(|| everyone("it is not an address"));
         }
         if let Some(group) = name.strip_prefix("Group/") {
             let ranges = self.groups.get(group).filter(|ranges| !ranges.is_empty());
@@ -207,7 +207,7 @@ impl Ends {
         }
         let words: Vec<&str> = name.split('/').collect();
         let [namespace, _, _] = words.as_slice() else {
-            return everyone("it is no pod of the cluster");
+            return everyone("it is not a pod of the cluster");
         };
         self.workload(name, namespace).unwrap_or_else(everyone)
     }

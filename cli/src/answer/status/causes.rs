@@ -50,7 +50,7 @@ pub struct Cause {
 }
 
 /// Whether a node does not do as it was told.
-pub(super) fn disobeys(probe: &Probe) -> bool {
+pub(super) fn has_not_applied(probe: &Probe) -> bool {
     probe.state != State::Applied || probe.trouble(WITHIN_BUDGET).is_some_and(|t| t.certain)
 }
 
@@ -79,7 +79,7 @@ fn operating(seen: &Seen, operator: &Operator, all: &mut Vec<Cause>) {
     if let Operator::Silent { why } = operator {
         all.push(cause(
             Severity::Bad,
-            "no operator runs: edits reach no node",
+            "no operator runs: changes are not rolled out",
             why.clone(),
             format!("kubectl -n {namespace} get pods -l app.kubernetes.io/component=operator"),
         ));
@@ -93,7 +93,7 @@ fn configs(seen: &Seen, operator: &Operator, all: &mut Vec<Cause>) {
         let find = |kind| condition::get(&status.conditions, kind);
         let generation = config.metadata.generation;
         if status.observed_generation < generation {
-            let why = format!("generation {generation} has not been looked at by the operator");
+            let why = format!("generation {generation} has not been processed by the operator");
             // Its status follows an edit within five seconds.
             let severity = if operated { Severity::Note } else { Severity::Bad };
             let next = "wait a few seconds; if it stays, see the operator's log".to_owned();
@@ -109,7 +109,12 @@ fn configs(seen: &Seen, operator: &Operator, all: &mut Vec<Cause>) {
             let next = format!(
                 "kubectl probelet config diff {name}; then rollout undo {name}, or edit it"
             );
-            all.push(cause(Severity::Bad, &format!("rollout of {name} was taken back"), why, next));
+            all.push(cause(
+                Severity::Bad,
+                &format!("rollout of {name} was rolled back"),
+                why,
+                next,
+            ));
         } else if let Some(c) = find(DEGRADED).filter(|c| c.reason == degraded::WRITES_REFUSED) {
             let next = "see which webhook, quota or role refuses it".to_owned();
             let what = format!("the API server refuses to store nodes of {name}");
@@ -117,7 +122,7 @@ fn configs(seen: &Seen, operator: &Operator, all: &mut Vec<Cause>) {
         }
         if is_held(config) {
             let why = format!(
-                "{} of {} nodes work by the newest content",
+                "{} of {} nodes have applied the newest content",
                 status.nodes.applied, status.nodes.effective
             );
             let next = format!("kubectl probelet rollout resume {name}");
@@ -137,13 +142,13 @@ fn absent(seen: &Seen, all: &mut Vec<Cause>) {
     if seen.daemons.is_some_and(|daemons| daemons.desired_number_scheduled == 0) {
         let next = format!("helm list -A; kubectl -n {namespace} get daemonset {fullname}-agent");
         let why = "there is no pod of an agent, and none is wanted on any node".to_owned();
-        all.push(cause(Severity::Bad, "no agent runs: nothing is seen", why, next));
+        all.push(cause(Severity::Bad, "no agent runs: nothing is observed", why, next));
     }
     let known = seen.probes.len();
     let missing =
         seen.nodes.map_or(0, |nodes| usize::try_from(nodes).unwrap_or(0).saturating_sub(known));
     if missing > 0 {
-        let why = "the operator has made no NodeProbe for them".to_owned();
+        let why = "the operator has created no NodeProbe for them".to_owned();
         let next = format!("kubectl -n {namespace} logs deployment/{fullname}-operator");
         let mut cause = cause(Severity::Bad, "nodes without a NodeProbe", why, next);
         cause.nodes = Some(missing);
@@ -187,7 +192,7 @@ fn nodes(seen: &Seen, all: &mut Vec<Cause>) {
             State::Pending if !probe.heard && !down.contains(&name) => {
                 put(
                     Severity::Bad,
-                    "agent has never answered".to_owned(),
+                    "agent has never reported".to_owned(),
                     name,
                     "its status is empty",
                 );
@@ -197,7 +202,7 @@ fn nodes(seen: &Seen, all: &mut Vec<Cause>) {
                     Severity::Bad,
                     "config not applied yet".to_owned(),
                     name,
-                    "told, and not acknowledged yet",
+                    "assigned, and not acknowledged yet",
                 );
             }
             State::Pending | State::Applied => {}
@@ -227,7 +232,7 @@ fn judged(trouble: &Trouble) -> Option<(Severity, String)> {
         READY if reason == condition::node_ready::PAUSED => {
             (Severity::Note, "paused by configuration".to_owned())
         }
-        READY => (Severity::Bad, format!("no picture: {reason}")),
+        READY => (Severity::Bad, format!("no data: {reason}")),
         DATA_COMPLETE if reason == condition::data_complete::PAUSED => return None,
         DATA_COMPLETE => (Severity::Warn, format!("data incomplete: {reason}")),
         PERMISSIONS_OK => (Severity::Warn, format!("permissions: {reason}")),

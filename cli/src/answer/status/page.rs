@@ -131,7 +131,7 @@ fn quality(status: &Status, page: &mut Page, line: impl Fn(&mut Page, &str, Vec<
 fn configs(status: &Status, wide: bool, page: &mut Page) {
     if status.configs.is_empty() {
         return page.line(Cell::bad(
-            "There is no ProbeConfig: agents work by the built-in defaults until the operator makes one.",
+            "There is no ProbeConfig: agents use the built-in defaults until the operator creates one.",
         ));
     }
     let mut columns = vec![Column("CONFIG", Align::Left)];
@@ -174,11 +174,15 @@ fn causes(status: &Status, page: &mut Page) {
     if status.causes.is_empty() {
         let whole = status.missing.is_empty() && !status.is_deserted() && !status.levels.is_empty();
         return page.line(match (whole, status.unjudged.is_empty()) {
-            (true, true) => Cell::good("All nodes obey, and nothing that counts is missing."),
-            (true, false) => Cell::warn(
-                "Nothing wrong is to be seen, and not everything may be seen: see above.",
+            (true, true) => Cell::good(
+                "All nodes have applied their configuration, and nothing that counts is missing.",
             ),
-            (false, _) => Cell::warn("All nodes obey; what the picture lacks stands above."),
+            (true, false) => {
+                Cell::warn("No problem found, but not everything is visible: see above.")
+            }
+            (false, _) => Cell::warn(
+                "All nodes have applied their configuration; see above for what is missing.",
+            ),
         });
     }
     let mut table = Table::new(&[

@@ -70,7 +70,7 @@ fn certificate(world: &mut World) -> anyhow::Result<()> {
 fn status(world: &mut World) -> anyhow::Result<()> {
     until("a fleet that obeys", PATIENCE, || {
         let status = json(world, &["status"])?;
-        ensure!(list(&status, "/disobeying").is_empty(), "{}", status["disobeying"]);
+        ensure!(list(&status, "/notApplied").is_empty(), "{}", status["notApplied"]);
         ensure!(number(&status, "/nodeProbes") == 2, "{status}");
         ensure!(status["operator"]["running"] == true, "{}", status["operator"]);
         ensure!(number(&status, "/cost/cpuNanocores") > 0, "{}", status["cost"]);
@@ -165,7 +165,7 @@ fn dry_run(world: &mut World) -> anyhow::Result<()> {
 
 fn explain(world: &mut World) -> anyhow::Result<()> {
     let said = cli(world, &["explain", "node1"])?;
-    ensure!(said.starts_with("node1: ") && said.contains("works by default"), "{said}");
+    ensure!(said.starts_with("node1: ") && said.contains("uses default"), "{said}");
     let said = cli(world, &["doctor", "node1"])?;
     ensure!(said.contains("source") && said.contains("probelet-agent doctor"), "{said}");
     Ok(())

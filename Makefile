@@ -1,4 +1,4 @@
-# The front door. Every target has one line of purpose after ##; recipes longer than five lines live in scripts/.
+# The entry point. Every target has one line of purpose after ##; recipes longer than five lines live in scripts/.
 # `make help` is the default. Only run, test, demo and setup change the machine; the others name what is missing and end.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -32,7 +32,7 @@ build: needs ## Build the programs for release
 run: ## Install what is missing, build the agent alone, quickly, and show the live picture of this host (as root every process)
 	@scripts/run
 
-check: ## Formatting, clippy (all together and as built for use), licences and sources of dependencies
+check: ## Formatting, words, clippy (all together and as built for use), licences and sources of dependencies
 	@scripts/setup --missing build deny go
 	scripts/check
 

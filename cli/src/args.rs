@@ -47,13 +47,13 @@ pub struct Common {
     /// The namespace in which probelet runs; default: where an agent is found
     #[arg(long, global = true, value_name = "NAME", env = "PROBELET_NAMESPACE")]
     pub probelet_namespace: Option<String>,
-    /// How to show the answer
+    /// Output format
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
     /// When to use colours; `auto` is on a terminal only, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// How long one answer of the API server may take
+    /// How long to wait for a response of the API server
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub timeout: Duration,
 }
@@ -98,7 +98,7 @@ pub enum Command {
         /// Causes to show; further ones are counted
         #[arg(long, value_name = "N", default_value_t = 10)]
         most: usize,
-        /// End with exit code 1 if anything is wrong, missing or not to be seen
+        /// Exit with code 1 if anything is wrong, missing or not visible
         #[arg(long)]
         check: bool,
         /// Percent of connections that may be unseen or unresolved before that counts as missing
@@ -113,13 +113,13 @@ pub enum Command {
         /// Only this node
         #[arg(long, value_name = "NAME")]
         node: Option<String>,
-        /// Rows to show when the output is no terminal
+        /// Rows to show when the output is not a terminal
         #[arg(long, value_name = "N", default_value_t = 20)]
         most: usize,
-        /// Time between two looks
+        /// Time between two refreshes
         #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
         interval: Duration,
-        /// Show it once and end, as is done anyway when the output is no terminal
+        /// Show it once and exit, as always when the output is not a terminal
         #[arg(long)]
         once: bool,
     },
@@ -136,7 +136,7 @@ pub enum Command {
         /// Only those with this port at either end
         #[arg(long, value_name = "PORT")]
         port: Option<u16>,
-        /// Time between two looks of --watch
+        /// Time between two refreshes of --watch
         #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
         interval: Duration,
     },
@@ -161,7 +161,7 @@ pub enum Command {
     Rollout(RolloutCommand),
     /// Stop collection on the nodes of a ProbeConfig, or on one node
     Pause(Who),
-    /// Go on where `pause` stopped
+    /// Resume the collection that `pause` stopped
     Resume(Who),
     /// Why an agent is at its level or does not follow its configuration, and what it would take
     Explain {
@@ -224,7 +224,7 @@ pub enum ConfigCommand {
         #[arg(long)]
         changed: bool,
     },
-    /// What an edit changed, or in what two configurations differ
+    /// What an edit changed, or how two configurations differ
     Diff {
         /// A ProbeConfig; alone: its content before the newest change against what it is now
         config: String,
@@ -253,13 +253,13 @@ pub enum RolloutCommand {
         #[arg(short, long)]
         watch: bool,
     },
-    /// Tell no further node until `rollout resume`
+    /// Pause the rollout: no further node gets the change until `rollout resume`
     Pause {
         /// The ProbeConfig
         #[arg(default_value = probelet_crds::DEFAULT)]
         config: String,
     },
-    /// Go on telling nodes
+    /// Continue a paused rollout
     Resume {
         /// The ProbeConfig
         #[arg(default_value = probelet_crds::DEFAULT)]

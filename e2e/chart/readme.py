@@ -23,13 +23,13 @@ HEAD = """\
 
 ```
 helm install probelet charts/probelet --namespace probelet --create-namespace --set image.registry=REGISTRY
-kubectl get nodeprobes                   # every node, and what its agent says
+kubectl get nodeprobes                   # every node, and what its agent reports
 kubectl edit probeconfig default         # what all agents do, at once and without a restart
 ```
 Needs Kubernetes {kubernetes} and Helm 3 or 4. [docs/user/install.md](../../docs/user/install.md) has installing, upgrading and
 removing it, [docs/user/security.md](../../docs/user/security.md) each permission with its reason.
 
-What agents do and how much they may spend on it is no value but the ProbeConfig `default`, which the operator makes from
+What agents do and how much CPU they may use is not a value of the chart but in the ProbeConfig `default`, which the operator creates from
 `config` when there is none. Helm never touches it again, so `kubectl edit` and `helm upgrade` do not get in each other's way.
 
 ## Values

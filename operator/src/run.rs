@@ -91,7 +91,7 @@ async fn serve(
     for (address, door) in doors {
         let Some(address) = address else { continue };
         let listener = admin::bind(address).await?;
-        info!(%address, ?door, "serving");
+        info!(%address, serves = ?door, "serving");
         spawn_local(admin::serve(listener, door, parts.clone(), stopped.clone()));
     }
     Ok(())

@@ -35,6 +35,13 @@ pub(super) fn listens(socket: &Socket) -> bool {
     }
 }
 
+/// The owner of a listener that is new. Where no process holds it (the table of one thread, io_uring, the
+/// kernel's own), the cgroup that it was made in tells the container, else its namespace tells the pod.
+fn first_owner(socket: &Socket, pass: &Pass<'_>) -> Owner {
+    let held = pass.processes.owner(socket.pid);
+    if held == Owner::default() { pass.processes.made_in(socket.cgroup) } else { held }
+}
+
 impl ListenerTable {
     pub(super) fn new(limit: usize) -> Self {
         Self { table: Table::new(limit), by_socket: HashMap::default(), seen: Vec::new(), pass: 0 }
@@ -74,7 +81,7 @@ impl ListenerTable {
                 inode: socket.inode,
                 protocol: socket.protocol,
                 local: socket.local,
-                owner: pass.processes.owner(socket.pid),
+                owner: first_owner(socket, pass),
                 since_ms: pass.now.unix_ms,
                 changed: pass.epoch,
             };
@@ -119,6 +126,9 @@ impl ListenerTable {
             if seen.pid != 0 && (renamed || seen.pid != owner.pid) {
                 owner = pass.processes.owner(seen.pid);
             }
+            if owner == Owner::default() {
+                owner = pass.processes.inside(record.netns);
+            }
             if owner != record.owner
                 && let Some(record) = self.table.get_mut(slot, pass.epoch)
             {
@@ -126,9 +136,7 @@ impl ListenerTable {
                 record.changed = pass.epoch;
                 changed = true;
             }
-            let explains =
-                if owner == Owner::default() { pass.processes.inside(record.netns) } else { owner };
-            memory.saw(record.netns, record.protocol, record.local, explains);
+            memory.saw(record.netns, record.protocol, record.local, owner);
         }
         changed
     }

@@ -84,12 +84,17 @@ impl Affected {
         !self.containers.is_empty()
     }
 
-    /// Whether a connection may be named otherwise now.
-    pub(super) fn takes(&self, record: &ConnectionRecord, backend: Option<Endpoint>) -> bool {
+    /// Whether a connection may be named otherwise now; `pod` as in [`Naming::ends`].
+    pub(super) fn takes(
+        &self,
+        record: &ConnectionRecord,
+        pod: Option<ContainerId>,
+        backend: Option<Endpoint>,
+    ) -> bool {
         let container = |id: &ContainerId| self.containers.contains(id);
         let peer = match &record.peer {
             Workload::Container(id) => container(id),
-            _ => false,
+            _ => pod.as_ref().is_some_and(container),
         };
         let address = |address: u128| self.addresses.contains(&address);
         self.all
@@ -178,8 +183,14 @@ impl Naming {
         if same { self.owners[at] } else { Ok(None) }
     }
 
-    /// Who the ends of a connection are.
-    pub(super) fn ends(&mut self, record: &ConnectionRecord, backend: Option<Endpoint>) -> Ends {
+    /// Who the ends of a connection are. `pod` is a container of the pod at the other end, where it is not
+    /// known which of its containers it is.
+    pub(super) fn ends(
+        &mut self,
+        record: &ConnectionRecord,
+        pod: Option<ContainerId>,
+        backend: Option<Endpoint>,
+    ) -> Ends {
         let mut ends = Ends {
             named: Named::default(),
             own: record.owner.workload(),
@@ -205,17 +216,28 @@ impl Naming {
             Ok(None) => {}
             Err(gap) => ends.named.gaps[0] = Some(gap),
         }
-        self.name_peer(record, backend, &mut ends);
+        self.name_peer(record, pod, backend, &mut ends);
         ends
     }
 
-    fn name_peer(&mut self, record: &ConnectionRecord, backend: Option<Endpoint>, ends: &mut Ends) {
+    fn name_peer(
+        &mut self,
+        record: &ConnectionRecord,
+        pod: Option<ContainerId>,
+        backend: Option<Endpoint>,
+        ends: &mut Ends,
+    ) {
         let inbound = record.direction == Direction::Inbound;
         let port = (!inbound).then_some(record.remote.port);
         let ConnectionRecord { remote: at, protocol, direction, since_ms, .. } = *record;
         let question = Question { at, backend, protocol, direction, since_ms };
-        let (name, service) = match record.peer {
-            Workload::Container(id) => {
+        let known = match record.peer {
+            Workload::Container(id) => Some(id),
+            // If the pod is not known, its address may be.
+            _ => pod.filter(|id| matches!(self.owner(*id), Ok(Some(_)))),
+        };
+        let (name, service) = match (record.peer, known) {
+            (_, Some(id)) => {
                 let owner = self.owner(id);
                 let Some(cluster) = &mut self.cluster else { return };
                 match owner {
@@ -232,7 +254,7 @@ impl Naming {
                     }
                 }
             }
-            Workload::External(_) | Workload::Unresolved => {
+            (Workload::External(_) | Workload::Unresolved, None) => {
                 let Some(cluster) = &mut self.cluster else { return };
                 let mut answer = cluster.peer(&question);
                 // What stands behind an address that is no Service's: who it is translated to here.
@@ -243,7 +265,7 @@ impl Naming {
                 ends.translated = answer.translated;
                 (answer.name, answer.service)
             }
-            Workload::Process(_) | Workload::Named(_) | Workload::Other => (None, None),
+            (_, None) => (None, None),
         };
         let (Some(cluster), Some(name)) = (&self.cluster, name) else { return };
         ends.named.peer = Some(name);

@@ -89,3 +89,15 @@ fn once_accepted_it_is_the_process_that_accepted_it() {
 
     assert_eq!(node.connection(here).unwrap().owner.pid, 20);
 }
+
+#[test]
+fn a_listener_that_no_process_holds_is_the_container_or_the_pod_that_made_it() {
+    let mut node = Node::new();
+    let hidden = |inode, port, cgroup| Socket { cgroup, ..inside(listener(0, inode, port)) };
+
+    node.pass(&sidecar(&[hidden(5, 80, 71), hidden(6, 81, 0)]));
+
+    let picture = node.picture();
+    let of = |port| told(picture.listeners.iter().find(|l| l.local.port == port).unwrap().owner);
+    assert_eq!((of(80), of(81)), ((Some(1), None), (None, Some(0))));
+}

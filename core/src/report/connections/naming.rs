@@ -25,7 +25,7 @@ impl Connections {
             return false;
         }
         let takes = |slot: Slot, record: &ConnectionRecord| {
-            affected.takes(record, self.translated.behind(slot))
+            affected.takes(record, self.peer_pod(slot, record), self.translated.behind(slot))
         };
         let slots = self.table.iter().filter(|(slot, record)| takes(*slot, record));
         let slots: Vec<Slot> = slots.map(|(slot, _)| slot).collect();
@@ -44,7 +44,7 @@ impl Connections {
     ) -> bool {
         let Some(&record) = self.table.get(slot) else { return false };
         let backend = self.translated.behind(slot);
-        let ends = pass.naming.ends(&record, backend);
+        let ends = pass.naming.ends(&record, self.peer_pod(slot, &record), backend);
         let key = super::resolve::flow_key(&record, &ends);
         let stays = !record.counted || flows.key(record.flow) == Some(key);
         if stays && ends.named == record.named {

@@ -7,7 +7,7 @@
 
 use super::translated::Way;
 use super::{Connections, Evidence, Flows, Pass, half_open};
-use crate::facts::{Protocol, State};
+use crate::facts::{ContainerId, Protocol, State};
 use crate::join::{Question, direction};
 use crate::records::{ConnectionRecord, Direction, FlowKey, Owner, Workload};
 use crate::report::naming::Ends;
@@ -33,6 +33,14 @@ impl Connections {
             _ => None,
         };
         direct().or_else(behind).or_else(|| self.client(record))
+    }
+
+    /// The pod at the other end, by one of its containers, where no more than the pod is known of who holds it.
+    pub(super) fn peer_pod(&self, slot: Slot, record: &ConnectionRecord) -> Option<ContainerId> {
+        if record.peer != Workload::Unresolved {
+            return None;
+        }
+        self.table.get(self.peer(slot, record)?)?.owner.pod()
     }
 
     pub(super) fn resolve(
@@ -81,7 +89,7 @@ impl Connections {
         // The other end was there before this one, and was taken for somebody else's.
         if let (Some(slot), Some(other)) = (peer_slot, peer_record)
             && other.since_ms != pass.now.unix_ms
-            && other.peer != record.owner.workload()
+            && (other.peer != record.owner.workload() || record.owner.sibling.is_some())
         {
             self.resolve_other(slot, flows, pass);
         }
@@ -150,7 +158,10 @@ impl Connections {
         flows: &mut Flows,
         pass: &mut Pass<'_>,
     ) {
-        let ends = pass.naming.ends(&resolved, self.translated.behind(slot));
+        // Without a cluster there is no pod to be named after.
+        let named = pass.naming.cluster.is_some();
+        let pod = if named { self.peer_pod(slot, &resolved) } else { None };
+        let ends = pass.naming.ends(&resolved, pod, self.translated.behind(slot));
         if ends.translated {
             self.translated.ask(slot, &resolved);
         }

@@ -113,6 +113,29 @@ fn a_masqueraded_connection_is_joined_by_how_the_backend_sees_its_client() {
 }
 
 #[test]
+fn what_the_servers_end_is_told_its_client_knows_too() {
+    // The client connected to an address that nobody knows as a Service's, so that it does not ask.
+    let service = at([10, 96, 0, 10], 80);
+    let mut node = Node::new();
+    node.pass(&docker(&[]));
+    let ends = [
+        on(CLIENT, socket(10, 10, client(), service)),
+        on(BACKEND, socket(20, 11, backend(), client())),
+    ];
+    node.pass(&docker(&ends));
+    assert_eq!(node.connection(client()).unwrap().peer, Workload::External(service.addr));
+
+    node.report.waiting(node.now().mono_ms + 1000);
+    let question = node.report.unanswered(10)[0];
+    let entry = Entry { client: client(), service, backend: backend(), seen: client() };
+    node.report.answer(&[(question, Translated::Entry(entry))], node.now());
+
+    assert_eq!(flows(&node), [(of("client"), of("backend"), 1, 1)]);
+    let ours = node.connection(client()).unwrap();
+    assert_eq!((ours.peer, ours.direction), (of("backend"), Direction::Outbound));
+}
+
+#[test]
 fn a_masqueraded_client_elsewhere_is_who_it_is_and_not_the_node() {
     let mut node = Node::new();
     node.pass(&docker(&[]));

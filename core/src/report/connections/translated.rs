@@ -223,10 +223,13 @@ impl Connections {
         let Some(&record) = self.table.get(slot).filter(|r| r.id == question.id) else {
             return false;
         };
+        let mut told = None;
         let way = match reply {
             Reply::Entry(entry) => {
                 self.direct(slot, &record, &entry, pass);
-                self.follow(slot, &record, &entry)
+                let way = self.follow(slot, &record, &entry);
+                told = self.tell_client(slot, &record, &entry, pass);
+                way
             }
             Reply::Unknown => {
                 self.translated.again(slot, &record, pass.now.mono_ms);
@@ -247,6 +250,9 @@ impl Connections {
             let (client, server) = if inbound { (peer, slot) } else { (slot, peer) };
             self.join_ends(client, server, flows, evidence, pass);
         }
+        if let Some(client) = told {
+            self.resolve(client, flows, evidence, pass);
+        }
         self.table.get(slot).is_some_and(|after| *after != record)
     }
 
@@ -263,6 +269,34 @@ impl Connections {
             return Way::To { other: backend, own: seen };
         }
         Way::To { other: client, own: service }
+    }
+
+    /// The entry of a server's end tells its client's end on this node who stands behind what it connected to,
+    /// which nothing else makes it ask for: an address that is not known as a Service's. The client's end.
+    fn tell_client(
+        &mut self,
+        server: Slot,
+        record: &ConnectionRecord,
+        entry: &Entry,
+        pass: &Pass<'_>,
+    ) -> Option<Slot> {
+        let Entry { client, service, backend, seen } = *entry;
+        let ends = (record.local, record.remote);
+        if ends != (backend, seen) || (client, service) == (seen, backend) {
+            return None;
+        }
+        let netns = self.addresses.of(client.addr)?;
+        let slot = self.between(netns, record.protocol, client, service)?;
+        let end = *self.table.get(slot).filter(|_| slot != server)?;
+        let new = Asked { id: end.id, tries: 0, waiting: false, way: Way::Open };
+        let asked = self.translated.known.entry(slot).or_insert(new);
+        if let Way::To { .. } = asked.way {
+            return None;
+        }
+        asked.way = Way::To { other: backend, own: seen };
+        self.translated.clients.insert((record.protocol, backend, seen), slot);
+        self.direct(slot, &end, entry, pass);
+        Some(slot)
     }
 
     /// The entry tells who opened the connection, where nothing else did.

@@ -171,6 +171,47 @@ fn two_ends_that_close_at_once_are_two_and_not_three() {
 }
 
 #[test]
+fn connections_on_the_same_ports_one_after_the_other_are_counted_at_both_ends() {
+    let mut node = Node::new();
+    let (processes, sockets) = pair();
+    let idle = |n| Facts { netns: vec![counters(n, n)], ..facts(&processes, &sockets[..1]) };
+    node.pass(&idle(0));
+    let ends = (local(50_000), local(8080));
+
+    for n in 1..=25 {
+        let closed = vec![closed(ends.0, ends.1, 60_000)];
+        node.pass(&Facts { closed, ..idle(n) });
+    }
+    node.pass(&idle(25));
+
+    assert_eq!(total(&node), Count { opened: 50, observed: 50 });
+    assert_eq!(node.picture().losses.get(Loss::Overcounted), 0);
+    let flows: u64 = node.picture().flows.iter().map(|f| f.opened).sum();
+    assert_eq!(flows, 25);
+}
+
+#[test]
+fn both_ends_that_close_at_once_on_the_same_ports_again_are_two_each_time() {
+    let mut node = Node::new();
+    let (processes, sockets) = pair();
+    let idle = |n| Facts { netns: vec![counters(n, n)], ..facts(&processes, &sockets[..1]) };
+    node.pass(&idle(0));
+    let ends = (local(50_000), local(8080));
+
+    for n in 1..=6 {
+        let mut closed = vec![closed(ends.0, ends.1, 60_000), closed(ends.1, ends.0, 60_000)];
+        // sometimes one end alone stays
+        closed.truncate(1 + usize::from(n % 2 == 0));
+        node.pass(&Facts { closed, ..idle(n) });
+    }
+    node.pass(&idle(6));
+
+    assert_eq!(total(&node).opened, 12);
+    assert!(total(&node).observed <= 12, "{:?}", total(&node));
+    assert_eq!(node.picture().losses.get(Loss::Overcounted), 0);
+}
+
+#[test]
 fn what_is_found_in_a_namespace_that_is_new_to_the_account_is_history() {
     let mut node = quiet();
     let old = Process { netns: POD, ..process(10, "a") };

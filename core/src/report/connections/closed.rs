@@ -34,31 +34,40 @@ impl Connections {
                 interface: closed.interface,
             };
             if let Some(slot) = self.find(&key) {
-                let repeats = facts.closed_anew;
-                self.close_known(slot, expires_ms, repeats, flows, evidence, pass);
-            } else {
-                let closed = (key, closed.role, expires_ms);
-                self.close_unknown(closed, flows, next_id, evidence, pass);
+                let another = self.is_another(slot, expires_ms, facts.closed_anew);
+                if !another {
+                    self.close_known(slot, expires_ms, flows, evidence, pass);
+                    continue;
+                }
+                // Nothing that is known of the one before is true of this one.
+                self.remove(slot, flows, pass);
             }
+            let closed = (key, closed.role, expires_ms);
+            self.close_unknown(closed, flows, next_id, evidence, pass);
         }
         !facts.closed.is_empty()
+    }
+
+    /// Whether a TIME_WAIT is that of another connection than the closed one which is known on its ports: a
+    /// source reports each once, unless it has just begun and `repeats` what another one reported.
+    fn is_another(&self, slot: Slot, expires_ms: u64, repeats: bool) -> bool {
+        self.table.get(slot).is_some_and(|record| {
+            let later = expires_ms > record.expires_ms + SAME_MS;
+            record.state == State::TimeWait && (later || !repeats)
+        })
     }
 
     fn close_known(
         &mut self,
         slot: Slot,
         expires_ms: u64,
-        repeats: bool,
         flows: &mut Flows,
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) {
         let Some(&record) = self.table.get(slot) else { return };
         let live = self.seen[slot as usize].pass == self.pass && record.state != State::TimeWait;
-        // A source reports each once, so this is another one, unless the source is another one.
-        let later = expires_ms > record.expires_ms + SAME_MS;
-        let again = record.state == State::TimeWait && (later || !repeats);
-        if live || again {
+        if live {
             // The ports were used again: this one opened and closed between two passes.
             evidence.coverage.observed(record.netns, 1, pass.now.mono_ms);
             if record.counted {

@@ -134,6 +134,18 @@ pub struct Backend {
     pub pod: Option<(Box<str>, Box<str>, Box<str>)>,
     /// `nodeName`.
     pub node: Option<Box<str>>,
+    /// What it is to that node.
+    pub on_node: OnNode,
+}
+
+/// What an endpoint is to the node that it names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnNode {
+    /// It runs there.
+    #[default]
+    Runs,
+    /// It is that node itself: `targetRef` is of kind Node, and of that name.
+    Is,
 }
 
 /// A namespace.

@@ -300,7 +300,8 @@ impl Cluster {
     }
 
     /// The node of an address, if that is a node's: because several ready pods of one node have
-    /// it, or because a Service whose pod here has this node's address has an endpoint there.
+    /// it, because a Service whose pod here has this node's address has an endpoint there, or because an
+    /// endpoint of the system's is the node itself.
     fn far_node(&self, address: u128) -> Option<&str> {
         let believed = self.believed(address);
         let at =
@@ -319,7 +320,7 @@ impl Cluster {
             here.any(|(s, _)| s.service == slice.service && s.namespace == slice.namespace)
         };
         let shared = matches!(only(ready()), Only::Several);
-        (shared || ready().any(|(slice, _)| hosted(slice))).then_some(node)
+        (shared || ready().any(|(slice, e)| e.is_node || hosted(slice))).then_some(node)
     }
 
     /// The Service by which one of this node's pods is named.

@@ -7,7 +7,7 @@
 
 use super::few::MultiMap;
 use super::key::{Key, Pair};
-use super::objects::{Backend, Slice};
+use super::objects::{Backend, OnNode, Slice};
 use super::shares::{Room, Shares};
 use super::{Dirt, address, number};
 use crate::facts::Protocol;
@@ -24,6 +24,9 @@ const PORTS: usize = 100;
 /// Nodes whose names are kept; 5,000 are the most that Kubernetes is made for.
 const NODES: usize = 16_384;
 
+/// Whoever may write there is believed: a Service of all kubelets is kept there by those who scrape them.
+const SYSTEM: &str = "kube-system";
+
 /// An address of a slice.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Endpoint {
@@ -32,6 +35,8 @@ pub(super) struct Endpoint {
     pub(super) pod: Option<Box<str>>,
     pub(super) node: Option<Arc<str>>,
     pub(super) state: State,
+    /// It is its node itself, as those say who may write in the system's namespace.
+    pub(super) is_node: bool,
 }
 
 /// Where the life of an endpoint stands, the best last.
@@ -201,12 +206,13 @@ impl Slices {
         let mut cut = Vec::with_capacity(endpoints.len());
         for backend in endpoints {
             let state = State::of(&backend);
+            let is_node = backend.on_node == OnNode::Is && *namespace == *SYSTEM;
             // A reference to another namespace is no pod of this Service.
             let pod = backend.pod.filter(|(n, ..)| *n == namespace).map(|(_, name, _)| name);
             let node = backend.node.and_then(|node| self.node(&node));
             // What further addresses mean is undefined: whoever uses endpoints uses the first.
             if let Some(ip) = backend.addresses.first() {
-                cut.push(Endpoint { address: address(*ip), pod, node, state });
+                cut.push(Endpoint { address: address(*ip), pod, node, state, is_node });
             }
         }
         cut.sort_unstable();

@@ -2,7 +2,7 @@
 
 use crate::node::*;
 use probelet_core::cluster::Unresolved;
-use probelet_core::cluster::objects::{Event, Pod, Service};
+use probelet_core::cluster::objects::{Event, OnNode, Pod, Service};
 
 #[test]
 fn before_the_first_list_an_unknown_address_is_said_to_wait_for_it() {
@@ -178,6 +178,25 @@ fn a_daemon_set_on_the_host_network_here_tells_the_addresses_of_the_other_nodes(
     assert_eq!(node.peer(), "node far-node");
     node.ask("10.1.0.8", "172.18.0.3:9100");
     assert_eq!(node.peer(), "pod mon/exporter-b");
+}
+
+#[test]
+fn an_endpoint_of_the_system_that_is_a_node_tells_its_address_and_nobody_elses_does() {
+    let kubelets = |namespace: &str, ip: &str| {
+        let mut kubelets = slice(namespace, "kubelet", &[(ip, "x")], 10_250);
+        kubelets.endpoints[0].pod = None;
+        kubelets.endpoints[0].on_node = OnNode::Is;
+        Event::Slice(kubelets)
+    };
+    let mut node = Node::synced();
+    node.apply([kubelets("kube-system", "172.18.0.3"), kubelets("shop", "172.18.0.4")]);
+
+    node.accept("10.1.0.9:8080", "172.18.0.3:41000");
+    assert_eq!(node.peer(), "node far-node");
+    node.accept("10.1.0.9:8081", "172.18.0.4:41000");
+    assert_eq!(node.peer(), "external 172.18.0.4");
+    node.ask("10.1.0.8", "172.18.0.3:10250");
+    assert_eq!(node.peer(), "service kube-system/kubelet");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::super::status::Malformed;
 use super::service::protocol;
 use super::text::Text;
 use super::{MAX_NAME, MAX_NAMESPACE, MAX_UID, Metadata, Object, addresses};
-use probelet_core::cluster::objects::{self, Backend, Event};
+use probelet_core::cluster::objects::{self, Backend, Event, OnNode};
 use probelet_core::facts::Protocol;
 use serde::Deserialize;
 
@@ -100,7 +100,11 @@ impl<'a> Object<'a> for Slice<'a> {
 
 impl Endpoint<'_> {
     fn read(&self, namespace: &str, wrong: &mut dyn FnMut(Malformed)) -> Backend {
-        let target = self.target_ref.as_ref().filter(|target| target.kind.as_str() == "Pod");
+        let of = |kind: &str| {
+            self.target_ref.as_ref().filter(move |target| target.kind.as_str() == kind)
+        };
+        let (target, node) = (of("Pod"), self.node_name.fit(MAX_NAME));
+        let itself = of("Node").and_then(|target| target.name.fit(MAX_NAME));
         // Unknown is to be taken as ready, says the API, and as neither serving nor ending otherwise.
         let known = |of: fn(&Conditions) -> Option<bool>| self.conditions.as_ref().and_then(of);
         let ready = known(|c| c.ready).unwrap_or(true);
@@ -114,7 +118,8 @@ impl Endpoint<'_> {
                 let namespace = target.namespace.fit(MAX_NAMESPACE).unwrap_or_else(own);
                 Some((namespace, target.name.fit(MAX_NAME)?, target.uid.fit(MAX_UID)?))
             }),
-            node: self.node_name.fit(MAX_NAME),
+            on_node: if itself.is_some() && itself == node { OnNode::Is } else { OnNode::Runs },
+            node,
         }
     }
 }

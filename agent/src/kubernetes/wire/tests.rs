@@ -1,7 +1,7 @@
 //! What the API server writes, and what is made of it.
 
 use super::*;
-use probelet_core::cluster::objects::{self, Backend, Phase, ServicePort};
+use probelet_core::cluster::objects::{self, Backend, OnNode, Phase, ServicePort};
 use probelet_core::facts::Protocol;
 use std::net::IpAddr;
 
@@ -167,6 +167,7 @@ fn a_slice_names_the_pods_behind_its_addresses() {
         terminating: !ready,
         pod,
         node,
+        on_node: OnNode::Runs,
     };
     assert_eq!(
         slice,
@@ -184,6 +185,24 @@ fn a_slice_names_the_pods_behind_its_addresses() {
         }
     );
     assert_eq!(wrong, []);
+}
+
+#[test]
+fn an_endpoint_is_its_node_if_it_is_said_to_be_that_of_its_name() {
+    let text = |reference: &str| {
+        format!(
+            r#"{{"metadata":{{"name":"s","namespace":"kube-system"}},"endpoints":[{{"addresses":["10.0.0.3"],"nodeName":"n3","targetRef":{reference}}}]}}"#
+        )
+    };
+    for (reference, is_node) in [
+        (r#"{"kind":"Node","name":"n3"}"#, true),
+        (r#"{"kind":"Node","name":"n4"}"#, false),
+        (r#"{"kind":"Pod","name":"n3"}"#, false),
+        ("null", false),
+    ] {
+        let (slice, _) = slice(&text(reference));
+        assert_eq!(slice.endpoints[0].on_node == OnNode::Is, is_node, "{reference}");
+    }
 }
 
 #[test]

@@ -54,7 +54,11 @@ impl Node {
     }
 
     fn pass(&mut self) {
-        let done = self.source.pass(Want::Everything, &mut self.facts, &mut Unpaced).unwrap();
+        self.read(Want::Everything);
+    }
+
+    fn read(&mut self, want: Want) {
+        let done = self.source.pass(want, &mut self.facts, &mut Unpaced).unwrap();
         assert_eq!(done, Pass::Complete);
         self.report.update(&self.facts, self.now());
     }
@@ -154,5 +158,106 @@ fn coverage_claims_what_was_seen_established_and_no_more() {
             assert_eq!(node.overcounted(), 0, "{}", tier.name());
         }
         assert!(tried > 0, "no source can be loaded here");
+    });
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn connections_on_the_same_ports_one_after_the_other_are_all_counted() {
+    in_sandbox("connections_on_the_same_ports_one_after_the_other_are_all_counted", || {
+        for (round, tier) in (0..).zip(Tier::ALL) {
+            let Some(mut node) = Node::new(tier) else { continue };
+            let (server, port) = server();
+            node.pass();
+            for _ in 0..5 {
+                let client = socket_with(
+                    AddressFamily::INET,
+                    SocketType::STREAM,
+                    SocketFlags::CLOEXEC,
+                    None,
+                )
+                .unwrap();
+                sockopt::set_socket_reuseaddr(&client, true).unwrap();
+                rustix::net::bind(&client, &local(25_000 + round)).unwrap();
+                connect(&client, &local(port)).unwrap();
+                let accepted = server.accept().unwrap();
+                drop(client);
+                std::thread::sleep(Duration::from_millis(20));
+                drop(accepted);
+                // On loopback the kernel uses the ports of a TIME_WAIT again after a second.
+                std::thread::sleep(Duration::from_millis(1300));
+                node.pass();
+            }
+            node.pass();
+
+            let Count { opened, observed } = node.total();
+            assert_eq!(opened, 10, "{}", tier.name());
+            assert_eq!(node.overcounted(), 0, "{}", tier.name());
+            // The text of /proc tells no two of them apart but by their time.
+            let least = if tier == Tier::Procfs { 2 } else { 10 };
+            assert!((least..=10).contains(&observed), "{}: {observed} of 10", tier.name());
+            let flows = node.report.picture(node.now()).flows;
+            let opened: u64 = flows.iter().map(|flow| flow.opened).sum();
+            assert_eq!(opened, observed / 2, "{}", tier.name());
+        }
+    });
+}
+
+/// Two processes: one connects and at a word hands the connection to the other and closes its own end.
+const HANDS: &str = "
+import array,os,socket,sys
+l=socket.create_server(('127.0.0.1',0))
+a,b=socket.socketpair()
+child=os.fork()
+if child==0:
+    l.close(); a.close()
+    m,rights,_,_=b.recvmsg(1,socket.CMSG_SPACE(4)); sys.stdin.read(); os._exit(0)
+b.close()
+c=socket.create_connection(l.getsockname()); s,_=l.accept()
+print(child,c.getsockname()[1],flush=True)
+sys.stdin.readline()
+a.sendmsg([b'x'],[(socket.SOL_SOCKET,socket.SCM_RIGHTS,array.array('i',[c.fileno()]))]); c.close()
+print('handed',flush=True)
+sys.stdin.read()
+";
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_socket_that_is_handed_to_another_process_is_its_own_a_look_later() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    in_sandbox("a_socket_that_is_handed_to_another_process_is_its_own_a_look_later", || {
+        for tier in [Tier::Bpf, Tier::BpfCompat] {
+            let Some(mut node) = Node::new(tier) else { continue };
+            let mut holder = std::process::Command::new("python3")
+                .args(["-c", HANDS])
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut said = BufReader::new(holder.stdout.take().unwrap()).lines();
+            let first = said.next().unwrap().unwrap();
+            let (child, port) = first.split_once(' ').unwrap();
+            let (child, port): (u32, u16) = (child.parse().unwrap(), port.parse().unwrap());
+            node.pass();
+            let owner = |node: &Node| {
+                let picture = node.report.picture(node.now());
+                let client = picture.connections.iter().find(|c| c.local.port == port);
+                client.map(|c| c.owner.pid)
+            };
+            assert_eq!(owner(&node), Some(holder.id()), "{}", tier.name());
+            node.read(Want::Processes);
+            assert!(!node.report.handed_over(), "nothing has happened");
+
+            holder.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+            assert_eq!(said.next().unwrap().unwrap(), "handed");
+            std::thread::sleep(Duration::from_millis(100));
+            node.read(Want::Processes);
+            assert!(node.report.handed_over(), "{}", tier.name());
+            node.read(Want::Sockets);
+
+            assert_eq!(owner(&node), Some(child), "{}", tier.name());
+            drop(holder.stdin.take());
+            holder.wait().unwrap();
+        }
     });
 }

@@ -7,7 +7,7 @@
 //! and `net/core/sock.c` (sockets in use); every open, accept, close and reset moves one of them.
 //! What moves none (a state change inside a connection, one UDP socket for another, a socket handed to
 //! another process) is found by the unconditional pass every `intervals.bytes`, and sooner when a process
-//! with sockets ended, began or runs another program (`Report::handed_over`).
+//! with sockets ended, began, runs another program or has fewer open files (`Report::handed_over`).
 //!
 //! Pure: no I/O, no clock.
 

@@ -9,6 +9,7 @@
 mod connections;
 mod containers;
 mod flows;
+mod hands;
 mod held;
 mod listeners;
 mod naming;
@@ -116,6 +117,7 @@ pub struct Report {
     renamed: bool,
     /// The last pass over processes says that sockets may have other owners.
     handed_over: bool,
+    hands: hands::Hands,
     next_id: u64,
     previous_ms: u64,
     joined: join::Processes,
@@ -145,6 +147,7 @@ impl Report {
             began: false,
             renamed: false,
             handed_over: false,
+            hands: hands::Hands::default(),
             next_id: 1,
             previous_ms: 0,
             joined: join::Processes::default(),
@@ -188,11 +191,13 @@ impl Report {
             // The sockets are those of an earlier pass, unless this one reads them.
             let touched = |pid| pid != 0 && update.touched.binary_search(&pid).is_ok();
             self.handed_over = fresh < Want::Sockets
-                && !update.touched.is_empty()
-                && facts.sockets.iter().any(|socket| touched(socket.pid));
+                && ((!update.touched.is_empty()
+                    && facts.sockets.iter().any(|socket| touched(socket.pid)))
+                    | self.hands.look(&update.fewer, now.mono_ms));
             changed |= self.containers.count(facts, epoch, &mut self.removed);
         }
         if fresh >= Want::Sockets {
+            self.hands.settle(&facts.sockets, now.mono_ms);
             changed |= self.sockets(facts, now, epoch);
         }
         changed |= self.expire(facts, now, epoch);
@@ -201,7 +206,8 @@ impl Report {
     }
 
     /// Whether the last pass, over processes and not sockets, met one with sockets that ended, runs
-    /// another program or has a new child: then their owners are to be read, though no counter moved.
+    /// another program, has a new child or has fewer open files: then their owners are to be read, though
+    /// no counter moved.
     #[must_use]
     pub const fn handed_over(&self) -> bool {
         self.handed_over

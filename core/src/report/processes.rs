@@ -29,6 +29,8 @@ pub(super) struct Update {
     /// Whose sockets may have another owner by now although no counter moved: who ended, runs another
     /// program, or has a new child. Sorted.
     pub(super) touched: Vec<u32>,
+    /// Who has fewer open files than a pass ago: `(pid, start)`.
+    pub(super) fewer: Vec<(u32, u64)>,
 }
 
 impl Processes {
@@ -64,6 +66,9 @@ impl Processes {
                             || record.fact.container != fact.container;
                         if record.fact.comm != fact.comm {
                             update.touched.push(fact.pid);
+                        }
+                        if fact.open_fds < record.fact.open_fds && fact.open_fds.is_some() {
+                            update.fewer.push((fact.pid, fact.start_ns));
                         }
                         update.changed = true;
                         if let Some(record) = self.table.get_mut(slot, epoch) {

@@ -32,3 +32,29 @@ fn a_process_with_sockets_that_ends_or_execs_or_forks_is_a_reason_to_read_socket
     assert!(!handed_over(vec![server, process(20, "new", 1), process(30, "child", 20)]));
     assert!(!handed_over(vec![server]));
 }
+
+#[test]
+fn a_process_with_sockets_that_has_fewer_files_is_a_reason_until_it_gave_none_away() {
+    let files = |open_fds| Process { open_fds: Some(open_fds), ..process(10, "server") };
+    let mut report = Report::new(Limits::default(), PortRange::UNKNOWN);
+    let held = Socket { netns: HOST, inode: 5, pid: 10, ..Socket::default() };
+    let mut facts = Facts { processes: vec![files(9)], sockets: vec![held], ..Facts::default() };
+    let mut second = 0;
+    let mut pass = |facts: &Facts| {
+        second += 1;
+        report.update(facts, Now { mono_ms: second * 1000, ..Now::default() });
+        report.handed_over()
+    };
+    let mut look = |want, open_fds| {
+        facts.fresh = Some(want);
+        facts.processes = vec![files(open_fds)];
+        pass(&facts)
+    };
+
+    look(Want::Sockets, 9);
+    assert!(!look(Want::Processes, 10), "a file more");
+    assert!(look(Want::Processes, 9));
+    assert!(!look(Want::Sockets, 9), "it was read, and no socket had gone");
+    look(Want::Processes, 12);
+    assert!(!look(Want::Processes, 9), "a log, or the like");
+}

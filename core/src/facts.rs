@@ -416,6 +416,9 @@ pub struct Facts {
     pub sockets: Vec<Socket>,
     /// Connections closed since the last pass that read sockets, each once.
     pub closed: Vec<Closed>,
+    /// The sockets of this pass were compared with the kernel's own counts: what it counts beyond them is
+    /// [`Loss::Unseen`].
+    pub compared: bool,
     /// The source has just begun, so `closed` may hold what another one reported before.
     pub closed_anew: bool,
     /// One entry per network namespace that a process of this node is in.

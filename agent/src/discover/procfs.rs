@@ -11,6 +11,8 @@ use std::io;
 use std::path::Path;
 
 use probelet_core::facts::{Facts, Loss, Protocol, Tier, Want};
+use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
 
 use self::node::{Dump, Dumped, Intake, Node, Target};
 use self::root::{Root, bracketed, is_gone};
@@ -24,6 +26,7 @@ pub mod root;
 pub mod spaces;
 pub mod stat;
 pub mod tables;
+pub mod threads;
 
 const TABLES: [(&str, Protocol); 4] = [
     ("net/tcp", Protocol::Tcp),
@@ -31,6 +34,11 @@ const TABLES: [(&str, Protocol); 4] = [
     ("net/udp", Protocol::Udp),
     ("net/udp6", Protocol::Udp),
 ];
+
+/// So much of a table is read between two breaths: 430 lines, half a millisecond.
+const PIECE: usize = 64 * 1024;
+/// No line of these tables is longer: 150 bytes, or 180 of IPv6.
+const LINE_MAX: usize = 4096;
 
 /// The `procfs` source.
 #[derive(Debug)]
@@ -108,8 +116,10 @@ impl Dump for Tables {
             if number > 0 && !pace.breathe() {
                 return Ok(Dumped::Abandoned);
             }
-            match root.read(target.pid, name, &mut self.text) {
-                Ok(()) => lines(&self.text, protocol, intake),
+            let file = root.file(target.pid, name, OFlags::RDONLY);
+            match file.and_then(|file| self.rows(&file, protocol, intake, pace)) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Dumped::Abandoned),
                 // A kernel without IPv6 has no such file; a process that ended has none at all.
                 Err(error) if is_gone(&error) && number > 0 && name.ends_with('6') => {}
                 Err(error) => return Ok(missing(&error)),
@@ -123,12 +133,52 @@ fn missing(error: &io::Error) -> Dumped {
     if error.kind() == io::ErrorKind::PermissionDenied { Dumped::Denied } else { Dumped::Vanished }
 }
 
-fn lines(text: &[u8], protocol: Protocol, intake: &mut Intake<'_>) {
-    let lines = text.split(|&b| b == b'\n').skip(1).filter(|line| !line.is_empty());
-    for line in lines {
-        match tables::parse(line, protocol) {
-            Some(row) => intake.row(row),
-            None => intake.losses.add(Loss::Malformed, 1),
+impl Tables {
+    /// Reads a table piece by piece, so that it takes no more memory than one of them however long it is;
+    /// `false` when the pace said stop.
+    fn rows(
+        &mut self,
+        file: &OwnedFd,
+        protocol: Protocol,
+        intake: &mut Intake<'_>,
+        pace: &mut dyn Pace,
+    ) -> io::Result<bool> {
+        self.text.clear();
+        self.text.reserve(PIECE);
+        let most = intake.rows();
+        let (mut rows, mut since_breath) = (0, 0);
+        loop {
+            let length = rustix::io::read(file, rustix::buffer::spare_capacity(&mut self.text))?;
+            let end = self.text.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
+            // A line goes on with the next piece, unless there is none.
+            let whole = if length == 0 { self.text.len() } else { end };
+            let lines = self.text[..whole].split(|&b| b == b'\n').filter(|line| !line.is_empty());
+            for line in lines {
+                rows += 1;
+                match tables::parse(line, protocol) {
+                    _ if rows == 1 => {} // the headings
+                    Some(row) => intake.row(row),
+                    None => intake.losses.add(Loss::Malformed, 1),
+                }
+            }
+            self.text.drain(..whole);
+            if length == 0 {
+                return Ok(true);
+            }
+            if rows >= most {
+                intake.ended_early = true;
+                return Ok(true);
+            }
+            if self.text.len() >= LINE_MAX {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            since_breath += length;
+            if since_breath >= PIECE {
+                since_breath = 0;
+                if !pace.breathe() {
+                    return Ok(false);
+                }
+            }
         }
     }
 }

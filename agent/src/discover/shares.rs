@@ -1,7 +1,7 @@
 //! Who may have how many of the sockets that a node remembers, when there are more than that.
 //!
-//! In: the sockets of a reading so far, and one more. Out: whether it has a place. Whoever opens
-//! sockets by the thousands must not hide those of everybody who is read after him. Nothing is counted
+//! In: the sockets that have a place, and one more. Out: whether it has one. Whoever opens
+//! sockets by the thousands must not hide those of everybody who is read later. Nothing is counted
 //! before half of the places are taken.
 //!
 //! Pure: no I/O.
@@ -34,7 +34,8 @@ impl Shares {
 
     /// Adds a socket if it has a place; whether it has.
     pub fn push(&mut self, facts: &mut Facts, one: Socket, limits: Limits) -> bool {
-        let room = self.admit(&facts.sockets, &one, limits.max_sockets as usize);
+        let list = &facts.sockets;
+        let room = self.admit(list.len(), list.iter(), &one, limits.max_sockets as usize);
         if room {
             facts.sockets.push(one);
         } else {
@@ -43,16 +44,46 @@ impl Shares {
         room
     }
 
-    /// Whether one more socket has a place beside `list`, in which `most` have one.
-    pub fn admit(&mut self, list: &[Socket], one: &Socket, most: usize) -> bool {
-        let all = list.len();
+    /// The sockets of one part of the reading give up their places: it is read again.
+    pub fn leave<'a>(&mut self, sockets: impl Iterator<Item = &'a Socket>) {
+        if self.held.is_empty() {
+            return;
+        }
+        for socket in sockets {
+            if let Some(held) = self.held.get_mut(&owner(socket)) {
+                *held = held.saturating_sub(1);
+            }
+        }
+    }
+
+    /// They have them once more.
+    pub fn come<'a>(&mut self, sockets: impl Iterator<Item = &'a Socket>) {
+        if !self.held.is_empty() {
+            self.count(sockets);
+        }
+    }
+
+    fn count<'a>(&mut self, sockets: impl Iterator<Item = &'a Socket>) {
+        for socket in sockets {
+            *self.held.entry(owner(socket)).or_default() += 1;
+        }
+    }
+
+    /// Whether one more socket has a place beside `all` others, where there are `most` places. Who the
+    /// others are is asked once, when it begins to matter.
+    pub fn admit<'a>(
+        &mut self,
+        all: usize,
+        others: impl Iterator<Item = &'a Socket>,
+        one: &Socket,
+        most: usize,
+    ) -> bool {
         if all < most / 2 {
+            self.come(std::iter::once(one));
             return true;
         }
         if self.held.is_empty() {
-            for socket in list {
-                *self.held.entry(owner(socket)).or_default() += 1;
-            }
+            self.count(others);
         }
         let owners = self.held.len() + 1;
         let held = self.held.entry(owner(one)).or_default();
@@ -76,7 +107,7 @@ mod tests {
         let before = list.len();
         for _ in 0..wanted {
             let socket = Socket { netns: 1, cgroup, ..Socket::default() };
-            if shares.admit(list, &socket, MOST) {
+            if shares.admit(list.len(), list.iter(), &socket, MOST) {
                 list.push(socket);
             }
         }
@@ -98,6 +129,18 @@ mod tests {
     fn who_is_read_last_gets_what_is_left() {
         let (mut shares, mut list) = (Shares::default(), Vec::new());
         fill(&mut shares, &mut list, 8, 50);
+
+        assert_eq!(fill(&mut shares, &mut list, 7, 5000), 700);
+    }
+
+    #[test]
+    fn a_part_that_is_read_again_finds_its_places_free() {
+        let (mut shares, mut list) = (Shares::default(), Vec::new());
+        fill(&mut shares, &mut list, 7, 5000);
+        fill(&mut shares, &mut list, 8, 50);
+
+        shares.leave(list[..750].iter());
+        list.drain(..750);
 
         assert_eq!(fill(&mut shares, &mut list, 7, 5000), 700);
     }

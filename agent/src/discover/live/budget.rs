@@ -10,6 +10,7 @@ use std::path::Path;
 use probelet_core::facts::{Facts, Loss, State, Want};
 
 use super::{Elsewhere, LIMITS, at, read, tiers};
+use crate::discover::netlink::Netlink;
 use crate::discover::procfs::Procfs;
 use crate::discover::{Limiter, Limits, Pace, Pass, Source};
 
@@ -86,6 +87,141 @@ fn a_socket_that_no_process_holds_is_looked_for_everywhere_and_then_let_be() {
     let mut facts = facts;
     source.pass(Want::Sockets, &mut facts, &mut pace).unwrap();
     assert_eq!(pace.asked, 0, "walked again for a socket that nobody holds");
+}
+
+/// A tree with one process of another namespace, and copies of some of its files.
+fn tree(there: &Elsewhere) -> (tempfile::TempDir, std::path::PathBuf) {
+    let tree = tempfile::tempdir().unwrap();
+    let pid = there.0.id().to_string();
+    let (real, copy) = (Path::new("/proc").join(&pid), tree.path().join(&pid));
+    std::fs::create_dir_all(copy.join("net")).unwrap();
+    let link = |name: &str| std::os::unix::fs::symlink(real.join(name), copy.join(name)).unwrap();
+    ["stat", "fd", "ns", "task"].into_iter().for_each(link);
+    for file in ["tcp", "tcp6", "udp", "udp6", "snmp", "netstat", "sockstat", "sockstat6"] {
+        link(&format!("net/{file}"));
+    }
+    let net = copy.join("net");
+    (tree, net)
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_socket_that_the_kernel_counts_and_no_table_shows_is_unseen_until_it_is_seen() {
+    type Load = fn(&Path) -> Box<dyn Source>;
+    let loads: [Load; 2] = [
+        |root| Box::new(Procfs::with_root(root, LIMITS).unwrap()),
+        |root| Box::new(Netlink::with_root(root, LIMITS).unwrap()),
+    ];
+    for load in loads {
+        let there = Elsewhere::start(
+            "u=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);u.bind(('127.0.0.1',4260));print(1)",
+        );
+        let (tree, net) = tree(&there);
+        let count = net.join("sockstat");
+        let real = std::fs::read_to_string(&count).unwrap();
+        std::fs::remove_file(&count).unwrap();
+        std::fs::write(&count, real.replace("UDP: inuse 1", "UDP: inuse 3")).unwrap();
+        let mut source = load(tree.path());
+        let mut facts = Facts::default();
+        let mut unseen = |source: &mut dyn Source| {
+            facts.losses = probelet_core::facts::Losses::default();
+            super::again(source, Want::Everything, &mut facts);
+            facts.compared.then(|| facts.losses.get(Loss::Unseen))
+        };
+        let tier = source.tier().name();
+
+        let told: Vec<_> = (0..3).map(|_| unseen(&mut *source)).collect();
+        assert_eq!(told, [None, Some(2), Some(2)], "{tier}");
+        std::fs::write(&count, real).unwrap();
+        let told: Vec<_> = (0..2).map(|_| unseen(&mut *source)).collect();
+        // Something has moved, so that the next one is the first to know.
+        assert_eq!(told, [Some(2), Some(0)], "{tier}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn sockets_of_one_namespace_take_no_place_of_anothers() {
+    type Load = fn(Limits) -> Box<dyn Source>;
+    let many = "import resource as r\nr.setrlimit(r.RLIMIT_NOFILE,(4096,4096))\nk=[socket.socket(socket.AF_INET,socket.SOCK_DGRAM) for _ in range(900)]\nfor s in k: s.bind(('127.0.0.1',0))\nprint(1)";
+    let few = "s=socket.create_server(('127.0.0.1',4261));print(1)";
+    let loads: [Load; 2] = [
+        |limits| Box::new(Procfs::with_root(Path::new("/proc"), limits).unwrap()),
+        |limits| Box::new(Netlink::with_root(Path::new("/proc"), limits).unwrap()),
+    ];
+    for load in loads {
+        let hostile = Elsewhere::start(many);
+        let mut source = load(Limits { max_sockets: 400, ..LIMITS });
+        read(&mut *source, Want::Everything);
+        let victims: Vec<_> = (0..3).map(|_| Elsewhere::start(few)).collect();
+
+        let facts = read(&mut *source, Want::Everything);
+
+        let of = |there: &Elsewhere| {
+            let netns = there.netns();
+            facts.sockets.iter().filter(|socket| socket.netns == netns).count()
+        };
+        let tier = source.tier().name();
+        assert_eq!(victims.iter().map(of).collect::<Vec<_>>(), [1, 1, 1], "{tier}");
+        assert!((150..=300).contains(&of(&hostile)), "{tier}: {}", of(&hostile));
+        assert!(facts.sockets.len() <= 400, "{tier}");
+        assert!(facts.losses.get(Loss::SocketsFull) >= 600, "{tier}");
+        assert!(!facts.compared, "what was left out is counted once");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_holders_of_one_socket_take_no_place_of_another() {
+    let program = "s=[socket.create_server(('127.0.0.1',4300+i)) for i in range(20)]\nc=[]\nfor _ in range(9):\n p=os.fork()\n if p==0: time.sleep(600)\n c.append(p)\nprint(1)\nimport atexit;atexit.register(lambda: [os.kill(p,9) for p in c])";
+    let there = Elsewhere::start(program);
+    let tree = tempfile::tempdir().unwrap();
+    let mine = there.netns();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let net = std::fs::read_link(entry.path().join("ns/net")).unwrap_or_default();
+        if net.to_string_lossy().contains(&mine.to_string()) {
+            std::os::unix::fs::symlink(entry.path(), tree.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let limits = Limits { max_sockets: 60, ..LIMITS };
+    let mut source = Procfs::with_root(tree.path(), limits).unwrap();
+    let mut facts = read(&mut source, Want::Everything);
+    for _ in 0..20 {
+        super::again(&mut source, Want::Everything, &mut facts);
+    }
+
+    let ports: std::collections::BTreeSet<u16> =
+        facts.sockets.iter().map(|socket| socket.local.port).collect();
+    assert_eq!(ports.len(), 20);
+    assert_eq!(facts.sockets.len(), 60);
+    assert!(facts.losses.get(Loss::SocketsFull) > 0);
+}
+
+#[test]
+fn a_table_that_does_not_end_is_left_off_and_the_rest_is_counted() {
+    let tree = tempfile::tempdir().unwrap();
+    let pid = std::process::id().to_string();
+    let copy = tree.path().join(&pid);
+    std::fs::create_dir_all(copy.join("net")).unwrap();
+    for name in ["stat", "fd", "ns", "task", "net/netstat", "net/snmp", "net/sockstat6", "net/tcp6"]
+    {
+        std::os::unix::fs::symlink(Path::new("/proc").join(&pid).join(name), copy.join(name))
+            .unwrap();
+    }
+    let line = "   0: 0100007F:1F90 0200007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 4242 1 0000000000000000 20 4 30 10 -1\n";
+    let rows = 500_000;
+    let heading = "  sl  local_address rem_address   st\n";
+    std::fs::write(copy.join("net/tcp"), heading.to_owned() + &line.repeat(rows)).unwrap();
+    let counts = format!("TCP: inuse {rows} orphan 0 tw 0 alloc 9 mem 9\nUDP: inuse 0 mem 0\n");
+    std::fs::write(copy.join("net/sockstat"), counts).unwrap();
+    let limits = Limits { max_sockets: 1000, ..LIMITS };
+    let mut source = Procfs::with_root(tree.path(), limits).unwrap();
+
+    let facts = read(&mut source, Want::Sockets);
+
+    let (kept, left_out) = (facts.sockets.len() as u64, facts.losses.get(Loss::SocketsFull));
+    assert!((500..=1000).contains(&kept), "{kept}");
+    assert!(kept + left_out >= rows as u64, "{kept} {left_out}");
 }
 
 #[test]

@@ -15,8 +15,10 @@ use super::processes::Processes;
 use super::root::Root;
 use super::spaces::Spaces;
 use super::tables::Row;
+use super::threads::Threads;
 use crate::discover::owners::Owners;
 use crate::discover::seen::Checks;
+use crate::discover::shares::Shares;
 use crate::discover::{Error, Limiter, Limits, Pace, Pass};
 
 /// How a dump of one namespace through one process ended.
@@ -68,7 +70,15 @@ pub struct Intake<'a> {
     pub losses: &'a mut Losses,
     /// The namespace's range of ephemeral ports, if the tier can read it.
     pub ports: Option<PortRange>,
-    room: usize,
+    /// The dump was ended where it would not pay to go on.
+    pub ended_early: bool,
+    shares: &'a mut Shares,
+    spaces: &'a Spaces,
+    /// Sockets of other namespaces that have a place, and places in all.
+    elsewhere: usize,
+    most: usize,
+    /// Sockets without a place.
+    refused: u64,
     began: Instant,
     opened: bool,
 }
@@ -77,10 +87,18 @@ impl Intake<'_> {
     /// One socket, or one that is closed.
     pub fn row(&mut self, row: Row) {
         match row {
-            Row::Socket(_) if self.sockets.len() >= self.room => {
-                self.losses.add(Loss::SocketsFull, 1);
+            Row::Socket(socket) => {
+                let socket = Socket { netns: self.netns, ..socket };
+                let here = self.netns;
+                let others = self.spaces.others(here).chain(&*self.sockets);
+                let all = self.elsewhere + self.sockets.len();
+                if self.shares.admit(all, others, &socket, self.most) {
+                    self.sockets.push(socket);
+                } else {
+                    self.refused += 1;
+                    self.losses.add(Loss::SocketsFull, 1);
+                }
             }
-            Row::Socket(socket) => self.sockets.push(Socket { netns: self.netns, ..socket }),
             Row::TimeWait(mut closed, cookie) => {
                 closed.netns = self.netns;
                 self.closed.note(closed, cookie, self.opened, millis(self.began), self.losses);
@@ -88,7 +106,18 @@ impl Intake<'_> {
             Row::Nothing => {}
         }
     }
+
+    /// How many rows are worth reading: beyond several times the places there is nothing but a count.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.most.saturating_mul(ROWS_A_PLACE).saturating_add(ROWS_LEAST)
+    }
 }
+
+/// Rows of one table that are read for each place of a socket, and rows that are read in any case: TIME_WAITs
+/// have no place among the sockets, and the kernel keeps up to 262,144.
+const ROWS_A_PLACE: usize = 4;
+const ROWS_LEAST: usize = 65_536;
 
 /// A node, read by one [`Dump`].
 #[derive(Debug)]
@@ -105,6 +134,8 @@ pub struct Node<D> {
     dumps: u64,
     checks: Checks,
     handed_over: bool,
+    shares: Shares,
+    threads: Threads,
     order: Vec<(u64, u32)>,
     scratch: Vec<Socket>,
     bytes: HashMap<u32, Socket>,
@@ -126,6 +157,8 @@ impl<D: Dump> Node<D> {
             dumps: 0,
             checks: Checks::default(),
             handed_over: false,
+            shares: Shares::default(),
+            threads: Threads::default(),
             order: Vec::new(),
             scratch: Vec::new(),
             bytes: HashMap::default(),
@@ -152,12 +185,16 @@ impl<D: Dump> Node<D> {
         pace: &mut dyn Pace,
     ) -> Result<Pass, Error> {
         self.pass += 1;
-        facts.fresh = None;
+        (facts.fresh, facts.compared) = (None, false);
         if want >= Want::Processes || self.spaces.is_empty() {
             if self.processes.refresh(&self.root, want, facts, pace)? == Pass::Abandoned {
                 return Ok(Pass::Abandoned);
             }
-            let gone = self.spaces.assign(&facts.processes);
+            if want == Want::Everything {
+                self.threads.look(&self.root, &facts.processes, &mut facts.losses, pace);
+            }
+            let threads = self.threads.elsewhere(&facts.processes);
+            let gone = self.spaces.assign(&facts.processes, threads);
             facts.losses.add(Loss::NetnsVanished, gone);
         }
         if self.spaces.count(&self.root, facts, pace) == Pass::Abandoned {
@@ -165,7 +202,10 @@ impl<D: Dump> Node<D> {
         }
         if want == Want::Everything && self.dumps > 0 {
             // before the dumps: by now the counters tell whether anything moved since the last ones
-            facts.losses.add(Loss::Unseen, self.checks.certain(self.spaces.missing()));
+            if let Some(missing) = self.spaces.missing() {
+                facts.losses.add(Loss::Unseen, self.checks.certain(missing));
+                facts.compared = true;
+            }
         }
         if want >= Want::Sockets && self.sockets(want, facts, pace)? == Pass::Abandoned {
             return Ok(Pass::Abandoned);
@@ -181,6 +221,7 @@ impl<D: Dump> Node<D> {
         pace: &mut dyn Pace,
     ) -> Result<Pass, Error> {
         let everything = want == Want::Everything;
+        self.shares.clear();
         let mut order = std::mem::take(&mut self.order);
         self.spaces.to_dump(everything, &mut order);
         let mut outcome = Ok(Pass::Complete);
@@ -216,14 +257,15 @@ impl<D: Dump> Node<D> {
         losses: &mut Losses,
         pace: &mut dyn Pace,
     ) -> Result<Pass, Error> {
-        let elsewhere = self.spaces.sockets();
-        let Some(space) = self.spaces.get_mut(netns) else { return Ok(Pass::Complete) };
-        let room =
-            (self.limits.max_sockets as usize + space.sockets.len()).saturating_sub(elsewhere);
-        let udp = space.counters.is_none_or(|counters| counters.netns.udp_in_use > 0);
+        let Some(space) = self.spaces.get(netns) else { return Ok(Pass::Complete) };
+        let elsewhere = self.spaces.sockets() - space.sockets.len();
+        let counted = space.counters.map(|counters| counters.netns);
+        let udp = counted.is_none_or(|counted| counted.udp_in_use > 0);
         let opened = space.opened();
+        let readers = space.readers.clone();
+        self.shares.leave(space.sockets.iter());
         let mut loss = Loss::NetnsVanished;
-        for &pid in &space.readers {
+        for pid in readers {
             self.scratch.clear();
             let mut intake = Intake {
                 netns,
@@ -231,7 +273,12 @@ impl<D: Dump> Node<D> {
                 closed: &mut self.closed,
                 losses,
                 ports: None,
-                room,
+                ended_early: false,
+                shares: &mut self.shares,
+                spaces: &self.spaces,
+                elsewhere,
+                most: self.limits.max_sockets as usize,
+                refused: 0,
                 began: self.began,
                 opened,
             };
@@ -243,12 +290,19 @@ impl<D: Dump> Node<D> {
                 pace,
             )? {
                 Dumped::Complete => {
-                    space.ports = intake.ports;
+                    let Intake { ports, ended_early, refused, .. } = intake;
+                    if ended_early {
+                        let met = self.scratch.len() as u64 + refused;
+                        let all = counted.map_or(0, |all| all.tcp_in_use + all.udp_in_use);
+                        losses.add(Loss::SocketsFull, all.saturating_sub(met).max(1));
+                    }
+                    let Some(space) = self.spaces.get_mut(netns) else { break };
+                    space.ports = ports;
                     if !detail {
                         keep_bytes(&space.sockets, &mut self.scratch, &mut self.bytes);
                     }
                     std::mem::swap(&mut space.sockets, &mut self.scratch);
-                    space.dumped(self.pass);
+                    space.dumped(self.pass, ended_early || refused > 0);
                     return Ok(Pass::Complete);
                 }
                 Dumped::Abandoned => return Ok(Pass::Abandoned),
@@ -256,6 +310,10 @@ impl<D: Dump> Node<D> {
                 Dumped::Denied => loss = Loss::Permission,
                 Dumped::Vanished => {}
             }
+            self.shares.leave(self.scratch.iter());
+        }
+        if let Some(space) = self.spaces.get(netns) {
+            self.shares.come(space.sockets.iter());
         }
         losses.add(loss, 1);
         Ok(Pass::Complete)
@@ -277,19 +335,24 @@ impl<D: Dump> Node<D> {
 
     fn emit(&mut self, facts: &mut Facts) {
         facts.sockets.clear();
-        let max = self.limits.max_sockets as usize;
+        let mut shared = false;
         for socket in self.spaces.iter().flat_map(|space| &space.sockets) {
-            if facts.sockets.len() >= max {
-                facts.losses.add(Loss::SocketsFull, 1);
-                continue;
-            }
-            match self.owners.of(socket.inode) {
-                [] => {
-                    // Others without a holder were counted by the search.
-                    facts.losses.add(Loss::NoOwner, u64::from(socket.inode == 0));
-                    facts.sockets.push(*socket);
+            let pids = self.owners.of(socket.inode);
+            // Others without a holder were counted by the search.
+            facts.losses.add(Loss::NoOwner, u64::from(pids.is_empty() && socket.inode == 0));
+            let pid = pids.first().copied().unwrap_or(0);
+            facts.sockets.push(Socket { pid, ..*socket });
+            shared |= pids.len() > 1;
+        }
+        // Every socket has a place before the second holder of any.
+        let max = self.limits.max_sockets as usize;
+        for socket in self.spaces.iter().filter(|_| shared).flat_map(|space| &space.sockets) {
+            for &pid in self.owners.of(socket.inode).iter().skip(1) {
+                if facts.sockets.len() < max {
+                    facts.sockets.push(Socket { pid, ..*socket });
+                } else {
+                    facts.losses.add(Loss::SocketsFull, 1);
                 }
-                pids => facts.sockets.extend(pids.iter().map(|&pid| Socket { pid, ..*socket })),
             }
         }
         self.spaces.tell_ports(facts);

@@ -1,4 +1,4 @@
-//! Every network namespace that a process of the node is in: its counters, and its sockets as the
+//! Every network namespace that a process of the node, or one of its threads, is in: its counters, and its sockets as the
 //! last dump showed them.
 //!
 //! In: the processes, and one reader's counters per namespace. Out: [`Facts::netns`], which
@@ -43,8 +43,11 @@ pub struct Space {
     pub sockets: Vec<Socket>,
     /// Its range of ephemeral ports, as of the last dump.
     pub ports: Option<PortRange>,
-    /// What that dump met, to be compared with the counters.
+    /// What that dump met, to be compared with the counters, unless it had to leave something out.
     seen: Seen,
+    cut: bool,
+    /// How many sockets the kernel counted beyond that, when it was last compared.
+    unseen: u64,
     /// Some processes that are in it, the oldest first.
     pub readers: Vec<u32>,
     /// When it was last read and dumped, for turns under a limit.
@@ -65,8 +68,9 @@ impl Space {
         self.dumped.is_none() || netns(self.dumped) != netns(self.counters)
     }
 
-    /// A dump is complete; `sockets` holds what it showed.
-    pub fn dumped(&mut self, pass: u64) {
+    /// A dump is complete; `sockets` holds what it showed, but for what was left out if it was `cut`.
+    pub fn dumped(&mut self, pass: u64, cut: bool) {
+        self.cut = cut;
         let moved = self.moved();
         let in_flight = |s: &Socket| {
             s.state == State::SynSent
@@ -90,14 +94,15 @@ impl Space {
         self.dumped.as_ref().map(opens) != self.counters.as_ref().map(opens)
     }
 
-    /// How many sockets the kernel counts beyond those of the last dump, if nothing has moved since.
-    fn missing(&self) -> u64 {
-        match (self.dumped, self.counters) {
-            (Some(then), Some(now)) if then.netns == now.netns => {
-                self.seen.missing(&then.netns, &now.netns)
-            }
-            _ => 0,
+    /// How many sockets the kernel counts beyond those of the last dump; if something has moved since, how
+    /// many it were before.
+    fn missing(&mut self) -> u64 {
+        if let (Some(then), Some(now)) = (self.dumped, self.counters)
+            && then.netns == now.netns
+        {
+            self.unseen = self.seen.missing(&then.netns, &now.netns);
         }
+        self.unseen
     }
 }
 
@@ -118,6 +123,18 @@ impl Spaces {
     }
 
     /// One namespace.
+    #[must_use]
+    pub fn get(&self, inode: u32) -> Option<&Space> {
+        self.by_inode.get(&inode)
+    }
+
+    /// The sockets of all namespaces but this one.
+    pub fn others(&self, inode: u32) -> impl Iterator<Item = &Socket> {
+        let others = self.by_inode.iter().filter(move |(other, _)| **other != inode);
+        others.flat_map(|(_, space)| &space.sockets)
+    }
+
+    /// One namespace, to be changed.
     pub fn get_mut(&mut self, inode: u32) -> Option<&mut Space> {
         self.by_inode.get_mut(&inode)
     }
@@ -133,10 +150,12 @@ impl Spaces {
         self.by_inode.values().map(|space| space.sockets.len()).sum()
     }
 
-    /// How many sockets of all namespaces the kernel counts and no dump met.
+    /// How many sockets of all namespaces the kernel counts and no dump met; `None` where a dump had to leave
+    /// something out.
     #[must_use]
-    pub fn missing(&self) -> u64 {
-        self.by_inode.values().map(Space::missing).sum()
+    pub fn missing(&mut self) -> Option<u64> {
+        let whole = self.by_inode.values().all(|space| !space.cut);
+        whole.then(|| self.by_inode.values_mut().map(Space::missing).sum())
     }
 
     /// Tells the ranges of ports that dumps have read since the counters were.
@@ -169,15 +188,20 @@ impl Spaces {
 
     /// Takes over who is in which namespace. Processes stand in the order of `/proc`, so a
     /// namespace's first ones are mostly its oldest: its pause process, its init.
-    /// How many are gone that were there.
-    pub fn assign(&mut self, processes: &[Process]) -> u64 {
+    /// How many are gone that were there. A thread in a namespace of its own is a reader like a process.
+    pub fn assign(
+        &mut self,
+        processes: &[Process],
+        threads: impl Iterator<Item = (u32, u32)>,
+    ) -> u64 {
         for space in self.by_inode.values_mut() {
             space.readers.clear();
         }
-        for process in processes.iter().filter(|process| process.netns != 0) {
-            let space = self.by_inode.entry(process.netns).or_default();
+        let processes = processes.iter().map(|process| (process.pid, process.netns));
+        for (pid, netns) in processes.chain(threads).filter(|(_, netns)| *netns != 0) {
+            let space = self.by_inode.entry(netns).or_default();
             if space.readers.len() < READERS {
-                space.readers.push(process.pid);
+                space.readers.push(pid);
             }
         }
         let before = self.by_inode.len();
@@ -303,7 +327,7 @@ mod tests {
         let mut spaces = still(&[(1, 0, 7), (2, 0, 5), (3, 0, 6)]);
         assert_eq!(to_dump(&spaces, true), [2]);
 
-        spaces.get_mut(2).unwrap().dumped(8);
+        spaces.get_mut(2).unwrap().dumped(8, false);
 
         assert_eq!(to_dump(&spaces, true), [3]);
         assert!(to_dump(&spaces, false).is_empty());
@@ -323,10 +347,10 @@ mod tests {
         let mut spaces = still(&[(1, 9, 1), (2, 9, 2)]);
         assert_eq!(to_dump(&spaces, true), [1, 2]);
 
-        spaces.get_mut(2).unwrap().dumped(3);
+        spaces.get_mut(2).unwrap().dumped(3, false);
 
         assert_eq!(to_dump(&spaces, true), [1, 2]);
-        spaces.get_mut(1).unwrap().dumped(4);
+        spaces.get_mut(1).unwrap().dumped(4, false);
         assert_eq!(to_dump(&spaces, true), [2]);
     }
 }

@@ -25,6 +25,8 @@ struct World {
     broken: AtomicBool,
     /// CPU time that a reading of sockets burns, milliseconds.
     burn_ms: AtomicU64,
+    /// How often a source was loaded.
+    loads: AtomicU64,
     read: Mutex<Vec<Want>>,
 }
 
@@ -91,6 +93,7 @@ fn start_with(
         governor: Arc::clone(&governor),
         snapshots: sender,
         load: Box::new(move |_, _| {
+            fake.loads.fetch_add(1, Ordering::Relaxed);
             Ok(Chosen { source: Box::new(Fake(Arc::clone(&fake))), refused: Vec::new() })
         }),
         cluster,
@@ -256,6 +259,23 @@ fn a_new_configuration_is_in_force_at_once() {
 
     let now = running.until("the new budget", |s| (s.vitals.budget_cores - 0.007).abs() < 1e-9);
     assert_eq!(now.vitals.config_generation, 2);
+    running.stop();
+}
+
+#[test]
+fn other_limits_are_in_force_without_loading_anything_and_show_in_a_reading_of_everything() {
+    let running = start(rich(), World::default());
+    running.until("the first picture", |s| s.picture.epoch > 0);
+    let before = running.count(Want::Everything);
+
+    running.configure(|spec| (spec.limits.max_sockets, spec.limits.max_processes) = (2048, 512));
+
+    let began = Instant::now();
+    while running.count(Want::Everything) == before {
+        assert!(began.elapsed() < Duration::from_secs(10), "nothing was read again");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(running.world.loads.load(Ordering::Relaxed), 1);
     running.stop();
 }
 

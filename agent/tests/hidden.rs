@@ -13,11 +13,17 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 const TIERS: [&str; 4] = ["procfs", "netlink", "bpf-compat", "bpf"];
 const BPF: [&str; 2] = ["bpf-compat", "bpf"];
+
+/// What nothing met is counted for the whole machine, so that those who count it do so one after the other.
+static COUNTING: Mutex<()> = Mutex::new(());
 
 /// A program in a namespace of its own; it says a line when it is ready.
 /// Own port, other port, direction, whether our process holds it.
@@ -74,6 +80,37 @@ impl Elsewhere {
     }
 }
 
+/// What a running agent serves under this path, as soon as it satisfies.
+fn served(tier: &str, path: &str, satisfied: impl Fn(&str) -> bool) -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // A debug build needs several times the CPU.
+    let mut config = tempfile::NamedTempFile::new().unwrap();
+    config.write_all(b"budget: {cpu: 500m}\n").unwrap();
+    let (listen, config) = (format!("127.0.0.1:{port}"), config.path().to_str().unwrap());
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
+        .args(["--listen", &listen, "--docker", "off", "--source", tier, "--config", config])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    for _ in 0..60 {
+        std::thread::sleep(Duration::from_millis(500));
+        let Ok(mut client) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        text.clear();
+        if client.read_to_string(&mut text).is_ok() && satisfied(&text) {
+            break;
+        }
+    }
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(satisfied(&text), "{tier} {path}: {text}");
+    text
+}
+
 impl Drop for Elsewhere {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
@@ -108,6 +145,7 @@ fn an_mptcp_listener_and_both_ends_of_a_connection_have_their_process() {
 #[test]
 #[ignore = "needs root"]
 fn sockets_in_the_file_table_of_one_thread_are_seen_without_an_owner() {
+    let _alone = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let there = Elsewhere::start(
         "said=[]\nready=threading.Event()\ndef t():\n assert ctypes.CDLL(None).unshare(0x400)==0\n l=socket.create_server(('127.0.0.1',7011));c=socket.create_connection(('127.0.0.1',7011));a,_=l.accept();u=socket.socket(2,2);u.bind(('127.0.0.1',7012));said.append(c.getsockname()[1]);ready.set();threading.Event().wait()\nthreading.Thread(target=t,daemon=True).start();ready.wait()",
     );
@@ -126,6 +164,109 @@ fn sockets_in_the_file_table_of_one_thread_are_seen_without_an_owner() {
         let loss = |name: &str| report["losses"][name].as_u64().unwrap();
         assert!(loss("no_owner") + loss("owner_pending") >= 4, "{tier}: {}", report["losses"]);
         assert_eq!(report["losses"]["unseen"], 0, "{tier}");
+        if BPF.contains(&tier) {
+            assert_eq!(report["coverage"]["unseen"], 0, "{tier}");
+        }
+    }
+}
+
+/// A direct descriptor stands in no table of files.
+#[test]
+#[ignore = "needs root"]
+fn a_connection_in_a_direct_descriptor_of_io_uring_is_seen_without_an_owner() {
+    let there = Elsewhere::start(
+        "import mmap,struct\nL=ctypes.CDLL(None);p=ctypes.create_string_buffer(120);r=L.syscall(425,8,p)\nif r<0: print('none',flush=True);sys.exit()\nu=lambda o:struct.unpack_from('I',p.raw,o)[0]\nq=mmap.mmap(r,u(64)+u(0)*4);e=mmap.mmap(r,u(0)*64,offset=0x10000000)\nassert L.syscall(427,r,2,(ctypes.c_int*4)(-1,-1,-1,-1),4)==0\nl=socket.create_server(('127.0.0.1',7031));c=socket.create_connection(('127.0.0.1',7031))\ne[0:64]=struct.pack('BBHiQQIIQHHI16x',13,0,0,l.fileno(),0,0,0,0,0,0,0,1)\nq[u(64):u(64)+4]=bytes(4);q[u(44):u(44)+4]=struct.pack('I',1)\nassert L.syscall(426,r,1,1,1,None,0)==1\nsaid=[c.getsockname()[1]]",
+    );
+    if there.said == "none" {
+        return println!("SKIP: this machine: io_uring is switched off");
+    }
+    let client = there.said.parse().unwrap();
+    for tier in TIERS {
+        let Some((rows, _)) = there.rows(tier) else { continue };
+
+        let expected = BTreeSet::from([
+            row(7031, 0, "listener", true),
+            row(7031, client, "inbound", false),
+            row(client, 7031, "outbound", true),
+        ]);
+        assert_eq!(rows, expected, "{tier}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_connection_on_its_way_over_a_unix_socket_is_seen_without_an_owner() {
+    let there = Elsewhere::start(
+        "import array\nl=socket.create_server(('127.0.0.1',7041));c=socket.create_connection(('127.0.0.1',7041));a,_=l.accept();s,t=socket.socketpair()\ns.sendmsg([b'x'],[(socket.SOL_SOCKET,socket.SCM_RIGHTS,array.array('i',[a.fileno()]))]);a.close()\nsaid=[c.getsockname()[1]]",
+    );
+    let client = there.said.parse().unwrap();
+    for tier in TIERS {
+        let Some((rows, _)) = there.rows(tier) else { continue };
+
+        let expected = BTreeSet::from([
+            row(7041, 0, "listener", true),
+            row(7041, client, "inbound", false),
+            row(client, 7041, "outbound", true),
+        ]);
+        assert_eq!(rows, expected, "{tier}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_socket_of_the_kernels_own_is_seen_without_an_owner() {
+    let there = Elsewhere::start(
+        "said=[os.system('ip link add vx0 type vxlan id 7 dstport 7051 local 127.0.0.1 2>/dev/null && ip link set vx0 up')]",
+    );
+    if there.said != "0" {
+        return println!("SKIP: this machine: the kernel has no VXLAN");
+    }
+    for tier in TIERS {
+        let Some((rows, _)) = there.rows(tier) else { continue };
+
+        assert!(rows.contains(&row(7051, 0, "listener", false)), "{tier}: {rows:?}");
+    }
+}
+
+/// A list of what no file leads to holds 2,048 sockets: of more than that the rest is seen by nothing.
+#[test]
+#[ignore = "needs root"]
+fn sockets_that_the_kernel_counts_and_nothing_met_are_said_everywhere() {
+    let _alone = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let there = Elsewhere::start(
+        "import resource as r\nr.setrlimit(r.RLIMIT_NOFILE,(4096,4096))\nsaid=[1];ready=threading.Event()\ndef t():\n assert ctypes.CDLL(None).unshare(0x400)==0\n k=[socket.socket(2,2) for _ in range(2148)]\n for s in k: s.bind(('127.0.0.1',0))\n ready.set();threading.Event().wait()\nthreading.Thread(target=t,daemon=True).start();ready.wait()",
+    );
+    for tier in BPF {
+        let Some((rows, report)) = there.rows(tier) else { continue };
+        // Other tests hide some sockets, too, some of them from the list.
+        let some = |n: u64| (100..200).contains(&n);
+
+        assert!(rows.len() > 1900, "{tier}: {}", rows.len());
+        for unseen in [&report["losses"]["unseen"], &report["coverage"]["unseen"]] {
+            assert!(some(unseen.as_u64().unwrap()), "{tier}: {unseen}");
+        }
+        let lost = served(tier, "/metrics", |text| {
+            let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.parse().ok());
+            line("probelet_agent_unseen_sockets ").is_some_and(some)
+                && line("probelet_agent_losses_total{reason=\"unseen\"} ").is_some_and(some)
+        });
+        assert!(lost.contains("probelet_agent_unseen_sockets"));
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_namespace_that_only_a_thread_is_in_is_seen() {
+    let there = Elsewhere::start(
+        "said=[];ready=threading.Event()\ndef t():\n assert ctypes.CDLL(None).unshare(0x40000000)==0\n os.system('ip link set lo up')\n s=socket.create_server(('127.0.0.1',7021));said.append(os.readlink('/proc/thread-self/ns/net')[5:-1]);ready.set();threading.Event().wait()\nthreading.Thread(target=t,daemon=True).start();ready.wait()",
+    );
+    let netns: u64 = there.said.parse().unwrap();
+    for tier in TIERS {
+        let Some((_, report)) = there.rows(tier) else { continue };
+        let mut listeners = report["listeners"].as_array().unwrap().iter();
+        let found = listeners.find(|row| row["netns"] == netns).map(|row| row["local"].clone());
+
+        assert_eq!(found, Some("127.0.0.1:7021".into()), "{tier}");
     }
 }
 

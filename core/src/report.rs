@@ -124,6 +124,7 @@ pub struct Report {
     listening: Listeners,
     coverage: Coverage,
     losses: Losses,
+    unseen: Option<u64>,
     removed: Removals,
     processes: processes::Processes,
     connections: connections::Connections,
@@ -154,6 +155,7 @@ impl Report {
             listening: Listeners::default(),
             coverage: Coverage::default(),
             losses: Losses::default(),
+            unseen: None,
             removed: Removals::default(),
             processes: processes::Processes::new(limits.processes),
             connections: connections::Connections::new(limits.sockets),
@@ -184,6 +186,9 @@ impl Report {
         self.losses.merge(&facts.losses);
         let mut changed = self.name_containers(facts);
         let fresh = facts.fresh.unwrap_or(Want::Counters);
+        if fresh == Want::Everything {
+            self.unseen = facts.compared.then(|| facts.losses.get(Loss::Unseen));
+        }
         if fresh >= Want::Processes {
             let update = self.processes.update(facts, epoch, &mut self.removed, &mut self.losses);
             self.renamed |= update.renamed;
@@ -240,6 +245,7 @@ impl Report {
             coverage: [self.coverage.minute(), self.coverage.total()],
             trouble: self.coverage.trouble(),
             losses: self.losses,
+            unseen: self.unseen,
             cluster: self.naming.cluster.as_ref().map(|cluster| InCluster {
                 pods: cluster.freeze_pods(),
                 owners: Arc::clone(&self.naming.pods),

@@ -249,10 +249,12 @@ fn top() -> impl Strategy<Value = Top> {
 }
 
 fn quality() -> impl Strategy<Value = Quality> {
-    (prop::option::of(".{0,9}"), btree_map(".{0,30}", any::<i64>(), 0..8), any::<i64>()).prop_map(
-        |(coverage, unresolved, stalest_seconds): (_, BTreeMap<_, _>, _)| Quality {
+    let reasons = btree_map(".{0,30}", any::<i64>(), 0..8);
+    (prop::option::of(".{0,9}"), reasons, any::<[i64; 2]>()).prop_map(
+        |(coverage, unresolved, [unseen, stalest_seconds]): (_, BTreeMap<_, _>, _)| Quality {
             coverage,
             unresolved,
+            unseen,
             stalest_seconds,
         },
     )

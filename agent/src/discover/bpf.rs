@@ -116,7 +116,7 @@ impl Source for Bpf {
     fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
         // which namespaces are ours is known from the processes
         let want = if self.here.is_empty() { want.max(Want::Processes) } else { want };
-        facts.fresh = None;
+        (facts.fresh, facts.compared) = (None, false);
         if self.sections(want, facts, pace)?.is_none() {
             return Ok(Pass::Abandoned);
         }

@@ -5,7 +5,7 @@
 //!
 //! Pure: no I/O.
 
-use super::json::{decimal, float, int, string, string_or_null, write};
+use super::json::{decimal, float, int, int_or_null, string, string_or_null, write};
 use super::render::Span;
 use super::tag::Instance;
 use crate::engine::boot_ns;
@@ -62,6 +62,8 @@ pub(super) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span) {
     let [minute, total] = picture.coverage;
     out.extend_from_slice(b",\"coverage\":{");
     count(out, minute);
+    out.extend_from_slice(b",\"unseen\":");
+    int_or_null(out, picture.unseen);
     write(out, format_args!(",\"windowSeconds\":{COVERAGE_WINDOW},\"total\":{{"));
     count(out, total);
     out.extend_from_slice(b"}}");

@@ -180,9 +180,11 @@ impl View {
         })
     }
 
-    /// What was lost in the last minute.
+    /// What was lost in the last minute; of sockets that nothing met, how many they are now.
     pub(super) fn losses(&self) -> impl Iterator<Item = (Loss, u64)> + '_ {
-        self.minute.losses()
+        let others = self.minute.losses().filter(|&(loss, _)| loss != Loss::Unseen);
+        let unseen = self.snapshot.picture.unseen.unwrap_or(0);
+        others.chain((unseen > 0).then_some((Loss::Unseen, unseen)))
     }
 
     /// Milliseconds from a Unix time until the picture was taken.

@@ -7,7 +7,7 @@ use probelet_crds::condition::PERMISSIONS_OK;
 use serde::Serialize;
 
 use super::explain::{Finding, Mark, Seen, agent, lines, unreported};
-use crate::seen::report::Report;
+use crate::seen::report::{Report, UNSEEN};
 use crate::show::{self, Cell, Page};
 
 /// Losses in words, with what a person can do about them, if anything.
@@ -56,8 +56,6 @@ const LOSSES: [(&str, &str, &str); 15] = [
         "see the source above: a better one sees them",
     ),
 ];
-/// Sockets that the kernel counts and no source saw.
-pub(super) const UNSEEN: &str = "unseen";
 /// Losses that are no fault: what they count is in the report in another way, or gone.
 const USUAL: [&str; 4] = ["vanished", "netns_vanished", "closed_no_owner", "rate_limited"];
 
@@ -192,9 +190,13 @@ fn losses(report: &Report) -> Vec<Finding> {
     );
     let well = report.coverage.ratio.is_none_or(|share| share >= 0.95);
     all.push(Finding::new(if well { Mark::Ok } else { Mark::Lost }, "coverage", coverage));
-    for (reason, count) in report.losses.iter().filter(|(_, count)| **count > 0) {
+    let told = report.losses.iter().map(|(reason, count)| match reason.as_str() {
+        UNSEEN => (reason, report.unseen()),
+        _ => (reason, *count),
+    });
+    for (reason, count) in told.filter(|(_, count)| *count > 0) {
         let mark = if USUAL.contains(&reason.as_str()) { Mark::Note } else { Mark::Lost };
-        all.push(loss(mark, reason, *count));
+        all.push(loss(mark, reason, count));
     }
     all
 }

@@ -10,12 +10,12 @@ use probelet_crds::condition::{
 use probelet_crds::{ROLLOUT_PAUSED, State};
 use serde::Serialize;
 
-use super::doctor::{UNSEEN, loss};
+use super::doctor::loss;
 use super::status::is_reduced;
 use crate::seen::config::Config;
 use crate::seen::pod::Pod;
 use crate::seen::probe::{Agent, Level, Probe};
-use crate::seen::report::Report;
+use crate::seen::report::{Report, UNSEEN};
 use crate::show::{self, Cell, Page, Tone};
 
 /// What is known of a node.
@@ -282,7 +282,7 @@ fn picture(seen: &Seen<'_>) -> Vec<Finding> {
         all.push(Finding::new(mark, "coverage", found));
     }
     if let Ok(report) = &seen.report {
-        let unseen = report.losses.get(UNSEEN).copied().filter(|count| *count > 0);
+        let unseen = Some(report.unseen()).filter(|count| *count > 0);
         all.extend(unseen.map(|count| loss(Mark::Lost, UNSEEN, count)));
         let nameless: u64 = report.unresolved.values().sum();
         if nameless > 0 {

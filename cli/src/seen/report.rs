@@ -38,6 +38,18 @@ pub struct Report {
     pub agent: Agent,
 }
 
+impl Report {
+    /// Sockets that the kernel counts and no source sees, now.
+    #[must_use]
+    pub fn unseen(&self) -> u64 {
+        let since_start = || self.losses.get(UNSEEN).copied().unwrap_or(0);
+        self.coverage.unseen.unwrap_or_else(since_start)
+    }
+}
+
+/// The loss that [`Report::unseen`] is the present value of.
+pub const UNSEEN: &str = "unseen";
+
 /// How many of the connections opened were seen.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -46,6 +58,8 @@ pub struct Coverage {
     pub ratio: Option<f64>,
     /// Opened in the last minute.
     pub opened: u64,
+    /// Sockets that the kernel counts and no source sees, now; an older agent does not say.
+    pub unseen: Option<u64>,
     /// Since the agent's start.
     pub total: Total,
 }

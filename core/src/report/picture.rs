@@ -42,6 +42,9 @@ pub struct Picture {
     pub trouble: Trouble,
     /// What could not be read or attributed, since the start.
     pub losses: Losses,
+    /// Sockets that the kernel counted and the last reading of everything did not meet; `None` if it could
+    /// not be compared.
+    pub unseen: Option<u64>,
     /// What the cluster calls it all, on a node of one.
     pub cluster: Option<InCluster>,
 }

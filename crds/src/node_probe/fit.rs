@@ -151,6 +151,7 @@ fn obey_quality(quality: &mut Quality) {
     if let Some(coverage) = &mut quality.coverage {
         text(coverage, COVERAGE);
     }
+    clamp(&mut quality.unseen, COUNT);
     clamp(&mut quality.stalest_seconds, SECONDS);
     let mut reasons = BTreeMap::new();
     for (mut reason, mut count) in std::mem::take(&mut quality.unresolved) {

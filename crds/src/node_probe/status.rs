@@ -96,8 +96,16 @@ pub struct Quality {
     /// Connections without an owner or without a name for their remote end, by reason; the largest few.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unresolved: BTreeMap<String, i64>,
+    /// Sockets that the kernel counts and that the last reading of everything did not meet; absent if it met all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unseen: i64,
     /// Age of the oldest part of the picture, seconds.
     pub stalest_seconds: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it over")]
+const fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 /// What is largest on the node.

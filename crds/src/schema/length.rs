@@ -35,7 +35,12 @@ pub(super) fn of_status(status: &str) -> String {
         amount("budget"),
         text("memory"),
     ];
-    let quality = vec![maybe("coverage", text("coverage")), unresolved(), number("stalestSeconds")];
+    let quality = vec![
+        maybe("coverage", text("coverage")),
+        unresolved(),
+        maybe("unseen", number("unseen")),
+        number("stalestSeconds"),
+    ];
     let members = [
         number("observedGeneration"),
         text("appliedConfigHash"),

@@ -53,6 +53,7 @@ pub(super) fn of_node_probe(root: &mut Value) {
         ("summary.containers", COUNT),
         ("summary.pods", COUNT),
         ("quality.unresolved.{}", COUNT),
+        ("quality.unseen", COUNT),
         ("quality.stalestSeconds", SECONDS),
         ("top.flows.[].port", PORT.into()),
         ("top.flows.[].connections", COUNT),

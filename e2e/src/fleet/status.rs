@@ -72,6 +72,7 @@ fn status(saying: &Saying<'_>, dice: &mut Dice) -> NodeProbeStatus {
                 ("no-owner".to_owned(), about(10, 3)),
                 ("unknown-peer".to_owned(), about(20, 9)),
             ]),
+            unseen: 0,
             stalest_seconds: 10,
         }),
         top: Some(top(&mut about)),

@@ -156,6 +156,7 @@ impl Bpf {
                 return Ok(None);
             }
             facts.losses.add(Loss::Unseen, self.loose.checks.certain(missing));
+            facts.compared = true;
         }
         give_holders(facts, met);
         let nobody = facts.sockets.iter().filter(|socket| socket.pid == 0).count();

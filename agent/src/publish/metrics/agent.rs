@@ -142,12 +142,7 @@ fn quality(families: &mut Families, snapshot: &Snapshot, now_ns: u64) {
         "Connections that a reset ended, as the kernel counts them.",
         [([], trouble.reset as f64)],
     );
-    let losses = picture.losses.iter().map(|(loss, n)| ([("reason", loss.name())], n as f64));
-    families.counter(
-        "probelet_agent_losses_total",
-        "What could not be read or attributed, by reason.",
-        losses,
-    );
+    lost(families, picture);
     cluster(families, picture);
     let pods = picture.cluster.as_ref().map_or(0, |cluster| cluster.pods.len());
     let records = [
@@ -162,6 +157,22 @@ fn quality(families: &mut Families, snapshot: &Snapshot, now_ns: u64) {
         "probelet_agent_records",
         "Records of the report, by kind.",
         records.map(|(kind, n)| ([("kind", kind)], n as f64)),
+    );
+}
+
+/// What is missing in the picture, as far as that is known.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+fn lost(families: &mut Families, picture: &Picture) {
+    let losses = picture.losses.iter().map(|(loss, n)| ([("reason", loss.name())], n as f64));
+    families.counter(
+        "probelet_agent_losses_total",
+        "What could not be read or attributed, by reason.",
+        losses,
+    );
+    families.gauge(
+        "probelet_agent_unseen_sockets",
+        "Sockets that the kernel counted and that the last reading of everything did not meet; absent if it could not be compared.",
+        picture.unseen.map(|n| ([], n as f64)),
     );
 }
 

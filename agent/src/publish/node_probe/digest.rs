@@ -90,6 +90,7 @@ fn quality(scene: &Scene<'_>) -> Quality {
     Quality {
         coverage: picture.coverage[0].ratio().map(figures::percent),
         unresolved,
+        unseen: figures::count(picture.unseen.unwrap_or(0)),
         stalest_seconds: figures::count((age as u64).max(names)),
     }
 }
@@ -184,8 +185,10 @@ fn qualities_differ(a: &Quality, b: &Quality) -> bool {
     let reasons = a.unresolved.keys().chain(b.unresolved.keys());
     let of = |quality: &Quality, reason| quality.unresolved.get(reason).copied().unwrap_or(0);
     let mut reasons = reasons.map(|reason| (of(a, reason), of(b, reason)));
-    // A share that matters is a condition.
-    reasons.any(|(a, b)| apart(a, b))
+    // A share that matters is a condition. That all was seen is a claim, which one socket ends.
+    (a.unseen == 0) != (b.unseen == 0)
+        || apart(a.unseen, b.unseen)
+        || reasons.any(|(a, b)| apart(a, b))
 }
 
 /// Further apart than by a quarter, and than by a few.

@@ -127,6 +127,7 @@ fn node() -> Facts {
         fresh: Some(Want::Everything),
         containers: vec![container(ID, Some(UID)), container(&gone, None)],
         netns: vec![Netns { inode: 4_026_532_000, ..Netns::default() }],
+        compared: true,
         ..Facts::default()
     }
 }

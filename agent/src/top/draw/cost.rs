@@ -11,6 +11,7 @@ use crate::figures::{Age, Bytes, Count, Every, Share, float};
 use crate::snapshot::Vitals;
 use crate::top::view::{View, uptime_ms};
 use probelet_core::budget::Level;
+use probelet_core::facts::Loss;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
@@ -161,10 +162,10 @@ fn picture(view: &View, width: u16) -> Line<'static> {
     fit(parts, width, "  ")
 }
 
-/// What was lost in the last minute, largest first; no line when nothing was.
+/// What was lost in the last minute, largest first, but before it what nothing met; no line when nothing was.
 fn losses(view: &View, width: u16) -> Option<Line<'static>> {
     let mut losses: Vec<_> = view.losses().collect();
-    losses.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
+    losses.sort_by_key(|&(loss, n)| (loss != Loss::Unseen, std::cmp::Reverse(n)));
     let mut parts = vec![vec![Span::styled("Lost", TITLE), Span::styled(" in a minute", DIM)]];
     parts.extend(losses.iter().map(|&(loss, n)| figure(loss.name(), Count(n).to_string(), WARN)));
     (!losses.is_empty()).then(|| fit(parts, width, "  "))

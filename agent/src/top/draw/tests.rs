@@ -4,6 +4,7 @@ use super::*;
 use crate::top::sample;
 use crate::top::state::Key;
 use probelet_core::budget::Level;
+use probelet_core::facts::Loss;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use std::sync::Arc;
@@ -80,6 +81,18 @@ fn only_what_was_lost_lately_is_shown() {
 
     assert!(line_with(&lines, "Lost").contains("vanished 2"));
     assert!(!lines.iter().any(|l| l.contains("torn")));
+}
+
+#[test]
+fn of_what_nothing_met_the_present_number_is_shown() {
+    let view = view_of(|s| {
+        s.picture.unseen = Some(3);
+        s.picture.losses.add(Loss::Unseen, 18);
+    });
+
+    let lost = line_with(&lines(&state(""), &view, 80, 24), "Lost").to_owned();
+
+    assert!(lost.trim_end().ends_with("in a minute  unseen 3"), "{lost}");
 }
 
 #[test]

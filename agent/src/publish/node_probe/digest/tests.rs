@@ -77,6 +77,21 @@ fn a_tenth_more_is_the_same_and_a_half_more_is_not() {
 }
 
 #[test]
+fn one_socket_that_nothing_met_is_told_and_a_change() {
+    let with = |unseen| {
+        let mut snapshot = testing::big(1000);
+        snapshot.picture.unseen = unseen;
+        status(&snapshot, &Effective::defaults(), &[])
+    };
+    let (all, not_all) = (with(Some(0)), with(Some(1)));
+
+    assert_eq!(not_all.quality.as_ref().unwrap().unseen, 1);
+    assert!(changed(&all, &not_all, &[]) && changed(&not_all, &all, &[]));
+    assert!(!changed(&all, &with(None), &[]));
+    assert!(!serde_json::to_string(&all).unwrap().contains("unseen"));
+}
+
+#[test]
 fn epochs_ages_reasons_and_cpu_that_wavers_are_no_change() {
     let written = healthy();
     let mut now = written.clone();

@@ -17,6 +17,7 @@ mod outage;
 mod refusals;
 mod refusing;
 mod rights;
+mod runtimes;
 
 use super::Scenario;
 
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Scenario> {
         rights::scenarios(),
         access::scenarios(),
         cli::scenarios(),
+        runtimes::scenarios(),
         configs::scenarios(),
         hands::scenarios(),
         future::scenarios(),

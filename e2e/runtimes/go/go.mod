@@ -1,0 +1,3 @@
+module probelet.io/e2e/runtimes
+
+go 1.24

@@ -60,6 +60,71 @@ fn clean_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// What a line of a log is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Text for a file or a pipe.
+    Plain,
+    /// Text with colours for a terminal.
+    Coloured,
+    /// One JSON value.
+    Json,
+}
+
+/// A line of a log, without its end. Colours stay where there are colours: they move nothing.
+#[must_use]
+pub fn clean_line(text: &str, line: Line) -> Cow<'_, str> {
+    match line {
+        Line::Plain => clean(text),
+        Line::Coloured => clean_coloured(text),
+        Line::Json => clean_json(text),
+    }
+}
+
+fn clean_coloured(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(acts) {
+        return Cow::Borrowed(text);
+    }
+    let (mut shown, mut rest) = (String::with_capacity(text.len() + 16), text);
+    while let Some(at) = rest.find('\x1b') {
+        shown.push_str(&clean(&rest[..at]));
+        let end = at + colour(&rest[at..]).unwrap_or(0);
+        shown.push_str(&rest[at..end]);
+        if end == at {
+            shown.push_str("\\x1b");
+        }
+        rest = &rest[end.max(at + 1)..];
+    }
+    shown.push_str(&clean(rest));
+    Cow::Owned(shown)
+}
+
+/// The length of `ESC [ 1 ; 31 m` at the beginning of a text.
+fn colour(text: &str) -> Option<usize> {
+    let numbers = text.strip_prefix("\x1b[")?;
+    let end = numbers.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    numbers[end..].starts_with('m').then_some(2 + end + 1)
+}
+
+/// All that acts stands in texts, since the rest of JSON is ASCII without controls.
+fn clean_json(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if acts(c) {
+            for half in c.encode_utf16(&mut [0; 2]) {
+                // Writing into a text cannot fail.
+                let _written = write!(shown, "\\u{half:04x}");
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// Bytes that should be UTF-8, cleaned; what is not is the replacement character.
 #[must_use]
 pub fn clean_bytes(bytes: &[u8]) -> Cow<'_, str> {
@@ -82,6 +147,21 @@ mod tests {
         assert_eq!(clean("exe.\u{202e}gpj"), "exe.\\u{202e}gpj");
         assert_eq!(clean_page("one\ntwo\r\n"), "one\ntwo\\x0d\n");
         assert_eq!(clean_bytes(b"cut\xc3"), "cut\u{fffd}");
+    }
+
+    #[test]
+    fn of_a_line_of_a_log_only_colours_stay_where_there_are_any() {
+        let text = "\x1b[2;31mWARN\x1b[0m a\x1b]0;x\x07\x1b[2J\nb\u{9b}m\x1b[";
+
+        assert_eq!(
+            clean_line(text, Line::Coloured),
+            "\x1b[2;31mWARN\x1b[0m a\\x1b]0;x\\x07\\x1b[2J\\x0ab\\x9bm\\x1b["
+        );
+        assert!(!clean_line(text, Line::Plain).contains('\x1b'));
+        assert_eq!(
+            clean_line("{\"a\":\"\u{9b}\u{e0001}\"}", Line::Json),
+            "{\"a\":\"\\u009b\\udb40\\udc01\"}"
+        );
     }
 
     #[test]

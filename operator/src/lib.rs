@@ -16,6 +16,8 @@ pub mod elect;
 pub mod events;
 pub mod lease;
 pub mod metrics;
+#[cfg(test)]
+mod outputs;
 pub mod pace;
 pub mod placement;
 pub mod places;

@@ -9,6 +9,7 @@ use std::fs;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use probelet_core::text::clean;
 use probelet_crds::Phase;
 use prometheus::core::Collector;
 use prometheus::{
@@ -62,8 +63,9 @@ impl Figures {
         for (at, (id, config)) in world.all_configs().enumerate() {
             let counts = count(Some(id));
             if at < CONFIGS {
-                figures.nodes.push((config.name.to_string(), counts));
-                figures.generations.push((config.name.to_string(), config.generation));
+                let name = clean(&config.name).into_owned();
+                figures.nodes.push((name.clone(), counts));
+                figures.generations.push((name, config.generation));
             } else {
                 let sum = other.get_or_insert_default();
                 sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);

@@ -153,15 +153,23 @@ impl Rollout {
     pub fn watch<'a>(&mut self, canaries: impl Iterator<Item = (NodeId, &'a Said)>, now: Millis) {
         let canaries: BTreeMap<_, _> = canaries.map(|(id, said)| (id, Canary::of(said))).collect();
         if !canaries.is_empty() {
-            self.stage = Stage::Canary(Watch {
-                wanted: canaries.len(),
-                canaries,
-                began: now,
-                well_since: None,
-                failed: Vec::new(),
-                refused: false,
-            });
+            self.expect(canaries.len(), now);
+            if let Stage::Canary(watch) = &mut self.stage {
+                watch.canaries = canaries;
+            }
         }
+    }
+
+    /// So many nodes are to go first; which ones is not known yet.
+    pub fn expect(&mut self, wanted: usize, now: Millis) {
+        self.stage = Stage::Canary(Watch {
+            canaries: BTreeMap::new(),
+            wanted,
+            began: now,
+            well_since: None,
+            failed: Vec::new(),
+            refused: false,
+        });
     }
 
     /// Nodes whose watch another edit broke off are as they were before the first one: what that did to them is not

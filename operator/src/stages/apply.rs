@@ -11,7 +11,9 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Client};
+use probelet_core::text::clean;
 use probelet_crds::condition::{self, READY, node_ready};
 use probelet_crds::{
     API_VERSION, DEFAULT, NODE_PROBE, OPERATOR, PROBE_CONFIG, ProbeConfigStatus, SEED,
@@ -224,25 +226,32 @@ fn nameless() -> Error {
     Error::Other("the answer has no name or uid".to_owned())
 }
 
-fn sort(error: &kube::Error) -> Error {
+/// Sorts an answer by what is to be done about it.
+pub(crate) fn sort(error: &kube::Error) -> Error {
     let kube::Error::Api(status) = error else { return Error::Other(chain(error)) };
-    let message = cut(&status.message, MAX_REFUSAL).to_owned();
+    // A webhook's words are anybody's, and end up in a status.
+    let message = clean(cut(&status.message, MAX_REFUSAL)).into_owned();
     let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     let wait = if asked > 0 { Duration::from_secs(asked.into()) } else { WAIT };
     match status.code {
         429 => Error::Busy(wait),
         503 | 504 if asked > 0 => Error::Busy(wait),
         400 | 403 | 405 | 413 | 422 => Error::Refused(message),
-        // The server's words for a webhook that is not there or did not answer in time.
-        500 if message.contains("webhook") => Error::Refused(message),
+        // A webhook that is not there, or did not answer in time: the server says that it is an error of its own, and names
+        // the cause. What its store says has no cause and no reason.
+        500 if is_internal(status) => Error::Refused(message),
         _ => Error::Other(format!("{} {}: {message}", status.code, status.reason)),
     }
+}
+
+fn is_internal(status: &Status) -> bool {
+    let named = status.details.as_ref().is_some_and(|details| !details.causes.is_empty());
+    status.reason == "InternalError" && named
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::Status;
 
     fn sorted(code: u16, message: &str) -> Error {
         sort(&kube::Error::Api(Status::failure(message, "Reason").with_code(code).boxed()))
@@ -253,8 +262,20 @@ mod tests {
         let webhook = "admission webhook \"x\" denied the request: no";
 
         assert_eq!(sorted(403, webhook), Error::Refused(webhook.to_owned()));
-        assert!(matches!(sorted(500, "failed calling webhook"), Error::Refused(_)));
         assert!(matches!(sorted(500, "etcdserver: request timed out"), Error::Other(_)));
+    }
+
+    #[test]
+    fn a_webhook_that_cannot_be_called_is_told_by_reason_and_cause_whatever_its_name() {
+        // As Kubernetes 1.34 answers, in the order of its fields.
+        let text = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
+            "message":"Internal error occurred: failed calling hook \"x.example\": context deadline exceeded",
+            "reason":"InternalError","details":{"causes":[{"message":"failed calling hook"}]},"code":500}"#;
+        let status: Status = serde_json::from_str(text).unwrap();
+        let store = Status::failure("a webhook's name is in it", "").with_code(500);
+
+        assert!(matches!(sort(&kube::Error::Api(Box::new(status))), Error::Refused(_)));
+        assert!(matches!(sort(&kube::Error::Api(Box::new(store))), Error::Other(_)));
     }
 
     #[test]

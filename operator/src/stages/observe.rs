@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use probelet_core::selector::Selector;
+use probelet_core::text::clean;
 use probelet_crds::{
     CpuQuantity, NodeConfig, Origin, ProbeConfigStatus, ROLLOUT_ANNOTATION, ROLLOUT_PAUSED,
     condition::{self, node_ready},
@@ -231,7 +232,9 @@ impl SeenProbe {
     pub fn of(raw: RawProbe) -> Option<Self> {
         let RawProbe { metadata, mut spec, status } = raw;
         let name = metadata.name?;
-        let origin: Option<Origin> = serde_json::from_value(spec["origin"].take()).ok().flatten();
+        let origin: Option<Origin> = spec
+            .get_mut("origin")
+            .and_then(|origin| serde_json::from_value(origin.take()).ok().flatten());
         let config = NodeConfig::read(&spec["config"]).map(|(config, _)| config);
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(CONFIG_LABEL));
         let wanted = origin.as_ref().and_then(|origin| label_value(&origin.name));
@@ -273,7 +276,7 @@ impl Said {
             generation: status["observedGeneration"].as_i64().unwrap_or(0),
             hash: status["appliedConfigHash"].as_str().unwrap_or("").into(),
             applied: holds(condition::CONFIG_APPLIED),
-            reason: cut(reason, MAX_REASON).into(),
+            reason: clean(cut(reason, MAX_REASON)).into(),
             within: holds(condition::WITHIN_BUDGET),
             ready: holds(condition::READY).filter(|_| !ending),
             cpu: cpu.map(CpuQuantity::nanocores),

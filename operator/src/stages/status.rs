@@ -5,6 +5,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
+use probelet_core::text::clean;
 use probelet_crds::condition::{
     self, ACCEPTED, CONFLICTED, DEGRADED, OVERRIDDEN, READY, accepted, conflicted, degraded,
     overridden, ready,
@@ -44,6 +45,7 @@ pub fn status(
         (CONFLICTED, is_conflicted(world, counts)),
     ];
     for (kind, (holds, reason, message)) in says {
+        let message = clean(&message);
         let message = cut(&message, MAX_MESSAGE);
         condition::set(
             &mut conditions,
@@ -194,7 +196,7 @@ fn failure(world: &World, id: NodeId) -> Option<Failure> {
         (None, true) if state != Some(State::Failed) => ready::NODES_SILENT,
         _ => said,
     };
-    Some(Failure { node: node.name.to_string(), reason: reason.to_owned() })
+    Some(Failure { node: clean(&node.name).into_owned(), reason: reason.to_owned() })
 }
 
 fn fleet(world: &World, counts: &Counts) -> Fleet {
@@ -204,7 +206,7 @@ fn fleet(world: &World, counts: &Counts) -> Fleet {
         text.parse::<CpuQuantity>().ok()
     };
     let worst = counts.by_cpu.iter().take(WORST).filter_map(|&(cpu, id)| {
-        Some(NodeCpu { node: world.node_at(id)?.name.to_string(), cpu: shown(cpu)? })
+        Some(NodeCpu { node: clean(&world.node_at(id)?.name).into_owned(), cpu: shown(cpu)? })
     });
     let p99 = counts.cpu_p99();
     Fleet {

@@ -124,13 +124,21 @@ impl World {
         !rollout.canaries().0.iter().all(told)
     }
 
+    /// Whether there are nodes for the change, and none of them can show what it does: all agents are silent. The next one
+    /// that speaks is a canary.
+    fn is_untried(&self, id: ConfigId) -> bool {
+        let rollout = self.configs.get(id).and_then(|config| config.rollout.as_ref());
+        rollout.is_some_and(|rollout| rollout.canaries().0.is_empty())
+            && !self.effective(id).is_empty()
+    }
+
     pub(super) fn judge(&mut self, id: ConfigId, now: Millis) -> Option<Verdict> {
         let rollout = self.configs.get(id)?.rollout.as_ref()?;
         if !matches!(rollout.stage, Stage::Canary(_)) {
             return None;
         }
         self.renew(id, now);
-        let hold = self.blind || self.waits(id);
+        let hold = self.blind || self.waits(id) || self.is_untried(id);
         let nodes = &self.nodes;
         let config = self.configs.get_mut(id)?;
         let rollout = config.rollout.as_mut()?;

@@ -56,7 +56,9 @@ impl World {
             Some((Phase::Complete, _)) => rollout.stage = Stage::Complete,
             Some((Phase::Rolling, _)) => {}
             Some((phase, count)) => {
-                let count = usize::try_from(count).unwrap_or(0);
+                // All of them had fallen silent, and there were no others.
+                let none = phase == Phase::Canary && count == 0;
+                let count = if none { share.max(1) } else { usize::try_from(count).unwrap_or(0) };
                 // Who has it already was one, whoever is alive by now.
                 let canaries = self.canaries(id, force.generation, count, |node| {
                     self.verdict(node).is_some_and(|verdict| verdict.told)
@@ -67,11 +69,10 @@ impl World {
                     let more = count.saturating_sub(canaries.len());
                     let others = self.fresh(id, force.generation, more, &rollout, now);
                     if canaries.is_empty() {
-                        rollout.watch(others.iter().filter_map(|&id| self.said(id)), now);
-                    } else {
-                        let others = others.iter().filter_map(|&id| self.said(id));
-                        others.for_each(|(id, said)| rollout.join(id, said, now));
+                        rollout.expect(count, now);
                     }
+                    let others = others.iter().filter_map(|&id| self.said(id));
+                    others.for_each(|(id, said)| rollout.join(id, said, now));
                 } else {
                     let canaries = canaries.into_iter().collect();
                     rollout.stage = Stage::RolledBack { canaries, why: message };

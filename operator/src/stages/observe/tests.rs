@@ -105,3 +105,14 @@ fn the_reason_is_that_of_the_condition_that_fails() {
     assert_eq!((said.applied, said.within, said.ready), (Some(true), Some(false), Some(true)));
     assert_eq!((&*said.reason, said.cpu), ("Exceeded", Some(2_000_000)));
 }
+
+#[test]
+fn a_spec_that_is_no_object_is_unsound_and_ends_nothing() {
+    for odd in [json!("text"), json!([1]), json!(7), json!(null)] {
+        let raw = json!({"metadata": {"name": "n1", "uid": "p1"}, "spec": odd, "status": odd});
+
+        let seen = SeenProbe::of(serde_json::from_value(raw).unwrap()).unwrap();
+
+        assert!(!seen.sound && seen.config.is_none() && seen.origin.is_none());
+    }
+}

@@ -202,6 +202,64 @@ fn a_canary_that_falls_silent_while_a_rollout_is_paused_is_replaced() {
 }
 
 #[test]
+fn a_held_rollout_whose_agents_all_fall_silent_waits_for_one_that_speaks() {
+    let mut world = settled(100, json!({}));
+    let spec = || json!({"jitterPercent": 1});
+    hold(&mut world, 2, spec(), true, 5);
+    assert_eq!(settle(&mut world, 7_200_000), Vec::<String>::new());
+
+    hold(&mut world, 2, spec(), false, 7_200_001);
+
+    for now in [7_200_001, 7_230_000, 7_600_000] {
+        assert_eq!(settle(&mut world, now), Vec::<String>::new(), "nothing was tried yet");
+        assert_eq!(phase(&world), Phase::Canary);
+    }
+    for at in 0..9 {
+        says(&mut world, &format!("n{at}"), 7_600_001, |said| {
+            (said.marked, said.beat) = (false, "back".into());
+        });
+    }
+    let tried = settle(&mut world, 7_600_001);
+    assert_eq!(tried.len(), 5, "{tried:?}");
+    assert_eq!(settle(&mut world, 7_610_000), Vec::<String>::new());
+    assert_eq!(settle(&mut world, 7_610_001).len(), 95);
+}
+
+#[test]
+fn a_successor_lets_nothing_follow_untried_because_all_agents_are_silent() {
+    let mut world = settled(100, json!({}));
+    hold(&mut world, 2, json!({"jitterPercent": 1}), true, 5);
+    settle(&mut world, 7_200_000);
+    for at in 0..100 {
+        says(&mut world, &format!("n{at}"), 7_200_000, |said| said.marked = true);
+    }
+    settle(&mut world, 7_200_001);
+
+    let mut next = successor(&world);
+    next.lead(0);
+
+    assert_eq!(settle(&mut next, 60_000), Vec::<String>::new());
+    assert_eq!(phase(&next), Phase::Canary);
+    says(&mut next, "n7", 60_001, |said| (said.marked, said.beat) = (false, "back".into()));
+    assert_eq!(settle(&mut next, 60_001), ["n7"]);
+}
+
+#[test]
+fn a_rollout_that_no_node_is_left_for_ends() {
+    let mut world = settled(100, json!({}));
+    edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
+    settle(&mut world, 5);
+
+    for at in 0..100 {
+        world.node_gone(&format!("n{at}"), 6);
+    }
+
+    settle(&mut world, 6);
+    settle(&mut world, 10_006);
+    assert_eq!(phase(&world), Phase::Complete);
+}
+
+#[test]
 fn the_kill_switch_reaches_all_though_the_rollout_is_paused() {
     let mut world = settled(100, json!({}));
 

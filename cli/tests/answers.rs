@@ -311,6 +311,30 @@ fn a_stretched_node_is_explained_with_what_it_would_take() {
 }
 
 #[test]
+fn an_agent_without_room_is_a_loss_whatever_its_name_and_another_silence_a_fault() {
+    let mark = |busy, why: &str| {
+        let report = Err(explain::Unreported { why: why.to_owned(), busy });
+        let seen = explain::Seen {
+            node: "busybox-pool-1",
+            place: ("probelet", "probelet"),
+            probe: None,
+            pod: None,
+            config: None,
+            report,
+            operated: None,
+        };
+        let text = serde_json::to_value(Diagnosis::of(&seen)).unwrap();
+        let findings = text["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|finding| finding["about"] == "report").unwrap()["mark"].clone()
+    };
+
+    assert_ne!(
+        mark(false, "the agent of busybox-pool-1 does not answer"),
+        mark(true, "the agent of busybox-pool-1 has nothing left of its budget")
+    );
+}
+
+#[test]
 fn the_doctor_says_what_is_lost_and_how_to_get_it_back() {
     let missing =
         condition("PermissionsOK", "False", "CapabilitiesMissing", "BPF, PERFMON are missing");

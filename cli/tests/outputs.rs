@@ -212,7 +212,11 @@ fn outputs(hostile: &Hostile) -> Vec<(String, Format, String)> {
     add(&mut all, "status", &Status::of(&seen, 99));
     add(&mut all, "explain", &Explanation::of(&told(Ok(&reports[0]))));
     add(&mut all, "doctor", &Diagnosis::of(&told(Ok(&reports[0]))));
-    add(&mut all, "doctor", &Diagnosis::of(&told(Err(unasked[0].1.clone()))));
+    add(
+        &mut all,
+        "doctor",
+        &Diagnosis::of(&told(Err(explain::Unreported { why: unasked[0].1.clone(), busy: false }))),
+    );
     add(&mut all, "effective", &Effective::of(&stored, &probe, Some(&node), &configs, false));
     add(&mut all, "rollouts", &Rollouts::of(&configs));
     add(

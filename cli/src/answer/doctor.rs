@@ -80,8 +80,8 @@ impl Diagnosis {
                 findings.extend(cluster(report));
                 findings.extend(losses(report));
             }
-            Err(why) => {
-                findings.push(unreported(why));
+            Err(no) => {
+                findings.push(unreported(no));
                 findings.extend(permissions(seen));
             }
         }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::doctor::loss;
 use super::status::is_reduced;
+use crate::ask::Error;
 use crate::seen::config::Config;
 use crate::seen::pod::Pod;
 use crate::seen::probe::{Agent, Level, Probe};
@@ -31,9 +32,25 @@ pub struct Seen<'a> {
     /// The configuration that won.
     pub config: Option<&'a Config>,
     /// Its report, or why it cannot be had.
-    pub report: Result<&'a Report, String>,
+    pub report: Result<&'a Report, Unreported>,
     /// Whether an operator runs; none if that may not be known.
     pub operated: Option<bool>,
+}
+
+/// Why there is no report of a node.
+#[derive(Debug, Clone)]
+pub struct Unreported {
+    /// What happened.
+    pub why: String,
+    /// The agent answers, and its budget is used up just now.
+    pub busy: bool,
+}
+
+impl From<Error> for Unreported {
+    fn from(error: Error) -> Self {
+        let busy = matches!(error, Error::Agent { busy: true, .. });
+        Self { why: error.to_string(), busy }
+    }
 }
 
 /// Why a node is as it is.
@@ -227,9 +244,7 @@ fn budget(seen: &Seen<'_>, probe: &Probe, agent: &Agent) -> Finding {
 fn intervals(seen: &Seen<'_>) -> Finding {
     let report = match &seen.report {
         Ok(report) => report,
-        Err(why) => {
-            return unreported(why);
-        }
+        Err(no) => return unreported(no),
     };
     let agent = &report.agent;
     let pairs = agent.desired_interval_seconds.iter().filter_map(|(kind, desired)| {
@@ -248,9 +263,9 @@ fn intervals(seen: &Seen<'_>) -> Finding {
 }
 
 /// Why there is no report. An agent without room in its budget keeps its promise.
-pub(super) fn unreported(why: &str) -> Finding {
-    let mark = if why.contains("busy") { Mark::Lost } else { Mark::Bad };
-    Finding::new(mark, "report", why)
+pub(super) fn unreported(no: &Unreported) -> Finding {
+    let mark = if no.busy { Mark::Lost } else { Mark::Bad };
+    Finding::new(mark, "report", no.why.as_str())
 }
 
 /// What is missing from the picture.

@@ -162,7 +162,8 @@ impl Agents {
                 "is there such a node, and do the agents' tolerations and nodeSelector fit it? kubectl get nodes; kubectl -n {} get daemonset {}-agent",
                 self.namespace, self.fullname
             ),
-        })?;
+                busy: false,
+            })?;
         self.served_by(node, &pod, &path, room).await?.decode(&path)
     }
 
@@ -203,6 +204,7 @@ impl Agents {
                 "kubectl probelet explain {node}; kubectl -n {} get pods -o wide",
                 self.namespace
             ),
+            busy: false,
         }
     }
 
@@ -222,14 +224,16 @@ impl Agents {
                     "ask for the right to create serviceaccounts/token for {}-viewer in {}, or use a kubeconfig with a bearer token that is bound to the ClusterRole {}-viewer",
                     self.fullname, self.namespace, self.fullname
                 ),
+                busy: false,
             },
-            Error::Forbidden { message, .. } if !message.contains("pods/proxy") => Error::Agent {
+            Error::Forbidden { message, by_server: false, .. } => Error::Agent {
                 node: node.to_owned(),
                 why: message,
                 next: format!(
                     "bind the user it names to the ClusterRole {0}-viewer: kubectl create clusterrolebinding NAME --clusterrole={0}-viewer --user=NAME",
                     self.fullname
                 ),
+                busy: false,
             },
             Error::Refused { code: 429 | 503, message, .. } if pod.is_ready() => Error::Agent {
                 node: node.to_owned(),
@@ -237,6 +241,7 @@ impl Agents {
                 next: format!(
                     "try again later; if this happens often, its budget is too small: kubectl probelet explain {node}"
                 ),
+                busy: true,
             },
             Error::Refused { code: 502..=504, message, .. } => {
                 let why = pod.why_not().unwrap_or(format!("cannot be reached: {message}"));

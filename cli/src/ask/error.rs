@@ -45,8 +45,10 @@ pub enum Error {
     Forbidden {
         /// What is missing.
         right: Right,
-        /// The server's words.
+        /// The words of who refuses.
         message: String,
+        /// The API server refuses, and not an agent behind it.
+        by_server: bool,
     },
     /// Nobody knows who asks.
     #[error("not authenticated (401): {message}")]
@@ -89,6 +91,8 @@ pub enum Error {
         why: String,
         /// What to do.
         next: String,
+        /// It does answer, and its budget is used up just now.
+        busy: bool,
     },
     /// probelet is not there, or not to be seen.
     #[error("{what}")]
@@ -116,12 +120,20 @@ pub enum Error {
     },
 }
 
-/// `metav1.Status`.
+/// `metav1.Status` of the API server, or `error` of an agent.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Failure {
+    kind: String,
     message: String,
+    details: Details,
     error: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Details {
+    name: String,
 }
 
 impl Error {
@@ -129,6 +141,9 @@ impl Error {
     #[must_use]
     pub fn refused(method: &Method, path: &str, code: u16, body: &[u8]) -> Self {
         let failure: Failure = clean::read(body).unwrap_or_default();
+        // A path that leads to no kind of object is answered with bare text, or with a status that names no object.
+        let definition = failure.details.name.is_empty() && failure.error.is_empty();
+        let by_server = failure.kind == "Status";
         let said = [failure.message, failure.error].into_iter().find(|text| !text.is_empty());
         let message = said.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(body);
@@ -137,9 +152,9 @@ impl Error {
         });
         match code {
             401 => Self::Unauthorized { message },
-            403 => Self::Forbidden { right: Right::of(method, path), message },
+            403 => Self::Forbidden { right: Right::of(method, path), message, by_server },
             404 => Self::Missing {
-                definition: message.starts_with("404 page") || message.contains("could not find"),
+                definition,
                 what: if message.is_empty() { path.to_owned() } else { message },
             },
             _ => Self::Refused { path: path.to_owned(), code, message },
@@ -214,14 +229,38 @@ mod tests {
     fn a_cluster_without_probelet_is_told_from_a_node_without_one() {
         let path = "/apis/probelet.io/v1alpha1/nodeprobes";
         let none = Error::refused(&Method::GET, path, 404, b"404 page not found\n");
-        let one = br#"{"message":"nodeprobes.probelet.io \"n9\" not found","code":404}"#;
+        let gone = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
+            "message":"the server could not find the requested resource","reason":"NotFound","details":{},"code":404}"#;
+        let gone = Error::refused(&Method::GET, path, 404, gone);
+        let one = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
+            "message":"nodeprobes.probelet.io \"n9\" not found","reason":"NotFound",
+            "details":{"name":"n9","group":"probelet.io","kind":"nodeprobes"},"code":404}"#;
         let one = Error::refused(&Method::GET, path, 404, one);
 
         assert!(none.next().unwrap().contains("not installed"));
+        assert!(gone.next().unwrap().contains("not installed"));
         assert_eq!(
             (one.to_string().as_str(), one.next()),
             ("not found: nodeprobes.probelet.io \"n9\" not found", None)
         );
+    }
+
+    #[test]
+    fn an_agents_refusal_is_told_from_the_servers_by_its_form_and_not_by_its_words() {
+        let by_server = |body: &[u8]| match Error::refused(&Method::GET, "/x", 403, body) {
+            Error::Forbidden { by_server, .. } => by_server,
+            other => panic!("{other:?}"),
+        };
+
+        assert!(by_server(br#"{"kind":"Status","message":"no","code":403}"#));
+        assert!(!by_server(br#"{"error":"eve may not get pods/proxy"}"#));
+    }
+
+    #[test]
+    fn an_agent_that_has_no_such_path_does_not_mean_that_probelet_is_missing() {
+        let body = br#"{"error":"there is no /v2: there are /metrics"}"#;
+
+        assert_eq!(Error::refused(&Method::GET, "/v2", 404, body).next(), None);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub struct Reply {
 
 impl Reply {
     /// A reply whose body has come.
-    pub(super) const fn new(raw: Vec<u8>, zipped: bool, room: Option<Room>) -> Self {
+    pub(crate) const fn new(raw: Vec<u8>, zipped: bool, room: Option<Room>) -> Self {
         Self { raw, zipped, room, etag: None, unchanged: false }
     }
 

@@ -20,9 +20,6 @@ const PRIORITY: i32 = 1000;
 const LABEL: &str = "probelet.io/paused-node";
 const HOST: &str = "kubernetes.io/hostname";
 
-/// By which nodes are named.
-const NAMES: &str = "nodeNames";
-
 /// What became of a configuration.
 enum Made {
     Now,
@@ -86,20 +83,25 @@ impl Run {
         }
         let object = json!({"apiVersion": API_VERSION, "kind": PROBE_CONFIG, "spec": spec,
             "metadata": {"name": name, "labels": {LABEL: "true"}}});
-        let path = "/apis/probelet.io/v1alpha1/probeconfigs?fieldValidation=Strict";
-        let made = match self.ask.create(path, object).await {
-            Ok(made) => made,
-            Err(Error::Refused { code: 409, .. }) => return Ok(Made::There),
-            Err(Error::Refused { code: 400 | 422, message, .. }) if message.contains(NAMES) => {
-                return Ok(Made::Dropped);
+        let means_it = |made: &Value| fields.iter().all(|(key, value)| made["spec"][key] == *value);
+        // Without the field that names the node it would pause every node, so that is tried first, and judged by what
+        // comes back: the words of a refusal are for people.
+        for how in ["dryRun=All&fieldValidation=Ignore", "fieldValidation=Strict"] {
+            let path = format!("/apis/probelet.io/v1alpha1/probeconfigs?{how}");
+            match self.ask.create(&path, object.clone()).await {
+                Ok(made) if means_it(&made) => {}
+                Ok(_) if how.starts_with("dryRun") => return Ok(Made::Dropped),
+                Ok(_) => return self.take_back(&name).await,
+                Err(Error::Refused { code: 409, .. }) => return Ok(Made::There),
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        };
-        if fields.iter().all(|(field, value)| made["spec"][field] == *value) {
-            return Ok(Made::Now);
         }
-        // It would pause every node.
-        self.ask.delete(&config_path(&name)).await?;
+        Ok(Made::Now)
+    }
+
+    /// The definition was replaced by an older one between two requests.
+    async fn take_back(&self, name: &str) -> Result<Made, Error> {
+        self.ask.delete(&config_path(name)).await?;
         Ok(Made::Dropped)
     }
 

@@ -118,6 +118,7 @@ impl Run {
                 node: node.clone(),
                 why: why.clone(),
                 next: format!("kubectl probelet explain {node}"),
+                busy: false,
             });
         }
         subject.be_called(&target, &reports);

@@ -6,7 +6,7 @@ use tokio::join;
 
 use super::{Run, checked};
 use crate::answer::doctor::Diagnosis;
-use crate::answer::explain::{Explanation, Seen};
+use crate::answer::explain::{Explanation, Seen, Unreported};
 use crate::ask::{Error, config_path, probe_path};
 use crate::seen::config::Config;
 use crate::seen::operator::Operator;
@@ -20,7 +20,7 @@ struct Known {
     probe: Option<Probe>,
     pod: Option<Pod>,
     config: Option<Config>,
-    report: Result<Report, String>,
+    report: Result<Report, Unreported>,
     operated: Option<bool>,
 }
 
@@ -57,7 +57,7 @@ impl Run {
         };
         let operated =
             Operator::of(&installation.lease, &installation.operators, self.ask.now()).runs();
-        let report = report.map_err(|error| error.to_string());
+        let report = report.map_err(Unreported::from);
         let place = (agents.namespace.clone(), agents.fullname.clone());
         Ok(Known { place, probe, pod, config, report, operated })
     }

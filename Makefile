@@ -8,10 +8,13 @@ RELEASE := target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release
 STAGE ?=
 # What is measured, and how long: make bench BENCH="--only fresh,short"
 BENCH ?=
+# Which parser is fed (all if none is named), and for how long
+TARGET ?=
+SECONDS ?= 600
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help needs setup setup-test build run check unit test crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew
+.PHONY: help needs setup setup-test build run check unit test fuzz crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew
 
 help: ## List the targets, and the stages of `make test`
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-22s %s\n", $$1, $$2}'
@@ -41,6 +44,9 @@ unit: needs ## Every Rust test that needs neither root nor a cluster: the inner 
 
 test: ## Install what is missing and run everything, cheapest first; ends with the counts. STAGE=NAME: only that
 	@scripts/test $(STAGE)
+
+fuzz: needs ## Feed every parser of bytes from outside with made-up inputs: 10 minutes each; make fuzz TARGET=http SECONDS=60
+	SECONDS_EACH=$(SECONDS) fuzz/run $(TARGET)
 
 crds: needs ## Write the CustomResourceDefinitions and the table of fields in the manual from the types in crds/src
 	cargo run --locked --quiet -p probelet-crds --bin probelet-crdgen crds charts/probelet/files/crds docs/user/configure.md

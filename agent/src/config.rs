@@ -7,6 +7,8 @@
 //!
 //! I/O: reads the file; [`watch`] listens to its directory and never ends while somebody reads the channel.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod node_probe;
 mod notice;
 pub mod saved;

@@ -8,6 +8,8 @@
 
 mod capabilities;
 mod findings;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod kernel;
 mod mounts;
 mod render;

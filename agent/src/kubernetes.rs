@@ -12,6 +12,8 @@
 
 mod calm;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod nodes;
 mod review;
 pub(crate) mod single;

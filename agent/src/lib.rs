@@ -8,6 +8,9 @@ pub mod docker;
 pub mod doctor;
 pub mod engine;
 pub mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod kubernetes;
 pub mod label;
 pub mod once;

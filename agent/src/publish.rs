@@ -14,6 +14,8 @@ pub mod cost;
 mod encoding;
 mod fair;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod health;
 mod host;
 mod json;
@@ -31,8 +33,9 @@ mod report;
 mod route;
 mod summary;
 mod tag;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the fuzzer takes the snapshots alone"))]
+pub(crate) mod testing;
 pub mod tls;
 mod watch;
 mod web;

@@ -12,6 +12,9 @@ pub mod answer;
 pub mod args;
 pub mod ask;
 mod bundle;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod run;
 pub mod seen;
 pub mod show;

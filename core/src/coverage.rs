@@ -16,6 +16,8 @@
 use crate::facts::Netns;
 use crate::hash::HashMap;
 
+/// More connections than this no namespace opens between two readings: a million a second for a day.
+const MOST: u64 = 1 << 36;
 /// Buckets of the sliding minute.
 const BUCKETS: u8 = 6;
 /// Width of a bucket, milliseconds.
@@ -131,7 +133,7 @@ impl Coverage {
         self.turn(mono_ms);
         self.reading = self.reading.wrapping_add(1);
         self.reborn.clear();
-        let (reading, mut opened, mut failed) = (self.reading, 0, 0);
+        let (reading, mut opened, mut failed) = (self.reading, 0, 0_u64);
         for &now in netns {
             let known = self.spaces.get(&now.inode).copied();
             let stays = known.filter(|space| same(&space.last, &now));
@@ -148,15 +150,15 @@ impl Coverage {
             let before = stays.unwrap_or_else(fresh);
             let last = before.last;
             let delta = Opened {
-                active: now.active_opens.saturating_sub(last.active_opens),
-                passive: now.passive_opens.saturating_sub(last.passive_opens),
+                active: grown(now.active_opens, last.active_opens),
+                passive: grown(now.passive_opens, last.passive_opens),
             };
-            let fails = now.attempt_fails.saturating_sub(last.attempt_fails);
+            let fails = grown(now.attempt_fails, last.attempt_fails);
             // A reset of a half-open request counts as a failed attempt, and nothing had opened.
-            let embryonic = now.embryonic_rsts.saturating_sub(last.embryonic_rsts);
+            let embryonic = grown(now.embryonic_rsts, last.embryonic_rsts);
             let failing = fails.saturating_sub(embryonic);
-            self.trouble.failed += fails;
-            self.trouble.reset += now.estab_resets.saturating_sub(last.estab_resets);
+            add(&mut self.trouble.failed, fails);
+            add(&mut self.trouble.reset, grown(now.estab_resets, last.estab_resets));
             let mut space = Space {
                 last: now,
                 opened: delta,
@@ -165,19 +167,20 @@ impl Coverage {
                 reading,
                 ..before
             };
-            space.count.opened += delta.active + delta.passive;
-            opened += delta.active + delta.passive;
-            failed += failing;
+            let both = delta.active.saturating_add(delta.passive);
+            add(&mut space.count.opened, both);
+            add(&mut opened, both);
+            add(&mut failed, failing);
             self.spaces.insert(now.inode, space);
         }
         self.spaces.retain(|_, space| space.reading == reading);
         self.started = true;
-        self.current().opened += opened;
+        add(&mut self.current().opened, opened);
         // Of the total, failures are taken off before it grows: it is shown as a counter.
-        self.debt += failed;
+        add(&mut self.debt, failed);
         let paid = self.debt.min(opened);
         self.debt -= paid;
-        self.total.opened += opened - paid;
+        add(&mut self.total.opened, opened - paid);
         self.cover();
     }
 
@@ -309,6 +312,17 @@ impl Coverage {
 
 fn place(bucket: u64) -> usize {
     usize::try_from(bucket % u64::from(BUCKETS)).unwrap_or(0)
+}
+
+/// By how much a counter grew; one that is read while it moves may seem to jump by anything.
+const fn grown(now: u64, last: u64) -> u64 {
+    let by = now.saturating_sub(last);
+    if by < MOST { by } else { MOST }
+}
+
+/// Up to the largest number, and not round to a small one.
+const fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ pub mod budget;
 pub mod cluster;
 pub mod coverage;
 pub mod facts;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gate;
 pub mod hash;
 pub mod index;

@@ -28,7 +28,7 @@ impl FieldError {
 
     /// A key that the configuration does not have; `known` are the keys it has at this place.
     pub(crate) fn unknown(parent: &str, name: &str, known: &[&str]) -> Self {
-        let shown = cut(name);
+        let shown = plain(&cut(name));
         let hint = match nearest(name, known) {
             Some(near) => format!(", did you mean `{near}`?"),
             None => format!("; known here: {}", known.join(", ")),
@@ -39,11 +39,23 @@ impl FieldError {
 
     fn sentence(&self) -> String {
         if self.value.is_empty() {
-            self.expected.clone()
+            plain(&self.expected)
         } else {
-            format!("{}: {} {}", self.field, self.value, self.expected)
+            plain(&format!("{}: {} {}", self.field, self.value, self.expected))
         }
     }
+}
+
+/// One line: what ends lines, moves a cursor or turns the direction of writing is spelt out. The core has the same; nothing
+/// of ours is imported here.
+fn plain(text: &str) -> String {
+    let acts = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+    };
+    let spelt = |c: char| if acts(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(spelt).collect()
 }
 
 fn cut(text: &str) -> String {
@@ -114,6 +126,17 @@ mod tests {
     #[test]
     fn a_swap_of_neighbours_is_one_mistake() {
         assert_eq!(distance("budgte", "budget"), 1);
+    }
+
+    #[test]
+    fn a_name_or_value_of_odd_letters_is_one_line_that_acts_on_nothing() {
+        let odd = "\u{1b}]0;x\u{7}\n\u{9b}2J\u{202e}";
+        let unknown = FieldError::unknown("spec", odd, &["paused"]);
+        let value = FieldError::new("spec.source", &Value::String(odd.to_owned()), odd);
+
+        for text in [unknown.to_string(), unknown.field, value.to_string()] {
+            assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ mod cidr;
 pub mod condition;
 mod cpu_quantity;
 mod field_error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod interval;
 mod label_selector;
 mod node_probe;

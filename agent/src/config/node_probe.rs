@@ -95,12 +95,16 @@ pub async fn follow(
     }
 }
 
-fn take_in(seen: Seen, config: &Sender<Arc<Effective>>, assignment: &Sender<Arc<Assignment>>) {
+pub(super) fn take_in(
+    seen: Seen,
+    config: &Sender<Arc<Effective>>,
+    assignment: &Sender<Arc<Assignment>>,
+) {
     let told = assignment.borrow().clone();
     let mut next = Assignment::clone(&told);
     match seen {
         Seen::Object(mut object) => {
-            let spec = object["spec"].take();
+            let spec = object.get_mut("spec").map(Value::take).unwrap_or_default();
             let mut assigned = read(&object, &spec, object["status"].clone());
             // Our own status comes back as news of the object; only another spec is judged.
             let before = told.object.as_ref();
@@ -267,6 +271,16 @@ mod tests {
 
         fn refusal(&self) -> Option<Refusal> {
             self.assignment.borrow().object.as_ref().unwrap().refusal.clone()
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_no_object_is_refused_and_ends_nothing() {
+        for odd in [json!("text"), json!([1]), json!(7), json!(null), json!({"spec": "text"})] {
+            let scene = Scene::new();
+            scene.see(Seen::Object(odd));
+
+            assert!(scene.refusal().is_some());
         }
     }
 

@@ -86,7 +86,12 @@ pub fn load(path: &Path) -> Result<Option<Effective>, Error> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::TooLarge);
     }
-    let saved: Value = serde_json::from_slice(&bytes).map_err(Error::Json)?;
+    parse(&bytes).map(Some)
+}
+
+/// What the bytes of the file say.
+pub(super) fn parse(bytes: &[u8]) -> Result<Effective, Error> {
+    let saved: Value = serde_json::from_slice(bytes).map_err(Error::Json)?;
     let (spec, _) = node_probe::spec(&saved["config"]).map_err(Error::Refused)?;
     let origin = Origin::NodeProbe {
         config: saved["origin"].as_str().unwrap_or_default().to_owned(),
@@ -94,7 +99,7 @@ pub fn load(path: &Path) -> Result<Option<Effective>, Error> {
     };
     // As the operator called it, so that a restart is no news to it.
     let hash = saved["hash"].as_str().map_or_else(|| spec.hash(), ToOwned::to_owned);
-    Ok(Some(Effective { hash, spec, generation: 1, origin, last_error: None }))
+    Ok(Effective { hash, spec, generation: 1, origin, last_error: None })
 }
 
 /// Writes the file whenever another configuration from the `NodeProbe` is in force, until there are none any more.

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use probelet_core::text::clean;
 use probelet_crds::{API_VERSION, FieldError, PROBE_CONFIG, ProbeConfigSpec};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
@@ -77,6 +78,8 @@ fn unreadable(error: &serde_saphyr::Error) -> Mistake {
     let text = error.without_snippet().to_string();
     // The parser puts its own position at the end.
     let text = text.split(" at line ").next().unwrap_or(&text).lines().next().unwrap_or_default();
+    // It repeats what it stumbled over.
+    let text = clean(text);
     Mistake { field: String::new(), sentence: format!("is not readable as YAML: {text}"), line }
 }
 
@@ -263,6 +266,22 @@ mod tests {
         let told = told("budget:\n  cpu: [5m\npaused: }\n");
         assert!(told[0].starts_with("is not readable as YAML: "), "{told:?}");
         assert!(told[0].contains("(line "), "{told:?}");
+    }
+
+    #[test]
+    fn what_a_file_holds_is_repeated_without_what_acts_on_a_terminal() {
+        for text in [
+            "\"\\e]0;owned\\a\": 1\n",
+            "budget: {cpu: \"\\x9b2J\"}\n",
+            "source: \"\\e[2J\\n\"\n",
+            "paused: !<tag:\u{1b}> x\n",
+            "*\u{9b}2J\n",
+            "? \u{1b}\n",
+        ] {
+            for sentence in told(text) {
+                assert!(!sentence.contains(char::is_control), "{sentence:?}");
+            }
+        }
     }
 
     #[test]

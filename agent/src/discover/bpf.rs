@@ -7,6 +7,8 @@
 //! I/O: yes; it must be used from one thread, whose network namespace is the agent's.
 
 mod closed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod load;
 mod loose;
 mod memory;

@@ -11,6 +11,8 @@
 //! I/O: opens `/proc/1/ns/net`, enters it, talks netlink. Needs `CAP_NET_ADMIN`, and
 //! `CAP_SYS_ADMIN` with `CAP_SYS_PTRACE` to enter.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod message;
 
 use super::netlink::enter;

@@ -21,6 +21,8 @@ use super::Error;
 use super::procfs::root::{Root, is_gone};
 
 pub mod cgroup_path;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod hierarchies;
 mod layouts;
 pub mod usage;

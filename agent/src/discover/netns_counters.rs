@@ -35,8 +35,9 @@ pub fn parse(inode: u32, snmp: &[u8], sockstat: &[u8], sockstat6: &[u8]) -> Opti
     let segments = snmp_tcp(snmp, &mut counters)?;
     counters.tcp_in_use = in_use(sockstat, b"TCP:")?;
     counters.udp_in_use = in_use(sockstat, b"UDP:")?;
-    counters.tcp_in_use += in_use(sockstat6, b"TCP6:").unwrap_or(0);
-    counters.udp_in_use += in_use(sockstat6, b"UDP6:").unwrap_or(0);
+    let more = |n: u64, label| n.saturating_add(in_use(sockstat6, label).unwrap_or(0));
+    counters.tcp_in_use = more(counters.tcp_in_use, b"TCP6:");
+    counters.udp_in_use = more(counters.udp_in_use, b"UDP6:");
     Some(Counters { netns: counters, segments })
 }
 
@@ -93,6 +94,16 @@ mod tests {
     const SOCKSTAT: &[u8] = b"sockets: used 13\nTCP: inuse 2 orphan 0 tw 0 alloc 2 mem 162\n\
         UDP: inuse 1 mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n";
     const SOCKSTAT6: &[u8] = b"TCP6: inuse 3\nUDP6: inuse 4\nUDPLITE6: inuse 0\nRAW6: inuse 0\n";
+
+    #[test]
+    fn numbers_that_no_kernel_counts_to_are_the_largest_and_not_small_ones() {
+        let text =
+            String::from_utf8_lossy(SOCKSTAT).replace("inuse 2", &format!("inuse {}", u64::MAX));
+
+        let counters = parse(7, SNMP, text.as_bytes(), SOCKSTAT6).unwrap();
+
+        assert_eq!(counters.netns.tcp_in_use, u64::MAX);
+    }
 
     #[test]
     fn both_families_are_added() {

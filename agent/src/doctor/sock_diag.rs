@@ -6,6 +6,7 @@
 //!
 //! I/O: one netlink socket, for a moment.
 
+use crate::discover::netlink::message::errno;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
 use std::time::Duration;
@@ -52,9 +53,9 @@ fn request() -> [u8; REQUEST] {
 /// An error message carries a negative errno after its header.
 fn judge(answer: &[u8]) -> Result<(), Errno> {
     let kind = answer.get(4..6).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
-    let code = answer.get(16..20).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes);
-    match (kind, code) {
-        (Some(ERROR), Some(code)) if code != 0 => Err(Errno::from_raw_os_error(-code)),
+    let code = answer.get(16..20).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
+    match (kind, code.map(errno)) {
+        (Some(ERROR), Some(code @ 1..=4095)) => Err(Errno::from_raw_os_error(code)),
         (Some(_), _) => Ok(()),
         (None, _) => Err(Errno::BADMSG),
     }
@@ -71,6 +72,8 @@ mod tests {
         answer[16..20].copy_from_slice(&(-2_i32).to_ne_bytes());
 
         assert_eq!(judge(&answer), Err(Errno::NOENT));
+        answer[16..20].copy_from_slice(&i32::MIN.to_ne_bytes());
+        assert_eq!(judge(&answer), Ok(()), "no errno, and nothing that ends the program");
     }
 
     #[test]

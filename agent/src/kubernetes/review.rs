@@ -189,6 +189,13 @@ impl Reviewer {
     }
 }
 
+/// Answers of any kind, for the fuzzer.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn fuzz(text: &[u8]) {
+    drop(serde_json::from_slice::<Answer<TokenStatus>>(text));
+    drop(serde_json::from_slice::<Answer<AccessStatus>>(text));
+}
+
 /// A body; `None` if it is too long.
 async fn whole(mut body: Body) -> Result<Option<Vec<u8>>, Error> {
     let mut text = Vec::new();

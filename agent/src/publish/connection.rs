@@ -28,7 +28,7 @@ const BUFFER: usize = 64 * 1024;
 const HEADERS: usize = 64;
 
 /// A stream of bytes, secured or not. Behind a pointer, so that the server is in the binary once.
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
@@ -62,7 +62,8 @@ pub(super) async fn run(
     serve(socket, peer, shared, (phase, known), stop).await;
 }
 
-async fn serve(
+/// The same without an accepted socket.
+pub(super) async fn serve(
     socket: Box<dyn Socket>,
     peer: Peer,
     shared: Arc<Shared>,

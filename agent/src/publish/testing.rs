@@ -2,6 +2,8 @@
 //!
 //! I/O: sockets on loopback.
 
+#![allow(clippy::unwrap_used, reason = "for tests: a failure is a failed test")]
+
 mod everything;
 
 use super::cost::Admission;
@@ -97,7 +99,7 @@ pub(crate) struct Server {
 }
 
 /// Serves one snapshot.
-pub(crate) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
+pub(super) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let parts = Parts {

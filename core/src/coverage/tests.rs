@@ -193,3 +193,25 @@ fn the_minute_forgets_what_is_older() {
     assert_eq!(coverage.minute(), Count { opened: 1, observed: 1 });
     assert_eq!(coverage.total(), Count { opened: 9, observed: 5 });
 }
+
+#[test]
+fn counters_that_jump_by_anything_break_no_sum() {
+    let mut coverage = Coverage::default();
+    let netns = |inode, n: u64| Netns {
+        inode,
+        active_opens: n,
+        passive_opens: n,
+        attempt_fails: n,
+        estab_resets: n,
+        ..Netns::default()
+    };
+    coverage.counters(&[netns(1, 0), netns(2, 0)], |_| false, 0);
+
+    coverage.counters(&[netns(1, u64::MAX), netns(2, u64::MAX)], |_| false, 1000);
+    coverage.counters(&[netns(1, 0), netns(2, 0)], |_| false, 2000);
+    coverage.counters(&[netns(1, u64::MAX), netns(2, u64::MAX)], |_| false, 3000);
+
+    assert!(coverage.total().ratio().is_none_or(|ratio| ratio <= 1.0), "{:?}", coverage.total());
+    coverage.settle();
+    assert_eq!(coverage.opened(1), Opened { active: MOST, passive: MOST });
+}

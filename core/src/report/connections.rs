@@ -397,10 +397,10 @@ impl Connections {
             // A flow counts from its source to its destination, whichever end we stand at.
             let (there, back) =
                 if record.direction == Direction::Inbound { (back, there) } else { (there, back) };
-            if there + back > 0 {
+            if there > 0 || back > 0 {
                 flows.change(record.flow, pass, |flow| {
-                    flow.bytes_sent += there;
-                    flow.bytes_received += back;
+                    flow.bytes_sent = flow.bytes_sent.saturating_add(there);
+                    flow.bytes_received = flow.bytes_received.saturating_add(back);
                 });
             }
         }

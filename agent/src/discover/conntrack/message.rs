@@ -12,6 +12,7 @@
 //!
 //! Pure: no I/O.
 
+use crate::discover::netlink::message::errno;
 use probelet_core::facts::{Endpoint, Protocol};
 use probelet_core::report::Entry;
 
@@ -94,7 +95,7 @@ pub(super) fn answer(bytes: &[u8], sequence: u32) -> Answer {
     }
     match u16::from_ne_bytes([message[4], message[5]]) {
         NLMSG_ERROR => match word(message, HEADER) {
-            Some(error) => Answer::Refused(-error.cast_signed()),
+            Some(error) => Answer::Refused(errno(error)),
             None => Answer::Malformed,
         },
         NEW => entry(&message[HEADER..]).map_or(Answer::Malformed, Answer::Entry),

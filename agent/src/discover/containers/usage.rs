@@ -37,7 +37,7 @@ pub struct ContainerUsage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Text {
+pub(super) enum Text {
     /// The number is the whole text.
     Number,
     /// `usage_usec N` is one of the lines.
@@ -227,7 +227,7 @@ fn number(file: &File) -> Option<u64> {
     parse(text, file.text)
 }
 
-fn parse(text: &[u8], kind: Text) -> Option<u64> {
+pub(super) fn parse(text: &[u8], kind: Text) -> Option<u64> {
     match kind {
         Text::Number => decimal(text.trim_ascii_end()),
         Text::CpuStat => {

@@ -128,15 +128,20 @@ impl Iterator for Messages<'_> {
         let body = &message[HEADER..];
         Some(match u16::from_ne_bytes([message[4], message[5]]) {
             // Both carry a negative errno, or 0.
-            DONE => match word(body, 0).map_or(0, u32::cast_signed) {
-                error if error < 0 => Message::Refused(-error),
-                _ => Message::Done,
+            DONE => match word(body, 0).map_or(0, errno) {
+                0 => Message::Done,
+                error => Message::Refused(error),
             },
-            ERROR => Message::Refused(word(body, 0).map_or(0, |error| -error.cast_signed())),
+            ERROR => Message::Refused(word(body, 0).map_or(0, errno)),
             COMPAT | BY_FAMILY => row(body, self.protocol).map_or(Message::Malformed, Message::Row),
             _ => Message::Malformed,
         })
     }
+}
+
+/// The errno of a message, which has it below zero; 0 is that there is none, and so is what cannot be one.
+pub(crate) fn errno(word: u32) -> i32 {
+    word.cast_signed().checked_neg().unwrap_or(0).max(0)
 }
 
 fn row(body: &[u8], protocol: Protocol) -> Option<Row> {
@@ -329,6 +334,13 @@ mod tests {
             Messages::new(&bytes, Protocol::Udp).next(),
             Some(Message::Refused(libc::ENOENT))
         );
+    }
+
+    #[test]
+    fn what_cannot_be_an_errno_is_none() {
+        let numbers = [0, -2, 7, i32::MIN, i32::MAX].map(|error: i32| errno(error.cast_unsigned()));
+
+        assert_eq!(numbers, [0, 2, 0, 0, 0]);
     }
 
     #[test]

@@ -67,10 +67,10 @@ pub fn parse(line: &[u8], units: Units) -> Option<Stat> {
         state,
         ppid: u32::try_from(parent).ok()?,
         kernel: flags & PF_KTHREAD != 0,
-        cpu_ns: (utime + stime).wrapping_mul(units.tick_ns),
+        cpu_ns: utime.saturating_add(stime).saturating_mul(units.tick_ns),
         threads: u32::try_from(threads).unwrap_or(u32::MAX),
-        start_ns: start.wrapping_mul(units.tick_ns),
-        rss_bytes: rss.wrapping_mul(units.page_bytes),
+        start_ns: start.saturating_mul(units.tick_ns),
+        rss_bytes: rss.saturating_mul(units.page_bytes),
     })
 }
 
@@ -118,6 +118,18 @@ mod tests {
 
     const UNITS: Units = Units { tick_ns: 10_000_000, page_bytes: 4096 };
     const CAT: &str = "18896 (cat) R 18888 18888 16909 0 -1 4194304 98 0 0 0 7 5 0 0 20 0 1 0 168451 3133440 366 18446744073709551615 94168671526912 94168671546793 140734408702128 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 94168671562800 94168671564416 94169083174912 140734408710850 140734408710870 140734408710870 140734408712171 0\n";
+
+    #[test]
+    fn numbers_that_no_kernel_counts_to_are_the_largest_and_not_small_ones() {
+        let most = u64::MAX.to_string();
+        let line = CAT
+            .replace(" 7 5 ", &format!(" {most} {most} "))
+            .replace(" 168451 ", &format!(" {most} "));
+
+        let stat = parse(line.as_bytes(), UNITS).unwrap();
+
+        assert_eq!((stat.cpu_ns, stat.start_ns), (u64::MAX, u64::MAX));
+    }
 
     #[test]
     fn a_line_gives_times_in_nanoseconds_and_memory_in_bytes() {

@@ -113,7 +113,7 @@ impl Counters {
     }
 
     /// How many connections were closed for this reason.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(in crate::publish) fn closed_for(&self, reason: &str) -> u64 {
         self.closed.with_label_values(&[reason]).get()
     }

@@ -210,8 +210,8 @@ impl Connections {
             flow.closed += closed;
             // What moved in the old flow stays there: bytes only ever grow.
             if !moved && opened == 1 {
-                flow.bytes_sent += sent;
-                flow.bytes_received += received;
+                flow.bytes_sent = flow.bytes_sent.saturating_add(sent);
+                flow.bytes_received = flow.bytes_received.saturating_add(received);
             }
         });
         slot

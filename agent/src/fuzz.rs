@@ -21,8 +21,11 @@ use crate::discover::{bpf, conntrack, containers, netns_counters};
 use crate::publish::testing::snapshot;
 use crate::{config, kubernetes, publish};
 
+/// What is fed, and what is fed to it.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Their names and functions; a folder of `fuzz/corpus` is called the same.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("netlink", netlink),
     ("bpf", bpf::fuzz::records),
     ("proc", proc),
@@ -75,7 +78,7 @@ fn proc(data: &[u8]) {
             for row in lines().filter_map(|line| tables::parse(line, protocol)) {
                 match row {
                     tables::Row::Socket(socket) => {
-                        facts.sockets.push(Socket { netns: 7, ..socket })
+                        facts.sockets.push(Socket { netns: 7, ..socket });
                     }
                     tables::Row::TimeWait(closed, _) => facts.closed.push(closed),
                     tables::Row::Nothing => {}

@@ -17,10 +17,13 @@ use crate::ask::{Error, Reply};
 use crate::seen::report::Report;
 use crate::seen::{Service, config::Config, pod::Pod, probe::Probe};
 use crate::show::{Answer, show};
-use crate::target::Target;
+use crate::target::Target as Whom;
+
+/// What is fed, and what is fed to it.
+pub type Target = (&'static str, fn(&[u8]));
 
 /// Their names and functions; a folder of `fuzz/corpus` is called the same.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("report", report), ("refusal", refusal)];
+pub const TARGETS: &[Target] = &[("report", report), ("refusal", refusal)];
 
 /// A report, compressed where the first byte is odd, in every answer that is made of it.
 fn report(data: &[u8]) {
@@ -34,7 +37,7 @@ fn report(data: &[u8]) {
         Ok(report) => report,
         Err(error) => return clean(&format!("{error}{}", error.next().unwrap_or_default())),
     };
-    let target = Target::Node(report.node.clone());
+    let target = Whom::Node(report.node.clone());
     let subjects: Vec<Subject> = report
         .pods
         .iter()

@@ -8,8 +8,11 @@
 use crate::proxy::{Environment, Server};
 use crate::selector::{Expression, Selector};
 
+/// What is fed, and what is fed to it.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Their names and functions; a folder of `fuzz/corpus` is called the same.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("selector", selector), ("proxy", proxy)];
+pub const TARGETS: &[Target] = &[("selector", selector), ("proxy", proxy)];
 
 /// A selector's text, and behind line ends labels `key=value` that it is asked about.
 fn selector(data: &[u8]) {

@@ -12,8 +12,11 @@ use crate::{
     ProbeConfigStatus,
 };
 
+/// What is fed, and what is fed to it.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Their names and functions; a folder of `fuzz/corpus` is called the same.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("objects", objects)];
+pub const TARGETS: &[Target] = &[("objects", objects)];
 
 /// JSON of a spec, a node's configuration or a status; or a text that is one value of a field.
 fn objects(data: &[u8]) {

@@ -19,14 +19,17 @@ pub(crate) fn api(data: &[u8]) {
         0 => {
             let events = lines(kind, bytes, bytes.len().max(1));
             assert_eq!(events, lines(kind, bytes, size), "in pieces it says something else");
-            taken_in(events);
+            taken_in(&events);
         }
         1 => {
             let events = items(kind, bytes, bytes.len().max(1));
             assert_eq!(events, items(kind, bytes, size), "in pieces it says something else");
-            taken_in(events);
+            taken_in(&events);
         }
-        2 => taken_in(wire::node(bytes).map(|node| Event::Nodes(vec![node])).into_iter().collect()),
+        2 => {
+            let nodes = wire::node(bytes).map(|node| Event::Nodes(vec![node]));
+            taken_in(&Vec::from_iter(nodes));
+        }
         _ => {
             review::fuzz(bytes);
             crate::config::fuzz::node_probe(bytes);
@@ -67,7 +70,7 @@ fn items(kind: Kind, bytes: &[u8], size: usize) -> Vec<Event> {
 }
 
 /// As the engine takes it in: once more for those that change, and as a list in which nothing is.
-fn taken_in(events: Vec<Event>) {
+fn taken_in(events: &[Event]) {
     if events.is_empty() {
         return;
     }

@@ -61,7 +61,7 @@ pub(crate) fn everything() -> (Arc<Snapshot>, Arc<Names>, u64) {
     vitals.translations = [1; Asked::ALL.len()];
     vitals.conntrack_error =
         Some("conntrack: loading was refused (EPERM): CAP_NET_ADMIN is missing".into());
-    vitals.level_reason = "needs 9m for 1s freshness at 41200 sockets".to_owned();
+    "needs 9m for 1s freshness at 41200 sockets".clone_into(&mut vitals.level_reason);
     vitals.config_error = Some("spec.budget.cpu: \"x\" is not an amount of CPU".to_owned());
     let labels = [("com.example.team".to_owned(), "shop".to_owned())].into();
     let name = ContainerName { name: "web".to_owned(), image: "web:1".to_owned(), labels };

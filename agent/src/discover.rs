@@ -91,6 +91,16 @@ pub trait Source {
     fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error>;
 }
 
+impl Error {
+    /// Whether the kernel's answer was that this is not permitted. Not so for EACCES, with which it refuses programs that
+    /// it cannot follow.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        let (Self::Refused { source, .. } | Self::Read { source, .. }) = self;
+        source.raw_os_error() == Some(libc::EPERM)
+    }
+}
+
 /// Why a pass, or the loading of a source, failed. The source stays usable unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -118,4 +128,23 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_permitted_is_told_by_its_number_in_whatever_words() {
+        let refused = |errno| Error::Refused {
+            tier: "bpf",
+            step: "load (Operation not permitted)".to_owned(),
+            hint: "Operation not permitted".to_owned(),
+            source: std::io::Error::from_raw_os_error(errno),
+        };
+
+        assert!(refused(libc::EPERM).is_denied());
+        assert!(!refused(libc::EACCES).is_denied());
+        assert!(!refused(libc::EINVAL).is_denied());
+    }
 }

@@ -21,7 +21,9 @@ pub use capabilities::Capability;
 pub use render::{json, render};
 
 use probelet_core::facts::Tier;
+use probelet_core::text::clean;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Where to look.
@@ -120,10 +122,28 @@ impl Diagnosis {
         best.is_some_and(|v| v.usable) && self.findings.iter().all(|f| f.mark != Mark::Lost)
     }
 
+    /// Files, paths and the kernel's words are repeated in it; a terminal does what it is sent.
+    fn clean(&mut self) {
+        let of_finding = |finding: &mut Finding| {
+            let Finding { found, meaning, remedy, .. } = finding;
+            [Some(found), meaning.as_mut(), remedy.as_mut()].into_iter().flatten().for_each(tidy);
+        };
+        self.findings.iter_mut().for_each(of_finding);
+        for Verdict { why, remedy, .. } in &mut self.sources {
+            [Some(why), remedy.as_mut()].into_iter().flatten().for_each(tidy);
+        }
+    }
+
     /// The exit code: 0 when nothing is lost, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         u8::from(!self.is_whole())
+    }
+}
+
+fn tidy(text: &mut String) {
+    if let Cow::Owned(clean) = clean(text) {
+        *text = clean;
     }
 }
 
@@ -133,8 +153,10 @@ pub fn examine(places: &Places, probe: &mut dyn FnMut(Tier) -> Result<(), String
     let facts = findings::read(places);
     let sources = tiers::verdicts(&facts, places, probe);
     let chosen = Tier::ALL.into_iter().zip(&sources).find(|(_, v)| v.chosen).map(|(tier, _)| tier);
-    Diagnosis { findings: findings::judge(&facts, chosen, places), sources }
+    let mut diagnosis = Diagnosis { findings: findings::judge(&facts, chosen, places), sources };
+    diagnosis.clean();
+    diagnosis
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

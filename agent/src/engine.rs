@@ -11,6 +11,7 @@ mod governor;
 mod matching;
 mod outlet;
 mod pace;
+mod patience;
 mod tasks;
 mod tuning;
 mod vitals;
@@ -24,6 +25,7 @@ pub(crate) use clock::{boot_ns, thread_cpu_ns};
 pub use governor::Governor;
 use matching::Matching;
 use pace::{Limiters, Paced};
+use patience::Patience;
 use probelet_core::budget::{Ladder, Level};
 use probelet_core::cluster::objects::Event;
 use probelet_core::facts::{Facts, Loss, Losses, PortRange, Tier, Want};
@@ -42,15 +44,8 @@ use vitals::Signs;
 /// A snapshot is published at least so often when nothing changed: who looks sees the agent's own
 /// cost move and that it lives. Publishing wakes another thread, so it is not done for nothing.
 const PUBLISH_NS: u64 = 5_000_000_000;
-/// After a failed pass the next one waits so long.
-const RETRY_NS: u64 = 1_000_000_000;
 /// News of the cluster that is left for later is left for so long.
 const BACKLOG_NS: u64 = 1_000_000;
-/// A source that goes on failing is left alone for longer and longer, up to so long.
-const MAX_RETRY_NS: u64 = 60_000_000_000;
-/// After so many failed passes in a row another source is looked for; then after twice as many, and so on. Each look may
-/// load BPF programs, 50 to 70 ms of CPU, so that there must be an end to it.
-const FAILURES: u32 = 5;
 /// The first reading need not wait for so much CPU time: there is nothing to show before it. It is in the account.
 const FIRST_NS: u64 = 30_000_000;
 
@@ -94,7 +89,7 @@ pub struct Engine {
     signs: Signs,
     published_ns: u64,
     boot: clock::Boot,
-    failures: u32,
+    patience: Patience,
     /// Readings of everything so far.
     everything: u32,
 }
@@ -130,7 +125,7 @@ impl Engine {
             signs,
             published_ns: 0,
             boot: clock::Boot::default(),
-            failures: 0,
+            patience: Patience::default(),
             everything: 0,
             setup,
         })
@@ -214,7 +209,7 @@ impl Engine {
         let read_ns = clock::thread_cpu_ns() - cpu;
         match outcome {
             Ok(Pass::Complete) => {
-                self.failures = 0;
+                self.patience.well();
                 self.signs.read(want, read_ns, clock::boot_ns() - now);
                 self.take_in(want, now);
                 let all = clock::thread_cpu_ns() - cpu;
@@ -328,19 +323,18 @@ impl Engine {
     }
 
     fn failed(&mut self, error: &discover::Error, now: u64) {
-        self.failures = self.failures.saturating_add(1);
+        let next = self.patience.failed();
         self.signs.skipped(Skip::Failed);
-        let pause = RETRY_NS.saturating_mul(u64::from(self.failures)).min(MAX_RETRY_NS);
-        self.schedule.hold_all(now + pause);
+        self.schedule.hold_all(now + next.pause_ns);
         self.start_over();
-        if self.failures == 1 {
+        if next.first {
             warn!(
                 error = probelet_runtime::chain(error),
                 source = self.source.tier().name(),
                 "pass failed"
             );
         }
-        if look_elsewhere(self.failures) {
+        if next.look {
             self.load(self.tuning.pin);
         }
     }
@@ -398,11 +392,6 @@ impl Engine {
         self.signs.config(&config);
         self.published_ns = 0;
     }
-}
-
-/// After so many failures in a row: 5, 10, 20, 40 and so on.
-const fn look_elsewhere(failures: u32) -> bool {
-    failures.is_multiple_of(FAILURES) && (failures / FAILURES).is_power_of_two()
 }
 
 #[expect(

@@ -14,6 +14,8 @@ pub mod fuzz;
 pub mod kubernetes;
 pub mod label;
 pub mod once;
+#[cfg(test)]
+mod outputs;
 pub mod publish;
 pub mod run;
 pub mod snapshot;

@@ -74,6 +74,7 @@ fn summary(out: &mut String, snapshot: &Snapshot) {
 fn row(out: &mut String, name: &str, text: &str) {
     const NAME: usize = 10;
     const WIDTH: usize = 100;
+    let text = clean(text);
     put(out, format_args!("{name:<NAME$}"));
     let mut column = NAME;
     for word in text.split(' ') {

@@ -159,6 +159,8 @@ pub struct Vitals {
     pub tier: Tier,
     /// Why each better tier was refused: one sentence each.
     pub refused: Arc<[String]>,
+    /// The best of them was refused as not permitted.
+    pub denied: bool,
     /// What was given up.
     pub level: Level,
     /// Why, and what it would take: "needs 9m for 1 s freshness at 41,200 sockets"; empty at Full.
@@ -269,6 +271,7 @@ impl Vitals {
         Self {
             tier: Tier::Procfs,
             refused: Arc::default(),
+            denied: false,
             level: Level::Full,
             level_reason: String::new(),
             cpu_cores: 0.0,

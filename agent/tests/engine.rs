@@ -4,7 +4,7 @@
 
 use probelet_agent::config::Effective;
 use probelet_agent::discover::choose::Chosen;
-use probelet_agent::discover::{Error, Pace, Pass, Source};
+use probelet_agent::discover::{Error, Limits, Pace, Pass, Source};
 use probelet_agent::engine::{Engine, Governor, Setup};
 use probelet_agent::snapshot::{Skip, Snapshot};
 use probelet_core::budget::Level;
@@ -17,6 +17,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
+#[path = "engine/reload.rs"]
+mod reload;
+
 /// What the test does to the node, and what it sees the engine do.
 #[derive(Default)]
 struct World {
@@ -25,9 +28,11 @@ struct World {
     broken: AtomicBool,
     /// CPU time that a reading of sockets burns, milliseconds.
     burn_ms: AtomicU64,
-    /// How often a source was loaded.
-    loads: AtomicU64,
     read: Mutex<Vec<Want>>,
+    /// No source but the first can be loaded.
+    refuses: AtomicBool,
+    loads: Mutex<Vec<Option<Tier>>>,
+    limits: Mutex<Vec<Limits>>,
 }
 
 struct Fake(Arc<World>);
@@ -35,6 +40,10 @@ struct Fake(Arc<World>);
 impl Source for Fake {
     fn tier(&self) -> Tier {
         Tier::Bpf
+    }
+
+    fn set_limits(&mut self, limits: Limits) {
+        self.0.limits.lock().unwrap().push(limits);
     }
 
     fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
@@ -92,9 +101,15 @@ fn start_with(
         config: seen,
         governor: Arc::clone(&governor),
         snapshots: sender,
-        load: Box::new(move |_, _| {
-            fake.loads.fetch_add(1, Ordering::Relaxed);
-            Ok(Chosen { source: Box::new(Fake(Arc::clone(&fake))), refused: Vec::new() })
+        load: Box::new(move |pin, _| {
+            fake.loads.lock().unwrap().push(pin);
+            if fake.refuses.load(Ordering::Relaxed) {
+                let source = std::io::Error::from_raw_os_error(libc::EPERM);
+                let (tier, step) = ("netlink", "load".to_owned());
+                return Err(Error::Refused { tier, step, hint: String::new(), source });
+            }
+            let source = Box::new(Fake(Arc::clone(&fake)));
+            Ok(Chosen { source, refused: Vec::new(), denied: false })
         }),
         cluster,
     };
@@ -263,7 +278,7 @@ fn a_new_configuration_is_in_force_at_once() {
 }
 
 #[test]
-fn other_limits_are_in_force_without_loading_anything_and_show_in_a_reading_of_everything() {
+fn other_limits_show_in_a_full_pass_and_load_nothing() {
     let running = start(rich(), World::default());
     running.until("the first picture", |s| s.picture.epoch > 0);
     let before = running.count(Want::Everything);
@@ -275,7 +290,7 @@ fn other_limits_are_in_force_without_loading_anything_and_show_in_a_reading_of_e
         assert!(began.elapsed() < Duration::from_secs(10), "nothing was read again");
         thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(running.world.loads.load(Ordering::Relaxed), 1);
+    assert_eq!(running.world.loads.lock().unwrap().len(), 1);
     running.stop();
 }
 

@@ -15,6 +15,8 @@ pub struct Chosen {
     pub source: Box<dyn Source>,
     /// Every better tier, with the reason for which it was refused: one sentence each.
     pub refused: Vec<String>,
+    /// The best of them was refused as not permitted (EPERM), and not for want of something in the kernel.
+    pub denied: bool,
 }
 
 /// The tier that a configured source pins; `None` is the best that can be loaded.
@@ -41,17 +43,20 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Box<dyn Source>, Error> {
 /// Loads the pinned tier, or the best that can be loaded; the error is that of the last one tried.
 pub fn choose(pin: Option<Tier>, limits: Limits) -> Result<Chosen, Error> {
     if let Some(tier) = pin {
-        return Ok(Chosen { source: load(tier, limits)?, refused: Vec::new() });
+        return Ok(Chosen { source: load(tier, limits)?, refused: Vec::new(), denied: false });
     }
-    let mut refused = Vec::new();
+    let (mut refused, mut denied) = (Vec::new(), false);
     let (last, better) = Tier::ALL.split_last().unwrap_or((&Tier::Procfs, &[]));
     for &tier in better {
         match load(tier, limits) {
-            Ok(source) => return Ok(Chosen { source, refused }),
-            Err(error) => refused.push(sentence(&error)),
+            Ok(source) => return Ok(Chosen { source, refused, denied }),
+            Err(error) => {
+                denied |= refused.is_empty() && error.is_denied();
+                refused.push(sentence(&error));
+            }
         }
     }
-    Ok(Chosen { source: load(*last, limits)?, refused })
+    Ok(Chosen { source: load(*last, limits)?, refused, denied })
 }
 
 /// The error with its cause: "bpf refused at load: CAP_BPF is missing (Operation not permitted)".

@@ -39,6 +39,23 @@ fn host(release: &str, capabilities: &str, btf: bool) -> (tempfile::TempDir, Pla
     (root, places)
 }
 
+/// What is found on a host on which every file and every refusal has a text of a stranger's in it.
+pub(crate) fn hostile(text: impl Fn() -> String) -> Diagnosis {
+    let (root, mut places) = host("6.18.44", ROOT, true);
+    let write = |path: &str, text: String| fs::write(root.path().join(path), text).unwrap();
+    write("proc/sys/kernel/osrelease", format!("6.1{}", text()));
+    write("proc/sys/kernel/unprivileged_bpf_disabled", text());
+    write("sys/kernel/security/lockdown", format!("none [{}]", text()));
+    write(
+        "proc/self/mountinfo",
+        format!("22 27 0:21 / /proc rw - proc proc rw,hidepid={}\n", text()),
+    );
+    write("proc/self/status", format!("Uid:\t{}\nNSpid:\t{}\nCapEff:\t{ROOT}\n", text(), text()));
+    places.docker = root.path().join(text().replace(['\0', '/'], ""));
+    places.binary = text().into();
+    examine(&places, &mut |_| Err(text()))
+}
+
 const ROOT: &str = "000001ffffffffff";
 
 fn refuse_programs(tier: Tier) -> Result<(), String> {

@@ -61,6 +61,7 @@ pub(super) struct Signs {
     memory: Memory,
     tier: Tier,
     refused: Arc<[String]>,
+    denied: bool,
     config: Arc<Effective>,
     started_unix: f64,
     /// When the first reading could begin.
@@ -95,6 +96,7 @@ impl Signs {
         Self {
             tier: chosen.source.tier(),
             refused: chosen.refused.as_slice().into(),
+            denied: chosen.denied,
             config: Arc::clone(config),
             memory: Memory::open(),
             started_unix: seconds(clock::unix_ns()),
@@ -124,6 +126,7 @@ impl Signs {
     pub(super) fn chose(&mut self, chosen: &Chosen) {
         self.tier = chosen.source.tier();
         self.refused = chosen.refused.as_slice().into();
+        self.denied = chosen.denied;
         self.costs = [Mean::default(); 4];
     }
 
@@ -287,6 +290,7 @@ impl Signs {
         Vitals {
             tier: self.tier,
             refused: Arc::clone(&self.refused),
+            denied: self.denied,
             level,
             level_reason: self.reason(
                 level,

@@ -101,6 +101,15 @@ pub(super) fn answer(shared: &Shared) -> Answer {
     whole(StatusCode::OK, TEXT_FORMAT, text)
 }
 
+/// A scrape, for tests.
+#[cfg(test)]
+pub(super) fn text(snapshot: &Snapshot, labels: &Labels) -> String {
+    let limits = SeriesLimits { max_series: 5000, ..SeriesLimits::default() };
+    let families = Families::default();
+    let (_, text) = Metrics::default().families(snapshot, labels, limits, families, Instant::now());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 impl Metrics {
     /// All families, and the text of a scrape.
     fn families(

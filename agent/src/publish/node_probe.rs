@@ -13,6 +13,8 @@ mod due;
 mod figures;
 mod memory;
 mod surroundings;
+#[cfg(test)]
+pub(crate) mod testing;
 mod top;
 
 pub use account::{Account, Outcome};

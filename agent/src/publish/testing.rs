@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "for tests: a failure is a failed test")]
 
 mod everything;
+#[cfg(test)]
+pub(crate) mod hostile;
 
 use super::cost::Admission;
 use super::watch::Limits;
@@ -33,6 +35,7 @@ pub(crate) fn snapshot() -> Snapshot {
     let vitals = Vitals {
         tier: Tier::Netlink,
         refused: ["bpf: loading was refused (EPERM): CAP_BPF is missing".to_owned()].into(),
+        denied: false,
         level: Level::Full,
         level_reason: String::new(),
         cpu_cores: 0.001,
@@ -89,6 +92,13 @@ pub(crate) fn big(connections: u32) -> Snapshot {
     let mut report = Report::new(report::Limits::default(), PortRange::default());
     report.update(&facts, Now::default());
     Snapshot { picture: report.picture(Now::default()), ..snapshot() }
+}
+
+/// A scrape.
+#[cfg(test)]
+pub(crate) fn metrics(snapshot: &Arc<Snapshot>, names: &Arc<super::names::Names>) -> String {
+    let labels = super::Labels::refresh(&Arc::default(), &snapshot.picture, names);
+    super::metrics::text(snapshot, &labels)
 }
 
 /// A server under test.

@@ -14,6 +14,7 @@ use crate::figures::Count;
 use crate::top::screen::Screen;
 use crate::top::state::{Fitted, State};
 use crate::top::view::View;
+use probelet_core::text::acts;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -53,7 +54,18 @@ pub(super) fn draw(state: &State, view: &View, buffer: &mut Buffer) -> Fitted {
     if state.help() {
         help::draw(main, buffer);
     }
+    hide_what_acts(buffer);
     fitted
+}
+
+/// Names of nodes, files and kernels are drawn as they are, and ratatui leaves out controls alone: marks for the direction of
+/// writing and ends of lines of other kinds would act on the terminal.
+fn hide_what_acts(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if cell.symbol().chars().any(acts) {
+            cell.set_symbol("\u{fffd}");
+        }
+    }
 }
 
 /// Who gets which lines: the table keeps at least half of a small terminal.

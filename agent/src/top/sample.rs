@@ -5,7 +5,11 @@
 //!
 //! Pure: no I/O.
 
+use super::draw::draw;
+use super::state::{Fitted, Key, State as Settings};
+use super::view::View;
 use crate::discover::Limiter;
+use crate::label::Names;
 use crate::snapshot::{Asked, BUCKETS, CpuTime, Histogram, Intervals, Moments, Snapshot, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::coverage::Count;
@@ -18,6 +22,9 @@ use probelet_core::records::{
 };
 use probelet_core::report::{Now, Picture};
 use probelet_core::table::{Frozen, Table};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::sync::Arc;
 
 /// Unix time at which the sample's node was booted, milliseconds.
 const BOOT_MS: u64 = 1_750_000_000_000;
@@ -198,6 +205,23 @@ fn flow(n: u32, second: u64) -> FlowRecord {
     }
 }
 
+/// The lines of every screen of a snapshot.
+pub(crate) fn frames(snapshot: &Arc<Snapshot>, names: Box<Names>) -> Vec<String> {
+    let view = View::new(Arc::clone(snapshot), names);
+    let mut state = Settings::new(None, None).expect("no column is asked for");
+    let (width, height) = (200, 60);
+    state.fit(Fitted { height: 40, rows: 1000, width });
+    let mut lines = Vec::new();
+    for _ in 0..8 {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+        draw(&state, &view, &mut buffer);
+        let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        lines.extend((0..height).map(line));
+        state.press(Key::Tab);
+    }
+    lines
+}
+
 #[expect(clippy::cast_precision_loss, reason = "seconds of a sample")]
 fn vitals(second: u64) -> Vitals {
     let mut passes = Histogram::default();
@@ -213,6 +237,7 @@ fn vitals(second: u64) -> Vitals {
             "bpf-compat refused at BPF_PROG_LOAD: CAP_BPF and CAP_PERFMON are missing".to_owned(),
         ]
         .into(),
+        denied: true,
         level: Level::Full,
         level_reason: String::new(),
         cpu_cores: 0.0007,

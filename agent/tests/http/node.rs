@@ -91,6 +91,7 @@ pub(crate) fn snapshot(picture: Picture) -> Snapshot {
     let vitals = Vitals {
         tier: Tier::Bpf,
         refused: Arc::default(),
+        denied: false,
         level: Level::Full,
         level_reason: String::new(),
         cpu_cores: 0.001,

@@ -53,6 +53,34 @@ async fn behind_a_door_the_page_is_open_and_what_it_shows_is_not() {
 }
 
 #[tokio::test]
+async fn no_answer_may_be_kept_on_the_way() {
+    let reviews = Reviews::start().await;
+    let server = start_web(Node::new(1).pass(0), Some(reviews.door(Terms::default(), false))).await;
+    let good = "Authorization: Bearer good\r\n";
+    let etag = server.send("GET", "/v1/report", good).await.header("etag").unwrap().to_owned();
+    let known = format!("{good}If-None-Match: {etag}\r\n");
+
+    for (path, headers, status) in [
+        ("/v1/report", good, 200),
+        ("/v1/report", &*known, 304),
+        ("/v1/report?pid=x", good, 400),
+        ("/v1/report", "", 401),
+        ("/metrics", good, 200),
+        ("/healthz", "", 200),
+        ("/", "", 200),
+        ("/v2", good, 404),
+    ] {
+        let reply = server.send("GET", path, headers).await;
+
+        assert_eq!(
+            (reply.status, reply.header("cache-control")),
+            (status, Some("no-store")),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_the_web_that_calls_itself_loopback_reads_nothing() {
     let server = start_web(Node::new(1).pass(0), None).await;
     let under = |name: &str| {

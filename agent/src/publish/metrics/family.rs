@@ -5,6 +5,7 @@
 //! Pure: no I/O.
 
 use crate::snapshot::{BUCKETS, Histogram};
+use probelet_core::text::clean;
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
 /// Families under construction.
@@ -103,7 +104,8 @@ fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
     let pair = |&(name, value): &(&str, &str)| {
         let mut pair = LabelPair::default();
         pair.set_name(name.to_owned());
-        pair.set_value(value.to_owned());
+        // The format escapes line ends, quotes and backslashes, and nothing else that acts.
+        pair.set_value(clean(value).into_owned());
         pair
     };
     labels.iter().map(pair).collect()

@@ -23,7 +23,7 @@ use probelet_core::facts::{Comm, ContainerId, Protocol};
 use probelet_core::hash::{HashMap, HashSet};
 use probelet_core::records::{FlowRecord, Workload};
 use probelet_core::report::Picture;
-use probelet_core::text::clean_bytes;
+use probelet_core::text::{clean, clean_bytes};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -180,7 +180,7 @@ fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Box<str> {
             .or_else(|| labels.get(id).map(|l| plain("container", &l.name)))
             .unwrap_or_else(|| UNRESOLVED.into()),
         Workload::Named(id) => {
-            picture.name(id).map_or_else(|| UNRESOLVED.into(), |n| n.label().into())
+            picture.name(id).map_or_else(|| UNRESOLVED.into(), |n| shown(&n.label()))
         }
         Workload::Process(comm) => plain("process", &comm_name(comm)),
         Workload::External(_) => EXTERNAL.into(),
@@ -198,16 +198,21 @@ fn in_cluster(id: ContainerId, picture: &Picture) -> Option<Box<str>> {
         }
         _ => None,
     };
-    Some(workload.unwrap_or(pod).label().into())
+    Some(shown(&workload.unwrap_or(pod).label()))
 }
 
 /// A name that strangers choose, told from the words that stand for no workload and from the names that
 /// the cluster gives, all of which have a slash.
 fn plain(kind: &str, name: &str) -> Box<str> {
     if name.contains('/') || RESERVED.contains(&name) {
-        return format!("{kind}/{name}").into();
+        return shown(&format!("{kind}/{name}"));
     }
-    name.into()
+    shown(name)
+}
+
+/// The text of a label: the format of metrics escapes line ends, quotes and backslashes, and nothing else that acts.
+fn shown(name: &str) -> Box<str> {
+    clean(name).into()
 }
 
 fn comm_name(comm: Comm) -> Box<str> {

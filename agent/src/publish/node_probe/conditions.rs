@@ -301,9 +301,7 @@ fn permissions(scene: &Scene<'_>) -> Finding {
             unknown(permissions_ok::UNTRIED, "the first scan is not complete yet")
         }
         // An older kernel that has no BPF as we need it refuses nothing that could be granted.
-        Some(why) if why.contains("Operation not permitted") => {
-            no(permissions_ok::KERNEL_REFUSED, why.clone())
-        }
+        Some(why) if vitals.denied => no(permissions_ok::KERNEL_REFUSED, why.clone()),
         _ => yes(permissions_ok::GRANTED, ""),
     }
 }

@@ -7,15 +7,16 @@ use probelet_crds::ProbeConfigStatus;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::stages::apply::{Error, sort};
 use crate::events;
 use crate::metrics::{Figures, Metrics};
+use crate::queue::Key;
+use crate::stages::apply::{Error, sort};
 use crate::stages::observe::{RawConfig, RawNode, RawProbe, SeenConfig, SeenNode, SeenProbe};
 use crate::stages::plan::{Step, plan};
 use crate::stages::status::status;
 use crate::world::World;
 
-/// What strangers call things.
+/// What others call things.
 fn odd() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("\n".to_owned()),
@@ -73,7 +74,11 @@ fn cluster(text: &dyn Fn() -> String) -> World {
     }
     world.lead(0);
     let mut at = 0;
-    while let Some(id) = world.next(0) {
+    while let Some(key) = world.next(0) {
+        let Key::Probe(id) = key else {
+            world.queue.idle(key, 0);
+            continue;
+        };
         at += 1;
         match plan(&world, id, 0) {
             Step::Apply(_) if at % 4 == 3 => {
@@ -96,7 +101,6 @@ fn cluster(text: &dyn Fn() -> String) -> World {
                     "status": said}));
                 world.wrote(id, SeenProbe::of(raw).unwrap(), 0);
             }
-            Step::Wait(config) => world.wait_for_token(id, config),
             _ => world.idle(id),
         }
     }
@@ -120,8 +124,10 @@ proptest! {
         };
         let world = cluster(&text);
         let (mut shown, mut bad) = (Vec::new(), 0);
+        let counts = world.counts();
         for (id, config) in world.all_configs() {
-            let status = status(&world, id, Timestamp::UNIX_EPOCH).unwrap();
+            let counts = counts.get(&Some(id)).cloned().unwrap_or_default();
+            let status = status(&world, id, &counts, Timestamp::UNIX_EPOCH).unwrap();
             bad += status.failures.len();
             texts(&serde_json::to_value(&status).unwrap(), &mut shown);
             let before = ProbeConfigStatus::default();

@@ -49,7 +49,8 @@ pub struct Twice(#[source] Box<dyn std::error::Error + Send + Sync>);
 /// # Errors
 /// It was called before.
 pub fn init(format: Format, filter: &Filter, quiet: &[&str]) -> Result<(), Twice> {
-    let subscriber = subscriber(format, filter, quiet, std::io::stderr().is_terminal(), std::io::stderr);
+    let subscriber =
+        subscriber(format, filter, quiet, std::io::stderr().is_terminal(), std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).map_err(|error| Twice(error.into()))
 }
 

@@ -139,21 +139,36 @@ fn a_socket_that_the_kernel_counts_and_no_table_shows_is_unseen_until_it_is_seen
     }
 }
 
+/// Puts the processes of a namespace into a tree that stands for `/proc`.
+fn show(tree: &Path, there: &Elsewhere) {
+    let mine = there.netns().to_string();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let net = std::fs::read_link(entry.path().join("ns/net")).unwrap_or_default();
+        if net.to_string_lossy().contains(&mine) {
+            std::os::unix::fs::symlink(entry.path(), tree.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs root"]
 fn sockets_of_one_namespace_take_no_place_of_anothers() {
-    type Load = fn(Limits) -> Box<dyn Source>;
+    type Load = fn(&Path, Limits) -> Box<dyn Source>;
     let many = "import resource as r\nr.setrlimit(r.RLIMIT_NOFILE,(4096,4096))\nk=[socket.socket(socket.AF_INET,socket.SOCK_DGRAM) for _ in range(900)]\nfor s in k: s.bind(('127.0.0.1',0))\nprint(1)";
     let few = "s=socket.create_server(('127.0.0.1',4261));print(1)";
     let loads: [Load; 2] = [
-        |limits| Box::new(Procfs::with_root(Path::new("/proc"), limits).unwrap()),
-        |limits| Box::new(Netlink::with_root(Path::new("/proc"), limits).unwrap()),
+        |root, limits| Box::new(Procfs::with_root(root, limits).unwrap()),
+        |root, limits| Box::new(Netlink::with_root(root, limits).unwrap()),
     ];
     for load in loads {
+        // Nothing else of this machine takes a place.
+        let tree = tempfile::tempdir().unwrap();
         let hostile = Elsewhere::start(many);
-        let mut source = load(Limits { max_sockets: 400, ..LIMITS });
+        show(tree.path(), &hostile);
+        let mut source = load(tree.path(), Limits { max_sockets: 400, ..LIMITS });
         read(&mut *source, Want::Everything);
         let victims: Vec<_> = (0..3).map(|_| Elsewhere::start(few)).collect();
+        victims.iter().for_each(|victim| show(tree.path(), victim));
 
         let facts = read(&mut *source, Want::Everything);
 
@@ -163,9 +178,9 @@ fn sockets_of_one_namespace_take_no_place_of_anothers() {
         };
         let tier = source.tier().name();
         assert_eq!(victims.iter().map(of).collect::<Vec<_>>(), [1, 1, 1], "{tier}");
-        assert!((150..=300).contains(&of(&hostile)), "{tier}: {}", of(&hostile));
-        assert!(facts.sockets.len() <= 400, "{tier}");
-        assert!(facts.losses.get(Loss::SocketsFull) >= 600, "{tier}");
+        assert!((250..=300).contains(&of(&hostile)), "{tier}: {}", of(&hostile));
+        let left = facts.losses.get(Loss::SocketsFull);
+        assert!(left >= 600, "{tier}: {left}, {} of {}", of(&hostile), facts.sockets.len());
         assert!(!facts.compared, "what was left out is counted once");
     }
 }
@@ -176,13 +191,7 @@ fn the_holders_of_one_socket_take_no_place_of_another() {
     let program = "s=[socket.create_server(('127.0.0.1',4300+i)) for i in range(20)]\nc=[]\nfor _ in range(9):\n p=os.fork()\n if p==0: time.sleep(600)\n c.append(p)\nprint(1)\nimport atexit;atexit.register(lambda: [os.kill(p,9) for p in c])";
     let there = Elsewhere::start(program);
     let tree = tempfile::tempdir().unwrap();
-    let mine = there.netns();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let net = std::fs::read_link(entry.path().join("ns/net")).unwrap_or_default();
-        if net.to_string_lossy().contains(&mine.to_string()) {
-            std::os::unix::fs::symlink(entry.path(), tree.path().join(entry.file_name())).unwrap();
-        }
-    }
+    show(tree.path(), &there);
     let limits = Limits { max_sockets: 60, ..LIMITS };
     let mut source = Procfs::with_root(tree.path(), limits).unwrap();
     let mut facts = read(&mut source, Want::Everything);

@@ -74,7 +74,7 @@ fn proxy(data: &[u8]) {
         let mut handshake = proxy.handshake(host, 6443);
         let request = String::from_utf8(handshake.request().to_vec()).unwrap();
         let lines = request.strip_suffix("\r\n\r\n").unwrap().split("\r\n");
-        assert!(lines.clone().count() <= 3, "a line of a stranger's: {request:?}");
+        assert!(lines.clone().count() <= 3, "a line that the handshake did not write: {request:?}");
         assert!(!lines.into_iter().any(|line| line.contains(char::is_control)), "{request:?}");
         if let Err(refused) = handshake.take(answer.as_bytes()) {
             assert!(!refused.to_string().contains(char::is_control), "{refused:?}");

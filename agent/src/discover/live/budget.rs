@@ -168,7 +168,9 @@ fn sockets_of_one_namespace_take_no_place_of_anothers() {
         let mut source = load(tree.path(), Limits { max_sockets: 400, ..LIMITS });
         read(&mut *source, Want::Everything);
         let victims: Vec<_> = (0..3).map(|_| Elsewhere::start(few)).collect();
-        victims.iter().for_each(|victim| show(tree.path(), victim));
+        for victim in &victims {
+            show(tree.path(), victim);
+        }
 
         let facts = read(&mut *source, Want::Everything);
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { POOL = 64, MPTCP = 262 };
@@ -38,6 +39,9 @@ static int dial(const char *ip, int port)
 	int s = socket(AF_INET, SOCK_STREAM, protocol);
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
 	inet_pton(AF_INET, ip, &to.sin_addr);
+	/* A Service that was dialled before its rules stood is never reached from the same port: try another one soon. */
+	struct timeval soon = {.tv_sec = 3};
+	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof soon);
 	if (!connect(s, (void *)&to, sizeof to)) return s;
 	close(s);
 	return -1;

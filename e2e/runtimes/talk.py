@@ -29,7 +29,9 @@ def keep(peer):
     host, port = peer.rsplit(":", 1)
     while True:
         try:
-            with socket.create_connection((host, int(port))) as connection:
+            # A Service that was dialled before its rules stood is never reached from the same port.
+            with socket.create_connection((host, int(port)), timeout=3) as connection:
+                connection.settimeout(None)
                 while True:
                     connection.sendall(QUESTION)
                     if not connection.recv(4096):

@@ -18,7 +18,8 @@ const question = "GET / HTTP/1.1\r\nHost: peer\r\n\r\n"
 
 func keep(peer string) {
 	for ; ; time.Sleep(time.Second) {
-		connection, err := net.Dial("tcp", peer)
+		// A Service that was dialled before its rules stood is never reached from the same port.
+		connection, err := net.DialTimeout("tcp", peer, 3*time.Second)
 		if err != nil {
 			log.Print(err)
 			continue

@@ -147,7 +147,9 @@ fn connections(reports: &BTreeMap<String, Value>) -> anyhow::Result<()> {
         ensure!(client["direction"] == "outbound", "{what}: {}", client["direction"]);
         ensure!(client["pid"].is_u64(), "{what}: no process");
         // Who reaches itself by its Service is masqueraded on the way, and sees its node's address.
-        let itself = |c: &Value| pod == peer && text(c, "/peer/pod") == pod && !is_client(c);
+        let within = |c: &Value| text(c, "/local").starts_with("127.");
+        let itself =
+            |c: &Value| pod == peer && text(c, "/peer/pod") == pod && !is_client(c) && !within(c);
         let ends = all.iter().filter(|c| c["remote"] == client["local"] || itself(c));
         let ends: Vec<_> = ends.filter(|c| text(c, "/pod") == peer).collect();
         ensure!(ends.len() == 1, "{what}: {} servers' ends", ends.len());
@@ -172,7 +174,7 @@ mod tests {
         let mut all: [Vec<Value>; 2] = Default::default();
         for (node, from) in (0..2).flat_map(|node| RUNTIMES.map(|from| (node, from))) {
             for (n, to) in RUNTIMES.into_iter().enumerate() {
-                let itself = from == to && from == "go";
+                let itself = from == to && ["go", "threads"].contains(&from);
                 let there = if itself { node } else { 1 - node };
                 let (mine, its) = (pod(from, node), pod(to, there));
                 let own = format!("10.1.{node}.{}:4000{n}", from.len());
@@ -194,7 +196,10 @@ mod tests {
             for (local, remote) in
                 [("127.0.0.1:7004", "127.0.0.1:5"), ("127.0.0.1:5", "127.0.0.1:7004")]
             {
-                connections.push(json!({"pod": pod("threads", node), "state": "established", "local": local, "remote": remote}));
+                connections.push(
+                    json!({"pod": pod("threads", node), "state": "established", "local": local,
+                    "remote": remote, "peer": {"pod": pod("threads", node)}}),
+                );
             }
             (
                 format!("node{node}"),

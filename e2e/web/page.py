@@ -191,7 +191,7 @@ def a_policy_keeps_scripts_out_that_are_not_ours(t):
 def it_says_stale_when_the_agent_stops_and_recovers(t):
     t.tell("stop")
     t.page.until("$('age').textContent === 'stale' && document.body.classList.contains('stale')", 15)
-    t.page.until("$('notes').textContent.startsWith('Stale: the agent has not answered for ')", 15)
+    t.page.until("$('notes').textContent.startsWith('Stale: the agent has been silent for ')", 15)
     t.picture("stale")
     t.tell("go")
     t.page.until("$('age').textContent === 'live' && !$('notes').textContent", 20)

@@ -227,7 +227,7 @@ NOBODY = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "nobody", "la
 
 @contextlib.contextmanager
 def nobody(cluster):
-    """A node without an agent. It was made at the beginning, unless this is a second try: silence takes five minutes."""
+    """A node without an agent. It was made some faults ago, unless this is a second try: silence takes five minutes."""
     cluster.apply(NOBODY)
     yield
     cluster.kubectl("delete", "node", "nobody", "--ignore-not-found")

@@ -204,8 +204,8 @@ def main():
         at_rest(proof)
         counters(proof)
         for fault, alerts in faults.EVERY:
-            if fault is faults.forbidden:
-                # From here on none is about nodes that have not applied their configuration, and silence takes five minutes.
+            if fault is faults.quiet:
+                # From here on no fault waits for the pods of all agents or is about pending nodes. Silence takes five minutes.
                 cluster.apply(faults.NOBODY)
             if only is None or fault.__name__ in only.split(","):
                 provoke(proof, fault, alerts)

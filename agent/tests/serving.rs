@@ -161,8 +161,10 @@ fn is_withstood(more: &[&str], hellos: &[&[u8]]) {
     let agent = Agent::start(config, more);
     let secured = more.contains(&"self-signed");
     let mut reader = (!secured).then(|| from(2, agent.door).unwrap());
-    let mut read = |path| reader.as_mut().map(|reader| ask(reader, path).unwrap().1);
-    read("/metrics");
+    let metrics = |reader: &mut Option<TcpStream>| {
+        reader.as_mut().map(|reader| ask(reader, "/metrics").unwrap().1)
+    };
+    metrics(&mut reader);
     // The price of starting leaves the window.
     thread::sleep(WINDOW + Duration::from_secs(1));
     let (storming, sent) = (AtomicBool::new(true), AtomicUsize::new(0));
@@ -179,7 +181,7 @@ fn is_withstood(more: &[&str], hellos: &[&[u8]]) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::sleep(Duration::from_secs(5));
-        let metrics = read("/metrics");
+        let metrics = metrics(&mut reader);
         let report = reader.as_mut().map(answered);
         storming.store(false, Ordering::Relaxed);
 

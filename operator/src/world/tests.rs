@@ -326,14 +326,20 @@ pub(crate) fn probe_of(node: &Node) -> SeenProbe {
     }
 }
 
-#[test]
-fn an_agent_that_never_answers_is_silent_after_five_minutes() {
+/// A node that got its configuration at the beginning, and the order for it; its agent has said nothing.
+fn unanswered() -> (World, Box<Order>) {
     let mut world = world(1);
     world.config(config("default", 1, json!({})), 0);
     world.lead(0);
     let id = next_node(&mut world, 0).unwrap();
     let Step::Apply(order) = plan(&world, id, 0) else { panic!() };
     world.wrote(id, written(&order, 1, Said::default()), 0);
+    (world, order)
+}
+
+#[test]
+fn an_agent_that_never_answers_is_silent_after_five_minutes() {
+    let (mut world, order) = unanswered();
 
     world.tick(299_999);
     assert_eq!(counts(&world, "default").silent, 0);
@@ -389,12 +395,7 @@ fn who_has_been_bad_for_longest_is_named_first_and_keeps_its_place() {
 
 #[test]
 fn an_edit_that_no_agent_notices_does_not_hide_one_that_never_answered() {
-    let mut world = world(1);
-    world.config(config("default", 1, json!({})), 0);
-    world.lead(0);
-    let id = next_node(&mut world, 0).unwrap();
-    let Step::Apply(order) = plan(&world, id, 0) else { panic!() };
-    world.wrote(id, written(&order, 1, Said::default()), 0);
+    let (mut world, _) = unanswered();
 
     world.config(config("default", 2, json!({"priority": 3})), 200_000);
     world.tick(300_000);

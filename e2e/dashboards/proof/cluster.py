@@ -47,7 +47,7 @@ class Cluster:
         """Installs or upgrades the chart; values are paths with `__` for dots, given as JSON."""
         words = [word for key, value in values.items() for word in ("--set-json", f"{key.replace('__', '.')}={json.dumps(value)}")]
         self.run(self.folder / "bin" / "helm4", "upgrade", "--install", "probelet", "charts/probelet", "--namespace", "probelet", "--create-namespace",
-                 "--values", "e2e/dashboards/proof/values.yaml", *words, "--wait", "--timeout", "150s")
+                 "--values", "e2e/dashboards/proof/values.yaml", *words, "--wait", "--timeout", "240s", timeout=270)
 
     def binary(self, name):
         """One of our programs, of the release if there is one, for what is measured or shown; else of the tests."""
@@ -58,7 +58,7 @@ class Cluster:
         """Operators."""
         self.kubectl("-n", "probelet", "scale", "deployment/probelet-operator", f"--replicas={replicas}")
         if replicas:
-            self.kubectl("-n", "probelet", "rollout", "status", "deployment/probelet-operator", "--timeout=90s")
+            self.kubectl("-n", "probelet", "rollout", "status", "deployment/probelet-operator", "--timeout=180s", timeout=200)
 
     def inside(self, member, *words, **more):
         """A command in a node's namespaces."""

@@ -40,103 +40,123 @@ def refusing(name, resources, who):
 @contextlib.contextmanager
 def edit(cluster):
     """A person edits the configuration."""
-    cluster.edit(jitterPercent=11)
-    yield
-    cluster.edit(jitterPercent=10)
+    try:
+        cluster.edit(jitterPercent=11)
+        yield
+    finally:
+        cluster.edit(jitterPercent=10)
 
 
 @contextlib.contextmanager
 def small_budget(cluster):
     """The budget is cut to less than what was just used. What was used is the reading: readers have a quarter of the budget, and
     of less than 12m a debug build could not pay for a scrape every two seconds."""
-    cluster.edit(source="Procfs", intervals={"sockets": "100ms", "processes": "100ms"})
-    time.sleep(60)
-    cluster.edit(budget={"cpu": "12m"})
-    yield
-    cluster.edit(source="Auto", intervals={"sockets": "1s", "processes": "1s"}, budget={"cpu": "100m"})
+    try:
+        cluster.edit(source="Procfs", intervals={"sockets": "100ms", "processes": "100ms"})
+        time.sleep(60)
+        cluster.edit(budget={"cpu": "12m"})
+        yield
+    finally:
+        cluster.edit(source="Auto", intervals={"sockets": "1s", "processes": "1s"}, budget={"cpu": "100m"})
 
 
 @contextlib.contextmanager
 def expensive_source(cluster):
     """The most expensive source on a node with many processes, with a limit of reads that one look uses up for minutes."""
-    subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "sh", "-c", "for i in $(seq 1500); do sleep 160 & done; wait"], env=cluster.env)
-    cluster.edit(source="Procfs", limits={"procfsReadsPerSecond": 10})
-    yield
-    cluster.edit(source="Auto", limits={"procfsReadsPerSecond": 5000})
+    try:
+        subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "sh", "-c", "for i in $(seq 1500); do sleep 160 & done; wait"], env=cluster.env)
+        cluster.edit(source="Procfs", limits={"procfsReadsPerSecond": 10})
+        yield
+    finally:
+        cluster.edit(source="Auto", limits={"procfsReadsPerSecond": 5000})
 
 
 @contextlib.contextmanager
 def few_series(cluster):
     """Fewer series are allowed than the node has to say."""
-    cluster.edit(metrics={"maxSeries": 10})
-    yield
-    cluster.edit(metrics={"maxSeries": 500})
+    try:
+        cluster.edit(metrics={"maxSeries": 10})
+        yield
+    finally:
+        cluster.edit(metrics={"maxSeries": 500})
 
 
 @contextlib.contextmanager
 def missed(cluster):
     """Connections live shorter than the time between two looks, and end without a trace."""
-    cluster.edit(intervals={"sockets": "20s", "processes": "20s", "containers": "20s", "bytes": "20s"})
     load = subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "python3", "-c", RESETS.format(seconds=75)], env=cluster.env)
-    yield
-    load.wait(150)
-    cluster.edit(intervals={"sockets": "1s", "processes": "1s", "containers": "10s", "bytes": "10s"})
+    try:
+        cluster.edit(intervals={"sockets": "20s", "processes": "20s", "containers": "20s", "bytes": "20s"})
+        yield
+    finally:
+        load.wait(150)
+        cluster.edit(intervals={"sockets": "1s", "processes": "1s", "containers": "10s", "bytes": "10s"})
 
 
 @contextlib.contextmanager
 def frozen(cluster):
     """An agent hangs."""
     pid = cluster.agent_pid("node1")
-    cluster.inside("node1", "kill", "-STOP", pid)
-    yield
-    cluster.inside("node1", "kill", "-CONT", pid, quiet=True)
+    try:
+        cluster.inside("node1", "kill", "-STOP", pid)
+        yield
+    finally:
+        cluster.inside("node1", "kill", "-CONT", pid, quiet=True)
 
 
 @contextlib.contextmanager
 def agents_refused(cluster):
     """The API server takes no status of agents."""
     objects = refusing("proof-agents", ["nodeprobes/status"], "agent")
-    cluster.apply(*objects)
-    for percent in (12, 13, 14, 15):
-        cluster.edit(jitterPercent=percent)
-    yield
-    cluster.apply(*objects, verb="delete")
-    cluster.edit(jitterPercent=10)
+    try:
+        cluster.apply(*objects)
+        for percent in (12, 13, 14, 15):
+            cluster.edit(jitterPercent=percent)
+        yield
+    finally:
+        cluster.apply(*objects, verb="delete")
+        cluster.edit(jitterPercent=10)
 
 
 @contextlib.contextmanager
 def operator_refused(cluster):
     """The API server takes no NodeProbe of the operator, and somebody edits."""
     objects = refusing("proof-operator", ["nodeprobes"], "operator")
-    cluster.apply(*objects)
-    # The API server takes a moment to take a policy up; an edit that is quicker is obeyed.
-    attempt = ["label", "nodeprobe", "node1", "proof=x", "--overwrite", "--dry-run=server", "--as=system:serviceaccount:probelet:probelet-operator"]
-    until("writes are refused", lambda: not cluster.kubectl(*attempt, quiet=True))
-    cluster.edit(jitterPercent=16)
-    yield
-    cluster.apply(*objects, verb="delete")
-    cluster.edit(jitterPercent=10)
+    try:
+        cluster.apply(*objects)
+        # The API server takes a moment to take a policy up; an edit that is quicker is obeyed.
+        attempt = ["label", "nodeprobe", "node1", "proof=x", "--overwrite", "--dry-run=server", "--as=system:serviceaccount:probelet:probelet-operator"]
+        until("writes are refused", lambda: not cluster.kubectl(*attempt, quiet=True))
+        cluster.edit(jitterPercent=16)
+        yield
+    finally:
+        cluster.apply(*objects, verb="delete")
+        cluster.edit(jitterPercent=10)
 
 
 @contextlib.contextmanager
 def refused(cluster):
     """The operator is away, and somebody edits a NodeProbe by hand: a window that is too short is admitted there, and refused by the agent."""
-    cluster.scale(0)
-    cluster.kubectl("patch", "nodeprobe", "node1", "--type", "merge", "-p", '{"spec":{"config":{"budget":{"window":"1s"}}}}')
-    yield
-    cluster.scale(2)
+    try:
+        cluster.scale(0)
+        cluster.kubectl("patch", "nodeprobe", "node1", "--type", "merge", "-p", '{"spec":{"config":{"budget":{"window":"1s"}}}}')
+        yield
+    finally:
+        cluster.scale(2)
 
 
 @contextlib.contextmanager
 def without_leader(cluster):
     """Somebody else holds the operators' Lease."""
-    cluster.scale(0)
-    lease = {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3600}
-    now = cluster.run("date", "-u", "+%Y-%m-%dT%H:%M:%S.000000Z").strip()
-    cluster.kubectl("-n", "probelet", "patch", "lease", "probelet-operator", "--type", "merge", "-p", json.dumps({"spec": {**lease, "renewTime": now, "acquireTime": now}}))
-    cluster.kubectl("-n", "probelet", "scale", "deployment/probelet-operator", "--replicas=2")
-    yield
-    cluster.kubectl("-n", "probelet", "patch", "lease", "probelet-operator", "--type", "merge", "-p", '{"spec":{"holderIdentity":"","leaseDurationSeconds":1}}')
+    try:
+        cluster.scale(0)
+        lease = {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3600}
+        now = cluster.run("date", "-u", "+%Y-%m-%dT%H:%M:%S.000000Z").strip()
+        cluster.kubectl("-n", "probelet", "patch", "lease", "probelet-operator", "--type", "merge", "-p", json.dumps({"spec": {**lease, "renewTime": now, "acquireTime": now}}))
+        cluster.kubectl("-n", "probelet", "scale", "deployment/probelet-operator", "--replicas=2")
+        yield
+    finally:
+        cluster.kubectl("-n", "probelet", "patch", "lease", "probelet-operator", "--type", "merge", "-p", '{"spec":{"holderIdentity":"","leaseDurationSeconds":1}}')
 
 
 @contextlib.contextmanager
@@ -147,19 +167,23 @@ def rejected(cluster):
     before = cluster.kubectl("get", "crd", name, "-o", "jsonpath={.spec.versions[0].schema.openAPIV3Schema}")
     put = lambda schema: cluster.kubectl("patch", "crd", name, "--type", "json", "-p", json.dumps([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": schema}]))
     bad = {"apiVersion": "probelet.io/v1alpha1", "kind": "ProbeConfig", "metadata": {"name": "bad"}, "spec": {"intervals": {"sockets": "soon"}}}
-    put(free)
-    cluster.apply(bad)
-    yield
-    cluster.apply(bad, verb="delete")
-    put(json.loads(before))
+    try:
+        put(free)
+        cluster.apply(bad)
+        yield
+    finally:
+        cluster.apply(bad, verb="delete")
+        put(json.loads(before))
 
 
 @contextlib.contextmanager
 def outage(cluster):
     """The API server is away for a while: connections are reset and refused."""
     away = cluster.start("outage", "110", "--refuse")
-    yield
-    away.wait(150)
+    try:
+        yield
+    finally:
+        away.wait(150)
 
 
 def capabilities(cluster, names):
@@ -170,30 +194,34 @@ def capabilities(cluster, names):
         return json.loads(cluster.kubectl("-n", "probelet", "get", "daemonset/probelet-agent", "-o", f"jsonpath={{{path}}}"))
     patch = [{"op": "replace", "path": place, "value": names}]
     cluster.kubectl("-n", "probelet", "patch", "daemonset/probelet-agent", "--type", "json", "-p", json.dumps(patch))
-    return cluster.kubectl("-n", "probelet", "rollout", "status", "daemonset/probelet-agent", "--timeout=90s")
+    return cluster.kubectl("-n", "probelet", "rollout", "status", "daemonset/probelet-agent", "--timeout=240s", timeout=270)
 
 
 @contextlib.contextmanager
 def denied(cluster):
     """Agents lose the capabilities for BPF, and the configuration wants it. SYS_ADMIN would stand for them."""
     before = capabilities(cluster, None)
-    capabilities(cluster, ["SYS_PTRACE", "DAC_READ_SEARCH"])
-    cluster.edit(source="Bpf")
-    yield
-    cluster.edit(source="Auto")
-    capabilities(cluster, before)
+    try:
+        capabilities(cluster, ["SYS_PTRACE", "DAC_READ_SEARCH"])
+        cluster.edit(source="Bpf")
+        yield
+    finally:
+        cluster.edit(source="Auto")
+        capabilities(cluster, before)
 
 
 @contextlib.contextmanager
 def seccomp(cluster, *members):
     """Agents run under a seccomp profile of ours, which forbids bpf() on these nodes and nothing on the others."""
-    for member in ("node1", "node2"):
-        profile = NO_BPF if member in members else {**NO_BPF, "syscalls": []}
-        cluster.inside(member, "mkdir", "-p", "/var/lib/kubelet/seccomp")
-        cluster.inside(member, "sh", "-c", "cat >/var/lib/kubelet/seccomp/bpf.json", text=json.dumps(profile))
-    cluster.install(agent__seccompProfile={"type": "Localhost", "localhostProfile": "bpf.json"})
-    yield
-    cluster.install()
+    try:
+        for member in ("node1", "node2"):
+            profile = NO_BPF if member in members else {**NO_BPF, "syscalls": []}
+            cluster.inside(member, "mkdir", "-p", "/var/lib/kubelet/seccomp")
+            cluster.inside(member, "sh", "-c", "cat >/var/lib/kubelet/seccomp/bpf.json", text=json.dumps(profile))
+        cluster.install(agent__seccompProfile={"type": "Localhost", "localhostProfile": "bpf.json"})
+        yield
+    finally:
+        cluster.install()
 
 
 @contextlib.contextmanager
@@ -206,9 +234,11 @@ def forbidden(cluster):
 @contextlib.contextmanager
 def quiet(cluster):
     """A workload goes away, and with it its flows."""
-    cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=0")
-    yield
-    cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=1")
+    try:
+        cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=0")
+        yield
+    finally:
+        cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=1")
 
 
 @contextlib.contextmanager
@@ -228,9 +258,11 @@ NOBODY = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "nobody", "la
 @contextlib.contextmanager
 def nobody(cluster):
     """A node without an agent. It was made some faults ago, unless this is a second try: silence takes five minutes."""
-    cluster.apply(NOBODY)
-    yield
-    cluster.kubectl("delete", "node", "nobody", "--ignore-not-found")
+    try:
+        cluster.apply(NOBODY)
+        yield
+    finally:
+        cluster.kubectl("delete", "node", "nobody", "--ignore-not-found")
 
 
 # Each fault, and the alerts that must see it. Panels name theirs in boards/.

@@ -58,9 +58,11 @@ def pinned(cluster):
     """Another configuration gives node2 a budget of 1m, and wants sockets to be read five times a second."""
     tight = {"apiVersion": "probelet.io/v1alpha1", "kind": "ProbeConfig", "metadata": {"name": "tight"},
              "spec": {"priority": 10, "nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "node2"}}, "budget": {"cpu": "1m"}, "intervals": {"sockets": "200ms"}}}
-    cluster.apply(tight)
-    yield
-    cluster.apply(tight, verb="delete")
+    try:
+        cluster.apply(tight)
+        yield
+    finally:
+        cluster.apply(tight, verb="delete")
 
 
 @contextlib.contextmanager
@@ -74,19 +76,23 @@ def denied(cluster):
 def bad_edit(cluster):
     """Somebody pins the source to Bpf, which node2 is denied."""
     with denied(cluster):
-        cluster.edit(source="Bpf")
-        yield
-        cluster.edit(source="Auto")
+        try:
+            cluster.edit(source="Bpf")
+            yield
+        finally:
+            cluster.edit(source="Auto")
 
 
 @contextlib.contextmanager
 def stopped(cluster):
     """No operator runs, and somebody edits."""
-    cluster.scale(0)
-    cluster.edit(jitterPercent=18)
-    yield
-    cluster.scale(2)
-    cluster.edit(jitterPercent=10)
+    try:
+        cluster.scale(0)
+        cluster.edit(jitterPercent=18)
+        yield
+    finally:
+        cluster.scale(2)
+        cluster.edit(jitterPercent=10)
 
 
 EVERY = [

@@ -138,7 +138,7 @@ fleet: ## Measure the operator before 5,000 simulated nodes; writes docs/benchma
 	e2e/fleet/run --release --nodes 5000 --steady 300 --idle 60 --write docs/benchmarks-fleet.md $(FLEET)
 
 bench-index: needs ## The label-selector index against its rivals at five scales; writes docs/benchmarks-index.md
-	e2e/index-bench/run --write docs/benchmarks-index.md
+	bench/index/run --write docs/benchmarks-index.md
 
 criterion: needs ## Benches of the pure core: join and diff at 100 to 100,000 sockets
 	cargo bench --locked -p probelet-core

@@ -18,12 +18,13 @@ pub mod facts;
 pub mod fuzz;
 pub mod gate;
 pub mod hash;
-pub mod index;
 pub mod join;
 pub mod proxy;
 pub mod records;
 pub mod report;
 pub mod schedule;
-pub mod selector;
 pub mod table;
 pub mod text;
+
+/// The label index, and the selectors that it is made of: a crate of its own.
+pub use probelet_index::{self as index, selector};

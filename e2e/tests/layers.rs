@@ -12,7 +12,8 @@ use std::{
 use serde_json::Value;
 
 /// What the pure crates may be given. Nothing on these lists can open a file, a socket or a clock by itself.
-const CORE_MAY_USE: &[&str] = &["foldhash", "thiserror", "hashbrown", "smallvec"];
+const INDEX_MAY_USE: &[&str] = &["foldhash", "thiserror", "hashbrown", "smallvec"];
+const CORE_MAY_USE: &[&str] = &["probelet-index", "foldhash", "thiserror", "hashbrown"];
 const CRDS_MAY_USE: &[&str] =
     &["serde", "thiserror", "serde_json", "serde-saphyr", "schemars", "kube", "k8s-openapi"];
 
@@ -45,7 +46,8 @@ fn beyond<'a>(names: &'a BTreeSet<String>, allowed: &[&str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_core_is_given_nothing_to_do_io_with() {
+fn core_and_index_are_given_nothing_to_do_io_with() {
+    assert_eq!(beyond(&imports()["probelet-index"], INDEX_MAY_USE), Vec::<&str>::new());
     assert_eq!(beyond(&imports()["probelet-core"], CORE_MAY_USE), Vec::<&str>::new());
 }
 

@@ -1,7 +1,7 @@
 //! An index with a few Services, for tests of what it answers.
 
-use probelet_core::index::{Index, Observe, OwnerId};
-use probelet_core::selector::Selector;
+use probelet_index::selector::Selector;
+use probelet_index::{Index, Observe, OwnerId};
 
 pub(crate) const WEB: &[(&str, &str)] = &[("app", "web")];
 pub(crate) const DB: &[(&str, &str)] = &[("app", "db")];

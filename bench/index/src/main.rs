@@ -13,8 +13,8 @@ mod scale;
 mod table;
 mod truth;
 
-#[path = "../../../core/tests/index_gates/cluster.rs"]
-mod cluster; // the gates of the core count on the same clusters
+#[path = "../../../index/tests/index_gates/cluster.rs"]
+mod cluster; // the gates of the index count on the same clusters
 
 use anyhow::{Context, Result, bail, ensure};
 use scale::{SCALES, Scale};

@@ -9,8 +9,8 @@
 mod cluster;
 
 use cluster::{Cluster, Labels, Pod, Service};
-use probelet_core::index::{Change, Index, Listed, PodId};
-use probelet_core::selector::Selector;
+use probelet_index::selector::Selector;
+use probelet_index::{Change, Index, Listed, PodId};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

@@ -6,7 +6,7 @@
 #[path = "index/scene.rs"]
 mod scene;
 
-use probelet_core::index::{Change, Event, Index, Limits, Listed, Refused, Silent};
+use probelet_index::{Change, Event, Index, Limits, Listed, Refused, Silent};
 use scene::{DB, WEB, index, owners, serve};
 
 #[test]

@@ -8,7 +8,7 @@
 //!
 //! I/O: standard output.
 
-use probelet_core::selector::{Error, Expression, Selector};
+use probelet_index::selector::{Error, Expression, Selector};
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 

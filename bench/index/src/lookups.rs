@@ -7,8 +7,8 @@ use crate::scale::{FEW, MANY, Pod, Scale};
 use crate::table::Figures;
 use crate::truth::{Pairs, Truth};
 use anyhow::{Result, ensure};
-use probelet_core::index::{Index, PodId};
-use probelet_core::selector::Selector;
+use probelet_index::selector::Selector;
+use probelet_index::{Index, PodId};
 
 /// Why nothing here is refused.
 pub(crate) const BELOW_LIMITS: &str = "the clusters are far below the index's limits";

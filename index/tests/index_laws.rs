@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use probelet_core::index::{Event, Index, Limits};
-use probelet_core::selector::Selector;
+use probelet_index::selector::Selector;
+use probelet_index::{Event, Index, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 
 const SEEDS: u64 = 40;
@@ -203,7 +203,7 @@ impl Trial {
         pairs
     }
 
-    fn pair(&self, pod: probelet_core::index::PodId, owner: probelet_core::index::OwnerId) -> Pair {
+    fn pair(&self, pod: probelet_index::PodId, owner: probelet_index::OwnerId) -> Pair {
         let (namespace, pod) = self.index.pod(pod).unwrap();
         let (scope, owner) = self.index.owner(owner).unwrap();
         (namespace.into(), pod.into(), scope.unwrap_or("*").into(), owner.into())

@@ -4,7 +4,7 @@
 //! of pods in random order; as values, and as files for other languages. I/O: writes those files.
 
 use crate::cluster::{Cluster, Labels, Random};
-use probelet_core::index::Listed;
+use probelet_index::Listed;
 use std::fs::File;
 use std::io::{BufWriter, Result, Write};
 use std::ops::Range;

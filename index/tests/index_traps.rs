@@ -5,8 +5,8 @@
 #[path = "index/scene.rs"]
 mod scene;
 
-use probelet_core::index::{Change, Refused};
-use probelet_core::selector::Selector;
+use probelet_index::selector::Selector;
+use probelet_index::{Change, Refused};
 use scene::{DB, WEB, index, owners, parse, serve};
 
 #[test]

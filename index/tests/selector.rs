@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use probelet_core::selector::{Error, Expression, Op, Place, Selector};
+use probelet_index::selector::{Error, Expression, Op, Place, Selector};
 use std::collections::BTreeMap;
 
 /// Key, operator and values of an entry of `matchExpressions`.

@@ -9,8 +9,8 @@ use crate::lookups::{BELOW_LIMITS, build, selectors};
 use crate::scale::{MANY, Pod, Scale, cut, joined};
 use crate::table::Figures;
 use anyhow::{Result, ensure};
-use probelet_core::index::{Index, PodId};
-use probelet_core::selector::Selector;
+use probelet_index::selector::Selector;
+use probelet_index::{Index, PodId};
 
 /// Keys whose values a rollout makes anew.
 const ROLLED: [&str; 3] = ["pod-template-hash", "controller-revision-hash", "controller-uid"];

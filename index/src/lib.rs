@@ -31,6 +31,7 @@
 //! is given a clone.
 //!
 //! Pure: no I/O, no clock, no locks. The seed is an argument.
+#![forbid(unsafe_code)]
 
 mod anchors;
 mod batch;
@@ -44,6 +45,7 @@ mod namespaces;
 mod observe;
 mod owners;
 mod pods;
+pub mod selector;
 mod selectors;
 mod signature;
 mod slab;

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use probelet_core::selector::{Expression, Op, Selector};
+use probelet_index::selector::{Expression, Op, Selector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

@@ -5,9 +5,9 @@
 mod node;
 
 use node::Node;
-use probelet_agent::publish::cost::Admission;
-use probelet_agent::publish::names::Names;
-use probelet_agent::publish::{Parts, SeriesLimits, State, bind, full_report, serve};
+use probelet_agent::names::shown::Names;
+use probelet_agent::serve::http::cost::Admission;
+use probelet_agent::serve::{Parts, SeriesLimits, State, bind, full_report, serve};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

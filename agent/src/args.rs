@@ -21,7 +21,7 @@ use probelet_crds::{Interval, Source};
 use probelet_runtime::logging::{self, Filter, Format};
 pub use probelet_runtime::{Exit, Refused};
 
-use crate::kubernetes::Access;
+use crate::kube::Access;
 use door::Web;
 pub use door::{Auth, Tls};
 use server::{Kubernetes, access};
@@ -265,7 +265,7 @@ struct Typed {
     )]
     log_format: Format,
 
-    /// Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::docker=debug`
+    /// Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`
     #[arg(long, global = true, env = "PROBELET_LOG", value_name = "FILTER", default_value = "info", value_parser = logging::filter)]
     log_level: Filter,
 }

@@ -9,9 +9,7 @@
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
-pub mod node_probe;
 mod notice;
-pub mod saved;
 mod yaml;
 
 use std::{
@@ -31,7 +29,7 @@ use notice::Notices;
 pub use yaml::Mistake;
 
 /// A spec is a few hundred bytes; more than this is a mistake, and reading it would cost memory.
-const MAX_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_BYTES: u64 = 1 << 20;
 /// An editor's write is over when nothing has happened for so long.
 const SETTLE: Duration = Duration::from_millis(100);
 /// What notices cannot tell (network file systems, links that lead elsewhere) is found by looking.

@@ -18,8 +18,8 @@ use crate::discover::containers::hierarchies::Hierarchies;
 use crate::discover::netlink::message::{Message, Messages};
 use crate::discover::procfs::{root, stat, tables};
 use crate::discover::{bpf, conntrack, containers, netns_counters};
-use crate::publish::testing::snapshot;
-use crate::{config, kubernetes, publish};
+use crate::serve::testing::snapshot;
+use crate::{config, names, serve};
 
 /// What is fed, and what is fed to it.
 pub type Target = (&'static str, fn(&[u8]));
@@ -30,9 +30,9 @@ pub const TARGETS: &[Target] = &[
     ("bpf", bpf::fuzz::records),
     ("proc", proc),
     ("cgroup", cgroup),
-    ("api", kubernetes::fuzz::api),
-    ("http", publish::fuzz::http),
-    ("query", publish::fuzz::query),
+    ("api", names::fuzz::api),
+    ("http", serve::fuzz::http),
+    ("query", serve::fuzz::query),
     ("yaml", config::fuzz::yaml),
     ("saved", config::fuzz::saved),
 ];
@@ -164,7 +164,7 @@ pub(crate) fn reported(mut facts: Facts) {
 
     let snapshot =
         crate::snapshot::Snapshot { picture: report.picture(now(1_010_000)), ..snapshot() };
-    is_json(&publish::full_report(&Arc::new(snapshot), &Arc::default()));
+    is_json(&serve::full_report(&Arc::new(snapshot), &Arc::default()));
 }
 
 /// One JSON value, in which no byte moves a cursor.

@@ -7,7 +7,7 @@
 //! Pure: no I/O; the caller prints.
 
 use crate::figures::{Bytes, Count, Share, Took, float, put};
-use crate::label::{self, Names};
+use crate::names::label::{self, Names};
 use crate::snapshot::Snapshot;
 use probelet_core::hash::HashSet;
 use probelet_core::records::{FlowRecord, ProcessRecord};

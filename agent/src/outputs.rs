@@ -2,10 +2,10 @@
 //! them: reports, metrics, the status of the `NodeProbe`, `once`, `top` and the doctor, of a node on which every text is
 //! chosen by a stranger. The log has a test of its own beside its set-up.
 
-use crate::label::Names;
-use crate::publish::full_report;
-use crate::publish::node_probe::testing::status;
-use crate::publish::testing::{self, hostile::Hostile};
+use crate::names::label::Names;
+use crate::node_probe::status::testing::status;
+use crate::serve::full_report;
+use crate::serve::testing::{self, hostile::Hostile};
 use crate::top::sample;
 use crate::{doctor, once};
 use proptest::prelude::*;

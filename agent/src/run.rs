@@ -5,19 +5,18 @@
 //! I/O: starts everything that does.
 
 mod door;
-mod names;
-mod probe;
-mod serve;
+mod serving;
 mod tasks;
 
 use probelet_runtime::logging;
 
 use crate::args::{Args, Command, Exit, Sort};
-use crate::config::{Effective, saved};
+use crate::config::Effective;
 use crate::discover::{self, choose};
 use crate::engine::{Engine, Governor, Setup};
+use crate::node_probe::saved;
 use crate::snapshot::Snapshot;
-use crate::{doctor, kubernetes, once, publish, top};
+use crate::{doctor, names, once, serve, top};
 use anyhow::Context as _;
 use probelet_core::cluster::objects::Event;
 use probelet_core::text::clean_page;
@@ -89,7 +88,7 @@ fn parts(args: &Args, config: Effective) -> Parts {
     let node: Arc<str> = args.node_name.as_str().into();
     let (config, config_seen) = watch::channel(Arc::new(config));
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(Arc::clone(&node))));
-    let (news, cluster) = kubernetes::channel();
+    let (news, cluster) = names::channel();
     let setup = Setup {
         node,
         source: args.source.and_then(choose::pinned),
@@ -104,7 +103,7 @@ fn parts(args: &Args, config: Effective) -> Parts {
 
 fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Duration>) -> Exit {
     let Parts { setup, config, governor: _governor, news, .. } = parts(args, config);
-    names::follow_cluster(
+    names::start::follow_cluster(
         args.kubernetes.clone(),
         Arc::clone(&setup.node),
         config.subscribe(),
@@ -114,9 +113,9 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
         Ok(snapshot) => snapshot,
         Err(error) => return fail(&error.into(), Exit::NoSource),
     };
-    let names = names::now(args.docker.clone());
+    let names = names::start::now(args.docker.clone());
     if json {
-        return show(&publish::full_report(&snapshot, &names));
+        return show(&serve::full_report(&snapshot, &names));
     }
     let name = tasks::namer(watch::channel(names).1, watch::channel(Arc::clone(&snapshot)).1);
     show(clean_page(&once::render(&snapshot, &*name)).as_bytes())
@@ -156,7 +155,7 @@ fn live(args: Args, config: Effective, view: Option<(Option<Sort>, Option<String
         Err(error) => {
             let exit = if error.downcast_ref::<discover::Error>().is_some() {
                 Exit::NoSource
-            } else if error.downcast_ref::<publish::tls::Error>().is_some()
+            } else if error.downcast_ref::<serve::http::tls::Error>().is_some()
                 || error.downcast_ref::<top::Error>().is_some_and(|e| e.exit_code() == 2)
             {
                 Exit::Usage

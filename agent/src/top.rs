@@ -16,7 +16,7 @@ mod screen;
 mod state;
 mod view;
 
-use crate::label::Names;
+use crate::names::label::Names;
 use crate::snapshot::Snapshot;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::{cursor, execute};

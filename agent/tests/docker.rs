@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use probelet_agent::docker::{DockerNames, State, follow};
+use probelet_agent::names::docker::{DockerNames, State, follow};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 use tokio::{sync::watch, time};

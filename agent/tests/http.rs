@@ -17,8 +17,8 @@ mod web;
 
 use client::{start, start_with};
 use node::Node;
-use probelet_agent::publish::cost::{Admission, Cost};
-use probelet_agent::publish::{SeriesLimits, bind, full_report};
+use probelet_agent::serve::http::cost::{Admission, Cost};
+use probelet_agent::serve::{SeriesLimits, bind, full_report};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

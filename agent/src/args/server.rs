@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use crate::kubernetes::Access;
+use crate::kube::Access;
 use clap::ValueEnum;
 use std::path::PathBuf;
 

@@ -4,8 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped is a finding")]
 
-use super::{Effective, Origin, node_probe, saved, yaml};
-use crate::kubernetes::single::Seen;
+use super::{Effective, Origin, yaml};
+use crate::kube::single::Seen;
+use crate::node_probe::{follow, saved};
 use probelet_crds::ProbeConfigSpec;
 use serde_json::Value;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub(crate) fn node_probe(data: &[u8]) {
     let paused = object["spec"]["config"]["paused"].as_bool();
     let config = Sender::new(Arc::new(Effective::defaults()));
     let assignment = Sender::new(Arc::default());
-    node_probe::take_in(Seen::Object(object), &config, &assignment);
+    follow::take_in(Seen::Object(object), &config, &assignment);
     let effective = config.borrow();
     effective.spec.validate().unwrap();
     if let Some(paused) = paused {

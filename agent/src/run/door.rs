@@ -6,8 +6,8 @@
 //! I/O: certificates; `/proc`; asks the kernel which addresses it would send from.
 
 use crate::args::{Args, Auth, Tls};
-use crate::kubernetes::Reviewer;
-use crate::publish::{auth, tls};
+use crate::kube::Reviewer;
+use crate::serve::http::{auth, tls};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use tracing::warn;
 

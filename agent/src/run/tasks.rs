@@ -5,12 +5,14 @@
 //!
 //! I/O: signals, threads, everything it starts.
 
-use super::{Parts, probe, serve};
+use super::{Parts, serving};
 use crate::args::{Args, Sort};
 use crate::config::{self, Effective};
 use crate::engine::{Engine, Governor};
-use crate::kubernetes;
-use crate::publish::{self, names::Names};
+use crate::kube::{Connection, FeedStatus, Pace, Timing};
+use crate::names::{self, shown::Names};
+use crate::node_probe;
+use crate::serve;
 use crate::snapshot::Snapshot;
 use crate::top;
 use anyhow::{Context as _, anyhow};
@@ -38,20 +40,20 @@ pub(super) async fn run(
     let node = Arc::clone(&setup.node);
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
-    let listener = args.listen.filter(|_| view.is_none()).map(publish::bind).transpose()?;
+    let listener = args.listen.filter(|_| view.is_none()).map(serve::bind).transpose()?;
     let door = listener.as_ref().map(|_| super::door::open(&args)).transpose()?;
     let config_seen = config.subscribe();
-    let admit = serve::admit(Arc::clone(&governor));
+    let admit = serving::admit(Arc::clone(&governor));
     if let Some(address) = args.probe_listen.filter(|_| view.is_none()) {
-        serve::probes(address, snapshots.clone(), Arc::clone(&admit), stopped.clone())?;
+        serving::probes(address, snapshots.clone(), Arc::clone(&admit), stopped.clone())?;
     }
     let (engine, mut ended) = start(setup).await?;
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
-    let names = super::names::follow(args.docker.clone());
+    let names = names::start::follow(args.docker.clone());
     let pace = pace(Arc::clone(&governor));
     let connection = args.kubernetes.clone().map(|access| {
-        let timing = kubernetes::Timing::default();
-        Arc::new(kubernetes::Connection::new(access, timing.renew, timing.gather))
+        let timing = Timing::default();
+        Arc::new(Connection::new(access, timing.renew, timing.gather))
     });
     let feed =
         feed(connection.clone(), Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), news);
@@ -60,10 +62,10 @@ pub(super) async fn run(
         spawn_local(config::watch(path, config));
     } else if let (true, Some(connection)) = (args.node_probe && view.is_none(), connection) {
         let name = namer(names.clone(), snapshots.clone());
-        let cluster = probe::Cluster { connection, node, pace, feed: feed.clone() };
+        let cluster = node_probe::Cluster { connection, node, pace, feed: feed.clone() };
         let stopped = stopped.clone();
         let (shared, task) =
-            probe::follow(&args, cluster, config, snapshots.clone(), name, stopped);
+            node_probe::follow(&args, cluster, config, snapshots.clone(), name, stopped);
         (node_probe, writing) = (Some(shared), Some(task));
     } else {
         // The sender must live as long as the agent: a closed channel would say "no configuration".
@@ -72,7 +74,7 @@ pub(super) async fn run(
     let mut serving = None;
     if let Some((listener, (auth, tls))) = listener.zip(door) {
         info!(address = %listener.local_addr().context("own address")?, "serving");
-        let state = publish::State::new(publish::Parts {
+        let state = serve::State::new(serve::Parts {
             snapshots: snapshots.clone(),
             names: names.clone(),
             series: Arc::new(move || series(&config_seen.borrow())),
@@ -84,7 +86,7 @@ pub(super) async fn run(
             auth,
             tls,
         });
-        serving = Some(serve::start(listener, state, stopped)?);
+        serving = Some(serving::start(listener, state, stopped)?);
     }
     let outcome = over(view, names, snapshots, &mut ended).await;
     governor.stop();
@@ -99,7 +101,7 @@ pub(super) async fn run(
 async fn finish(
     ended: oneshot::Receiver<()>,
     writing: Option<tokio::task::JoinHandle<()>>,
-    serving: Option<serve::Serving>,
+    serving: Option<serving::Serving>,
 ) {
     let last_write = async {
         if let Some(writing) = writing {
@@ -176,7 +178,7 @@ async fn wake(mut config: watch::Receiver<Arc<Effective>>, engine: Thread) {
 }
 
 /// Lets what comes from the API server draw on the governor's account.
-fn pace(governor: Arc<Governor>) -> kubernetes::Pace {
+fn pace(governor: Arc<Governor>) -> Pace {
     Arc::new(move |cost: Duration| {
         governor.news(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX))
     })
@@ -184,30 +186,30 @@ fn pace(governor: Arc<Governor>) -> kubernetes::Pace {
 
 /// Follows the cluster, if there is one.
 fn feed(
-    connection: Option<Arc<kubernetes::Connection>>,
+    connection: Option<Arc<Connection>>,
     node: Arc<str>,
     config: watch::Receiver<Arc<Effective>>,
-    pace: kubernetes::Pace,
+    pace: Pace,
     news: mpsc::Sender<Vec<Event>>,
-) -> Option<Arc<kubernetes::FeedStatus>> {
-    let status = Arc::new(kubernetes::FeedStatus::default());
-    let feed = kubernetes::Feed {
+) -> Option<Arc<FeedStatus>> {
+    let status = Arc::new(FeedStatus::default());
+    let feed = names::Feed {
         connection: connection?,
         node,
         config,
         status: Arc::clone(&status),
         pace,
-        timing: kubernetes::Timing::default(),
+        timing: Timing::default(),
     };
-    spawn_local(kubernetes::follow(feed, news));
+    spawn_local(names::follow(feed, news));
     Some(status)
 }
 
 /// What the configuration says of metrics.
-fn series(config: &Effective) -> publish::SeriesLimits {
+fn series(config: &Effective) -> serve::SeriesLimits {
     let metrics = &config.spec.metrics;
     let max_series = usize::try_from(metrics.max_series).unwrap_or(0);
-    publish::SeriesLimits { max_series, ttl: metrics.ttl.duration() }
+    serve::SeriesLimits { max_series, ttl: metrics.ttl.duration() }
 }
 
 /// Knows the names of the containers of the newest picture.

@@ -9,7 +9,7 @@ use super::draw::draw;
 use super::state::{Fitted, Key, State as Settings};
 use super::view::View;
 use crate::discover::Limiter;
-use crate::label::Names;
+use crate::names::label::Names;
 use crate::snapshot::{Asked, BUCKETS, CpuTime, Histogram, Intervals, Moments, Snapshot, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::coverage::Count;

@@ -6,7 +6,7 @@
 //! Pure: no I/O, no clock; the snapshots carry the time.
 
 use crate::figures::float;
-use crate::label::{self, Names};
+use crate::names::label::{self, Names};
 use crate::snapshot::Snapshot;
 use crate::top::meter::{LastMinute, Meter};
 use probelet_core::facts::{ContainerId, Loss};

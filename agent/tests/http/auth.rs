@@ -3,7 +3,7 @@
 use super::client::{Server, start_behind};
 use super::node::Node;
 use super::reviews::Reviews;
-use probelet_agent::publish::auth::Terms;
+use probelet_agent::serve::http::auth::Terms;
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;

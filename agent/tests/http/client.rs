@@ -1,10 +1,10 @@
 //! A server over a made-up node, and a client that reads answers byte for byte.
 
-use probelet_agent::publish::auth::Auth;
-use probelet_agent::publish::cost::{Admission, Cost};
-use probelet_agent::publish::names::Names;
-use probelet_agent::publish::tls::Tls;
-use probelet_agent::publish::{Parts, SeriesLimits, State, bind, serve};
+use probelet_agent::names::shown::Names;
+use probelet_agent::serve::http::auth::Auth;
+use probelet_agent::serve::http::cost::{Admission, Cost};
+use probelet_agent::serve::http::tls::Tls;
+use probelet_agent::serve::{Parts, SeriesLimits, State, bind, serve};
 use probelet_agent::snapshot::Snapshot;
 use serde_json::Value;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 
 use super::client::{Reply, Server, ask, start_behind};
 use super::node::Node;
-use probelet_agent::publish::tls::Tls;
+use probelet_agent::serve::http::tls::Tls;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

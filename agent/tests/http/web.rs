@@ -3,7 +3,7 @@
 use super::client::{start, start_web};
 use super::node::Node;
 use super::reviews::Reviews;
-use probelet_agent::publish::auth::Terms;
+use probelet_agent::serve::http::auth::Terms;
 
 #[tokio::test]
 async fn the_page_comes_with_a_policy_that_allows_only_itself() {

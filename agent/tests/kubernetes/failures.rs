@@ -2,7 +2,7 @@
 
 use super::feed::{Running, no_limit, quick, start, url, write_kubeconfig};
 use super::server::{Server, added, end_of_list};
-use probelet_agent::kubernetes::{Class, State, Timing};
+use probelet_agent::kube::{Class, State, Timing};
 use probelet_core::cluster::objects::Kind;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;

@@ -2,9 +2,8 @@
 
 use super::server::Server;
 use probelet_agent::config::Effective;
-use probelet_agent::kubernetes::{
-    self, Access, Connection, Feed, FeedStatus, KindStatus, Pace, State, Timing,
-};
+use probelet_agent::kube::{Access, Connection, FeedStatus, KindStatus, Pace, State, Timing};
+use probelet_agent::names::{self, Feed};
 use probelet_core::cluster::objects::{Event, Kind};
 use probelet_crds::Match;
 use std::collections::VecDeque;
@@ -81,7 +80,7 @@ impl Running {
         write_kubeconfig(&kubeconfig, url, "first");
         let status = Arc::new(FeedStatus::default());
         let (config, seen) = watch::channel(Arc::new(Effective::defaults()));
-        let (sender, events) = kubernetes::channel();
+        let (sender, events) = names::channel();
         let feed = Feed {
             connection: Arc::new(Connection::new(
                 Access::Kubeconfig(Some(kubeconfig.clone())),
@@ -94,7 +93,7 @@ impl Running {
             pace,
             timing,
         };
-        let task = tokio::spawn(kubernetes::follow(feed, sender));
+        let task = tokio::spawn(names::follow(feed, sender));
         Self { status, events, config, kubeconfig, waiting: VecDeque::new(), task, _home: home }
     }
 

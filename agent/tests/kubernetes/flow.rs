@@ -2,7 +2,7 @@
 
 use super::feed::{Running, no_limit, quick, url};
 use super::server::{Server, added, end_of_list, event};
-use probelet_agent::kubernetes::Pace;
+use probelet_agent::kube::Pace;
 use probelet_core::cluster::objects::Kind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,10 +5,11 @@
 
 use super::feed::{LONG, no_limit, quick, url, write_kubeconfig};
 use super::server::{Asked, Server, Stream, Topic, event};
-use probelet_agent::config::node_probe::{self, Assignment, Follow};
-use probelet_agent::config::{Effective, saved};
-use probelet_agent::kubernetes::{Access, Connection, SingleStatus};
-use probelet_agent::publish::node_probe::{self as writer, Account, Writer};
+use probelet_agent::config::Effective;
+use probelet_agent::kube::{Access, Connection, SingleStatus};
+use probelet_agent::node_probe::follow::{self, Assignment, Follow};
+use probelet_agent::node_probe::saved;
+use probelet_agent::node_probe::status::{self as writer, Account, Writer};
 use probelet_agent::snapshot::Snapshot;
 use probelet_crds::{NodeConfig, NodeProbeStatus, condition};
 use serde_json::{Value, json};
@@ -216,7 +217,7 @@ impl Agent {
         }));
         let status = Arc::new(SingleStatus::default());
         let follow = Follow { connection, node, status, pace: no_limit(), timing };
-        tokio::task::spawn_local(node_probe::follow(follow, sender, assignment));
+        tokio::task::spawn_local(follow::follow(follow, sender, assignment));
         Self { config, snapshots, account, obeys, stop, state, home }
     }
 

@@ -3,7 +3,7 @@
 use super::feed::{Running, fixtures, no_limit, quick};
 use super::server::{Asked, added, door, end_of_list, serve};
 use hyper_util::rt::TokioIo;
-use probelet_agent::kubernetes::Class;
+use probelet_agent::kube::Class;
 use probelet_core::cluster::objects::Kind;
 use std::net::SocketAddr;
 use std::sync::Arc;

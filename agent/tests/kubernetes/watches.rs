@@ -2,7 +2,7 @@
 
 use super::feed::{Running, no_limit, quick, start, url};
 use super::server::{Server, Stream, added, bookmark, end_of_list, event, pod, status};
-use probelet_agent::kubernetes::{Class, Malformed, State, Timing};
+use probelet_agent::kube::{Class, Malformed, State, Timing};
 use probelet_core::cluster::objects::Kind;
 use probelet_crds::{Match, Peers, ServiceMatching};
 use std::time::Duration;

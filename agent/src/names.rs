@@ -1,0 +1,21 @@
+//! What things are called: pods and Services by the API server, containers by Docker, and everything else by itself.
+//!
+//! In: the API server, through [`crate::kube`], and Docker's socket. Out: events for the engine, names of containers, and text
+//! for whatever is shown. It must not act at the same moment as other nodes, nor ask for more than the configuration needs.
+//!
+//! I/O: the network, on the caller's runtime.
+
+#[cfg(feature = "docker")]
+pub mod docker;
+mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
+pub mod label;
+mod nodes;
+pub mod shown;
+pub(crate) mod start;
+pub(crate) mod wanted;
+mod watcher;
+pub(crate) mod wire;
+
+pub use feed::{Feed, channel, follow};

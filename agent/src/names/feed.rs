@@ -1,0 +1,98 @@
+//! The Kubernetes feed: what the API server knows of this node's pods and of the cluster's Services.
+//!
+//! In: a service account or a kubeconfig, `spec.match`. Out: batches of [`Event`]s through a bounded channel, and
+//! [`FeedStatus`]. When the channel is full, or the CPU budget is, the feed stops reading, and the API server keeps what
+//! is not read or ends the watch; nothing is dropped and nothing piles up here. Without an API server the agent goes on
+//! with the names it has. It must never list periodically, watch all pods, or act at the same moment as other nodes.
+//!
+//! Our own list and watch rather than kube's `runtime`: that errs for ever on a server without streaming lists, keeps
+//! pages of a list whole, and cannot be stopped from reading.
+//!
+//! I/O: the network, on the caller's runtime.
+
+use super::nodes;
+use super::wanted::wanted;
+use super::watcher::Watcher;
+use crate::config::Effective;
+use crate::kube::{Connection, FeedStatus, Pace, Timing};
+use probelet_core::cluster::objects::{Event, Kind};
+use probelet_crds::Peers;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Batches on their way to the engine. One is what a piece of a body held, or some of them: at most 128 KiB of JSON and
+/// the rest of an object begun before it. 2 MiB in all, or half a second of a storm.
+const BATCHES: usize = 16;
+
+/// What the feed needs.
+pub struct Feed {
+    /// The way to the API server.
+    pub connection: Arc<Connection>,
+    /// This node's name in the cluster.
+    pub node: Arc<str>,
+    /// The configuration in force, and its successors.
+    pub config: watch::Receiver<Arc<Effective>>,
+    /// Where it says how it is doing.
+    pub status: Arc<FeedStatus>,
+    /// The budget.
+    pub pace: Pace,
+    /// How long it waits.
+    pub timing: Timing,
+}
+
+/// The channel that events go through.
+#[must_use]
+pub fn channel() -> (mpsc::Sender<Vec<Event>>, mpsc::Receiver<Vec<Event>>) {
+    mpsc::channel(BATCHES)
+}
+
+/// Follows the API server until nobody receives events any more.
+pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
+    let Feed { connection, node, mut config, status, pace, timing } = feed;
+    let select = |config: &Effective, kind| wanted(kind, &config.spec.matching, &node);
+    let now = Arc::clone(&config.borrow_and_update());
+    let mut tasks = JoinSet::new();
+    let named = now.spec.matching.peers == Peers::EndpointSlices;
+    if let Some(every) = timing.nodes.filter(|_| named) {
+        if timing.start.is_zero() {
+            nodes::once(&connection, &events).await;
+        } else {
+            let (connection, events) = (Arc::clone(&connection), events.clone());
+            tasks.spawn(nodes::follow(connection, events, timing.start, every, timing.silence));
+        }
+    }
+    let selections = Kind::ALL.map(|kind| {
+        let (sender, receiver) = watch::channel(select(&now, kind));
+        let watcher = Watcher {
+            kind,
+            connection: Arc::clone(&connection),
+            status: Arc::clone(&status),
+            events: events.clone(),
+            pace: Arc::clone(&pace),
+            timing: timing.clone(),
+        };
+        tasks.spawn(watcher.run(receiver));
+        (kind, sender)
+    });
+    drop(events);
+    let mut configured = true;
+    loop {
+        tokio::select! {
+            changed = config.changed(), if configured => {
+                configured = changed.is_ok();
+                let now = Arc::clone(&config.borrow_and_update());
+                for (kind, sender) in &selections {
+                    let selection = select(&now, *kind);
+                    // Only a watcher whose own selection changed is disturbed.
+                    sender.send_if_modified(|current| {
+                        let differs = *current != selection;
+                        *current = selection;
+                        differs
+                    });
+                }
+            }
+            ended = tasks.join_next() => if ended.is_none() { return },
+        }
+    }
+}

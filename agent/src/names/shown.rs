@@ -1,0 +1,246 @@
+//! Names of containers: what Docker or Kubernetes calls them, and what every view of the report
+//! shows.
+//!
+//! In: names by full container id, and a picture with the pods of its containers. Out: [`Labels`], one
+//! entry per container of the picture, made once per change and not per record. It must not ask
+//! Docker anything.
+//!
+//! Pure: no I/O.
+
+use crate::names::label::short_id;
+use probelet_core::cluster::names::NameId;
+use probelet_core::facts::{Container, ContainerId};
+use probelet_core::report::Picture;
+use probelet_core::table::Epoch;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a container runtime says of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerName {
+    /// The name, without a leading slash.
+    pub name: String,
+    /// The image that it was started from.
+    pub image: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ContainerName {
+    /// `namespace/name` of the pod, where the runtime serves Kubernetes and says so in labels: of
+    /// the pod in whose cgroup the kubelet put it, for anybody may set labels.
+    #[must_use]
+    pub fn pod(&self, container: &Container) -> Option<String> {
+        let label = |key| self.labels.get(key).filter(|v| !v.is_empty());
+        let uid = container.pod_uid.as_ref().filter(|_| !container.foreign)?;
+        label("io.kubernetes.pod.uid").filter(|labelled| *labelled == uid)?;
+        let namespace = label("io.kubernetes.pod.namespace")?;
+        let name = label("io.kubernetes.pod.name")?;
+        Some(format!("{namespace}/{name}"))
+    }
+}
+
+/// Names by full container id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub BTreeMap<String, ContainerName>);
+
+/// How a container is shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Label {
+    /// The name that the runtime gave, or the first 12 characters of the id.
+    pub(crate) name: Box<str>,
+    /// `namespace/name` of its pod.
+    pub(crate) pod: Option<Box<str>>,
+    /// The epoch after which clients have to be told of this label.
+    pub(crate) changed: Epoch,
+}
+
+/// How each container is shown, by [`ContainerId`].
+#[derive(Debug, Default)]
+pub(crate) struct Labels {
+    containers: Arc<[Container]>,
+    names: Arc<Names>,
+    /// The pods that the cluster knows, if there is one.
+    owners: Option<Arc<[Option<NameId>]>>,
+    shown: Vec<Label>,
+    /// The newest change of any label.
+    pub(crate) changed: Epoch,
+}
+
+impl Labels {
+    /// The labels for the containers of a picture and these names: the old ones if neither changed.
+    ///
+    /// A container that is renamed after a client saw it counts as changed in the picture's epoch,
+    /// or in the one after if the picture did not know, so that the next delta carries every record
+    /// that shows the name.
+    pub(crate) fn refresh(old: &Arc<Self>, picture: &Picture, names: &Arc<Names>) -> Arc<Self> {
+        let containers = &picture.names;
+        let owners = picture.cluster.as_ref().map(|cluster| &cluster.owners);
+        let same = match (&old.owners, owners) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if same && Arc::ptr_eq(&old.containers, containers) && Arc::ptr_eq(&old.names, names) {
+            return Arc::clone(old);
+        }
+        let inside = names_inside(picture);
+        // What the cluster tells is part of the picture and of its epoch; what Docker tells is not.
+        let news = picture.epoch + u64::from(!Arc::ptr_eq(&old.names, names));
+        let fresh = containers.iter().zip(0..).map(|(container, n)| {
+            let known = names.0.get(&container.id);
+            let name = known.map(|k| &*k.name).or_else(|| inside.get(&*container.id).copied());
+            let name = name.unwrap_or_else(|| short_id(&container.id)).into();
+            let id = ContainerId::new(n, container.generation);
+            let pod = picture.pod(id).map(ToString::to_string);
+            let labelled = || known.filter(|_| owners.is_none())?.pod(container);
+            let pod = pod.or_else(labelled).map(Into::into);
+            let before = old.get(id).filter(|_| old.containers.len() > n as usize);
+            let changed = match before {
+                Some(before) if before.name == name && before.pod == pod => before.changed,
+                Some(_) => news,
+                None => 0,
+            };
+            Label { name, pod, changed }
+        });
+        let shown: Vec<_> = fresh.collect();
+        let changed = shown.iter().map(|l| l.changed).max().unwrap_or(0);
+        Arc::new(Self {
+            containers: Arc::clone(containers),
+            names: Arc::clone(names),
+            owners: owners.cloned(),
+            shown,
+            changed,
+        })
+    }
+
+    pub(crate) fn get(&self, id: ContainerId) -> Option<&Label> {
+        id.of(&self.containers).and_then(|_| self.shown.get(id.place()))
+    }
+
+    /// What the runtime says of a container.
+    pub(crate) fn named(&self, id: &str) -> Option<&ContainerName> {
+        self.names.0.get(id)
+    }
+
+    /// The containers whose name is `wanted` or whose id begins with it.
+    pub(crate) fn find(&self, wanted: &str) -> Vec<ContainerId> {
+        let ids = self.containers.iter().zip(&self.shown).zip(0..);
+        let hits = ids.filter(|((container, label), _)| {
+            !container.id.is_empty()
+                && (&*label.name == wanted
+                    || (wanted.len() >= 3 && container.id.starts_with(wanted)))
+        });
+        hits.map(|((container, _), n)| ContainerId::new(n, container.generation)).collect()
+    }
+
+    /// Every container, by its id.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ContainerId> + '_ {
+        let there = self.containers.iter().zip(0..).filter(|(c, _)| !c.id.is_empty());
+        there.map(|(container, n)| ContainerId::new(n, container.generation))
+    }
+}
+
+/// What pods call their containers, by full id.
+fn names_inside(picture: &Picture) -> BTreeMap<&str, &str> {
+    let pods = picture.cluster.iter().flat_map(|cluster| cluster.pods.iter());
+    let containers = pods.flat_map(|pod| &pod.shown.containers);
+    containers.map(|(id, name)| (&**id, &**name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn picture(epoch: Epoch) -> Picture {
+        let names = [Container { id: ID.into(), ..Container::default() }].into();
+        Picture { names, epoch, ..Picture::default() }
+    }
+
+    fn web() -> Arc<Names> {
+        let name = ContainerName { name: "web".into(), ..ContainerName::default() };
+        Arc::new(Names([(ID.into(), name)].into()))
+    }
+
+    #[test]
+    fn a_container_without_a_name_is_shown_by_its_short_id() {
+        let labels = Labels::refresh(&Arc::default(), &picture(1), &Arc::default());
+
+        assert_eq!(&*labels.get(ContainerId(0)).unwrap().name, "0123456789ab");
+    }
+
+    #[test]
+    fn a_name_that_comes_late_is_news_in_the_next_epoch() {
+        let before = Labels::refresh(&Arc::default(), &picture(5), &Arc::default());
+
+        let after = Labels::refresh(&before, &picture(7), &web());
+
+        assert_eq!((before.changed, after.changed), (0, 8));
+        assert_eq!(&*after.get(ContainerId(0)).unwrap().name, "web");
+    }
+
+    #[test]
+    fn a_container_is_found_by_name_and_by_three_characters_of_its_id() {
+        let labels = Labels::refresh(&Arc::default(), &picture(1), &web());
+
+        assert_eq!(labels.find("web"), [ContainerId(0)]);
+        assert_eq!(labels.find("012"), [ContainerId(0)]);
+        assert_eq!(labels.find("01"), []);
+    }
+
+    fn labelled(uid: &str) -> ContainerName {
+        let label = |key: &str, value: &str| (format!("io.kubernetes.pod.{key}"), value.to_owned());
+        let labels = [label("name", "web-0"), label("namespace", "shop"), label("uid", uid)];
+        ContainerName { labels: labels.into(), ..ContainerName::default() }
+    }
+
+    #[test]
+    fn a_runtime_that_serves_kubernetes_names_the_pod_of_the_cgroup() {
+        let pod_uid = Some("u1".to_owned());
+        let container = Container { id: ID.into(), pod_uid, ..Container::default() };
+
+        assert_eq!(labelled("u1").pod(&container).as_deref(), Some("shop/web-0"));
+        assert_eq!(labelled("u2").pod(&container), None);
+        let foreign = Container { foreign: true, ..container };
+        assert_eq!(labelled("u1").pod(&foreign), None);
+        assert_eq!(labelled("u1").pod(&Container::default()), None, "no cgroup of a kubelet");
+    }
+
+    #[test]
+    fn labels_of_a_container_name_no_pod_in_a_cluster() {
+        let pod_uid = Some("u1".to_owned());
+        let mut picture = picture(1);
+        picture.names = [Container { id: ID.into(), pod_uid, ..Container::default() }].into();
+        let names = Arc::new(Names([(ID.into(), labelled("u1"))].into()));
+        let alone = Labels::refresh(&Arc::default(), &picture, &names);
+        let mut report = probelet_core::report::Report::new(
+            probelet_core::report::Limits::default(),
+            probelet_core::join::PortRange::default(),
+        );
+        report.watch(probelet_core::cluster::Cluster::new(
+            probelet_core::cluster::Settings::default(),
+            1,
+        ));
+        picture.cluster = report.picture(probelet_core::report::Now::default()).cluster;
+
+        let inside = Labels::refresh(&Arc::default(), &picture, &names);
+
+        assert_eq!(alone.get(ContainerId(0)).unwrap().pod.as_deref(), Some("shop/web-0"));
+        assert_eq!(inside.get(ContainerId(0)).unwrap().pod, None);
+    }
+
+    #[test]
+    fn a_place_that_another_container_took_has_a_new_label() {
+        let before = Labels::refresh(&Arc::default(), &picture(1), &web());
+        let mut later = picture(2);
+        let id = "f".repeat(64);
+        later.names = [Container { id, generation: 1, ..Container::default() }].into();
+
+        let after = Labels::refresh(&before, &later, &web());
+
+        assert!(after.get(ContainerId(0)).is_none());
+        assert_eq!(&*after.get(ContainerId::new(0, 1)).unwrap().name, "ffffffffffff");
+        assert_eq!(after.ids().collect::<Vec<_>>(), [ContainerId::new(0, 1)]);
+    }
+}

@@ -1,0 +1,67 @@
+//! Follows one kind for as long as the agent lives, in whatever selection the configuration asks for.
+//!
+//! In: what is wanted, a connection. Out: batches of events. It must not let go of what it has for less than a narrower
+//! selection, nor keep asking when nobody listens.
+//!
+//! I/O: the network through its session.
+
+mod intake;
+mod outbox;
+mod session;
+
+use super::wanted::Selection;
+use crate::kube::Pace;
+use crate::kube::connection::Connection;
+use crate::kube::status::{FeedStatus, KindStatus, State};
+use crate::kube::timing::Timing;
+use probelet_core::cluster::objects::{Event, Kind};
+use session::Session;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// One kind's watcher and what it remembers from session to session.
+pub(super) struct Watcher {
+    pub(super) kind: Kind,
+    pub(super) connection: Arc<Connection>,
+    pub(super) status: Arc<FeedStatus>,
+    pub(super) events: mpsc::Sender<Vec<Event>>,
+    pub(super) pace: Pace,
+    pub(super) timing: Timing,
+}
+
+impl Watcher {
+    /// Follows whatever is wanted, until nobody receives events or wants anything.
+    pub(super) async fn run(self, mut wanted: watch::Receiver<Option<Selection>>) {
+        let mut before: Option<Selection> = None;
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            let lost = match (&before, &now) {
+                (Some(_), None) => true,
+                (Some(before), Some(now)) => now.is_narrower_than(before),
+                (None, _) => false,
+            };
+            if lost && self.events.send(vec![Event::Unwatched(self.kind)]).await.is_err() {
+                return;
+            }
+            let watching = async {
+                if let Some(selection) = &now {
+                    Session::new(&self, selection).follow().await;
+                } else {
+                    self.note(|status| status.state = State::Off);
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = watching => return,
+                // A watch without events would not notice that nobody listens.
+                () = self.events.closed() => return,
+                changed = wanted.changed() => if changed.is_err() { return },
+            }
+            before = now;
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut KindStatus)) {
+        change(&mut self.status.at(self.kind));
+    }
+}

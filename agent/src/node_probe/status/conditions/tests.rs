@@ -1,0 +1,257 @@
+//! What a person is told, and when.
+
+use super::*;
+use crate::serve::testing;
+use probelet_core::facts::{Facts, Want};
+use probelet_core::join::PortRange;
+use probelet_core::report::{Limits, Now, Report};
+
+/// A healthy agent, ten minutes after its start.
+struct Node {
+    snapshot: Snapshot,
+    config: Effective,
+    assigned: Assigned,
+    obeyed: bool,
+    feed: Feed,
+    lacking: Vec<Capability>,
+    judge: Judge,
+    seconds: u64,
+}
+
+impl Node {
+    fn new() -> Self {
+        let mut snapshot = testing::big(1);
+        snapshot.vitals.tier = Tier::Bpf;
+        snapshot.vitals.refused = [].into();
+        Self {
+            snapshot,
+            config: Effective::defaults(),
+            assigned: Assigned::default(),
+            obeyed: true,
+            feed: Feed::default(),
+            lacking: vec![],
+            judge: Judge::default(),
+            seconds: 600,
+        }
+    }
+
+    fn all(&mut self) -> [Verdict; 5] {
+        let scene = Scene {
+            snapshot: &self.snapshot,
+            config: &self.config,
+            assigned: &self.assigned,
+            obeyed: self.obeyed,
+            pinned: false,
+            feed: Some(&self.feed),
+            lacking: &self.lacking,
+            now: Duration::from_secs(self.seconds),
+            unix: 1_700_000_000.0,
+        };
+        self.judge.look(&scene)
+    }
+
+    /// Status and reason of one of them, after some time.
+    fn after(&mut self, seconds: u64, kind: &str) -> (Status, &'static str) {
+        self.seconds += seconds;
+        let verdict = self.all().into_iter().find(|v| v.kind == kind).unwrap();
+        (verdict.status, verdict.reason)
+    }
+
+    fn now(&mut self, kind: &str) -> (Status, &'static str) {
+        self.after(0, kind)
+    }
+}
+
+const NO: Status = Status::False;
+
+#[test]
+fn a_healthy_agent_has_nothing_to_say() {
+    let verdicts = Node::new().all();
+
+    for verdict in verdicts {
+        assert_eq!((verdict.status, verdict.sentence.as_str()), (Status::True, ""), "{verdict:?}");
+    }
+}
+
+#[test]
+fn before_the_first_picture_nobody_can_tell() {
+    let mut node = Node::new();
+    node.snapshot.picture = Picture::default();
+
+    assert_eq!(node.now(condition::READY), (Status::Unknown, node_ready::STARTING));
+    assert_eq!(node.now(condition::DATA_COMPLETE), (Status::Unknown, data_complete::STARTING));
+}
+
+#[test]
+fn an_old_picture_is_not_ready() {
+    let mut node = Node::new();
+    node.snapshot.vitals.verified_unix -= 29.0;
+    assert_eq!(node.now(condition::READY).0, Status::True);
+
+    node.snapshot.vitals.verified_unix -= 2.0;
+
+    assert_eq!(node.now(condition::READY), (NO, node_ready::SOURCE_FAILED));
+    assert_eq!(node.now(condition::DATA_COMPLETE), (NO, data_complete::STALE));
+}
+
+#[test]
+fn a_pause_is_told_as_one() {
+    let mut node = Node::new();
+    node.snapshot.vitals.level = Level::Paused;
+    node.snapshot.vitals.verified_unix = 1.0;
+
+    assert_eq!(node.now(condition::READY), (NO, node_ready::PAUSED));
+    assert_eq!(node.now(condition::DATA_COMPLETE), (NO, data_complete::PAUSED));
+    assert_eq!(node.now(condition::WITHIN_BUDGET), (Status::True, within_budget::WITHIN));
+}
+
+#[test]
+fn the_budget_is_exceeded_when_it_was_for_a_whole_window() {
+    let mut node = Node::new();
+    node.snapshot.vitals.cpu_cores = 0.005_2;
+
+    assert_eq!(node.now(condition::WITHIN_BUDGET).0, Status::True);
+    assert_eq!(node.after(59, condition::WITHIN_BUDGET).0, Status::True);
+    assert_eq!(node.after(1, condition::WITHIN_BUDGET), (NO, within_budget::EXCEEDED));
+
+    node.snapshot.vitals.cpu_cores = 0.005_05;
+    assert_eq!(node.after(1, condition::WITHIN_BUDGET).0, Status::True);
+}
+
+#[test]
+fn another_budget_is_another_promise() {
+    let mut node = Node::new();
+    node.snapshot.vitals.cpu_cores = 0.1;
+    node.now(condition::WITHIN_BUDGET);
+
+    node.snapshot.vitals.budget_cores = 0.009;
+
+    assert_eq!(node.after(60, condition::WITHIN_BUDGET).0, Status::True);
+    assert_eq!(node.after(60, condition::WITHIN_BUDGET).0, NO);
+}
+
+#[test]
+fn stretching_is_within_the_budget_and_says_what_it_would_take() {
+    let mut node = Node::new();
+    node.snapshot.vitals.level = Level::Stretched;
+    node.snapshot.vitals.level_reason = "needs 9m for 1s freshness at 41200 sockets".to_owned();
+
+    let verdicts = node.all();
+
+    let budget = verdicts.iter().find(|v| v.kind == condition::WITHIN_BUDGET).unwrap();
+    assert_eq!((budget.status, budget.reason), (Status::True, within_budget::STRETCHED));
+    assert!(budget.sentence.contains("needs 9m"), "{}", budget.sentence);
+}
+
+#[test]
+fn a_refused_configuration_is_told_with_its_field() {
+    let mut node = Node::new();
+    node.assigned.refusal = Some(Refusal::Invalid("spec.budget.cpu: \"0\" is less than 1m".into()));
+
+    let verdicts = node.all();
+
+    assert_eq!((verdicts[1].status, verdicts[1].reason), (NO, config_applied::INVALID));
+    assert!(verdicts[1].sentence.contains("spec.budget.cpu"));
+}
+
+#[test]
+fn an_engine_that_has_not_obeyed_yet_is_pending() {
+    let mut node = Node::new();
+    node.obeyed = false;
+
+    let pending = (Status::Unknown, config_applied::PENDING);
+    assert_eq!(node.now(condition::CONFIG_APPLIED), pending);
+}
+
+#[test]
+fn a_source_that_does_not_work_here_is_told() {
+    let mut node = Node::new();
+    node.config.spec.source = probelet_crds::Source::BpfCompat;
+
+    let refused = (NO, config_applied::SOURCE_UNAVAILABLE);
+    assert_eq!(node.now(condition::CONFIG_APPLIED), refused);
+}
+
+#[test]
+fn low_coverage_counts_once_it_lasts_and_until_it_is_well_again() {
+    let mut node = Node::new();
+    let coverage = |observed| [probelet_core::coverage::Count { opened: 1000, observed }; 2];
+
+    node.snapshot.picture.coverage = coverage(940);
+    assert_eq!(node.now(condition::DATA_COMPLETE).0, Status::True);
+    assert_eq!(node.after(60, condition::DATA_COMPLETE), (NO, data_complete::LOW_COVERAGE));
+    node.snapshot.picture.coverage = coverage(970);
+    assert_eq!(node.after(60, condition::DATA_COMPLETE).0, NO);
+    node.snapshot.picture.coverage = coverage(980);
+    assert_eq!(node.after(5, condition::DATA_COMPLETE).0, Status::True);
+}
+
+#[test]
+fn a_share_of_a_few_connections_says_nothing() {
+    let mut node = Node::new();
+    node.snapshot.picture.coverage =
+        [probelet_core::coverage::Count { opened: 99, observed: 1 }; 2];
+
+    node.now(condition::DATA_COMPLETE);
+
+    assert_eq!(node.after(600, condition::DATA_COMPLETE).0, Status::True);
+}
+
+#[test]
+fn a_full_table_is_told_for_a_while() {
+    let mut node = Node::new();
+    let mut facts = Facts { fresh: Some(Want::Everything), ..Facts::default() };
+    facts.losses.add(Loss::SocketsFull, 7);
+    let mut report = Report::new(Limits::default(), PortRange::default());
+    report.update(&facts, Now::default());
+    let losses = report.picture(Now::default()).losses;
+
+    node.snapshot.picture.losses = losses;
+    assert_eq!(node.now(condition::DATA_COMPLETE), (NO, data_complete::TABLE_FULL));
+    assert_eq!(node.after(299, condition::DATA_COMPLETE).0, NO);
+    assert_eq!(node.after(2, condition::DATA_COMPLETE).0, Status::True);
+}
+
+#[test]
+fn names_are_stale_when_the_server_was_silent_for_minutes() {
+    let mut node = Node::new();
+    node.feed.silent = Duration::from_secs(301);
+
+    assert_eq!(node.now(condition::DATA_COMPLETE), (NO, data_complete::NAMES_STALE));
+}
+
+#[test]
+fn a_role_that_forbids_to_watch_is_told() {
+    let mut node = Node::new();
+    node.feed.forbidden.push("pods");
+
+    assert_eq!(node.now(condition::PERMISSIONS_OK), (NO, permissions_ok::API_REFUSED));
+}
+
+#[test]
+fn a_capability_is_missing_when_a_better_source_was_refused_without_it() {
+    let mut node = Node::new();
+    node.lacking = vec![Capability::Bpf, Capability::SysPtrace, Capability::NetAdmin];
+    assert_eq!(node.now(condition::PERMISSIONS_OK).0, Status::True, "bpf was loaded all the same");
+
+    node.snapshot.vitals.tier = Tier::Netlink;
+    node.snapshot.vitals.refused = ["bpf refused at load: CAP_BPF is missing".to_owned()].into();
+    let verdicts = node.all();
+
+    assert_eq!(verdicts[4].reason, permissions_ok::CAPABILITIES_MISSING);
+    assert_eq!(verdicts[4].sentence, "BPF, SYS_PTRACE missing; netlink is in use");
+}
+
+#[test]
+fn a_kernel_that_refuses_what_is_granted_is_told_apart() {
+    let mut node = Node::new();
+    node.snapshot.vitals.refused =
+        ["bpf refused at load: the words of whichever library (Operation not permitted)"
+            .to_owned()]
+        .into();
+    assert_eq!(node.now(condition::PERMISSIONS_OK), (Status::True, permissions_ok::GRANTED));
+
+    node.snapshot.vitals.denied = true;
+
+    assert_eq!(node.now(condition::PERMISSIONS_OK), (NO, permissions_ok::KERNEL_REFUSED));
+}

@@ -1,0 +1,124 @@
+//! What the digest holds, and what counts as a change.
+
+use super::*;
+use crate::config::Effective;
+use crate::doctor::Capability;
+use crate::node_probe::follow::Assigned;
+use crate::serve::testing;
+use probelet_core::facts::Tier;
+use std::time::Duration;
+
+fn status(snapshot: &Snapshot, config: &Effective, lacking: &[Capability]) -> NodeProbeStatus {
+    of(&Scene {
+        snapshot,
+        config,
+        assigned: &Assigned::default(),
+        obeyed: true,
+        pinned: false,
+        feed: None,
+        lacking,
+        now: Duration::from_mins(10),
+        unix: snapshot.vitals.verified_unix + 3.2,
+    })
+}
+
+fn healthy() -> NodeProbeStatus {
+    status(&testing::big(41_237), &Effective::defaults(), &[])
+}
+
+#[test]
+fn numbers_have_two_digits() {
+    let status = healthy();
+
+    let summary = status.summary.unwrap();
+    assert_eq!((summary.connections, summary.processes), (41_000, 1));
+    let agent = status.agent.unwrap();
+    let shown = [agent.cpu.to_string(), agent.budget.to_string(), agent.memory];
+    assert_eq!(shown, ["1m", "5m", "12Mi"]);
+    assert_eq!(status.quality.unwrap().stalest_seconds, 3);
+    assert_eq!(status.report.unwrap().digest, "18bcfd627b4-1");
+}
+
+#[test]
+fn with_reporting_off_there_is_nothing_but_what_conditions_say() {
+    let mut config = Effective::defaults();
+    config.spec.reporting.mode = ReportingMode::Off;
+
+    assert_eq!(status(&testing::big(3), &config, &[]), NodeProbeStatus::default());
+}
+
+#[test]
+fn before_the_first_picture_there_are_no_zeros() {
+    let status = status(&testing::snapshot(), &Effective::defaults(), &[]);
+
+    assert_eq!((status.summary, status.quality, status.report), (None, None, None));
+    assert!(status.agent.is_some());
+}
+
+#[test]
+fn what_is_missing_is_told_with_what_is_lost() {
+    let mut snapshot = testing::big(3);
+    snapshot.vitals.tier = Tier::Netlink;
+
+    let status = status(&snapshot, &Effective::defaults(), &[Capability::Bpf]);
+
+    let capabilities = status.capabilities.unwrap();
+    assert_eq!(capabilities.missing, ["BPF"]);
+    assert!(capabilities.lost[0].contains("bpf"), "{capabilities:?}");
+}
+
+#[test]
+fn a_tenth_more_is_the_same_and_a_half_more_is_not() {
+    let more = |n| status(&testing::big(n), &Effective::defaults(), &[]);
+
+    assert!(!changed(&more(1000), &more(1100), &[]));
+    assert!(changed(&more(1000), &more(1500), &[]));
+    assert!(!changed(&more(4), &more(9), &[]), "a few");
+}
+
+#[test]
+fn one_socket_that_nothing_met_is_told_and_a_change() {
+    let with = |unseen| {
+        let mut snapshot = testing::big(1000);
+        snapshot.picture.unseen = unseen;
+        status(&snapshot, &Effective::defaults(), &[])
+    };
+    let (all, not_all) = (with(Some(0)), with(Some(1)));
+
+    assert_eq!(not_all.quality.as_ref().unwrap().unseen, 1);
+    assert!(changed(&all, &not_all, &[]) && changed(&not_all, &all, &[]));
+    assert!(!changed(&all, &with(None), &[]));
+    assert!(!serde_json::to_string(&all).unwrap().contains("unseen"));
+}
+
+#[test]
+fn epochs_ages_reasons_and_cpu_that_wavers_are_no_change() {
+    let written = healthy();
+    let mut now = written.clone();
+    now.report.as_mut().unwrap().epoch += 1000;
+    now.report.as_mut().unwrap().digest = "other".to_owned();
+    now.quality.as_mut().unwrap().stalest_seconds = 20;
+    let agent = now.agent.as_mut().unwrap();
+    agent.level_reason = "needs 8m".to_owned();
+    agent.cpu = "1700u".parse().unwrap();
+    agent.memory = "17Mi".to_owned();
+
+    assert!(!changed(&written, &now, &[]));
+}
+
+#[test]
+fn another_level_source_budget_or_twice_the_cpu_is_a_change() {
+    let written = healthy();
+    let edits: [fn(&mut AgentStatus); 4] = [
+        |agent| agent.level = "Stretched".to_owned(),
+        |agent| agent.source = "procfs".to_owned(),
+        |agent| agent.budget = "9m".parse().unwrap(),
+        |agent| agent.cpu = "2100u".parse().unwrap(),
+    ];
+
+    for edit in edits {
+        let mut now = written.clone();
+        edit(now.agent.as_mut().unwrap());
+        assert!(changed(&written, &now, &[]), "{:?}", now.agent);
+    }
+}

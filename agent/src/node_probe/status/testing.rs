@@ -1,0 +1,46 @@
+//! For tests: the status of a node on which every text is a stranger's. Pure: no I/O but a look at our own rights.
+
+use super::conditions::Scene;
+use super::memory::Memory;
+use crate::config::Effective;
+use crate::names::shown::Names;
+use crate::node_probe::follow::{Assigned, Refusal};
+use crate::snapshot::Snapshot;
+use probelet_core::facts::ContainerId;
+use probelet_crds::NodeProbeStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// As it would be sent.
+pub(crate) fn status(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> NodeProbeStatus {
+    let odd = snapshot.vitals.level_reason.clone();
+    let config = Effective {
+        hash: snapshot.vitals.config_hash.clone(),
+        last_error: Some(odd.clone()),
+        ..Effective::defaults()
+    };
+    let mut assigned =
+        Assigned { refusal: Some(Refusal::Invalid(odd.clone())), ..Assigned::default() };
+    assigned.unknown.names = vec![odd];
+    assigned.unknown.count = 1;
+    let scene = Scene {
+        snapshot,
+        config: &config,
+        assigned: &assigned,
+        obeyed: true,
+        pinned: false,
+        feed: None,
+        lacking: &[],
+        now: Duration::from_mins(10),
+        unix: snapshot.vitals.verified_unix + 3.2,
+    };
+    let mut memory = Memory::new();
+    let (mut status, _) = memory.look(&scene);
+    let (picture, called) = (&snapshot.picture, Arc::clone(names));
+    let known = snapshot.picture.clone();
+    let name = move |id: ContainerId| {
+        known.container(id).and_then(|c| called.0.get(&c.id)).map(|name| name.name.clone())
+    };
+    status.top = Some(memory.tops.of(picture, &name, 5));
+    status.fit()
+}

@@ -1,0 +1,314 @@
+//! Publish: serves the picture of the node, the metrics and the agent's own profiles over HTTP.
+//!
+//! In: a `watch` of snapshots and one of container names. Out: answers. It must not read the
+//! kernel or keep a request from being bounded: connections, bytes of a request, time for each
+//! step, memory of an answer and CPU time all have their limit.
+//!
+//! I/O: one listening socket. One task per connection, on the caller's runtime, whose thread does nothing else: it sleeps
+//! when the readers' share of the budget is used up.
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
+pub mod http;
+mod metrics;
+pub(crate) mod report;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the fuzzer takes the snapshots alone"))]
+pub(crate) mod testing;
+
+use crate::engine::boot_ns;
+use crate::kube::{FeedStatus, SingleStatus};
+use crate::names::shown::{Labels, Names};
+use crate::node_probe::status as node_probe;
+use crate::snapshot::Snapshot;
+use http::auth::{Auth, Peer};
+use http::cost::{Admission, Admit, Cost, Learned};
+use http::places::{Known, Place, Places};
+use http::purse::{Paid, Purse};
+use http::tls::Tls;
+use http::{connection, profile, watch};
+use metrics::http::Counters;
+use report::{filter, query, render};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch as channel};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::warn;
+
+pub use metrics::SeriesLimits;
+
+/// Connections that wait in the kernel while nobody is let in. More would wait for longer than anybody is patient.
+const BACKLOG: u32 = 128;
+/// Whole reports under way at a time, some 200 KiB each; the others wait their turn.
+const RENDERERS: usize = 24;
+/// How long connections may take to end once the agent is told to.
+const GRACE: Duration = Duration::from_millis(800);
+/// Accepting fails when file descriptors run out: then try again that often.
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
+
+/// Why the agent cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {}; {}", reason(source), advice(source))]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "no interface has that address".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another with --listen or stop the other process",
+        io::ErrorKind::PermissionDenied => "choose a port of 1024 or more with --listen",
+        _ => "choose another with --listen",
+    }
+}
+
+/// Listens on `address`.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    listen(address, BACKLOG).map_err(|source| Error::Listen { address, source })
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
+}
+
+/// What the server needs.
+pub struct Parts {
+    /// The newest picture.
+    pub snapshots: channel::Receiver<Arc<Snapshot>>,
+    /// Names of containers.
+    pub names: channel::Receiver<Arc<Names>>,
+    /// `spec.metrics`, as it is now.
+    pub series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
+    /// Whether the budget has room for a request.
+    pub admit: Admit,
+    /// Whether `/debug/pprof` is there.
+    pub debug_pprof: bool,
+    /// Whether the page for browsers is there.
+    pub web: bool,
+    /// How the Kubernetes feed is doing, if there is one.
+    pub kubernetes: Option<Arc<FeedStatus>>,
+    /// How the agent gets on with its `NodeProbe`, if it has one.
+    pub node_probe: Option<NodeProbe>,
+    /// Who may read; without it everybody may.
+    pub auth: Option<Auth>,
+    /// HTTPS; without it HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// How the agent gets on with its `NodeProbe`.
+#[derive(Clone, Debug, Default)]
+pub struct NodeProbe {
+    /// The watch that the configuration comes from.
+    pub watch: Arc<SingleStatus>,
+    /// The writes of its status.
+    pub writes: Arc<node_probe::Account>,
+}
+
+/// The server's state.
+pub struct State(Arc<Shared>);
+
+impl State {
+    /// A server that has not yet answered anything. Turns the heap profiler on if profiles are
+    /// asked for.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            snapshots,
+            names,
+            series,
+            admit,
+            debug_pprof,
+            web,
+            kubernetes,
+            node_probe,
+            auth,
+            tls,
+        } = parts;
+        if debug_pprof {
+            profile::activate();
+        }
+        let own_names = vec![snapshots.borrow().node.to_string()];
+        Self(Arc::new(Shared {
+            own_names,
+            began_ns: boot_ns(),
+            snapshots,
+            names,
+            series,
+            admit,
+            debug_pprof,
+            web,
+            kubernetes,
+            node_probe,
+            auth,
+            tls,
+            limits: watch::Limits::default(),
+            labels: Mutex::default(),
+            learned: Mutex::default(),
+            metrics: Mutex::default(),
+            http: Counters::default(),
+            renderers: Arc::new(Semaphore::new(RENDERERS)),
+            profiler: Arc::new(Semaphore::new(1)),
+        }))
+    }
+}
+
+/// What all connections share. Locks are held for a moment, never while waiting.
+pub(crate) struct Shared {
+    /// What this machine is called, besides localhost.
+    own_names: Vec<String>,
+    began_ns: u64,
+    snapshots: channel::Receiver<Arc<Snapshot>>,
+    names: channel::Receiver<Arc<Names>>,
+    series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
+    admit: Admit,
+    debug_pprof: bool,
+    web: bool,
+    kubernetes: Option<Arc<FeedStatus>>,
+    node_probe: Option<NodeProbe>,
+    auth: Option<Auth>,
+    tls: Option<Tls>,
+    limits: watch::Limits,
+    labels: Mutex<Arc<Labels>>,
+    learned: Mutex<Learned>,
+    metrics: Mutex<metrics::Metrics>,
+    http: Counters,
+    renderers: Arc<Semaphore>,
+    profiler: Arc<Semaphore>,
+}
+
+impl Shared {
+    fn labels(&self, snapshot: &Snapshot) -> Arc<Labels> {
+        let picture = &snapshot.picture;
+        let names = Arc::clone(&self.names.borrow());
+        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        *labels = Labels::refresh(&labels, picture, &names);
+        Arc::clone(&labels)
+    }
+
+    fn learn(&self, full: bool, records: usize, cpu: Duration) {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).learn(full, records, cpu);
+    }
+
+    fn learned(&self) -> Learned {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves until `stop` is true, then at most one second more.
+pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Receiver<bool>) {
+    let State(shared) = state;
+    let purse = Purse::new(
+        Arc::clone(&shared.admit),
+        shared.snapshots.clone(),
+        stop.clone(),
+        shared.http.rested.clone(),
+    );
+    let mut door =
+        Door { shared, purse: Arc::new(purse), places: Places::default(), inside: JoinSet::new() };
+    let (stopped, mut shut) = (stop.clone(), None);
+    loop {
+        tokio::select! {
+            () = told(&mut stop) => break,
+            Some(ended) = door.inside.join_next_with_id(), if !door.inside.is_empty() => {
+                door.places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
+            }
+            () = sleep_until(shut.unwrap_or_else(Instant::now)), if shut.is_some() => {
+                shut = door.shut();
+            }
+            accepted = listener.accept(), if shut.is_none() => {
+                match accepted {
+                    Ok((socket, _)) => door.enter(socket, &stopped),
+                    Err(error) => {
+                        warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
+                }
+                shut = door.shut();
+            }
+        }
+        door.purse.pay(None);
+    }
+    drop(listener);
+    let mut inside = door.inside;
+    let drained = async { while inside.join_next().await.is_some() {} };
+    if timeout(GRACE, drained).await.is_err() {
+        inside.shutdown().await;
+    }
+}
+
+/// Who is in, and what is paid for them.
+struct Door {
+    shared: Arc<Shared>,
+    purse: Arc<Purse>,
+    places: Places,
+    inside: JoinSet<()>,
+}
+
+impl Door {
+    fn enter(&mut self, socket: TcpStream, stopped: &channel::Receiver<bool>) {
+        let peer = Peer::of(&socket);
+        match self.places.make_room(peer.ip) {
+            None => return self.shared.http.closed("limit"),
+            Some(true) => self.shared.http.closed("evicted"),
+            Some(false) => {}
+        }
+        let (phase, known) = (watch::Phase::new(self.shared.limits), Known::default());
+        let (shared, signs) = (Arc::clone(&self.shared), (phase.clone(), known.clone()));
+        let work = connection::run(socket, peer, shared, signs, stopped.clone());
+        let task = self.inside.spawn(Paid::new(work, Arc::clone(&self.purse), peer.ip));
+        self.places.take(Place { peer: peer.ip, phase, known, task });
+    }
+
+    /// Until when nobody new is let in, if so.
+    fn shut(&self) -> Option<Instant> {
+        match (self.shared.admit)(Cost::Door) {
+            Admission::Granted => None,
+            Admission::RetryAfter(wait) => Some(Instant::now() + wait),
+        }
+    }
+}
+
+/// Waits until the agent is told to stop; a sender that is gone has told.
+async fn told(stop: &mut channel::Receiver<bool>) {
+    drop(stop.wait_for(|&stop| stop).await);
+}
+
+/// The full report as one text, for those who do not ask over HTTP.
+#[must_use]
+pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> Vec<u8> {
+    let picture = &snapshot.picture;
+    let labels = Labels::refresh(&Arc::default(), picture, names);
+    let sieve = filter::Sieve::new(query::Filter::default(), &labels);
+    let span = render::Span::Full { since: None };
+    let mut renderer = render::Renderer::new(Arc::clone(snapshot), labels, sieve, span);
+    let (mut text, mut piece) = (Vec::new(), Vec::new());
+    loop {
+        let more = renderer.piece(&mut piece);
+        text.append(&mut piece);
+        if !more {
+            return text;
+        }
+    }
+}

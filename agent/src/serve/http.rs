@@ -1,0 +1,20 @@
+//! One HTTP server: who gets in, who may read, what is asked for, and what all that may cost.
+//!
+//! In: sockets. Out: answers on them. It must not know what a report or a metric is: [`super::report`] and [`super::metrics`] do.
+//!
+//! I/O: sockets, certificates, the API server for reviews.
+
+pub mod auth;
+pub(super) mod connection;
+pub mod cost;
+mod fair;
+mod health;
+mod host;
+pub(super) mod places;
+pub mod probes;
+pub(super) mod profile;
+pub(super) mod purse;
+pub(super) mod route;
+pub mod tls;
+pub(super) mod watch;
+mod web;

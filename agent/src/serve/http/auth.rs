@@ -1,0 +1,317 @@
+//! Who may read: a bearer token that the API server knows, of somebody whom it lets.
+//!
+//! In: the head of a request and its path. Out: nothing if they may, or the answer that says why not and what to do
+//! about it. It must not keep or log a token: what is remembered is a hash of it, with a key of this process.
+//!
+//! I/O: asks the API server, through [`Reviewer`]; reads the clock.
+
+mod cache;
+mod ledger;
+mod loopback;
+
+use super::cost::{Admission, Admit, Cost};
+use super::route::{Answer, later, refuse, seconds};
+use crate::kube::{NoVerdict, Reviewer, Verdict};
+use crate::serve::metrics::http::Counters;
+use cache::Key;
+pub use cache::Terms;
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use ledger::{Ledger, Next};
+pub(crate) use loopback::Peer;
+pub use loopback::network_is_a_pods_own;
+use ring::{hmac, rand::SystemRandom};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch as channel;
+use tokio::time::Instant;
+use tracing::warn;
+
+/// The API server's proxy removes `Authorization`, and leaves this.
+const OWN_HEADER: HeaderName = HeaderName::from_static("x-probelet-authorization");
+/// Longest token: one with many claims has some 2 KiB.
+const MAX_TOKEN: usize = 8 << 10;
+/// CPU time of a review, to ask the budget for: two small requests on a connection that may have to be made.
+const REVIEW: Duration = Duration::from_micros(500);
+/// How long the API server may take, new connection and all: less than a scrape waits, and much less where the answer
+/// can be done without.
+const PATIENCE: Duration = Duration::from_secs(6);
+const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
+/// An answer that is later than that by so much was not waited for: nobody was served.
+const SLEPT: Duration = Duration::from_millis(100);
+/// An outage is said once in so long.
+const WARN: Duration = Duration::from_mins(1);
+
+/// There is no random number to make a key from.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel gives no random numbers")]
+pub struct Error;
+
+/// The door.
+pub struct Auth {
+    reviewer: Reviewer,
+    loopback: bool,
+    secret: hmac::Key,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    ledger: Ledger,
+    /// Reviews under way, of which each has a connection; who follows waits for the sender to be dropped.
+    flights: BTreeMap<Key, channel::Receiver<()>>,
+    warned: Option<Instant>,
+}
+
+/// Whose turn it is to ask.
+enum Turn<'a> {
+    Done(Next),
+    Follow(channel::Receiver<()>),
+    Lead(Flight<'a>),
+}
+
+/// A review under way, for as long as this lives: a client that leaves takes it along, and who waited asks.
+struct Flight<'a> {
+    auth: &'a Auth,
+    key: Key,
+    _told: channel::Sender<()>,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.auth.state().flights.remove(&self.key);
+    }
+}
+
+impl Auth {
+    /// A door that asks `reviewer`, and lets whoever comes through loopback pass if told so: see
+    /// [`network_is_a_pods_own`].
+    pub fn new(reviewer: Reviewer, terms: Terms, loopback: bool) -> Result<Self, Error> {
+        let secret =
+            hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| Error)?;
+        let state = State { ledger: Ledger::new(terms), flights: BTreeMap::new(), warned: None };
+        let (began, state) = (Instant::now(), Mutex::new(state));
+        Ok(Self { reviewer, loopback, secret, began, state })
+    }
+
+    /// Whether a token is asked for, of this peer.
+    pub(crate) const fn is_for(&self, peer: Peer) -> bool {
+        !(self.loopback && peer.loopback)
+    }
+
+    /// Why the request is refused, if it is.
+    pub(super) async fn refusal(
+        &self,
+        http: &Counters,
+        admit: &Admit,
+        headers: &HeaderMap,
+        path: &'static str,
+        peer: Peer,
+    ) -> Option<Answer> {
+        if !self.is_for(peer) {
+            return None;
+        }
+        let Some(token) = token(headers) else { return Some(no_token()) };
+        let key = self.key(token, path);
+        loop {
+            match self.turn(&key, peer) {
+                Turn::Done(Next::Known(verdict)) => return told(verdict, path),
+                Turn::Done(Next::Limited(wait)) => {
+                    http.review("limited");
+                    return Some(limited(wait));
+                }
+                Turn::Done(Next::Away(wait)) => return Some(away(wait)),
+                Turn::Done(Next::Ask) => {}
+                // It ends with the review, and what came of it is in the ledger.
+                Turn::Follow(mut flight) => while flight.changed().await.is_ok() {},
+                Turn::Lead(_flight) => return self.review(http, admit, token, key, path).await,
+            }
+        }
+    }
+
+    fn turn(&self, key: &Key, peer: Peer) -> Turn<'_> {
+        let now = self.now();
+        let mut state = self.state();
+        if let Some(verdict) = state.ledger.fresh(key, now) {
+            return Turn::Done(Next::Known(verdict));
+        }
+        if let Some(flight) = state.flights.get(key) {
+            return Turn::Follow(flight.clone());
+        }
+        match state.ledger.next(key, peer.ip, now) {
+            Next::Ask => {
+                let (told, seen) = channel::channel(());
+                state.flights.insert(*key, seen);
+                Turn::Lead(Flight { auth: self, key: *key, _told: told })
+            }
+            next => Turn::Done(next),
+        }
+    }
+
+    async fn review(
+        &self,
+        http: &Counters,
+        admit: &Admit,
+        token: &str,
+        key: Key,
+        path: &'static str,
+    ) -> Option<Answer> {
+        // Whoever was good is asked about whatever the budget says: few they are, and else a reader who keeps the agent
+        // busy would never be asked about again.
+        let renewal = self.holds(&key);
+        if !renewal && let Admission::RetryAfter(wait) = admit(Cost::Cpu(REVIEW)) {
+            http.review("budget");
+            return Some(over_budget(wait));
+        }
+        let patience = if renewal { LITTLE_PATIENCE } else { PATIENCE };
+        let began = Instant::now();
+        match self.reviewer.review(token, path, patience).await {
+            Ok(verdict) => {
+                http.review(match verdict {
+                    Verdict::Allowed => "allowed",
+                    Verdict::Unknown => "unauthenticated",
+                    Verdict::Forbidden { .. } => "forbidden",
+                });
+                self.state().ledger.learn(key, verdict.clone(), self.now());
+                told(verdict, path)
+            }
+            // This thread slept, as the share was used up: that says nothing of the API server.
+            Err(_) if began.elapsed() > patience + SLEPT => {
+                http.review("budget");
+                let waits = self.state().ledger.bears_waiting(&key, self.now());
+                (!waits).then(|| over_budget(Duration::from_secs(1)))
+            }
+            Err(error) => {
+                http.review("failed");
+                let wait = self.failed(&error);
+                (!self.holds(&key)).then(|| away(wait))
+            }
+        }
+    }
+
+    fn failed(&self, error: &NoVerdict) -> Duration {
+        let mut state = self.state();
+        if state.warned.is_none_or(|warned| warned.elapsed() >= WARN) {
+            state.warned = Some(Instant::now());
+            warn!(%error, "token reviews fail; tokens accepted before stay valid for an hour");
+        }
+        state.ledger.fail(error.retry_after, self.now())
+    }
+
+    fn holds(&self, key: &Key) -> bool {
+        self.state().ledger.holds(key, self.now())
+    }
+
+    fn key(&self, token: &str, path: &str) -> Key {
+        let mut hash = hmac::Context::with_key(&self.secret);
+        hash.update(path.as_bytes());
+        // No path has this byte, so that no two pairs give the same text.
+        hash.update(&[0]);
+        hash.update(token.as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(hash.sign().as_ref());
+        key
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The token of a request, if it can be one: what cannot is not worth a question.
+pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(OWN_HEADER).or_else(|| headers.get(AUTHORIZATION))?.to_str().ok()?;
+    let (scheme, token) = text.trim().split_once(' ')?;
+    let token = token.trim_start();
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=:".contains(&b);
+    let can_be = (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(fits);
+    (scheme.eq_ignore_ascii_case("bearer") && can_be).then_some(token)
+}
+
+fn told(verdict: Verdict, path: &str) -> Option<Answer> {
+    match verdict {
+        Verdict::Allowed => None,
+        Verdict::Unknown => Some(unauthorized(
+            "Bearer realm=\"probelet-agent\", error=\"invalid_token\"",
+            "the API server does not accept this token; it may have expired",
+        )),
+        Verdict::Forbidden { user } => Some(forbidden(&user, path)),
+    }
+}
+
+/// The answer to who shows no token.
+pub(crate) fn no_token() -> Answer {
+    unauthorized(
+        "Bearer realm=\"probelet-agent\"",
+        "a token is needed: send Authorization: Bearer TOKEN, or X-Probelet-Authorization: Bearer TOKEN through the \
+         API server's proxy, which removes the other",
+    )
+}
+
+fn unauthorized(challenge: &'static str, sentence: &str) -> Answer {
+    let mut answer = refuse(StatusCode::UNAUTHORIZED, sentence);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    answer
+}
+
+fn forbidden(user: &Arc<str>, path: &str) -> Answer {
+    let sentence = format!(
+        "{user} may not get {path}: bind them to a ClusterRole that allows the verb get for the nonResourceURLs {path}"
+    );
+    refuse(StatusCode::FORBIDDEN, &sentence)
+}
+
+fn limited(wait: Duration) -> Answer {
+    let sentence = format!("too many unauthenticated requests; try again in {} s", seconds(wait));
+    later(StatusCode::TOO_MANY_REQUESTS, &sentence, wait)
+}
+
+fn away(wait: Duration) -> Answer {
+    let sentence = format!(
+        "the API server cannot be asked about this token; try again in {} s",
+        seconds(wait)
+    );
+    later(StatusCode::SERVICE_UNAVAILABLE, &sentence, wait)
+}
+
+fn over_budget(wait: Duration) -> Answer {
+    let sentence = format!(
+        "the CPU budget is used up, so this token cannot be checked; try again in {} s",
+        seconds(wait)
+    );
+    later(StatusCode::SERVICE_UNAVAILABLE, &sentence, wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn our_own_header_wins_over_the_usual_one() {
+        let both = [("authorization", "Bearer one"), ("x-probelet-authorization", "bearer two")];
+
+        assert_eq!(token(&headers(&both)), Some("two"));
+        assert_eq!(token(&headers(&both[..1])), Some("one"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_token_is_none() {
+        let long = format!("Bearer {}", "x".repeat(MAX_TOKEN + 1));
+        for value in ["Basic abc", "Bearer", "Bearer ", "Bearer a b", "Bearer a\"b", &long] {
+            assert_eq!(token(&headers(&[("authorization", value)])), None, "{value}");
+        }
+        assert_eq!(token(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! `GET /metrics`: Prometheus text, rendered from the snapshot.
+//!
+//! In: the newest snapshot, the labels of containers, the server's own counters. Out: one text,
+//! rendered at most once a second. It must not collect anything: a scrape never starts a pass.
+//!
+//! I/O: reads a few files of `/proc/self`.
+
+mod agent;
+mod family;
+pub(super) mod http;
+mod kubernetes;
+mod process;
+#[cfg(test)]
+mod reference;
+mod series;
+mod workloads;
+
+use super::Shared;
+use crate::doctor::Capability;
+use crate::engine::boot_ns;
+use crate::names::shown::Labels;
+use crate::node_probe::status as node_probe;
+use crate::serve::http::route::{Answer, later, whole};
+use crate::snapshot::Snapshot;
+use bytes::Bytes;
+use family::Families;
+use hyper::StatusCode;
+use probelet_core::budget::Limiter;
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder as _, TEXT_FORMAT, TextEncoder};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Scrapes a second: enough for several servers, too few to hurt.
+const SCRAPES: u32 = 10;
+/// A text serves all scrapes of so long.
+const CACHE: Duration = Duration::from_secs(1);
+
+/// `spec.metrics`, as far as series go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeriesLimits {
+    /// Series that describe the node; what is beyond them is summed up as `other`.
+    pub max_series: usize,
+    /// How long a series outlives what it describes.
+    pub ttl: Duration,
+}
+
+impl Default for SeriesLimits {
+    fn default() -> Self {
+        Self { max_series: 500, ttl: Duration::from_mins(5) }
+    }
+}
+
+/// What is remembered from scrape to scrape.
+pub(super) struct Metrics {
+    began: Instant,
+    scrapes: Limiter,
+    /// They do not change while the process runs.
+    lacking: Vec<Capability>,
+    flows: workloads::Flows,
+    workloads: workloads::Usage,
+    rendered: Option<(Instant, Bytes)>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            scrapes: Limiter::new(SCRAPES),
+            lacking: node_probe::lacking(),
+            flows: workloads::Flows::default(),
+            workloads: workloads::Usage::default(),
+            rendered: None,
+        }
+    }
+}
+
+pub(super) fn answer(shared: &Shared) -> Answer {
+    let now = Instant::now();
+    let mut metrics = shared.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+    let ns = u64::try_from(now.duration_since(metrics.began).as_nanos()).unwrap_or(u64::MAX);
+    if metrics.scrapes.take(ns, 1) == 0 {
+        let sentence = format!("more than {SCRAPES} scrapes a second; try again in 1 s");
+        return later(StatusCode::TOO_MANY_REQUESTS, &sentence, Duration::from_secs(1));
+    }
+    let fresh = metrics.rendered.as_ref().filter(|(at, _)| now.duration_since(*at) < CACHE);
+    let text = if let Some((_, text)) = fresh {
+        text.clone()
+    } else {
+        let snapshot = Arc::clone(&shared.snapshots.borrow());
+        let labels = shared.labels(&snapshot);
+        let mut families = Families::default();
+        families.extend(shared.http.gather());
+        if let Some(status) = &shared.kubernetes {
+            kubernetes::add(&mut families, status, shared.node_probe.as_ref(), now);
+        }
+        let (_, text) = metrics.families(&snapshot, &labels, (shared.series)(), families, now);
+        metrics.rendered = Some((now, text.clone()));
+        text
+    };
+    whole(StatusCode::OK, TEXT_FORMAT, text)
+}
+
+/// A scrape, for tests.
+#[cfg(test)]
+pub(super) fn text(snapshot: &Snapshot, labels: &Labels) -> String {
+    let limits = SeriesLimits { max_series: 5000, ..SeriesLimits::default() };
+    let families = Families::default();
+    let (_, text) = Metrics::default().families(snapshot, labels, limits, families, Instant::now());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+impl Metrics {
+    /// All families, and the text of a scrape.
+    fn families(
+        &mut self,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        limits: SeriesLimits,
+        mut families: Families,
+        now: Instant,
+    ) -> (Vec<MetricFamily>, Bytes) {
+        agent::add(&mut families, snapshot, &self.lacking, boot_ns());
+        process::add(&mut families, snapshot.vitals.started_unix);
+        self.flows.update(snapshot, labels, limits, now);
+        self.workloads.update(snapshot, labels, limits, now);
+        self.flows.add(&mut families);
+        self.workloads.add(&mut families);
+        let (exported, folded) = (self.flows.count(), self.workloads.count());
+        families.gauge(
+            "probelet_agent_series",
+            "Series that describe the node: exported, or folded into the series named other.",
+            [
+                ([("state", "exported")], exported.0 + folded.0),
+                ([("state", "folded")], exported.1 + folded.1),
+            ],
+        );
+        let (families, mut text) = (families.sorted(), Vec::new());
+        // Fails only for families without a name or a value, and none is added.
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+            tracing::error!(%error, "metrics could not be written");
+        }
+        (families, text.into())
+    }
+}

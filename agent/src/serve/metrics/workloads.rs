@@ -1,0 +1,352 @@
+//! Metrics about the node: flows between workloads, and what each workload uses.
+//!
+//! In: a snapshot. Out: families whose labels are names, never a pid or an address: everything
+//! outside of the node is `external`. Counters are kept here as sums of growth, because several
+//! records share one name, and records come and go while a series stays.
+//!
+//! What grew and went away between two scrapes is not counted; a flow stays in the report for
+//! minutes after its last connection, so only a process that lives shorter than the scrape
+//! interval is.
+//!
+//! Pure: no I/O, no clock; time is an argument.
+
+#![expect(clippy::cast_precision_loss, reason = "the text format knows only floating point")]
+
+use super::SeriesLimits;
+use super::family::Families;
+use super::series::{Sample, Series};
+use crate::names::shown::Labels;
+use crate::snapshot::Snapshot;
+use probelet_core::cluster::Grain;
+use probelet_core::cluster::names::Name;
+use probelet_core::facts::{Comm, ContainerId, Protocol};
+use probelet_core::hash::{HashMap, HashSet};
+use probelet_core::records::{FlowRecord, Workload};
+use probelet_core::report::Picture;
+use probelet_core::text::{clean, clean_bytes};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Series of one flow: current, opened, closed, bytes sent, bytes received.
+const PER_FLOW: usize = 5;
+/// Series of one workload: CPU time, open files, memory.
+const PER_WORKLOAD: usize = 3;
+/// Of ten series, that many are for flows and the others for workloads. A fixed share, so that
+/// neither can push out what the other exports.
+const FLOW_SHARE: usize = 6;
+
+const OTHER: &str = "other";
+const EXTERNAL: &str = "external";
+const UNRESOLVED: &str = "unresolved";
+/// Labels that stand for no workload. What is called so has its kind before its name.
+const RESERVED: [&str; 3] = [OTHER, EXTERNAL, UNRESOLVED];
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct FlowKey {
+    source: Box<str>,
+    destination: Box<str>,
+    port: Box<str>,
+    protocol: Protocol,
+}
+
+impl FlowKey {
+    /// Whose flow it is: who opened it, or who was connected to from outside.
+    fn owner(&self) -> &str {
+        if RESERVED.contains(&&*self.source) { &self.destination } else { &self.source }
+    }
+}
+
+/// Whose a workload is: its namespace's, or its own.
+fn namespace(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(namespace, _)| namespace)
+}
+
+/// Opened, closed, bytes sent, bytes received; current.
+type FlowSample = Sample<4, 1>;
+
+/// The flows.
+#[derive(Default)]
+pub(super) struct Flows {
+    series: Series<FlowKey, 4, 1>,
+    /// Counters of each flow at the last scrape, by its id.
+    last: HashMap<u64, [u64; 4]>,
+}
+
+impl Flows {
+    pub(super) fn update(
+        &mut self,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        limits: SeriesLimits,
+        now: Instant,
+    ) {
+        let mut samples: BTreeMap<FlowKey, FlowSample> = BTreeMap::new();
+        let mut last = HashMap::default();
+        let picture = &snapshot.picture;
+        for flow in picture.flows.iter() {
+            let counters = [flow.opened, flow.closed, flow.bytes_sent, flow.bytes_received];
+            let before = self.last.get(&flow.id).copied().unwrap_or_default();
+            last.insert(flow.id, counters);
+            let mut grown = [0.0; 4];
+            for (grown, (now, before)) in grown.iter_mut().zip(counters.into_iter().zip(before)) {
+                *grown = now.saturating_sub(before) as f64;
+            }
+            let weight = flow.opened as f64 + f64::from(flow.current);
+            let sample = Sample { counters: grown, gauges: [f64::from(flow.current)], weight };
+            samples.entry(key(flow, labels, picture)).or_default().add(&sample);
+        }
+        self.last = last;
+        // One key's worth of the share is for `other`.
+        let room = (limits.max_series * FLOW_SHARE / 10 / PER_FLOW).saturating_sub(1);
+        self.series.update(now, &samples, room, limits.ttl, FlowKey::owner);
+    }
+
+    pub(super) fn add(&self, families: &mut Families) {
+        let labelled = |key: &'_ FlowKey| {
+            (key.source.clone(), key.destination.clone(), key.port.clone(), key.protocol.name())
+        };
+        let mut rows: Vec<_> =
+            self.series.iter().map(|(key, value)| (labelled(key), value)).collect();
+        let folded = || Box::<str>::from(OTHER);
+        rows.extend(
+            self.series.other().map(|value| ((folded(), folded(), folded(), OTHER), value)),
+        );
+        let labels = |n: usize| {
+            let (source, destination, port, protocol) = &rows[n].0;
+            [
+                ("destination", &**destination),
+                ("port", &**port),
+                ("protocol", *protocol),
+                ("source", &**source),
+            ]
+        };
+        let gauge = (0..rows.len()).map(|n| (labels(n), rows[n].1.gauges[0]));
+        families.gauge(
+            "probelet_flows",
+            "Connections that are open now, by source and destination.",
+            gauge,
+        );
+        let counted = [
+            (
+                "probelet_connections_opened_total",
+                "Connections seen to open, by source and destination.",
+            ),
+            (
+                "probelet_connections_closed_total",
+                "Connections seen to close, by source and destination.",
+            ),
+        ];
+        for (at, (name, help)) in counted.into_iter().enumerate() {
+            families.counter(
+                name,
+                help,
+                (0..rows.len()).map(|n| (labels(n), rows[n].1.counters[at])),
+            );
+        }
+        let bytes = (0..rows.len()).flat_map(|n| {
+            let [destination, port, protocol, source] = labels(n);
+            let with = |direction| [destination, ("direction", direction), port, protocol, source];
+            let counters = rows[n].1.counters;
+            [(with("received"), counters[3]), (with("sent"), counters[2])]
+        });
+        families.counter(
+            "probelet_flow_bytes_total",
+            "Bytes of connections: sent from source to destination, or received by the source.",
+            bytes,
+        );
+    }
+
+    /// Series exported and folded.
+    pub(super) fn count(&self) -> (f64, f64) {
+        let (exported, folded) = self.series.count();
+        ((exported * PER_FLOW) as f64, (folded * PER_FLOW) as f64)
+    }
+}
+
+fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
+    let port = if flow.key.port == 0 { "unknown".into() } else { flow.key.port.to_string().into() };
+    FlowKey {
+        source: name(flow.key.source, labels, picture),
+        destination: name(flow.key.destination, labels, picture),
+        port,
+        protocol: flow.key.protocol,
+    }
+}
+
+/// A workload as a label: without anything that grows without bound on the other side.
+fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Box<str> {
+    match workload {
+        Workload::Container(id) => in_cluster(id, picture)
+            .or_else(|| labels.get(id).map(|l| plain("container", &l.name)))
+            .unwrap_or_else(|| UNRESOLVED.into()),
+        Workload::Named(id) => {
+            picture.name(id).map_or_else(|| UNRESOLVED.into(), |n| shown(&n.label()))
+        }
+        Workload::Process(comm) => plain("process", &comm_name(comm)),
+        Workload::External(_) => EXTERNAL.into(),
+        Workload::Unresolved => UNRESOLVED.into(),
+        Workload::Other => OTHER.into(),
+    }
+}
+
+/// What a container counts for in a cluster: its pod's workload, or its pod.
+fn in_cluster(id: ContainerId, picture: &Picture) -> Option<Box<str>> {
+    let pod = picture.pod(id)?;
+    let workload = match (pod, picture.cluster.as_ref()?.grain) {
+        (Name::Pod { workload: Some(workload), .. }, Grain::Workload | Grain::Service) => {
+            picture.name(*workload)
+        }
+        _ => None,
+    };
+    Some(shown(&workload.unwrap_or(pod).label()))
+}
+
+/// A name that strangers choose, told from the words that stand for no workload and from the names that
+/// the cluster gives, all of which have a slash.
+fn plain(kind: &str, name: &str) -> Box<str> {
+    if name.contains('/') || RESERVED.contains(&name) {
+        return shown(&format!("{kind}/{name}"));
+    }
+    shown(name)
+}
+
+/// The text of a label: the format of metrics escapes line ends, quotes and backslashes, and nothing else that acts.
+fn shown(name: &str) -> Box<str> {
+    clean(name).into()
+}
+
+fn comm_name(comm: Comm) -> Box<str> {
+    clean_bytes(comm.bytes()).into()
+}
+
+/// CPU time; open files, memory.
+type UsageSample = Sample<1, 2>;
+
+/// What each workload uses.
+#[derive(Default)]
+pub(super) struct Usage {
+    series: Series<Box<str>, 1, 2>,
+    /// CPU time of each process at the last scrape, by pid and start.
+    processes: HashMap<(u32, u64), u64>,
+    /// CPU time of each container at the last scrape, from its cgroup.
+    containers: HashMap<ContainerId, u64>,
+    /// Containers whose cgroup said nothing yet, so that their processes were added up.
+    summed: HashSet<ContainerId>,
+}
+
+impl Usage {
+    pub(super) fn update(
+        &mut self,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        limits: SeriesLimits,
+        now: Instant,
+    ) {
+        let mut samples: BTreeMap<Box<str>, UsageSample> = BTreeMap::new();
+        let measured = self.cgroups(snapshot, labels, &mut samples);
+        self.add_up(snapshot, labels, &measured, &mut samples);
+        let share = limits.max_series - limits.max_series * FLOW_SHARE / 10;
+        let room = (share / PER_WORKLOAD).saturating_sub(1);
+        self.series.update(now, &samples, room, limits.ttl, |name| namespace(name));
+    }
+
+    /// Containers by their cgroups; returns those whose CPU time is known from there.
+    fn cgroups(
+        &mut self,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        samples: &mut BTreeMap<Box<str>, UsageSample>,
+    ) -> HashSet<ContainerId> {
+        let mut last = HashMap::default();
+        for container in snapshot.picture.containers.iter() {
+            let Some(cpu_ns) = container.cpu_ns else { continue };
+            // What its processes were counted for before must not be counted again.
+            let first = if self.summed.remove(&container.id) { cpu_ns } else { 0 };
+            let before = self.containers.get(&container.id).copied().unwrap_or(first);
+            last.insert(container.id, cpu_ns);
+            let grown = seconds(cpu_ns.saturating_sub(before));
+            let memory = container.memory_bytes.unwrap_or(0) as f64;
+            let sample =
+                Sample { counters: [grown], gauges: [0.0, memory], weight: seconds(cpu_ns) };
+            samples
+                .entry(name(Workload::Container(container.id), labels, &snapshot.picture))
+                .or_default()
+                .add(&sample);
+        }
+        self.containers = last;
+        self.containers.keys().copied().collect()
+    }
+
+    fn add_up(
+        &mut self,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        measured: &HashSet<ContainerId>,
+        samples: &mut BTreeMap<Box<str>, UsageSample>,
+    ) {
+        let mut last = HashMap::default();
+        let mut summed = HashSet::default();
+        for record in snapshot.picture.processes.iter() {
+            let process = &record.fact;
+            let identity = (process.pid, process.start_ns);
+            let before = self.processes.get(&identity).copied().unwrap_or(0);
+            last.insert(identity, process.cpu_ns);
+            let fds = f64::from(process.open_fds.unwrap_or(0));
+            let grown = seconds(process.cpu_ns.saturating_sub(before));
+            let alone = Sample {
+                counters: [grown],
+                gauges: [fds, process.rss_bytes as f64],
+                weight: seconds(process.cpu_ns),
+            };
+            let (workload, sample) = match process.container {
+                Some(id) if measured.contains(&id) => {
+                    let files = Sample { counters: [0.0], gauges: [fds, 0.0], weight: 0.0 };
+                    (Workload::Container(id), files)
+                }
+                Some(id) => {
+                    summed.insert(id);
+                    (Workload::Container(id), alone)
+                }
+                None => (Workload::Process(process.comm), alone),
+            };
+            samples.entry(name(workload, labels, &snapshot.picture)).or_default().add(&sample);
+        }
+        self.processes = last;
+        self.summed = summed;
+    }
+
+    pub(super) fn add(&self, families: &mut Families) {
+        let rows: Vec<(&str, &UsageSample)> = {
+            let own = self.series.iter().map(|(name, value)| (&**name, value));
+            own.chain(self.series.other().map(|value| (OTHER, value))).collect()
+        };
+        let labelled = |pick: fn(&UsageSample) -> f64| {
+            rows.iter().map(move |(name, v)| ([("workload", *name)], pick(v)))
+        };
+        families.counter(
+            "probelet_workload_cpu_seconds_total",
+            "CPU time of a workload of the cluster, a container, or all processes of one name outside of containers, in seconds.",
+            labelled(|v| v.counters[0]),
+        );
+        families.gauge(
+            "probelet_workload_open_fds",
+            "Open file descriptors of a workload of the cluster, a container, or all processes of one name outside of containers.",
+            labelled(|v| v.gauges[0]),
+        );
+        families.gauge(
+            "probelet_workload_memory_bytes",
+            "Memory of a workload of the cluster, a container (its cgroup's), or all processes of one name (resident), in bytes.",
+            labelled(|v| v.gauges[1]),
+        );
+    }
+
+    /// Series exported and folded.
+    pub(super) fn count(&self) -> (f64, f64) {
+        let (exported, folded) = self.series.count();
+        ((exported * PER_WORKLOAD) as f64, (folded * PER_WORKLOAD) as f64)
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}

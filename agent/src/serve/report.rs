@@ -1,0 +1,198 @@
+//! `GET /v1/report`: conditional, long-polled, admitted, then streamed.
+//!
+//! In: the headers and the query. Out: a response. It must not render more than the client has
+//! room for.
+//!
+//! I/O: waits for a change, for a turn; asks the governor.
+
+pub(super) mod body;
+pub(super) mod encoding;
+pub(super) mod filter;
+pub(super) mod json;
+pub(super) mod query;
+mod records;
+pub(super) mod render;
+pub(crate) mod summary;
+pub(super) mod tag;
+
+use super::http::cost::{Admission, Cost};
+use super::http::route::{Answer, bad, later, refuse, seconds};
+use super::{Shared, told};
+use crate::snapshot::Snapshot;
+use body::{Reply, Stream};
+use encoding::{Encoder, Encoding};
+use filter::Sieve;
+use hyper::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_NONE_MATCH, VARY,
+};
+use hyper::{Response, StatusCode};
+use query::{Filter, Query};
+use render::{Renderer, Span};
+use std::sync::Arc;
+use std::time::Duration;
+use summary::instance;
+use tokio::sync::{OwnedSemaphorePermit, watch as channel};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How long a request waits for its turn to be rendered.
+const TURN: Duration = Duration::from_secs(10);
+
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    query: &str,
+    stop: channel::Receiver<bool>,
+) -> Answer {
+    if let Admission::RetryAfter(wait) = (shared.admit)(Cost::Request) {
+        return too_many(wait);
+    }
+    let condition = text(headers, &IF_NONE_MATCH);
+    let query = match Query::parse(query, condition.is_some()) {
+        Ok(query) => query,
+        Err(error) => return bad(&error),
+    };
+    let stale = |snapshot: &Snapshot| {
+        let (instance, epoch) = (instance(snapshot), snapshot.picture.epoch);
+        let same = condition.is_some_and(|c| tag::matches(c, instance, epoch));
+        same || query.since.is_some_and(|s| s.known(instance, epoch) == Some(epoch))
+    };
+    if let Some(wait) = query.wait {
+        until_news(shared, wait, stop, stale).await;
+    }
+    let unmodified = |snapshot: &Snapshot| {
+        condition.is_some_and(|c| tag::matches(c, instance(snapshot), snapshot.picture.epoch))
+    };
+    if unmodified(&shared.snapshots.borrow()) {
+        return not_modified(&shared.snapshots.borrow());
+    }
+    let mut turn = None;
+    if whole(&shared.snapshots.borrow(), &query) {
+        match timeout(TURN, Arc::clone(&shared.renderers).acquire_owned()).await {
+            Ok(Ok(permit)) => turn = Some(permit),
+            _ => return busy(),
+        }
+    }
+    stream(shared, headers, query, turn)
+}
+
+/// Waits until the picture is not the one that the client has.
+async fn until_news(
+    shared: &Shared,
+    wait: Duration,
+    mut stop: channel::Receiver<bool>,
+    stale: impl Fn(&Snapshot) -> bool,
+) {
+    let mut snapshots = shared.snapshots.clone();
+    let news = async { snapshots.wait_for(|snapshot| !stale(snapshot)).await.is_ok() };
+    let deadline = Instant::now() + wait;
+    tokio::select! {
+        // Ended in either way, what there is now is the answer.
+        _ = timeout_at(deadline, news) => {}
+        () = told(&mut stop) => {}
+    }
+}
+
+fn stream(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    query: Query,
+    turn: Option<OwnedSemaphorePermit>,
+) -> Answer {
+    let snapshot = Arc::clone(&shared.snapshots.borrow());
+    if snapshot.picture.epoch == 0 {
+        let sentence = "the first pass over this node is not finished yet; try again in 1 s";
+        return later(StatusCode::SERVICE_UNAVAILABLE, sentence, Duration::from_secs(1));
+    }
+    let labels = shared.labels(&snapshot);
+    let span = span(&snapshot, query.since);
+    let sieve = Sieve::new(query.filter, &labels);
+    let full = matches!(span, Span::Full { .. }) && sieve.is_open();
+    let learned = shared.learned();
+    let estimate = if full { learned.full(records(&snapshot)) } else { learned.partial() };
+    if let Admission::RetryAfter(wait) = (shared.admit)(Cost::Cpu(estimate)) {
+        return over_budget(&snapshot, wait);
+    }
+    let encoding = Encoding::negotiate(text(headers, &ACCEPT_ENCODING));
+    let Ok(encoder) = Encoder::new(encoding) else {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the encoder could not be started");
+    };
+    let mut answer = tagged(&snapshot, StatusCode::OK);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if encoding != Encoding::Identity {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
+    }
+    let renderer = Renderer::new(snapshot, labels, sieve, span);
+    let stream = Stream::new(renderer, encoder, full, Arc::clone(shared), turn);
+    answer.map(|_| Reply::Report(Box::new(stream)))
+}
+
+/// Whether the answer is a whole report. Only those wait for a turn: who reads one slowly must not
+/// keep others from deltas.
+fn whole(snapshot: &Snapshot, query: &Query) -> bool {
+    query.filter == Filter::default() && matches!(span(snapshot, query.since), Span::Full { .. })
+}
+
+/// A delta if the removals since then are still known, else everything.
+fn span(snapshot: &Snapshot, since: Option<tag::Since>) -> Span {
+    let picture = &snapshot.picture;
+    let Some(asked) = since else { return Span::Full { since: None } };
+    match asked.known(instance(snapshot), picture.epoch) {
+        Some(since) if picture.removed.since(since).is_some() => Span::Delta(since),
+        _ => Span::Full { since: Some(asked.epoch()) },
+    }
+}
+
+fn records(snapshot: &Snapshot) -> usize {
+    let picture = &snapshot.picture;
+    picture.processes.len()
+        + picture.connections.len()
+        + picture.listeners.len()
+        + picture.containers.len()
+        + picture.flows.len()
+        + picture.cluster.as_ref().map_or(0, |cluster| cluster.pods.len())
+}
+
+fn tagged(snapshot: &Snapshot, status: StatusCode) -> Answer {
+    let mut answer = Response::new(Reply::Whole(None));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    let tag = tag::etag(instance(snapshot), snapshot.picture.epoch);
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(ETAG, tag);
+    }
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    answer
+}
+
+fn not_modified(snapshot: &Snapshot) -> Answer {
+    tagged(snapshot, StatusCode::NOT_MODIFIED)
+}
+
+fn busy() -> Answer {
+    let sentence =
+        "slow readers keep the agent busy; try again in 1 s, or ask for a delta with `since`";
+    later(StatusCode::SERVICE_UNAVAILABLE, sentence, Duration::from_secs(1))
+}
+
+fn too_many(wait: Duration) -> Answer {
+    let sentence = format!(
+        "more requests a second than spec.limits.reportRequestsPerSecond allows; try again in {} s",
+        seconds(wait)
+    );
+    later(StatusCode::TOO_MANY_REQUESTS, &sentence, wait)
+}
+
+fn over_budget(snapshot: &Snapshot, wait: Duration) -> Answer {
+    let budget = snapshot.vitals.budget_cores * 1000.0;
+    let sentence = format!(
+        "the CPU budget of {budget:.0}m is used up; try again in {} s, or raise spec.budget.cpu",
+        seconds(wait)
+    );
+    later(StatusCode::SERVICE_UNAVAILABLE, &sentence, wait)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,111 @@
+//! Which records a response shows.
+//!
+//! In: a checked [`Filter`] and the labels of containers. Out: a [`Sieve`] that says yes or no to
+//! a record. Processes are asked for pid, container and pod only: a process has no port or state.
+//!
+//! Pure: no I/O.
+
+use super::query::Filter;
+use crate::names::shown::Labels;
+use probelet_core::cluster::PodRecord;
+use probelet_core::facts::ContainerId;
+use probelet_core::records::{ConnectionRecord, ListenerRecord, Owner, ProcessRecord};
+
+/// A filter made ready for many records.
+#[derive(Debug)]
+pub(crate) struct Sieve {
+    filter: Filter,
+    /// Everything passes.
+    open: bool,
+    /// The containers that pass, when the filter narrows them down at all; sorted.
+    containers: Option<Vec<ContainerId>>,
+}
+
+impl Sieve {
+    pub(crate) fn new(filter: Filter, labels: &Labels) -> Self {
+        let open = filter == Filter::default();
+        let Filter { pod, namespace, container, .. } = &filter;
+        let narrowed = pod.is_some() || namespace.is_some() || container.is_some();
+        let passing = narrowed.then(|| {
+            let named = container.as_deref().map(|c| labels.find(c));
+            let ids = labels.ids().filter(|id| named.as_ref().is_none_or(|n| n.contains(id)));
+            let ids = ids
+                .filter(|&id| pod_passes(&filter, labels.get(id).and_then(|l| l.pod.as_deref())));
+            let mut ids: Vec<_> = ids.collect();
+            ids.sort_unstable();
+            ids
+        });
+        Self { filter, open, containers: passing }
+    }
+
+    /// Whether everything passes.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(crate) fn process(&self, record: &ProcessRecord) -> bool {
+        self.open || (self.pid(record.fact.pid) && self.container(record.fact.container))
+    }
+
+    pub(crate) fn connection(&self, record: &ConnectionRecord) -> bool {
+        self.open
+            || (self.owner(&record.owner)
+                && self.filter.protocol.is_none_or(|p| p == record.protocol)
+                && self.filter.state.is_none_or(|s| s == record.state)
+                && self.filter.direction.is_none_or(|d| d == record.direction)
+                && self
+                    .filter
+                    .port
+                    .is_none_or(|p| p == record.local.port || p == record.remote.port))
+    }
+
+    /// A listener has no direction, and its state follows from the protocol.
+    pub(crate) fn listener(&self, record: &ListenerRecord) -> bool {
+        self.open
+            || (self.owner(&record.owner)
+                && self.filter.protocol.is_none_or(|p| p == record.protocol)
+                && self.filter.state.is_none_or(|s| s == listening(record))
+                && self.filter.direction.is_none()
+                && self.filter.port.is_none_or(|p| p == record.local.port))
+    }
+
+    /// A pod is asked for its name and namespace, whatever else is.
+    pub(crate) fn pod(&self, record: &PodRecord) -> bool {
+        let pod = &record.shown;
+        let named = |wanted: &str| wanted.split_once('/') == Some((&*pod.namespace, &*pod.name));
+        self.open
+            || (self.filter.pod.as_deref().is_none_or(named)
+                && self.filter.namespace.as_deref().is_none_or(|n| *n == *pod.namespace))
+    }
+
+    fn owner(&self, owner: &Owner) -> bool {
+        // Of some sockets the pod is known and the container is not.
+        let asked = self.filter.container.is_some();
+        self.pid(owner.pid) && self.container(if asked { owner.container } else { owner.pod() })
+    }
+
+    fn pid(&self, pid: u32) -> bool {
+        self.filter.pid.is_none_or(|p| p == pid)
+    }
+
+    fn container(&self, id: Option<ContainerId>) -> bool {
+        let Some(passing) = &self.containers else { return true };
+        id.is_some_and(|id| passing.binary_search(&id).is_ok())
+    }
+}
+
+/// The state of a listener as `ss` shows it.
+pub(crate) const fn listening(record: &ListenerRecord) -> probelet_core::facts::State {
+    use probelet_core::facts::{Protocol, State};
+    match record.protocol {
+        Protocol::Tcp => State::Listen,
+        Protocol::Udp => State::Close,
+    }
+}
+
+fn pod_passes(filter: &Filter, pod: Option<&str>) -> bool {
+    let namespace = pod.and_then(|p| p.split_once('/')).map(|(namespace, _)| namespace);
+    let wanted =
+        |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == is);
+    wanted(&filter.pod, pod) && wanted(&filter.namespace, namespace)
+}

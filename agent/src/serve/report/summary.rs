@@ -1,0 +1,163 @@
+//! The parts of a report that are not lists: what it is of, how complete it is, and how the agent
+//! itself is doing.
+//!
+//! In: a snapshot. Out: the beginning and the end of the JSON object. It must not touch a table.
+//!
+//! Pure: no I/O.
+
+use super::json::{decimal, float, int, int_or_null, string, string_or_null, write};
+use super::render::Span;
+use super::tag::Instance;
+use crate::engine::boot_ns;
+use crate::snapshot::{Intervals, Snapshot};
+use probelet_core::cluster::objects::Kind;
+use probelet_core::coverage::Count;
+
+/// Width of the window that `coverage.ratio` is about, seconds.
+const COVERAGE_WINDOW: u64 = 60;
+
+/// Which run of the agent a snapshot is of.
+pub(crate) fn instance(snapshot: &Snapshot) -> Instance {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates; milliseconds fit"
+    )]
+    let started_ms = (snapshot.vitals.started_unix * 1000.0) as u64;
+    // Where the clock was set, all start times moved: what a client has is another report. No other run
+    // begins within milliseconds of this one.
+    Instance::new(started_ms + u64::from(snapshot.clock_steps))
+}
+
+/// From the opening brace to the lists.
+pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span) {
+    let picture = &snapshot.picture;
+    write(
+        out,
+        format_args!(
+            "{{\"epoch\":{},\"instance\":\"{}\",\"time\":",
+            picture.epoch,
+            instance(snapshot)
+        ),
+    );
+    decimal(out, picture.now.unix_ms, 3);
+    match span {
+        Span::Full { since: None } => out.extend_from_slice(b",\"full\":true"),
+        Span::Full { since: Some(since) } => {
+            write(out, format_args!(",\"since\":{since},\"full\":true"));
+        }
+        Span::Delta(since) => write(out, format_args!(",\"since\":{since},\"full\":false")),
+    }
+    out.extend_from_slice(b",\"node\":");
+    string(out, snapshot.node.as_bytes());
+    let vitals = &snapshot.vitals;
+    write(
+        out,
+        format_args!(
+            ",\"source\":\"{}\",\"level\":\"{}\"",
+            vitals.tier.name(),
+            vitals.level.name()
+        ),
+    );
+    let [minute, total] = picture.coverage;
+    out.extend_from_slice(b",\"coverage\":{");
+    count(out, minute);
+    out.extend_from_slice(b",\"unseen\":");
+    int_or_null(out, picture.unseen);
+    write(out, format_args!(",\"windowSeconds\":{COVERAGE_WINDOW},\"total\":{{"));
+    count(out, total);
+    out.extend_from_slice(b"}}");
+}
+
+fn count(out: &mut Vec<u8>, count: Count) {
+    out.extend_from_slice(b"\"ratio\":");
+    // What is not a number is written as null: nothing was opened.
+    float(out, count.ratio().unwrap_or(f64::NAN));
+    write(out, format_args!(",\"opened\":{},\"observed\":{}", count.opened, count.observed));
+}
+
+/// From the lists to the closing brace.
+pub(crate) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
+    out.extend_from_slice(b",\"losses\":{");
+    for (n, (loss, count)) in snapshot.picture.losses.iter().enumerate() {
+        write(out, format_args!("{}\"{}\":{count}", if n == 0 { "" } else { "," }, loss.name()));
+    }
+    cluster(out, snapshot);
+    let vitals = &snapshot.vitals;
+    write(out, format_args!("}},\"agent\":{{\"version\":\"{}\"", env!("CARGO_PKG_VERSION")));
+    write(out, format_args!(",\"level\":\"{}\",\"levelReason\":", vitals.level.name()));
+    string(out, vitals.level_reason.as_bytes());
+    let now = boot_ns();
+    let numbers = [
+        ("cpuCores", vitals.cpu_cores),
+        ("budgetCores", vitals.budget_cores),
+        ("windowSeconds", vitals.window_seconds),
+        ("freshnessSeconds", vitals.freshness_at(now)),
+        ("verified", vitals.verified_unix),
+        ("started", vitals.started_unix),
+    ];
+    for (name, value) in numbers {
+        write(out, format_args!(",\"{name}\":"));
+        float(out, value);
+    }
+    out.extend_from_slice(b",\"rssBytes\":");
+    int(out, vitals.rss_bytes);
+    intervals(out, "desiredIntervalSeconds", vitals.desired);
+    intervals(out, "effectiveIntervalSeconds", vitals.effective_at(now));
+    out.extend_from_slice(b",\"refused\":[");
+    let lost = vitals.conntrack_error.iter().map(|lost| &**lost);
+    for (n, sentence) in vitals.refused.iter().map(|s| &**s).chain(lost).enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        string(out, sentence.as_bytes());
+    }
+    write(out, format_args!("],\"configGeneration\":{},\"configHash\":", vitals.config_generation));
+    string(out, vitals.config_hash.as_bytes());
+    out.extend_from_slice(b",\"configOrigin\":");
+    string(out, vitals.config_origin.as_bytes());
+    out.extend_from_slice(b",\"configError\":");
+    string_or_null(out, vitals.config_error.as_deref());
+    out.extend_from_slice(b"}}\n");
+}
+
+/// Ends of connections without a name, and what is known of the cluster; nothing without one.
+fn cluster(out: &mut Vec<u8>, snapshot: &Snapshot) {
+    let Some(cluster) = &snapshot.picture.cluster else { return };
+    out.extend_from_slice(b"},\"unresolved\":{");
+    for (n, (reason, count)) in cluster.gaps.iter().enumerate() {
+        write(out, format_args!("{}\"{}\":{count}", if n == 0 { "" } else { "," }, reason.name()));
+    }
+    out.extend_from_slice(b"},\"cluster\":{");
+    let known = &cluster.known;
+    for (n, kind) in Kind::ALL.into_iter().enumerate() {
+        let at = kind as usize;
+        write(
+            out,
+            format_args!(
+                "{}\"{}\":{{\"known\":{},\"synced\":{},\"refused\":{}}}",
+                if n == 0 { "" } else { "," },
+                kind.name(),
+                known.objects[at],
+                known.synced[at],
+                known.refused[at]
+            ),
+        );
+    }
+}
+
+fn intervals(out: &mut Vec<u8>, name: &str, intervals: Intervals) {
+    let Intervals { sockets, processes, containers, bytes } = intervals;
+    let fields = [
+        ("sockets", sockets),
+        ("processes", processes),
+        ("containers", containers),
+        ("bytes", bytes),
+    ];
+    write(out, format_args!(",\"{name}\":{{"));
+    for (n, (field, seconds)) in fields.into_iter().enumerate() {
+        write(out, format_args!("{}\"{field}\":", if n == 0 { "" } else { "," }));
+        float(out, seconds);
+    }
+    out.push(b'}');
+}

@@ -1,0 +1,156 @@
+//! For tests: a snapshot of a healthy agent, and a server with limits of one's own.
+//!
+//! I/O: sockets on loopback.
+
+#![allow(clippy::unwrap_used, reason = "for tests: a failure is a failed test")]
+
+mod everything;
+#[cfg(test)]
+pub(crate) mod hostile;
+
+use super::{Parts, SeriesLimits, Shared, State, serve};
+use crate::discover::Limiter;
+use crate::serve::http::cost::Admission;
+use crate::serve::http::watch::Limits;
+use crate::snapshot::{
+    Asked, CpuTime, Histogram, Intervals, Moments, Skip, Snapshot, Task, Vitals,
+};
+use probelet_core::budget::Level;
+use probelet_core::facts::{Endpoint, Facts, Process, Socket, Tier, Want};
+use probelet_core::join::PortRange;
+use probelet_core::report::{self, Now, Picture, Report};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub(crate) use everything::everything;
+
+/// The snapshot.
+pub(crate) fn snapshot() -> Snapshot {
+    let second = Intervals { sockets: 1.0, processes: 1.0, containers: 10.0, bytes: 10.0 };
+    let vitals = Vitals {
+        tier: Tier::Netlink,
+        refused: ["bpf: loading was refused (EPERM): CAP_BPF is missing".to_owned()].into(),
+        denied: false,
+        level: Level::Full,
+        level_reason: String::new(),
+        cpu_cores: 0.001,
+        budget_cores: 0.005,
+        window_seconds: 60.0,
+        cpu: [CpuTime { user: 1.0, system: 2.0 }; Task::ALL.len()],
+        rss_bytes: 12 << 20,
+        desired: second,
+        effective: second,
+        freshness_seconds: 1.0,
+        verified_unix: 1_700_000_000.0,
+        moments: Moments::default(),
+        pass_duration: Histogram::default(),
+        pass_cpu: Histogram::default(),
+        full_pass_cpu: 0.001,
+        translations: [0; Asked::ALL.len()],
+        conntrack_error: None,
+        skipped: [3; Skip::ALL.len()],
+        limiter_wait_seconds: [
+            (Limiter::ProcfsReads, 0.0),
+            (Limiter::Fds, 0.5),
+            (Limiter::Netns, 0.0),
+        ],
+        config_generation: 1,
+        config_hash: "abc".to_owned(),
+        config_origin: "defaults".to_owned(),
+        config_name: String::new(),
+        config_error: None,
+        started_unix: 1_699_999_000.5,
+    };
+    Snapshot {
+        node: "node-1".into(),
+        boot_unix: 1_600_000_000.0,
+        clock_steps: 0,
+        picture: Picture::default(),
+        vitals,
+    }
+}
+
+/// A node of so many connections.
+pub(crate) fn big(connections: u32) -> Snapshot {
+    let process = Process { pid: 42, netns: 7, ..Process::default() };
+    let socket = |n| Socket {
+        netns: 7,
+        inode: n + 1,
+        pid: 42,
+        local: Endpoint::v4(Ipv4Addr::from(0x0a00_0000 + n), 40_000),
+        remote: Endpoint::v4(Ipv4Addr::from(0xc000_0200 + n), 443),
+        ..Socket::default()
+    };
+    let sockets = (0..connections).map(socket).collect();
+    let fresh = Some(Want::Everything);
+    let facts = Facts { fresh, processes: vec![process], sockets, ..Facts::default() };
+    let mut report = Report::new(report::Limits::default(), PortRange::default());
+    report.update(&facts, Now::default());
+    Snapshot { picture: report.picture(Now::default()), ..snapshot() }
+}
+
+/// A scrape.
+#[cfg(test)]
+pub(crate) fn metrics(snapshot: &Arc<Snapshot>, names: &Arc<crate::names::shown::Names>) -> String {
+    let labels = crate::names::shown::Labels::refresh(&Arc::default(), &snapshot.picture, names);
+    super::metrics::text(snapshot, &labels)
+}
+
+/// A server under test.
+pub(crate) struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _stop: watch::Sender<bool>,
+}
+
+/// Serves one snapshot.
+pub(super) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let parts = Parts {
+        snapshots: watch::channel(Arc::new(snapshot)).1,
+        names: watch::channel(Arc::default()).1,
+        series: Arc::new(SeriesLimits::default),
+        admit: Arc::new(|_| Admission::Granted),
+        debug_pprof: false,
+        web: false,
+        kubernetes: None,
+        node_probe: None,
+        auth: None,
+        tls: None,
+    };
+    let mut state = State::new(parts);
+    Arc::get_mut(&mut state.0).unwrap().limits = limits;
+    let shared = Arc::clone(&state.0);
+    let (stop, told) = watch::channel(false);
+    tokio::spawn(serve(listener, state, told));
+    Server { address, shared, _stop: stop }
+}
+
+impl Server {
+    /// A client.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Connections closed for this reason.
+    pub(crate) fn closed(&self, reason: &str) -> u64 {
+        self.shared.http.closed_for(reason)
+    }
+
+    /// Reports that could be rendered now.
+    pub(crate) fn renderers(&self) -> usize {
+        self.shared.renderers.available_permits()
+    }
+}
+
+/// Whether the server ends the connection within five seconds.
+pub(crate) async fn closed(client: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    timeout(Duration::from_secs(5), client.read_to_end(&mut rest)).await.is_ok()
+}

@@ -1,7 +1,7 @@
 # Images of probelet for a registry of your own:
 #   docker build --target agent    --build-arg REVISION=$(git rev-parse HEAD) -t REGISTRY/probelet-agent:0.1.0 .
 #   docker build --target operator --build-arg REVISION=$(git rev-parse HEAD) -t REGISTRY/probelet-operator:0.1.0 .
-# Not built in CI, which has no registry; e2e/images/test holds it against the images that e2e/images/build makes.
+# Not built in CI, which has no registry; tools/images/test holds it against the images that tools/images/build makes.
 FROM rust:1.95.0-bookworm AS build
 # The image's own toolchain: rust-toolchain.toml would have rustup fetch rustfmt and clippy as well.
 ENV RUSTUP_TOOLCHAIN=1.95.0

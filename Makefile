@@ -79,10 +79,10 @@ web: ## The agent's web page in headless Chromium, against a real agent with rea
 	e2e/web/run
 
 chart-readme: ## Write the chart's README from the comments in its values.yaml
-	python3 e2e/chart/readme.py
+	python3 tools/chart/readme.py
 
-dashboards: ## Write the Grafana dashboards of the chart from e2e/dashboards/boards
-	PYTHONDONTWRITEBYTECODE=1 python3 e2e/dashboards/generate.py
+dashboards: ## Write the Grafana dashboards of the chart from tools/dashboards/boards
+	PYTHONDONTWRITEBYTECODE=1 python3 tools/dashboards/generate.py
 
 dashboards-check: ## Dashboards, rules and runbooks: Grafana's linter rules, drift, promtool's tests; needs no cluster
 	@scripts/setup --missing dashboards
@@ -94,7 +94,7 @@ dashboards-proof: ## Every query of every panel and rule on a real cluster, faul
 
 dashboards-scale: ## Every query before 5,000 agents; writes docs/benchmarks-dashboards.md (after dashboards-proof, about 10 minutes)
 	@scripts/setup --missing dashboards
-	PYTHONDONTWRITEBYTECODE=1 python3 e2e/dashboards/scale.py $${CLUSTER_DIR:-target/dev-cluster}/prometheus --write docs/benchmarks-dashboards.md
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=e2e/dashboards:tools/dashboards python3 bench/dashboards/scale.py $${CLUSTER_DIR:-target/dev-cluster}/prometheus --write docs/benchmarks-dashboards.md
 
 dashboards-situations: ## The five situations of docs/user/situations.md on a real cluster, release builds, with pictures (root, 20 minutes)
 	@scripts/setup --missing build cluster go dashboards web
@@ -115,17 +115,17 @@ cluster-down: ## End that cluster and put back what it changed
 
 images: ## Images of the agent and the operator, without a daemon: target/images/*.tar
 	@scripts/setup --missing build images
-	e2e/images/build
+	tools/images/build
 
 e2e: ## The product on a real cluster of two nodes: both Helms, edits, failures, an outage (root, about 6 minutes)
 	@scripts/setup --missing build cluster go
 	e2e/cluster/run
 
 demo: ## See it work: a real cluster of two nodes, probelet, a small shop, three commands to look around with (root)
-	@e2e/demo/run
+	@demo/run
 
 demo-down: ## End the demo and put back what it changed
-	e2e/demo/run down
+	demo/run down
 
 bench: build ## Measure the agent at the standard workload; writes docs/benchmarks.md (root, about 30 minutes)
 	$(RELEASE)/probelet-bench --write docs/benchmarks.md $(BENCH)
@@ -135,7 +135,7 @@ bench-quick: build ## The same, shorter and coarser; writes nothing (root)
 
 fleet: ## Measure the operator before 5,000 simulated nodes; writes docs/benchmarks-fleet.md (root, about 20 minutes)
 	@scripts/setup --missing build cluster go
-	e2e/fleet/run --release --nodes 5000 --steady 300 --idle 60 --write docs/benchmarks-fleet.md $(FLEET)
+	bench/fleet/run --release --nodes 5000 --steady 300 --idle 60 --write docs/benchmarks-fleet.md $(FLEET)
 
 bench-index: needs ## The label-selector index against its rivals at five scales; writes docs/benchmarks-index.md
 	bench/index/run --write docs/benchmarks-index.md

@@ -153,7 +153,7 @@ def word(name):
 def pictures(proof, folder, began, only=""):
     """What a person would have seen, from the beginning to now; of one dashboard if it is named."""
     minutes = min(30, int(time.time() - began) // 60 + 1)
-    words = ["e2e/dashboards/pictures/run", proof.prometheus.url, folder, f"minutes={minutes}&step=5&rate=20s"]
+    words = ["tools/dashboards/pictures/run", proof.prometheus.url, folder, f"minutes={minutes}&step=5&rate=20s"]
     out = proof.cluster.run("env", f"ONLY={only}", *words, quiet=True, timeout=600)
     print(out, end="", flush=True)
     proof.failed |= "FAIL" in out or not ("PASS" in out or "SKIP" in out)

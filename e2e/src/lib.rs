@@ -1,26 +1,6 @@
-//! Real binaries on a real kernel: the standard load, the box it runs in, and what is measured there.
+//! probelet as its users use it: what is installed, edited, broken and removed on a real cluster, and what then must hold.
 //!
-//! ```text
-//! sandbox (a box of namespaces) ─ load (processes, fds, connections) ─ agent (started, stopped)
-//!         └─ bench (which measurements) ─ measure · watch · fresh · cover · churn ─ table (goal, figure, verdict)
-//! ```
-//! Nobody imports this crate. I/O: everything it can, inside namespaces that it made.
+//! Nobody imports this crate. I/O: everything that the programs on the command line can.
 
-pub mod agent;
-pub mod bench;
-pub mod churn;
 pub mod cluster;
-pub mod cover;
-pub mod cpu_clock;
-pub mod fleet;
-pub mod fresh;
-pub mod goals;
-pub mod load;
-pub mod machine;
-pub mod measure;
 pub mod names;
-pub mod page;
-pub mod report;
-pub mod sandbox;
-pub mod table;
-pub mod watch;

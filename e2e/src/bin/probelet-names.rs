@@ -5,8 +5,8 @@
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
+use probelet_bench::report::Client;
 use probelet_e2e::names::{Node, Scene, check};
-use probelet_e2e::report::Client;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;

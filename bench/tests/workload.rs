@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use probelet_e2e::{load::ends::End, sandbox};
+use probelet_bench::{load::ends::End, sandbox};
 
 /// A load in its own network and mount namespaces; it ends when this is dropped.
 struct Load {

@@ -223,7 +223,7 @@ pub fn program() -> anyhow::Result<PathBuf> {
         .map(|folder| folder.join("probelet-load"))
         .find(|path| path.is_file())
         .with_context(|| {
-            format!("no probelet-load beside {}: cargo build -p probelet-e2e", own.display())
+            format!("no probelet-load beside {}: cargo build -p probelet-bench", own.display())
         })
 }
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use probelet_e2e::load::{Load, short, worker};
+use probelet_bench::load::{Load, short, worker};
 
 /// A static load of processes, open files and connections, with the truth about it.
 #[derive(Parser)]

@@ -92,7 +92,7 @@ impl Table {
     pub fn markdown(&self, machine: &str, how: &str) -> String {
         format!(
             "# Benchmarks\n\nWritten by `make bench`; not edited by hand. What each load and each measurement is: \
-             [e2e/workload/README.md](../e2e/workload/README.md).\n\n{machine}. {how}\n\n{}",
+             [bench/workload/README.md](../bench/workload/README.md).\n\n{machine}. {how}\n\n{}",
             self.rows_as_markdown()
         )
     }

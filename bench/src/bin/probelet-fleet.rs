@@ -1,6 +1,6 @@
 //! `make fleet`: the operator before thousands of simulated nodes, at a real API server.
 //!
-//! In: who is who (e2e/fleet/run knows). Out: lines that begin with PASS or FAIL, one table against the goals, the page
+//! In: who is who (bench/fleet/run knows). Out: lines that begin with PASS or FAIL, one table against the goals, the page
 //! that `--write` names. I/O: the API server, the operator's process, one page.
 #![allow(clippy::print_stdout, reason = "the table is this program's output")]
 
@@ -8,14 +8,14 @@ use std::{io::stdout, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
-use probelet_e2e::{
+use probelet_bench::{
     fleet::{meter::Processes, operator::Launch, scenes::Play, stage::Setup},
     machine,
     measure::Busy,
     page,
 };
 
-/// Measures the operator with simulated nodes and agents. Start it with e2e/fleet/run.
+/// Measures the operator with simulated nodes and agents. Start it with bench/fleet/run.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -108,7 +108,7 @@ async fn perform(args: &Args, setup: Setup) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.write {
         let text = format!(
             "# Benchmarks of the operator\n\nWritten by `make fleet`; not edited by hand above the notes. What is \
-             simulated and what is real: [e2e/src/fleet.rs](../e2e/src/fleet.rs).\n\n{machine}. {how}\n\n{}",
+             simulated and what is real: [bench/src/fleet.rs](../bench/src/fleet.rs).\n\n{machine}. {how}\n\n{}",
             table.rows_as_markdown()
         );
         page::write(path, &text)?;

@@ -8,7 +8,7 @@ use std::{ffi::OsString, fs::File, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use probelet_e2e::{
+use probelet_bench::{
     bench::{Bench, Pace},
     goals, machine,
     measure::Busy,

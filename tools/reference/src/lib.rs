@@ -25,7 +25,7 @@ pub const WRITTEN: &str = "<!-- written by make reference -->";
 
 /// Holds a page, named by its path below `docs/user`, to this text, or writes it.
 pub fn hold(page: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/user").join(page);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/user").join(page);
     if std::env::var_os(WRITE).is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         return fs::write(&path, text).unwrap();
@@ -40,7 +40,7 @@ pub fn hold(page: &str, text: &str) {
 
 /// [`hold`] for a page of which only the part between two lines is written.
 pub fn hold_part(page: &str, begin: &str, end: &str, part: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/user").join(page);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/user").join(page);
     let there = fs::read_to_string(&path).unwrap();
     let (before, rest) = there.split_once(begin).expect("the page has the line where it begins");
     let (_, after) = rest.split_once(end).expect("the page has the line where it ends");

@@ -70,6 +70,10 @@ pub struct Args {
     pub state_dir: Option<PathBuf>,
     /// Whom to serve.
     pub auth: Auth,
+    /// Whom to serve instead: who shows one of this file's tokens.
+    pub token_file: Option<PathBuf>,
+    /// Whose certificates clients need.
+    pub client_ca: Option<PathBuf>,
     /// Whether to serve HTTPS.
     pub tls: Tls,
     /// Whether to serve `/debug/pprof`.
@@ -148,7 +152,12 @@ impl Args {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, door::NOBODY));
         }
         let command = typed.command.map_or(Command::Run, TypedCommand::checked);
-        if typed.auth.is_none() && command == Command::Run && door::is_open(typed.listen.0) {
+        if typed.client_ca.is_some() && typed.tls == Tls::Off {
+            return Err(Refused::new(ErrorKind::MissingRequiredArgument, door::PLAIN));
+        }
+        let guarded =
+            typed.auth.is_some() || typed.token_file.is_some() || typed.client_ca.is_some();
+        if !guarded && command == Command::Run && door::is_open(typed.listen.0) {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, door::OPEN));
         }
         Ok(Self {
@@ -163,6 +172,8 @@ impl Args {
             node_probe: typed.node_probe,
             state_dir: typed.state_dir,
             auth,
+            token_file: typed.token_file,
+            client_ca: typed.client_ca,
             tls: typed.tls,
             debug_pprof: typed.debug_pprof,
             web: typed.web.is_on(typed.listen.0),
@@ -242,6 +253,16 @@ struct Typed {
         hide_possible_values = true
     )]
     auth: Option<Auth>,
+
+    /// Which clients may read where there is no API server: those that send one of this file's tokens (one on each line;
+    /// mode 0600), from everywhere, loopback too; /healthz and /readyz are open. Read again when it changes
+    #[arg(long, global = true, env = "PROBELET_TOKEN_FILE", value_name = "FILE", value_parser = file, conflicts_with = "auth")]
+    token_file: Option<PathBuf>,
+
+    /// Let only clients connect that show a certificate of one of these authorities (PEM); needs --tls. Probes can use
+    /// --probe-listen
+    #[arg(long, global = true, env = "PROBELET_CLIENT_CA", value_name = "FILE", value_parser = file)]
+    client_ca: Option<PathBuf>,
 
     /// Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change
     #[arg(long, global = true, env = "PROBELET_TLS", value_name = "CERTIFICATE", default_value = "off", value_parser = door::tls)]

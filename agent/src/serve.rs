@@ -21,7 +21,7 @@ use crate::kube::{FeedStatus, SingleStatus};
 use crate::names::shown::{Labels, Names};
 use crate::node_probe::status as node_probe;
 use crate::snapshot::Snapshot;
-use http::auth::{Auth, Peer};
+use http::auth::{Guard, Peer};
 use http::cost::{Admission, Admit, Cost, Learned};
 use http::places::{Known, Place, Places};
 use http::purse::{Paid, Purse};
@@ -112,7 +112,7 @@ pub struct Parts {
     /// How the agent gets on with its `NodeProbe`, if it has one.
     pub node_probe: Option<NodeProbe>,
     /// Who may read; without it everybody may.
-    pub auth: Option<Auth>,
+    pub auth: Option<Guard>,
     /// HTTPS; without it HTTP.
     pub tls: Option<Tls>,
 }
@@ -187,7 +187,7 @@ pub(crate) struct Shared {
     web: bool,
     kubernetes: Option<Arc<FeedStatus>>,
     node_probe: Option<NodeProbe>,
-    auth: Option<Auth>,
+    auth: Option<Guard>,
     tls: Option<Tls>,
     limits: watch::Limits,
     labels: Mutex<Arc<Labels>>,

@@ -13,8 +13,12 @@ pub(super) const NOBODY: &str =
     "--auth needs an API server to ask about tokens: run in a pod, or give --kubeconfig FILE\n";
 
 /// Clients of other machines could read everything, and that was not allowed explicitly.
-pub(super) const OPEN: &str = "--listen is not loopback, so any client that reaches it could read this host's processes and connections: choose --auth token or \
-     --auth always, or allow every client with --auth off\n";
+pub(super) const OPEN: &str = "--listen is not loopback, so any client that reaches it could read this host's processes and connections: in a cluster choose --auth token or \
+     --auth always; elsewhere give --token-file FILE, or --client-ca FILE with --tls; or allow every client with --auth off\n";
+
+/// Certificates of clients are part of a handshake.
+pub(super) const PLAIN: &str =
+    "--client-ca needs HTTPS: give --tls self-signed, or --tls DIR with tls.crt and tls.key\n";
 
 /// Whether others than who sits at this machine can come.
 pub(super) fn is_open(listen: Option<SocketAddr>) -> bool {

@@ -119,7 +119,7 @@ fn every_flag_has_an_environment_variable_and_help() {
             assert!(arg.get_help().is_some_and(|help| help.to_string().len() > 10), "{name}");
         }
     }
-    assert_eq!(seen, 21);
+    assert_eq!(seen, 23);
 }
 
 #[test]
@@ -191,11 +191,24 @@ fn tokens_are_asked_for_only_where_somebody_can_be_asked_about_them() {
 fn a_door_to_the_network_has_to_be_asked_for() {
     for open in ["--listen 0.0.0.0:9466", "run --listen [::]:9466", "--listen 10.0.0.7:1"] {
         assert!(told(open).contains("choose --auth token"), "{open}");
+        assert!(told(open).contains("--token-file FILE"), "{open}");
     }
+    let guarded = args("--listen 0.0.0.0:9466 --token-file /etc/tokens");
+    assert_eq!(guarded.token_file, Some(PathBuf::from("/etc/tokens")));
+    let guarded = args("--listen 0.0.0.0:9466 --tls self-signed --client-ca /etc/ca.pem");
+    assert_eq!(guarded.client_ca, Some(PathBuf::from("/etc/ca.pem")));
     assert_eq!(args("--listen 0.0.0.0:9466 --auth off").auth, Auth::Off);
     assert_eq!(args("--listen [::ffff:127.0.0.1]:9466").auth, Auth::Off);
     assert_eq!(args("--listen off").auth, Auth::Off);
     assert_eq!(args("once --listen 0.0.0.0:9466").auth, Auth::Off, "nothing is served");
+}
+
+#[test]
+fn who_decides_about_clients_is_one_thing() {
+    let both = told("--token-file /etc/tokens --auth always --kubeconfig k.yaml");
+    assert!(both.contains("cannot be used with"), "{both}");
+    let plain = told("--client-ca /etc/ca.pem");
+    assert!(plain.contains("--client-ca needs HTTPS: give --tls self-signed"), "{plain}");
 }
 
 #[test]

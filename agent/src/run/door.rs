@@ -1,7 +1,7 @@
 //! What stands between the report and whoever asks for it: tokens and TLS.
 //!
-//! In: what was asked for, and where the agent runs. Out: the parts for the server. It must not open a door that was to
-//! be closed: what cannot be had as asked is an error, and what cannot be told is taken for the worse.
+//! In: what was asked for, and where the agent runs. Out: the parts for the server. It must not let clients in that were to
+//! be kept out: what cannot be had as asked is an error, and what cannot be determined is taken for the worse.
 //!
 //! I/O: certificates; `/proc`; asks the kernel which addresses it would send from.
 
@@ -12,33 +12,40 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use tracing::warn;
 
 /// The parts, or why they cannot be had.
-pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Auth>, Option<tls::Tls>)> {
+pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Guard>, Option<tls::Tls>)> {
+    let clients = args.client_ca.as_deref();
     let secured = match &args.tls {
         Tls::Off => None,
-        Tls::SelfSigned => Some(tls::Tls::self_signed(&args.node_name, &addresses(args.listen))?),
-        Tls::Dir(dir) => Some(tls::Tls::from_dir(dir, tls::LOOK)?),
+        Tls::SelfSigned => {
+            Some(tls::Tls::self_signed(&args.node_name, &addresses(args.listen), clients)?)
+        }
+        Tls::Dir(dir) => Some(tls::Tls::from_dir(dir, tls::LOOK, clients)?),
     };
+    let loopback = args.listen.is_some_and(|address| address.ip().to_canonical().is_loopback());
     // The flags say that there is an API server wherever tokens are asked for.
-    let checked = match args.kubernetes.clone().filter(|_| args.auth != Auth::Off) {
-        None => None,
-        Some(access) => {
-            let loopback = args.auth == Auth::Token && auth::network_is_a_pods_own();
-            if args.auth == Auth::Token && !loopback {
+    let reviews = args.kubernetes.clone().filter(|_| args.auth != Auth::Off);
+    let guard = match (&args.token_file, reviews) {
+        (Some(file), _) => {
+            Some(auth::Guard::Tokens(auth::TokenFile::open(file, auth::TOKEN_FILE_LOOK)?))
+        }
+        (None, None) => None,
+        (None, Some(access)) => {
+            let own = args.auth == Auth::Token && auth::network_is_a_pods_own();
+            if args.auth == Auth::Token && !own {
                 warn!("agent may share the host network; loopback requests require a token");
             }
-            Some(auth::Auth::new(Reviewer::new(access), auth::Terms::default(), loopback)?)
+            Some(auth::Auth::new(Reviewer::new(access), auth::Terms::default(), own)?.into())
         }
     };
-    if args.auth == Auth::Off && args.listen.is_some_and(|a| !a.ip().to_canonical().is_loopback()) {
+    if guard.is_none() && clients.is_none() && !loopback {
         warn!(
             "--auth is off: any client that reaches this address can read this host's processes and connections"
         );
     }
-    if checked.is_some() && secured.is_none() && !args.listen.is_some_and(|a| a.ip().is_loopback())
-    {
+    if guard.is_some() && secured.is_none() && !loopback {
         warn!("tokens are sent to this agent in the clear: give --tls");
     }
-    Ok((checked, secured))
+    Ok((guard, secured))
 }
 
 /// The addresses that the certificate is for.

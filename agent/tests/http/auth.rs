@@ -1,9 +1,9 @@
 //! Who may read, with an API server that knows some tokens.
 
-use super::client::{Server, start_behind};
+use super::client::{Server, start_behind, start_guarded};
 use super::node::Node;
 use super::reviews::Reviews;
-use probelet_agent::serve::http::auth::Terms;
+use probelet_agent::serve::http::auth::{Guard, Terms, TokenFile};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -203,4 +203,23 @@ async fn refusals_and_reviews_are_counted() {
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line} is missing in\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn without_an_api_server_a_token_of_the_file_reads_and_no_other_does() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokens");
+    std::fs::write(&path, "a-token-of-the-file\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let tokens = Guard::Tokens(TokenFile::open(&path, Duration::ZERO).unwrap());
+    let server = start_guarded(Node::new(1).pass(0), Some(tokens), None).await;
+    let with = |token: &str| format!("Authorization: Bearer {token}\r\n");
+
+    for path in [REPORT, "/metrics"] {
+        assert_eq!(server.get(path).await.status, 401, "{path}");
+        assert_eq!(server.send("GET", path, &with("a-token-of-another")).await.status, 401);
+        assert_eq!(server.send("GET", path, &with("a-token-of-the-file")).await.status, 200);
+    }
+    assert_eq!(server.get("/healthz").await.status, 200);
 }

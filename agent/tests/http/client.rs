@@ -1,7 +1,7 @@
 //! A server over a made-up node, and a client that reads answers byte for byte.
 
 use probelet_agent::names::shown::Names;
-use probelet_agent::serve::http::auth::Auth;
+use probelet_agent::serve::http::auth::{Auth, Guard};
 use probelet_agent::serve::http::cost::{Admission, Cost};
 use probelet_agent::serve::http::tls::Tls;
 use probelet_agent::serve::{Parts, SeriesLimits, State, bind, serve};
@@ -48,7 +48,7 @@ async fn launch(
     series: SeriesLimits,
     [debug_pprof, web]: [bool; 2],
     admit: impl Fn(Cost) -> Admission + Send + Sync + 'static,
-    auth: Option<Auth>,
+    auth: Option<Guard>,
     tls: Option<Tls>,
 ) -> Server {
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -74,20 +74,30 @@ async fn launch(
     Server { address, snapshots, stop, task, _names: sender }
 }
 
-/// Starts a server behind a door.
+/// Starts a server that asks for tokens.
 pub(crate) async fn start_behind(
     snapshot: Arc<Snapshot>,
     auth: Option<Auth>,
     tls: Option<Tls>,
 ) -> Server {
+    start_guarded(snapshot, auth.map(Guard::from), tls).await
+}
+
+/// The same, whoever decides.
+pub(crate) async fn start_guarded(
+    snapshot: Arc<Snapshot>,
+    guard: Option<Guard>,
+    tls: Option<Tls>,
+) -> Server {
     let admit = |_| Admission::Granted;
-    launch(snapshot, SeriesLimits::default(), [false; 2], admit, auth, tls).await
+    launch(snapshot, SeriesLimits::default(), [false; 2], admit, guard, tls).await
 }
 
 /// Starts a server with the page for browsers.
 pub(crate) async fn start_web(snapshot: Arc<Snapshot>, auth: Option<Auth>) -> Server {
     let admit = |_| Admission::Granted;
-    launch(snapshot, SeriesLimits::default(), [false, true], admit, auth, None).await
+    launch(snapshot, SeriesLimits::default(), [false, true], admit, auth.map(Guard::from), None)
+        .await
 }
 
 pub(crate) async fn start_with(

@@ -3,6 +3,7 @@
 use super::client::{Reply, Server, ask, start_behind};
 use super::node::Node;
 use probelet_agent::serve::http::tls::Tls;
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime,
+};
 use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, HandshakeKind, ProtocolVersion, RootCertStore,
     SignatureScheme, SupportedProtocolVersion, version,
@@ -75,7 +78,7 @@ async fn report(server: &Server, client: &TlsConnector) -> (Reply, HandshakeKind
 
 #[tokio::test]
 async fn the_report_is_served_over_both_versions() {
-    let server = start(Tls::from_dir(dir().path(), Duration::ZERO).unwrap()).await;
+    let server = start(Tls::from_dir(dir().path(), Duration::ZERO, None).unwrap()).await;
 
     for (offered, expected) in
         [(&version::TLS12, ProtocolVersion::TLSv1_2), (&version::TLS13, ProtocolVersion::TLSv1_3)]
@@ -93,7 +96,7 @@ async fn the_report_is_served_over_both_versions() {
 #[tokio::test]
 async fn who_comes_back_resumes_the_session() {
     for version in [&version::TLS12, &version::TLS13] {
-        let server = start(Tls::from_dir(dir().path(), Duration::ZERO).unwrap()).await;
+        let server = start(Tls::from_dir(dir().path(), Duration::ZERO, None).unwrap()).await;
         let client = client(&authority(), &[version]);
 
         let (_, first) = report(&server, &client).await;
@@ -113,7 +116,7 @@ async fn shown(server: &Server, client: &TlsConnector) -> Option<Vec<u8>> {
 async fn a_renewed_certificate_is_shown_and_a_bad_one_is_not() {
     let dir = dir();
     let renewed = fixtures().join("../tls/renewed.pem");
-    let server = start(Tls::from_dir(dir.path(), Duration::ZERO).unwrap()).await;
+    let server = start(Tls::from_dir(dir.path(), Duration::ZERO, None).unwrap()).await;
     let old = client(&authority(), &[&version::TLS13]);
     let before = shown(&server, &old).await;
 
@@ -172,7 +175,7 @@ impl ServerCertVerifier for Anything {
 
 #[tokio::test]
 async fn a_certificate_of_its_own_is_one_for_its_address() {
-    let tls = Tls::self_signed("node-1", &["127.0.0.1".parse().unwrap()]).unwrap();
+    let tls = Tls::self_signed("node-1", &["127.0.0.1".parse().unwrap()], None).unwrap();
     let server = start(tls).await;
     let provider = Arc::new(ring::default_provider());
     let careless = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -190,9 +193,72 @@ async fn a_certificate_of_its_own_is_one_for_its_address() {
     assert_eq!(reply.status, 200);
 }
 
+/// An authority and the certificate of a client that it signed, with its key.
+fn authority_of_clients() -> (rcgen::Certificate, CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut ca = CertificateParams::new(vec!["clients".to_owned()]).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = ca.self_signed(&ca_key).unwrap();
+    let mut client = CertificateParams::new(vec!["reader".to_owned()]).unwrap();
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let signed = client.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    (certificate, signed.der().clone(), key)
+}
+
+/// A client that shows a certificate.
+fn known_client(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate], key)
+        .unwrap();
+    TlsConnector::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn only_a_certificate_of_the_clients_authority_connects() {
+    let (authority, certificate, key) = authority_of_clients();
+    let dir = dir();
+    let file = dir.path().join("clients.pem");
+    fs::write(&file, authority.pem()).unwrap();
+    let server = start(Tls::from_dir(dir.path(), Duration::ZERO, Some(&file)).unwrap()).await;
+
+    let (reply, _) = report(&server, &known_client(certificate, key)).await;
+    assert_eq!(reply.status, 200);
+
+    let (_, other, key) = authority_of_clients();
+    for stranger in [known_client(other, key), client(&self::authority(), &[&version::TLS13])] {
+        // In TLS 1.3 a client learns only from the first answer that its certificate was refused.
+        let refused = match connect(&server, &stranger).await {
+            Err(_) => true,
+            Ok(mut stream) => {
+                let _unheard = stream.write_all(b"GET /v1/report HTTP/1.1\r\n\r\n").await;
+                !matches!(stream.read(&mut [0; 1]).await, Ok(1..))
+            }
+        };
+        assert!(refused);
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_authorities_of_clients_is_refused_by_name() {
+    let dir = dir();
+    let file = dir.path().join("clients.pem");
+    fs::write(&file, "hello").unwrap();
+
+    let error = Tls::from_dir(dir.path(), Duration::ZERO, Some(&file)).err().unwrap().to_string();
+
+    let name = file.display();
+    assert_eq!(error, format!("{name} holds no certificate in PEM"));
+}
+
 #[tokio::test]
 async fn plain_http_is_told_to_come_with_https() {
-    let server = start(Tls::self_signed("node-1", &[]).unwrap()).await;
+    let server = start(Tls::self_signed("node-1", &[], None).unwrap()).await;
 
     let reply = server.get("/healthz").await;
 
@@ -204,7 +270,7 @@ async fn plain_http_is_told_to_come_with_https() {
 
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_cut_off() {
-    let server = start(Tls::self_signed("node-1", &[]).unwrap()).await;
+    let server = start(Tls::self_signed("node-1", &[], None).unwrap()).await;
     for began_with in [&b""[..], &[0x16, 3, 1][..]] {
         let mut stalled = TcpStream::connect(server.address).await.unwrap();
         stalled.write_all(began_with).await.unwrap();
@@ -220,7 +286,7 @@ async fn a_handshake_that_never_ends_is_cut_off() {
 #[tokio::test]
 async fn bad_files_are_a_sentence_with_their_name() {
     let told = |dir: &Path| {
-        let Err(error) = Tls::from_dir(dir, Duration::ZERO) else { panic!("it was taken") };
+        let Err(error) = Tls::from_dir(dir, Duration::ZERO, None) else { panic!("it was taken") };
         error.to_string().replace(dir.to_str().unwrap(), "DIR")
     };
     let (none, junk) = (tempfile::tempdir().unwrap(), dir());

@@ -1,13 +1,14 @@
-//! Who may read: a bearer token that the API server knows, of somebody whom it lets.
+//! Who may read: a bearer token that the API server knows and allows, or one of a file.
 //!
 //! In: the head of a request and its path. Out: nothing if they may, or the answer that says why not and what to do
 //! about it. It must not keep or log a token: what is remembered is a hash of it, with a key of this process.
 //!
-//! I/O: asks the API server, through [`Reviewer`]; reads the clock.
+//! I/O: asks the API server, through [`Reviewer`]; reads the clock; the file of tokens.
 
 mod cache;
 mod ledger;
 mod loopback;
+mod token_file;
 
 use super::cost::{Admission, Admit, Cost};
 use super::route::{Answer, later, refuse, seconds};
@@ -24,6 +25,7 @@ use ring::{hmac, rand::SystemRandom};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+pub use token_file::{Error as TokenFileError, LOOK as TOKEN_FILE_LOOK, TokenFile};
 use tokio::sync::watch as channel;
 use tokio::time::Instant;
 use tracing::warn;
@@ -48,7 +50,53 @@ const WARN: Duration = Duration::from_mins(1);
 #[error("the kernel gives no random numbers")]
 pub struct Error;
 
-/// The door.
+/// Who decides.
+pub enum Guard {
+    /// The API server.
+    Reviews(Auth),
+    /// A file of tokens, which are asked for from everywhere, loopback too.
+    Tokens(TokenFile),
+}
+
+impl From<Auth> for Guard {
+    fn from(auth: Auth) -> Self {
+        Self::Reviews(auth)
+    }
+}
+
+impl Guard {
+    /// Whether a token is asked for, of this peer.
+    pub(super) const fn is_for(&self, peer: Peer) -> bool {
+        match self {
+            Self::Reviews(auth) => auth.is_for(peer),
+            Self::Tokens(_) => true,
+        }
+    }
+
+    /// Why the request is refused, if it is.
+    pub(super) async fn refusal(
+        &self,
+        http: &Counters,
+        admit: &Admit,
+        headers: &HeaderMap,
+        path: &'static str,
+        peer: Peer,
+    ) -> Option<Answer> {
+        match self {
+            Self::Reviews(auth) => auth.refusal(http, admit, headers, path, peer).await,
+            Self::Tokens(tokens) => match token(headers) {
+                None => Some(no_token()),
+                Some(token) if tokens.holds(token) => None,
+                Some(_) => Some(unauthorized(
+                    "Bearer realm=\"probelet-agent\", error=\"invalid_token\"",
+                    "this token is not in the file of --token-file",
+                )),
+            },
+        }
+    }
+}
+
+/// Asks the API server.
 pub struct Auth {
     reviewer: Reviewer,
     loopback: bool,
@@ -95,13 +143,11 @@ impl Auth {
         Ok(Self { reviewer, loopback, secret, began, state })
     }
 
-    /// Whether a token is asked for, of this peer.
-    pub(crate) const fn is_for(&self, peer: Peer) -> bool {
+    const fn is_for(&self, peer: Peer) -> bool {
         !(self.loopback && peer.loopback)
     }
 
-    /// Why the request is refused, if it is.
-    pub(super) async fn refusal(
+    async fn refusal(
         &self,
         http: &Counters,
         admit: &Admit,
@@ -228,9 +274,13 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(OWN_HEADER).or_else(|| headers.get(AUTHORIZATION))?.to_str().ok()?;
     let (scheme, token) = text.trim().split_once(' ')?;
     let token = token.trim_start();
+    (scheme.eq_ignore_ascii_case("bearer") && is_token(token)).then_some(token)
+}
+
+/// Whether a text can be a token: RFC 6750, and the colons that some issuers add.
+fn is_token(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=:".contains(&b);
-    let can_be = (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(fits);
-    (scheme.eq_ignore_ascii_case("bearer") && can_be).then_some(token)
+    (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(fits)
 }
 
 fn told(verdict: Verdict, path: &str) -> Option<Answer> {

@@ -24,9 +24,14 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
@@ -68,6 +73,14 @@ pub enum Error {
     /// The agent cannot make a certificate of its own.
     #[error("cannot make a certificate: {0}")]
     Own(String),
+    /// No client could show a certificate that is accepted.
+    #[error("the authorities of clients in {} cannot be used: {why}", path.display())]
+    Clients {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// The library refuses what it is set up with.
     #[error("cannot set up TLS: {0}")]
     Setup(rustls::Error),
@@ -97,23 +110,36 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// With a certificate that is made now, for this name and these addresses.
-    pub fn self_signed(name: &str, addresses: &[IpAddr]) -> Result<Self, Error> {
-        Self::new(own::make(name, addresses)?, None)
+    /// With a certificate that is made now, for this name and these addresses. With `clients`, a file of authorities in
+    /// PEM, only who shows a certificate of theirs can connect.
+    pub fn self_signed(
+        name: &str,
+        addresses: &[IpAddr],
+        clients: Option<&Path>,
+    ) -> Result<Self, Error> {
+        Self::new(own::make(name, addresses)?, None, clients)
     }
 
-    /// With `tls.crt` and `tls.key` of a directory, looked at anew at most so often: [`LOOK`].
-    pub fn from_dir(dir: &Path, look: Duration) -> Result<Self, Error> {
+    /// With `tls.crt` and `tls.key` of a directory, looked at again at most so often: [`LOOK`].
+    pub fn from_dir(dir: &Path, look: Duration, clients: Option<&Path>) -> Result<Self, Error> {
         let (files, pair) = Files::open(dir, look)?;
-        Self::new(pair, Some(files))
+        Self::new(pair, Some(files), clients)
     }
 
-    fn new(pair: CertifiedKey, files: Option<Files>) -> Result<Self, Error> {
+    fn new(
+        pair: CertifiedKey,
+        files: Option<Files>,
+        clients: Option<&Path>,
+    ) -> Result<Self, Error> {
         let shown = Arc::new(Shown(RwLock::new(Arc::new(pair))));
+        let verifier = match clients {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(path) => clients_of(path)?,
+        };
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(Error::Setup)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::<Shown>::clone(&shown));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Whoever scrapes comes back: what they need for that is kept by them, not by us.
@@ -183,6 +209,24 @@ impl Tls {
             }
         }
     }
+}
+
+/// Accepts certificates of the authorities in a file.
+fn clients_of(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    let read = |why| Error::Read { path: path.to_owned(), why };
+    let unusable = |why: String| Error::Clients { path: path.to_owned(), why };
+    let text = std::fs::read(path).map_err(read)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate =
+            certificate.map_err(|_| Error::Pem { path: path.to_owned(), what: "certificate" })?;
+        roots.add(certificate).map_err(|why| unusable(why.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(Error::Pem { path: path.to_owned(), what: "certificate" });
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    verifier.map_err(|why| unusable(why.to_string()))
 }
 
 fn provider() -> Arc<CryptoProvider> {

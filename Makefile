@@ -14,7 +14,7 @@ SECONDS ?= 600
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help needs setup setup-test build run check unit test fuzz crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-index criterion docs measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew
+.PHONY: help needs setup setup-test build run check unit test fuzz crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-peers bench-index criterion docs measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew
 
 help: ## List the targets, and the stages of `make test`
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-22s %s\n", $$1, $$2}'
@@ -132,6 +132,9 @@ bench: build ## Measure the agent at the standard workload; writes docs/benchmar
 
 bench-quick: build ## The same, shorter and coarser; writes nothing (root)
 	$(RELEASE)/probelet-bench --quick $(BENCH)
+
+bench-peers: build ## What people would otherwise run, beside us under the standard load; writes docs/benchmarks.md (root, about 10 minutes)
+	bench/peers --write docs/benchmarks.md
 
 fleet: ## Measure the operator before 5,000 simulated nodes; writes docs/benchmarks-fleet.md (root, about 20 minutes)
 	@scripts/setup --missing build cluster go

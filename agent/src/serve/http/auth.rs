@@ -51,6 +51,7 @@ const WARN: Duration = Duration::from_mins(1);
 pub struct Error;
 
 /// Who decides.
+#[expect(clippy::large_enum_variant, reason = "there is one in an agent")]
 pub enum Guard {
     /// The API server.
     Reviews(Auth),

@@ -7,7 +7,9 @@
 
 mod calm;
 pub(crate) mod connection;
+pub(crate) mod failure;
 pub(crate) mod review;
+pub(crate) mod selection;
 pub(crate) mod single;
 pub(crate) mod split;
 pub(crate) mod status;

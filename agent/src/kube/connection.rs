@@ -11,8 +11,8 @@
 //! I/O: the network; files of the service account or kubeconfig; whatever command a kubeconfig names for credentials.
 
 use super::calm::Calm;
+use super::failure::Failure;
 use super::status::Class;
-use crate::names::wire::Failure;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response, http};

@@ -11,12 +11,12 @@
 //! I/O: the network through [`Connection`]; sleeps.
 
 use super::connection::{self, Connection, Error};
+use super::failure::Failure;
+use super::selection::{self, Selection};
 use super::split::Lines;
 use super::status::{Class, KindStatus, Malformed, State};
 use super::timing::{Timing, random, share};
 use super::{Pace, cpu};
-use crate::names::wanted::{self, Selection};
-use crate::names::wire::Failure;
 use serde::Deserialize;
 use serde_json::Value;
 use std::convert::Infallible;
@@ -117,7 +117,7 @@ impl Single {
     /// Follows the object; never ends.
     pub(crate) async fn follow(self, each: impl FnMut(Seen)) -> Infallible {
         let mut session = Session {
-            selection: wanted::named(self.resource, &self.name),
+            selection: selection::named(self.resource, &self.name),
             single: &self,
             from: From::Any,
             seen: None,

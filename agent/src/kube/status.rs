@@ -5,7 +5,7 @@
 //!
 //! I/O: reads the monotonic clock.
 
-use crate::names::wire::Failure;
+use super::failure::Failure;
 use probelet_core::cluster::objects::Kind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

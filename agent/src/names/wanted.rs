@@ -5,49 +5,14 @@
 //!
 //! Pure: no I/O.
 
+use crate::kube::selection::{JSON, Selection, encode};
 use probelet_core::cluster::objects::Kind;
 use probelet_crds::{Match, Peers, ServiceMatching};
-use std::fmt::Write as _;
 
 /// Slices that no selector explains: those of the endpoint slice controller follow from Services and pods. Mirrored and
 /// hand-written ones name another manager or none.
 const NOT_FROM_SELECTORS: &str =
     "labelSelector=endpointslice.kubernetes.io%2Fmanaged-by%21%3Dendpointslice-controller.k8s.io";
-const JSON: &str = "application/json";
-
-/// The objects of one kind that are asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Selection {
-    pub(crate) path: &'static str,
-    /// A parameter that narrows the kind down, ready for a URL; empty is all of it.
-    pub(crate) filter: String,
-    /// The form in which a watch comes.
-    pub(crate) accept: &'static str,
-    /// The form in which a list comes.
-    pub(crate) accept_list: &'static str,
-}
-
-impl Selection {
-    /// Whether it asks for less than `other` of the same kind.
-    pub(crate) fn is_narrower_than(&self, other: &Self) -> bool {
-        other.filter.is_empty() && !self.filter.is_empty()
-    }
-
-    /// Path and query with these parameters.
-    pub(crate) fn url(&self, parameters: &[(&str, &str)]) -> String {
-        let mut url = format!("{}?{}", self.path, self.filter);
-        for (name, value) in parameters {
-            if !url.ends_with(['?', '&']) {
-                url.push('&');
-            }
-            url.push_str(name);
-            url.push('=');
-            encode(&mut url, value);
-        }
-        url
-    }
-}
-
 /// What is watched of `kind` on this node.
 pub(crate) fn wanted(kind: Kind, config: &Match, node: &str) -> Option<Selection> {
     let selection =
@@ -76,26 +41,7 @@ pub(crate) fn wanted(kind: Kind, config: &Match, node: &str) -> Option<Selection
     }
 }
 
-/// The one object of that name.
-pub(crate) fn named(path: &'static str, name: &str) -> Selection {
-    let mut filter = "fieldSelector=metadata.name%3D".to_owned();
-    encode(&mut filter, name);
-    Selection { path, filter, accept: JSON, accept_list: JSON }
-}
-
 const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
-
-/// Appends `text` as a URL's query takes it.
-fn encode(url: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _infallible = write!(url, "%{byte:02X}");
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

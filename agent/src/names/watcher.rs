@@ -9,9 +9,9 @@ mod intake;
 mod outbox;
 mod session;
 
-use super::wanted::Selection;
 use crate::kube::Pace;
 use crate::kube::connection::Connection;
+use crate::kube::selection::Selection;
 use crate::kube::status::{FeedStatus, KindStatus, State};
 use crate::kube::timing::Timing;
 use probelet_core::cluster::objects::{Event, Kind};

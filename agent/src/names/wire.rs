@@ -15,6 +15,7 @@ mod service;
 mod slice;
 mod text;
 
+use crate::kube::failure::Failure;
 use crate::kube::status::Malformed;
 use namespace::Namespace;
 pub(super) use node::node;
@@ -24,7 +25,6 @@ use serde::{Deserialize, de::IgnoredAny};
 use service::Service;
 use slice::Slice;
 use std::net::IpAddr;
-use std::time::Duration;
 use text::{InitialEnd, Labels, Text};
 
 /// Bounds of Kubernetes' own: a namespace, any other name, a label's key with its prefix, a label's value.
@@ -41,53 +41,6 @@ pub(super) enum Line {
     Bookmark(bool),
     /// The watch ends.
     Failed(Failure),
-}
-
-/// `metav1.Status`: why the server refuses.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Failure {
-    /// The HTTP status.
-    pub code: u16,
-    /// A word for programs.
-    pub reason: String,
-    /// A sentence for people.
-    pub message: String,
-    details: Option<Details>,
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Details {
-    retry_after_seconds: Option<u32>,
-    causes: Option<Vec<Cause>>,
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Cause {
-    reason: String,
-}
-
-impl Failure {
-    /// The version that we named is unknown to the server: too old, or from a future that a restored backup lost.
-    pub(crate) fn wants_new_list(&self) -> bool {
-        self.code == 410
-            || matches!(self.reason.as_str(), "Expired" | "Gone")
-            || self.is_from_the_future()
-    }
-
-    /// The version that we named does not exist yet.
-    pub(crate) fn is_from_the_future(&self) -> bool {
-        let mut causes = self.details.iter().flat_map(|details| details.causes.iter().flatten());
-        causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
-    }
-
-    /// When the server wants to be asked again.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.details.as_ref()?.retry_after_seconds?;
-        Some(Duration::from_secs(seconds.into()))
-    }
 }
 
 /// `metadata` of a list.

@@ -5,9 +5,10 @@
 //!
 //! Pure: no I/O.
 
+use crate::kube::failure::Failure;
 use crate::kube::split::{Part, TooLarge};
 use crate::kube::status::Malformed;
-use crate::names::wire::{self, Failure, Line, ListMetadata};
+use crate::names::wire::{self, Line, ListMetadata};
 use probelet_core::cluster::objects::{Event, Kind};
 
 /// What one piece of a body amounted to, and where the watch stands.

@@ -4,6 +4,7 @@ use super::*;
 use probelet_core::cluster::objects::{self, Backend, OnNode, Phase, ServicePort};
 use probelet_core::facts::Protocol;
 use std::net::IpAddr;
+use std::time::Duration;
 
 const POD: &str = include_str!("../../../tests/fixtures/kubernetes/pod.json");
 const HOST_NETWORK_POD: &str =

@@ -1,5 +1,5 @@
 //! The configuration in force: read from a file at the start, and again whenever the file changes. In a cluster it comes
-//! from the node's `NodeProbe` instead ([`node_probe`]) and is kept on disk ([`saved`]).
+//! from the node's `NodeProbe` instead (`node_probe::follow`) and is kept on disk (`node_probe::saved`).
 //!
 //! In: a YAML file with the spec of a `ProbeConfig`, bare or as a whole object. Out: [`Effective`], through a watch
 //! channel. A bad edit, and a deleted file, leave the last good configuration in force and say so. It must not act on
@@ -173,7 +173,7 @@ impl Effective {
 /// Reads a configuration from a file.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`enum@Error`].
 pub fn load(path: &Path) -> Result<Loaded, Error> {
     parse(path, &read(path)?)
 }

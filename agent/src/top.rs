@@ -4,8 +4,8 @@
 //! second and only when something changed: drawing is paid out of the agent's own budget. It must
 //! not read the kernel or change what the agent does.
 //!
-//! I/O: the terminal. Keys come from a thread of their own ([`input`]); frames are drawn where
-//! [`run`] is polled. What is drawn, and what keys do, is pure ([`draw`], [`state`]).
+//! I/O: the terminal. Keys come from a thread of their own (`input`); frames are drawn where
+//! [`run`] is polled. What is drawn, and what keys do, is pure (`draw`, `state`).
 
 mod draw;
 mod input;

@@ -1,7 +1,7 @@
 //! Names of containers: what Docker or Kubernetes calls them, and what every view of the report
 //! shows.
 //!
-//! In: names by full container id, and a picture with the pods of its containers. Out: [`Labels`], one
+//! In: names by full container id, and a picture with the pods of its containers. Out: `Labels`, one
 //! entry per container of the picture, made once per change and not per record. It must not ask
 //! Docker anything.
 //!

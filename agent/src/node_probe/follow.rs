@@ -6,7 +6,7 @@
 //! object that was deleted or is not there yet is waited for and never created. The hash is a word: which content it
 //! stands for is the operator's to know. It must not act on the configuration, nor write anything.
 //!
-//! I/O: the network through [`Single`].
+//! I/O: the network through `Single`.
 
 use crate::config::{Effective, Origin};
 use crate::kube::single::{Seen, Single, SingleStatus};

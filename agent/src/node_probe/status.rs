@@ -1,7 +1,7 @@
 //! The writer of this node's `NodeProbe.status`: the summary of the node, and what became of its configuration.
 //!
 //! In: snapshots, the configuration in force, what the `NodeProbe` asks for. Out: server-side applies of the whole status,
-//! as rarely as [`due`] allows. It must not create the object, write anything else, read it back to change it, or keep
+//! as rarely as `due` allows. It must not create the object, write anything else, read it back to change it, or keep
 //! anything to be written later: what is written is always the newest.
 //!
 //! I/O: the network; its CPU time is on the account of what the API server tells.

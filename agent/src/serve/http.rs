@@ -1,6 +1,6 @@
 //! One HTTP server: who gets in, who may read, what is asked for, and what all that may cost.
 //!
-//! In: sockets. Out: answers on them. It must not know what a report or a metric is: [`super::report`] and [`super::metrics`] do.
+//! In: sockets. Out: answers on them. It must not know what a report or a metric is: `serve::report` and `serve::metrics` do.
 //!
 //! I/O: sockets, certificates, the API server for reviews.
 

@@ -5,7 +5,7 @@
 //!
 //! I/O: reads the environment and, for the default of `--node-name`, the host's name.
 
-mod door;
+mod access;
 mod server;
 
 use std::{
@@ -22,8 +22,8 @@ use probelet_runtime::logging::{self, Filter, Format};
 pub use probelet_runtime::{Exit, Refused};
 
 use crate::kube::Access;
-use door::Web;
-pub use door::{Auth, Tls};
+use access::Web;
+pub use access::{Auth, Tls};
 use server::{Kubernetes, access};
 
 const EXAMPLES: &str = "\
@@ -136,8 +136,9 @@ impl Args {
         let typed = Typed::try_parse_from(words)?;
         let node_name = match typed.node_name {
             Some(name) => name,
-            None => host_name()
-                .map_err(|sentence| Refused::new(ErrorKind::ValueValidation, sentence))?,
+            None => {
+                host_name().map_err(|message| Refused::new(ErrorKind::ValueValidation, message))?
+            }
         };
         let kubernetes = access(
             typed.kubernetes,
@@ -149,16 +150,16 @@ impl Args {
         }
         let auth = typed.auth.unwrap_or(Auth::Off);
         if auth != Auth::Off && kubernetes.is_none() {
-            return Err(Refused::new(ErrorKind::MissingRequiredArgument, door::NOBODY));
+            return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::NO_ONE));
         }
         let command = typed.command.map_or(Command::Run, TypedCommand::checked);
         if typed.client_ca.is_some() && typed.tls == Tls::Off {
-            return Err(Refused::new(ErrorKind::MissingRequiredArgument, door::PLAIN));
+            return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::PLAIN));
         }
         let guarded =
             typed.auth.is_some() || typed.token_file.is_some() || typed.client_ca.is_some();
-        if !guarded && command == Command::Run && door::is_open(typed.listen.0) {
-            return Err(Refused::new(ErrorKind::MissingRequiredArgument, door::OPEN));
+        if !guarded && command == Command::Run && access::is_open(typed.listen.0) {
+            return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::OPEN));
         }
         Ok(Self {
             command,
@@ -265,7 +266,7 @@ struct Typed {
     client_ca: Option<PathBuf>,
 
     /// Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change
-    #[arg(long, global = true, env = "PROBELET_TLS", value_name = "CERTIFICATE", default_value = "off", value_parser = door::tls)]
+    #[arg(long, global = true, env = "PROBELET_TLS", value_name = "CERTIFICATE", default_value = "off", value_parser = access::tls)]
     tls: Tls,
 
     /// Serve profiles of the agent itself under /debug/pprof

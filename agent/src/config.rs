@@ -5,7 +5,7 @@
 //! channel. A bad edit, and a deleted file, leave the last good configuration in force and say so. It must not act on
 //! the configuration.
 //!
-//! I/O: reads the file; [`watch`] listens to its directory and never ends while somebody reads the channel.
+//! I/O: reads the file; [`watch`] listens to its directory and never ends while someone reads the channel.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
@@ -59,7 +59,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Not YAML, or not a spec, or a spec that breaks a rule.
-    #[error("{}: {}", path.display(), sentences(mistakes))]
+    #[error("{}: {}", path.display(), messages(mistakes))]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -80,9 +80,9 @@ impl Error {
     }
 }
 
-fn sentences(mistakes: &[Mistake]) -> String {
-    let sentences: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-    sentences.join("; ")
+fn messages(mistakes: &[Mistake]) -> String {
+    let messages: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    messages.join("; ")
 }
 
 /// A file that was read and found valid.
@@ -198,7 +198,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, Error> {
     Ok(Loaded { hash: spec.hash(), spec })
 }
 
-/// Keeps `tx` at what the file says, until nobody reads it any more.
+/// Keeps `tx` at what the file says, until no one reads it any more.
 pub async fn watch(path: PathBuf, tx: Sender<Arc<Effective>>) {
     let mut notices = Notices::of(&path);
     let mut last = Last { content: None, error: None };
@@ -223,7 +223,7 @@ struct Last {
 }
 
 impl Last {
-    /// Looks at the file, and judges it if it differs from the last time and nobody is writing it.
+    /// Looks at the file, and judges it if it differs from the last time and no one is writing it.
     async fn look(&mut self, path: &Path, tx: &Sender<Arc<Effective>>) {
         let mut found = read(path).ok();
         if found == self.content && found.is_some() {
@@ -272,18 +272,18 @@ impl Last {
     }
 
     fn refuse(&mut self, path: &Path, error: &Error, tx: &Sender<Arc<Effective>>) {
-        let sentence = error.to_string();
-        if self.error.as_ref() == Some(&sentence) {
+        let message = error.to_string();
+        if self.error.as_ref() == Some(&message) {
             return;
         }
         let generation = tx.borrow().generation;
-        tracing::warn!(path = %path.display(), field = error.field(), error = %sentence, generation,
+        tracing::warn!(path = %path.display(), field = error.field(), error = %message, generation,
             "configuration refused, the last good one stays in force");
         tx.send_modify(|now| {
             let now = Arc::make_mut(now);
-            now.last_error = Some(sentence.clone());
+            now.last_error = Some(message.clone());
         });
-        self.error = Some(sentence);
+        self.error = Some(message);
     }
 }
 

@@ -111,7 +111,7 @@ pub enum Error {
         tier: &'static str,
         /// The step that failed, as a user can understand it.
         step: String,
-        /// One sentence: the missing capability or kernel feature, as far as can be told.
+        /// One message: the missing capability or kernel feature, as far as can be told.
         hint: String,
         /// The kernel's answer.
         #[source]

@@ -147,7 +147,7 @@ fn tidy(text: &mut String) {
     }
 }
 
-/// Looks at everything. `probe` tries to load a source and says in a sentence why it cannot.
+/// Looks at everything. `probe` tries to load a source and says in a message why it cannot.
 #[must_use]
 pub fn examine(places: &Places, probe: &mut dyn FnMut(Tier) -> Result<(), String>) -> Diagnosis {
     let facts = findings::read(places);

@@ -137,7 +137,7 @@ impl Engine {
         self.source.tier()
     }
 
-    /// Reads the node until the governor is told to stop. Whoever changes the configuration or
+    /// Reads the node until the governor is told to stop. Anyone who changes the configuration or
     /// calls the end unparks this thread.
     pub fn run(mut self) {
         while !self.setup.governor.stopped() {
@@ -196,7 +196,7 @@ impl Engine {
         let (headroom, window, pause) = self.setup.governor.charged(|budget, now| {
             (budget.headroom_ns(), budget.window_budget_ns(), budget.wait_ns(now, cost))
         });
-        // A reading dearer than half the window is cut into slices that wait for themselves.
+        // A reading that costs more than half the window is cut into slices that wait for themselves.
         if headroom < cost.min(window / 2) {
             self.signs.skipped(Skip::Budget);
             self.schedule.hold(want, now + pause);

@@ -1,4 +1,4 @@
-//! The agent as a library: the binary is a thin door to it, and the end-to-end tests use it too.
+//! The agent as a library: the binary is a thin entry to it, and the end-to-end tests use it too.
 
 pub mod args;
 pub mod config;

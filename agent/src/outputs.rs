@@ -32,7 +32,7 @@ fn odd() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
 }
 
-/// What acts on whoever looks at it.
+/// What acts on anyone who looks at it.
 fn acts(c: char) -> bool {
     (c.is_control() && c != '\n') || ('\u{2028}'..='\u{202e}').contains(&c) || c == '\u{feff}'
 }

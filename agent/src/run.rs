@@ -4,7 +4,7 @@
 //!
 //! I/O: starts everything that does.
 
-mod door;
+mod access;
 mod serving;
 mod tasks;
 
@@ -56,7 +56,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// Prints an error with its chain, once.
 fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
-    // Nobody is left to tell if stderr is gone.
+    // No one is left to tell if stderr is gone.
     let _unheard =
         writeln!(std::io::stderr(), "{}", clean_page(&format!("probelet-agent: {error:#}")));
     exit
@@ -124,7 +124,7 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
 fn examine(json: bool) -> Exit {
     let limits = discover::Limits { max_sockets: 65_536, max_processes: 16_384 };
     let mut probe =
-        |tier| choose::load(tier, limits).map(drop).map_err(|error| choose::sentence(&error));
+        |tier| choose::load(tier, limits).map(drop).map_err(|error| choose::message(&error));
     let diagnosis = doctor::examine(&doctor::Places::default(), &mut probe);
     let text = if json {
         doctor::json(&diagnosis).unwrap_or_default()
@@ -143,7 +143,7 @@ fn live(args: Args, config: Effective, view: Option<(Option<Sort>, Option<String
     let outcome = runtime.context("cannot start the runtime").and_then(|runtime| {
         let local = tokio::task::LocalSet::new();
         let outcome = local.block_on(&runtime, tasks::run(args, parts, view));
-        // Blocked helpers (a terminal that nobody reads) must not keep the process.
+        // Blocked helpers (a terminal that no one reads) must not keep the process.
         runtime.shutdown_timeout(std::time::Duration::from_millis(100));
         outcome
     });

@@ -41,7 +41,7 @@ use tracing::warn;
 
 pub use metrics::SeriesLimits;
 
-/// Connections that wait in the kernel while nobody is let in. More would wait for longer than anybody is patient.
+/// Connections that wait in the kernel while no one is let in. More would wait for longer than anybody is patient.
 const BACKLOG: u32 = 128;
 /// Whole reports under way at a time, some 200 KiB each; the others wait their turn.
 const RENDERERS: usize = 24;
@@ -225,33 +225,37 @@ pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Recei
         stop.clone(),
         shared.http.rested.clone(),
     );
-    let mut door =
-        Door { shared, purse: Arc::new(purse), places: Places::default(), inside: JoinSet::new() };
+    let mut intake = Intake {
+        shared,
+        purse: Arc::new(purse),
+        places: Places::default(),
+        inside: JoinSet::new(),
+    };
     let (stopped, mut shut) = (stop.clone(), None);
     loop {
         tokio::select! {
             () = told(&mut stop) => break,
-            Some(ended) = door.inside.join_next_with_id(), if !door.inside.is_empty() => {
-                door.places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
+            Some(ended) = intake.inside.join_next_with_id(), if !intake.inside.is_empty() => {
+                intake.places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
             }
             () = sleep_until(shut.unwrap_or_else(Instant::now)), if shut.is_some() => {
-                shut = door.shut();
+                shut = intake.shut();
             }
             accepted = listener.accept(), if shut.is_none() => {
                 match accepted {
-                    Ok((socket, _)) => door.enter(socket, &stopped),
+                    Ok((socket, _)) => intake.enter(socket, &stopped),
                     Err(error) => {
                         warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_RETRY).await;
                     }
                 }
-                shut = door.shut();
+                shut = intake.shut();
             }
         }
-        door.purse.pay(None);
+        intake.purse.pay(None);
     }
     drop(listener);
-    let mut inside = door.inside;
+    let mut inside = intake.inside;
     let drained = async { while inside.join_next().await.is_some() {} };
     if timeout(GRACE, drained).await.is_err() {
         inside.shutdown().await;
@@ -259,14 +263,14 @@ pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Recei
 }
 
 /// Who is in, and what is paid for them.
-struct Door {
+struct Intake {
     shared: Arc<Shared>,
     purse: Arc<Purse>,
     places: Places,
     inside: JoinSet<()>,
 }
 
-impl Door {
+impl Intake {
     fn enter(&mut self, socket: TcpStream, stopped: &channel::Receiver<bool>) {
         let peer = Peer::of(&socket);
         match self.places.make_room(peer.ip) {
@@ -281,9 +285,9 @@ impl Door {
         self.places.take(Place { peer: peer.ip, phase, known, task });
     }
 
-    /// Until when nobody new is let in, if so.
+    /// Until when no one new is let in, if so.
     fn shut(&self) -> Option<Instant> {
-        match (self.shared.admit)(Cost::Door) {
+        match (self.shared.admit)(Cost::Accept) {
             Admission::Granted => None,
             Admission::RetryAfter(wait) => Some(Instant::now() + wait),
         }

@@ -157,7 +157,7 @@ pub struct Intervals {
 pub struct Vitals {
     /// The source in use.
     pub tier: Tier,
-    /// Why each better tier was refused: one sentence each.
+    /// Why each better tier was refused: one message each.
     pub refused: Arc<[String]>,
     /// The best of them was refused as not permitted.
     pub denied: bool,
@@ -194,7 +194,7 @@ pub struct Vitals {
     pub full_pass_cpu: f64,
     /// Connections to Services for which connection tracking was asked, by result.
     pub translations: [u64; Asked::ALL.len()],
-    /// Why it cannot be asked; `None` while nobody had to or it can.
+    /// Why it cannot be asked; `None` while no one had to or it can.
     pub conntrack_error: Option<Arc<str>>,
     /// Passes put off or left out, by reason.
     pub skipped: [u64; Skip::ALL.len()],

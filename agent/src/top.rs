@@ -145,7 +145,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Puts the terminal back; when that fails, nobody is left to be told.
+/// Puts the terminal back; when that fails, no one is left to be told.
 fn restore() {
     ratatui::restore();
     drop(execute!(io::stdout(), cursor::Show));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn without_a_terminal_there_is_a_sentence_and_exit_code_two() {
+    async fn without_a_terminal_there_is_a_message_and_exit_code_two() {
         if io::stdout().is_terminal() {
             return; // under a harness that hands the terminal through there is nothing to refuse
         }

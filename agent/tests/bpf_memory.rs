@@ -231,7 +231,7 @@ fn a_chain_with_nothing_new_is_not_walked_again() {
 fn a_connection_that_its_holder_left_unsent_is_found_without_one() {
     in_sandbox("a_connection_that_its_holder_left_unsent_is_found_without_one", || {
         each_tier(|source| {
-            // Nobody reads at the other end, so that closing leaves the socket in its place in the hash.
+            // No one reads at the other end, so that closing leaves the socket in its place in the hash.
             let listener = TcpListener::bind("127.0.0.1:4340").unwrap();
             let fill = "s=socket.create_connection(('127.0.0.1',4340));s.setblocking(False)\ntry:\n while s.send(b'x'*65536): pass\nexcept BlockingIOError: pass";
             let close = "print('ready');sys.stdin.readline();s.close();sys.stdin.read()";

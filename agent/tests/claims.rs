@@ -107,7 +107,7 @@ fn probe(raw: &OwnedFd, from: u16, to: u16) {
     sendto(raw, &segment, SendFlags::empty(), &local(0)).unwrap();
 }
 
-/// An attempt to connect that nobody answers.
+/// An attempt to connect that no one answers.
 fn attempt(port: u16) -> OwnedFd {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();

@@ -122,12 +122,12 @@ fn the_backend_of_a_translated_connection_is_told_and_of_no_other() {
 }
 
 #[test]
-fn a_node_whose_first_process_is_hidden_is_an_error_with_a_sentence() {
+fn a_node_whose_first_process_is_hidden_is_an_error_with_a_message() {
     let nowhere = tempfile::tempdir().unwrap();
     let mut conntrack = Conntrack::new(nowhere.path());
 
     let error = conntrack.open().err().unwrap();
 
-    let sentence = error.sentence();
-    assert!(sentence.contains("1/ns/net") && sentence.contains("SYS_PTRACE"), "{sentence}");
+    let message = error.message();
+    assert!(message.contains("1/ns/net") && message.contains("SYS_PTRACE"), "{message}");
 }

@@ -166,7 +166,7 @@ impl Drop for Daemon {
             drop(Command::new("umount").args(["-l", mount]).status());
         }
         if !self.had_cgroups {
-            // Fails, rightly, where a container of somebody else has moved in.
+            // Fails, rightly, where a container of someone else has moved in.
             cgroups().for_each(|group| drop(fs::remove_dir(group)));
         }
     }

@@ -151,7 +151,7 @@ impl Running {
     }
 }
 
-/// Generous, so that only what a test makes dear is stretched.
+/// Generous, so that only what a test makes expensive is stretched.
 fn rich() -> ProbeConfigSpec {
     let mut spec = ProbeConfigSpec::default();
     spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(2000);
@@ -223,7 +223,7 @@ fn a_source_that_fails_keeps_the_last_picture_and_is_tried_again() {
 }
 
 #[test]
-fn a_reading_too_dear_for_its_budget_is_stretched_and_says_what_it_would_take() {
+fn a_reading_too_expensive_for_its_budget_is_stretched_and_says_what_it_would_take() {
     let mut spec = rich();
     spec.budget.cpu = probelet_crds::CpuQuantity::from_millicores(20);
     spec.budget.window = probelet_crds::Interval::from_secs(10);

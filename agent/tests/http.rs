@@ -121,7 +121,7 @@ async fn a_long_poll_that_saw_nothing_says_so_in_time() {
 }
 
 #[tokio::test]
-async fn bad_requests_are_answered_with_a_sentence() {
+async fn bad_requests_are_answered_with_a_message() {
     let server = start(Node::new(1).pass(0)).await;
 
     let bad = server.get("/v1/report?pid=abc").await;
@@ -179,8 +179,8 @@ async fn a_budget_that_is_used_up_refuses_reports_and_nothing_else() {
     let report = server.get("/v1/report").await;
 
     assert_eq!((report.status, report.header("retry-after")), (503, Some("3")));
-    let sentence = "the CPU budget of 5m is used up; try again in 3 s, or raise spec.budget.cpu";
-    assert_eq!(report.error(), sentence);
+    let message = "the CPU budget of 5m is used up; try again in 3 s, or raise spec.budget.cpu";
+    assert_eq!(report.error(), message);
     assert_eq!(server.get("/healthz").await.status, 200);
     assert_eq!(server.get("/metrics").await.status, 200);
 }

@@ -267,8 +267,8 @@ async fn pods_and_namespaces_filter_everything_that_is_theirs() {
         }
     }
     let bad = server.get("/v1/report?pod=web").await;
-    let sentence = "`pod=web` is not understood: it takes `namespace/name`";
-    assert_eq!((bad.status, bad.error()), (400, sentence.to_owned()));
+    let message = "`pod=web` is not understood: it takes `namespace/name`";
+    assert_eq!((bad.status, bad.error()), (400, message.to_owned()));
 }
 
 #[tokio::test]

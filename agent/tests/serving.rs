@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// An agent of our own, with what it said about its doors.
+/// An agent of our own, with what it said about its listeners.
 struct Agent {
     child: Child,
-    door: SocketAddr,
+    front: SocketAddr,
     probes: SocketAddr,
 }
 
@@ -32,8 +32,8 @@ impl Agent {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let (mut door, mut probes) = (None, None);
-        while door.is_none() {
+        let (mut front, mut probes) = (None, None);
+        while front.is_none() {
             let mut line = String::new();
             assert_ne!(log.read_line(&mut line).unwrap(), 0, "the agent ended");
             let address = || {
@@ -43,11 +43,11 @@ impl Agent {
             if line.contains("answering probes") {
                 probes = Some(address());
             } else if line.contains("serving") {
-                door = Some(address());
+                front = Some(address());
             }
         }
         thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, door: door.unwrap(), probes: probes.unwrap() }
+        Self { child, front: front.unwrap(), probes: probes.unwrap() }
     }
 
     /// CPU time that all its threads have used.
@@ -115,11 +115,11 @@ fn value(metrics: &str, name: &str) -> f64 {
 #[test]
 fn connections_that_say_nothing_keep_out_neither_readers_nor_probes() {
     let agent = Agent::start("budget: {cpu: 200m}", &[]);
-    let silent: Vec<_> = (0..70).map(|_| from(9, agent.door).unwrap()).collect();
+    let silent: Vec<_> = (0..70).map(|_| from(9, agent.front).unwrap()).collect();
     let at_the_probes: Vec<_> = (0..70).map(|_| from(9, agent.probes).unwrap()).collect();
     thread::sleep(Duration::from_millis(500));
 
-    let readers: Vec<_> = (0..10).map(|_| status(2, agent.door, "/metrics")).collect();
+    let readers: Vec<_> = (0..10).map(|_| status(2, agent.front, "/metrics")).collect();
     let probes: Vec<_> = (0..10).map(|_| status(3, agent.probes, "/healthz")).collect();
 
     assert_eq!(readers, [200; 10]);
@@ -160,7 +160,7 @@ fn is_withstood(more: &[&str], hellos: &[&[u8]]) {
     let config = "{budget: {cpu: 40m, window: 10s}, intervals: {sockets: 1s}}";
     let agent = Agent::start(config, more);
     let secured = more.contains(&"self-signed");
-    let mut reader = (!secured).then(|| from(2, agent.door).unwrap());
+    let mut reader = (!secured).then(|| from(2, agent.front).unwrap());
     let metrics = |reader: &mut Option<TcpStream>| {
         reader.as_mut().map(|reader| ask(reader, "/metrics").unwrap().1)
     };
@@ -170,7 +170,7 @@ fn is_withstood(more: &[&str], hellos: &[&[u8]]) {
     let (storming, sent) = (AtomicBool::new(true), AtomicUsize::new(0));
     thread::scope(|scope| {
         for hello in hellos {
-            scope.spawn(|| storm(&storming, &sent, agent.door, hello));
+            scope.spawn(|| storm(&storming, &sent, agent.front, hello));
         }
         let mut marks = Vec::new();
         let began = Instant::now();
@@ -254,7 +254,7 @@ impl Drop for Hostile {
 }
 
 #[test]
-fn what_a_process_calls_itself_acts_on_nobody() {
+fn what_a_process_calls_itself_acts_on_no_one() {
     let hostile = Hostile::start();
     let once = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_probelet-agent"));
@@ -263,7 +263,7 @@ fn what_a_process_calls_itself_acts_on_nobody() {
     };
     let agent = Agent::start("budget: {cpu: 200m}", &[]);
     thread::sleep(Duration::from_secs(2));
-    let served = |path| ask(&mut from(2, agent.door).unwrap(), path).unwrap().1;
+    let served = |path| ask(&mut from(2, agent.front).unwrap(), path).unwrap().1;
 
     let outputs = [
         once(&[]),

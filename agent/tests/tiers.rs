@@ -242,7 +242,7 @@ fn start_times_agree_to_a_clock_tick_and_memory_to_a_megabyte() {
         let Some(seen) = figures(tier) else { continue };
         let sleeper = u64::from(scene.sleeper.id());
         let (want, got) = (oracle[&sleeper], seen[&sleeper]);
-        // Boot time itself is measured anew by each run, to a few milliseconds.
+        // Boot time itself is measured again by each run, to a few milliseconds.
         assert!((want.0 - got.0).abs() < 0.05, "{tier}: {want:?} {got:?}");
         assert!((want.1 - got.1).abs() < 1e6, "{tier}: {want:?} {got:?}");
     }

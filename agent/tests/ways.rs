@@ -246,7 +246,7 @@ fn a_masqueraded_connection_is_one_flow_between_its_two_ends() {
             server.go();
             client.go();
 
-            // Nine connections; a Service's address is nobody's outside of a cluster, and is who answers.
+            // Nine connections; a Service's address is no one's outside of a cluster, and is who answers.
             let expected = ["cart cart:80 4", "web cart:30080 3", "web cart:80 2"];
             assert_eq!(agent.flows(&[80, 30_080], &expected), expected, "{tier}");
             sh("iptables -w -t nat -F");
@@ -264,7 +264,7 @@ fn a_namespace_number_that_is_used_again_takes_no_address_along() {
             let mut old = Place::at("old", SERVER, "10.1.1.5", "10.1.0.1", first);
             old.go();
             let number = old.netns();
-            // As soon as somebody listens there.
+            // As soon as someone listens there.
             let connect = || loop {
                 if let Ok(made) = TcpStream::connect("10.1.1.5:80") {
                     return made;

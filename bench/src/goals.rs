@@ -1,6 +1,6 @@
 //! What is measured, and what it must reach: every row of the table, before anything has run.
 //!
-//! In: nothing. Out: [`Row`]s in the order of the table. A row that nobody measured stays in the table and says why.
+//! In: nothing. Out: [`Row`]s in the order of the table. A row that no one measured stays in the table and says why.
 //! Pure: no I/O.
 
 /// The sources, best first, as the flag `--source` spells them.

@@ -26,7 +26,7 @@ pub struct Sample {
 pub struct Usage {
     /// CPU time ÷ wall time, in percent of one core.
     pub cpu_percent: f64,
-    /// The dearest second.
+    /// The most expensive second.
     pub worst_second_percent: f64,
     /// Resident memory at the end, MiB.
     pub rss_mib: f64,
@@ -71,7 +71,7 @@ pub fn mean_percent(samples: &[Sample]) -> f64 {
     if last.at > first.at { 100.0 * (last.cpu - first.cpu) / (last.at - first.at) } else { 0.0 }
 }
 
-/// The dearest window of `span` seconds, in percent of one core; `None` if the series is shorter.
+/// The most expensive window of `span` seconds, in percent of one core; `None` if the series is shorter.
 #[must_use]
 pub fn worst_percent(samples: &[Sample], span: f64) -> Option<f64> {
     // Samples come a few microseconds late: a window of 60 of them may be 59.9999 s.

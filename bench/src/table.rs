@@ -42,7 +42,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Of rows that nobody has measured.
+    /// Of rows that no one has measured.
     #[must_use]
     pub fn new(rows: Vec<Row>) -> Self {
         Self { rows, cells: BTreeMap::new(), failures: BTreeMap::new() }

@@ -41,7 +41,7 @@ impl Bundle {
         Ok(())
     }
 
-    /// A name that is safe for whoever unpacks it.
+    /// A name that is safe for anyone who unpacks it.
     fn unique(&mut self, name: &str) -> String {
         let letter = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
         let part = |part: &str| {

@@ -41,7 +41,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(words) {
         Ok(args) => args,
         Err(error) => {
-            // Nobody is left to tell that the terminal is gone.
+            // No one is left to tell that the terminal is gone.
             error.print().ok();
             let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
             return ExitCode::from(if asked { 0 } else { 2 });
@@ -93,7 +93,7 @@ fn complete(shell: clap_complete::Shell) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Whoever reads may have gone: `| head`.
+/// Anyone who reads may have gone: `| head`.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();

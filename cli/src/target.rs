@@ -65,7 +65,7 @@ const KINDS: [(&[&str], &str); 10] = [
     (&["cronjob", "cronjobs", "cj"], "CronJob"),
 ];
 
-/// Ends of flows that answers name, and why nobody can be asked about them.
+/// Ends of flows that answers name, and why no one can be asked about them.
 const NO_TARGETS: [(&str, &str); 5] = [
     (
         "external",
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_that_nobody_answers_for_say_whom_to_ask_instead() {
+    fn ends_that_no_one_answers_for_say_whom_to_ask_instead() {
         for text in
             ["external 10.1.2.3", "Group/office", "process sshd", "container web", "(no name)"]
         {

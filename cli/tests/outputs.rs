@@ -52,7 +52,7 @@ fn odd() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
 }
 
-/// As it comes over the wire: through JSON and the one door for texts.
+/// As it comes over the wire: through JSON and the one way for texts.
 fn read<T: DeserializeOwned>(value: &Value) -> T {
     clean::read(value.to_string().as_bytes()).unwrap()
 }

@@ -21,7 +21,7 @@ fn api() -> SocketAddr {
     serve(move |_, _, _| (200, json!({"metadata": {}, "items": [one]})))
 }
 
-/// A proxy that knows CONNECT; whoever is asked for, it leads to `to`. `status` is its answer.
+/// A proxy that knows CONNECT; anyone who is asked for, it leads to `to`. `status` is its answer.
 fn proxy(to: SocketAddr, status: &'static str) -> (SocketAddr, Log) {
     let log = Log::default();
     let kept = Arc::clone(&log);

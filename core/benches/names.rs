@@ -1,5 +1,5 @@
 //! Cost of names on a node of 20,000 connections, in a cluster of 2,000 Services and 20,000 pods:
-//! `quiet` is a look without news, `stranger` a slice that changed and that nobody here talks to,
+//! `quiet` is a look without news, `stranger` a slice that changed and that no one here talks to,
 //! `peer` one that 1,000 connections go to, `everything` a change of the settings, and `list` the
 //! first list of the cluster's slices.
 

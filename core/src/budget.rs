@@ -38,7 +38,7 @@ pub struct Budget {
     /// The process's CPU clock when last looked at.
     clock_ns: u64,
     started: bool,
-    /// Of a full window, what is kept for somebody else, nanoseconds.
+    /// Of a full window, what is kept for someone else, nanoseconds.
     reserve_ns: u64,
 }
 
@@ -75,7 +75,7 @@ impl Budget {
         self.cells[index(cell)] = used;
     }
 
-    /// Keeps so much of each window for somebody else, from whom the same clock runs: it counts as used.
+    /// Keeps so much of each window for someone else, from whom the same clock runs: it counts as used.
     pub const fn keep(&mut self, reserve_ns: u64) {
         self.reserve_ns = reserve_ns;
     }
@@ -86,7 +86,7 @@ impl Budget {
         self.cores
     }
 
-    /// Begins to count at `now_ns`: what the CPU clock says so far was somebody else's.
+    /// Begins to count at `now_ns`: what the CPU clock says so far was someone else's.
     pub const fn begin(&mut self, now_ns: u64, cpu_clock_ns: u64) {
         self.cell = now_ns / self.cell_ns;
         self.clock_ns = cpu_clock_ns;
@@ -135,13 +135,13 @@ impl Budget {
         u64::try_from(ratio).unwrap_or(u64::MAX)
     }
 
-    /// CPU time that may be used right now without going over, or touching what is kept for somebody else.
+    /// CPU time that may be used right now without going over, or touching what is kept for someone else.
     #[must_use]
     pub fn headroom_ns(&self) -> u64 {
         self.own_ns().saturating_sub(self.used_ns())
     }
 
-    /// CPU time that may be used right now without going over, what is kept for somebody else included.
+    /// CPU time that may be used right now without going over, what is kept for someone else included.
     #[must_use]
     pub fn left_ns(&self) -> u64 {
         self.window_budget_ns().saturating_sub(self.used_ns())
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_for_somebody_else_is_in_no_rate() {
+    fn what_is_kept_for_someone_else_is_in_no_rate() {
         let mut budget = Budget::new(FIVE_MILLI, MINUTE);
         budget.charge(0, 0);
 

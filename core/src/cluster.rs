@@ -1,12 +1,12 @@
 //! What is known of the Kubernetes cluster around this node: pods, Services, endpoints, namespaces.
 //!
-//! In: changes of objects, from whoever watches them. Out: who is behind a container or an address.
+//! In: changes of objects, from anyone who watches them. Out: who is behind a container or an address.
 //! It must not ask the API server anything, and a change that comes late, twice or out of order must
 //! not give a wrong name.
 //!
 //! ```text
 //! apply: objects change, what they touched is noted      (any number of times)
-//! settle: pods that were touched are shown anew           (once before names are asked for)
+//! settle: pods that were touched are shown again           (once before names are asked for)
 //! owner, peer: who is it?                                 (whenever a connection is new or touched)
 //! ```
 //!
@@ -53,7 +53,7 @@ const DIRTY: usize = 4096;
 const NAMESPACES: usize = 32_768;
 /// Objects of others that may make way for a single one.
 const EVICTIONS: usize = 1024;
-/// Share of the names' room from which on names that nobody holds are swept.
+/// Share of the names' room from which on names that no one holds are swept.
 const CROWDED: usize = names::NAMES / 4 * 3;
 
 /// What changed since names were last asked for.
@@ -179,7 +179,7 @@ impl Cluster {
         }
     }
 
-    /// Other settings: everything is named anew.
+    /// Other settings: everything is named again.
     pub fn set(&mut self, settings: Settings) {
         if settings != self.settings {
             self.settings = settings;
@@ -285,7 +285,7 @@ impl Cluster {
         self.reselect.insert(namespace);
     }
 
-    /// Whoever is an endpoint of this Service may be known by it now, or not any more. Until the
+    /// Anyone who is an endpoint of this Service may be known by it now, or not any more. Until the
     /// first list is complete that goes for everybody anyway.
     fn announce(&mut self, slot: ServiceSlot) {
         let Self { services, slices, dirt, known, .. } = self;
@@ -341,7 +341,7 @@ impl Cluster {
         self.restale();
     }
 
-    /// Every pod is to be shown anew.
+    /// Every pod is to be shown again.
     fn restale(&mut self) {
         let all: Vec<_> = self.pods.iter().map(|(slot, _)| slot).collect();
         self.pods.stale.extend(all);
@@ -387,7 +387,7 @@ impl Cluster {
         }
     }
 
-    /// Whether names that nobody holds are to be swept.
+    /// Whether names that no one holds are to be swept.
     pub(crate) const fn crowded(&self) -> bool {
         self.names.len() >= self.sweep_at
     }

@@ -137,11 +137,11 @@ impl Coverage {
         for &now in netns {
             let known = self.spaces.get(&now.inode).copied();
             let stays = known.filter(|space| same(&space.last, &now));
-            let anew = known.is_some() && stays.is_none();
-            if anew {
+            let fresh = known.is_some() && stays.is_none();
+            if fresh {
                 self.reborn.push(now.inode);
             }
-            let news = self.started && (anew || born(now.inode));
+            let news = self.started && (fresh || born(now.inode));
             let fresh = || Space {
                 last: if news { Netns { inode: now.inode, ..Netns::default() } } else { now },
                 history: !news,
@@ -237,7 +237,7 @@ impl Coverage {
         self.take_off(1, since_ms / BUCKET_MS);
     }
 
-    /// Ends a pass: failures of attempts that nobody saw are taken off what opened meanwhile.
+    /// Ends a pass: failures of attempts that no one saw are taken off what opened meanwhile.
     pub fn settle(&mut self) {
         let mut off = 0;
         for space in self.spaces.values_mut() {

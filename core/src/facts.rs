@@ -420,7 +420,7 @@ pub struct Facts {
     /// [`Loss::Unseen`].
     pub compared: bool,
     /// The source has just begun, so `closed` may hold what another one reported before.
-    pub closed_anew: bool,
+    pub closed_fresh: bool,
     /// One entry per network namespace that a process of this node is in.
     pub netns: Vec<Netns>,
     /// Containers by the place of their [`ContainerId`]; a place without one has an empty id.

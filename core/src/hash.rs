@@ -1,12 +1,12 @@
 //! Maps for keys that others choose: their hash has a seed of this process.
 //!
 //! In: keys. Out: maps and hashes that are good for this process only. Addresses, ports, names and
-//! cgroups come from whoever opens a socket or makes an object: with a hash that is known beforehand
+//! cgroups come from anyone who opens a socket or makes an object: with a hash that is known beforehand
 //! a stranger makes all of them collide, and a look-up costs as much as the map is long.
 //!
 //! The seed is drawn from the standard library's [`RandomState`], which asks the kernel once and is
 //! no I/O of ours: a seed that had to be handed in could be forgotten, or be a constant in a test
-//! that then becomes the program's. Every map takes it, also those whose keys nobody chooses: one
+//! that then becomes the program's. Every map takes it, also those whose keys no one chooses: one
 //! rule that a lint can hold is worth a nanosecond.
 //!
 //! Pure: no I/O.

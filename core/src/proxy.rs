@@ -185,7 +185,7 @@ fn split(place: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// A word of somebody else's in a sentence of ours.
+/// A word of someone else's in a message of ours.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(32).collect()
 }

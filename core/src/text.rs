@@ -1,6 +1,6 @@
 //! Text that others chose, made fit to be shown.
 //!
-//! A process may call itself whatever it likes: a name with an escape sequence writes on the terminal of whoever looks, one
+//! A process may call itself whatever it likes: a name with an escape sequence writes on the terminal of anyone who looks, one
 //! with a line end adds a line to what is read by machines, one with marks for the direction of writing shows something
 //! else than it is. In: text. Out: the same, with all of that in a form that is seen and does nothing. Two texts may become
 //! one by it; what is shown is no key.

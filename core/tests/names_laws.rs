@@ -99,7 +99,7 @@ struct Objects {
 }
 
 impl Objects {
-    /// What a step says to whoever watches.
+    /// What a step says to anyone who watches.
     fn step(&mut self, step: &Step) -> Vec<Event> {
         match step {
             Step::Pod(name, n, _) if self.buried.contains(&(*name, *n)) => Vec::new(),

@@ -39,7 +39,7 @@ const PLACES: [Place; 4] = [
 const PODS: [Option<&str>; 5] = [Some("web-0"), Some("car-0"), Some("car-0"), None, Some("net-0")];
 const SERVICE: &str = "10.96.0.7:80";
 
-/// A connection: where from and to, who holds each end (beyond those inside: nobody), whether by the Service,
+/// A connection: where from and to, who holds each end (beyond those inside: no one), whether by the Service,
 /// from which pass to which, and how much later its server's end is met.
 #[derive(Clone, Debug)]
 struct Link {

@@ -1,4 +1,4 @@
-//! What is wrong with one field, as a sentence for the person who wrote it.
+//! What is wrong with one field, as a message for the person who wrote it.
 //!
 //! In: the field's path, the value as written, what would be right. Out: one line without a full stop, fit for a log,
 //! a condition's message and a terminal alike. Pure: values only.
@@ -11,7 +11,7 @@ const SHOWN: usize = 80;
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{}", self.sentence())]
+#[error("{}", self.message())]
 pub struct FieldError {
     /// Path of the field from the top of the object, such as `spec.budget.cpu`.
     pub field: String,
@@ -37,7 +37,7 @@ impl FieldError {
         Self { field: format!("{parent}.{shown}"), value: String::new(), expected }
     }
 
-    fn sentence(&self) -> String {
+    fn message(&self) -> String {
         if self.value.is_empty() {
             plain(&self.expected)
         } else {

@@ -1,7 +1,7 @@
-//! The objects people edit: their types, their defaults and the rules that an edit must obey.
+//! The objects people edit: their types, their defaults and the rules that an edit must follow.
 //!
 //! In: what a person wrote, as a JSON or YAML value. Out: a spec that is complete (every field has its default) and
-//! valid, or sentences that name the field, what was written and what would be right. The agent, the operator and the
+//! valid, or messages that name the field, what was written and what would be right. The agent, the operator and the
 //! command line all judge an edit with this crate, so they cannot disagree. It must not know a Kubernetes client.
 //! Pure: no I/O, no clock, no async.
 #![forbid(unsafe_code)]

@@ -12,7 +12,7 @@ fn errors(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_defaults_obey_the_rules() {
+fn the_defaults_apply_the_rules() {
     assert_eq!(ProbeConfigSpec::default().validate(), Ok(()));
 }
 
@@ -57,8 +57,8 @@ fn what_is_written_is_what_is_set() {
 }
 
 #[test]
-fn what_cannot_be_read_is_one_sentence_that_names_its_field() {
-    for (value, sentence) in [
+fn what_cannot_be_read_is_one_message_that_names_its_field() {
+    for (value, message) in [
         (
             json!({"budget": {"cpu": "5%"}}),
             r#"spec.budget.cpu: "5%" is not an amount of CPU; write it like 5m, 0.005 or 1"#,
@@ -96,13 +96,13 @@ fn what_cannot_be_read_is_one_sentence_that_names_its_field() {
         ),
         (json!([1]), "spec: [1] is not a mapping of fields to values"),
     ] {
-        assert_eq!(errors(&value), [sentence], "{value}");
+        assert_eq!(errors(&value), [message], "{value}");
     }
 }
 
 #[test]
-fn a_broken_rule_is_one_sentence_that_says_what_would_be_right() {
-    for (value, sentence) in [
+fn a_broken_rule_is_one_message_that_says_what_would_be_right() {
+    for (value, message) in [
         (
             json!({"budget": {"cpu": "0.5m"}}),
             r#"spec.budget.cpu: "0.5m" is too small; give at least 1m"#,
@@ -137,7 +137,7 @@ fn a_broken_rule_is_one_sentence_that_says_what_would_be_right() {
             "spec.nodeSelector.matchExpressions[0].values: [] needs a value for this operator",
         ),
     ] {
-        assert_eq!(errors(&value), [sentence], "{value}");
+        assert_eq!(errors(&value), [message], "{value}");
     }
 }
 
@@ -180,9 +180,9 @@ fn named_ranges_are_read() {
 }
 
 #[test]
-fn a_mistake_in_a_named_range_is_one_sentence_that_names_its_place() {
+fn a_mistake_in_a_named_range_is_one_message_that_names_its_place() {
     let one = |name: &str| json!({"name": name, "cidrs": ["10.0.0.0/8"]});
-    for (value, sentence) in [
+    for (value, message) in [
         (
             json!([{"name": "a", "cidrs": ["10.0.0.0/8", "10.1.2.3/16"]}]),
             r#"spec.match.cidrGroups[0].cidrs[1]: "10.1.2.3/16" does not begin at its first address; write 10.1.0.0/16"#,
@@ -216,7 +216,7 @@ fn a_mistake_in_a_named_range_is_one_sentence_that_names_its_place() {
             "spec.match.cidrGroups[0].cidrs: 65 ranges are too many; give at most 64",
         ),
     ] {
-        assert_eq!(errors(&groups(&value)), [sentence], "{value}");
+        assert_eq!(errors(&groups(&value)), [message], "{value}");
     }
 }
 

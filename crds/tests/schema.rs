@@ -86,15 +86,15 @@ fn what_the_schemas_accept_is_accepted() {
 }
 
 #[test]
-fn what_the_schemas_refuse_is_refused_with_a_sentence_at_its_field() {
+fn what_the_schemas_refuse_is_refused_with_a_message_at_its_field() {
     let server = Server::new();
     for example in examples("refused") {
         let told = server.refuses(&example.object);
-        let [(field, sentence)] = told.as_slice() else { panic!("{}: {told:?}", example.name) };
+        let [(field, message)] = told.as_slice() else { panic!("{}: {told:?}", example.name) };
         assert_eq!(field, &example.field, "{}", example.name);
         assert!(
-            sentence.is_empty() || example.says.ends_with(sentence.as_str()),
-            "{}: {sentence}",
+            message.is_empty() || example.says.ends_with(message.as_str()),
+            "{}: {message}",
             example.name
         );
     }
@@ -112,7 +112,7 @@ fn opinions(server: &Server, path: &str, value: Value) -> (Vec<String>, Vec<Stri
     let told = server.refuses(&object).into_iter().filter(|(field, _)| field == path);
     let ours = ProbeConfigSpec::from_value(&object["spec"]).err().unwrap_or_default();
     let ours = ours.iter().filter(|error| error.field == path).map(ToString::to_string);
-    (told.map(|(_, sentence)| sentence).collect(), ours.collect())
+    (told.map(|(_, message)| message).collect(), ours.collect())
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn beyond_its_bounds_each_number_and_each_time_is_refused_by_the_schema_and_by_t
         ] {
             let (told, ours) = opinions(&server, &path, value.clone());
             // A window of 1ms is too short for the sockets' interval as well.
-            let fits = |sentence: &&String| sentence.is_empty() || sentence.ends_with(&says);
+            let fits = |message: &&String| message.is_empty() || message.ends_with(&says);
             assert_eq!(told.iter().filter(fits).count(), 1, "{path}: {value}: {told:?}");
             assert!(ours.contains(&format!("{path}: {value} {says}")), "{path}: {value}: {ours:?}");
         }
@@ -208,8 +208,8 @@ fn the_schema_and_the_rust_rules_have_the_same_opinion() {
                 continue;
             }
             let ours = errors[0].to_string();
-            let (_, sentence) = ours.split_once(": ").unwrap();
-            assert!(example.says.ends_with(sentence), "{ours}; the schema: {}", example.says);
+            let (_, message) = ours.split_once(": ").unwrap();
+            assert!(example.says.ends_with(message), "{ours}; the schema: {}", example.says);
         }
     }
 }
@@ -223,7 +223,7 @@ fn the_defaults_of_the_schema_are_those_of_the_types() {
 }
 
 #[test]
-fn everything_is_bounded_and_described_in_whole_sentences() {
+fn everything_is_bounded_and_described_in_whole_messages() {
     for definition in schema::definitions() {
         let mut seen = 0;
         walk(schema::schema(&definition), "", &mut |path, place| {

@@ -1,6 +1,6 @@
 """Runs all checks of the chart and prints a line that begins with PASS or FAIL for each.
 
-In: one `--helm=PATH` for each Helm, then words that a sentence must contain to be run.
+In: one `--helm=PATH` for each Helm, then words that a check must contain to be run.
 I/O: runs Helm, writes to stdout; exits with 1 if something failed.
 """
 
@@ -43,10 +43,10 @@ def nothing(wrong):
     assert not wrong, "\n  ".join(wrong[:10])
 
 
-def sentences():
-    """Every function of sentences/ whose name has no underscore in front, in the order of the files."""
-    for path in sorted((pathlib.Path(__file__).parent / "sentences").glob("*.py")):
-        module = importlib.import_module(f"sentences.{path.stem}")
+def of_the_folder():
+    """Every function of checks/ whose name has no underscore in front, in the order of the files."""
+    for path in sorted((pathlib.Path(__file__).parent / "checks").glob("*.py")):
+        module = importlib.import_module(f"checks.{path.stem}")
         for name, value in vars(module).items():
             if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
                 yield value
@@ -70,7 +70,7 @@ def main():
     checks = []
     for helm in helms:
         checks += [(helm, name, check) for name, check in matrix(helm)]
-        checks += [(helm, sentence.__name__.replace("_", " "), functools.partial(sentence, helm)) for sentence in sentences()]
+        checks += [(helm, check.__name__.replace("_", " "), functools.partial(check, helm)) for check in of_the_folder()]
     checks = [check for check in checks if not words or any(word in check[1] for word in words)]
     failed = not checks
     # Nearly all of the time is spent in Helm: threads are enough to use every core.

@@ -1,4 +1,4 @@
-"""What sentences about the chart are made of.
+"""What checks about the chart are made of.
 
 In: what was found and what was wanted, or rendered objects. Out: an AssertionError that says both, or the part asked for.
 Pure: values only.
@@ -11,7 +11,7 @@ def same(found, wanted):
 
 
 def says(text, *parts):
-    """A sentence has all these parts."""
+    """A check has all these parts."""
     for part in parts:
         assert part in text, f"{part!r} is not in {text.strip()!r}"
 

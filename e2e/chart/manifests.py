@@ -1,6 +1,6 @@
 """Judges rendered manifests as an API server would, as far as that goes without one.
 
-In: objects, and CRD files. Out: what is wrong, as sentences; none if all is well. Kinds of others' CRDs have no schema here
+In: objects, and CRD files. Out: what is wrong, as checks; none if all is well. Kinds of others' CRDs have no schema here
 and are said to be unchecked.
 I/O: reads the JSON schemas that the Python package kubernetes-validate carries.
 """
@@ -16,7 +16,7 @@ import referencing.jsonschema
 
 # The oldest that the chart wants, and the newest that there are schemas of.
 VERSIONS = ("1.30.0", "1.37.0")
-# Their CRDs are prometheus-operator's, grafana-operator's and OpenShift's; sentences look at what we write into them.
+# Their CRDs are prometheus-operator's, grafana-operator's and OpenShift's; checks look at what we write into them.
 FOREIGN = ("monitoring.coreos.com/", "grafana.integreatly.org/", "security.openshift.io/")
 NAMESPACED = {"ConfigMap", "DaemonSet", "Deployment", "GrafanaDashboard", "Lease", "NetworkPolicy", "Pod", "PodDisruptionBudget",
               "PodMonitor", "PrometheusRule", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount", "ServiceMonitor"}

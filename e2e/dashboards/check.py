@@ -1,4 +1,4 @@
-"""Checks dashboards and rules without running anything but promtool. Prints PASS, FAIL or SKIP for each sentence.
+"""Checks dashboards and rules without running anything but promtool. Prints PASS, FAIL or SKIP for each check.
 
 In: the chart's dashboards and rules, the sources of agent and operator, the runbooks. Exits with 1 on a FAIL.
 I/O: reads these files, runs promtool.
@@ -32,11 +32,11 @@ class Judge:
     def __init__(self):
         self.failed = False
 
-    def says(self, sentence, wrong):
-        """A sentence that holds if nothing is wrong."""
+    def says(self, check, wrong):
+        """A check that holds if nothing is wrong."""
         wrong = list(wrong)
         self.failed |= bool(wrong)
-        print(f"FAIL: {sentence}\n  " + "\n  ".join(wrong[:12]) if wrong else f"PASS: {sentence}", flush=True)
+        print(f"FAIL: {check}\n  " + "\n  ".join(wrong[:12]) if wrong else f"PASS: {check}", flush=True)
 
 
 def dashboards(judge):

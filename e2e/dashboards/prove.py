@@ -33,14 +33,14 @@ class Proof:
         # While a second try is to come, what does not hold is remembered here and is no failure yet.
         self.lenient, self.missed = False, False
 
-    def says(self, sentence, wrong=""):
-        """A sentence that holds if nothing is wrong."""
+    def says(self, check, wrong=""):
+        """A check that holds if nothing is wrong."""
         if wrong and self.lenient:
             self.missed = True
-            print(f"again: {sentence}: {wrong}", flush=True)
+            print(f"again: {check}: {wrong}", flush=True)
             return
         self.failed |= bool(wrong)
-        print(f"FAIL: {sentence}: {wrong}" if wrong else f"PASS: {sentence}", flush=True)
+        print(f"FAIL: {check}: {wrong}" if wrong else f"PASS: {check}", flush=True)
 
     def found(self, query, values):
         """What a query of a panel returns."""
@@ -48,14 +48,14 @@ class Proof:
         expr = queries.fill(query.expr, {**SHOWN, **values}).replace(" or vector(-1)", "")
         return self.prometheus.instant(expr) if query.instant else self.prometheus.range(expr, 120, 5)
 
-    def within(self, sentence, check, seconds):
-        """A sentence that comes to hold in time."""
+    def within(self, check, check, seconds):
+        """A check that comes to hold in time."""
         began = time.monotonic()
         try:
-            until(sentence, check, seconds)
-            self.says(f"{sentence} ({time.monotonic() - began:.0f} s)")
+            until(check, check, seconds)
+            self.says(f"{check} ({time.monotonic() - began:.0f} s)")
         except (TimeoutError, ValueError) as error:
-            self.says(sentence, str(error))
+            self.says(check, str(error))
 
 
 def panels(proof):
@@ -108,7 +108,7 @@ def once(proof, fault, alerts):
     """One try."""
     name = fault.__name__
     print(f"-- {name}: {' '.join(fault.__doc__.split())}", flush=True)
-    waits = 420 if name == "nobody" else 150
+    waits = 420 if name == "no_agent" else 150
     for alert in alerts:
         # What the last fault left behind must not count.
         proof.within(f"{name}: {alert} rests before", lambda alert=alert: not proof.prometheus.instant(expression(alert)), 180)
@@ -206,7 +206,7 @@ def main():
         for fault, alerts in faults.EVERY:
             if fault is faults.quiet:
                 # From here on no fault waits for the pods of all agents or is about pending nodes. Silence takes five minutes.
-                cluster.apply(faults.NOBODY)
+                cluster.apply(faults.NODE_WITHOUT_AGENT)
             if only is None or fault.__name__ in only.split(","):
                 provoke(proof, fault, alerts)
                 if fault is faults.edit:

@@ -1,6 +1,6 @@
-"""Programs of two releases together: sentences about what holds whichever of them is older.
+"""Programs of two releases together: checks about what holds whichever of them is older.
 
-In: the folders of the first release's programs and of this tree's. Out: one line a sentence; exit code 1 if one does not hold.
+In: the folders of the first release's programs and of this tree's. Out: one line a check; exit code 1 if one does not hold.
 I/O: starts operators and agents, each with an API server in memory; everything is on loopback.
 """
 
@@ -74,7 +74,7 @@ def until(what, holds):
     raise AssertionError(f"not within {PATIENCE} s: {what}; {shown}; {json.dumps(probe.get('spec'))}")
 
 
-def obeys():
+def applies():
     """The agent works by what its NodeProbe says now, and says so under the operator's own word."""
     probe = api.get("nodeprobes", NODE)
     status = (probe or {}).get("status", {})
@@ -100,18 +100,18 @@ def rewrites(bench, release):
 def the_first_release_works_by_itself(bench):
     bench.run("operator", "old")
     bench.run("agent", "old")
-    until("a NodeProbe that is obeyed", lambda: api.get("nodeprobes", NODE) and obeys())
+    until("a NodeProbe that is applied", lambda: api.get("nodeprobes", NODE) and applies())
 
 
 def an_update_of_the_operator_rewrites_no_node(bench):
     assert rewrites(bench, "new") == (0, 0), "it wrote"
-    until("still obeyed", obeys)
+    until("still applied", applies)
 
 
-def an_agent_of_the_first_release_obeys_a_newer_operator(bench):
+def an_agent_of_the_first_release_follows_a_newer_operator(bench):
     edit(budget={"cpu": "9m"}, intervals={"sockets": "2s"})
     until("told 9m", lambda: told("9m"))
-    until("obeyed", obeys)
+    until("applied", applies)
 
 
 def the_kill_switch_of_a_newer_operator_reaches_it(bench):
@@ -123,22 +123,22 @@ def the_kill_switch_of_a_newer_operator_reaches_it(bench):
 
 def a_newer_agent_takes_over_where_the_old_one_was(bench):
     bench.run("agent", "new")
-    until("reporting", lambda: condition("Ready").get("status") == "True" and obeys())
+    until("reporting", lambda: condition("Ready").get("status") == "True" and applies())
 
 
 def going_back_to_the_older_operator_rewrites_no_node(bench):
     assert rewrites(bench, "old") == (0, 0), "it wrote"
-    until("still obeyed", obeys)
+    until("still applied", applies)
 
 
-def a_newer_agent_obeys_an_operator_of_the_first_release(bench):
+def a_newer_agent_follows_an_operator_of_the_first_release(bench):
     edit(budget={"cpu": "11m"})
     until("told 11m", lambda: told("11m"))
-    until("obeyed", obeys)
+    until("applied", applies)
     edit(paused=True)
     until("paused", lambda: condition("Ready").get("reason") == "Paused")
     edit(paused=False)
-    until("obeyed", obeys)
+    until("applied", applies)
 
 
 def of_what_a_later_release_says_the_known_part_is_in_force(bench):
@@ -148,7 +148,7 @@ def of_what_a_later_release_says_the_known_part_is_in_force(bench):
     probe["spec"]["hash"] = "0123456789abcdef"
     api.put("nodeprobes", probe)
     until("paused", lambda: condition("Ready").get("reason") == "Paused")
-    until("obeyed under the same word", obeys)
+    until("applied under the same word", applies)
     assert "fromTheFuture" in condition("ConfigApplied")["message"], condition("ConfigApplied")
 
 
@@ -157,10 +157,10 @@ def an_agent_that_is_stopped_says_so(bench):
     until("its last words", lambda: condition("Ready").get("reason") == "Stopping")
 
 
-SENTENCES = [
-    the_first_release_works_by_itself, an_update_of_the_operator_rewrites_no_node, an_agent_of_the_first_release_obeys_a_newer_operator,
+CHECKS = [
+    the_first_release_works_by_itself, an_update_of_the_operator_rewrites_no_node, an_agent_of_the_first_release_follows_a_newer_operator,
     the_kill_switch_of_a_newer_operator_reaches_it, a_newer_agent_takes_over_where_the_old_one_was,
-    going_back_to_the_older_operator_rewrites_no_node, a_newer_agent_obeys_an_operator_of_the_first_release,
+    going_back_to_the_older_operator_rewrites_no_node, a_newer_agent_follows_an_operator_of_the_first_release,
     of_what_a_later_release_says_the_known_part_is_in_force, an_agent_that_is_stopped_says_so,
 ]
 
@@ -169,13 +169,13 @@ def main(old, new):
     bench = Bench(old, new)
     failed = 0
     try:
-        for sentence in SENTENCES:
+        for check in CHECKS:
             try:
-                sentence(bench)
-                print(f"PASS {sentence.__name__.replace('_', ' ')}", flush=True)
+                check(bench)
+                print(f"PASS {check.__name__.replace('_', ' ')}", flush=True)
             except (AssertionError, KeyError, TypeError) as error:
                 failed += 1
-                print(f"FAIL {sentence.__name__.replace('_', ' ')}: {error!r}", flush=True)
+                print(f"FAIL {check.__name__.replace('_', ' ')}: {error!r}", flush=True)
     finally:
         for program in list(bench.running):
             bench.stop(program)

@@ -4,9 +4,9 @@
 //! scenarios (what must be true) ─ act (edits, node labels) ─┬─ kube (kubectl, helm, curl, each with a deadline)
 //!         └─ look (what the objects say) ─ probe, metrics ──┘
 //! ```
-//! In: a running dev-cluster with the images on its nodes, and the chart. Out: for each scenario, a sentence, that it
+//! In: a running dev-cluster with the images on its nodes, and the chart. Out: for each scenario, a check, that it
 //! holds or why not; figures that were measured on the way. It must not ask the product whether the product is right
-//! where somebody else knows: the API server, the kernel. I/O: processes, the cluster, the folder for what went wrong.
+//! where someone else knows: the API server, the kernel. I/O: processes, the cluster, the folder for what went wrong.
 
 pub mod act;
 pub mod diagnosis;
@@ -43,11 +43,11 @@ pub struct World {
     pub outage: Duration,
 }
 
-/// A sentence that must be true.
+/// A check that must be true.
 pub struct Scenario {
     /// What `--only` takes.
     pub group: &'static str,
-    /// The sentence.
+    /// The check.
     pub says: String,
     /// Without it nothing that follows makes sense.
     pub vital: bool,
@@ -60,7 +60,7 @@ pub type Run = Box<dyn Fn(&mut World) -> anyhow::Result<()>>;
 
 /// What became of a scenario.
 pub struct Verdict<'a> {
-    /// Its sentence.
+    /// Its check.
     pub says: &'a str,
     /// How long it took.
     pub took: Duration,

@@ -20,7 +20,7 @@ pub struct Node<'a> {
 
 /// What was expected, and whether it was so.
 pub struct Check {
-    /// A sentence.
+    /// A check.
     pub what: String,
     /// What was seen instead.
     pub wrong: Option<String>,
@@ -96,7 +96,7 @@ pub fn check(truth: &Value, nodes: &[Node<'_>], scene: &Scene<'_>) -> Vec<Check>
             checks.push(listed(node, server));
         }
         checks.push(flow(node));
-        checks.push(nobody_is_called_what_he_is_not(node, &pods));
+        checks.push(no_one_is_called_what_he_is_not(node, &pods));
     }
     checks
 }
@@ -251,7 +251,7 @@ fn flow(node: &Node<'_>) -> Check {
 }
 
 /// Every owner's and every peer's pod is one that has that address.
-fn nobody_is_called_what_he_is_not(node: &Node<'_>, pods: &[Pod<'_>]) -> Check {
+fn no_one_is_called_what_he_is_not(node: &Node<'_>, pods: &[Pod<'_>]) -> Check {
     let wrong = list(node.report, "connections").iter().find(|c| {
         let address = |end: &str| {
             text(c, end)
@@ -268,7 +268,7 @@ fn nobody_is_called_what_he_is_not(node: &Node<'_>, pods: &[Pod<'_>]) -> Check {
             || peer.is_some_and(|pod| other(pod, &address("/remote")))
     });
     Check {
-        what: format!("{}: nobody is called what he is not", node.name),
+        what: format!("{}: no one is called what he is not", node.name),
         wrong: wrong.map(ToString::to_string),
     }
 }

@@ -77,7 +77,7 @@ fn the_programs_import_what_they_share_and_never_each_other() {
 }
 
 #[test]
-fn nobody_imports_what_is_for_tests() {
+fn no_one_imports_what_is_for_tests() {
     for (name, dependencies) in imports() {
         for of_tests in [
             "probelet-bench",

@@ -1,4 +1,4 @@
-"""The sentences about the agent's page, each tried in a browser.
+"""The checks about the agent's page, each tried in a browser.
 
 In: a browser, an agent, a folder for pictures. Out: PASS or FAIL a line; exit code 1 on a failure.
 I/O: starts the scene and the browser, and ends them.
@@ -164,7 +164,7 @@ def two_hundred_flows_are_a_map_too(t):
     t.picture("many-connections")
 
 
-def a_page_that_nobody_looks_at_asks_for_nothing(t):
+def a_page_that_no_one_looks_at_asks_for_nothing(t):
     t.page.run("Object.defineProperty(document, 'hidden', {value: true, configurable: true}); 0")
     time.sleep(5.5)
     before = len(t.page.asked())
@@ -197,7 +197,7 @@ def it_says_stale_when_the_agent_stops_and_recovers(t):
     t.page.until("$('age').textContent === 'live' && !$('notes').textContent", 20)
 
 
-def after_a_restart_of_the_agent_it_begins_anew(t):
+def after_a_restart_of_the_agent_it_begins_fresh(t):
     old = t.page.run("head.instance")
     t.tell("restart")
     t.page.until(f"head.instance !== '{old}' && $('age').textContent === 'live'", 20)
@@ -208,23 +208,23 @@ def after_a_restart_of_the_agent_it_begins_anew(t):
     assert identities[0] == identities[1], "connections of before are still there"
 
 
-SENTENCES = [
+CHECKS = [
     it_opens_and_says_whose_report_it_shows, the_table_shows_a_connection_that_was_made, a_new_connection_appears_by_itself,
     the_name_of_a_process_stays_text, the_map_has_an_edge_for_the_flow, a_box_of_the_map_lists_its_flows_by_mouse_and_by_keyboard,
     a_filter_leaves_what_contains_its_words, a_header_sorts_and_says_so, keys_change_the_view, it_fits_a_narrow_window_and_a_dark_one,
-    two_hundred_flows_are_a_map_too, a_page_that_nobody_looks_at_asks_for_nothing, nothing_went_to_the_console_and_nowhere_else,
-    a_policy_keeps_scripts_out_that_are_not_ours, it_says_stale_when_the_agent_stops_and_recovers, after_a_restart_of_the_agent_it_begins_anew,
+    two_hundred_flows_are_a_map_too, a_page_that_no_one_looks_at_asks_for_nothing, nothing_went_to_the_console_and_nowhere_else,
+    a_policy_keeps_scripts_out_that_are_not_ours, it_says_stale_when_the_agent_stops_and_recovers, after_a_restart_of_the_agent_it_begins_fresh,
 ]
 
 
 def main():
     t, failed = Try(*sys.argv[1:]), 0
     try:
-        for sentence in SENTENCES:
-            name = "web: " + sentence.__name__.replace("_", " ")
+        for check in CHECKS:
+            name = "web: " + check.__name__.replace("_", " ")
             try:
                 t.page.run("typeof $ === 'function' && ($('filter').value = '', $('filter').blur(), chosen = '')")
-                sentence(t)
+                check(t)
                 print("PASS", name, flush=True)
             except Exception:
                 failed += 1

@@ -39,7 +39,7 @@ def named(name, work):
 
 
 def serve(sockets):
-    """Accepts for good: what nobody has accepted has no owner."""
+    """Accepts for good: what no one has accepted has no owner."""
     accepted = []
     while True:
         ready, _, _ = select.select([s for s in sockets if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)], [], [])

@@ -1,7 +1,7 @@
 //! The keyed hash of the index.
 //!
-//! In: bytes and a seed that is random per process, so that nobody outside can choose names or
-//! labels that collide. Out: 64 bits. A hash only ever rules things out: whoever finds an equal one
+//! In: bytes and a seed that is random per process, so that no one outside can choose names or
+//! labels that collide. Out: 64 bits. A hash only ever rules things out: anyone who finds an equal one
 //! still compares the bytes.
 //!
 //! Pure: no I/O.

@@ -26,8 +26,8 @@
 //! | owner, selector new | the sets of the namespace, 24 bytes each, and those it selects |
 //! | owners of a pod, pods of an owner | the answer |
 //!
-//! Hashes are keyed with a seed, so that nobody who names pods can make them collide, and every
-//! answer that a hash suggests is checked on the text. One writer; whoever reads on other threads
+//! Hashes are keyed with a seed, so that no one who names pods can make them collide, and every
+//! answer that a hash suggests is checked on the text. One writer; anyone who reads on other threads
 //! is given a clone.
 //!
 //! Pure: no I/O, no clock, no locks. The seed is an argument.
@@ -174,7 +174,7 @@ pub struct Index<O = Silent> {
 }
 
 impl Index {
-    /// An empty index that tells nobody. The seed must be random, once per process.
+    /// An empty index that tells no one. The seed must be random, once per process.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self::observed(seed, Limits::default(), Silent)
@@ -216,7 +216,7 @@ impl<O: Observe> Index<O> {
         }
     }
 
-    /// Keeps the buffer that labels are sorted through, unless somebody's made it huge.
+    /// Keeps the buffer that labels are sorted through, unless someone's made it huge.
     fn keep_order(&mut self, order: Vec<u32>) {
         self.order = if order.capacity() > 4 * MAX_LABELS { Vec::new() } else { order };
     }
@@ -244,7 +244,7 @@ impl<O: Observe> Index<O> {
         let space = self.spaces.find(self.keyed, namespace).unwrap_or(slab::NONE);
         let mut candidates = SmallVec::<[u32; 16]>::new();
         let scopes = [space, slab::NONE].map(|scope| self.spaces.scope(scope));
-        // Nobody has heard of the namespace: only what holds in all of them is left.
+        // No one has heard of the namespace: only what holds in all of them is left.
         let scopes = &scopes[usize::from(space == slab::NONE)..];
         for (key, value) in labels {
             let key = self.keyed.text(key.as_ref());

@@ -40,7 +40,7 @@ pub(super) struct Space {
     /// One for each of `classes`.
     pub(super) signatures: Signatures,
     pub(super) owners: u32,
-    /// Whether somebody set its labels, be they empty.
+    /// Whether someone set its labels, be they empty.
     declared: bool,
     seen: u32,
 }

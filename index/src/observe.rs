@@ -27,7 +27,7 @@ pub trait Observe {
     fn changed(&mut self, event: Event);
 }
 
-/// Nobody listens: costs nothing.
+/// No one listens: costs nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -37,7 +37,7 @@ impl Observe for Silent {
     fn changed(&mut self, _: Event) {}
 }
 
-/// Keeps every event until it is taken out. Whoever uses it bounds it by taking them out.
+/// Keeps every event until it is taken out. Anyone who uses it bounds it by taking them out.
 impl Observe for Vec<Event> {
     fn changed(&mut self, event: Event) {
         self.push(event);

@@ -95,7 +95,7 @@ impl<O: Observe> Index<O> {
             if have_namespace == namespace && have_name == name {
                 return self.update_pod(PodId(pod), labels).map(|change| (PodId(pod), change));
             }
-            // No API server moves a pod. Whoever does gets what he asked for.
+            // No API server moves a pod. Anyone who does gets what he asked for.
             self.drop_pod(pod);
         }
         let space = self.space_of(namespace)?;

@@ -140,7 +140,7 @@ impl<O: Observe> Index<O> {
         slot
     }
 
-    /// Files a selector under the demand that brings it up least often in vain.
+    /// Files a selector under the demand that brings it up least often without success.
     fn file(&mut self, slot: u32, salt: u64, demands: &[Demand]) {
         let scope = self.selectors.slots[slot].scope;
         let best = self.best_anchor(scope, salt, demands);

@@ -3,7 +3,7 @@
 //! In: the hashes of a set's pairs and keys. Out: a signature of 192 bits a set (a Bloom filter:
 //! three bits of 128 for each pair, two of 64 for each key), kept as columns, and the places of
 //! the sets that have all bits of what a selector demands. Half a percent of false candidates for
-//! a pair and five for a key, at eight labels; whoever asks reads the text of the rest.
+//! a pair and five for a key, at eight labels; anyone who asks reads the text of the rest.
 //!
 //! Pure: no I/O.
 

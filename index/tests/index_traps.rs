@@ -107,7 +107,7 @@ fn a_namespace_that_was_deleted_and_made_again_starts_without_labels() {
 }
 
 #[test]
-fn a_namespace_nobody_needs_is_dropped() {
+fn a_namespace_no_one_needs_is_dropped() {
     let mut index = index();
     index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
     serve(&mut index, "blog", "web", "app=web");

@@ -2,10 +2,10 @@
 //!
 //! In: metrics, and the world's figures through a question to the task that owns it. Out: answers. `/readyz` says whether
 //! this process has seen the whole cluster once; it does not depend on the API server afterwards. `/healthz` says whether
-//! the task that owns the world answers. Connections, their time and their headers are bounded. The kubelet has a door of
-//! its own, where there is nothing but probes, so that whoever reads metrics cannot have the operator restarted.
+//! the task that owns the world answers. Connections, their time and their headers are bounded. The kubelet has a listener of
+//! its own, where there is nothing but probes, so that anyone who reads metrics cannot have the operator restarted.
 //!
-//! I/O: a listening socket for each door.
+//! I/O: a listening socket for each listener.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -72,7 +72,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 
 /// What is behind a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum Serves {
     /// Metrics, and probes for who asks there.
     All,
     /// Probes.
@@ -82,7 +82,7 @@ pub enum Door {
 /// Serves until told to stop.
 pub async fn serve(
     listener: TcpListener,
-    door: Door,
+    serves: Serves,
     parts: Parts,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -98,7 +98,7 @@ pub async fn serve(
                 Ok((socket, peer)) => {
                     let peer = peer.ip().to_canonical();
                     places.make_room(peer);
-                    places.take(peer, connections.spawn(connection(socket, door, parts.clone())));
+                    places.take(peer, connections.spawn(connection(socket, serves, parts.clone())));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -109,28 +109,32 @@ pub async fn serve(
     }
 }
 
-async fn connection(socket: TcpStream, door: Door, parts: Parts) {
+async fn connection(socket: TcpStream, serves: Serves, parts: Parts) {
     let service = service_fn(|request: Request<Incoming>| {
         let parts = parts.clone();
-        async move { Ok::<_, Infallible>(answer(&request, door, parts).await) }
+        async move { Ok::<_, Infallible>(answer(&request, serves, parts).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .keep_alive(door == Door::All)
+        .keep_alive(serves == Serves::All)
         .header_read_timeout(PATIENCE)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(socket), service);
-    // Whoever went away needs no answer.
-    let life = if door == Door::All { LIFE } else { PROBE };
+    // Anyone who went away needs no answer.
+    let life = if serves == Serves::All { LIFE } else { PROBE };
     drop(timeout(life, connection).await);
 }
 
-async fn answer(request: &Request<Incoming>, door: Door, parts: Parts) -> Response<Full<Bytes>> {
+async fn answer(
+    request: &Request<Incoming>,
+    serves: Serves,
+    parts: Parts,
+) -> Response<Full<Bytes>> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
     }
     match request.uri().path() {
-        "/metrics" if door == Door::All => {
+        "/metrics" if serves == Serves::All => {
             let figures = ask(&parts.questions).await;
             let body = parts.metrics.render(figures.as_ref());
             respond(StatusCode::OK, metrics::CONTENT_TYPE, body.into())
@@ -144,7 +148,7 @@ async fn answer(request: &Request<Incoming>, door: Door, parts: Parts) -> Respon
             StatusCode::SERVICE_UNAVAILABLE,
             "nodes, NodeProbes and ProbeConfigs have not all been listed yet\n",
         ),
-        _ if door == Door::Probes => {
+        _ if serves == Serves::Probes => {
             text(StatusCode::NOT_FOUND, "there are /healthz and /readyz\n")
         }
         _ => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n"),
@@ -177,8 +181,8 @@ mod tests {
 
     use super::*;
 
-    /// A door behind which the world answers nobody.
-    async fn open(door: Door) -> (SocketAddr, watch::Sender<bool>) {
+    /// A listener behind which the world answers no one.
+    async fn open(serves: Serves) -> (SocketAddr, watch::Sender<bool>) {
         let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
@@ -187,7 +191,7 @@ mod tests {
             questions: mpsc::channel(1).0,
             synced: watch::channel(true).1,
         };
-        tokio::spawn(serve(listener, door, parts, stopped));
+        tokio::spawn(serve(listener, serves, parts, stopped));
         (address, stop)
     }
 
@@ -202,23 +206,23 @@ mod tests {
 
     #[tokio::test]
     async fn connections_that_say_nothing_give_way_to_who_asks() {
-        for door in [Door::All, Door::Probes] {
-            let (address, _stop) = open(door).await;
+        for serves in [Serves::All, Serves::Probes] {
+            let (address, _stop) = open(serves).await;
             let mut silent = Vec::new();
             for _ in 0..70 {
                 silent.push(TcpStream::connect(address).await.unwrap());
             }
 
-            assert_eq!(get(address, "/readyz").await, "200", "{door:?}");
+            assert_eq!(get(address, "/readyz").await, "200", "{serves:?}");
         }
     }
 
     #[tokio::test]
-    async fn behind_the_door_for_probes_there_is_nothing_else() {
-        let (address, _stop) = open(Door::Probes).await;
+    async fn behind_the_listener_for_probes_there_is_nothing_else() {
+        let (address, _stop) = open(Serves::Probes).await;
 
         assert_eq!(get(address, "/readyz").await, "200");
-        assert_eq!(get(address, "/healthz").await, "503", "nobody answers for the world");
+        assert_eq!(get(address, "/healthz").await, "503", "no one answers for the world");
         assert_eq!(get(address, "/metrics").await, "404");
     }
 }

@@ -84,8 +84,9 @@ impl Args {
         let typed = Typed::try_parse_from(words)?;
         let identity = match typed.identity {
             Some(identity) => identity,
-            None => host_name()
-                .map_err(|sentence| Refused::new(ErrorKind::ValueValidation, sentence))?,
+            None => {
+                host_name().map_err(|message| Refused::new(ErrorKind::ValueValidation, message))?
+            }
         };
         Ok(Self {
             command: match typed.command {

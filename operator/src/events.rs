@@ -2,7 +2,7 @@
 //!
 //! In: the status before and after. Out: events of the API (events.k8s.io/v1), at most a few a minute. What turned bad is
 //! told when it turns; what stays bad is in the status. That a rollout begins and ends, or that collection stops, is told
-//! too: whoever looks later wants to know when. It must not be relied on: an event that cannot be written is
+//! too: anyone who looks later wants to know when. It must not be relied on: an event that cannot be written is
 //! lost.
 //!
 //! I/O: one request an event.
@@ -43,9 +43,9 @@ pub struct Note {
     pub uid: Option<String>,
     /// One word.
     pub reason: String,
-    /// A sentence.
+    /// A message.
     pub message: String,
-    /// Whether somebody should act.
+    /// Whether someone should act.
     pub warning: bool,
 }
 
@@ -121,7 +121,7 @@ pub fn news(
     written
 }
 
-/// Agents that refuse or need too much are in the status; somebody has to act when we cannot go on.
+/// Agents that refuse or need too much are in the status; someone has to act when we cannot go on.
 fn is_for_people(condition: &Condition) -> bool {
     condition.type_ != DEGRADED
         || [degraded::ROLLED_BACK, degraded::WRITES_REFUSED].contains(&condition.reason.as_str())

@@ -80,7 +80,7 @@ impl Candidate {
         lease
     }
 
-    /// The object with nobody as its holder.
+    /// The object with no one as its holder.
     #[must_use]
     pub fn released(&self, mut lease: Lease, now: Timestamp) -> Lease {
         let spec = lease.spec.get_or_insert_default();

@@ -1,4 +1,4 @@
-//! The operator: one per cluster, turns ProbeConfigs into one effective configuration per node, and says who obeys.
+//! The operator: one per cluster, turns ProbeConfigs into one effective configuration per node, and says which nodes applied it.
 //!
 //! observe -> validate -> plan -> apply -> status. One task owns the [`world::World`] and hands values to the right; what
 //! is between the watch and the write is pure and tested without a runtime.

@@ -1,4 +1,4 @@
-//! The door of the operator: allocator, arguments, exit code. Everything else is in the library.
+//! Entry point of the operator: allocator, arguments, exit code. Everything else is in the library.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Placement: on which nodes an agent is wanted, as the controller of `DaemonSets` decides it.
 //!
 //! In: the pod template of the agents' `DaemonSet`, and a node's name, labels and taints. Out: whether a pod is wanted
-//! there. A node without one is absent: nobody waits for it. Without a `DaemonSet` to look at, only what can never run an
+//! there. A node without one is absent: no one waits for it. Without a `DaemonSet` to look at, only what can never run an
 //! agent is absent: another system than Linux, Fargate, a virtual kubelet. Pure: values only.
 
 use serde::Deserialize;
@@ -19,7 +19,7 @@ pub struct Taint {
     /// Its value.
     #[serde(default)]
     pub value: String,
-    /// `NoSchedule` or `NoExecute`; `PreferNoSchedule` keeps nobody away.
+    /// `NoSchedule` or `NoExecute`; `PreferNoSchedule` keeps no one away.
     #[serde(default)]
     pub effect: String,
 }
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_daemonset_tolerates_drives_nobody_away() {
+    fn what_every_daemonset_tolerates_drives_no_one_away() {
         let none = placement(&json!({}));
 
         for (key, effect) in TOLERATED {

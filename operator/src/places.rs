@@ -1,7 +1,7 @@
 //! Who has a place at a listening socket, and who has to give it up.
 //!
 //! In: peers as they come and go. Out: whose connection ends. A peer has few places, and when all are taken the first that
-//! came of the peer with most of them goes: nobody can fill the door by waiting, neither the one for metrics nor the one
+//! came of the peer with most of them goes: no one can fill the listener by waiting, neither the one for metrics nor the one
 //! that the kubelet probes.
 //!
 //! Pure: no I/O; ends tasks.
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn at_a_full_door_the_most_crowded_peer_gives_way() {
+    fn at_a_full_listener_the_most_crowded_peer_gives_way() {
         let mut here: Vec<_> = (10..35).map(peer).collect();
         here.extend([peer(1); 7]);
 

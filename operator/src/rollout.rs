@@ -228,7 +228,7 @@ impl Rollout {
         let has_target = carried == Some(self.target.content.hash.as_str());
         match &self.stage {
             Stage::Rolling | Stage::Complete => Give::Target,
-            // Nobody is protected by keeping the configuration from a node that has none.
+            // No one is protected by keeping the configuration from a node that has none.
             _ if !is_told && self.previous.is_none() => Give::Target,
             Stage::Canary(watch) if has_target || watch.canaries.contains_key(&id) => Give::Target,
             Stage::RolledBack { canaries, .. }

@@ -26,7 +26,7 @@ use crate::watch::Agents;
 use crate::{admin, connect, reconcile, seed, selftest};
 use probelet_runtime::logging;
 
-/// The client library logs each error that it returns; whoever gets it says what it means.
+/// The client library logs each error that it returns; the caller that gets it says what it means.
 const QUIET: [&str; 1] = ["kube_client=off"];
 /// Questions of scrapes that wait.
 const QUESTIONS: usize = 32;
@@ -66,7 +66,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// Prints an error with its chain, once.
 fn fail(error: &anyhow::Error) -> Exit {
-    // Nobody is left to tell if stderr is gone.
+    // No one is left to tell if stderr is gone.
     let _unheard = writeln!(std::io::stderr(), "probelet-operator: {error:#}");
     Exit::Failure
 }
@@ -87,12 +87,12 @@ async fn serve(
     parts: &admin::Parts,
     stopped: &watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let doors = [(args.listen, admin::Door::All), (args.probe_listen, admin::Door::Probes)];
-    for (address, door) in doors {
+    let listeners = [(args.listen, admin::Serves::All), (args.probe_listen, admin::Serves::Probes)];
+    for (address, serves) in listeners {
         let Some(address) = address else { continue };
         let listener = admin::bind(address).await?;
-        info!(%address, serves = ?door, "serving");
-        spawn_local(admin::serve(listener, door, parts.clone(), stopped.clone()));
+        info!(%address, ?serves, "serving");
+        spawn_local(admin::serve(listener, serves, parts.clone(), stopped.clone()));
     }
     Ok(())
 }
@@ -140,7 +140,7 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     }));
     let lease = |namespace: &str| Api::namespaced(client.clone(), namespace);
     let mut cluster = args.cluster_lease.zip(args.lease.as_ref()).map(|((place, name), own)| {
-        // Whoever leads this installation holds it in the installation's name.
+        // Anyone who leads this installation holds it in the installation's name.
         let us = format!("{namespace}/{own}");
         Elector::new(lease(&place), name, us, clock.clone()).among_installations(waits)
     });

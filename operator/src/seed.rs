@@ -60,8 +60,8 @@ pub fn read(file: Option<&Path>) -> Result<Value, Error> {
         Ok(_) if value.is_null() => Ok(json!({})),
         Ok(_) => Ok(value),
         Err(errors) => {
-            let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Err(Error::Invalid { path, why: sentences.join("; ") })
+            let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Err(Error::Invalid { path, why: messages.join("; ") })
         }
     }
 }

@@ -46,7 +46,7 @@ pub enum Observation {
     ConfigGone(String),
     /// Where agents are wanted.
     Placement(Placement),
-    /// A watch failed and begins anew.
+    /// A watch failed and begins again.
     Failed(Kind, Box<watcher::Error>),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: what was observed, one change at a time. Out: who wins on which node, and the queue of nodes to plan for and of
 //! configurations whose status may have changed. A change touches only what it can change: a report of an agent one node, a
-//! label one node and the configurations, an edit the nodes that it matches or matched. Figures are counted when somebody
+//! label one node and the configurations, an edit the nodes that it matches or matched. Figures are counted when someone
 //! asks ([`World::counts`]). It must not write or wait, and nothing may be planned before [`World::lead`]. Pure: the time is
 //! an argument.
 
@@ -60,7 +60,7 @@ pub struct World {
     turned_bad: u64,
     /// The most CPU that a configuration may give an agent.
     max_budget: Option<CpuQuantity>,
-    /// Whether the watch of `NodeProbes` is broken: nobody can be heard.
+    /// Whether the watch of `NodeProbes` is broken: no one can be heard.
     pub blind: bool,
     /// The latest time that was told.
     now: Millis,
@@ -178,7 +178,7 @@ impl World {
         self.touch(id);
     }
 
-    /// A `NodeProbe` is gone. One that was made anew since then stays.
+    /// A `NodeProbe` is gone. One that was made again since then stays.
     pub fn probe_gone(&mut self, name: &str, uid: Option<&str>, now: Millis) {
         let Some(id) = self.nodes.find(name) else { return };
         let Some(node) = self.nodes.get_mut(id) else { return };

@@ -49,7 +49,7 @@ impl Refused {
     /// Shows the text, on stdout if it was asked for and on stderr if not, and says how to exit.
     #[must_use]
     pub fn show(&self) -> Exit {
-        // Nobody is left to tell that the terminal is gone.
+        // No one is left to tell that the terminal is gone.
         if self.0.print().is_err() { Exit::Failure } else { self.exit() }
     }
 }

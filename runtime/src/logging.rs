@@ -28,9 +28,9 @@ pub struct Filter(String);
 /// Checks a filter such as `info` or `info,hyper=warn`.
 ///
 /// # Errors
-/// A sentence that says what would be right.
+/// A message that says what would be right.
 pub fn filter(text: &str) -> Result<Filter, String> {
-    // An empty filter would be read as "errors only", which nobody means.
+    // An empty filter would be read as "errors only", which no one means.
     if text.trim().is_empty() || EnvFilter::try_new(text).is_err() {
         return Err(
             "give a level such as info, or levels by module such as info,hyper=warn".to_owned()

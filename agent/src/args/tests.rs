@@ -72,7 +72,7 @@ fn the_page_for_browsers_is_there_on_loopback_or_when_asked_for() {
 }
 
 #[test]
-fn a_bad_listen_address_is_one_sentence() {
+fn a_bad_listen_address_is_one_message() {
     let told = told("--listen localhost");
     let first = told.lines().next().unwrap();
     assert_eq!(
@@ -176,7 +176,7 @@ fn a_node_probe_needs_an_api_server_and_excludes_a_file() {
 }
 
 #[test]
-fn tokens_are_asked_for_only_where_somebody_can_be_asked_about_them() {
+fn tokens_are_asked_for_only_where_someone_can_be_asked_about_them() {
     assert_eq!(args("").auth, Auth::Off);
     assert_eq!(args("--auth token --kubeconfig k.yaml").auth, Auth::Token);
     assert_eq!(args("--auth always --kubeconfig k.yaml").auth, Auth::Always);
@@ -188,7 +188,7 @@ fn tokens_are_asked_for_only_where_somebody_can_be_asked_about_them() {
 }
 
 #[test]
-fn a_door_to_the_network_has_to_be_asked_for() {
+fn a_listener_to_the_network_has_to_be_asked_for() {
     for open in ["--listen 0.0.0.0:9466", "run --listen [::]:9466", "--listen 10.0.0.7:1"] {
         assert!(told(open).contains("choose --auth token"), "{open}");
         assert!(told(open).contains("--token-file FILE"), "{open}");
@@ -212,7 +212,7 @@ fn who_decides_about_clients_is_one_thing() {
 }
 
 #[test]
-fn probes_have_a_door_of_their_own_where_it_is_asked_for() {
+fn probes_have_a_listener_of_their_own_where_it_is_asked_for() {
     assert_eq!(args("").probe_listen, None);
     let address = args("--probe-listen [::]:9468").probe_listen;
     assert_eq!(address, Some("[::]:9468".parse().unwrap()));

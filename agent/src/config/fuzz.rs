@@ -26,7 +26,7 @@ pub(crate) fn yaml(data: &[u8]) {
     }
 }
 
-/// A file that this agent wrote, or a disk, or somebody else.
+/// A file that this agent wrote, or a disk, or someone else.
 pub(crate) fn saved(data: &[u8]) {
     match saved::parse(data) {
         Ok(effective) => {

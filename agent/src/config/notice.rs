@@ -1,6 +1,6 @@
 //! Notices of the kernel that a file may have changed.
 //!
-//! In: the file's path. Out: a future that is ready soon after somebody wrote it, renamed another file over it, or
+//! In: the file's path. Out: a future that is ready soon after someone wrote it, renamed another file over it, or
 //! swapped the link that leads to it, as Kubernetes does with a mounted `ConfigMap`. The *directory* is watched, since a
 //! watch on the file would stay with the old inode. It must not read the file, and may miss what the poll finds.
 //! I/O: inotify.

@@ -153,7 +153,7 @@ async fn a_directory_that_is_replaced_is_found_by_looking() {
 }
 
 #[tokio::test]
-async fn the_watcher_ends_when_nobody_reads() {
+async fn the_watcher_ends_when_no_one_reads() {
     let room = Room::with("{}").await;
     drop(room.rx);
     time::timeout(Duration::from_secs(1), room.task).await.unwrap().unwrap();

@@ -19,12 +19,12 @@ const OBJECT: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{sentence}{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]
+#[error("{message}{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]
 pub struct Mistake {
     /// The field, such as `spec.budget.cpu`; empty if the text is not YAML.
     pub field: String,
     /// What is wrong with it.
-    pub sentence: String,
+    pub message: String,
     /// The line of the file that it is on, where that is known.
     pub line: Option<u64>,
 }
@@ -43,7 +43,7 @@ pub(super) fn spec(bytes: &[u8]) -> Result<ProbeConfigSpec, Vec<Mistake>> {
     let value = root.flatten(root_name, &mut lines);
     let at_line = |error: FieldError| Mistake {
         line: line_of(&lines, &error.field),
-        sentence: error.to_string(),
+        message: error.to_string(),
         field: error.field,
     };
     let spec =
@@ -80,7 +80,7 @@ fn unreadable(error: &serde_saphyr::Error) -> Mistake {
     let text = text.split(" at line ").next().unwrap_or(&text).lines().next().unwrap_or_default();
     // It repeats what it stumbled over.
     let text = clean(text);
-    Mistake { field: String::new(), sentence: format!("is not readable as YAML: {text}"), line }
+    Mistake { field: String::new(), message: format!("is not readable as YAML: {text}"), line }
 }
 
 /// The line of the field, or of what contains it.
@@ -246,8 +246,8 @@ mod tests {
     #[test]
     fn a_rule_about_an_unwritten_field_has_the_line_of_what_would_contain_it() {
         let text = "intervals:\n  sockets: 20s\n";
-        let sentence = r#"spec.intervals.bytes: "10s" is too short; give at least 20s, as spec.intervals.sockets (line 1)"#;
-        assert_eq!(told(text), [sentence]);
+        let message = r#"spec.intervals.bytes: "10s" is too short; give at least 20s, as spec.intervals.sockets (line 1)"#;
+        assert_eq!(told(text), [message]);
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_yaml_is_one_sentence_with_a_line() {
+    fn what_is_no_yaml_is_one_message_with_a_line() {
         let told = told("budget:\n  cpu: [5m\npaused: }\n");
         assert!(told[0].starts_with("is not readable as YAML: "), "{told:?}");
         assert!(told[0].contains("(line "), "{told:?}");
@@ -278,8 +278,8 @@ mod tests {
             "*\u{9b}2J\n",
             "? \u{1b}\n",
         ] {
-            for sentence in told(text) {
-                assert!(!sentence.contains(char::is_control), "{sentence:?}");
+            for message in told(text) {
+                assert!(!message.contains(char::is_control), "{message:?}");
             }
         }
     }

@@ -156,7 +156,7 @@ impl Bpf {
         if want < Want::Sockets {
             return Ok(Some(()));
         }
-        facts.closed_anew = self.follow.since() == 0;
+        facts.closed_fresh = self.follow.since() == 0;
         if self.hash_is_as_it_was(facts) {
             self.loose.nothing();
         } else {
@@ -268,7 +268,7 @@ impl Bpf {
         self.held.clear();
         self.kept.clear();
         let generation = self.memory.begin(want);
-        if self.memory.anew() {
+        if self.memory.fresh() {
             self.threads.clear();
         }
         let sockets = want >= Want::Sockets;
@@ -279,7 +279,7 @@ impl Bpf {
             facts.sockets.clear();
             self.shares.clear();
             facts.closed.clear();
-            if !self.memory.anew() && self.look_again(want, facts, pace)?.is_none() {
+            if !self.memory.fresh() && self.look_again(want, facts, pace)?.is_none() {
                 return Ok(None);
             }
         }
@@ -347,7 +347,7 @@ impl Bpf {
         Ok(Some(()))
     }
 
-    /// Has the walk of the hash look where sockets were that nobody holds any more: they may go on
+    /// Has the walk of the hash look where sockets were that no one holds any more: they may go on
     /// without an owner, in a chain whose head says nothing of it.
     fn mark_gone(&mut self) {
         let buckets = self.get(Ctl::Buckets);

@@ -1,6 +1,6 @@
 //! Chooses a source by loading it: the first that the kernel and our capabilities allow.
 //!
-//! In: a pinned tier or none. Out: a loaded source, and one sentence for every better one that was
+//! In: a pinned tier or none. Out: a loaded source, and one message for every better one that was
 //! refused. It must not compare kernel versions: loading is the only proof.
 //!
 //! I/O: loads BPF programs, opens sockets, reads `/proc`.
@@ -13,7 +13,7 @@ use probelet_crds::Source as Configured;
 pub struct Chosen {
     /// The source.
     pub source: Box<dyn Source>,
-    /// Every better tier, with the reason for which it was refused: one sentence each.
+    /// Every better tier, with the reason for which it was refused: one message each.
     pub refused: Vec<String>,
     /// The best of them was refused as not permitted (EPERM), and not for want of something in the kernel.
     pub denied: bool,
@@ -52,7 +52,7 @@ pub fn choose(pin: Option<Tier>, limits: Limits) -> Result<Chosen, Error> {
             Ok(source) => return Ok(Chosen { source, refused, denied }),
             Err(error) => {
                 denied |= refused.is_empty() && error.is_denied();
-                refused.push(sentence(&error));
+                refused.push(message(&error));
             }
         }
     }
@@ -61,7 +61,7 @@ pub fn choose(pin: Option<Tier>, limits: Limits) -> Result<Chosen, Error> {
 
 /// The error with its cause: "bpf refused at load: CAP_BPF is missing (Operation not permitted)".
 #[must_use]
-pub fn sentence(error: &Error) -> String {
+pub fn message(error: &Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error} ({cause})"),
         None => error.to_string(),

@@ -51,9 +51,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// One sentence on what is missing, for people.
+    /// One message on what is missing, for people.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub fn message(&self) -> String {
         let cause = match self {
             Self::Entering(error) => format!("{self}: {error}"),
             Self::Namespace { source, .. } | Self::Asking(source) => format!("{self}: {source}"),

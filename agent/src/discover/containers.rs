@@ -30,7 +30,7 @@ pub mod usage;
 /// Containers at a time, ended ones that something still speaks of included: fifty for each of 300
 /// pods. Beyond, a process shows that its container is not known.
 const CONTAINERS_MAX: usize = 16_384;
-/// With fewer than this nobody looks which ones have ended.
+/// With fewer than this no one looks which ones have ended.
 const SWEEP_FIRST: usize = 1024;
 /// When all are alive, they are looked through again after so many passes.
 const SWEEP_PAUSE: u32 = 64;
@@ -131,7 +131,7 @@ impl Containers {
         self.known.retain(|_, known| known.seen == pass);
     }
 
-    /// Gives up the places of containers that have no process and that nobody holds.
+    /// Gives up the places of containers that have no process and that no one holds.
     fn sweep(&mut self, facts: &mut Facts, mut held: HashSet<ContainerId>) {
         held.extend(self.known.values().filter_map(|known| known.found.container));
         let before = self.by_id.len();

@@ -4,7 +4,7 @@
 //! In: the inodes of sockets seen in this pass, and the processes. Out: the holders of each. A walk
 //! over an fd costs 3.5 µs, so only sockets without a known holder are looked for, likely processes
 //! first, in pieces, under [`Limiter::Fds`](super::Limiter::Fds). It must not look again and again
-//! for a socket that nobody holds.
+//! for a socket that no one holds.
 //!
 //! I/O: lists `/proc/PID/fd` and reads its links, never through them.
 
@@ -113,7 +113,7 @@ impl Owners {
         });
     }
 
-    /// A socket of this pass. Takes note of those that nobody is known to hold.
+    /// A socket of this pass. Takes note of those that no one is known to hold.
     pub fn note(&mut self, inode: u32, netns: u32, port: u16, everywhere: bool) {
         if !self.holders.of(inode).is_empty() {
             return;
@@ -175,7 +175,7 @@ impl Owners {
         {
             return Pass::Abandoned;
         }
-        // In turns: half for what seems to have changed, half for whoever waited longest.
+        // In turns: half for what seems to have changed, half for those that waited longest.
         for by_change in [true, false] {
             if !everywhere {
                 break;
@@ -385,8 +385,8 @@ impl Owners {
     fn count(&mut self, losses: &mut Losses) {
         let pass = self.pass;
         self.wanted.retain(|_, wanted| wanted.seen == pass);
-        let nobody = self.wanted.values().filter(|wanted| wanted.retry.is_some()).count() as u64;
-        losses.add(Loss::NoOwner, nobody);
-        losses.add(Loss::OwnerPending, self.wanted.len() as u64 - nobody);
+        let no_one = self.wanted.values().filter(|wanted| wanted.retry.is_some()).count() as u64;
+        losses.add(Loss::NoOwner, no_one);
+        losses.add(Loss::OwnerPending, self.wanted.len() as u64 - no_one);
     }
 }

@@ -78,7 +78,7 @@ pub struct Checks {
 
 impl Checks {
     /// Takes in what one check found missing; what is certain by now. The first check is believed:
-    /// whoever reads once has no second one.
+    /// anyone who reads once has no second one.
     pub fn certain(&mut self, missing: u64) -> u64 {
         let last = self.last.replace(missing);
         last.map_or(missing, |last| last.min(missing))

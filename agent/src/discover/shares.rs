@@ -1,6 +1,6 @@
 //! Who may have how many of the sockets that a node remembers, when there are more than that.
 //!
-//! In: the sockets that have a place, and one more. Out: whether it has one. Whoever opens
+//! In: the sockets that have a place, and one more. Out: whether it has one. Anyone who opens
 //! sockets by the thousands must not hide those of everybody who is read later. Nothing is counted
 //! before half of the places are taken.
 //!

@@ -27,7 +27,7 @@ pub(super) enum Docker {
     Absent,
     /// There is one, and it may not be opened.
     Forbidden,
-    /// There is one, and nobody answers.
+    /// There is one, and no one answers.
     Silent,
 }
 

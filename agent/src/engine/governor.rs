@@ -96,7 +96,7 @@ impl Governor {
     /// until it does. What it costs in the end is told with [`Self::served`].
     pub fn room(&self, cost_ns: u64) -> Option<Duration> {
         let (now, account) = self.charge();
-        // What costs more than can ever be saved up is given when half of it is there: somebody always asks for metrics.
+        // What costs more than can ever be saved up is given when half of it is there: someone always asks for metrics.
         let cost = cost_ns.min(account.readers.window_budget_ns() / 2);
         let lacks = account.readers_room_ns() < cost;
         lacks.then(|| {
@@ -113,11 +113,11 @@ impl Governor {
         (account.readers_room_ns() == 0).then(|| rest(&account, now))
     }
 
-    /// Whether somebody new may be let in, or somebody who uses much goes on; `Some` is how long to wait before asking
+    /// Whether someone new may be let in, or someone who uses much goes on; `Some` is how long to wait before asking
     /// again.
-    pub fn door(&self) -> Option<Duration> {
+    pub fn accept(&self) -> Option<Duration> {
         let (now, account) = self.charge();
-        (account.readers_room_ns() <= account.door_ns()).then(|| rest(&account, now))
+        (account.readers_room_ns() <= account.accept_ns()).then(|| rest(&account, now))
     }
 
     /// Answering probes took so much CPU time. `Some` says that their share is used up, and for how long.
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_new_is_let_in_before_those_inside_have_to_stop() {
+    fn no_one_new_is_let_in_before_those_inside_have_to_stop() {
         let governor = governor(8 * CORE);
-        assert_eq!(governor.door(), None);
+        assert_eq!(governor.accept(), None);
 
         assert_eq!(governor.served(seconds(58)), None);
 
-        assert!(governor.door().is_some());
+        assert!(governor.accept().is_some());
         assert_eq!(governor.served(Duration::ZERO), None);
     }
 

@@ -218,14 +218,14 @@ impl Matching {
         match outcome {
             Ok(()) => self.error = None,
             Err(error) => {
-                let sentence: Arc<str> = error.sentence().into();
-                if self.error.as_deref() != Some(&*sentence) {
+                let message: Arc<str> = error.message().into();
+                if self.error.as_deref() != Some(&*message) {
                     warn!(
-                        error = &*sentence,
+                        error = &*message,
                         "connection tracking cannot be used; backends behind translated addresses stay unknown"
                     );
                 }
-                self.error = Some(sentence);
+                self.error = Some(message);
                 self.retry_ns = now_ns + RETRY_NS;
             }
         }

@@ -115,7 +115,7 @@ mod tests {
         governor
     }
 
-    /// Nobody has anything to say or to do meanwhile.
+    /// No one has anything to say or to do meanwhile.
     fn paced<'a>(governor: &'a Governor, limiters: &'a mut Limiters) -> Paced<'a> {
         let interrupted = Box::leak(Box::new(|| false));
         let waits = Box::leak(Box::new(|_: &Limiters, _| u64::MAX));

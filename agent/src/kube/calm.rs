@@ -3,7 +3,7 @@
 //! In: a byte stream. Out: the same bytes, some of them a little later. Each event of a watch comes in a packet of its
 //! own, and waking for it (the poll, the record, the frame, the line) costs four times what its bytes do. So once a
 //! small piece was read and nothing was asked lately, the next read waits for a moment, and what came meanwhile is read
-//! at once; until then the kernel wakes nobody for it either. Answers and lists do not wait: something was written just
+//! at once; until then the kernel wakes no one for it either. Answers and lists do not wait: something was written just
 //! before them, or their pieces are large. It must not lose or hold a byte: what is not read yet stays with the kernel.
 //!
 //! I/O: the stream it wraps; a timer.

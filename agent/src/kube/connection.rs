@@ -4,7 +4,7 @@
 //! request by itself: who asks knows what a failure means and how long to wait.
 //!
 //! One HTTP/2 connection carries all watches of a node (four with HTTP/1.1, at a server that speaks nothing else): the
-//! server holds a connection for every agent as it is. Windows are small, so that what nobody reads stays with the
+//! server holds a connection for every agent as it is. Windows are small, so that what no one reads stays with the
 //! server. A ping each half minute finds a connection that died without a word, which a quiet watch would not notice
 //! for ten minutes. Compression is not asked for: it costs both ends more CPU than a node's share of bytes is worth.
 //!
@@ -109,16 +109,16 @@ impl Error {
     }
 }
 
-/// The way to the API server, for everything that asks it something: made when it is first needed and made anew when it is of no use any more.
+/// The way to the API server, for everything that asks it something: made when it is first needed and made again when it is of no use any more.
 pub struct Connection {
     access: Access,
-    /// Credentials are read anew at most so often.
+    /// Credentials are read again at most so often.
     renew: Duration,
     gather: Duration,
     current: Mutex<Option<Current>>,
-    /// Whoever comes first opens the connection and the others wait to share it. When the server is away, only one
+    /// Anyone who comes first opens the connection and the others wait to share it. When the server is away, only one
     /// watcher at a time tries.
-    door: tokio::sync::Mutex<()>,
+    opening: tokio::sync::Mutex<()>,
 }
 
 struct Current {
@@ -132,7 +132,13 @@ impl Connection {
     /// The way to that server; nothing is sent yet.
     #[must_use]
     pub fn new(access: Access, renew: Duration, gather: Duration) -> Self {
-        Self { access, renew, gather, current: Mutex::new(None), door: tokio::sync::Mutex::new(()) }
+        Self {
+            access,
+            renew,
+            gather,
+            current: Mutex::new(None),
+            opening: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// Asks for `url`; the body of the answer is still to be read.
@@ -169,7 +175,7 @@ impl Connection {
         body: Body,
         patience: Duration,
     ) -> Result<Response<Body>, Error> {
-        let _first = if self.is_open() { None } else { Some(self.door.lock().await) };
+        let _first = if self.is_open() { None } else { Some(self.opening.lock().await) };
         let client = self.client().await?;
         let request = request
             .header(ACCEPT_ENCODING, "identity")

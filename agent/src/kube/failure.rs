@@ -13,7 +13,7 @@ pub(crate) struct Failure {
     pub code: u16,
     /// A word for programs.
     pub reason: String,
-    /// A sentence for people.
+    /// A message for people.
     pub message: String,
     details: Option<Details>,
 }

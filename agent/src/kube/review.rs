@@ -4,7 +4,7 @@
 //! that is for who asks.
 //!
 //! A connection of its own rather than that of the watches: those read late on purpose, and a person waits here. It is
-//! closed when nobody asked for half a minute.
+//! closed when no one asked for half a minute.
 //!
 //! I/O: the network.
 
@@ -21,7 +21,7 @@ const TOKENS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const ACCESSES: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
 /// No caller is more patient for one question.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Credentials of ours that were refused are read anew at most so often.
+/// Credentials of ours that were refused are read again at most so often.
 const RENEW: Duration = Duration::from_secs(5);
 /// Of an answer so much is read: a user may be in many groups.
 const MAX_ANSWER: usize = 256 << 10;
@@ -44,17 +44,17 @@ pub enum Verdict {
 
 /// Why there is no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{sentence}")]
+#[error("{message}")]
 pub struct NoVerdict {
     /// For the log; names no token.
-    pub sentence: String,
+    pub message: String,
     /// When the server wants to be asked again.
     pub retry_after: Option<Duration>,
 }
 
 impl From<Error> for NoVerdict {
     fn from(error: Error) -> Self {
-        Self { sentence: error.chain(), retry_after: error.retry_after() }
+        Self { message: error.chain(), retry_after: error.retry_after() }
     }
 }
 
@@ -176,7 +176,7 @@ impl Reviewer {
         question: &impl Serialize,
     ) -> Result<T, NoVerdict> {
         let strange = |what: &str| NoVerdict {
-            sentence: format!("the answer of {url} {what}"),
+            message: format!("the answer of {url} {what}"),
             retry_after: None,
         };
         let text = serde_json::to_vec(question).map_err(|_| strange("cannot be asked for"))?;

@@ -3,7 +3,7 @@
 //! In: a resource and a name. Out: the object as it is and whenever it changes, that it is gone, that the server is
 //! away and back. It must not list (the role need not allow it), hold more than one object, or ask again at once after
 //! a failure. It gets the object, at first as the server's cache has it, then watches what the cache has and gets. The
-//! object's own version is no place to begin at: of one that nobody wrote for long it is older than what any server
+//! object's own version is no place to begin at: of one that no one wrote for long it is older than what any server
 //! remembers. Where the server has forgotten our version it is asked for the newest, and what its cache has from before
 //! that is left aside, lest the object goes back in time. Some servers want to send the state of their cache at the
 //! beginning of a watch, and cannot; those are told not to.

@@ -37,7 +37,7 @@ pub struct Timing {
     pub gather: Duration,
     /// How often the nodes are listed, give or take a half; `None` is never.
     pub nodes: Option<Duration>,
-    /// Credentials that were refused are read anew at most so often.
+    /// Credentials that were refused are read again at most so often.
     pub renew: Duration,
 }
 

@@ -85,7 +85,7 @@ enum Error {
     Ping(#[source] bollard::errors::Error),
 }
 
-/// Follows Docker at `socket` until nobody reads `tx` any more.
+/// Follows Docker at `socket` until no one reads `tx` any more.
 pub async fn follow(socket: PathBuf, tx: Sender<Arc<DockerNames>>) {
     let follower =
         Follower { socket, tx: &tx, table: Table::default(), names: DockerNames::default() };

@@ -47,7 +47,7 @@ pub fn channel() -> (mpsc::Sender<Vec<Event>>, mpsc::Receiver<Vec<Event>>) {
     mpsc::channel(BATCHES)
 }
 
-/// Follows the API server until nobody receives events any more.
+/// Follows the API server until no one receives events any more.
 pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
     let Feed { connection, node, mut config, status, pace, timing } = feed;
     let select = |config: &Effective, kind| wanted(kind, &config.spec.matching, &node);

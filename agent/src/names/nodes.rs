@@ -37,7 +37,7 @@ enum Listed {
     TooMany,
 }
 
-/// Lists the nodes every so often, give or take a half, until nobody receives events any more.
+/// Lists the nodes every so often, give or take a half, until no one receives events any more.
 pub(super) async fn follow(
     connection: Arc<Connection>,
     events: mpsc::Sender<Vec<Event>>,
@@ -49,7 +49,7 @@ pub(super) async fn follow(
     sleep(share(start, random())).await;
     loop {
         let outcome = list(&connection, silence).await;
-        let sentence = match &outcome {
+        let message = match &outcome {
             Ok(Listed::Nodes(_)) => None,
             Ok(Listed::TooMany) => Some("there are more than 500 nodes".to_owned()),
             Err(error) if error.class() == Class::Forbidden => {
@@ -57,7 +57,7 @@ pub(super) async fn follow(
             }
             Err(error) => Some(error.chain()),
         };
-        match sentence {
+        match message {
             Some(reason) if !std::mem::replace(&mut told, true) => {
                 info!(reason, "addresses of other nodes are known from endpoints only");
             }
@@ -79,7 +79,7 @@ pub(super) async fn follow(
 /// The same once, before anything else is asked: for a single look.
 pub(super) async fn once(connection: &Connection, events: &mpsc::Sender<Vec<Event>>) {
     if let Ok(Ok(Listed::Nodes(nodes))) = timeout(PATIENCE, list(connection, PATIENCE)).await {
-        let _nobody_looks = events.send(vec![Event::Nodes(nodes)]).await;
+        let _no_one_looks = events.send(vec![Event::Nodes(nodes)]).await;
     }
 }
 

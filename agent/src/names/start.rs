@@ -41,7 +41,7 @@ pub(crate) fn follow(socket: Option<PathBuf>) -> watch::Receiver<Arc<Names>> {
     receiver
 }
 
-/// Follows the cluster, if there is one, on a thread of its own, until nobody wants to know: for a
+/// Follows the cluster, if there is one, on a thread of its own, until no one wants to know: for a
 /// single look, which has no runtime.
 pub(crate) fn follow_cluster(
     access: Option<Access>,
@@ -65,7 +65,7 @@ pub(crate) fn follow_cluster(
             LocalSet::new().block_on(&runtime, super::follow(feed, news));
         }
     };
-    // Without the thread, the look waits in vain for a while and shows no names.
+    // Without the thread, the look waits without success for a while and shows no names.
     drop(thread::Builder::new().name("probelet-feed".to_owned()).spawn(follow));
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn now(socket: Option<PathBuf>) -> Arc<Names> {
     })
 }
 
-/// Without Docker nobody is asked.
+/// Without Docker no one is asked.
 #[cfg(not(feature = "docker"))]
 pub(crate) fn now(_: Option<PathBuf>) -> Arc<Names> {
     Arc::default()

@@ -1,7 +1,7 @@
 //! Follows one kind for as long as the agent lives, in whatever selection the configuration asks for.
 //!
 //! In: what is wanted, a connection. Out: batches of events. It must not let go of what it has for less than a narrower
-//! selection, nor keep asking when nobody listens.
+//! selection, nor keep asking when no one listens.
 //!
 //! I/O: the network through its session.
 
@@ -30,7 +30,7 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Follows whatever is wanted, until nobody receives events or wants anything.
+    /// Follows whatever is wanted, until no one receives events or wants anything.
     pub(super) async fn run(self, mut wanted: watch::Receiver<Option<Selection>>) {
         let mut before: Option<Selection> = None;
         loop {
@@ -53,7 +53,7 @@ impl Watcher {
             };
             tokio::select! {
                 () = watching => return,
-                // A watch without events would not notice that nobody listens.
+                // A watch without events would not notice that no one listens.
                 () = self.events.closed() => return,
                 changed = wanted.changed() => if changed.is_err() { return },
             }

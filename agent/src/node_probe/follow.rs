@@ -1,6 +1,6 @@
 //! The configuration that the operator gives this node: `spec.config` of its `NodeProbe`.
 //!
-//! In: the object, as the API server has it. Out: [`Effective`] through a watch channel, and an [`Assignment`] for whoever
+//! In: the object, as the API server has it. Out: [`Effective`] through a watch channel, and an [`Assignment`] for anyone who
 //! answers for it. Of a newer release's configuration what is known here counts, and what is not is named; one that is
 //! wrong leaves the last good one in force and says which field, but for `paused`, which holds whatever else it says. An
 //! object that was deleted or is not there yet is waited for and never created. The hash is a word: which content it
@@ -54,7 +54,7 @@ pub struct Assigned {
     pub refusal: Option<Refusal>,
     /// What of it this release does not know.
     pub unknown: Unknown,
-    /// Its status, whoever wrote it.
+    /// Its status, no matter who wrote it.
     pub status: Value,
 }
 
@@ -80,7 +80,7 @@ pub struct Follow {
     pub timing: Timing,
 }
 
-/// Keeps `config` at what the node's `NodeProbe` says, until nobody reads it any more.
+/// Keeps `config` at what the node's `NodeProbe` says, until no one reads it any more.
 pub async fn follow(
     follow: Follow,
     config: Sender<Arc<Effective>>,
@@ -184,14 +184,14 @@ pub(crate) fn spec(value: &Value) -> Result<(ProbeConfigSpec, Unknown), Refusal>
         return Err(Refusal::Invalid("spec.config is missing".to_owned()));
     };
     let spec = ProbeConfigSpec::from_value(&known).map_err(|errors| {
-        let sentences: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        Refusal::Invalid(sentences.join("; "))
+        let messages: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Refusal::Invalid(messages.join("; "))
     })?;
     Ok((spec, unknown))
 }
 
 fn accept(spec: ProbeConfigSpec, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
-    // An object without a word for its content was written by nobody who counts; the agent needs one all the same.
+    // An object without a word for its content was written by no one who counts; the agent needs one all the same.
     let word = if assigned.hash.is_empty() { spec.hash() } else { assigned.hash.clone() };
     tx.send_if_modified(|now| {
         let origin =
@@ -226,11 +226,11 @@ fn pause(value: &Value, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
 }
 
 fn refuse(refusal: &Refusal, assigned: &Assigned, tx: &Sender<Arc<Effective>>) {
-    let sentence = refusal.to_string();
+    let message = refusal.to_string();
     let hash = tx.borrow().hash.clone();
-    warn!(config = %assigned.config, generation = assigned.generation, error = %sentence, in_force = %hash,
+    warn!(config = %assigned.config, generation = assigned.generation, error = %message, in_force = %hash,
         "configuration refused, the last good one stays in force");
-    tx.send_modify(|now| Arc::make_mut(now).last_error = Some(sentence));
+    tx.send_modify(|now| Arc::make_mut(now).last_error = Some(message));
 }
 
 #[cfg(test)]
@@ -304,9 +304,9 @@ mod tests {
         scene.see(Seen::Object(object(2, &json!({"budget": {"cpu": "0"}}))));
 
         assert_eq!(scene.cpu(), "9m");
-        let Some(Refusal::Invalid(sentence)) = scene.refusal() else { panic!("accepted") };
-        assert!(sentence.contains("spec.budget.cpu"), "{sentence}");
-        assert_eq!(scene.config.borrow().last_error.as_deref(), Some(&*sentence));
+        let Some(Refusal::Invalid(message)) = scene.refusal() else { panic!("accepted") };
+        assert!(message.contains("spec.budget.cpu"), "{message}");
+        assert_eq!(scene.config.borrow().last_error.as_deref(), Some(&*message));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! In: the configuration in force, if it came from the node's `NodeProbe`; a directory. Out: a file that is whole or not
 //! there at all, and at the next start what it says, judged like any other. It must not keep the agent from starting or
-//! working: a directory that is missing or read-only, and a file that is corrupt or somebody else's, cost one warning.
+//! working: a directory that is missing or read-only, and a file that is corrupt or someone else's, cost one warning.
 //!
 //! I/O: one small file, written on a thread of its own: a disk may take its time.
 
@@ -129,7 +129,7 @@ pub async fn keep(directory: PathBuf, mut config: watch::Receiver<Arc<Effective>
     }
 }
 
-/// Puts the whole file in place at once: whoever reads it, after a loss of power too, finds the old or the new one.
+/// Puts the whole file in place at once: anyone who reads it, after a loss of power too, finds the old or the new one.
 fn save(directory: &Path, effective: &Effective) -> io::Result<()> {
     let generation = match &effective.origin {
         Origin::NodeProbe { generation, .. } => *generation,

@@ -114,7 +114,7 @@ impl Writer {
             };
             // Afterwards: an acknowledgement is not kept waiting for what it cost.
             self.pay(cost).await;
-            if timeout(wait, self.news(memory.obeyed)).await == Ok(false) {
+            if timeout(wait, self.news(memory.applied)).await == Ok(false) {
                 return;
             }
         }
@@ -136,12 +136,12 @@ impl Writer {
     }
 
     /// Waits for something that makes a difference at once; `false` if there will be nothing any more.
-    async fn news(&mut self, obeyed: bool) -> bool {
+    async fn news(&mut self, applied: bool) -> bool {
         let wanted = self.config.borrow().hash.clone();
         let snapshots = &mut self.snapshots;
-        // Only if the engine had not yet obeyed at the last look: snapshots come every second.
-        let obeyed = async {
-            if obeyed {
+        // Only if the engine had not yet applied at the last look: snapshots come every second.
+        let applied = async {
+            if applied {
                 return std::future::pending().await;
             }
             snapshots.wait_for(|snapshot| snapshot.vitals.config_hash == wanted).await.is_ok()
@@ -149,7 +149,7 @@ impl Writer {
         tokio::select! {
             changed = self.assignment.changed() => changed.is_ok(),
             changed = self.config.changed() => changed.is_ok(),
-            obeyed = obeyed => obeyed,
+            applied = applied => applied,
         }
     }
 
@@ -158,7 +158,7 @@ impl Writer {
         let assignment = Arc::clone(&self.assignment.borrow_and_update());
         let config = Arc::clone(&self.config.borrow_and_update());
         let snapshot = Arc::clone(&self.snapshots.borrow());
-        memory.obeyed = snapshot.vitals.config_hash == config.hash;
+        memory.applied = snapshot.vitals.config_hash == config.hash;
         let Some(assigned) = memory.writable(&assignment) else { return Plan::Wait(LOOK) };
         let now = memory.began.elapsed();
         if memory.stored.is_none() && snapshot.picture.epoch == 0 && now < START {
@@ -171,7 +171,7 @@ impl Writer {
             snapshot: &snapshot,
             config: &config,
             assigned,
-            obeyed: memory.obeyed,
+            applied: memory.applied,
             pinned: self.pinned,
             feed: feed.as_ref(),
             lacking: &lacking,

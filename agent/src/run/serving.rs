@@ -55,7 +55,7 @@ pub(super) fn start(
         };
         LocalSet::new().block_on(&runtime, serving);
         runtime.shutdown_timeout(Duration::from_millis(100));
-        // Nobody is left to tell if the agent has ended.
+        // No one is left to tell if the agent has ended.
         let _gone = end.send(());
     };
     let thread = thread::Builder::new().name("probelet-serve".to_owned()).spawn(serve);
@@ -83,7 +83,7 @@ pub(super) fn admit(governor: Arc<Governor>) -> Admit {
             Cost::Request => governor.request(),
             Cost::Cpu(time) => governor.room(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
             Cost::Spent(time) => governor.served(time),
-            Cost::Door => governor.door(),
+            Cost::Accept => governor.accept(),
             Cost::Probes(time) => governor.probed(time),
         };
         answer.map_or(Admission::Granted, Admission::RetryAfter)

@@ -41,7 +41,7 @@ pub(super) async fn run(
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
     let listener = args.listen.filter(|_| view.is_none()).map(serve::bind).transpose()?;
-    let door = listener.as_ref().map(|_| super::door::open(&args)).transpose()?;
+    let access = listener.as_ref().map(|_| super::access::open(&args)).transpose()?;
     let config_seen = config.subscribe();
     let admit = serving::admit(Arc::clone(&governor));
     if let Some(address) = args.probe_listen.filter(|_| view.is_none()) {
@@ -72,7 +72,7 @@ pub(super) async fn run(
         spawn_local(async move { config.closed().await });
     }
     let mut serving = None;
-    if let Some((listener, (auth, tls))) = listener.zip(door) {
+    if let Some((listener, (auth, tls))) = listener.zip(access) {
         info!(address = %listener.local_addr().context("own address")?, "serving");
         let state = serve::State::new(serve::Parts {
             snapshots: snapshots.clone(),
@@ -116,7 +116,7 @@ async fn finish(
     let _late = tokio::join!(tokio::time::timeout(STOP, ended), last_write, served);
 }
 
-/// Shows what is to be shown, until somebody or something ends it.
+/// Shows what is to be shown, until someone or something ends it.
 async fn over(
     view: Option<(Option<Sort>, Option<String>)>,
     names: watch::Receiver<Arc<Names>>,

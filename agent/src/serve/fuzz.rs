@@ -1,7 +1,7 @@
 //! Requests and their queries, for the fuzzer.
 //!
 //! In: bytes as a peer sends them. Out: nothing; a panic is a finding. The server is the real one, over a pipe in memory: no
-//! socket, and nobody waits for a clock.
+//! socket, and no one waits for a clock.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped is a finding")]
 

@@ -80,8 +80,8 @@ pub(super) fn answer(shared: &Shared) -> Answer {
     let mut metrics = shared.metrics.lock().unwrap_or_else(PoisonError::into_inner);
     let ns = u64::try_from(now.duration_since(metrics.began).as_nanos()).unwrap_or(u64::MAX);
     if metrics.scrapes.take(ns, 1) == 0 {
-        let sentence = format!("more than {SCRAPES} scrapes a second; try again in 1 s");
-        return later(StatusCode::TOO_MANY_REQUESTS, &sentence, Duration::from_secs(1));
+        let message = format!("more than {SCRAPES} scrapes a second; try again in 1 s");
+        return later(StatusCode::TOO_MANY_REQUESTS, &message, Duration::from_secs(1));
     }
     let fresh = metrics.rendered.as_ref().filter(|(at, _)| now.duration_since(*at) < CACHE);
     let text = if let Some((_, text)) = fresh {

@@ -101,8 +101,8 @@ fn stream(
 ) -> Answer {
     let snapshot = Arc::clone(&shared.snapshots.borrow());
     if snapshot.picture.epoch == 0 {
-        let sentence = "the first pass over this node is not finished yet; try again in 1 s";
-        return later(StatusCode::SERVICE_UNAVAILABLE, sentence, Duration::from_secs(1));
+        let message = "the first pass over this node is not finished yet; try again in 1 s";
+        return later(StatusCode::SERVICE_UNAVAILABLE, message, Duration::from_secs(1));
     }
     let labels = shared.labels(&snapshot);
     let span = span(&snapshot, query.since);
@@ -171,26 +171,26 @@ fn not_modified(snapshot: &Snapshot) -> Answer {
 }
 
 fn busy() -> Answer {
-    let sentence =
+    let message =
         "slow readers keep the agent busy; try again in 1 s, or ask for a delta with `since`";
-    later(StatusCode::SERVICE_UNAVAILABLE, sentence, Duration::from_secs(1))
+    later(StatusCode::SERVICE_UNAVAILABLE, message, Duration::from_secs(1))
 }
 
 fn too_many(wait: Duration) -> Answer {
-    let sentence = format!(
+    let message = format!(
         "more requests a second than spec.limits.reportRequestsPerSecond allows; try again in {} s",
         seconds(wait)
     );
-    later(StatusCode::TOO_MANY_REQUESTS, &sentence, wait)
+    later(StatusCode::TOO_MANY_REQUESTS, &message, wait)
 }
 
 fn over_budget(snapshot: &Snapshot, wait: Duration) -> Answer {
     let budget = snapshot.vitals.budget_cores * 1000.0;
-    let sentence = format!(
+    let message = format!(
         "the CPU budget of {budget:.0}m is used up; try again in {} s, or raise spec.budget.cpu",
         seconds(wait)
     );
-    later(StatusCode::SERVICE_UNAVAILABLE, &sentence, wait)
+    later(StatusCode::SERVICE_UNAVAILABLE, &message, wait)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -81,7 +81,7 @@ fn address<T: ?Sized>(pointer: *const T) -> u64 {
 }
 
 /// # Safety
-/// `fd` must be a descriptor that the kernel has just made for us and that nobody else owns.
+/// `fd` must be a descriptor that the kernel has just made for us and that no one else owns.
 unsafe fn own(fd: i32) -> OwnedFd {
     // SAFETY: the caller's promise.
     unsafe { OwnedFd::from_raw_fd(fd) }

@@ -1,7 +1,7 @@
 //! Screens and their columns, and which rows of a table are to be seen.
 //!
 //! In: records, a sort column, a filter, a window of rows. Out: the records of that window, in
-//! order. It must not sort what nobody sees: a node may have 200,000 connections, a terminal has
+//! order. It must not sort what no one sees: a node may have 200,000 connections, a terminal has
 //! fifty lines.
 //!
 //! Pure: no I/O.

@@ -17,8 +17,8 @@ async fn start() -> (Reviews, Server) {
 
 async fn start_on(terms: Terms) -> (Reviews, Server) {
     let reviews = Reviews::start().await;
-    let door = reviews.door(terms, false);
-    let server = start_behind(Node::new(1).pass(0), Some(door), None).await;
+    let front = reviews.front(terms, false);
+    let server = start_behind(Node::new(1).pass(0), Some(front), None).await;
     (reviews, server)
 }
 
@@ -66,9 +66,9 @@ async fn who_may_not_is_named_and_told_what_is_missing() {
 
     let reply = server.send("GET", REPORT, "Authorization: Bearer weak\r\n").await;
 
-    let sentence = "bob may not get /v1/report: bind them to a ClusterRole that allows the verb get for the \
+    let message = "bob may not get /v1/report: bind them to a ClusterRole that allows the verb get for the \
                     nonResourceURLs /v1/report";
-    assert_eq!((reply.status, reply.error()), (403, sentence.to_owned()));
+    assert_eq!((reply.status, reply.error()), (403, message.to_owned()));
 }
 
 #[tokio::test]
@@ -112,14 +112,14 @@ async fn the_header_that_a_proxy_leaves_is_as_good() {
 #[tokio::test]
 async fn loopback_needs_no_token_where_that_was_said() {
     let reviews = Reviews::start().await;
-    let door = reviews.door(Terms::default(), true);
-    let server = start_behind(Node::new(1).pass(0), Some(door), None).await;
+    let front = reviews.front(Terms::default(), true);
+    let server = start_behind(Node::new(1).pass(0), Some(front), None).await;
 
     assert_eq!(server.get(REPORT).await.status, 200);
 }
 
 #[tokio::test]
-async fn in_an_outage_who_is_known_goes_on_and_nobody_else_begins() {
+async fn in_an_outage_who_is_known_goes_on_and_no_one_else_begins() {
     let terms = Terms { good: Duration::from_millis(100), ..Terms::default() };
     let (reviews, server) = start_on(terms).await;
     assert_eq!(server.send("GET", REPORT, GOOD).await.status, 200);
@@ -131,7 +131,7 @@ async fn in_an_outage_who_is_known_goes_on_and_nobody_else_begins() {
 
     assert_eq!(known.status, 200);
     assert_eq!((unknown.status, unknown.header("retry-after")), (503, Some("5")));
-    // The known one was asked about, in vain; the other had to wait.
+    // The known one was asked about, without success; the other had to wait.
     assert_eq!(reviews.asked("TokenReview").len(), 2);
 }
 

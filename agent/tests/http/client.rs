@@ -83,7 +83,7 @@ pub(crate) async fn start_behind(
     start_guarded(snapshot, auth.map(Guard::from), tls).await
 }
 
-/// The same, whoever decides.
+/// The same, no matter who decides.
 pub(crate) async fn start_guarded(
     snapshot: Arc<Snapshot>,
     guard: Option<Guard>,

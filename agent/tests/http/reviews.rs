@@ -1,5 +1,5 @@
-//! An API server that knows three tokens: `good` of somebody who may, `weak` of somebody who may not, `slow` of
-//! somebody who may and about whom it thinks for a while.
+//! An API server that knows three tokens: `good` of someone who may, `weak` of someone who may not, `slow` of
+//! someone who may and about whom it thinks for a while.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -54,8 +54,8 @@ impl Reviews {
         Self { book, home }
     }
 
-    /// A door that asks this server.
-    pub(crate) fn door(&self, terms: Terms, loopback: bool) -> Auth {
+    /// A listener that asks this server.
+    pub(crate) fn front(&self, terms: Terms, loopback: bool) -> Auth {
         let access = Access::Kubeconfig(Some(self.home.path().join("config")));
         Auth::new(Reviewer::new(access), terms, loopback).unwrap()
     }
@@ -101,7 +101,7 @@ async fn answer(
         "/apis/authorization.k8s.io/v1/subjectaccessreviews" => {
             json!({"allowed": question["spec"]["user"] == "alice"})
         }
-        other => panic!("nobody may ask for {other}"),
+        other => panic!("no one may ask for {other}"),
     };
     let answer = json!({"kind": question["kind"], "spec": question["spec"], "status": status});
     Ok(Response::builder().status(201).body(Full::from(answer.to_string())).unwrap())

@@ -48,7 +48,7 @@ fn authority() -> CertificateDer<'static> {
     CertificateDer::from_pem_file(fixtures().join("ca.pem")).unwrap()
 }
 
-/// A client that trusts nobody else.
+/// A client that trusts no one else.
 fn client(
     root: &CertificateDer<'static>,
     versions: &[&'static SupportedProtocolVersion],
@@ -284,7 +284,7 @@ async fn a_handshake_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test]
-async fn bad_files_are_a_sentence_with_their_name() {
+async fn bad_files_are_a_message_with_their_name() {
     let told = |dir: &Path| {
         let Err(error) = Tls::from_dir(dir, Duration::ZERO, None) else { panic!("it was taken") };
         error.to_string().replace(dir.to_str().unwrap(), "DIR")

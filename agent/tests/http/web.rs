@@ -43,9 +43,10 @@ async fn the_page_is_there_only_where_it_is_switched_on_and_only_to_read() {
 }
 
 #[tokio::test]
-async fn behind_a_door_the_page_is_open_and_what_it_shows_is_not() {
+async fn behind_a_front_the_page_is_open_and_what_it_shows_is_not() {
     let reviews = Reviews::start().await;
-    let server = start_web(Node::new(1).pass(0), Some(reviews.door(Terms::default(), false))).await;
+    let server =
+        start_web(Node::new(1).pass(0), Some(reviews.front(Terms::default(), false))).await;
 
     assert_eq!(server.get("/").await.status, 200);
     assert_eq!(server.get("/v1/report").await.status, 401);
@@ -55,7 +56,8 @@ async fn behind_a_door_the_page_is_open_and_what_it_shows_is_not() {
 #[tokio::test]
 async fn no_answer_may_be_kept_on_the_way() {
     let reviews = Reviews::start().await;
-    let server = start_web(Node::new(1).pass(0), Some(reviews.door(Terms::default(), false))).await;
+    let server =
+        start_web(Node::new(1).pass(0), Some(reviews.front(Terms::default(), false))).await;
     let good = "Authorization: Bearer good\r\n";
     let etag = server.send("GET", "/v1/report", good).await.header("etag").unwrap().to_owned();
     let known = format!("{good}If-None-Match: {etag}\r\n");

@@ -165,7 +165,7 @@ pub(crate) fn told(event: &Event) -> (Kind, String) {
         Event::SliceGone(_, name) => (Kind::Slice, format!("-{name}")),
         Event::Namespace(namespace) => (Kind::Namespace, format!("+{}", namespace.name)),
         Event::NamespaceGone(name) => (Kind::Namespace, format!("-{name}")),
-        Event::Nodes(nodes) => unreachable!("nobody asked for nodes: {nodes:?}"),
+        Event::Nodes(nodes) => unreachable!("no one asked for nodes: {nodes:?}"),
         Event::Listing(kind) => (*kind, "listing".to_owned()),
         Event::Listed(kind) => (*kind, "listed".to_owned()),
         Event::Unwatched(kind) => (*kind, "unwatched".to_owned()),

@@ -123,6 +123,6 @@ async fn an_engine_that_ended_ends_the_feed() {
         peers: probelet_crds::Peers::Off,
         ..probelet_crds::Match::default()
     });
-    // Idle watchers would never notice by themselves that nobody listens.
+    // Idle watchers would never notice by themselves that no one listens.
     feed.stop().await;
 }

@@ -28,14 +28,14 @@ async fn an_edit_is_in_force_and_acknowledged_within_a_second() {
 }
 
 local! {
-async fn an_edit_is_not_acknowledged_before_the_engine_obeys() {
+async fn an_edit_is_not_acknowledged_before_the_engine_applies() {
     let (mut store, agent) = settled().await;
-    agent.obeys.send_replace(false);
+    agent.applies.send_replace(false);
     tokio::task::yield_now().await;
 
     store.edit(json!({"budget": {"cpu": "9m"}})).await;
     assert!(store.quiet().await);
-    agent.obeys.send_replace(true);
+    agent.applies.send_replace(true);
 
     assert_eq!(store.written().await.observed_generation, 2);
 }
@@ -87,7 +87,7 @@ async fn an_agent_that_ends_says_so_and_the_next_one_begins_where_it_was() {
 }
 
 local! {
-async fn a_deleted_node_probe_keeps_the_last_good_config_and_is_not_made_anew() {
+async fn a_deleted_node_probe_keeps_the_last_good_config_and_is_not_made_fresh() {
     let (mut store, agent) = settled().await;
 
     store.delete().await;

@@ -128,7 +128,7 @@ async fn a_hand_edited_status_is_put_right() {
 }
 
 local! {
-async fn what_an_older_schema_drops_is_nobodys_edit() {
+async fn what_an_older_schema_drops_is_no_ones_edit() {
     let mut store = Store::start().await;
     let _agent = Agent::start(&store.url());
     store.watched().await;

@@ -161,10 +161,10 @@ impl Server {
 
     pub(crate) fn on<T: Into<Topic> + Copy>(listener: TcpListener, scripted: &[T]) -> Self {
         let address = listener.local_addr().unwrap();
-        let (door, requests) = door(scripted);
+        let (front, requests) = front(scripted);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(TokioIo::new(socket), door.clone()));
+                tokio::spawn(serve(TokioIo::new(socket), front.clone()));
             }
         });
         Self { address, requests }
@@ -178,7 +178,7 @@ impl Server {
         asked
     }
 
-    /// Whether nobody asks for so long; prints what somebody asked.
+    /// Whether no one asks for so long; prints what someone asked.
     #[expect(clippy::print_stderr, reason = "what a failed test is judged by")]
     pub(crate) async fn quiet(&mut self, time: Duration) -> bool {
         match timeout(time, self.requests.recv()).await {
@@ -194,32 +194,32 @@ impl Server {
 
 /// Where connections hand their requests in.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct Front {
     scripted: Vec<Topic>,
     sender: mpsc::Sender<Asked>,
 }
 
-pub(crate) fn door<T: Into<Topic> + Copy>(scripted: &[T]) -> (Door, mpsc::Receiver<Asked>) {
+pub(crate) fn front<T: Into<Topic> + Copy>(scripted: &[T]) -> (Front, mpsc::Receiver<Asked>) {
     let (sender, receiver) = mpsc::channel(64);
-    (Door { scripted: scripted.iter().map(|&topic| topic.into()).collect(), sender }, receiver)
+    (Front { scripted: scripted.iter().map(|&topic| topic.into()).collect(), sender }, receiver)
 }
 
 /// Serves one connection, HTTP/1.1 or HTTP/2.
-pub(crate) async fn serve(io: impl Read + Write + Unpin + Send + 'static, door: Door) {
-    let service = service_fn(move |request| answer(request, door.clone()));
+pub(crate) async fn serve(io: impl Read + Write + Unpin + Send + 'static, front: Front) {
+    let service = service_fn(move |request| answer(request, front.clone()));
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     // Cut streams are errors here, and meant.
     let _cut = server.serve_connection(io, service).await;
 }
 
-async fn answer(request: Request<Incoming>, door: Door) -> Result<Response<Body>, Infallible> {
+async fn answer(request: Request<Incoming>, front: Front) -> Result<Response<Body>, Infallible> {
     let topic = match request.uri().path() {
         "/api/v1/pods" => Kind::Pod.into(),
         "/api/v1/services" => Kind::Service.into(),
         "/api/v1/namespaces" => Kind::Namespace.into(),
         "/apis/discovery.k8s.io/v1/endpointslices" => Kind::Slice.into(),
         path if path.starts_with("/apis/probelet.io/v1alpha1/nodeprobes") => Topic::NodeProbe,
-        other => panic!("nobody may ask for {other}"),
+        other => panic!("no one may ask for {other}"),
     };
     let query = request.uri().query().unwrap_or_default().split('&');
     let query = query.filter_map(|pair| pair.split_once('='));
@@ -229,8 +229,8 @@ async fn answer(request: Request<Incoming>, door: Door) -> Result<Response<Body>
     let headers = request.headers().clone();
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
     let asked = Asked { topic, line, body: body.unwrap_or_default(), query, headers, reply };
-    if door.scripted.contains(&topic) {
-        let _test_over = door.sender.try_send(asked);
+    if front.scripted.contains(&topic) {
+        let _test_over = front.sender.try_send(asked);
     } else {
         tokio::spawn(async move {
             let stream = asked.stream();

@@ -98,7 +98,7 @@ impl Store {
         assert!(watch.send(&text).await, "the agent listens");
     }
 
-    /// Somebody edits the spec.
+    /// Someone edits the spec.
     pub(crate) async fn edit(&mut self, config: Value) {
         self.version += 1;
         self.generation += 1;
@@ -106,7 +106,7 @@ impl Store {
         self.send(if self.generation == 1 { "ADDED" } else { "MODIFIED" }).await;
     }
 
-    /// Somebody edits the status.
+    /// Someone edits the status.
     pub(crate) async fn deface(&mut self, status: Value) {
         self.version += 1;
         self.status = status;
@@ -160,12 +160,12 @@ pub(crate) struct Watched {
     pub(crate) from: Option<String>,
 }
 
-/// The part of an agent that has to do with its NodeProbe, with an engine that obeys at once.
+/// The part of an agent that has to do with its NodeProbe, with an engine that applies at once.
 pub(crate) struct Agent {
     pub(crate) config: watch::Receiver<Arc<Effective>>,
     pub(crate) snapshots: Arc<watch::Sender<Arc<Snapshot>>>,
     pub(crate) account: Arc<Account>,
-    pub(crate) obeys: watch::Sender<bool>,
+    pub(crate) applies: watch::Sender<bool>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) state: PathBuf,
     home: tempfile::TempDir,
@@ -197,9 +197,9 @@ impl Agent {
         let (hurried, behind) = hasty(&config, assigned);
         let (snapshots, seen) = watch::channel(Arc::new(Snapshot::empty(Arc::clone(&node))));
         let (snapshots, account) = (Arc::new(snapshots), Arc::new(Account::default()));
-        let (obeys, obeying) = watch::channel(true);
+        let (applies, applying) = watch::channel(true);
         let (stop, stopped) = watch::channel(false);
-        tokio::task::spawn_local(engine(config.clone(), obeying, Arc::clone(&snapshots)));
+        tokio::task::spawn_local(engine(config.clone(), applying, Arc::clone(&snapshots)));
         tokio::task::spawn_local(saved::keep(state.clone(), sender.subscribe()));
         tokio::task::spawn_local(writer::write(Writer {
             connection: Arc::clone(&connection),
@@ -218,7 +218,7 @@ impl Agent {
         let status = Arc::new(SingleStatus::default());
         let follow = Follow { connection, node, status, pace: no_limit(), timing };
         tokio::task::spawn_local(follow::follow(follow, sender, assignment));
-        Self { config, snapshots, account, obeys, stop, state, home }
+        Self { config, snapshots, account, applies, stop, state, home }
     }
 
     pub(crate) fn cpu(&self) -> String {
@@ -265,11 +265,11 @@ fn hasty(
 /// Publishes a picture for each configuration.
 async fn engine(
     mut config: watch::Receiver<Arc<Effective>>,
-    mut obeys: watch::Receiver<bool>,
+    mut applies: watch::Receiver<bool>,
     snapshots: Arc<watch::Sender<Arc<Snapshot>>>,
 ) {
     loop {
-        if obeys.wait_for(|&obeys| obeys).await.is_err() {
+        if applies.wait_for(|&applies| applies).await.is_err() {
             return;
         }
         let now = Arc::clone(&config.borrow_and_update());
@@ -283,7 +283,7 @@ async fn engine(
         });
         tokio::select! {
             changed = config.changed() => if changed.is_err() { return },
-            _ = obeys.changed() => {}
+            _ = applies.changed() => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The way there: TLS and one connection.
 
 use super::feed::{Running, fixtures, no_limit, quick};
-use super::server::{Asked, added, door, end_of_list, serve};
+use super::server::{Asked, added, end_of_list, front, serve};
 use hyper_util::rt::TokioIo;
 use probelet_agent::kube::Class;
 use probelet_core::cluster::objects::Kind;
@@ -28,15 +28,15 @@ async fn secure(protocols: &[&str]) -> (SocketAddr, mpsc::Receiver<Asked>, Arc<A
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connections = Arc::new(AtomicU32::new(0));
-    let (door, requests) = door(&[Kind::Pod]);
+    let (front, requests) = front(&[Kind::Pod]);
     let counter = Arc::clone(&connections);
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             counter.fetch_add(1, Ordering::Relaxed);
-            let (acceptor, door) = (acceptor.clone(), door.clone());
+            let (acceptor, front) = (acceptor.clone(), front.clone());
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(socket).await {
-                    serve(TokioIo::new(stream), door).await;
+                    serve(TokioIo::new(stream), front).await;
                 }
             });
         }
@@ -68,7 +68,7 @@ async fn a_server_without_http2_gets_a_connection_for_each_watch() {
 }
 
 #[tokio::test]
-async fn a_server_whose_certificate_nobody_vouches_for_is_not_talked_to() {
+async fn a_server_whose_certificate_no_one_vouches_for_is_not_talked_to() {
     let (address, mut requests, _) = secure(&["h2"]).await;
     let feed = Running::start(&format!("https://{address}"), quick(), no_limit());
     // The same server by a name that its certificate does not have.

@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use probelet_index::selector::Selector;
 use probelet_index::{Index, PodId};
 
-/// Keys whose values a rollout makes anew.
+/// Keys whose values a rollout makes again.
 const ROLLED: [&str; 3] = ["pod-template-hash", "controller-revision-hash", "controller-uid"];
 
 /// Services that go and come back.
@@ -105,7 +105,7 @@ impl Bench<'_> {
         figures.set("relabel", f64::midpoint(there, again));
     }
 
-    /// A pod's labels after a rollout: a set that nobody has had yet.
+    /// A pod's labels after a rollout: a set that no one has had yet.
     fn rolled(&self, place: usize, n: usize) -> Labels {
         let mut labels = self.scale.cluster.pods[place].labels.clone();
         if let Some((_, value)) = labels.iter_mut().find(|(key, _)| ROLLED.contains(&&**key)) {

@@ -1,7 +1,7 @@
 //! The pairs of pod and Service that everybody has to find.
 //!
 //! In: pairs in any order. Out: their number and a hash of all of them, for the first pods of the
-//! sample and for all pods; an error that names whoever found others.
+//! sample and for all pods; an error that names the rival that found others.
 //!
 //! Pure: no I/O.
 

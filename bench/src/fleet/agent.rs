@@ -35,9 +35,9 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// What agents are told by who directs the play, beside their configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// Nobody refreshes.
+    /// No one refreshes.
     pub quiet: bool,
-    /// The times of the next refreshes are dealt anew when this changes, as if the fleet had run for hours.
+    /// The times of the next refreshes are dealt again when this changes, as if the fleet had run for hours.
     pub deal: u32,
     /// The configuration that some refuse, and how many of a hundred.
     pub refused: Option<(u64, u64)>,
@@ -96,7 +96,7 @@ impl Agent {
                     if changed.is_err() {
                         return;
                     }
-                    self.obey(&mut mind);
+                    self.apply(&mut mind);
                 }
                 () = sleep_until(due) => self.write(&mut mind).await,
             }
@@ -120,7 +120,7 @@ impl Agent {
         mind.wanted = Some(wanted);
     }
 
-    fn obey(&mut self, mind: &mut Mind) {
+    fn apply(&mut self, mind: &mut Mind) {
         let orders = *self.orders.borrow_and_update();
         if let Some(wanted) = mind.wanted.as_ref()
             && orders.deal != mind.deal
@@ -164,13 +164,13 @@ impl Agent {
         }
     }
 
-    fn body(&mut self, mind: &Mind, wanted: &Wanted, applied: u64, obeys: bool) -> Vec<u8> {
+    fn body(&mut self, mind: &Mind, wanted: &Wanted, applied: u64, applies: bool) -> Vec<u8> {
         let applied = if applied == 0 { String::new() } else { format!("{applied:016x}") };
         let saying = Saying {
             node: &self.name,
             generation: wanted.generation,
             applied: &applied,
-            obeys,
+            applies,
             epoch: mind.epoch,
             since: mind.since,
         };
@@ -190,7 +190,7 @@ impl Agent {
             Some(asked) => asked + self.dice.between(Duration::ZERO, asked / 4),
             None => self.dice.between(RETRY.0, RETRY.1),
         };
-        // No object: whoever makes it will be heard.
+        // No object: anyone who makes it will be heard.
         mind.due = (code != 404).then(|| time::Instant::now() + wait);
     }
 

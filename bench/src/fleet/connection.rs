@@ -1,7 +1,7 @@
 //! The way to the API server: one HTTP/2 connection each, as an agent has one.
 //!
 //! In: a kubeconfig. Out: answers, with their bodies whole or as they come. It must not repeat a request by itself:
-//! every request that the server counts is one that somebody meant. I/O: the network, the kubeconfig.
+//! every request that the server counts is one that someone meant. I/O: the network, the kubeconfig.
 
 use std::{path::Path, time::Duration};
 
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Who asks, and whom.
 #[derive(Debug, Clone)]
-pub struct Door(Config);
+pub struct Credentials(Config);
 
 /// A connection; clones share it.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Door {
+impl Credentials {
     /// Reads a kubeconfig.
     pub async fn read(path: &Path) -> anyhow::Result<Self> {
         let file = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;

@@ -40,7 +40,7 @@ impl Dice {
         interval.mul_f64(0.5 + self.fraction())
     }
 
-    /// What is left of such a wait for somebody who comes at any time: long waits are met more often than short ones.
+    /// What is left of such a wait for someone who comes at any time: long waits are met more often than short ones.
     pub fn rest_of_refresh(&mut self, interval: Duration) -> Duration {
         // The density of the wait that is met is its length: the integral from 0.5 is (x² − 0.25) / 2.
         let met = (0.25 + 2.0 * self.fraction()).sqrt();

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bookmark_moves_the_version_and_tells_nobody() {
+    fn a_bookmark_moves_the_version_and_tells_no_one() {
         let (post, mut version) = (post(), None);
         let line = br#"{"type":"BOOKMARK","object":{"kind":"NodeProbe","apiVersion":"probelet.io/v1alpha1","metadata":{"resourceVersion":"1000"}}}"#;
 

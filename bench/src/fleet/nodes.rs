@@ -1,6 +1,6 @@
 //! Node objects without machines.
 //!
-//! In: how many. Out: they are there, or gone. Nobody runs a kubelet for them, so whoever starts the cluster leaves out
+//! In: how many. Out: they are there, or gone. No one runs a kubelet for them, so anyone who starts the cluster leaves out
 //! the controllers that would mind. It must not ask faster than the server answers. I/O: the API server.
 
 use std::sync::Arc;

@@ -70,7 +70,7 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nobody left to tell.
+        // It may have ended by itself; there is no one left to tell.
         let _gone = self.0.kill();
         let _reaped = self.0.wait();
     }

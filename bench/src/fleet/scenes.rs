@@ -77,9 +77,9 @@ impl<'a> Play<'a> {
     }
 
     /// Writes down whether something holds.
-    fn check(&mut self, holds: bool, sentence: &str) -> anyhow::Result<()> {
+    fn check(&mut self, holds: bool, check: &str) -> anyhow::Result<()> {
         self.failed += usize::from(!holds);
-        writeln!(self.out, "{}: {sentence}", if holds { "PASS" } else { "FAIL" })?;
+        writeln!(self.out, "{}: {check}", if holds { "PASS" } else { "FAIL" })?;
         Ok(self.out.flush()?)
     }
 

@@ -17,7 +17,7 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::fleet::{
     agent::{Agent, Orders},
-    connection::{Api, Door},
+    connection::{Api, Credentials},
     dice::Dice,
     feed::{self, Post},
     meter::{FLEET, OPERATOR, Processes, Reading, Span},
@@ -72,7 +72,7 @@ pub struct Stage {
 impl Stage {
     /// An empty one.
     pub async fn new(setup: Setup) -> anyhow::Result<Self> {
-        let admin = Door::read(&setup.admin).await?.open()?;
+        let admin = Credentials::read(&setup.admin).await?.open()?;
         let story = Arc::new(Story::new(setup.nodes));
         Ok(Self {
             admin,
@@ -87,15 +87,20 @@ impl Stage {
 
     /// Starts the agents; their nodes need not be there yet.
     pub async fn enter_agents(&mut self) -> anyhow::Result<()> {
-        let door = Door::read(&self.setup.agent).await?;
+        let credentials = Credentials::read(&self.setup.agent).await?;
         let post = Arc::new(Post::new(self.setup.nodes, Arc::clone(&self.story), self.began));
         if self.setup.shared_watch {
-            self.agents.spawn(feed::follow(door.open()?, None, Arc::clone(&post), Dice::new(0)));
+            self.agents.spawn(feed::follow(
+                credentials.open()?,
+                None,
+                Arc::clone(&post),
+                Dice::new(0),
+            ));
         }
-        let mut api = door.open()?;
+        let mut api = credentials.open()?;
         for node in 0..self.setup.nodes {
             if node % AGENTS_A_CONNECTION == 0 {
-                api = door.open()?;
+                api = credentials.open()?;
             }
             let (name, dice) = (nodes::name(node), Dice::new(node as u64 + 1));
             let agent = Agent {

@@ -25,7 +25,7 @@ pub struct Saying<'a> {
     /// The hash of what it works by; empty before the first.
     pub applied: &'a str,
     /// Whether that is what it was told.
-    pub obeys: bool,
+    pub applies: bool,
     /// Number of its report.
     pub epoch: i64,
     /// When its conditions last changed.
@@ -120,7 +120,7 @@ fn conditions(saying: &Saying<'_>) -> Vec<Condition> {
         observed_generation: Some(saying.generation),
         last_transition_time: Time(saying.since),
     };
-    let applied = if saying.obeys {
+    let applied = if saying.applies {
         one(condition::CONFIG_APPLIED, true, "Applied", "")
     } else {
         one(
@@ -143,12 +143,12 @@ fn conditions(saying: &Saying<'_>) -> Vec<Condition> {
 mod tests {
     use super::*;
 
-    fn saying(obeys: bool) -> Saying<'static> {
+    fn saying(applies: bool) -> Saying<'static> {
         Saying {
             node: "fleet-00001",
             generation: 3,
             applied: "0123456789abcdef",
-            obeys,
+            applies,
             epoch: 7,
             since: Timestamp::UNIX_EPOCH,
         }

@@ -1,7 +1,7 @@
 //! What each simulated node was told and what it answered, with times.
 //!
-//! In: entries, as agents make them. Out: answers to the questions of the measurement: who has obeyed, when the last
-//! one did, how fast a change went out, who ever saw it, what was written in vain. Pure but for its lock: the time is
+//! In: entries, as agents make them. Out: answers to the questions of the measurement: who has applied, when the last
+//! one did, how fast a change went out, who ever saw it, what was written without success. Pure but for its lock: the time is
 //! an argument.
 
 use std::{
@@ -53,7 +53,7 @@ pub struct Node {
 impl Node {
     /// It works by `hash`, and has told so.
     #[must_use]
-    pub fn obeys(&self, hash: u64) -> bool {
+    pub fn applies(&self, hash: u64) -> bool {
         self.hash == hash && self.applied == hash && self.judged == self.generation
     }
 }
@@ -145,7 +145,7 @@ pub struct Chapter {
 impl Chapter {
     /// When the last of those nodes that work by `hash` first said so.
     #[must_use]
-    pub fn last_obeyed(&self, hash: u64) -> Option<f64> {
+    pub fn last_applied(&self, hash: u64) -> Option<f64> {
         let mut told = BTreeSet::new();
         let first = self.entries.iter().filter(|entry| {
             matches!(entry.what, What::Wrote(_, applied, true, _) if applied == hash)
@@ -240,13 +240,13 @@ mod tests {
     }
 
     #[test]
-    fn a_node_obeys_only_once_its_agent_has_judged_this_very_generation() {
+    fn a_node_applies_only_once_its_agent_has_judged_this_very_generation() {
         let story = story(&[(0.0, 0, What::Saw(1, 7)), (0.1, 0, What::Wrote(1, 7, true, 0.01))]);
-        assert_eq!(story.count(|node| node.obeys(7)), 1);
+        assert_eq!(story.count(|node| node.applies(7)), 1);
 
         story.tell(Entry { at: 0.2, node: 0, what: What::Saw(2, 7) });
 
-        assert_eq!(story.count(|node| node.obeys(7)), 0);
+        assert_eq!(story.count(|node| node.applies(7)), 0);
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
             (9.0, 0, What::Wrote(1, 7, true, 0.01)),
         ]);
 
-        assert_eq!(story.chapter().last_obeyed(7), Some(2.0));
+        assert_eq!(story.chapter().last_applied(7), Some(2.0));
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl show::Answer for Conns {
     }
 }
 
-/// Says whom nobody could ask, so that an answer that is not whole does not look so.
+/// Says whom no one could ask, so that an answer that is not whole does not look so.
 pub(super) fn unasked(page: &mut Page, nodes: &[(String, String)]) {
     for (node, why) in nodes {
         page.line(Cell::bad(format!("INCOMPLETE: {node} did not respond: {why}")));

@@ -13,7 +13,7 @@ use crate::seen::config::{Config, Valid};
 use crate::seen::probe::Probe;
 use crate::show::{self, Cell, Page, Table};
 
-/// Where a value comes from that nobody set.
+/// Where a value comes from that no one set.
 const SCHEMA: &str = "schema default";
 
 /// What is in force on a node.

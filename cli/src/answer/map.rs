@@ -17,7 +17,7 @@ use crate::args::Format;
 use crate::seen::report::{Flow, Report};
 use crate::show::{self, Align, Cell, Column, Page, Table};
 
-/// What an end is called that nobody knows.
+/// What an end is called that no one knows.
 pub(super) const NAMELESS: &str = "(no name)";
 
 /// Who talks to whom.
@@ -80,12 +80,12 @@ impl Map {
             if !inside(&from) && !inside(&to) {
                 continue;
             }
-            let nobody = || NAMELESS.to_owned();
+            let no_one = || NAMELESS.to_owned();
             if (from.is_none() || to.is_none()) && !all {
                 nameless += 1;
                 continue;
             }
-            let (from, to) = (from.unwrap_or_else(nobody), to.unwrap_or_else(nobody));
+            let (from, to) = (from.unwrap_or_else(no_one), to.unwrap_or_else(no_one));
             let port = names.port(&flow.destination, &to, flow.port);
             let views = views.entry((from, to, port, flow.protocol.clone())).or_default();
             if is_own(&flow.source.kind) {

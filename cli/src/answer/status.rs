@@ -62,13 +62,13 @@ pub struct Status {
     coverage: Option<Coverage>,
     known: Known,
     configs: Vec<Line>,
-    /// What somebody should look at, the worst first.
+    /// What someone should look at, the worst first.
     pub causes: Vec<Cause>,
-    /// What the picture lacks, a sentence each; what is tolerated is not among it.
+    /// What the picture lacks, a message each; what is tolerated is not among it.
     missing: Vec<String>,
     /// What may not be seen, and so not be judged.
     unjudged: Vec<String>,
-    /// Nodes that do not obey.
+    /// Nodes that do not follow.
     not_applied: Vec<String>,
     /// From which `missing` is made.
     #[serde(skip)]
@@ -85,7 +85,7 @@ struct Operating {
     /// Whether one does; none if that may not be known.
     running: Option<bool>,
     leader: Option<String>,
-    /// A pod that is ready, where nobody leads.
+    /// A pod that is ready, where no one leads.
     ready: Option<String>,
     renewed_seconds_ago: Option<i64>,
 }
@@ -180,7 +180,7 @@ impl Status {
         self.missing = self.gaps.beyond(share);
     }
 
-    /// Whether nobody is at work: no agent, or no operator.
+    /// Whether no one is at work: no agent, or no operator.
     #[must_use]
     pub fn is_deserted(&self) -> bool {
         self.agents_ready == Some(0) || self.operator.running == Some(false)

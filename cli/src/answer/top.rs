@@ -23,7 +23,7 @@ pub struct Look {
     pub reports: Vec<Report>,
     /// Whether nodes were asked for their reports.
     pub whole: bool,
-    /// Nodes that were asked in vain, and why.
+    /// Nodes that were asked without success, and why.
     pub unasked: Vec<(String, String)>,
 }
 

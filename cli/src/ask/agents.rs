@@ -32,7 +32,7 @@ const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The namespace of an installation by the book, for those who may not look into others.
 const NAMESPACE: &str = "probelet";
 /// Where agents serve unless their pod says otherwise.
-const DOOR: (&str, u16) = ("https", 9466);
+const ENDPOINT: (&str, u16) = ("https", 9466);
 /// Reports that are on their way at a time.
 const AT_ONCE: usize = 16;
 /// How long to wait before an agent that is busy is asked again.
@@ -180,7 +180,7 @@ impl Agents {
             return Err(self.silent(node, &format!("its pod {name} {why}")));
         }
         let token = self.token().await?;
-        let path = self.path(&format!("pods/{}/proxy/{path}", pod.door(DOOR)));
+        let path = self.path(&format!("pods/{}/proxy/{path}", pod.endpoint(ENDPOINT)));
         let with =
             || With { token: Some(&token.header), room: Some(room.clone()), ..With::default() };
         let mut waits = BUSY.iter();
@@ -329,7 +329,7 @@ fn place(namespace: Option<&str>, query: &str) -> String {
 /// Whether a pod with this component's label is of probelet: its image, its account or its port says so.
 fn is_ours(pod: &Pod, component: &str) -> bool {
     let name = format!("probelet-{component}");
-    let port = if component == "agent" { DOOR.1 } else { 9467 };
+    let port = if component == "agent" { ENDPOINT.1 } else { 9467 };
     let runs = |image: &str| {
         let last = image.rsplit('/').next().unwrap_or_default();
         last.split([':', '@']).next() == Some(name.as_str())

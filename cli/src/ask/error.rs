@@ -1,6 +1,6 @@
 //! What went wrong, and what to do next.
 //!
-//! In: what was asked and the answer. Out: a sentence for what happened and one for the next step. It must not print.
+//! In: what was asked and the answer. Out: a message for what happened and one for the next step. It must not print.
 //! Pure: values only.
 
 use hyper::Method;
@@ -32,7 +32,7 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// Nobody answers.
+    /// No one answers.
     #[error("{server} cannot be reached: {why}")]
     Unreachable {
         /// Its address.
@@ -50,7 +50,7 @@ pub enum Error {
         /// The API server refuses, and not an agent behind it.
         by_server: bool,
     },
-    /// Nobody knows who asks.
+    /// No one knows who asks.
     #[error("not authenticated (401): {message}")]
     Unauthorized {
         /// The server's words.

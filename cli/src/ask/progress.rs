@@ -32,7 +32,7 @@ impl Progress {
         Self(stderr().is_terminal().then(|| Rc::new(RefCell::new(state))))
     }
 
-    /// For nobody.
+    /// For no one.
     #[must_use]
     pub const fn silent() -> Self {
         Self(None)
@@ -47,7 +47,7 @@ impl Progress {
             return;
         }
         state.shown = Some(Instant::now());
-        // Nobody is left to tell that the terminal is gone.
+        // No one is left to tell that the terminal is gone.
         write!(stderr(), "\r\x1b[K{what} …").ok();
     }
 

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_whoever_wrote_them() {
+    fn lists_are_read_no_matter_who_wrote_them() {
         for kind in ["List", "ProbeConfigList"] {
             let text = format!(
                 "apiVersion: v1\nkind: {kind}\nitems:\n- {{apiVersion: probelet.io/v1alpha1, kind: ProbeConfig, metadata: {{name: a}}}}\n"

@@ -168,7 +168,10 @@ impl Run {
         } else {
             text(
                 self.ask
-                    .text(&agents.path(&format!("pods/{}/proxy/metrics", pod.door(("http", 9467)))))
+                    .text(
+                        &agents
+                            .path(&format!("pods/{}/proxy/metrics", pod.endpoint(("http", 9467)))),
+                    )
                     .await,
             )
         };
@@ -181,7 +184,7 @@ impl Run {
     }
 }
 
-/// For nobody else to read, and in place of no other file: not of one that a link leads to either.
+/// For no one else to read, and in place of no other file: not of one that a link leads to either.
 fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     out.write_all(bytes)

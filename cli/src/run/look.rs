@@ -169,7 +169,7 @@ impl Run {
         Ok(Subject::workload(&workload))
     }
 
-    /// The selectors of the workloads concerned, as far as they may be read: nobody changes those.
+    /// The selectors of the workloads concerned, as far as they may be read: no one changes those.
     async fn controllers(
         &self,
         subject: &Subject,

@@ -1,4 +1,4 @@
-//! Takes out of objects what nobody else should read.
+//! Takes out of objects what no one else should read.
 //!
 //! In: an object of Kubernetes. Out: the same without values of the environment, without what follows a word such as
 //! `--token`, without names and passwords in addresses, and without annotations that hold the whole object once more. What

@@ -123,7 +123,7 @@ impl Run {
         Ok(self.ask.pages(&path, None, "pods", |pod: Pod| pod).await?.items)
     }
 
-    /// Reports of these nodes, and whom nobody could ask. If nobody could be asked, why.
+    /// Reports of these nodes, and whom no one could ask. If no one could be asked, why.
     pub(super) async fn reports(
         &self,
         nodes: &[String],

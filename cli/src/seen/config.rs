@@ -47,7 +47,7 @@ impl Config {
         serde_json::from_value(self.status.clone()).unwrap_or_default()
     }
 
-    /// The configuration, or what is wrong with it, a sentence each.
+    /// The configuration, or what is wrong with it, a message each.
     pub fn valid(&self) -> Result<Valid, Vec<String>> {
         let spec = ProbeConfigSpec::from_value(&self.spec)
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;

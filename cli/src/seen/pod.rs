@@ -78,7 +78,7 @@ pub struct PodStatus {
     pub phase: String,
     /// Why, of pods that were evicted or cannot be started.
     pub reason: String,
-    /// The same in a sentence.
+    /// The same in a message.
     pub message: String,
     /// `Ready`, `PodScheduled`, …
     pub conditions: Vec<PodCondition>,
@@ -106,7 +106,7 @@ pub struct PodCondition {
     pub kind: String,
     /// Whether it holds.
     pub status: String,
-    /// Why, in a sentence.
+    /// Why, in a message.
     pub message: String,
 }
 
@@ -138,7 +138,7 @@ pub struct ContainerState {
 pub struct Waiting {
     /// `CrashLoopBackOff`, `ImagePullBackOff`, …
     pub reason: String,
-    /// In a sentence.
+    /// In a message.
     pub message: String,
 }
 
@@ -175,7 +175,7 @@ impl Pod {
 
     /// Where it serves, as the API server's proxy wants it: `https:NAME:9466`. Its own ports come before `usual`.
     #[must_use]
-    pub fn door(&self, usual: (&str, u16)) -> String {
+    pub fn endpoint(&self, usual: (&str, u16)) -> String {
         let ports = self.spec.containers.iter().flat_map(|container| &container.ports);
         let ours = ports.filter(|port| matches!(port.name.as_str(), "https" | "http"));
         let (scheme, number) =

@@ -1,4 +1,4 @@
-//! One node as its `NodeProbe` shows it, without what nobody asks for.
+//! One node as its `NodeProbe` shows it, without what no one asks for.
 //!
 //! In: a `NodeProbe` as the API server has it. Out: [`Probe`], some 300 bytes for a node that is well. Pure: data.
 
@@ -79,7 +79,7 @@ pub struct Trouble {
     pub certain: bool,
     /// Its reason.
     pub reason: Box<str>,
-    /// Its sentence.
+    /// Its message.
     pub message: Box<str>,
 }
 

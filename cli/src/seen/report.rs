@@ -246,7 +246,7 @@ pub struct Agent {
     pub desired_interval_seconds: BTreeMap<String, Option<f64>>,
     /// Intervals that it attains.
     pub effective_interval_seconds: BTreeMap<String, Option<f64>>,
-    /// What it could not use, a sentence each.
+    /// What it could not use, a message each.
     pub refused: Vec<String>,
     /// What is wrong with the configuration that it was told last.
     pub config_error: Option<String>,

@@ -15,7 +15,7 @@ pub enum Tone {
     Good,
     /// Worth a look.
     Warn,
-    /// Somebody must act.
+    /// Someone must act.
     Bad,
     /// Beside the point.
     Dim,
@@ -72,7 +72,7 @@ impl Cell {
         Self::new(text, Tone::Warn)
     }
 
-    /// Somebody must act.
+    /// Someone must act.
     pub fn bad(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Bad)
     }

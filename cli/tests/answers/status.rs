@@ -94,7 +94,7 @@ fn a_fleet_that_lacks_nothing_passes_the_check() {
 }
 
 #[test]
-fn nothing_is_well_where_nobody_is_at_work() {
+fn nothing_is_well_where_no_one_is_at_work() {
     let none = || DaemonCounts::default();
     let no_agents = Seen { daemons: Some(none()), probes: Vec::new(), nodes: Some(0), ..well() };
     let silent = Seen { daemons: Some(none()), ..well() };

@@ -2,8 +2,8 @@
 //!
 //! In: a name. Out: a [`NameId`], the same one for the same name, and a table of the names that
 //! readers share. A name never changes: a pod that moves to another workload is another name with
-//! another id, so that whoever holds an id knows without looking whether anything changed. Names
-//! that nobody holds are swept when the table fills up; a reused place has another generation, and
+//! another id, so that anyone who holds an id knows without looking whether anything changed. Names
+//! that no one holds are swept when the table fills up; a reused place has another generation, and
 //! an id of an earlier one finds nothing rather than a wrong name.
 //!
 //! Pure: no I/O.

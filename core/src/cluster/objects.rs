@@ -1,7 +1,7 @@
 //! Kubernetes objects, cut down to what names need, and how they change.
 //!
 //! In: an object of the API server, parsed elsewhere. Out: plain data. It must not hold a field that
-//! nobody reads: a node keeps thousands of them.
+//! no one reads: a node keeps thousands of them.
 //!
 //! Pure: no I/O.
 
@@ -83,7 +83,7 @@ pub struct Service {
     pub cluster_ips: Vec<IpAddr>,
     /// The addresses of `status.loadBalancer.ingress`, which a controller writes.
     pub outside_ips: Vec<IpAddr>,
-    /// `spec.externalIPs`: any addresses that whoever made the Service liked.
+    /// `spec.externalIPs`: any addresses that the author of the Service liked.
     pub external_ips: Vec<IpAddr>,
     /// `spec.ports`, TCP and UDP ones.
     pub ports: Vec<ServicePort>,

@@ -54,7 +54,7 @@ pub struct Answer {
 enum Trust {
     /// The cluster or a controller gave it to the Service.
     Assigned,
-    /// Whoever made the Service wrote it down (`externalIPs`).
+    /// The author of the Service wrote it down (`externalIPs`).
     Claimed,
 }
 
@@ -135,13 +135,13 @@ impl Cluster {
         let (mut found, mut trust) = (self.services.at(address, q.protocol, port), Trust::Assigned);
         // A port of a node is a Service's only if it was connected to: the numbers are anybody's.
         let node = || self.is_node(address);
-        if found == At::Nobody && q.direction == Direction::Outbound {
+        if found == At::NoOne && q.direction == Direction::Outbound {
             let ports = self.services.at_node_port(q.protocol, port);
-            if ports != At::Nobody && node() {
+            if ports != At::NoOne && node() {
                 found = ports;
             }
         }
-        if found == At::Nobody {
+        if found == At::NoOne {
             let claiming = self.services.claiming(address, q.protocol, port);
             (found, trust) = (claiming, Trust::Claimed);
         }
@@ -152,7 +152,7 @@ impl Cluster {
             }
             (At::Several, Trust::Assigned) => Err(Unresolved::AmbiguousAddress),
             // Who says the same as another says nothing.
-            (At::Several, Trust::Claimed) | (At::Nobody, _) => Ok(None),
+            (At::Several, Trust::Claimed) | (At::NoOne, _) => Ok(None),
         }
     }
 
@@ -196,8 +196,8 @@ impl Cluster {
                 return Ok(Some(Pod::Own(slot)));
             }
             Claim::Several => return Err(Unresolved::AmbiguousAddress),
-            Claim::Nobody if self.settings.peers != Peers::EndpointSlices => return Ok(None),
-            Claim::Nobody | Claim::One(_) => {}
+            Claim::NoOne if self.settings.peers != Peers::EndpointSlices => return Ok(None),
+            Claim::NoOne | Claim::One(_) => {}
         }
         let serves = |slice: &Slice| port.is_some_and(|port| slice.serves(protocol, port));
         let believed = self.believed(address);
@@ -369,7 +369,7 @@ impl Cluster {
             && let Some((first, _)) = entries().next()
             && entries().any(|(slice, _)| slice.namespace != first.namespace)
         {
-            // Two namespaces that both reach the same thing outside: whose it is nobody says.
+            // Two namespaces that both reach the same thing outside: whose it is no one says.
             return Err(Unresolved::AmbiguousAddress);
         }
         let best = entries().max_by_key(|&(slice, _)| {

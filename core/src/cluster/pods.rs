@@ -29,7 +29,7 @@ pub(super) type PodSlot = u32;
 /// Who has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    Nobody,
+    NoOne,
     One(PodSlot),
     /// Several pods, none with a better claim than the others.
     Several,
@@ -269,7 +269,7 @@ impl Pods {
     /// The pod that has an address: one that runs before one that ends, one that is there before
     /// one that was deleted; asked for a connection that is known since then.
     pub(super) fn at(&self, address: u128, since_ms: u64) -> Claim {
-        let mut best = (0, Claim::Nobody);
+        let mut best = (0, Claim::NoOne);
         for &slot in self.by_address.get(&address) {
             let claim = self.get(slot).map_or(0, |own| own.claim(since_ms));
             if claim > best.0 {

@@ -51,7 +51,7 @@ pub(super) enum Upsert {
 /// The Services at an address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum At {
-    Nobody,
+    NoOne,
     One(ServiceSlot),
     /// One too many.
     Several,
@@ -60,7 +60,7 @@ pub(super) enum At {
 impl At {
     fn of(mut services: impl Iterator<Item = ServiceSlot>) -> Self {
         match (services.next(), services.next()) {
-            (None, _) => Self::Nobody,
+            (None, _) => Self::NoOne,
             (Some(one), None) => Self::One(one),
             _ => Self::Several,
         }

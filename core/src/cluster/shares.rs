@@ -22,7 +22,7 @@ pub(super) enum Room {
     Free,
     /// There is when this namespace gives up something.
     From(Box<str>),
-    /// There is none: nobody has more than the one who asks.
+    /// There is none: no one has more than the one who asks.
     None,
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_has_the_most_gives_way_to_whoever_has_less() {
+    fn the_one_with_most_gives_way_to_one_with_less() {
         let mut shares = Shares::new(10);
         shares.take("big", 8);
         shares.take("small", 2);

@@ -16,7 +16,7 @@ use crate::table::{Epoch, Slot};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Services that are listed for one pod. More is a mistake in somebody's selectors; 10,000 were
+/// Services that are listed for one pod. More is a mistake in someone's selectors; 10,000 were
 /// seen.
 const SERVICES: usize = 64;
 
@@ -81,7 +81,7 @@ impl Shown {
     }
 }
 
-/// What showing pods anew led to.
+/// What showing pods again led to.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     /// Whether any record was added or changed.
@@ -91,7 +91,7 @@ pub(crate) struct Settled {
 }
 
 impl Cluster {
-    /// Shows the pods that were touched anew.
+    /// Shows the pods that were touched again.
     pub(crate) fn settle(&mut self, epoch: Epoch, now_ms: u64) -> Settled {
         self.pods.expire(now_ms, &mut self.dirt);
         self.note_stale();
@@ -235,7 +235,7 @@ impl Cluster {
     }
 
     /// The Services that a pod serves: selected, alive, and ready unless the Service does not care,
-    /// or nobody does.
+    /// or no one does.
     fn services_of(&self, slot: PodSlot, pod: &Pod, anyhow: bool) -> (Vec<Box<str>>, usize) {
         let matching = self.settings.service_matching;
         let alive = pod.phase != Phase::Ended && !pod.ips.is_empty();

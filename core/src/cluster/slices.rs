@@ -17,14 +17,14 @@ use std::sync::Arc;
 /// Endpoints of a cluster; at about 120 bytes each. 150,000 pods are the most that Kubernetes is
 /// made for.
 pub(super) const ENDPOINTS: usize = 262_144;
-/// Slices of a cluster; they have a hundred endpoints each unless somebody makes them by hand.
+/// Slices of a cluster; they have a hundred endpoints each unless someone makes them by hand.
 const SLICES: usize = 65_536;
 /// Ports that are kept of a slice; Kubernetes takes no more.
 const PORTS: usize = 100;
 /// Nodes whose names are kept; 5,000 are the most that Kubernetes is made for.
 const NODES: usize = 16_384;
 
-/// Whoever may write there is believed: a Service of all kubelets is kept there by those who scrape them.
+/// Anyone who may write there is believed: a Service of all kubelets is kept there by those who scrape them.
 const SYSTEM: &str = "kube-system";
 
 /// An address of a slice.
@@ -210,7 +210,7 @@ impl Slices {
             // A reference to another namespace is no pod of this Service.
             let pod = backend.pod.filter(|(n, ..)| *n == namespace).map(|(_, name, _)| name);
             let node = backend.node.and_then(|node| self.node(&node));
-            // What further addresses mean is undefined: whoever uses endpoints uses the first.
+            // What further addresses mean is undefined: anyone who uses endpoints uses the first.
             if let Some(ip) = backend.addresses.first() {
                 cut.push(Endpoint { address: address(*ip), pod, node, state, is_node });
             }

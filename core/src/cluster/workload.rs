@@ -33,7 +33,7 @@ pub fn workload<'a>(
     controller: Option<(&'a str, &'a str)>,
     label: impl Fn(&str) -> Option<&'a str>,
 ) -> (&'a str, &'a str) {
-    // An owner reference is free text of whoever made the pod: a kind is a word.
+    // An owner reference is free text of who made the pod: a kind is a word.
     let word = |kind: &str| kind.bytes().all(|b| b.is_ascii_alphanumeric());
     let Some((kind, name)) = controller.filter(|(kind, _)| word(kind)) else {
         return ("Pod", pod);

@@ -61,7 +61,7 @@ fn failed_attempts_are_no_connections() {
 fn a_half_open_request_that_is_reset_takes_nothing_off() {
     let mut coverage = begun();
 
-    // 800 probes, SYN and then RST, beside 800 ends that nobody saw.
+    // 800 probes, SYN and then RST, beside 800 ends that no one saw.
     read(&mut coverage, Netns { embryonic_rsts: 800, ..netns(400, 400, 800) }, 1000);
     coverage.settle();
 

@@ -114,7 +114,7 @@ impl Processes {
         if age(b) < age(a) { b } else { a }
     }
 
-    /// Whose a socket of this namespace must be, whoever made it: the container that all its
+    /// Whose a socket of this namespace must be, no matter who made it: the container that all its
     /// processes are in, or the pod of all of them.
     #[must_use]
     pub fn inside(&self, netns: u32) -> Owner {

@@ -1,7 +1,7 @@
 //! Opening a tunnel: what is sent to the proxy, and what its answer means.
 //!
 //! In: the bytes of the answer as they come. Out: whether the tunnel is open. A head longer than [`MOST`], or bytes behind
-//! it (with TLS nobody but the client speaks first), is a refusal. Pure: the caller sends and reads.
+//! it (with TLS no one but the client speaks first), is a refusal. Pure: the caller sends and reads.
 
 /// No proxy says more before the tunnel.
 const MOST: usize = 8 << 10;

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_that_is_used_again_is_somebody_else() {
+    fn a_pid_that_is_used_again_is_someone_else() {
         let mut hands = holding(7, 2);
         hands.look(&[(7, 1)], 0);
         hands.settle(&sockets(7, 2), 0);

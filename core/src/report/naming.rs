@@ -35,7 +35,7 @@ pub(super) struct Ends {
     pub(super) translated: bool,
 }
 
-/// Addresses that were asked about, give or take some: a change of any other is nobody's business.
+/// Addresses that were asked about, give or take some: a change of any other is no one's business.
 #[derive(Debug)]
 struct Asked(Box<[u64]>);
 

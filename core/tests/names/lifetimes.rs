@@ -1,4 +1,4 @@
-//! Pods that come, go and come again: nobody keeps an address or a name that is another's.
+//! Pods that come, go and come again: no one keeps an address or a name that is another's.
 
 use crate::node::*;
 use probelet_core::cluster::Unresolved;
@@ -77,7 +77,7 @@ fn a_deleted_pod_loses_its_address_at_once_to_any_other() {
 }
 
 #[test]
-fn nobody_is_named_after_a_pod_that_was_gone_before() {
+fn no_one_is_named_after_a_pod_that_was_gone_before() {
     let mut node = Node::synced();
     let old = pod("shop", "old", "10.1.0.5");
     node.apply([Event::Pod(old.clone())]);

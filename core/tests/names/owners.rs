@@ -69,7 +69,7 @@ fn what_was_there_before_the_agent_is_not_counted_as_opened_when_it_gets_its_nam
 }
 
 #[test]
-fn events_that_concern_nobody_change_nothing() {
+fn events_that_concern_no_one_change_nothing() {
     let mut node = Node::synced();
     node.apply([Event::Pod(pod("shop", "web-0", "10.1.0.5"))]);
     node.connect("10.1.0.5", "192.0.2.7:443");

@@ -82,7 +82,7 @@ fn a_node_port_of_this_node_is_its_service() {
 }
 
 #[test]
-fn an_external_name_is_nobodys_address() {
+fn an_external_name_is_no_ones_address() {
     let mut node = Node::synced();
     let alias = Service { external_name: true, ..service("shop", "alias", "10.96.0.7", 80) };
     let selected = Pod { labels: labels(&[("app", "alias")]), ..pod("shop", "web-0", "10.1.0.5") };
@@ -181,7 +181,7 @@ fn a_daemon_set_on_the_host_network_here_tells_the_addresses_of_the_other_nodes(
 }
 
 #[test]
-fn an_endpoint_of_the_system_that_is_a_node_tells_its_address_and_nobody_elses_does() {
+fn an_endpoint_of_the_system_that_is_a_node_tells_its_address_and_no_one_elses_does() {
     let kubelets = |namespace: &str, ip: &str| {
         let mut kubelets = slice(namespace, "kubelet", &[(ip, "x")], 10_250);
         kubelets.endpoints[0].pod = None;

@@ -1,4 +1,4 @@
-//! Names that drain, that strangers claim, and lists that somebody made as long as they could.
+//! Names that drain, that strangers claim, and lists that someone made as long as they could.
 
 use crate::node::*;
 use probelet_core::cluster::Unresolved;
@@ -70,7 +70,7 @@ fn a_newcomer_that_serves_comes_before_one_that_is_dead() {
 }
 
 #[test]
-fn a_slice_of_ones_own_takes_nobody_elses_name() {
+fn a_slice_of_ones_own_takes_no_one_elses_name() {
     for state in [(true, true, false), (false, false, false)] {
         let mut node = Node::synced();
         node.apply(turned(kept("shop", "cart", &[("10.2.0.7", "cart-x")]), state));
@@ -100,7 +100,7 @@ fn a_slice_of_ones_own_takes_no_name_of_a_pod_of_this_node() {
 }
 
 #[test]
-fn a_thing_outside_that_two_namespaces_reach_is_nobodys() {
+fn a_thing_outside_that_two_namespaces_reach_is_no_ones() {
     let mut node = Node::synced();
     let by_hand = |namespace| {
         let mut made = slice(namespace, "db", &[("10.7.0.1", "x")], 5432);
@@ -139,7 +139,7 @@ fn an_external_address_is_a_services_only_when_the_kernel_translates_it() {
 }
 
 #[test]
-fn an_external_address_takes_nobodys_name() {
+fn an_external_address_takes_no_ones_name() {
     let mut node = Node::synced();
     node.apply(kept("shop", "cart", &[("10.2.0.7", "cart-x")]));
     node.apply([claiming("10.2.0.7")]);

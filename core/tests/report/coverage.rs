@@ -44,7 +44,7 @@ fn attempts_that_fail_are_neither_opened_nor_observed() {
     node.pass(&with(counters(400, 0), &attempts(400)));
     assert_eq!(total(&node).observed, 0);
 
-    // Meanwhile 2,400 ends open that nobody sees.
+    // Meanwhile 2,400 ends open that no one sees.
     let failed = Netns { attempt_fails: 400, ..counters(1600, 1200) };
     node.pass(&with(failed, &[]));
 
@@ -137,9 +137,9 @@ fn one_time_wait_does_not_stand_for_a_port_of_the_node_whose_backend_is_elsewher
     let node_port = at([10, 77, 0, 1], 8082);
     let held = [listener(1, 92, 8082)];
 
-    let nobody = Count { opened: 1, observed: 1 };
-    assert_eq!(pod_and_node(node_port, &[], [(0, 0), (1, 0)]), nobody);
-    assert_eq!(pod_and_node(node_port, &held, [(0, 0), (1, 0)]), nobody);
+    let no_one = Count { opened: 1, observed: 1 };
+    assert_eq!(pod_and_node(node_port, &[], [(0, 0), (1, 0)]), no_one);
+    assert_eq!(pod_and_node(node_port, &held, [(0, 0), (1, 0)]), no_one);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Makes a status small enough for the API server.
 //!
-//! In: what the agent would like to say, whatever its size. Out: the same if it obeys the schema, else as much of it as
-//! fits: first it obeys each field's own bound, then generations that say nothing new go, texts get shorter, and the
+//! In: what the agent would like to say, whatever its size. Out: the same if it follows the schema, else as much of it as
+//! fits: first it follows each field's own bound, then generations that say nothing new go, texts get shorter, and the
 //! least of the top entries, of the unresolved reasons and of the lost capabilities go until all of it is at most
 //! [`MAX_STATUS`] bytes. Pure: values only.
 
@@ -25,7 +25,7 @@ impl NodeProbeStatus {
     /// As much of this status as the schema accepts; what it accepts is unchanged.
     #[must_use]
     pub fn fit(mut self) -> Self {
-        self.obey();
+        self.keep_bounds();
         if self.is_too_long() {
             self.forget_generations();
         }
@@ -44,7 +44,7 @@ impl NodeProbeStatus {
     }
 
     /// Every field within its own bounds.
-    fn obey(&mut self) {
+    fn keep_bounds(&mut self) {
         clamp(&mut self.observed_generation, GENERATION);
         text(&mut self.applied_config_hash, HASH);
         self.agent = self.agent.take().and_then(agent);
@@ -63,10 +63,10 @@ impl NodeProbeStatus {
             }
         }
         if let Some(quality) = &mut self.quality {
-            obey_quality(quality);
+            bound_quality(quality);
         }
         if let Some(top) = &mut self.top {
-            obey_top(top);
+            bound_top(top);
         }
         if let Some(report) = &mut self.report {
             clamp(&mut report.epoch, EPOCH);
@@ -85,7 +85,7 @@ impl NodeProbeStatus {
         }
         let mut seen = BTreeSet::new();
         self.conditions.retain_mut(|condition| {
-            obey_condition(condition);
+            bound_condition(condition);
             bounds::TYPES.contains(&condition.type_.as_str())
                 && bounds::STATUSES.contains(&condition.status.as_str())
                 && seen.insert(condition.type_.clone())
@@ -147,7 +147,7 @@ fn agent(mut agent: AgentStatus) -> Option<AgentStatus> {
     known.then_some(agent)
 }
 
-fn obey_quality(quality: &mut Quality) {
+fn bound_quality(quality: &mut Quality) {
     if let Some(coverage) = &mut quality.coverage {
         text(coverage, COVERAGE);
     }
@@ -170,7 +170,7 @@ fn obey_quality(quality: &mut Quality) {
     quality.unresolved = reasons;
 }
 
-fn obey_top(top: &mut Top) {
+fn bound_top(top: &mut Top) {
     top.flows.retain_mut(|flow| {
         text(&mut flow.source, NAME);
         text(&mut flow.destination, NAME);
@@ -191,7 +191,7 @@ fn obey_top(top: &mut Top) {
     {}
 }
 
-fn obey_condition(condition: &mut Condition) {
+fn bound_condition(condition: &mut Condition) {
     condition.reason.retain(|letter| letter.is_ascii_alphanumeric());
     condition.reason.truncate(REASON);
     if !condition.reason.starts_with(|letter: char| letter.is_ascii_alphabetic()) {

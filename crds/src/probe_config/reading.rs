@@ -3,7 +3,7 @@
 //! In: JSON of any shape. Out: a complete, valid spec, or everything that is wrong with it. Serde stops at the first
 //! error and does not say where it is. So keys are compared with those of the default spec, which has all of them, and
 //! each leaf is tried alone on top of the defaults: what fails then is that leaf's fault. A spec has some forty leaves
-//! and is read when somebody edits it. Pure: values only.
+//! and is read when someone edits it. Pure: values only.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! The rules that a spec must obey, beyond what its types say.
+//! The rules that a spec must follow, beyond what its types say.
 //!
 //! In: a complete spec. Out: nothing, or every broken rule at once, each naming its field, its value and what would be
 //! right. The schema states the same rules for the API server; tests hold that the two agree.

@@ -1,4 +1,4 @@
-//! The status of `ProbeConfig`: whether the fleet obeys, in a size that does not grow with the fleet.
+//! The status of `ProbeConfig`: whether the fleet applies it, in a size that does not grow with the fleet.
 //!
 //! In: nothing; the operator fills it from what the agents say. Out: counts, the few worst nodes, conditions. A map by
 //! node does not belong here: that is what `NodeProbe` objects are. Pure: data.

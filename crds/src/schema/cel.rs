@@ -1,6 +1,6 @@
 //! Pieces of CEL, the language of the rules in a definition.
 //!
-//! In: fields and bounds. Out: rules with the sentence that a person gets who breaks one: the same that the Rust rules
+//! In: fields and bounds. Out: rules with the message that a person gets who breaks one: the same that the Rust rules
 //! say. Pure: text.
 
 use serde_json::{Value, json};
@@ -13,13 +13,13 @@ const TIME: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 const CPU: &str = "^[0-9]*[.]?[0-9]*(m|u|n|[eE][-+]?[0-9]+)?$";
 
 /// A rule with its message, an expression too.
-pub(super) fn rule(rule: &str, sentence: &str) -> Value {
-    json!({"rule": rule, "messageExpression": sentence})
+pub(super) fn rule(rule: &str, message: &str) -> Value {
+    json!({"rule": rule, "messageExpression": message})
 }
 
 /// The same with a fixed message.
-pub(super) fn plain(rule: &str, sentence: &str) -> Value {
-    json!({"rule": rule, "message": sentence})
+pub(super) fn plain(rule: &str, message: &str) -> Value {
+    json!({"rule": rule, "message": message})
 }
 
 /// The rule is on the object, the mistake in one of its fields.
@@ -67,12 +67,12 @@ pub(super) fn at_least_as_long(longer: &str, shorter: &str, name: &str) -> Value
     let (a, b) = (format!("self.{longer}"), format!("self.{shorter}"));
     let condition =
         format!("!{} || !{} || duration({a}) >= duration({b})", is_time(&a), is_time(&b));
-    let sentence = format!(
+    let message = format!(
         "{} + {b} + {}",
         quoted(&a, "is too short; give at least "),
         text(&format!(", as {name}"))
     );
-    in_field(rule(&condition, &sentence), longer, "FieldValueInvalid")
+    in_field(rule(&condition, &message), longer, "FieldValueInvalid")
 }
 
 /// An amount of CPU between two numbers of millicores: a whole number or text.

@@ -42,7 +42,7 @@ pub(super) fn complete(root: &mut Value) {
             Range::Cpu(low, high) => cel::cpu(low, high),
         };
         let place = at(spec, field);
-        place.remove("pattern"); // its rules say the same with a sentence
+        place.remove("pattern"); // its rules say the same with a message
         place.remove("anyOf"); // says no more, and tells a person four lines more for a bare 0.5
         place.insert(RULES.to_owned(), rules);
     }
@@ -70,7 +70,7 @@ pub(super) fn bound_node_probe(root: &mut Value) {
     set(config, "", [(MAP, "atomic".into())]);
     numbers(config);
     bound_cidr_groups(config);
-    // An agent of an earlier release must not meet a field that nobody wrote.
+    // An agent of an earlier release must not meet a field that no one wrote.
     without_defaults(config);
 }
 

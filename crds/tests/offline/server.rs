@@ -1,6 +1,6 @@
 //! What the API server does with an object before it stores it: no nulls, defaults, structure, rules.
 //!
-//! In: an object. Out: what is stored, and which fields are refused with which sentence (none for what the structure
+//! In: an object. Out: what is stored, and which fields are refused with which message (none for what the structure
 //! refuses: those words are the server's own). Pure: values only.
 
 use kube::core::cel::{CompiledSchema, ValidationError, Validator, apply_defaults, compile_schema};
@@ -29,7 +29,7 @@ impl Server {
         apply_defaults(schema::schema(&self.definitions[self.kind(object)]), &without_nulls(object))
     }
 
-    /// Fields and sentences.
+    /// Fields and messages.
     pub(crate) fn refuses(&self, object: &Value) -> Vec<(String, String)> {
         let kind = self.kind(object);
         let schema = schema::schema(&self.definitions[kind]);

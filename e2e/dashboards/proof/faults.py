@@ -124,7 +124,7 @@ def operator_refused(cluster):
     objects = refusing("proof-operator", ["nodeprobes"], "operator")
     try:
         cluster.apply(*objects)
-        # The API server takes a moment to take a policy up; an edit that is quicker is obeyed.
+        # The API server takes a moment to take a policy up; an edit that is quicker is applied.
         attempt = ["label", "nodeprobe", "node1", "proof=x", "--overwrite", "--dry-run=server", "--as=system:serviceaccount:probelet:probelet-operator"]
         until("writes are refused", lambda: not cluster.kubectl(*attempt, quiet=True))
         cluster.edit(jitterPercent=16)
@@ -251,18 +251,18 @@ def busy(cluster):
 
 
 # A node that has no kubelet, and so no agent, although one is wanted there: it looks like any other machine.
-NOBODY = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "nobody", "labels": {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}},
+NODE_WITHOUT_AGENT = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "no-agent", "labels": {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}},
           "spec": {"taints": [{"key": "proof", "effect": "NoExecute"}]}}
 
 
 @contextlib.contextmanager
-def nobody(cluster):
+def no_agent(cluster):
     """A node without an agent. It was made some faults ago, unless this is a second try: silence takes five minutes."""
     try:
-        cluster.apply(NOBODY)
+        cluster.apply(NODE_WITHOUT_AGENT)
         yield
     finally:
-        cluster.kubectl("delete", "node", "nobody", "--ignore-not-found")
+        cluster.kubectl("delete", "node", "no-agent", "--ignore-not-found")
 
 
 # Each fault, and the alerts that must see it. Panels name theirs in boards/.
@@ -283,5 +283,5 @@ EVERY = [
     (forbidden, ["ProbeletSourceRefused"]),
     (quiet, []),
     (busy, []),
-    (nobody, ["ProbeletNodesSilent"]),
+    (no_agent, ["ProbeletNodesSilent"]),
 ]

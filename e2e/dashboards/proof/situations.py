@@ -28,7 +28,7 @@ class Situation:
     """One of them."""
 
     name: str
-    sentence: str
+    check: str
     provoke: Callable
     alert: str
     board: str

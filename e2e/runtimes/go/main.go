@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Whoever is asked so answers something: a server of HTTP a page, the others what they were sent.
+// Anyone who is asked so answers something: a server of HTTP a page, the others what they were sent.
 const question = "GET / HTTP/1.1\r\nHost: peer\r\n\r\n"
 
 func keep(peer string) {

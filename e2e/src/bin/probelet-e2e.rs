@@ -36,7 +36,7 @@ struct Args {
     /// Seconds that the API server is away
     #[arg(long, default_value_t = 60)]
     outage: u64,
-    /// Print groups and sentences, and end
+    /// Print groups and checks, and end
     #[arg(long)]
     list: bool,
 }

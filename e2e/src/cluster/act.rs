@@ -1,4 +1,4 @@
-//! What people do: edit a configuration, label a node, and wait until all agents obey.
+//! What people do: edit a configuration, label a node, and wait until all agents apply it.
 //!
 //! In: patches as people write them. Out: the generation that the edit got, and how long all agents took to say that they
 //! work by it. I/O: kubectl.
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Kube, World, look,
-    probe::{name, number, obeys},
+    probe::{applies, name, number},
     wait::until,
 };
 
@@ -43,11 +43,11 @@ pub fn object(config: &str, spec: &Value) -> Value {
 /// Takes away all configurations that scenarios made, and waits until `default` is in force again.
 pub fn clear(world: &World) -> anyhow::Result<()> {
     world.kube.kubectl(&["delete", "probeconfig", "-l", "e2e=yes", "--wait=false"])?;
-    all_obey(&world.kube, "default")
+    all_apply(&world.kube, "default")
 }
 
 /// Waits until these nodes have that generation and say so.
-pub fn until_obeyed(
+pub fn until_applied(
     kube: &Kube,
     nodes: &[&str],
     config: &str,
@@ -55,20 +55,20 @@ pub fn until_obeyed(
 ) -> anyhow::Result<()> {
     until(&format!("{config} in force"), PATIENCE, || {
         for probe in look::probes(kube)?.iter().filter(|p| nodes.contains(&name(p))) {
-            obeys(probe, config, generation)?;
+            applies(probe, config, generation)?;
         }
         Ok(())
     })
 }
 
 /// Waits until every node works by that configuration as it is now.
-pub fn all_obey(kube: &Kube, config: &str) -> anyhow::Result<()> {
+pub fn all_apply(kube: &Kube, config: &str) -> anyhow::Result<()> {
     let nodes = look::nodes(kube)?;
     until(&format!("{config} in force on all nodes"), PATIENCE, || {
         let generation = number(&look::config(kube, config)?, "/metadata/generation");
         let probes = look::probes(kube)?;
         anyhow::ensure!(probes.len() == nodes.len(), "{} NodeProbes", probes.len());
-        probes.iter().try_for_each(|probe| obeys(probe, config, generation))
+        probes.iter().try_for_each(|probe| applies(probe, config, generation))
     })
 }
 
@@ -77,7 +77,7 @@ pub fn edit(world: &World, spec: &Value) -> anyhow::Result<f64> {
     let began = Instant::now();
     let generation = patch(&world.kube, "default", spec)?;
     let nodes = look::nodes(&world.kube)?;
-    until_obeyed(
+    until_applied(
         &world.kube,
         &nodes.iter().map(String::as_str).collect::<Vec<_>>(),
         "default",

@@ -40,7 +40,7 @@ pub struct Said {
 /// An answer to a GET.
 #[derive(Debug)]
 pub struct Reply {
-    /// 200, 401, … or 0 if nobody answered.
+    /// 200, 401, … or 0 if no one answered.
     pub status: u16,
     /// The body.
     pub body: String,
@@ -140,7 +140,7 @@ impl Kube {
         run(self.with_plugin(words)?, input)
     }
 
-    /// The same as whoever has this token and no certificate.
+    /// The same as a client that has this token and no certificate.
     pub fn plugin_as(&self, token: &str, words: &[&str]) -> anyhow::Result<Said> {
         let config =
             self.json(&["config", "view", "--minify", "--flatten", "--raw", "-o", "json"], "")?;
@@ -281,7 +281,7 @@ fn run(mut command: Command, input: &str) -> anyhow::Result<Said> {
         .spawn()
         .with_context(|| format!("{command:?}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // Whoever does not read what is said ends with a reason of its own.
+        // Anyone who does not read what is said ends with a reason of its own.
         stdin.write_all(input.as_bytes()).ok();
     }
     let output = child.wait_with_output()?;

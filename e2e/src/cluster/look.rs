@@ -127,7 +127,7 @@ pub fn leader(kube: &Kube) -> anyhow::Result<String> {
         format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/probelet-operator");
     let lease = kube.get(&path)?;
     let holder = text(&lease, "/spec/holderIdentity");
-    ensure!(!holder.is_empty(), "nobody holds the Lease");
+    ensure!(!holder.is_empty(), "no one holds the Lease");
     Ok(holder.to_owned())
 }
 

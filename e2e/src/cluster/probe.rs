@@ -65,7 +65,7 @@ pub fn acknowledged(probe: &Value) -> anyhow::Result<()> {
 }
 
 /// The probe has the content of that generation of that configuration, and its agent has applied it.
-pub fn obeys(probe: &Value, config: &str, generation: i64) -> anyhow::Result<()> {
+pub fn applies(probe: &Value, config: &str, generation: i64) -> anyhow::Result<()> {
     let origin = (text(probe, "/spec/origin/name"), number(probe, "/spec/origin/generation"));
     ensure!(
         origin == (config, generation),
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_says_all_of_it_has_acknowledged() {
-        obeys(&probe(4, "00112233aabbccdd"), "default", 7).unwrap();
+        applies(&probe(4, "00112233aabbccdd"), "default", 7).unwrap();
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_follows_an_older_edit_does_not_obey() {
-        assert!(obeys(&probe(4, "00112233aabbccdd"), "default", 8).is_err());
+    fn a_probe_that_follows_an_older_edit_has_not_applied() {
+        assert!(applies(&probe(4, "00112233aabbccdd"), "default", 8).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! All scenarios, in the order in which they run: each leaves the cluster as it found it.
 //!
-//! In: nothing. Out: sentences with what finds out whether they hold. I/O: none until they run.
+//! In: nothing. Out: checks with what finds out whether they hold. I/O: none until they run.
 
 mod access;
 mod cli;
@@ -55,11 +55,11 @@ mod tests {
 
     #[test]
     fn no_two_scenarios_say_the_same() {
-        let mut sentences: Vec<String> = all().into_iter().map(|scenario| scenario.says).collect();
-        let count = sentences.len();
-        sentences.sort();
-        sentences.dedup();
+        let mut checks: Vec<String> = all().into_iter().map(|scenario| scenario.says).collect();
+        let count = checks.len();
+        checks.sort();
+        checks.dedup();
 
-        assert_eq!(sentences.len(), count);
+        assert_eq!(checks.len(), count);
     }
 }

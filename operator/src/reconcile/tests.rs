@@ -85,7 +85,7 @@ fn count(writes: &[String], of: &str) -> usize {
 #[test]
 fn every_node_gets_its_node_probe_and_the_configuration_says_so() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 3);
         let _running = start(&fake);
 
@@ -106,7 +106,7 @@ fn every_node_gets_its_node_probe_and_the_configuration_says_so() {
 #[test]
 fn when_nothing_changed_nothing_is_called() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 30);
         let _running = start(&fake);
         seconds(30).await;
@@ -125,7 +125,7 @@ fn when_nothing_changed_nothing_is_called() {
 #[test]
 fn who_does_not_lead_any_more_writes_nothing_until_it_leads_again() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 3);
         let running = start(&fake);
         seconds(10).await;
@@ -149,7 +149,7 @@ fn who_does_not_lead_any_more_writes_nothing_until_it_leads_again() {
 #[test]
 fn an_edit_by_hand_is_put_right_and_then_left_alone() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let _running = start(&fake);
         seconds(10).await;
@@ -166,7 +166,7 @@ fn an_edit_by_hand_is_put_right_and_then_left_alone() {
 #[test]
 fn a_status_is_written_at_most_every_five_seconds() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 1);
         let _running = start(&fake);
         seconds(20).await;
@@ -186,7 +186,7 @@ fn a_status_is_written_at_most_every_five_seconds() {
 fn nothing_is_written_before_everything_is_listed() {
     for hidden in ["nodes", "nodeprobes", "probeconfigs"] {
         scenario(async move {
-            let fake = Fake::obedient();
+            let fake = Fake::applying();
             nodes(&fake, 2);
             fake.config("default", &json!({}));
             fake.hide(Some(hidden));
@@ -205,7 +205,7 @@ fn nothing_is_written_before_everything_is_listed() {
 #[test]
 fn a_standby_writes_nothing() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let running = start(&fake);
         running.lead.send_replace(false);
@@ -219,7 +219,7 @@ fn a_standby_writes_nothing() {
 #[test]
 fn a_bad_edit_is_a_condition_and_the_nodes_keep_what_they_have() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         fake.config("default", &json!({"jitterPercent": 3}));
         let _running = start(&fake);
@@ -239,7 +239,7 @@ fn a_bad_edit_is_a_condition_and_the_nodes_keep_what_they_have() {
 #[test]
 fn the_default_is_made_from_its_seed_also_when_it_was_deleted() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let _running = seeded(&fake, Ok(json!({"jitterPercent": 7})));
         seconds(10).await;
@@ -258,7 +258,7 @@ fn the_default_is_made_from_its_seed_also_when_it_was_deleted() {
 #[test]
 fn a_seed_that_an_upgrade_changed_counts_when_the_default_is_made_again() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let percent = Rc::new(Cell::new(7));
         let seed = Rc::clone(&percent);
@@ -277,7 +277,7 @@ fn a_seed_that_an_upgrade_changed_counts_when_the_default_is_made_again() {
 #[test]
 fn without_a_usable_seed_the_built_in_defaults_are_in_force() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let running = seeded(&fake, Err("spec.yaml: spec.x: no".into()));
 
@@ -293,7 +293,7 @@ fn without_a_usable_seed_the_built_in_defaults_are_in_force() {
 #[test]
 fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 50);
         fake.fault(Some(Fault { code: 429, message: "slow down", retry_after: 20 }));
         let _running = start(&fake);
@@ -312,7 +312,7 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
 #[test]
 fn refused_writes_are_a_condition_with_a_back_off_and_heal() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 50);
         let message = "admission webhook \"policy\" denied the request";
         fake.fault(Some(Fault { code: 403, message, retry_after: 0 }));
@@ -335,7 +335,7 @@ fn refused_writes_are_a_condition_with_a_back_off_and_heal() {
 #[test]
 fn a_canary_over_its_budget_takes_the_change_back() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 40);
         fake.config("default", &json!({}));
         let _running = start(&fake);
@@ -362,9 +362,9 @@ fn a_canary_over_its_budget_takes_the_change_back() {
 }
 
 #[test]
-fn a_node_made_anew_gets_a_node_probe_of_its_own() {
+fn a_node_made_fresh_gets_a_node_probe_of_its_own() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let _running = start(&fake);
         seconds(10).await;

@@ -316,7 +316,7 @@ impl Task {
     }
 
     fn seeded(&mut self, made: Result<Option<SeenConfig>, Error>, now: Millis) {
-        // If somebody was quicker the watch will show it; until then there is none.
+        // If someone was quicker the watch will show it; until then there is none.
         self.world.queue.failed(Key::Seed, now, now, self.clock.chance());
         match made {
             Ok(Some(seen)) => {

@@ -128,7 +128,7 @@ fn an_agent_that_is_not_there_is_not_waited_for() {
 }
 
 #[test]
-fn the_kill_switch_waits_for_nobody() {
+fn the_kill_switch_waits_for_no_one() {
     let paused = NodeConfig { paused: true, ..NodeConfig::default() };
     let paused = Edition { content: Arc::new(Content::new(paused)), generation: 2 };
 

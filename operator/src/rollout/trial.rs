@@ -1,7 +1,7 @@
 //! Trial: whether the canaries that stopped a rollout are better off without it.
 //!
 //! In: the canaries for whose sake a change was taken back, and how each is once it works by the content before. Out: whether
-//! all of them are as they were with the change, which then was not the reason: another load came upon them, or somebody
+//! all of them are as they were with the change, which then was not the reason: another load came upon them, or someone
 //! who means to stop the rollout. Who refuses a configuration is not tried: nothing else can have brought that about.
 //! Pure: the time is an argument.
 

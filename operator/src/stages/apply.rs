@@ -120,7 +120,7 @@ impl Writer {
         SeenConfig::of(raw).ok_or_else(nameless)
     }
 
-    /// Makes the configuration `default`, unless somebody was quicker. It is applied, not posted: only the fields of the
+    /// Makes the configuration `default`, unless someone was quicker. It is applied, not posted: only the fields of the
     /// seed are ours then, and not all those that the API server fills in, so that others may apply theirs.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ impl Writer {
         let applied = self.configs.patch(DEFAULT, &params, &patch);
         match tokio::time::timeout(LIMIT, applied).await.map_err(|_| late())? {
             Ok(raw) => Ok(SeenConfig::of(raw)),
-            // Somebody made it meanwhile, with other values.
+            // Someone made it meanwhile, with other values.
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
             Err(error) => Err(sort(&error)),
         }

@@ -22,7 +22,7 @@ use crate::world::Labels;
 
 /// The label of a `NodeProbe` that names the configuration in force.
 pub const CONFIG_LABEL: &str = "probelet.io/config";
-/// A reason longer than this is cut: it is somebody else's text and ends up in a status.
+/// A reason longer than this is cut: it is someone else's text and ends up in a status.
 const MAX_REASON: usize = 64;
 /// More nodes than this has no cluster; a larger figure was not written by us.
 const MAX_CLUSTER_SIZE: i64 = 1 << 20;
@@ -33,7 +33,7 @@ const MAX_CLUSTER_SIZE: i64 = 1 << 20;
 pub struct RawProbe {
     /// Name, uid, owners.
     pub metadata: ObjectMeta,
-    /// What we wrote, unless somebody edited it.
+    /// What we wrote, unless someone edited it.
     #[serde(default)]
     pub spec: Value,
     /// What the agent wrote.
@@ -102,7 +102,7 @@ pub struct RawDaemonSet {
 pub struct SeenNode {
     /// Its name.
     pub name: String,
-    /// Its uid: a node made anew under the same name is another one.
+    /// Its uid: a node made again under the same name is another one.
     pub uid: String,
     /// What selectors look at.
     pub labels: Labels,
@@ -116,7 +116,7 @@ pub struct SeenNode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     /// No node is named.
-    Nobody,
+    NoOne,
     /// The node with this uid.
     Node(Box<str>),
 }
@@ -136,7 +136,7 @@ pub struct SeenProbe {
     pub origin: Option<Origin>,
     /// What the agent is told, as far as it is known here; `None` if it cannot be read.
     pub config: Option<NodeConfig>,
-    /// The word by which whoever wrote it calls the content, and the agent acknowledges it.
+    /// The word by which its writer calls the content, and the agent acknowledges it.
     pub hash: Box<str>,
     /// Whether label and cluster size are as we would write them for this origin.
     pub sound: bool,
@@ -290,7 +290,7 @@ fn owner(references: &[OwnerReference], name: &str) -> Owner {
     let ours = |reference: &&OwnerReference| {
         reference.api_version == "v1" && reference.kind == "Node" && reference.name == name
     };
-    references.iter().find(ours).map_or(Owner::Nobody, |r| Owner::Node(r.uid.as_str().into()))
+    references.iter().find(ours).map_or(Owner::NoOne, |r| Owner::Node(r.uid.as_str().into()))
 }
 
 /// The name as a label's value, if it may be one.

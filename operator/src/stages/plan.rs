@@ -41,7 +41,7 @@ pub enum Step {
     Later(Millis),
     /// Write its `NodeProbe`.
     Apply(Box<Order>),
-    /// Delete its `NodeProbe`: it is another node's, or nobody's.
+    /// Delete its `NodeProbe`: it is another node's, or no one's.
     Delete {
         /// The node's name.
         name: Arc<str>,
@@ -74,10 +74,10 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
     };
     let owned = match &node.probe {
         Some(probe) => match &probe.owner {
-            // The node was made anew under its old name.
+            // The node was made again under its old name.
             Owner::Node(uid) if *uid != object.uid => return delete(probe),
             Owner::Node(_) => true,
-            Owner::Nobody => false,
+            Owner::NoOne => false,
         },
         None => false,
     };
@@ -105,7 +105,7 @@ fn is_misnamed(probe: &Probe, content: &Content) -> bool {
         && probe.said.generation == probe.generation
 }
 
-/// Nothing is to be told; perhaps something is to be said about whom nobody hears.
+/// Nothing is to be told; perhaps something is to be said about whom no one hears.
 fn silence(node: &Node) -> Step {
     match &node.probe {
         Some(probe) if node.deaf && !probe.said.marked => {

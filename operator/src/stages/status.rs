@@ -75,7 +75,7 @@ pub fn status(
     })
 }
 
-/// Conditions of the types that we write, each once: somebody else's would stay for ever.
+/// Conditions of the types that we write, each once: someone else's would stay for ever.
 fn known(conditions: &[Condition]) -> Vec<Condition> {
     condition::OF_PROBE_CONFIG
         .iter()

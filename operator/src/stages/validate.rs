@@ -49,8 +49,8 @@ pub fn validate(spec: &Value, max_budget: Option<CpuQuantity>) -> Result<Valid, 
     let reject = |errors: &[FieldError]| {
         let unknown = errors.iter().any(|error| error.value.is_empty());
         let reason = if unknown { accepted::UNKNOWN_FIELD } else { accepted::INVALID };
-        let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        rejected(spec, reason, &sentences.join("; "))
+        let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        rejected(spec, reason, &messages.join("; "))
     };
     let parsed = ProbeConfigSpec::from_value(spec).map_err(|errors| reject(&errors))?;
     let selector = compile(&parsed.node_selector).map_err(|error| {

@@ -74,7 +74,7 @@ impl World {
         let winner = node.matches.first().copied().filter(|_| verdict.as_ref() != before);
         let silent = node.waits_since.filter(|_| !node.silent).map(|since| since + SILENCE);
         let deaf = node.speaks().filter(|_| !node.deaf).map(|_| node.heard_until());
-        // A report moves nothing here: whoever is looked at too soon is looked at again.
+        // A report moves nothing here: anyone who is looked at too soon is looked at again.
         let at = silent.into_iter().chain(deaf).min();
         if let Some(at) = at.filter(|&at| node.look_at.is_none_or(|sooner| sooner > at)) {
             let old = node.look_at.replace(at);
@@ -100,7 +100,7 @@ impl World {
             let blind = self.blind;
             let Some(node) = self.nodes.get_mut(id) else { continue };
             node.look_at = None;
-            // While nobody can be heard, nobody's silence means anything.
+            // While no one can be heard, no one's silence means anything.
             if blind {
                 node.heard = now;
             }

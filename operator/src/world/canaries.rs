@@ -2,7 +2,7 @@
 //!
 //! In: a rollout, its nodes as they are, the time. Out: canaries, others in the place of those that can prove nothing any
 //! more, and what the watch over them came to. Only what the change itself did counts: a node that is gone, down, under
-//! another configuration or without an agent is none of it, and while nobody can be heard, nobody is late. Pure: the
+//! another configuration or without an agent is none of it, and while no one can be heard, no one is late. Pure: the
 //! time is an argument.
 
 use probelet_crds::Rollout as Rules;
@@ -25,7 +25,7 @@ pub(super) fn lasting(rollout: &Rollout) -> Millis {
 }
 
 impl World {
-    /// The same nodes for the same edit, whoever leads.
+    /// The same nodes for the same edit, no matter who leads.
     pub(super) fn canaries(
         &self,
         id: ConfigId,
@@ -206,7 +206,7 @@ impl World {
         }
     }
 
-    /// Whether somebody edited what is told by hand: it stands under a word of ours for something else.
+    /// Whether someone edited what is told by hand: it stands under a word of ours for something else.
     pub(crate) fn is_edited(&self, probe: &super::Probe) -> bool {
         let known = self.contents.find(&probe.hash);
         known.is_some_and(|known| probe.content.as_ref() != Some(&known))

@@ -29,7 +29,7 @@ impl Content {
     }
 }
 
-/// All contents and origins that somebody holds.
+/// All contents and origins that someone holds.
 #[derive(Debug, Default)]
 pub struct Contents {
     configs: BTreeMap<String, Weak<Content>>,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_holds_is_forgotten() {
+    fn what_no_one_holds_is_forgotten() {
         let mut contents = Contents::default();
         let hash = contents.content(paused()).hash.clone();
 

@@ -1,4 +1,4 @@
-//! Counts: the nodes of one configuration by what became of it, counted when somebody asks.
+//! Counts: the nodes of one configuration by what became of it, counted when someone asks.
 //!
 //! In: the world. Out: sums, the p99, the worst few. A status is written at most every five seconds, and a look at 5,000
 //! nodes takes a millisecond: figures that were kept instead would have to be kept right through every change. Pure: values
@@ -61,7 +61,7 @@ impl Verdict {
             && origin.as_ref().map(|origin| origin.uid.as_str()) == uid;
         let answer =
             Answer { generation: said.generation, hash: &said.hash, applied: said.applied };
-        // The word is that of whoever wrote it; what it stands for was compared above.
+        // The word is that of its writer; what it stands for was compared above.
         let state = if told { answer.to(probe.generation, word) } else { State::Pending };
         let over_budget = said.within == Some(false);
         Self { state, told, over_budget, cpu: said.cpu, ..unknown }

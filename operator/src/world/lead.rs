@@ -59,7 +59,7 @@ impl World {
                 // All of them had fallen silent, and there were no others.
                 let none = phase == Phase::Canary && count == 0;
                 let count = if none { share.max(1) } else { usize::try_from(count).unwrap_or(0) };
-                // Who has it already was one, whoever is alive by now.
+                // Who has it already was one, no matter who is alive by now.
                 let canaries = self.canaries(id, force.generation, count, |node| {
                     self.verdict(node).is_some_and(|verdict| verdict.told)
                 });

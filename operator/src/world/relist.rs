@@ -1,4 +1,4 @@
-//! Relists: what a watch that began anew did not name any more is gone.
+//! Relists: what a watch that began again did not name any more is gone.
 //!
 //! In: the beginning and end of each complete list. Out: the same calls as if each object had been deleted. Nothing is
 //! forgotten before a list is complete, so that a list that broke off takes nothing away. Pure: values only.

@@ -201,7 +201,7 @@ fn an_edit_that_changes_no_content_rewrites_no_node() {
 }
 
 #[test]
-fn a_larger_cluster_rewrites_nobody() {
+fn a_larger_cluster_rewrites_no_one() {
     let mut world = settled(4, json!({}));
 
     for at in 4..100 {
@@ -235,12 +235,12 @@ fn an_edit_by_hand_is_put_right_without_a_token() {
     assert_eq!(settle(&mut world, 1), ["n0"]);
     world.probe(edited(probe.owner.clone(), paused, false, 5), 1);
     assert_eq!(settle(&mut world, 1), ["n0"]);
-    world.probe(edited(Owner::Nobody, ours, true, 9), 2);
+    world.probe(edited(Owner::NoOne, ours, true, 9), 2);
     assert_eq!(settle(&mut world, 2), ["n0"]);
 }
 
 #[test]
-fn a_node_made_anew_under_its_name_gets_a_new_node_probe() {
+fn a_node_made_fresh_under_its_name_gets_a_new_node_probe() {
     let mut world = settled(2, json!({}));
 
     world.node(SeenNode { uid: "another".into(), ..node(0, "a") });
@@ -364,7 +364,7 @@ fn the_answer_to_a_write_may_overtake_the_watch() {
 }
 
 #[test]
-fn the_dearest_agents_and_the_99th_percentile_are_known() {
+fn the_most_expensive_agents_and_the_99th_percentile_are_known() {
     let mut world = settled(200, json!({}));
     for at in 0..200 {
         canaries::says(&mut world, &format!("n{at}"), 1, |said| said.cpu = Some(at + 1));
@@ -404,12 +404,12 @@ fn an_edit_that_no_agent_notices_does_not_hide_one_that_never_answered() {
 }
 
 #[test]
-fn a_configuration_made_anew_is_another_one() {
+fn a_configuration_made_fresh_is_another_one() {
     let mut world = settled(1, json!({}));
-    let mut anew = config("default", 1, json!({}));
-    anew.uid = "another".into();
+    let mut fresh = config("default", 1, json!({}));
+    fresh.uid = "another".into();
 
-    world.config(anew, 1);
+    world.config(fresh, 1);
 
     assert_eq!(settle(&mut world, 1), ["n0"]);
     let id = world.nodes.find("n0").unwrap();

@@ -45,7 +45,7 @@ struct State {
     refused: u32,
     hidden: Option<&'static str>,
     forbidden: Option<&'static str>,
-    obedient: bool,
+    applying: bool,
 }
 
 /// The server.
@@ -58,9 +58,9 @@ pub struct Fake {
 impl Fake {
     /// One whose agents acknowledge what they are told at once.
     #[must_use]
-    pub fn obedient() -> Self {
+    pub fn applying() -> Self {
         let fake = Self::default();
-        fake.state.lock().unwrap().obedient = true;
+        fake.state.lock().unwrap().applying = true;
         fake
     }
 
@@ -75,7 +75,7 @@ impl Fake {
         Client::new(service, "probelet")
     }
 
-    /// Puts an object as somebody else would: its generation counts changes of its spec.
+    /// Puts an object as someone else would: its generation counts changes of its spec.
     pub fn put(&self, collection: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let mut state = self.state.lock().unwrap();
         let key = (collection.to_owned(), name.to_owned());
@@ -102,7 +102,7 @@ impl Fake {
         self.news.notify_waiters();
     }
 
-    /// Deletes an object as somebody else would; returns what it was.
+    /// Deletes an object as someone else would; returns what it was.
     pub fn remove(&self, collection: &str, name: &str) -> Option<Value> {
         let mut state = self.state.lock().unwrap();
         let object = state.objects.remove(&(collection.to_owned(), name.to_owned()))?;
@@ -331,7 +331,7 @@ impl Fake {
         reply(200, &self.get(collection, name))
     }
 
-    /// Merges into the status, if nobody wrote meanwhile.
+    /// Merges into the status, if no one wrote meanwhile.
     fn merge(&self, collection: &str, name: &str, object: &Value) -> Answer {
         let old = self.get(collection, name);
         if old["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
@@ -359,7 +359,7 @@ impl Fake {
             }
         });
         let answer = reply(200, &self.get(collection, name));
-        if collection == "nodeprobes" && self.state.lock().unwrap().obedient {
+        if collection == "nodeprobes" && self.state.lock().unwrap().applying {
             self.report(name, GOOD, "1m");
         }
         answer

@@ -20,7 +20,7 @@ pub(super) struct Follow {
     /// Sockets that expire earlier have been reported.
     since: u64,
     /// Reported, or met again, in the present minute, and in the one before: a socket whose minute
-    /// began anew, since a late segment reached it, is the same one. By a seeded hash of the address
+    /// began again, since a late segment reached it, is the same one. By a seeded hash of the address
     /// and of what it would receive next, which strangers choose.
     known: [HashSet<u64>; 2],
     seed: RandomState,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_minute_began_anew_is_not_new_again() {
+    fn one_whose_minute_began_fresh_is_not_new_again() {
         let mut follow = Follow::default();
         pass(&mut follow, 100_000, &[(1, 100_000 + LEN)]);
 

@@ -1,4 +1,4 @@
-//! Loads the programs and lets them learn the node, or says in one sentence why that cannot be.
+//! Loads the programs and lets them learn the node, or says in one message why that cannot be.
 //!
 //! In: the embedded blobs and the running kernel. Out: programs, windows and what they learnt. It
 //! must not choose a tier: it is asked for one and answers.

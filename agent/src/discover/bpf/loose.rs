@@ -52,7 +52,7 @@ impl Bpf {
     /// The sockets that no fd leads to, of this node's namespaces, and the closed connections.
     pub(super) fn unowned(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
         let mut first = true;
-        let relies = want != Want::Everything || !self.memory.anew();
+        let relies = want != Want::Everything || !self.memory.fresh();
         let trusted = std::mem::take(&mut self.noted) && relies;
         let turns = (self.loose.waiting / WAITING_GROUPS).checked_add(1);
         let turns = turns.map_or(1, u64::next_power_of_two) - 1;
@@ -159,8 +159,8 @@ impl Bpf {
             facts.compared = true;
         }
         give_holders(facts, met);
-        let nobody = facts.sockets.iter().filter(|socket| socket.pid == 0).count();
-        facts.losses.add(Loss::NoOwner, nobody as u64);
+        let no_one = facts.sockets.iter().filter(|socket| socket.pid == 0).count();
+        facts.losses.add(Loss::NoOwner, no_one as u64);
         Ok(Some(()))
     }
 
@@ -272,7 +272,7 @@ impl Loose {
     }
 }
 
-/// The parts of an MPTCP connection have its inode: whoever holds that holds them all.
+/// The parts of an MPTCP connection have its inode: anyone who holds that holds them all.
 fn give_holders(facts: &mut Facts, from: usize) {
     let (held, loose) = facts.sockets.split_at_mut(from);
     if !loose.iter().any(|socket| socket.inode != 0) {

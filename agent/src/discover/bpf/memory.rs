@@ -7,7 +7,7 @@
 //! A process that has not run has opened and closed nothing. What others do to it (memory taken
 //! back, another cgroup or parent, bytes that arrive, a state of a socket that no counter tells) is read
 //! again with everything, from the process and its sockets; its files, which are many, are not walked for
-//! that but with every sixth reading of everything, in case somebody shares them.
+//! that but with every sixth reading of everything, in case someone shares them.
 //!
 //! Pure: no I/O.
 
@@ -19,7 +19,7 @@ use probelet_core::hash::{HashMap, HashSet};
 use super::records::{Look, Place};
 
 /// Readings of everything from one walk of all files to the next.
-const ANEW: u32 = 6;
+const FRESH: u32 = 6;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,8 +31,8 @@ pub(super) struct Memory {
     /// Readings of everything since all files were walked.
     leaning: u32,
     /// This pass relies on nothing.
-    anew: bool,
-    /// A process was said to be as it was, and nobody knows how it was.
+    fresh: bool,
+    /// A process was said to be as it was, and no one knows how it was.
     forgot: bool,
     processes: HashMap<u32, Process>,
     sockets: Vec<Socket>,
@@ -45,11 +45,11 @@ pub(super) struct Memory {
 
 impl Memory {
     /// A pass begins. The generation that the programs may rely on: a new one, and then everything is
-    /// read anew, when it is time for that or when the last pass was given up half way.
+    /// read again, when it is time for that or when the last pass was given up half way.
     pub(super) fn begin(&mut self, want: Want) -> u64 {
         self.leaning += u32::from(want == Want::Everything);
-        self.anew = !self.trusted || self.leaning >= ANEW;
-        if self.anew {
+        self.fresh = !self.trusted || self.leaning >= FRESH;
+        if self.fresh {
             self.generation += 1;
             self.leaning = 0;
         }
@@ -59,8 +59,8 @@ impl Memory {
     }
 
     /// Whether the programs were told to forget when this pass began.
-    pub(super) const fn anew(&self) -> bool {
-        self.anew
+    pub(super) const fn fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Takes note of a process that was read, or tells what it was when it was read last.
@@ -113,7 +113,7 @@ impl Memory {
         }
     }
 
-    /// Where the TCP sockets were that nobody holds any more: those of processes that are not in
+    /// Where the TCP sockets were that no one holds any more: those of processes that are not in
     /// `kept`, and not in `held` by (pid, inode). They may still be in the kernel's hash.
     pub(super) fn gone(
         &self,
@@ -209,16 +209,16 @@ mod tests {
     #[test]
     fn every_sixth_reading_of_everything_relies_on_nothing() {
         let mut memory = Memory::default();
-        let mut anew = |want| {
+        let mut fresh = |want| {
             memory.begin(want);
             memory.complete(&HashSet::default());
-            memory.anew()
+            memory.fresh()
         };
 
-        assert!(anew(Want::Everything), "the first pass");
+        assert!(fresh(Want::Everything), "the first pass");
         for _ in 0..2 {
-            assert!((0..5).all(|_| !anew(Want::Everything) && !anew(Want::Sockets)));
-            assert!(anew(Want::Everything));
+            assert!((0..5).all(|_| !fresh(Want::Everything) && !fresh(Want::Sockets)));
+            assert!(fresh(Want::Everything));
         }
     }
 

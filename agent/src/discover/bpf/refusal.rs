@@ -1,6 +1,6 @@
-//! Why the kernel refused, in one sentence that a user can act on.
+//! Why the kernel refused, in one message that a user can act on.
 //!
-//! In: the error and what the kernel says about itself. Out: the sentence. It must not decide by a
+//! In: the error and what the kernel says about itself. Out: the message. It must not decide by a
 //! version number or an errno alone which tier comes next.
 //!
 //! I/O: [`Kernel::read`] reads four small files; the rest is pure.
@@ -49,7 +49,7 @@ pub(super) fn last_line(log: &[u8]) -> &str {
     text.lines().rfind(|l| !l.is_empty() && !l.starts_with("processed ")).unwrap_or_default()
 }
 
-/// The sentence.
+/// The message.
 pub(super) fn hint(kernel: &Kernel, error: &io::Error, verifier: &str) -> String {
     let has = |bit: u32| kernel.capabilities.is_none_or(|c| c >> bit & 1 == 1);
     let missing: Vec<_> = [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")]

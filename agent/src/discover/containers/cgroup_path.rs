@@ -366,7 +366,7 @@ mod tests {
         let line = text(&format!("0::/{session}/kubepods/podUID/{{ID}}\n"));
         assert!(!container(&line, &rootless).unwrap().foreign);
         let by_hand = Node::of(&format!("0::/{session}/session-3.scope\n"));
-        assert!(container(&line, &by_hand).unwrap().foreign, "an agent that somebody started");
+        assert!(container(&line, &by_hand).unwrap().foreign, "an agent that someone started");
     }
 
     #[test]

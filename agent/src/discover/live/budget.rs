@@ -86,7 +86,7 @@ fn a_socket_that_no_process_holds_is_looked_for_everywhere_and_then_let_be() {
     let mut pace = Sparing { fds: 1_000_000, asked: 0 };
     let mut facts = facts;
     source.pass(Want::Sockets, &mut facts, &mut pace).unwrap();
-    assert_eq!(pace.asked, 0, "walked again for a socket that nobody holds");
+    assert_eq!(pace.asked, 0, "walked again for a socket that no one holds");
 }
 
 /// A tree with one process of another namespace, and copies of some of its files.

@@ -13,9 +13,9 @@ use probelet_core::hash::HashMap;
 /// As many as the kernel keeps by default on a large node (`net.ipv4.tcp_max_tw_buckets`).
 const REMEMBERED_MAX: usize = 262_144;
 /// A `TIME_WAIT` that ends this much later than the one remembered belongs to a new connection, or its
-/// minute began anew. The end is told to 10 ms, some time after it was read.
+/// minute began again. The end is told to 10 ms, some time after it was read.
 const SAME_END_MS: u64 = 500;
-/// How long one is remembered behind its end: its minute may have begun anew unseen.
+/// How long one is remembered behind its end: its minute may have begun again unseen.
 const GRACE_MS: u64 = 15_000;
 /// Entries are dropped in bulk, at most this often.
 const SWEEP_MS: u64 = 10_000;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_minute_began_anew_is_the_same_where_nothing_was_opened() {
+    fn one_whose_minute_began_fresh_is_the_same_where_nothing_was_opened() {
         let mut memory = ClosedMemory::default();
 
         assert_eq!(told(&mut memory, 1_000, 59_000, 0, true), 1);

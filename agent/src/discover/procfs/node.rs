@@ -356,7 +356,7 @@ impl<D: Dump> Node<D> {
             }
         }
         self.spaces.tell_ports(facts);
-        facts.closed_anew = !std::mem::replace(&mut self.handed_over, true);
+        facts.closed_fresh = !std::mem::replace(&mut self.handed_over, true);
         self.closed.hand_over(&mut facts.closed, millis(self.began));
     }
 }

@@ -7,14 +7,14 @@
 use probelet_core::budget::{self, Budget, Nanocores};
 use std::time::Duration;
 
-/// Whoever connects gets a quarter of the budget at most: collection comes first, and a greedy reader must not make the
+/// Anyone who connects gets a quarter of the budget at most: collection comes first, and a greedy reader must not make the
 /// picture old that it asks for. All that serving costs is in it, measured: handshakes, refusals and mistakes as well.
 const READERS: u64 = 4;
 /// So much of it is theirs whatever collection would like to have: an agent that is overloaded can still be asked why.
 pub(super) const READERS_LEAST: u64 = 16;
-/// While less than this part of the readers' share is left, nobody new is let in and those who use most wait: who is in
+/// While less than this part of the readers' share is left, no one new is let in and those who use most wait: who is in
 /// already and asks for little goes first.
-const DOOR: u64 = 4;
+const ACCEPT: u64 = 4;
 /// Probes have a share of their own: a kubelet's nine a minute take a thirtieth of it at the default budget.
 const PROBES: u64 = 32;
 /// What the cluster tells us gets another quarter at most: a storm of rollouts makes names late, not pictures.
@@ -77,8 +77,8 @@ impl Account {
     }
 
     /// What of that is for those who are in already.
-    pub(super) fn door_ns(&self) -> u64 {
-        self.least.window_budget_ns() / DOOR / 2
+    pub(super) fn accept_ns(&self) -> u64 {
+        self.least.window_budget_ns() / ACCEPT / 2
     }
 
     /// Keeps out of collection's reach what readers and probes have for certain and did not use.
@@ -88,7 +88,7 @@ impl Account {
 }
 
 /// How fast the readers' share is used: half of it at once, the rest as it can be kept up. Without this a burst would use
-/// all of it, and nobody would be served until the window has passed.
+/// all of it, and no one would be served until the window has passed.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// What was used of that half and not earned back yet, nanoseconds.
@@ -163,7 +163,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
     const MINUTE: u64 = 60 * SECOND;
 
-    /// Somebody who always wants something: what they get in each of so many seconds, microseconds.
+    /// Someone who always wants something: what they get in each of so many seconds, microseconds.
     fn served(cores: Nanocores, seconds: u64, collection: impl Fn(u64) -> u64) -> Vec<u64> {
         let mut account = Account::new(cores, MINUTE, 1);
         let (mut cpu, mut clock) = (0, 0);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_collects_all_there_is_leaves_readers_their_least() {
+    fn collecting_all_there_is_leaves_readers_their_least() {
         let got = served(5_000_000, 180, |headroom| headroom);
 
         for minute in got.windows(60) {

@@ -18,7 +18,7 @@ const MAX_LABEL_BYTES: usize = 4 << 20;
 /// Docker's ids have 64 digits.
 const MAX_ID: usize = 64;
 
-/// Containers by id. Docker draws the ids by itself, so that nobody can choose them to collide.
+/// Containers by id. Docker draws the ids by itself, so that no one can choose them to collide.
 pub type Containers = HashMap<Arc<str>, Arc<DockerContainer>>;
 
 /// What people call a container.

@@ -45,7 +45,7 @@ enum From {
 
 /// Why a session ended.
 pub(super) enum End {
-    /// Nobody receives events any more.
+    /// No one receives events any more.
     Closed,
     /// The server ended the watch in good order.
     Ended,
@@ -89,7 +89,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Ends only when nobody receives events any more.
+    /// Ends only when no one receives events any more.
     pub(super) async fn follow(mut self) {
         self.watcher.note(|status| status.state = State::Connecting);
         sleep(share(self.watcher.timing.start, random())).await;

@@ -29,7 +29,7 @@ const ANNOTATED: [&str; 14] = [
     "k3s.io/external-ip",
     "alpha.kubernetes.io/provided-node-ip",
 ];
-/// Whoever runs flannel has its tunnel at the first address of the range and its bridge at the next.
+/// Anyone who runs flannel has its tunnel at the first address of the range and its bridge at the next.
 const FLANNEL: [&str; 2] = [ANNOTATED[0], ANNOTATED[1]];
 
 #[derive(Debug, Deserialize)]

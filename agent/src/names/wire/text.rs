@@ -1,6 +1,6 @@
 //! Strings and maps of strings, read without a copy where JSON allows it.
 //!
-//! In: what serde hands over. Out: borrowed text. It must not copy what nobody asked for: serde's own `Cow` copies
+//! In: what serde hands over. Out: borrowed text. It must not copy what no one asked for: serde's own `Cow` copies
 //! when it stands inside of anything.
 //!
 //! Pure: no I/O.

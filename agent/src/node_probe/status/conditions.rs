@@ -1,7 +1,7 @@
 //! The conditions of a `NodeProbe`: what a person, or an alert, acts on.
 //!
 //! In: a snapshot, what the operator asked for, how the feed is doing, the time. Out: five conditions with a reason from
-//! `probelet_crds::condition` and a short sentence. What comes and goes within a minute must not turn one: turning is
+//! `probelet_crds::condition` and a short message. What comes and goes within a minute must not turn one: turning is
 //! written at once, on every node that has the same trouble.
 //!
 //! Pure: no I/O, no clock; time is an argument.
@@ -22,8 +22,8 @@ use probelet_crds::condition::{
 };
 use std::time::Duration;
 
-/// A sentence of a condition is cut to so many bytes: a status is 2 KiB in all.
-const SENTENCE: usize = 200;
+/// A message of a condition is cut to so many bytes: a status is 2 KiB in all.
+const MESSAGE: usize = 200;
 /// A picture may be so many intervals old, and always so many seconds.
 const STALE: (f64, f64) = (5.0, 30.0);
 /// What is measured may be above the budget by so much: clocks and windows are not exact.
@@ -47,7 +47,7 @@ pub(super) struct Scene<'a> {
     pub(super) config: &'a Effective,
     pub(super) assigned: &'a Assigned,
     /// The engine works by `config`.
-    pub(super) obeyed: bool,
+    pub(super) applied: bool,
     /// The command line pins a source.
     pub(super) pinned: bool,
     pub(super) feed: Option<&'a Feed>,
@@ -63,7 +63,7 @@ pub(super) struct Verdict {
     pub(super) kind: &'static str,
     pub(super) status: Status,
     pub(super) reason: &'static str,
-    pub(super) sentence: String,
+    pub(super) message: String,
 }
 
 /// What has to be remembered to tell a trouble from a moment.
@@ -99,11 +99,11 @@ type Finding = (Status, &'static str, String);
 impl Judge {
     /// All of them, in the order in which they are shown.
     pub(super) fn look(&mut self, scene: &Scene<'_>) -> [Verdict; 5] {
-        let verdict = |kind, (status, reason, sentence): Finding| Verdict {
+        let verdict = |kind, (status, reason, message): Finding| Verdict {
             kind,
             status,
             reason,
-            sentence: cut(&sentence, SENTENCE),
+            message: cut(&message, MESSAGE),
         };
         [
             verdict(condition::READY, ready(scene)),
@@ -192,16 +192,16 @@ impl Judge {
     }
 }
 
-fn yes(reason: &'static str, sentence: impl Into<String>) -> Finding {
-    (Status::True, reason, sentence.into())
+fn yes(reason: &'static str, message: impl Into<String>) -> Finding {
+    (Status::True, reason, message.into())
 }
 
-fn no(reason: &'static str, sentence: impl Into<String>) -> Finding {
-    (Status::False, reason, sentence.into())
+fn no(reason: &'static str, message: impl Into<String>) -> Finding {
+    (Status::False, reason, message.into())
 }
 
-fn unknown(reason: &'static str, sentence: impl Into<String>) -> Finding {
-    (Status::Unknown, reason, sentence.into())
+fn unknown(reason: &'static str, message: impl Into<String>) -> Finding {
+    (Status::Unknown, reason, message.into())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
@@ -227,7 +227,7 @@ fn ready(scene: &Scene<'_>) -> Finding {
     }
 }
 
-/// That the picture is much older than its interval, as a sentence.
+/// That the picture is much older than its interval, as a message.
 fn stale(scene: &Scene<'_>) -> Option<String> {
     let vitals = &scene.snapshot.vitals;
     let interval = vitals.desired.sockets.max(vitals.effective.sockets);
@@ -239,7 +239,7 @@ fn stale(scene: &Scene<'_>) -> Option<String> {
 fn applied(scene: &Scene<'_>) -> Finding {
     match &scene.assigned.refusal {
         Some(refusal @ Refusal::Invalid(_)) => no(config_applied::INVALID, refusal.to_string()),
-        None if !scene.obeyed => unknown(config_applied::PENDING, ""),
+        None if !scene.applied => unknown(config_applied::PENDING, ""),
         None => match choose::pinned(scene.config.spec.source) {
             Some(wanted) if wanted != scene.snapshot.vitals.tier && !scene.pinned => {
                 let (wanted, tier) = (wanted.name(), scene.snapshot.vitals.tier.name());
@@ -253,7 +253,7 @@ fn applied(scene: &Scene<'_>) -> Finding {
     }
 }
 
-/// What of a configuration is not in force because this agent is older than whoever wrote it.
+/// What of a configuration is not in force because this agent is older than its writer.
 fn ignored(unknown: &Unknown) -> String {
     let (count, names) = (unknown.count, unknown.names.join(", "));
     match count {

@@ -1,7 +1,7 @@
 //! The digest of a node: what its `NodeProbe` says in 2 KiB.
 //!
 //! In: a scene and the verdicts on it. Out: the status, save for what is largest on the node, and whether it differs from
-//! the one before by something that somebody would want to know. It must not decide when it is written.
+//! the one before by something that someone would want to know. It must not decide when it is written.
 //!
 //! Two significant digits still flutter at their edges, and on thousands of nodes something always does. So a status
 //! counts as changed by a tolerance around what was written, not by a hash of it: what grows is written when it has grown
@@ -131,7 +131,7 @@ pub(super) fn turned(written: &NodeProbeStatus, verdicts: &[Verdict]) -> bool {
     })
 }
 
-/// Whether there is anything in `now` that somebody who read `written` would want to know.
+/// Whether there is anything in `now` that someone who read `written` would want to know.
 pub(super) fn changed(
     written: &NodeProbeStatus,
     now: &NodeProbeStatus,

@@ -5,7 +5,7 @@
 //!
 //! Thousands of agents write to one server, so nothing here happens on all of them at once: the first write after a start
 //! and after an outage of the server is spread over the size of the cluster, and the refresh of an unchanged status comes
-//! at a random time that is rolled anew each time. Nothing is queued: whoever writes, writes the newest.
+//! at a random time that is rolled again each time. Nothing is queued: anyone who writes, writes the newest.
 //!
 //! Pure: no I/O, no clock; time and randomness are arguments.
 
@@ -25,7 +25,7 @@ pub(super) struct Ask {
     pub(super) acknowledge: bool,
     /// A condition turned.
     pub(super) transition: bool,
-    /// Something else changed that somebody would want to know, or somebody else wrote the status.
+    /// Something else changed that someone would want to know, or someone else wrote the status.
     pub(super) change: bool,
 }
 

@@ -52,8 +52,8 @@ pub(super) struct Memory {
     /// Events about the object that had been seen at the last look.
     pub(super) events: u64,
     /// The engine worked by the configuration in force at the last look.
-    pub(super) obeyed: bool,
-    /// Since when the engine has not obeyed.
+    pub(super) applied: bool,
+    /// Since when the engine has not applied.
     pub(super) pending: Option<Duration>,
     /// The server said that there is no such object, when so many events had been seen.
     pub(super) missing: Option<u64>,
@@ -77,7 +77,7 @@ impl Memory {
             judged: 0,
             returns: 0,
             events: 0,
-            obeyed: false,
+            applied: false,
             pending: None,
             missing: None,
             failures: 0,
@@ -115,10 +115,10 @@ impl Memory {
         self.first.as_ref().map_or("", |(uid, _)| uid)
     }
 
-    /// The conditions as they are now. That the engine has not obeyed yet is not said while it may still be about to.
+    /// The conditions as they are now. That the engine has not applied yet is not said while it may still be about to.
     fn verdicts(&mut self, scene: &Scene<'_>) -> Vec<Verdict> {
         let mut verdicts = Vec::from(self.judge.look(scene));
-        if scene.obeyed {
+        if scene.applied {
             self.pending = None;
         }
         let pending = verdicts.iter().position(|v| v.reason == config_applied::PENDING);
@@ -155,14 +155,14 @@ impl Memory {
         let assigned = scene.assigned;
         let verdicts = self.verdicts(scene);
         // A configuration is answered for when it was refused or when the engine works by it, not before.
-        if assigned.refusal.is_some() || scene.obeyed {
+        if assigned.refusal.is_some() || scene.applied {
             self.judged = assigned.generation;
         }
         let judged = self.judged;
         self.conditions.retain(|c| condition::OF_NODE_PROBE.contains(&c.type_.as_str()));
         let time = Timestamp::now();
-        for Verdict { kind, status, reason, sentence } in &verdicts {
-            condition::set(&mut self.conditions, kind, *status, reason, sentence, judged, time);
+        for Verdict { kind, status, reason, message } in &verdicts {
+            condition::set(&mut self.conditions, kind, *status, reason, message, judged, time);
         }
         let status = NodeProbeStatus {
             observed_generation: judged,
@@ -188,8 +188,8 @@ impl Memory {
 }
 
 impl Stored {
-    /// Whether somebody else wrote the status after us. What the server made of ours is compared, not what we sent: an
-    /// older schema drops what it does not know, and that is nobody's edit.
+    /// Whether someone else wrote the status after us. What the server made of ours is compared, not what we sent: an
+    /// older schema drops what it does not know, and that is no one's edit.
     fn is_edited(&self, assigned: &Assigned) -> bool {
         let (Some(ours), Some(seen)) = (self.version, version(Some(&assigned.version))) else {
             return false;

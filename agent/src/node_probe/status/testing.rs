@@ -27,7 +27,7 @@ pub(crate) fn status(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> NodeProbeS
         snapshot,
         config: &config,
         assigned: &assigned,
-        obeyed: true,
+        applied: true,
         pinned: false,
         feed: None,
         lacking: &[],

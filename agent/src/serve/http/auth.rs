@@ -40,7 +40,7 @@ const REVIEW: Duration = Duration::from_micros(500);
 /// can be done without.
 const PATIENCE: Duration = Duration::from_secs(6);
 const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
-/// An answer that is later than that by so much was not waited for: nobody was served.
+/// An answer that is later than that by so much was not waited for: no one was served.
 const SLEPT: Duration = Duration::from_millis(100);
 /// An outage is said once in so long.
 const WARN: Duration = Duration::from_mins(1);
@@ -134,7 +134,7 @@ impl Drop for Flight<'_> {
 }
 
 impl Auth {
-    /// A door that asks `reviewer`, and lets whoever comes through loopback pass if told so: see
+    /// A listener that asks `reviewer`, and lets anyone who comes through loopback pass if told so: see
     /// [`network_is_a_pods_own`].
     pub fn new(reviewer: Reviewer, terms: Terms, loopback: bool) -> Result<Self, Error> {
         let secret =
@@ -204,7 +204,7 @@ impl Auth {
         key: Key,
         path: &'static str,
     ) -> Option<Answer> {
-        // Whoever was good is asked about whatever the budget says: few they are, and else a reader who keeps the agent
+        // Anyone who was good is asked about whatever the budget says: few they are, and else a reader who keeps the agent
         // busy would never be asked about again.
         let renewal = self.holds(&key);
         if !renewal && let Admission::RetryAfter(wait) = admit(Cost::Cpu(REVIEW)) {
@@ -304,38 +304,38 @@ pub(crate) fn no_token() -> Answer {
     )
 }
 
-fn unauthorized(challenge: &'static str, sentence: &str) -> Answer {
-    let mut answer = refuse(StatusCode::UNAUTHORIZED, sentence);
+fn unauthorized(challenge: &'static str, message: &str) -> Answer {
+    let mut answer = refuse(StatusCode::UNAUTHORIZED, message);
     answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     answer
 }
 
 fn forbidden(user: &Arc<str>, path: &str) -> Answer {
-    let sentence = format!(
+    let message = format!(
         "{user} may not get {path}: bind them to a ClusterRole that allows the verb get for the nonResourceURLs {path}"
     );
-    refuse(StatusCode::FORBIDDEN, &sentence)
+    refuse(StatusCode::FORBIDDEN, &message)
 }
 
 fn limited(wait: Duration) -> Answer {
-    let sentence = format!("too many unauthenticated requests; try again in {} s", seconds(wait));
-    later(StatusCode::TOO_MANY_REQUESTS, &sentence, wait)
+    let message = format!("too many unauthenticated requests; try again in {} s", seconds(wait));
+    later(StatusCode::TOO_MANY_REQUESTS, &message, wait)
 }
 
 fn away(wait: Duration) -> Answer {
-    let sentence = format!(
+    let message = format!(
         "the API server cannot be asked about this token; try again in {} s",
         seconds(wait)
     );
-    later(StatusCode::SERVICE_UNAVAILABLE, &sentence, wait)
+    later(StatusCode::SERVICE_UNAVAILABLE, &message, wait)
 }
 
 fn over_budget(wait: Duration) -> Answer {
-    let sentence = format!(
+    let message = format!(
         "the CPU budget is used up, so this token cannot be checked; try again in {} s",
         seconds(wait)
     );
-    later(StatusCode::SERVICE_UNAVAILABLE, &sentence, wait)
+    later(StatusCode::SERVICE_UNAVAILABLE, &message, wait)
 }
 
 #[cfg(test)]

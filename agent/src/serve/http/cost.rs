@@ -17,8 +17,8 @@ pub enum Cost {
     Cpu(Duration),
     /// So much CPU time was used, measured, whatever for. Not granted means: stop serving for so long.
     Spent(Duration),
-    /// Letting somebody new in.
-    Door,
+    /// Letting someone new in.
+    Accept,
     /// So much CPU time was used for probes, measured. Not granted means: answer none for so long.
     Probes(Duration),
 }

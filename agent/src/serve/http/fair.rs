@@ -1,7 +1,7 @@
 //! A rate limit that one noisy peer cannot use up for the others.
 //!
 //! In: who asks, and the time. Out: whether they may. It must not grow with the number of peers: they share bins, chosen
-//! by a hash with a secret seed, so that nobody can aim at the bin of somebody else.
+//! by a hash with a secret seed, so that no one can aim at the bin of someone else.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 

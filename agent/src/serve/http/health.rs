@@ -1,6 +1,6 @@
 //! Whether the agent is alive, and whether it has a picture.
 //!
-//! In: the newest snapshot and when it came. Out: 200 or 503 with a sentence.
+//! In: the newest snapshot and when it came. Out: 200 or 503 with a message.
 //!
 //! I/O: reads the clock.
 
@@ -42,7 +42,7 @@ pub(super) fn is_ready(snapshot: &Snapshot) -> Result<(), String> {
 fn answer(verdict: Result<(), String>) -> Answer {
     match verdict {
         Ok(()) => text(StatusCode::OK, "ok\n".to_owned()),
-        Err(sentence) => text(StatusCode::SERVICE_UNAVAILABLE, sentence),
+        Err(message) => text(StatusCode::SERVICE_UNAVAILABLE, message),
     }
 }
 

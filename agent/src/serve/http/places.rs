@@ -1,8 +1,8 @@
-//! Who has a place at the door, and who has to give it up.
+//! Who has a place at the listener, and who has to give it up.
 //!
 //! A stranger is who was not yet answered anything but refusals: without a token they get no further. In: who is there,
 //! who comes. Out: whether there is a place, and whose. One peer's strangers have few places, and when all are taken the
-//! one that has kept silent for longest goes, of the peer that has most of them: nobody can fill the door by waiting.
+//! one that has kept silent for longest goes, of the peer that has most of them: no one can fill the listener by waiting.
 //!
 //! Pure: no I/O; what connections do is read from their phase.
 
@@ -20,7 +20,7 @@ pub(crate) const ALL: usize = 64;
 /// only.
 pub(crate) const EACH: usize = 12;
 
-/// Whether somebody at the other end was ever answered what they asked for; shared by the connection and its place.
+/// Whether someone at the other end was ever answered what they asked for; shared by the connection and its place.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known(Arc<AtomicBool>);
 
@@ -68,7 +68,7 @@ struct Seen {
 }
 
 impl Places {
-    /// Makes room for somebody from `peer`. `None`: there is none. Else whether somebody had to go for it.
+    /// Makes room for someone from `peer`. `None`: there is none. Else whether someone had to go for it.
     pub(crate) fn make_room(&mut self, peer: IpAddr) -> Option<bool> {
         let seen: Vec<_> = self.0.iter().map(Place::seen).collect();
         match choose(&seen, peer) {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn at_a_full_door_the_most_crowded_stranger_makes_room_and_no_reader() {
+    fn at_a_full_listener_the_most_crowded_stranger_makes_room_and_no_reader() {
         let mut places: Vec<_> = (0..52).map(|_| seen(9, true, Some(0))).collect();
         places.extend((0..10).map(|n| seen(1, false, Some(50 + n))));
         places.extend([seen(2, false, Some(1)), seen(2, false, Some(2))]);

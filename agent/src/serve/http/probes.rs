@@ -1,9 +1,9 @@
-//! The door for probes: liveness and readiness, and nothing else, behind a listener that nobody else needs.
+//! The listener for probes: liveness and readiness, and nothing else, behind a listener that no one else needs.
 //!
-//! A kubelet that gets no answer restarts the agent, so whoever could fill this door could blind the node. Few bytes are
+//! A kubelet that gets no answer restarts the agent, so anyone who could fill this listener could blind the node. Few bytes are
 //! read and one short answer is written, without TLS, without a token and without anything to choose; places are few, and
 //! who comes last has one. Its CPU time is a share of its own. When strangers use that up, the kernel is told to hear
-//! nobody but the node's own addresses for a minute: the kubelet's is one of them.
+//! no one but the node's own addresses for a minute: the kubelet's is one of them.
 //!
 //! In: a listener, snapshots. Out: answers. It must not depend on the readers' share, the API server or a certificate.
 //!
@@ -54,10 +54,10 @@ pub async fn serve(
     admit: Admit,
     mut stop: channel::Receiver<bool>,
 ) {
-    let door = Door { listener, began_ns: boot_ns(), snapshots, admit: Arc::clone(&admit) };
+    let listener = Listener { listener, began_ns: boot_ns(), snapshots, admit: Arc::clone(&admit) };
     tokio::select! {
         () = told(&mut stop) => {}
-        () = measured(door.run(), admit) => {}
+        () = measured(listener.run(), admit) => {}
     }
 }
 
@@ -74,14 +74,14 @@ async fn measured<T>(work: impl Future<Output = T>, admit: Admit) -> T {
     .await
 }
 
-struct Door {
+struct Listener {
     listener: TcpListener,
     began_ns: u64,
     snapshots: channel::Receiver<Arc<Snapshot>>,
     admit: Admit,
 }
 
-impl Door {
+impl Listener {
     async fn run(&self) {
         let (mut inside, mut places) = (JoinSet::new(), Places::default());
         let (mut shut, mut quiet) = (None, None);
@@ -120,7 +120,7 @@ impl Door {
         }
     }
 
-    /// Until when nobody is let in, if so.
+    /// Until when no one is let in, if so.
     fn shut(&self) -> Option<Instant> {
         match (self.admit)(Cost::Probes(Duration::ZERO)) {
             Admission::Granted => None,
@@ -197,7 +197,7 @@ async fn answer(mut socket: TcpStream, snapshots: channel::Receiver<Arc<Snapshot
             }
         }
         let text = respond(&head[..len], &snapshots.borrow(), began_ns);
-        // Whoever went away needs no answer.
+        // Anyone who went away needs no answer.
         let _unheard = socket.write_all(text.as_bytes()).await;
         let _unheard = socket.shutdown().await;
     };
@@ -220,7 +220,7 @@ fn respond(head: &[u8], snapshot: &Snapshot, began_ns: u64) -> String {
     }
     match verdict {
         Ok(()) => page("200 OK", "ok\n", method),
-        Err(sentence) => page("503 Service Unavailable", &sentence, method),
+        Err(message) => page("503 Service Unavailable", &message, method),
     }
 }
 

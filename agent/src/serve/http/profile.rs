@@ -79,7 +79,7 @@ pub(crate) async fn cpu(shared: &Shared, query: &str, mut stop: channel::Receive
     }
     let wanted = match Wanted::parse(query) {
         Ok(wanted) => wanted,
-        Err(sentence) => return refuse(StatusCode::BAD_REQUEST, &sentence),
+        Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
     };
     let Ok(_one) = shared.profiler.try_acquire() else { return refuse(StatusCode::CONFLICT, BUSY) };
     // Its tables are tens of milliseconds of work: readers of the report are not to wait until that is earned back.
@@ -130,7 +130,7 @@ fn dump() -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
         Some((file, path))
     });
     let (_file, path) = memory.as_ref().ok_or("no memory file could be made")?;
-    // jemalloc opens the file anew, cutting it to nothing first.
+    // jemalloc opens the file again, cutting it to nothing first.
     tikv_jemalloc_ctl::raw::write_str(b"prof.dump\0", path.as_bytes())
         .map_err(|error| format!("the allocator does not profile: {error}"))?;
     let text = std::fs::read(Path::new(path.trim_end_matches('\0')))?;

@@ -1,10 +1,10 @@
 //! Who pays for serving: the readers' share of the budget, and of that half for one peer.
 //!
 //! In: the thread's CPU clock, after each piece of work. Out: rests. All that the thread does is paid, the work of the
-//! kernel for its system calls as well. While the share is used up the thread sleeps: nobody is let in, nothing is read,
+//! kernel for its system calls as well. While the share is used up the thread sleeps: no one is let in, nothing is read,
 //! and what is sent meanwhile waits in the kernel and costs nothing. A peer that used up its part is not served until it
 //! has earned some, while the others are. Peers share bins, chosen by a hash with a secret seed, so that their number costs
-//! nothing and nobody can aim at the bin of somebody else.
+//! nothing and no one can aim at the bin of someone else.
 //!
 //! I/O: reads clocks; sleeps on the calling thread, which is to serve and nothing else.
 
@@ -40,7 +40,7 @@ pub(crate) struct Purse {
     snapshots: channel::Receiver<Arc<Snapshot>>,
     stop: channel::Receiver<bool>,
     bins: Mutex<Bins>,
-    /// Seconds in which nobody was served because the share was used up.
+    /// Seconds in which no one was served because the share was used up.
     rested: Counter,
 }
 

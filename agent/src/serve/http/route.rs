@@ -61,7 +61,7 @@ pub(crate) async fn answer(
         HeaderName::from_static("x-content-type-options"),
         HeaderValue::from_static("nosniff"),
     );
-    // Nobody between the agent and who asks is to keep what may be read with a token only.
+    // No one between the agent and who asks is to keep what may be read with a token only.
     head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     (given, Response::from_parts(head, Sending::new(reply, phase)))
 }
@@ -88,8 +88,8 @@ async fn choose(
     if !host::is_ours(&request.headers, peer, &shared.own_names)
         && ![Some(LIVE), Some(READY)].contains(&path)
     {
-        let sentence = "invalid Host header: use an IP address or localhost";
-        return refuse(StatusCode::MISDIRECTED_REQUEST, sentence);
+        let message = "invalid Host header: use an IP address or localhost";
+        return refuse(StatusCode::MISDIRECTED_REQUEST, message);
     }
     if let Some(refusal) = refusal(shared, request, path, peer).await {
         return refusal;
@@ -119,7 +119,7 @@ async fn choose(
     }
 }
 
-/// Why whoever asks may not know, if so. Which paths there are is no secret: one that is not there is not worth a
+/// Why anyone who asks may not know, if so. Which paths there are is no secret: one that is not there is not worth a
 /// question to the API server, whose number strangers could choose.
 async fn refusal(
     shared: &Shared,
@@ -150,17 +150,17 @@ pub(crate) fn whole(
     answer
 }
 
-/// `{"error": "..."}` in one sentence.
-pub(crate) fn refuse(status: StatusCode, sentence: &str) -> Answer {
+/// `{"error": "..."}` in one message.
+pub(crate) fn refuse(status: StatusCode, message: &str) -> Answer {
     let mut body = b"{\"error\":".to_vec();
-    crate::serve::report::json::string(&mut body, sentence.as_bytes());
+    crate::serve::report::json::string(&mut body, message.as_bytes());
     body.extend_from_slice(b"}\n");
     whole(status, "application/json", body)
 }
 
 /// A refusal that says when to come again.
-pub(crate) fn later(status: StatusCode, sentence: &str, wait: Duration) -> Answer {
-    let mut answer = refuse(status, sentence);
+pub(crate) fn later(status: StatusCode, message: &str, wait: Duration) -> Answer {
+    let mut answer = refuse(status, message);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
     answer
 }

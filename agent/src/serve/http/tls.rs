@@ -1,7 +1,7 @@
 //! HTTPS: the handshake, and which certificate it shows.
 //!
 //! In: a socket. Out: a stream, or a reason for which there is none. It must not wait for ever for a client, or go without
-//! a certificate because somebody put a bad one in place of a good one. How many handshakes strangers can make the agent
+//! a certificate because someone put a bad one in place of a good one. How many handshakes strangers can make the agent
 //! compute is a matter of their CPU time, which the purse keeps.
 //!
 //! I/O: the socket; files of a certificate and a key, looked at no more often than connections come.
@@ -142,7 +142,7 @@ impl Tls {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::<Shown>::clone(&shown));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Whoever scrapes comes back: what they need for that is kept by them, not by us.
+        // Anyone who scrapes comes back: what they need for that is kept by them, not by us.
         config.ticketer = ring::Ticketer::new().map_err(Error::Setup)?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 1;
@@ -177,7 +177,7 @@ impl Tls {
         match socket.peek(&mut first).await {
             Ok(1) if first == [HANDSHAKE] => {}
             Ok(1) => {
-                // Unread bytes would turn the answer's end into a reset. Nobody is left to tell if this fails.
+                // Unread bytes would turn the answer's end into a reset. No one is left to tell if this fails.
                 let _unread = socket.try_read(&mut [0; 4096]);
                 let _unheard = socket.write_all(PLAIN).await;
                 let _unheard = socket.shutdown().await;

@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 
 const PAGE: &str = include_str!("web/page.html");
 
-/// `default-src 'none'` and the exceptions; the icon is an empty `data:` address, so that nobody asks for one.
+/// `default-src 'none'` and the exceptions; the icon is an empty `data:` address, so that no one asks for one.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self'; \

@@ -19,7 +19,7 @@ pub(in crate::serve) struct Counters {
     open: IntGauge,
     /// Bytes of reports, as sent.
     pub(in crate::serve) report_bytes: IntCounter,
-    /// Seconds in which nobody was served.
+    /// Seconds in which no one was served.
     pub(in crate::serve) rested: Counter,
 }
 

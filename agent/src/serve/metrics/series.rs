@@ -4,7 +4,7 @@
 //! key, and one for all others together. A key that was exported stays while it exists and for a
 //! while after, so that a client sees no counter start over; new keys come in by weight, the
 //! heaviest first, while there is room. Where there is none, the lightest key of the owner who has most
-//! gives way to one of an owner who has fewer: nobody takes all the room by coming first.
+//! gives way to one of an owner who has fewer: no one takes all the room by coming first.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
@@ -101,7 +101,7 @@ impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
         self.exported.insert(key, Entry { value: Sample::default(), seen: now });
     }
 
-    /// Room for owners who have less of it than others, until nobody who waits has two keys fewer
+    /// Room for owners who have less of it than others, until no one who waits has two keys fewer
     /// than another. `waiting` are the keys without room, the heaviest first.
     fn share<'a>(
         &mut self,

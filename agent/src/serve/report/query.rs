@@ -1,6 +1,6 @@
 //! The query of `/v1/report`, parsed and checked.
 //!
-//! In: the text after the `?`. Out: a [`Query`], or a sentence that names the parameter, the value
+//! In: the text after the `?`. Out: a [`Query`], or a message that names the parameter, the value
 //! and what would be right. It must not look at the report.
 //!
 //! Pure: no I/O.

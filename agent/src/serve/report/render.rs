@@ -27,7 +27,7 @@ const PIECE: usize = 32 * 1024;
 /// What a response covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
-    /// Everything; `since` is what the client asked for in vain.
+    /// Everything; `since` is what the client asked for without success.
     Full { since: Option<Epoch> },
     /// What changed after this epoch.
     Delta(Epoch),

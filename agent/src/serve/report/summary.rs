@@ -106,11 +106,11 @@ pub(crate) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
     intervals(out, "effectiveIntervalSeconds", vitals.effective_at(now));
     out.extend_from_slice(b",\"refused\":[");
     let lost = vitals.conntrack_error.iter().map(|lost| &**lost);
-    for (n, sentence) in vitals.refused.iter().map(|s| &**s).chain(lost).enumerate() {
+    for (n, message) in vitals.refused.iter().map(|s| &**s).chain(lost).enumerate() {
         if n > 0 {
             out.push(b',');
         }
-        string(out, sentence.as_bytes());
+        string(out, message.as_bytes());
     }
     write(out, format_args!("],\"configGeneration\":{},\"configHash\":", vitals.config_generation));
     string(out, vitals.config_hash.as_bytes());

@@ -1,4 +1,4 @@
-//! Time in which nobody edits anything.
+//! Time in which no one edits anything.
 //!
 //! In: the stage. Out: figures and checks. I/O: through the stage.
 
@@ -37,7 +37,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// No agent refreshes and nobody edits: the operator has nothing to write.
+    /// No agent refreshes and no one edits: the operator has nothing to write.
     pub(super) async fn idle(&mut self) -> anyhow::Result<()> {
         self.stage.orders.send_modify(|orders| orders.quiet = true);
         self.settle().await?;

@@ -37,11 +37,11 @@ impl Play<'_> {
         let reading = self.stage.begin().await?;
         let began = self.stage.now();
         let hash = self.stage.edit("default", &interval(2)).await?;
-        self.stage.until("the edit", patience, count, |node| node.obeys(hash)).await?;
+        self.stage.until("the edit", patience, count, |node| node.applies(hash)).await?;
         let span = self.stage.end(&reading).await?;
 
         let chapter = self.stage.story.chapter();
-        let seconds = chapter.last_obeyed(hash).unwrap_or_default() - began;
+        let seconds = chapter.last_applied(hash).unwrap_or_default() - began;
         let writes = span.requests.writes("nodeprobes", "");
         let (most, specs) = chapter.specs();
         self.table.figure("edit.seconds", seconds, format!("{count} nodes"));
@@ -75,13 +75,13 @@ impl Play<'_> {
         let began = self.stage.now();
         self.stage.edit("default", &interval(7)).await?;
         self.stage.until("a canary", patience, 1, |node| node.hash == bad).await?;
-        self.stage.until("the roll-back", patience, count, |node| node.obeys(good)).await?;
+        self.stage.until("the roll-back", patience, count, |node| node.applies(good)).await?;
         let seconds = self.stage.now() - began;
         sleep(STAYS).await;
         let span = self.stage.end(&reading).await?;
 
         let told = self.stage.story.chapter().were_told(bad).len();
-        let back = self.stage.story.count(|node| node.obeys(good));
+        let back = self.stage.story.count(|node| node.applies(good));
         let degraded = condition(&self.default_config().await?, "Degraded");
         let percent = 100.0 * float(told) / float(count);
         let writes = span.requests.writes("nodeprobes", "");
@@ -119,7 +119,9 @@ impl Play<'_> {
         let part = self.stage.story.count(|node| node.hash == hash);
         sleep(SECOND).await;
         self.stage.start_operator()?;
-        self.stage.until("the rest of the edit", patience, count, |node| node.obeys(hash)).await?;
+        self.stage
+            .until("the rest of the edit", patience, count, |node| node.applies(hash))
+            .await?;
         let seconds = self.stage.now() - began;
         let span = self.stage.end(&reading).await?;
 
@@ -156,7 +158,7 @@ impl Play<'_> {
                 "intervals": {"sockets": "4s"}, "rollout": {"canaryPercent": 0}}});
         let hash = content(&self.stage.admin.create(CONFIGS, &config).await?)?;
         self.stage
-            .until("the pool's own configuration", patience, in_b, |node| node.obeys(hash))
+            .until("the pool's own configuration", patience, in_b, |node| node.applies(hash))
             .await?;
 
         let default = content(&self.default_config().await?)?;
@@ -166,7 +168,7 @@ impl Play<'_> {
         self.stage.edit("pool", &patch).await?;
         let settled = move |nodes: &[Node]| members(nodes, hash) == pool_of(nodes.len(), "c");
         while !(settled(&self.stage.story.nodes())
-            && self.stage.story.count(|node| node.obeys(hash) || node.obeys(default))
+            && self.stage.story.count(|node| node.applies(hash) || node.applies(default))
                 == self.count())
         {
             anyhow::ensure!(
@@ -193,7 +195,7 @@ impl Play<'_> {
         self.stage.admin.ask(Method::DELETE, &url, JSON, Vec::new()).await?;
         let count = self.count();
         self.stage
-            .until("the pool's way back", patience, count, |node| node.obeys(default))
+            .until("the pool's way back", patience, count, |node| node.applies(default))
             .await?;
         self.check(true, "nodes whose configuration was deleted work by `default` again")
     }

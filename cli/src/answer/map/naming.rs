@@ -46,7 +46,7 @@ impl Names {
         names
     }
 
-    /// What an end is called; nothing if nobody knows.
+    /// What an end is called; nothing if no one knows.
     #[must_use]
     pub fn name(&self, end: &End) -> Option<String> {
         let name = end.name.as_deref()?;

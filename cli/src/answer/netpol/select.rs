@@ -2,7 +2,7 @@
 //!
 //! In: pods with their labels and owners, Services and controllers with their selectors, groups of addresses. Out: peers
 //! for an end and ports for a flow, never narrower than what was observed; and the one selector that means the subject
-//! and nobody else. Pure: values only.
+//! and no one else. Pure: values only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -48,7 +48,7 @@ struct One {
 pub(super) enum Peer {
     /// These, as a policy has them.
     These(Vec<Value>),
-    /// Nobody can, for this reason.
+    /// No one can, for this reason.
     Everyone(String),
 }
 
@@ -275,7 +275,7 @@ impl Ends {
         let mut ports = Ports::default();
         ports.some.insert((protocol.to_owned(), port));
         let service = end.name.as_deref().filter(|_| end.kind == "service");
-        // Whoever stands behind a node or has no name may have been called by any Service.
+        // Anyone who stands behind a node or has no name may have been called by any Service.
         let known = matches!(end.kind.as_str(), "pod" | "workload" | "external" | "group");
         let at = name.and_then(|name| name.strip_prefix("external "));
         let concerns = |service: &&Service| {

@@ -32,7 +32,7 @@ pub enum Severity {
     Note,
 }
 
-/// Something that somebody should look at.
+/// Something that someone should look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cause {
     /// How bad it is.

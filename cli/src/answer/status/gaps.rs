@@ -1,12 +1,12 @@
 //! What the picture of a fleet lacks.
 //!
-//! In: all nodes. Out: a sentence for connections that were not seen, sockets that no source saw and ends without a name,
+//! In: all nodes. Out: a message for connections that were not seen, sockets that no source saw and ends without a name,
 //! each beyond a share that is tolerated. Pure: values only.
 
 use crate::seen::probe::{Level, Probe};
 use crate::show;
 
-/// One of a thousand, if nobody says otherwise: what the agents themselves aim at.
+/// One of a thousand, if no one says otherwise: what the agents themselves aim at.
 pub(super) const TOLERATED: f64 = 0.001;
 
 /// What is missing, counted.

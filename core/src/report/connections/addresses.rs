@@ -1,7 +1,7 @@
 //! Which network namespace of this node an address belongs to.
 //!
 //! In: the local ends of records as they come and go. Out: the namespace of an address, if it is one
-//! alone. An address that two namespaces have is nobody's for as long as both have a record with it,
+//! alone. An address that two namespaces have is no one's for as long as both have a record with it,
 //! and not longer. One without a record stays with who had it last, until another one shows it.
 //!
 //! Pure: no I/O.
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_two_have_is_nobodys_for_as_long_as_both_have_it() {
+    fn an_address_that_two_have_is_no_ones_for_as_long_as_both_have_it() {
         let mut addresses = Addresses::default();
         addresses.came(1, at());
         addresses.came(2, at());

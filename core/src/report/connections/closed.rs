@@ -2,7 +2,7 @@
 //! for any pass to see them open, and are counted all the same.
 //!
 //! In: TIME_WAIT sockets, each once. Out: records in `TimeWait` that stay until the kernel forgets
-//! the socket. It must not give a process to a connection that nobody saw open.
+//! the socket. It must not give a process to a connection that no one saw open.
 //!
 //! Pure: no I/O; time is an argument.
 
@@ -34,7 +34,7 @@ impl Connections {
                 interface: closed.interface,
             };
             if let Some(slot) = self.find(&key) {
-                let another = self.is_another(slot, expires_ms, facts.closed_anew);
+                let another = self.is_another(slot, expires_ms, facts.closed_fresh);
                 if !another {
                     self.close_known(slot, expires_ms, flows, evidence, pass);
                     continue;
@@ -151,9 +151,9 @@ impl Connections {
     }
 
     /// The namespace of the other end of a closed connection, when that was on this node, too, and
-    /// nobody saw it: then this one TIME_WAIT stands for both ends that the kernel counted. Nobody
-    /// can have translated it: an address of the node may be a port of somebody elsewhere, and so
-    /// may one where nobody listens. `Err` when the other end's record stands for both already.
+    /// no one saw it: then this one TIME_WAIT stands for both ends that the kernel counted. No one
+    /// can have translated it: an address of the node may be a port of someone elsewhere, and so
+    /// may one where no one listens. `Err` when the other end's record stands for both already.
     fn unseen_end(
         &self,
         record: &ConnectionRecord,

@@ -86,7 +86,7 @@ impl Connections {
         };
         let resolved = ConnectionRecord { direction, peer, counted, changed: pass.epoch, ..record };
         self.settle(slot, resolved, flows, pass);
-        // The other end was there before this one, and was taken for somebody else's.
+        // The other end was there before this one, and was taken for someone else's.
         if let (Some(slot), Some(other)) = (peer_slot, peer_record)
             && other.since_ms != pass.now.unix_ms
             && (other.peer != record.owner.workload() || record.owner.sibling.is_some())
@@ -109,7 +109,7 @@ impl Connections {
     /// Who is at the other end, when no socket of it was found.
     ///
     /// Both ends of an open TCP connection have a socket, so one whose other end is on this node and
-    /// has none was sent on by the kernel: whoever listens there only holds the port. An address of
+    /// has none was sent on by the kernel: anyone who listens there only holds the port. An address of
     /// the node itself may be sent on for connections that left no second socket, too.
     fn stranger(
         &mut self,

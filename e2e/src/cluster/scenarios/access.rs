@@ -55,7 +55,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             }
             Ok(())
         }),
-        Scenario::new("access", "somebody without the right to read reports is refused", |world| {
+        Scenario::new("access", "someone without the right to read reports is refused", |world| {
             let token = token(&world.kube, "default")?;
             let reply = ask_agent(&agent(&world.kube, "node1")?, "/v1/report", Some(&token))?;
             ensure!(reply.status == 403, "{} {}", reply.status, reply.body);

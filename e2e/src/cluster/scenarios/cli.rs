@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::access::{make_shop, remove_shop};
 use crate::cluster::{
     Scenario, World,
-    act::{PATIENCE, all_obey},
+    act::{PATIENCE, all_apply},
     look,
     probe::{list, number, text},
     wait::until,
@@ -25,7 +25,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "kubectl finds the plugin, and a client certificate is enough to read reports",
             certificate,
         ),
-        scenario("status says that all nodes obey and what their agents cost", status),
+        scenario("status says that all nodes apply it and what their agents cost", status),
         scenario("conns names both ends of a connection between two nodes", conns),
         scenario("procs lists the process of a pod with the port that it listens on", procs),
         scenario("map shows each flow once, from workload to workload", map),
@@ -39,12 +39,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("pause stops a configuration's nodes and resume starts them", pause),
         scenario("a node that is paused by itself stops alone", pause_node),
         scenario(
-            "a paused rollout tells nobody until it is resumed, and undo puts the content back",
+            "a paused rollout tells no one until it is resumed, and undo puts the content back",
             rollout,
         ),
         scenario("dump is a bundle with objects, logs and metrics and without a token", dump),
         scenario("who may not read agents is told which right is missing", refused),
-        Scenario::new("cli", "the workload of these sentences is gone", |world| remove_shop(world)),
+        Scenario::new("cli", "the workload of these checks is gone", |world| remove_shop(world)),
     ]
 }
 
@@ -68,7 +68,7 @@ fn certificate(world: &mut World) -> anyhow::Result<()> {
 }
 
 fn status(world: &mut World) -> anyhow::Result<()> {
-    until("a fleet that obeys", PATIENCE, || {
+    until("a fleet that applies it", PATIENCE, || {
         let status = json(world, &["status"])?;
         ensure!(list(&status, "/notApplied").is_empty(), "{}", status["notApplied"]);
         ensure!(number(&status, "/nodeProbes") == 2, "{status}");
@@ -189,7 +189,7 @@ fn pause(world: &mut World) -> anyhow::Result<()> {
     cli(world, &["resume"])?;
     paused?;
     until_level(world, "node1", false)?;
-    all_obey(&world.kube, "default")
+    all_apply(&world.kube, "default")
 }
 
 fn pause_node(world: &mut World) -> anyhow::Result<()> {
@@ -200,7 +200,7 @@ fn pause_node(world: &mut World) -> anyhow::Result<()> {
     paused?;
     ensure!(other != "Paused", "node1 was paused as well");
     until_level(world, "node2", false)?;
-    all_obey(&world.kube, "default")
+    all_apply(&world.kube, "default")
 }
 
 fn rollout(world: &mut World) -> anyhow::Result<()> {
@@ -218,11 +218,11 @@ fn rollout(world: &mut World) -> anyhow::Result<()> {
     let told = text(&look::probe(kube, "node1")?, "/spec/config/intervals/sockets").to_owned();
     cli(world, &["rollout", "resume"])?;
     ensure!(told != "3s", "node1 was told though the rollout was paused");
-    until("the new content", PATIENCE, || all_obey(kube, "default"))?;
+    until("the new content", PATIENCE, || all_apply(kube, "default"))?;
     let diff = cli(world, &["config", "diff", "default"])?;
     ensure!(diff.contains("+ intervals.sockets: 3s"), "{diff}");
     cli(world, &["rollout", "undo"])?;
-    all_obey(kube, "default")?;
+    all_apply(kube, "default")?;
     let now = look::probe(kube, "node1")?;
     let now = text(&now, "/spec/config/intervals/sockets");
     let wanted = if before.is_empty() { "1s" } else { &before };

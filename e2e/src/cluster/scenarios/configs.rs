@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{
     Kube, Scenario, World,
-    act::{self, PATIENCE, all_obey, clear, create, label, object, until_obeyed},
+    act::{self, PATIENCE, all_apply, clear, create, label, object, until_applied},
     look::{self, config, pods},
     probe::{has, name, number, text},
     wait::{throughout, until},
@@ -65,7 +65,7 @@ fn pools(world: &mut World) -> anyhow::Result<()> {
     label(kube, "node2", "pool=green")?;
     for (node, color, sockets) in [("node1", "blue", "2s"), ("node2", "green", "3s")] {
         let generation = create(kube, color, &pool(color, sockets))?;
-        until_obeyed(kube, &[node], color, generation)?;
+        until_applied(kube, &[node], color, generation)?;
         let told = look::probe(kube, node)?;
         ensure!(
             text(&told, "/spec/config/intervals/sockets") == sockets,
@@ -94,10 +94,10 @@ fn moved(world: &mut World) -> anyhow::Result<()> {
     label(&world.kube, "node2", "pool=blue")?;
     let blue = create(&world.kube, "blue", &pool("blue", "2s"))?;
     let green = create(&world.kube, "green", &pool("green", "3s"))?;
-    until_obeyed(&world.kube, &["node2"], "blue", blue)?;
+    until_applied(&world.kube, &["node2"], "blue", blue)?;
     let began = Instant::now();
     label(&world.kube, "node2", "pool=green")?;
-    until_obeyed(&world.kube, &["node2"], "green", green)?;
+    until_applied(&world.kube, &["node2"], "green", green)?;
     let took = began.elapsed().as_secs_f64();
     world.figures.add(
         "a label changed until the node works by its other configuration",
@@ -112,16 +112,16 @@ fn priority(world: &mut World) -> anyhow::Result<()> {
     let kube = &world.kube;
     let both = &["node1", "node2"];
     let low = create(kube, "low", &json!({"priority": 5, "intervals": {"sockets": "2s"}}))?;
-    until_obeyed(kube, both, "low", low)?;
+    until_applied(kube, both, "low", low)?;
     let high = create(kube, "high", &json!({"priority": 6, "intervals": {"sockets": "3s"}}))?;
-    until_obeyed(kube, both, "high", high)?;
+    until_applied(kube, both, "high", high)?;
     until("the loser says so", PATIENCE, || {
         has(&config(kube, "low")?, "Overridden", "True")?;
         has(&config(kube, "low")?, "Conflicted", "False")?;
         has(&config(kube, "high")?, "Overridden", "False")
     })?;
     kube.kubectl(&["delete", "probeconfig", "high"])?;
-    until_obeyed(kube, both, "low", low)?;
+    until_applied(kube, both, "low", low)?;
     until("it says so", PATIENCE, || has(&config(kube, "low")?, "Overridden", "False"))
 }
 
@@ -129,7 +129,7 @@ fn conflict(world: &mut World) -> anyhow::Result<()> {
     let kube = &world.kube;
     // By name the other one would win.
     let elder = create(kube, "z-elder", &json!({"priority": 5, "intervals": {"sockets": "2s"}}))?;
-    until_obeyed(kube, &["node1", "node2"], "z-elder", elder)?;
+    until_applied(kube, &["node1", "node2"], "z-elder", elder)?;
     // Ages have whole seconds: in the same one the name would decide.
     let born = text(&config(kube, "z-elder")?, "/metadata/creationTimestamp").to_owned();
     until("another second", PATIENCE, || {
@@ -146,13 +146,13 @@ fn conflict(world: &mut World) -> anyhow::Result<()> {
         }
         Ok(())
     })?;
-    until_obeyed(kube, &["node1", "node2"], "z-elder", elder)
+    until_applied(kube, &["node1", "node2"], "z-elder", elder)
 }
 
 fn nothing(world: &mut World) -> anyhow::Result<()> {
     let kube = &world.kube;
     let before: Vec<Value> = look::probes(kube)?.iter().map(|p| p["spec"].clone()).collect();
-    create(kube, "nowhere", &pool("of-nobody", "2s"))?;
+    create(kube, "nowhere", &pool("of-no one", "2s"))?;
     until("it is accepted", PATIENCE, || {
         let config = config(kube, "nowhere")?;
         has(&config, "Accepted", "True")?;
@@ -175,7 +175,7 @@ fn many(world: &mut World) -> anyhow::Result<()> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
     kube.kubectl_with(&["create", "-f", "-"], &list)?;
     let began = Instant::now();
-    until_obeyed(kube, &["node1", "node2"], "many-199", 1)?;
+    until_applied(kube, &["node1", "node2"], "many-199", 1)?;
     let took = began.elapsed().as_secs_f64();
     until("the operator has judged all", PATIENCE, || {
         has(&config(kube, "many-000")?, "Overridden", "True")?;
@@ -203,7 +203,7 @@ fn seed(world: &mut World) -> anyhow::Result<()> {
         ensure!(text(&new, "/spec/budget/cpu") == "50m", "its spec is {}", new["spec"]);
         Ok(())
     })?;
-    all_obey(kube, "default")?;
+    all_apply(kube, "default")?;
     throughout("no second one", std::time::Duration::from_secs(1), || {
         let list = kube.get("/apis/probelet.io/v1alpha1/probeconfigs")?;
         let items = list["items"].as_array().context("no list")?;

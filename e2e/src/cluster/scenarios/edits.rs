@@ -1,6 +1,6 @@
 //! The purpose of it all: an edit reaches every agent within seconds, and nothing restarts.
 //!
-//! In: ten edits, in the ways that people edit. Out: whether all agents obeyed, in the same processes, and how long it
+//! In: ten edits, in the ways that people edit. Out: whether all agents applied, in the same processes, and how long it
 //! took. I/O: kubectl, the agents' metrics.
 
 use std::thread;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{
     Scenario, World,
-    act::{self, PATIENCE, all_obey, edit},
+    act::{self, PATIENCE, all_apply, edit},
     figures::median,
     look::{self, agent, agent_metrics, pods, report, token},
     metrics::sum,
@@ -119,7 +119,7 @@ fn ten_edits(world: &mut World) -> anyhow::Result<()> {
     ensure!(before == after, "agents were {} and are {}", names(&before), names(&after));
     let slowest = took.iter().copied().fold(0.0, f64::max);
     world.figures.add(
-        "an edit until both nodes obey, median of 10, kubectl included",
+        "an edit until both nodes apply, median of 10, kubectl included",
         median(&mut took),
         "s",
         Some(2.0),
@@ -136,7 +136,7 @@ fn names(pods: &[look::Pod]) -> String {
 fn by_editor(world: &World) -> anyhow::Result<f64> {
     let began = Instant::now();
     world.kube.edit(&["probeconfig", "default"], "s/maxSeries:.*/maxSeries:\\ 450/")?;
-    all_obey(&world.kube, "default")?;
+    all_apply(&world.kube, "default")?;
     let config = look::config(&world.kube, "default")?;
     ensure!(
         number(&config, "/spec/metrics/maxSeries") == 450,
@@ -146,14 +146,14 @@ fn by_editor(world: &World) -> anyhow::Result<f64> {
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// As somebody with a repository of manifests does.
+/// As someone with a repository of manifests does.
 fn by_apply(world: &World) -> anyhow::Result<f64> {
     let began = Instant::now();
     let object = json!({"apiVersion": "probelet.io/v1alpha1", "kind": "ProbeConfig",
         "metadata": {"name": "default"}, "spec": {"metrics": {"maxSeries": 500}}});
     let words = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     world.kube.kubectl_with(&words, &object.to_string())?;
-    all_obey(&world.kube, "default")?;
+    all_apply(&world.kube, "default")?;
     Ok(began.elapsed().as_secs_f64())
 }
 
@@ -183,6 +183,6 @@ fn paused(world: &mut World) -> anyhow::Result<()> {
     });
     // Whatever came of it: what follows needs agents that work.
     act::patch(&world.kube, "default", &json!({"paused": false}))?;
-    all_obey(&world.kube, "default")?;
+    all_apply(&world.kube, "default")?;
     result
 }

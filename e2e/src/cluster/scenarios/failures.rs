@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::cluster::{
     NAMESPACE, Scenario, World,
-    act::{self, PATIENCE, all_obey, edit},
+    act::{self, PATIENCE, all_apply, edit},
     look::{self, agent, report, token},
-    probe::{has, obeys},
+    probe::{applies, has},
     wait::until,
 };
 
@@ -31,7 +31,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             "failures",
-            "when the leading operator is gone the other one takes over and an edit is obeyed",
+            "when the leading operator is gone the other one takes over and an edit is applied",
             fail_over,
         ),
         Scenario::new(
@@ -43,9 +43,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 until("node3 has an agent", NEW_NODE, || {
                     has(&look::probe(&world.kube, "node3")?, "Ready", "True")
                 })?;
-                all_obey(&world.kube, "default")?;
+                all_apply(&world.kube, "default")?;
                 let took = began.elapsed().as_secs_f64();
-                world.figures.add("a node made until its agent obeys", took, "s", None);
+                world.figures.add("a node made until its agent applies", took, "s", None);
                 Ok(())
             },
         ),
@@ -59,7 +59,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             })?;
             let took = began.elapsed().as_secs_f64();
             world.figures.add("a node deleted until its NodeProbe is gone", took, "s", None);
-            all_obey(&world.kube, "default")
+            all_apply(&world.kube, "default")
         }),
     ]
 }
@@ -113,13 +113,15 @@ fn fail_over(world: &mut World) -> anyhow::Result<()> {
     ])?;
     let began = Instant::now();
     let generation = act::patch(&world.kube, "default", &json!({"jitterPercent": 11}))?;
-    until("the edit is obeyed", FAIL_OVER, || {
-        look::probes(&world.kube)?.iter().try_for_each(|probe| obeys(probe, "default", generation))
+    until("the edit is applied", FAIL_OVER, || {
+        look::probes(&world.kube)?
+            .iter()
+            .try_for_each(|probe| applies(probe, "default", generation))
     })?;
     let took = began.elapsed().as_secs_f64();
     let now = look::leader(&world.kube)?;
     ensure!(now != leader, "{leader} still leads");
-    world.figures.add("the leading operator gone until an edit is obeyed", took, "s", None);
+    world.figures.add("the leading operator gone until an edit is applied", took, "s", None);
     until("two operators", PATIENCE, || look::ready(&world.kube, "operator", 2).map(drop))?;
     edit(world, &json!({"jitterPercent": 10})).map(drop)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{
     NAMESPACE, Scenario, World,
-    act::{PATIENCE, all_obey, patch},
+    act::{PATIENCE, all_apply, patch},
     look,
     probe::{has, text},
     wait::until,
@@ -64,10 +64,10 @@ fn with_unknown_fields(
     world
         .kube
         .try_kubectl(&["patch", "probeconfig", "default", "--type=json", "-p", &remove], "")?;
-    // Another value than before: what changes nothing is nobody's news.
+    // Another value than before: what changes nothing is no one's news.
     let percent = if plural == "nodeprobes" { 12 } else { 11 };
     patch(&world.kube, "default", &json!({"jitterPercent": percent}))?;
-    result.and(all_obey(&world.kube, "default"))
+    result.and(all_apply(&world.kube, "default"))
 }
 
 fn field(path: &str, keep: &Value) -> Value {
@@ -115,7 +115,7 @@ fn is_refused(config: &Value) -> anyhow::Result<()> {
 
 fn probe_from_the_future(world: &World) -> anyhow::Result<()> {
     let kube = &world.kube;
-    // Nobody puts it right meanwhile.
+    // No one puts it right meanwhile.
     kube.kubectl(&["-n", NAMESPACE, "scale", "deployment/probelet-operator", "--replicas=0"])?;
     until("no operator runs", PATIENCE, || look::ready(kube, "operator", 0).map(drop))?;
     let told = json!({"spec": {"hash": "0123456789abcdef", "config": {"fromTheFuture": {"a": 1}, "jitterPercent": 33}}});

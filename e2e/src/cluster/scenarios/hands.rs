@@ -8,7 +8,7 @@ use anyhow::ensure;
 
 use crate::cluster::{
     Scenario, World,
-    act::{PATIENCE, all_obey},
+    act::{PATIENCE, all_apply},
     look,
     probe::{has, number, text},
     wait::until,
@@ -28,7 +28,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new(
             "hands",
             "the hash and the origin in a NodeProbe that were edited by hand are put right",
-            |world| spec(world, r#"{"hash":"0000000000000000","origin":{"name":"nobody"}}"#),
+            |world| spec(world, r#"{"hash":"0000000000000000","origin":{"name":"no one"}}"#),
         ),
         Scenario::new(
             "hands",
@@ -49,7 +49,7 @@ fn spec(world: &World, edit: &str) -> anyhow::Result<()> {
         ensure!(now["spec"] == before["spec"], "it is {}", now["spec"]);
         Ok(())
     })?;
-    all_obey(kube, "default")
+    all_apply(kube, "default")
 }
 
 fn status(world: &mut World) -> anyhow::Result<()> {
@@ -65,7 +65,7 @@ fn status(world: &mut World) -> anyhow::Result<()> {
         ensure!(number(&now, "/status/summary/processes") > 1, "there is one process");
         has(&now, "Ready", "True")
     })?;
-    all_obey(kube, "default")
+    all_apply(kube, "default")
 }
 
 fn deleted(world: &mut World) -> anyhow::Result<()> {
@@ -77,5 +77,5 @@ fn deleted(world: &mut World) -> anyhow::Result<()> {
         ensure!(now["metadata"]["uid"] != before["metadata"]["uid"], "still the old one");
         has(&now, "Ready", "True")
     })?;
-    all_obey(kube, "default")
+    all_apply(kube, "default")
 }

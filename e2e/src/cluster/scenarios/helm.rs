@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cluster::{
     NAMESPACE, Scenario, World,
-    act::{self, PATIENCE, all_obey},
+    act::{self, PATIENCE, all_apply},
     kube::Helm,
     look,
     probe::{list, name, text},
@@ -148,7 +148,7 @@ fn test(world: &World, helm: Helm) -> anyhow::Result<()> {
     world.kube.helm(helm, &["test", "probelet", "-n", NAMESPACE, "--timeout", "60s"]).map(drop)
 }
 
-/// Pods of this very installation are Ready, so many operators among them, and every node obeys.
+/// Pods of this very installation are Ready, so many operators among them, and every node applies.
 fn working(world: &World, operators: usize) -> anyhow::Result<()> {
     let kube = &world.kube;
     for object in ["deployment/probelet-operator", "daemonset/probelet-agent"] {
@@ -159,7 +159,7 @@ fn working(world: &World, operators: usize) -> anyhow::Result<()> {
         look::ready(kube, "agent", nodes)?;
         look::ready(kube, "operator", operators)
     })?;
-    all_obey(kube, "default")
+    all_apply(kube, "default")
 }
 
 fn socket_interval(world: &World) -> anyhow::Result<String> {
@@ -171,7 +171,7 @@ fn socket_interval(world: &World) -> anyhow::Result<String> {
 fn edited(world: &World, sockets: &str) -> anyhow::Result<i64> {
     let generation =
         act::patch(&world.kube, "default", &json!({"intervals": {"sockets": sockets}}))?;
-    all_obey(&world.kube, "default")?;
+    all_apply(&world.kube, "default")?;
     Ok(generation)
 }
 
@@ -179,10 +179,7 @@ fn still_edited(world: &World, sockets: &str, generation: i64) -> anyhow::Result
     let config = look::config(&world.kube, "default")?;
     let now = config.pointer("/metadata/generation").and_then(serde_json::Value::as_i64);
     ensure!(socket_interval(world)? == sockets, "its spec is {}", config["spec"]);
-    ensure!(
-        now == Some(generation),
-        "generation {now:?}, not {generation}: somebody else wrote it"
-    );
+    ensure!(now == Some(generation), "generation {now:?}, not {generation}: someone else wrote it");
     Ok(())
 }
 
@@ -191,7 +188,7 @@ fn passing(kind: &str) -> bool {
     kind.starts_with("events") || kind.starts_with("componentstatuses")
 }
 
-/// Everything in the cluster that somebody could call ours, as `kind/name`.
+/// Everything in the cluster that someone could call ours, as `kind/name`.
 fn ours(world: &World) -> anyhow::Result<BTreeSet<String>> {
     let kinds = world.kube.kubectl(&["api-resources", "--verbs=list", "-o", "name"])?;
     let kinds: Vec<&str> = kinds.lines().filter(|kind| !passing(kind)).collect();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{
     NAMESPACE, Scenario, World,
-    act::{PATIENCE, all_obey, clear, create},
+    act::{PATIENCE, all_apply, clear, create},
     look,
     probe::{condition, has, name, number, text},
     wait::until,
@@ -22,16 +22,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new("nodes", says, move |world| run(world))
     };
     vec![
-        scenario("a node that no agent is wanted on is absent and keeps nobody waiting", absent),
+        scenario("a node that no agent is wanted on is absent and keeps no one waiting", absent),
         scenario(
             "an agent whose pod is deleted says that it stops, and the next one reports",
             stops,
         ),
         scenario("a configuration that names a node is for that node alone", by_name),
-        scenario(
-            "what the operator made as default can be applied by somebody else",
-            apply_default,
-        ),
+        scenario("what the operator made as default can be applied by someone else", apply_default),
         scenario(
             "events tell when a rollout began and ended and when collection was paused",
             events,
@@ -59,7 +56,7 @@ fn absent(world: &World) -> anyhow::Result<()> {
         look::ready(kube, "agent", all)?;
         has(&look::probe(kube, NODE)?, "Ready", "True")
     });
-    kept_away.and(back).and(all_obey(kube, "default"))
+    kept_away.and(back).and(all_apply(kube, "default"))
 }
 
 fn stops(world: &World) -> anyhow::Result<()> {
@@ -103,7 +100,7 @@ fn apply_default(world: &World) -> anyhow::Result<()> {
     let applied = kube.kubectl_with(&words, &ours.to_string());
     let config = json!({"spec": before["spec"]}).to_string();
     kube.kubectl(&["patch", "probeconfig", "default", "--type=merge", "-p", &config])?;
-    applied.map(drop).and(all_obey(kube, "default"))
+    applied.map(drop).and(all_apply(kube, "default"))
 }
 
 fn events(world: &World) -> anyhow::Result<()> {

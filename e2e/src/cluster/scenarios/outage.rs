@@ -21,7 +21,7 @@ use crate::cluster::{
 
 use super::{edits::epoch, failures::agent_process};
 
-/// A port that nobody has.
+/// A port that no one has.
 const PORT: &str = "7071";
 /// How long writes are counted after the outage.
 const CALM: Duration = Duration::from_secs(20);
@@ -57,11 +57,11 @@ fn outage(world: &mut World) -> anyhow::Result<()> {
     until("the API server answers", PATIENCE, || look::nodes(&world.kube).map(drop))?;
     let before = look::writes(&world.kube)?;
     edit(world, &json!({"intervals": {"sockets": "1s"}})).context("the edit after it")?;
-    let obeyed = back.elapsed().as_secs_f64();
+    let applied = back.elapsed().as_secs_f64();
     thread::sleep(CALM.saturating_sub(back.elapsed()));
     let after = look::writes(&world.kube)?;
     let (statuses, others) = (after.statuses - before.statuses, after.operator - before.operator);
-    world.figures.add("the API server back until an edit is obeyed", obeyed, "s", None);
+    world.figures.add("the API server back until an edit is applied", applied, "s", None);
     world.figures.add(
         "writes of two agents in the 20 s after the outage",
         statuses,
@@ -73,7 +73,7 @@ fn outage(world: &mut World) -> anyhow::Result<()> {
     nothing_restarted(world, &agents, &operators)
 }
 
-/// The agent of node2 was killed, and nobody else ended.
+/// The agent of node2 was killed, and no one else ended.
 fn nothing_restarted(world: &World, agents: &[Pod], operators: &[Pod]) -> anyhow::Result<()> {
     let restarts = |before: &[Pod], component: &str| -> anyhow::Result<Vec<i64>> {
         let after = look::pods(&world.kube, component)?;
@@ -117,13 +117,13 @@ fn meanwhile(
     let pid = agent_process(world, "node2")?;
     world.kube.cluster(&["exec", "node2", "kill", "-KILL", &pid])?;
 
-    // Both end by themselves: there is nobody to end them inside.
+    // Both end by themselves: there is no one to end them inside.
     let listen =
         ["exec", "node1", "timeout", "120", "busybox", "nc", "-ll", "-p", PORT, "-e", "cat"];
     let mut server = world.kube.cluster_behind(&listen)?;
-    until("somebody listens", PATIENCE, || {
+    until("someone listens", PATIENCE, || {
         let said = world.kube.cluster(&["exec", "node1", "ss", "-Htln", "sport", "=", PORT])?;
-        ensure!(!said.is_empty(), "nobody does");
+        ensure!(!said.is_empty(), "no one does");
         Ok(())
     })?;
     let call = format!("sleep 100 | busybox nc {} {PORT}", addresses[0]);
@@ -152,7 +152,7 @@ fn meanwhile(
     }
     seen?;
     restarted?;
-    // To the end of it, for whoever scrapes.
+    // To the end of it, for anyone who scrapes.
     while !left().is_zero() {
         agent_metrics(&agents[0], viewer)?;
         thread::sleep(Duration::from_secs(1));
@@ -171,7 +171,7 @@ fn open(report: &Value, end: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks an agent from inside its pod, where no token is needed: nobody could check one now.
+/// Asks an agent from inside its pod, where no token is needed: no one could check one now.
 fn inside(world: &World, node: &str, path: &str) -> anyhow::Result<String> {
     let pid = agent_process(world, node)?;
     let url = format!("https://127.0.0.1:9466{path}");

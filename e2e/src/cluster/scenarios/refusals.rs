@@ -1,4 +1,4 @@
-//! Bad edits: the API server refuses each with a sentence that names the field.
+//! Bad edits: the API server refuses each with a check that names the field.
 //!
 //! In: edits that break a rule. Out: whether they were refused by that name, and changed nothing. I/O: kubectl.
 

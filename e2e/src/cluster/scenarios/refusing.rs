@@ -1,6 +1,6 @@
 //! An API server that refuses our writes: by a policy, as a webhook or a quota would, and by 429.
 //!
-//! In: objects that make it refuse. Out: whether the configuration says so, nobody storms, and all heals when it is over.
+//! In: objects that make it refuse. Out: whether the configuration says so, no one storms, and all heals when it is over.
 //! I/O: kubectl; the objects are taken away again.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{
     Kube, Scenario, World,
-    act::{self, PATIENCE, all_obey, edit},
+    act::{self, PATIENCE, all_apply, edit},
     look, metrics,
     probe::has,
     wait::{throughout, until},
@@ -38,13 +38,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             },
         ),
         scenario(
-            "while the API server answers 429 nobody storms, and after it the edit is obeyed",
+            "while the API server answers 429 no one storms, and after it the edit is applied",
             |world| while_there(world, &no_seats(), too_many_requests),
         ),
     ]
 }
 
-/// Does something while these objects are there; afterwards the last edit must be obeyed, and the next one.
+/// Does something while these objects are there; afterwards the last edit must be applied, and the next one.
 fn while_there(
     world: &mut World,
     objects: &Value,
@@ -55,7 +55,7 @@ fn while_there(
     let result = then(world);
     world.kube.kubectl_with(&["delete", "-f", "-"], &objects)?;
     result?;
-    all_obey(&world.kube, "default")?;
+    all_apply(&world.kube, "default")?;
     edit(world, &json!({"jitterPercent": 10})).map(drop)
 }
 

@@ -98,12 +98,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A file by which kubectl is somebody else.
-fn become_somebody(world: &World, token: &str) -> anyhow::Result<String> {
+/// A file by which kubectl is someone else.
+fn become_someone(world: &World, token: &str) -> anyhow::Result<String> {
     let words = ["config", "view", "--raw", "--minify", "-o", "json"];
     let mut config = world.kube.json(&words, "")?;
     config["users"][0]["user"] = json!({ "token": token });
-    let path = world.folder.join("somebody.kubeconfig");
+    let path = world.folder.join("someone.kubeconfig");
     fs::write(&path, config.to_string())?;
     Ok(path.display().to_string())
 }
@@ -146,9 +146,9 @@ fn exactly(
     namespace: &str,
     wanted: &[&[&str]],
 ) -> anyhow::Result<()> {
-    let nobody = rules(world, "default", namespace)?;
+    let no_one = rules(world, "default", namespace)?;
     let all = rules(world, account, namespace)?;
-    let rules: BTreeSet<String> = all.difference(&nobody).cloned().collect();
+    let rules: BTreeSet<String> = all.difference(&no_one).cloned().collect();
     let wanted: BTreeSet<String> =
         wanted.iter().copied().flatten().map(ToString::to_string).collect();
     let more: Vec<_> = rules.difference(&wanted).collect();
@@ -159,7 +159,7 @@ fn exactly(
 
 /// What the API server says that an account may do in a namespace.
 fn rules(world: &World, account: &str, namespace: &str) -> anyhow::Result<BTreeSet<String>> {
-    let file = become_somebody(world, &look::token(&world.kube, account)?)?;
+    let file = become_someone(world, &look::token(&world.kube, account)?)?;
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
         "spec": {"namespace": namespace}});
     let words = ["--kubeconfig", &file, "create", "--validate=false", "-o", "json", "-f", "-"];

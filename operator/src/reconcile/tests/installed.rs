@@ -18,7 +18,7 @@ fn wanted_on(fake: &Fake, pool: &str) {
 #[test]
 fn only_nodes_where_the_daemonset_wants_an_agent_are_waited_for() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 3);
         fake.node("win", &json!({"pool": "w"}));
         wanted_on(&fake, "a");
@@ -40,7 +40,7 @@ fn only_nodes_where_the_daemonset_wants_an_agent_are_waited_for() {
 #[test]
 fn without_the_right_to_see_the_daemonset_all_goes_on() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         fake.node("win", &json!({"kubernetes.io/os": "windows"}));
         fake.forbid(Some("daemonsets"));
@@ -56,7 +56,7 @@ fn without_the_right_to_see_the_daemonset_all_goes_on() {
 #[test]
 fn the_default_is_applied_by_a_manager_of_its_own_and_only_where_there_is_none() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 1);
         let _running = started(&fake, |_| {});
         seconds(10).await;
@@ -65,7 +65,7 @@ fn the_default_is_applied_by_a_manager_of_its_own_and_only_where_there_is_none()
         assert_eq!(count(&writes, "POST probeconfigs"), 0);
     });
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 1);
         fake.config("default", &json!({"jitterPercent": 3}));
         let _running = started(&fake, |_| {});
@@ -77,7 +77,7 @@ fn the_default_is_applied_by_a_manager_of_its_own_and_only_where_there_is_none()
 #[test]
 fn where_nothing_is_to_be_seeded_the_built_in_defaults_are_in_force() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let _running = started(&fake, |parts| parts.seed = None);
 
@@ -88,9 +88,9 @@ fn where_nothing_is_to_be_seeded_the_built_in_defaults_are_in_force() {
 }
 
 #[test]
-fn an_agent_that_is_gone_is_ready_no_more_and_whoever_speaks_is_left_alone() {
+fn an_agent_that_is_gone_is_ready_no_more_and_one_that_speaks_is_left_alone() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let _running = start(&fake);
         seconds(10).await;
@@ -120,7 +120,7 @@ fn an_agent_that_is_gone_is_ready_no_more_and_whoever_speaks_is_left_alone() {
 #[test]
 fn a_budget_beyond_the_operators_bound_is_a_condition() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 1);
         fake.config("default", &json!({"budget": {"cpu": "8"}}));
         let most = "100m".parse().ok();
@@ -135,7 +135,7 @@ fn a_budget_beyond_the_operators_bound_is_a_condition() {
 #[test]
 fn a_pause_and_a_rollout_are_told_in_events() {
     scenario(async {
-        let fake = Fake::obedient();
+        let fake = Fake::applying();
         nodes(&fake, 2);
         let _running = start(&fake);
         seconds(10).await;
@@ -193,7 +193,7 @@ fn the_second_installation_waits_until_the_first_one_is_gone() {
 }
 
 #[test]
-fn a_role_that_knows_no_lease_of_the_cluster_keeps_nobody_from_leading() {
+fn a_role_that_knows_no_lease_of_the_cluster_keeps_no_one_from_leading() {
     scenario(async {
         let fake = Fake::default();
         let (leading, ..) = {

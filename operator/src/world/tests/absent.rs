@@ -24,7 +24,7 @@ fn a_node_that_can_have_no_agent_is_told_nothing_and_counted_as_absent_only() {
 }
 
 #[test]
-fn where_the_daemonset_wants_no_agent_any_more_nobody_is_waited_for() {
+fn where_the_daemonset_wants_no_agent_any_more_no_one_is_waited_for() {
     let mut world = settled(4, json!({}));
 
     world.placement(pool("a"), 1000);
@@ -134,7 +134,7 @@ fn our_own_word_that_an_agent_is_silent_is_no_sign_of_life() {
 }
 
 #[test]
-fn while_nobody_can_be_heard_nobody_is_silent() {
+fn while_no_one_can_be_heard_no_one_is_silent() {
     let mut world = settled(1, json!({}));
     let horizon = 600 * 1500 + 60_000;
     world.blind = true;

@@ -182,9 +182,9 @@ proptest! {
         let (mut world, mut end) = (World::default(), End::default());
         for (change, generation) in changes.iter().zip(1..) {
             apply(&mut world, &mut end, change, generation);
-            let mut anew = World::default();
-            end.tell(&mut anew);
-            prop_assert_eq!(summary(&world), summary(&anew), "{:?}", change);
+            let mut fresh = World::default();
+            end.tell(&mut fresh);
+            prop_assert_eq!(summary(&world), summary(&fresh), "{:?}", change);
         }
     }
 

@@ -68,7 +68,7 @@ fn a_minute_gets_no_more_nodes_than_allowed() {
 }
 
 #[test]
-fn a_canary_that_refuses_takes_everything_back_and_an_edit_starts_anew() {
+fn a_canary_that_refuses_takes_everything_back_and_an_edit_starts_fresh() {
     let mut world = settled(100, json!({}));
     edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
     settle(&mut world, 5);
@@ -87,7 +87,7 @@ fn a_canary_that_refuses_takes_everything_back_and_an_edit_starts_anew() {
     assert_eq!(settle(&mut world, 3_600_000), Vec::<String>::new());
     let now = 3_600_001;
     edit(&mut world, 3, json!({"jitterPercent": 2}), now);
-    // Nobody was heard of for an hour: nobody is a canary.
+    // No one was heard of for an hour: no one is a canary.
     assert_eq!(settle(&mut world, now).len(), 100);
 }
 
@@ -345,7 +345,7 @@ fn a_successor_leaves_a_stopped_rollout_stopped() {
 }
 
 #[test]
-fn an_edit_made_while_nobody_led_is_rolled_out_from_what_was_in_force() {
+fn an_edit_made_while_no_one_led_is_rolled_out_from_what_was_in_force() {
     let world = settled(100, json!({}));
     let mut next = successor(&world);
     let mut seen = config("default", 2, json!({"jitterPercent": 1}));

@@ -139,7 +139,7 @@ fn cpu_time_of_a_container_never_goes_back_when_one_inside_of_it_appears() {
 }
 
 #[test]
-fn a_place_that_another_container_took_is_read_anew() {
+fn a_place_that_another_container_took_is_read_fresh() {
     let (tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
     used(&tree, "/docker/a", 100, 1);
     used(&tree, "/docker/b", 7, 2);

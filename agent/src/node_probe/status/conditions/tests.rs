@@ -11,7 +11,7 @@ struct Node {
     snapshot: Snapshot,
     config: Effective,
     assigned: Assigned,
-    obeyed: bool,
+    applied: bool,
     feed: Feed,
     lacking: Vec<Capability>,
     judge: Judge,
@@ -27,7 +27,7 @@ impl Node {
             snapshot,
             config: Effective::defaults(),
             assigned: Assigned::default(),
-            obeyed: true,
+            applied: true,
             feed: Feed::default(),
             lacking: vec![],
             judge: Judge::default(),
@@ -40,7 +40,7 @@ impl Node {
             snapshot: &self.snapshot,
             config: &self.config,
             assigned: &self.assigned,
-            obeyed: self.obeyed,
+            applied: self.applied,
             pinned: false,
             feed: Some(&self.feed),
             lacking: &self.lacking,
@@ -69,12 +69,12 @@ fn a_healthy_agent_has_nothing_to_say() {
     let verdicts = Node::new().all();
 
     for verdict in verdicts {
-        assert_eq!((verdict.status, verdict.sentence.as_str()), (Status::True, ""), "{verdict:?}");
+        assert_eq!((verdict.status, verdict.message.as_str()), (Status::True, ""), "{verdict:?}");
     }
 }
 
 #[test]
-fn before_the_first_picture_nobody_can_tell() {
+fn before_the_first_picture_no_one_can_tell() {
     let mut node = Node::new();
     node.snapshot.picture = Picture::default();
 
@@ -140,7 +140,7 @@ fn stretching_is_within_the_budget_and_says_what_it_would_take() {
 
     let budget = verdicts.iter().find(|v| v.kind == condition::WITHIN_BUDGET).unwrap();
     assert_eq!((budget.status, budget.reason), (Status::True, within_budget::STRETCHED));
-    assert!(budget.sentence.contains("needs 9m"), "{}", budget.sentence);
+    assert!(budget.message.contains("needs 9m"), "{}", budget.message);
 }
 
 #[test]
@@ -151,13 +151,13 @@ fn a_refused_configuration_is_told_with_its_field() {
     let verdicts = node.all();
 
     assert_eq!((verdicts[1].status, verdicts[1].reason), (NO, config_applied::INVALID));
-    assert!(verdicts[1].sentence.contains("spec.budget.cpu"));
+    assert!(verdicts[1].message.contains("spec.budget.cpu"));
 }
 
 #[test]
-fn an_engine_that_has_not_obeyed_yet_is_pending() {
+fn an_engine_that_has_not_applied_yet_is_pending() {
     let mut node = Node::new();
-    node.obeyed = false;
+    node.applied = false;
 
     let pending = (Status::Unknown, config_applied::PENDING);
     assert_eq!(node.now(condition::CONFIG_APPLIED), pending);
@@ -239,7 +239,7 @@ fn a_capability_is_missing_when_a_better_source_was_refused_without_it() {
     let verdicts = node.all();
 
     assert_eq!(verdicts[4].reason, permissions_ok::CAPABILITIES_MISSING);
-    assert_eq!(verdicts[4].sentence, "BPF, SYS_PTRACE missing; netlink is in use");
+    assert_eq!(verdicts[4].message, "BPF, SYS_PTRACE missing; netlink is in use");
 }
 
 #[test]

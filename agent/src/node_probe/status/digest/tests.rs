@@ -13,7 +13,7 @@ fn status(snapshot: &Snapshot, config: &Effective, lacking: &[Capability]) -> No
         snapshot,
         config,
         assigned: &Assigned::default(),
-        obeyed: true,
+        applied: true,
         pinned: false,
         feed: None,
         lacking,

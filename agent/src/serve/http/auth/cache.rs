@@ -16,11 +16,11 @@ const ENTRIES: usize = 256;
 pub struct Terms {
     /// A good one: a deleted service account can read for as long.
     pub good: Duration,
-    /// A bad one: whoever just got the right need not wait.
+    /// A bad one: anyone who just got the right need not wait.
     pub bad: Duration,
     /// So much longer is a good one of use while it waits to be asked about again.
     pub grace: Duration,
-    /// So much longer is a good one of use while nobody can be asked.
+    /// So much longer is a good one of use while no one can be asked.
     pub outage: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Default for Terms {
     }
 }
 
-/// A keyed hash of a token and a path. The key is this process's secret, so nobody can choose what these are.
+/// A keyed hash of a token and a path. The key is this process's secret, so no one can choose what these are.
 pub(super) type Key = [u8; 32];
 
 /// What is known.
@@ -45,7 +45,7 @@ pub(super) enum Known {
     Fresh(Verdict),
     /// It was good until a moment ago; to be trusted if it has to wait for its turn.
     Late,
-    /// It was good; to be trusted only if nobody can be asked.
+    /// It was good; to be trusted only if no one can be asked.
     WasGood,
     /// Nothing.
     Nothing,

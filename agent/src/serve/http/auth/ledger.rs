@@ -1,8 +1,8 @@
 //! Whether to ask the API server about a token, or what is known already.
 //!
-//! In: keys, verdicts, failures. Out: what to do next. Reviews are limited: whoever invents tokens shall neither make
+//! In: keys, verdicts, failures. Out: what to do next. Reviews are limited: anyone who invents tokens shall neither make
 //! thousands of agents ask the API server without end, nor use up this one's CPU budget. While the API server is away
-//! who was good stays good for a while, so that scrapes go on in an outage; nobody else becomes it.
+//! who was good stays good for a while, so that scrapes go on in an outage; no one else becomes it.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Reviews a second of tokens that nothing is known of: of one peer, and of all.
 const STRANGERS_EACH: u32 = 5;
 const STRANGERS: u32 = 10;
-/// Reviews a second of tokens that were good: nobody can invent these.
+/// Reviews a second of tokens that were good: no one can invent these.
 const RENEWALS: u32 = 8;
 /// After a failure the API server is left alone for so long, unless it says how long, and at most so long.
 const AWAY: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub(super) enum Next {
     Ask,
     /// There are too many questions; after that time there is room.
     Limited(Duration),
-    /// Nobody can be asked; after that time it is tried again.
+    /// No one can be asked; after that time it is tried again.
     Away(Duration),
 }
 
@@ -89,7 +89,7 @@ impl Ledger {
         away
     }
 
-    /// Whether this token is good as long as nobody can be asked.
+    /// Whether this token is good as long as no one can be asked.
     pub(super) fn holds(&self, key: &Key, now: Duration) -> bool {
         self.bears_waiting(key, now) || self.cache.find(key, now) == Known::WasGood
     }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn in_an_outage_nobody_becomes_good() {
+    fn in_an_outage_no_one_becomes_good() {
         let (mut ledger, now) = known();
         ledger.fail(None, now);
 

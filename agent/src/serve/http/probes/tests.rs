@@ -1,4 +1,4 @@
-//! Probes as a kubelet sends them, and as nobody should.
+//! Probes as a kubelet sends them, and as no one should.
 
 use super::*;
 use crate::serve::testing::{big, snapshot};
@@ -34,7 +34,7 @@ fn anything_else_is_refused_in_a_word() {
     assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
 }
 
-fn door(admit: Admit) -> (SocketAddr, channel::Sender<bool>) {
+fn listener(admit: Admit) -> (SocketAddr, channel::Sender<bool>) {
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, told) = channel::channel(false);
@@ -53,7 +53,7 @@ async fn probe(address: SocketAddr) -> String {
 
 #[tokio::test]
 async fn who_says_nothing_gives_way_to_who_probes() {
-    let (address, _stop) = door(Arc::new(|_| Admission::Granted));
+    let (address, _stop) = listener(Arc::new(|_| Admission::Granted));
     let mut silent = Vec::new();
     for _ in 0..40 {
         silent.push(TcpStream::connect(address).await.unwrap());
@@ -72,7 +72,7 @@ async fn each_probe_is_paid_and_an_empty_share_makes_the_next_one_wait() {
         sum.fetch_add(u64::try_from(cpu.as_nanos()).unwrap(), Ordering::Relaxed);
         if began.elapsed() < rest { Admission::RetryAfter(rest) } else { Admission::Granted }
     });
-    let (address, _stop) = door(admit);
+    let (address, _stop) = listener(admit);
 
     assert!(probe(address).await.starts_with("HTTP/1.1 200"));
     assert!(probe(address).await.starts_with("HTTP/1.1 200"));

@@ -1,9 +1,9 @@
-//! A certificate and its key in files that somebody else renews.
+//! A certificate and its key in files that someone else renews.
 //!
 //! In: a directory. Out: the pair, and a new one when the files changed. It must not look more often than told, or
 //! judge the same files twice.
 //!
-//! Looked at when a connection comes, not by a task: an agent that nobody asks does nothing, and what nobody asked for
+//! Looked at when a connection comes, not by a task: an agent that no one asks does nothing, and what no one asked for
 //! needs no certificate.
 //!
 //! I/O: two files.

@@ -1,10 +1,10 @@
-//! A certificate of the agent's own, for where nobody gives it one.
+//! A certificate of the agent's own, for where no one gives it one.
 //!
 //! In: the node's name and addresses. Out: a certificate and its key. The key must not leave the process.
 //!
-//! It lasts ten years: it is made anew at each start and nobody can vouch for it, so a short life would protect nobody,
+//! It lasts ten years: it is made again at each start and no one can vouch for it, so a short life would protect no one,
 //! and would end while an agent that nothing disturbs still runs. It keeps those out who only listen; it does not tell
-//! whom one talks to. Whoever needs that gives the agent a certificate of their own.
+//! whom one talks to. Anyone who needs that gives the agent a certificate of their own.
 //!
 //! I/O: random numbers, the clock.
 

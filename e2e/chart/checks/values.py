@@ -1,6 +1,6 @@
 """Values and versions: what is refused, what belongs together.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError.
+One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart.
 """
 

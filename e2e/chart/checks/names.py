@@ -1,6 +1,6 @@
 """Images, names and labels.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError.
+One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart.
 """
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Tokens are required, and there is no API server to review them.
-pub(super) const NOBODY: &str =
+pub(super) const NO_ONE: &str =
     "--auth needs an API server to ask about tokens: run in a pod, or give --kubeconfig FILE\n";
 
 /// Clients of other machines could read everything, and that was not allowed explicitly.

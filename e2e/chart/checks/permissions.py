@@ -1,6 +1,6 @@
 """Roles, bindings, admission policy, flow schema, network policy: no more than is needed, and bound to the right account.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError.
+One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart.
 """
 

@@ -1,6 +1,6 @@
 """The agent's pod: what it may do, what it is told, where it runs.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError.
+One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart.
 """
 

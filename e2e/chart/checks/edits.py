@@ -1,6 +1,6 @@
 """What people change with kubectl, what must not restart, CRDs and the seed.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError.
+One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart.
 """
 

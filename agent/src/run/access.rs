@@ -1,4 +1,4 @@
-//! What stands between the report and whoever asks for it: tokens and TLS.
+//! What stands between the report and anyone who asks for it: tokens and TLS.
 //!
 //! In: what was asked for, and where the agent runs. Out: the parts for the server. It must not let clients in that were to
 //! be kept out: what cannot be had as asked is an error, and what cannot be determined is taken for the worse.

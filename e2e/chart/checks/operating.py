@@ -1,6 +1,6 @@
 """The operator, the monitors, helm test, notes and extra objects.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError.
+One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart.
 """
 
@@ -43,7 +43,7 @@ def the_operator_finds_the_seed_where_it_is_mounted(helm):
     same([each["configMap"]["name"] for each in pod["volumes"] if each["name"] == "seed"], ["probelet-seed"])
 
 
-def monitors_without_their_kinds_are_refused_in_a_sentence(helm):
+def monitors_without_their_kinds_are_refused_in_a_check(helm):
     says(helm.refusal({"metrics": {"podMonitor": {"enabled": True}}}), "metrics.podMonitor.enabled: ", "install prometheus-operator")
     says(helm.refusal({"metrics": {"serviceMonitor": {"enabled": True}}}), "metrics.serviceMonitor.enabled: ")
 

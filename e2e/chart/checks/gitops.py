@@ -1,6 +1,6 @@
 """GitOps: what an API server would add inside of lists is in the chart already, as tools compare lists as a whole.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError. e2e/chart/drift.py asks a real API server the same.
+One check a function: in, a Helm; out, nothing or an AssertionError. e2e/chart/drift.py asks a real API server the same.
 I/O: renders the chart.
 """
 

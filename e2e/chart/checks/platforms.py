@@ -1,6 +1,6 @@
 """Platforms: what the values of docs/user/platforms give, and that page and values say the same.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError.
+One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart, reads the manual.
 """
 

@@ -1,6 +1,6 @@
 """Dashboards and rules, as the chart delivers them.
 
-One sentence a function: in, a Helm; out, nothing or an AssertionError.
+One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart, reads its dashboards and rules.
 """
 
@@ -52,7 +52,7 @@ def grafana_operator_gets_the_same_dashboards(helm):
         same((json.loads(spec["json"]), spec["folder"], spec["instanceSelector"]), (board, "F", {"matchLabels": {"dashboards": "grafana"}}))
 
 
-def without_their_kinds_they_are_refused_in_a_sentence(helm):
+def without_their_kinds_they_are_refused_in_a_check(helm):
     says(helm.refusal({"dashboards": {"grafanaOperator": {"enabled": True}}}), "dashboards.grafanaOperator.enabled: ", "install grafana-operator")
     says(helm.refusal(RULE), "metrics.prometheusRule.enabled: ", "install prometheus-operator")
 

@@ -30,9 +30,10 @@ pub use node_probe::{
     Unknown,
 };
 pub use probe_config::{
-    Budget, BudgetPolicy, CidrGroup, Failure, Fleet, Granularity, Intervals, Limits, Match,
-    Metrics, NodeCounts, NodeCpu, Peers, Phase, ProbeConfig, ProbeConfigSpec, ProbeConfigStatus,
-    Rank, Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching, ShortLived, Source,
+    Budget, BudgetPolicy, CidrGroup, Failure, Fleet, FlowHealth, Granularity, Intervals, Limits,
+    Match, Metrics, NodeCounts, NodeCpu, Peers, Phase, ProbeConfig, ProbeConfigSpec,
+    ProbeConfigStatus, Rank, Reporting, ReportingMode, Rollout, RolloutStatus, ServiceMatching,
+    ShortLived, Source,
 };
 
 /// The API group of all our objects.

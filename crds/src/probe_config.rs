@@ -310,12 +310,32 @@ pub struct Metrics {
     pub max_series: i32,
     /// How long a series stays after its last change. From 1m to 24h, default 5m.
     pub ttl: Interval,
+    /// Of which flows round-trip times, retransmissions, failed attempts and resets are shown. Default `Problems`.
+    pub health: FlowHealth,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { granularity: Granularity::default(), max_series: 500, ttl: Interval::from_secs(300) }
+        Self {
+            granularity: Granularity::default(),
+            max_series: 500,
+            ttl: Interval::from_secs(300),
+            health: FlowHealth::default(),
+        }
     }
+}
+
+/// Of which flows the health is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::name_variants)]
+pub enum FlowHealth {
+    /// Of those that lose segments or fail to connect.
+    #[default]
+    Problems,
+    /// Of all, as far as a fifth of `maxSeries` goes.
+    All,
+    /// Of none.
+    Off,
 }
 
 /// What one series stands for.

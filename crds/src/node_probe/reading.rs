@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::NodeConfig;
 use crate::{
-    BudgetPolicy, CidrGroup, Granularity, Peers, ReportingMode, ServiceMatching, ShortLived, Source,
+    BudgetPolicy, CidrGroup, FlowHealth, Granularity, Peers, ReportingMode, ServiceMatching,
+    ShortLived, Source,
 };
 
 /// More names than these are only counted.
@@ -43,13 +44,14 @@ impl Unknown {
 type Known = fn(&Value) -> bool;
 
 /// The fields that have a fixed set of words, and whether a value is one of them.
-pub(crate) const WORDS: [(&str, Known); 7] = [
+pub(crate) const WORDS: [(&str, Known); 8] = [
     ("source", |word| Source::deserialize(word).is_ok()),
     ("budget.policy", |word| BudgetPolicy::deserialize(word).is_ok()),
     ("shortLived", |word| ShortLived::deserialize(word).is_ok()),
     ("match.serviceMatching", |word| ServiceMatching::deserialize(word).is_ok()),
     ("match.peers", |word| Peers::deserialize(word).is_ok()),
     ("metrics.granularity", |word| Granularity::deserialize(word).is_ok()),
+    ("metrics.health", |word| FlowHealth::deserialize(word).is_ok()),
     ("reporting.mode", |word| ReportingMode::deserialize(word).is_ok()),
 ];
 

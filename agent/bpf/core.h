@@ -117,7 +117,7 @@ struct sock {
 	struct socket *sk_socket;
 	__u16 sk_type, sk_protocol;
 	unsigned char sk_userlocks : 4;
-	__u32 sk_max_ack_backlog;
+	__u32 sk_ack_backlog, sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 struct inet_bind_bucket { signed char fastreuse, fastreuseport; };
@@ -127,7 +127,7 @@ struct timer_list { unsigned long expires; };
 struct inet_timewait_sock { unsigned char tw_substate; struct timer_list tw_timer; struct inet_bind_bucket *tw_tb; };
 struct socket { struct file *file; struct sock *sk; };
 struct socket_alloc { struct socket socket; struct inode vfs_inode; };
-struct tcp_sock { __u64 bytes_received, bytes_acked; };
+struct tcp_sock { __u64 bytes_received, bytes_acked; __u32 srtt_us, total_retrans, data_segs_out; };
 
 /* a per-CPU array map as the kernel keeps it */
 struct bpf_array { void *pptrs[1]; };

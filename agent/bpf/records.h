@@ -14,6 +14,14 @@
 #define CHAIN 64         /* sockets of one hash chain that are followed */
 #define KNOWN 16384      /* processes that are remembered, by pid; two at one place are read at every pass */
 
+/* How a TCP connection fares, as TCP_INFO has it. */
+struct quality {
+	__u32 rtt;                    /* smoothed, in eighths of a microsecond */
+	__u32 retransmitted;
+	__u32 segments;               /* sent with data, the retransmitted ones included */
+	__u32 unused;
+};
+
 struct sockrec {
 	__u32 netns, inode, pid;
 	__u32 hash;                   /* its place in the established hash, if it is in there */
@@ -21,21 +29,25 @@ struct sockrec {
 	__u8 state, protocol;
 	__u16 lport, rport;           /* host order */
 	__u64 sk;                     /* its address */
-	__u64 cgroup, sent, received; /* of a TIME_WAIT socket: sent = expiry in jiffies */
+	/* of a TIME_WAIT socket: sent = expiry in jiffies; of a listener: sent = connections that wait to be
+	 * accepted, received = how many may */
+	__u64 cgroup, sent, received;
 	__u32 laddr[4], raddr[4];     /* network order */
 	__u32 interface;              /* that it is bound to */
 	__u32 sequence;               /* of a TIME_WAIT socket: what it would receive next, which tells it from another one here */
+	struct quality quality;
 };
 
 /* What the kernel remembers of how a socket was connected. */
 enum { ROLE_UNKNOWN, ACCEPTED, DIALLED };
 
 /* A socket that is looked at again: in: where it was, and its hash then; out: its state, 0 when something else is
- * there now, and its bytes when everything is wanted. */
+ * there now, and its bytes and quality when everything is wanted; of a listener always its queue, as in sockrec. */
 struct lookrec {
 	__u64 sk;
 	__u32 hash, state;
 	__u64 sent, received;
+	struct quality quality;
 };
 
 /* What the last walk found at the heads of 256 buckets, four in one number: while they are what they were, the chains

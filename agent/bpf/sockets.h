@@ -39,6 +39,7 @@ static __always_inline struct sockrec *put_common(struct ctl *c, struct sock_com
 	r->sk = sk;
 	r->hash = sc->skc_hash;
 	r->cgroup = r->sent = r->received = 0;
+	r->quality = (struct quality){};
 	r->inode = r->pid = 0;
 	r->protocol = TCP;
 	r->role = ROLE_UNKNOWN;
@@ -76,15 +77,26 @@ __noinline int role_of(__u64 at, __u32 state)
 	return by_bucket(READ(icsk, icsk_bind_hash));
 }
 
+static __always_inline void put_quality(struct quality *q, struct tcp_sock *tp)
+{
+	q->rtt = READ(tp, srtt_us);
+	q->retransmitted = READ(tp, total_retrans);
+	q->segments = READ(tp, data_segs_out);
+}
+
 static __always_inline void put_full(struct sockrec *r, struct sock *sk)
 {
 	struct cgroup *cg = READ(sk, sk_cgrp_data.cgroup);
 	struct kernfs_node *kn = READ(cg, kn);
 	r->cgroup = READ(kn, id);
-	if (r->protocol == TCP) {
+	if (r->protocol == TCP && r->state == LISTEN) {
+		r->sent = READ(sk, sk_ack_backlog);
+		r->received = READ(sk, sk_max_ack_backlog);
+	} else if (r->protocol == TCP) {
 		struct tcp_sock *tp = CAST(sk, struct tcp_sock);
 		r->sent = READ(tp, bytes_acked);
 		r->received = READ(tp, bytes_received);
+		put_quality(&r->quality, tp);
 		r->role = role_of(r->sk, r->state);
 	}
 }
@@ -167,10 +179,15 @@ static int look_again(__u32 idx, void *unused)
 	struct sock_common *sc = CAST(r->sk, struct sock_common);
 	__u32 hash = READ(sc, skc_hash);
 	r->state = hash == r->hash && READ(sc, skc_num) ? READ(sc, skc_state) : 0;
-	if (c->everything && r->state && r->state != TIME_WAIT && r->state != NEW_SYN_RECV) {
+	if (r->state == LISTEN) {
+		struct sock *sk = CAST(r->sk, struct sock);
+		r->sent = READ(sk, sk_ack_backlog);
+		r->received = READ(sk, sk_max_ack_backlog);
+	} else if (c->everything && r->state && r->state != TIME_WAIT && r->state != NEW_SYN_RECV) {
 		struct tcp_sock *tp = CAST(r->sk, struct tcp_sock);
 		r->sent = READ(tp, bytes_acked);
 		r->received = READ(tp, bytes_received);
+		put_quality(&r->quality, tp);
 	}
 	return 0;
 }

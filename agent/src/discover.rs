@@ -8,6 +8,7 @@
 use probelet_core::facts::{Facts, Tier, Want};
 
 pub mod bpf;
+pub mod ceilings;
 pub mod choose;
 pub mod conntrack;
 pub mod containers;

@@ -17,6 +17,7 @@ mod tuning;
 mod vitals;
 
 use crate::config::Effective;
+use crate::discover::ceilings::Ceilings;
 use crate::discover::containers::{Containers, usage::Usage};
 use crate::discover::{self, Pass, Source, choose::Chosen};
 use crate::snapshot::{Skip, Snapshot};
@@ -77,6 +78,7 @@ pub struct Engine {
     tuning: Tuning,
     source: Box<dyn Source>,
     containers: Containers,
+    ceilings: Ceilings,
     usage: Usage,
     usage_ns: u64,
     facts: Facts,
@@ -113,6 +115,7 @@ impl Engine {
             tuning,
             source: chosen.source,
             containers: Containers::new(Path::new("/proc"))?,
+            ceilings: Ceilings::new(Path::new("/proc"))?,
             usage: Usage::new()?,
             usage_ns: 0,
             facts: Facts::default(),
@@ -173,6 +176,7 @@ impl Engine {
         self.facts.losses = Losses::default();
         self.source.pass(Want::Everything, &mut self.facts, &mut discover::Unpaced)?;
         self.containers.resolve(&mut self.facts, || self.report.held_containers());
+        self.look_up(Want::Everything);
         self.report.update(&self.facts, clock::now());
         self.usage_ns = 0;
         self.read_usage(began);
@@ -256,6 +260,7 @@ impl Engine {
         if want >= Want::Processes {
             self.containers.resolve(&mut self.facts, || self.report.held_containers());
         }
+        self.look_up(want);
         let moved = self.gate.moved(&self.facts.netns);
         if want >= Want::Sockets {
             self.gate.arm(&self.facts.netns);
@@ -285,6 +290,9 @@ impl Engine {
         if want == Want::Processes && self.report.handed_over() {
             self.schedule.moved();
         }
+        if self.report.suspects() {
+            self.schedule.moved();
+        }
         changed |= self.translate();
         if self.ladder.level() < Level::CountersOnly {
             changed |= self.read_usage(began);
@@ -296,6 +304,16 @@ impl Engine {
             self.publish(began);
         }
         self.signs.reported(clock::thread_cpu_ns() - cpu);
+    }
+
+    /// What no source reads: limits of open files, how full connection tracking is.
+    fn look_up(&mut self, want: Want) {
+        if want >= Want::Processes {
+            self.ceilings.files(&mut self.facts.processes, clock::boot_ns());
+        }
+        if want >= Want::Everything {
+            self.facts.conntrack = self.ceilings.tracked();
+        }
     }
 
     /// At the second reading of everything the start is over: what only it needed of the program leaves memory.

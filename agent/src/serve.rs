@@ -39,7 +39,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
-pub use metrics::SeriesLimits;
+pub use metrics::{SeriesLimits, Shown};
 
 /// Connections that wait in the kernel while no one is let in. More would wait for longer than anybody is patient.
 const BACKLOG: u32 = 128;

@@ -250,7 +250,7 @@ fn values(text: &str, name: &str) -> Vec<f64> {
 #[tokio::test]
 async fn series_beyond_the_cap_are_summed_up_and_no_counter_goes_down() {
     let mut node = Node::new(1000);
-    let few = SeriesLimits { max_series: 50, ttl: Duration::from_mins(5) };
+    let few = SeriesLimits { max_series: 50, ..SeriesLimits::default() };
     let server = start_with(node.pass(0), few, false, |_| Admission::Granted).await;
 
     let before = String::from_utf8(server.get("/metrics").await.body).unwrap();

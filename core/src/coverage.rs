@@ -79,6 +79,8 @@ struct Space {
     opened: Opened,
     /// Failed in that time, and not yet taken off.
     failing: u64,
+    /// Ended by a reset in that time.
+    resets: u64,
     /// Since it is known.
     count: Count,
     /// Seen, and not yet covered by what was opened.
@@ -158,11 +160,13 @@ impl Coverage {
             let embryonic = grown(now.embryonic_rsts, last.embryonic_rsts);
             let failing = fails.saturating_sub(embryonic);
             add(&mut self.trouble.failed, fails);
-            add(&mut self.trouble.reset, grown(now.estab_resets, last.estab_resets));
+            let resets = grown(now.estab_resets, last.estab_resets);
+            add(&mut self.trouble.reset, resets);
             let mut space = Space {
                 last: now,
                 opened: delta,
                 failing,
+                resets,
                 history: stays.is_none() && before.history,
                 reading,
                 ..before
@@ -210,6 +214,13 @@ impl Coverage {
         self.spaces.get(&netns).map_or_else(Opened::default, |space| space.opened)
     }
 
+    /// Connections of a namespace that ended by a reset between the last two calls of
+    /// [`Self::counters`].
+    #[must_use]
+    pub fn resets(&self, netns: u32) -> u64 {
+        self.spaces.get(&netns).map_or(0, |space| space.resets)
+    }
+
     /// Whether what is found in a namespace in this pass may have opened before the account began.
     #[must_use]
     pub fn history(&self, netns: u32) -> bool {
@@ -227,14 +238,15 @@ impl Coverage {
     }
 
     /// An attempt that was seen under way since `since_ms` is over, and nothing came of it: if the
-    /// kernel counted a failure meanwhile, it is taken off when the attempt was made.
-    pub fn failed(&mut self, netns: u32, since_ms: u64) {
+    /// kernel counted a failure meanwhile, it is taken off when the attempt was made, and `true`.
+    pub fn failed(&mut self, netns: u32, since_ms: u64) -> bool {
         let Some(space) = self.spaces.get_mut(&netns).filter(|space| space.failing > 0) else {
-            return;
+            return false;
         };
         space.failing -= 1;
         space.count.opened = space.count.opened.saturating_sub(1);
         self.take_off(1, since_ms / BUCKET_MS);
+        true
     }
 
     /// Ends a pass: failures of attempts that no one saw are taken off what opened meanwhile.

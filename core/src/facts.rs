@@ -8,10 +8,12 @@
 mod endpoint;
 mod loss;
 mod role;
+mod tcp;
 
 pub use endpoint::Endpoint;
 pub use loss::{Loss, Losses};
 pub use role::{PortRange, Role};
+pub use tcp::{Quality, Queue, Tcp};
 
 /// One way to read the kernel, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -232,6 +234,9 @@ pub struct Process {
     pub rss_bytes: u64,
     /// Id of the cgroup v2 directory (its inode number); 0 when unknown, 1 for the root.
     pub cgroup: u64,
+    /// Most files that it may have open (`RLIMIT_NOFILE`); 0 when that was not read. Not filled in by the
+    /// source, and only of processes that have many open.
+    pub files_limit: u32,
     /// The container, filled in by the container resolver and not by the source.
     pub container: Option<ContainerId>,
     /// `task_struct.comm` of the group leader.
@@ -357,6 +362,8 @@ pub struct Socket {
     pub interface: u32,
     /// How it came to be connected, as far as the kernel remembers.
     pub role: Role,
+    /// What TCP keeps of it.
+    pub tcp: Tcp,
 }
 
 /// A connection that this side closed first: its TIME_WAIT socket, reported once by a source.
@@ -404,6 +411,15 @@ pub struct Netns {
     pub ports: Option<PortRange>,
 }
 
+/// How full connection tracking is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tracked {
+    /// Connections that it follows.
+    pub now: u64,
+    /// How many it may: packets of further ones are dropped.
+    pub most: u64,
+}
+
 /// What one pass saw. The buffers are reused: a source clears what it refills, so a pass on a
 /// node where nothing grew allocates nothing.
 #[derive(Clone, Debug, Default)]
@@ -425,6 +441,9 @@ pub struct Facts {
     pub netns: Vec<Netns>,
     /// Containers by the place of their [`ContainerId`]; a place without one has an empty id.
     pub containers: Vec<Container>,
+    /// Connections that the node's connection tracking follows, and how many it may; `None` when that was
+    /// not read. Filled in by the engine.
+    pub conntrack: Option<Tracked>,
     /// How often places were given up; with the length of the list it tells whether it changed.
     pub recycled: u64,
     /// What this pass met, not a running total.

@@ -8,7 +8,8 @@
 
 use crate::cluster::Unresolved;
 use crate::cluster::names::NameId;
-use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, Role, State};
+use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, Quality, Queue, Role, State};
+use crate::report::{Health, Risk};
 use crate::table::Epoch;
 
 /// Who opened a connection, as far as there is evidence.
@@ -149,6 +150,8 @@ pub struct ConnectionRecord {
     pub named: Named,
     /// Bytes acknowledged by the peer and bytes received; `None` when the source does not say.
     pub bytes: Option<(u64, u64)>,
+    /// How it fares; `None` when the source does not say.
+    pub quality: Option<Quality>,
     /// When it was first seen, Unix milliseconds.
     pub since_ms: u64,
     /// When the kernel forgets it, monotonic milliseconds; 0 while it is open.
@@ -181,6 +184,8 @@ pub struct ListenerRecord {
     pub local: Endpoint,
     /// Who holds it; of several holders, the one that started first.
     pub owner: Owner,
+    /// Who waits for it to accept; `None` when the source does not say, or for UDP.
+    pub queue: Option<Queue>,
     /// When it was first seen, Unix milliseconds.
     pub since_ms: u64,
     /// The last change.
@@ -232,8 +237,35 @@ pub struct FlowRecord {
     pub bytes_sent: u64,
     /// Bytes from destination to source.
     pub bytes_received: u64,
+    /// How its connections fare.
+    pub health: Health,
     /// Last change, monotonic milliseconds: idle flows leave the table.
     pub active_ms: u64,
+    /// The last change.
+    pub changed: Epoch,
+}
+
+/// Something that is about to run full, and whose it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RiskRecord {
+    /// Unique while the agent runs.
+    pub id: u64,
+    /// What runs full.
+    pub risk: Risk,
+    /// Whose it is; nothing for what is the node's.
+    pub owner: Owner,
+    /// Inode number of the network namespace; 0 for what is the node's.
+    pub netns: u32,
+    /// The port that it is about; 0 where it is about none.
+    pub port: u16,
+    /// The destination whose ports are used up; all zero for others.
+    pub remote: Endpoint,
+    /// How much is in use.
+    pub used: u64,
+    /// How much may be; 0 when that is not known.
+    pub limit: u64,
+    /// When it became one, Unix milliseconds.
+    pub since_ms: u64,
     /// The last change.
     pub changed: Epoch,
 }

@@ -10,12 +10,15 @@ mod connections;
 mod containers;
 mod flows;
 mod hands;
+mod health;
 mod held;
+mod levels;
 mod listeners;
 mod naming;
 mod picture;
 mod processes;
 mod removed;
+mod risks;
 
 use crate::cluster::Cluster;
 use crate::coverage::Coverage;
@@ -23,8 +26,10 @@ use crate::facts::{Container, ContainerId, Endpoint, Facts, Loss, Losses, Protoc
 use crate::hash::HashSet;
 use crate::join::{self, Listeners, PortRange};
 use crate::table::{Epoch, Slot};
+pub use health::{Health, Ills, Recent, Rtt};
 pub use picture::{InCluster, Picture};
 pub use removed::{Removals, Removed};
+pub use risks::Risk;
 use std::sync::Arc;
 
 /// `/proc/PID/stat` rounds start times down to clock ticks of 10 ms.
@@ -131,6 +136,7 @@ pub struct Report {
     listeners: listeners::ListenerTable,
     containers: containers::Containers,
     flows: flows::Flows,
+    risks: risks::Risks,
     naming: naming::Naming,
     names: Arc<[Container]>,
     /// [`Facts::recycled`] when `names` was made.
@@ -162,6 +168,7 @@ impl Report {
             listeners: listeners::ListenerTable::new(limits.sockets),
             containers: containers::Containers::default(),
             flows: flows::Flows::new(limits.flows),
+            risks: risks::Risks::default(),
             naming: naming::Naming::default(),
             names: Arc::default(),
             recycled: 0,
@@ -206,8 +213,15 @@ impl Report {
             changed |= self.sockets(facts, now, epoch);
         }
         changed |= self.expire(facts, now, epoch);
+        changed |= self.risk(fresh, facts, now, epoch);
         changed |= self.removed.count() != before;
         self.seal(epoch, changed)
+    }
+
+    /// Whether something looked full that may be so for a moment only: then it is worth another look soon.
+    #[must_use]
+    pub fn suspects(&self) -> bool {
+        self.risks.suspects()
     }
 
     /// Whether the last pass, over processes and not sockets, met one with sockets that ended, runs
@@ -240,6 +254,7 @@ impl Report {
             listeners: self.listeners.freeze(),
             containers: self.containers.freeze(),
             flows: self.flows.freeze(),
+            risks: self.risks.freeze(),
             names: Arc::clone(&self.names),
             removed: self.removed.clone(),
             coverage: [self.coverage.minute(), self.coverage.total()],
@@ -421,6 +436,28 @@ impl Report {
             &mut self.next_id,
             &mut pass,
         );
+        changed
+    }
+
+    /// What is about to run full, of that which the pass read.
+    fn risk(&mut self, fresh: Want, facts: &Facts, now: Now, epoch: Epoch) -> bool {
+        let (removed, losses) = (&mut self.removed, &mut self.losses);
+        let mut ledger = risks::Ledger { now, epoch, removed, losses };
+        let mut judge = |risk, levels: &[_]| self.risks.judge(risk, levels, &mut ledger);
+        let mut changed = false;
+        if fresh >= Want::Processes {
+            changed |= judge(Risk::OpenFiles, &levels::files(&facts.processes));
+        }
+        if fresh >= Want::Sockets {
+            changed |= judge(Risk::AcceptQueue, &levels::queues(&self.listeners));
+            let waiting = self.connections.close_waits();
+            changed |= judge(Risk::CloseWait, &levels::close_waits(waiting, &facts.processes));
+        }
+        if fresh >= Want::Everything {
+            let (records, all) = self.connections.all();
+            changed |= judge(Risk::EphemeralPorts, &levels::ports(records, all, &facts.netns));
+            changed |= judge(Risk::Conntrack, levels::tracked(facts.conntrack).as_slice());
+        }
         changed
     }
 

@@ -6,6 +6,8 @@
 mod coverage;
 #[path = "report/handed_over.rs"]
 mod handed_over;
+#[path = "report/health.rs"]
+mod health;
 #[path = "report/node.rs"]
 mod node;
 #[path = "report/owners.rs"]

@@ -18,6 +18,7 @@ use crate::top;
 use anyhow::{Context as _, anyhow};
 use probelet_core::cluster::objects::Event;
 use probelet_core::facts::ContainerId;
+use probelet_crds::FlowHealth;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
@@ -209,7 +210,12 @@ fn feed(
 fn series(config: &Effective) -> serve::SeriesLimits {
     let metrics = &config.spec.metrics;
     let max_series = usize::try_from(metrics.max_series).unwrap_or(0);
-    serve::SeriesLimits { max_series, ttl: metrics.ttl.duration() }
+    let health = match metrics.health {
+        FlowHealth::Problems => serve::Shown::Problems,
+        FlowHealth::All => serve::Shown::All,
+        FlowHealth::Off => serve::Shown::Off,
+    };
+    serve::SeriesLimits { max_series, ttl: metrics.ttl.duration(), health }
 }
 
 /// Knows the names of the containers of the newest picture.

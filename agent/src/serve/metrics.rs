@@ -7,6 +7,7 @@
 
 mod agent;
 mod family;
+mod health;
 pub(super) mod http;
 mod kubernetes;
 mod process;
@@ -24,6 +25,7 @@ use crate::serve::http::route::{Answer, later, whole};
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use family::Families;
+pub use health::Shown;
 use hyper::StatusCode;
 use probelet_core::budget::Limiter;
 use prometheus::proto::MetricFamily;
@@ -43,11 +45,13 @@ pub struct SeriesLimits {
     pub max_series: usize,
     /// How long a series outlives what it describes.
     pub ttl: Duration,
+    /// Whose health is shown; those series come on top, a fifth of the others at most.
+    pub health: Shown,
 }
 
 impl Default for SeriesLimits {
     fn default() -> Self {
-        Self { max_series: 500, ttl: Duration::from_mins(5) }
+        Self { max_series: 500, ttl: Duration::from_mins(5), health: Shown::default() }
     }
 }
 
@@ -59,6 +63,7 @@ pub(super) struct Metrics {
     lacking: Vec<Capability>,
     flows: workloads::Flows,
     workloads: workloads::Usage,
+    health: health::Health,
     rendered: Option<(Instant, Bytes)>,
 }
 
@@ -70,6 +75,7 @@ impl Default for Metrics {
             lacking: node_probe::lacking(),
             flows: workloads::Flows::default(),
             workloads: workloads::Usage::default(),
+            health: health::Health::default(),
             rendered: None,
         }
     }
@@ -104,7 +110,12 @@ pub(super) fn answer(shared: &Shared) -> Answer {
 /// A scrape, for tests.
 #[cfg(test)]
 pub(super) fn text(snapshot: &Snapshot, labels: &Labels) -> String {
-    let limits = SeriesLimits { max_series: 5000, ..SeriesLimits::default() };
+    text_with(snapshot, labels, SeriesLimits { max_series: 5000, ..SeriesLimits::default() })
+}
+
+/// The same with limits of one's own.
+#[cfg(test)]
+fn text_with(snapshot: &Snapshot, labels: &Labels, limits: SeriesLimits) -> String {
     let families = Families::default();
     let (_, text) = Metrics::default().families(snapshot, labels, limits, families, Instant::now());
     String::from_utf8_lossy(&text).into_owned()
@@ -124,16 +135,17 @@ impl Metrics {
         process::add(&mut families, snapshot.vitals.started_unix);
         self.flows.update(snapshot, labels, limits, now);
         self.workloads.update(snapshot, labels, limits, now);
+        self.health.update(snapshot, labels, limits, now);
         self.flows.add(&mut families);
         self.workloads.add(&mut families);
-        let (exported, folded) = (self.flows.count(), self.workloads.count());
+        self.health.add(&mut families, &snapshot.picture, labels);
+        let counts = [self.flows.count(), self.workloads.count(), self.health.count()];
+        let exported: f64 = counts.iter().map(|count| count.0).sum();
+        let folded: f64 = counts.iter().map(|count| count.1).sum();
         families.gauge(
             "probelet_agent_series",
             "Series that describe the node: exported, or folded into the series named other.",
-            [
-                ([("state", "exported")], exported.0 + folded.0),
-                ([("state", "folded")], exported.1 + folded.1),
-            ],
+            [([("state", "exported")], exported), ([("state", "folded")], folded)],
         );
         let (families, mut text) = (families.sorted(), Vec::new());
         // Fails only for families without a name or a value, and none is added.

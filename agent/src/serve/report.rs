@@ -151,6 +151,7 @@ fn records(snapshot: &Snapshot) -> usize {
         + picture.listeners.len()
         + picture.containers.len()
         + picture.flows.len()
+        + picture.risks.len()
         + picture.cluster.as_ref().map_or(0, |cluster| cluster.pods.len())
 }
 

@@ -94,6 +94,45 @@ pub(crate) fn big(connections: u32) -> Snapshot {
     Snapshot { picture: report.picture(Now::default()), ..snapshot() }
 }
 
+/// A node where the flow to port 80 sends two in a hundred segments again, that to port 443 none, and where the
+/// queue of the listener at port 8080 stays full.
+#[cfg(test)]
+pub(crate) fn sick() -> Snapshot {
+    use probelet_core::facts::{self, Quality, Queue, Role, Tcp};
+    let process = Process { pid: 42, netns: 7, ..Process::default() };
+    let own = |port| Endpoint::v4(Ipv4Addr::new(10, 0, 0, 1), port);
+    let socket = |inode, port: u16, retransmitted| {
+        let quality = Quality { rtt_us: 20_500, retransmitted, segments: 1000 };
+        Socket {
+            netns: 7,
+            inode,
+            pid: 42,
+            local: own(40_000 + port),
+            remote: Endpoint::v4(Ipv4Addr::new(10, 0, 0, 2), port),
+            role: Role::Dialled,
+            tcp: Tcp::Quality(quality),
+            ..Socket::default()
+        }
+    };
+    let tcp = Tcp::Queue(Queue { waiting: 129, most: 128 });
+    let full = Socket {
+        local: own(8080),
+        remote: own(0),
+        state: facts::State::Listen,
+        tcp,
+        ..socket(3, 0, 0)
+    };
+    let of = |sockets| {
+        let fresh = Some(Want::Everything);
+        Facts { fresh, processes: vec![process], sockets, ..Facts::default() }
+    };
+    let mut report = Report::new(report::Limits::default(), PortRange::default());
+    let at = |ms| Now { unix_ms: ms, mono_ms: ms };
+    report.update(&of(vec![full]), at(1000));
+    report.update(&of(vec![full, socket(1, 80, 20), socket(2, 443, 0)]), at(2000));
+    Snapshot { picture: report.picture(at(2000)), ..snapshot() }
+}
+
 /// A scrape.
 #[cfg(test)]
 pub(crate) fn metrics(snapshot: &Arc<Snapshot>, names: &Arc<crate::names::shown::Names>) -> String {

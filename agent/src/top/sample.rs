@@ -20,7 +20,7 @@ use probelet_core::records::{
     ConnectionRecord, ContainerRecord, Direction, FlowKey, FlowRecord, ListenerRecord, Owner,
     ProcessRecord, Workload,
 };
-use probelet_core::report::{Now, Picture};
+use probelet_core::report::{Health, Ills, Now, Picture, Recent, Rtt};
 use probelet_core::table::{Frozen, Table};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -181,6 +181,14 @@ fn container(n: u32, second: u64) -> ContainerRecord {
     }
 }
 
+/// Of each eleventh flow something is sent again.
+fn health(n: u32) -> Health {
+    let recent = Recent { segments: 1000, retransmitted: u32::from(n % 11 == 10) * 25, failed: 0 };
+    let (min_us, median_us, p99_us) = (90 + n, 200 + n, 4000 + n);
+    let ills = Ills { lossy: recent.retransmitted > 0, failing: false };
+    Health { rtt: Rtt { min_us, median_us, p99_us }, recent, ills, ..Health::default() }
+}
+
 fn flow(n: u32, second: u64) -> FlowRecord {
     let source = match n % 3 {
         0 => Workload::Process(comm(n)),
@@ -200,6 +208,7 @@ fn flow(n: u32, second: u64) -> FlowRecord {
         closed: second * u64::from(n % 5),
         bytes_sent: second * u64::from(n) * 1000,
         bytes_received: second * u64::from(n) * 90_000,
+        health: health(n),
         active_ms: second * 1000,
         changed: second,
     }

@@ -76,7 +76,7 @@ fn an_attempt_that_fails_later_is_taken_off_when_it_was_made() {
     coverage.settle();
 
     read(&mut coverage, netns(1600, 1200, 400), 21_000);
-    (0..400).for_each(|_| coverage.failed(1, 1000));
+    (0..400).for_each(|_| assert!(coverage.failed(1, 1000)));
     coverage.settle();
 
     assert_eq!(coverage.minute(), Count { opened: 2400, observed: 0 });

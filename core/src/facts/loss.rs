@@ -44,11 +44,13 @@ pub enum Loss {
     HalfOpen,
     /// Ends that coverage counted as observed and that the kernel never opened: a fault of ours.
     Overcounted,
+    /// More risks than are kept, or than one network namespace may have of one kind.
+    RisksFull,
 }
 
 impl Loss {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Vanished,
         Self::Permission,
         Self::NoOwner,
@@ -66,6 +68,7 @@ impl Loss {
         Self::Unseen,
         Self::HalfOpen,
         Self::Overcounted,
+        Self::RisksFull,
     ];
 
     /// The reason as a metric label and in `losses` of the report.
@@ -89,6 +92,7 @@ impl Loss {
             Self::Unseen => "unseen",
             Self::HalfOpen => "half_open",
             Self::Overcounted => "overcounted",
+            Self::RisksFull => "risks_full",
         }
     }
 }

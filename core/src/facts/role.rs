@@ -37,6 +37,12 @@ impl PortRange {
         if first == 0 || first > last { None } else { Some(Self(first, last)) }
     }
 
+    /// How many ports there are in it.
+    #[must_use]
+    pub const fn size(self) -> u64 {
+        if self.0 > self.1 { 0 } else { (self.1 - self.0) as u64 + 1 }
+    }
+
     /// Whether a port is ephemeral; `None` when the range is not known.
     #[must_use]
     pub const fn contains(self, port: u16) -> Option<bool> {
@@ -53,6 +59,7 @@ mod tests {
         assert_eq!(PortRange::UNKNOWN.contains(40_000), None);
         assert_eq!(PortRange::default().contains(40_000), Some(true));
         assert_eq!(PortRange::default().contains(80), Some(false));
+        assert_eq!((PortRange::UNKNOWN.size(), PortRange(8, 8).size()), (0, 1));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod addresses;
 mod closed;
+mod health;
 mod naming;
 mod removal;
 mod resolve;
@@ -16,10 +17,11 @@ mod translated;
 
 use super::Pass;
 use super::flows::Flows;
+use super::health::Samples;
 use super::listeners::listens;
 use crate::cluster::Gaps;
 use crate::coverage::Coverage;
-use crate::facts::{Endpoint, Facts, Loss, Netns, Protocol, Role, Socket, State};
+use crate::facts::{Endpoint, Facts, Loss, Netns, Protocol, Role, Socket, State, Want};
 use crate::hash;
 use crate::join::{Listeners, PortRange};
 use crate::records::{ConnectionRecord, Direction, Owner};
@@ -66,6 +68,13 @@ pub(super) struct Connections {
     translated: translated::Translated,
     /// Ends without a name.
     gaps: Gaps,
+    /// Round-trip times of the reading of everything that is taken in.
+    samples: Samples,
+    sampling: bool,
+    /// Connections that went without a TIME_WAIT in this pass.
+    lost: Vec<health::Lost>,
+    /// Those that this pass saw in CLOSE_WAIT.
+    close_waits: Vec<Slot>,
 }
 
 /// What directions and peers are concluded from.
@@ -130,6 +139,10 @@ impl Connections {
             next_expiry_ms: u64::MAX,
             translated: translated::Translated::default(),
             gaps: Gaps::default(),
+            samples: Samples::default(),
+            sampling: false,
+            lost: Vec::new(),
+            close_waits: Vec::new(),
         }
     }
 
@@ -147,6 +160,16 @@ impl Connections {
         self.table.freeze()
     }
 
+    /// Those that the last pass saw in CLOSE_WAIT.
+    pub(super) fn close_waits(&self) -> impl Iterator<Item = &ConnectionRecord> + '_ {
+        self.close_waits.iter().filter_map(|&slot| self.table.get(slot))
+    }
+
+    /// All of them, and how many they are.
+    pub(super) fn all(&self) -> (impl Iterator<Item = &ConnectionRecord> + '_, usize) {
+        (self.table.iter().map(|(_, record)| record), self.table.len())
+    }
+
     /// Takes in the sockets of a pass; `true` when a record was added or changed (removals are
     /// counted in `pass.removed`).
     pub(super) fn update(
@@ -162,6 +185,9 @@ impl Connections {
         self.open.clear();
         self.disputed.clear();
         self.refused.clear();
+        self.samples.begin();
+        self.close_waits.clear();
+        self.sampling = facts.fresh == Some(Want::Everything);
         let mut changed = false;
         for (n, socket) in (0..).zip(&facts.sockets).filter(|(_, s)| !listens(s)) {
             changed |= self.absorb(n, socket, flows, next_id, &mut evidence, pass);
@@ -174,6 +200,10 @@ impl Connections {
         let open = std::mem::take(&mut self.open);
         for &slot in &open {
             self.resolve(slot, flows, &evidence, pass);
+        }
+        if self.sampling {
+            self.sample_new(&open);
+            changed |= flows.settle_health(&mut self.samples, pass);
         }
         self.open = open;
         changed
@@ -262,6 +292,9 @@ impl Connections {
                 if socket.pid != record.owner.pid {
                     self.disputed.push(slot);
                 }
+                if socket.state == State::CloseWait {
+                    self.close_waits.push(slot);
+                }
                 return self.refresh(slot, &record, socket, flows, evidence, pass);
             }
             self.remove(slot, flows, pass);
@@ -270,8 +303,30 @@ impl Connections {
             self.refused.push(number);
             return false;
         }
-        let record = ConnectionRecord {
-            id: *next_id,
+        let record = self.fresh(socket, *next_id, evidence, pass);
+        let Some(slot) = self.insert(record, socket.pid, next_id, flows, pass) else {
+            return false;
+        };
+        if record.state == State::SynSent && record.ends == 0 {
+            self.attempts.insert(slot, pass.now.mono_ms);
+        }
+        if record.state == State::CloseWait {
+            self.close_waits.push(slot);
+        }
+        self.observe(slot, pass.now.mono_ms, evidence, pass);
+        true
+    }
+
+    /// The record of a socket that is new.
+    fn fresh(
+        &self,
+        socket: &Socket,
+        id: u64,
+        evidence: &Evidence<'_>,
+        pass: &Pass<'_>,
+    ) -> ConnectionRecord {
+        ConnectionRecord {
+            id,
             netns: socket.netns,
             inode: socket.inode,
             interface: socket.interface,
@@ -282,21 +337,14 @@ impl Connections {
             remote: socket.remote,
             owner: Self::first_owner(socket, evidence, pass),
             bytes: socket.bytes_sent.zip(socket.bytes_received),
+            quality: socket.tcp.quality(),
             since_ms: pass.now.unix_ms,
             flow: Slot::MAX,
             opened: !pass.first,
             ends: if self.is_history(socket.netns, evidence, pass) { HISTORY } else { 0 },
             changed: pass.epoch,
             ..ConnectionRecord::default()
-        };
-        let Some(slot) = self.insert(record, socket.pid, next_id, flows, pass) else {
-            return false;
-        };
-        if record.state == State::SynSent && record.ends == 0 {
-            self.attempts.insert(slot, pass.now.mono_ms);
         }
-        self.observe(slot, pass.now.mono_ms, evidence, pass);
-        true
     }
 
     /// Whether what is new in this pass may have opened before the kernel's counters were first read, or
@@ -380,10 +428,13 @@ impl Connections {
         let bytes = socket.bytes_sent.zip(socket.bytes_received).or(record.bytes);
         let inode = if socket.inode == 0 { record.inode } else { socket.inode };
         let role = if socket.role == Role::Unknown { record.role } else { socket.role };
-        let now = (socket.state, bytes, inode, role);
-        if (record.state, record.bytes, record.inode, record.role) == now {
+        let quality = socket.tcp.quality().or(record.quality);
+        self.sample(record, quality);
+        let now = (socket.state, bytes, inode, role, quality);
+        if (record.state, record.bytes, record.inode, record.role, record.quality) == now {
             return false;
         }
+        self.fare(slot, record, socket.state, quality, flows, pass);
         let answered = half_open(record.state) && !half_open(socket.state);
         if answered || (record.direction == Direction::Unknown && role != record.role) {
             self.open.push(slot);
@@ -406,7 +457,7 @@ impl Connections {
         }
         self.places.went(record);
         if let Some(record) = self.table.get_mut(slot, pass.epoch) {
-            (record.state, record.bytes, record.inode, record.role) = now;
+            (record.state, record.bytes, record.inode, record.role, record.quality) = now;
             record.changed = pass.epoch;
             self.places.came(slot, record);
         }

@@ -8,6 +8,7 @@
 
 mod shares;
 
+use super::health::{Health, Samples};
 use super::{Pass, Removed};
 use crate::cluster::names::NameId;
 use crate::facts::{Loss, Protocol};
@@ -106,6 +107,7 @@ impl Flows {
             closed: 0,
             bytes_sent: 0,
             bytes_received: 0,
+            health: Health::default(),
             active_ms: pass.now.mono_ms,
             changed: pass.epoch,
         };
@@ -133,6 +135,25 @@ impl Flows {
             flow.active_ms = pass.now.mono_ms;
             flow.changed = pass.epoch;
         }
+    }
+
+    /// A reading of everything is over: its round-trip times are each flow's, and what was recent fades.
+    /// Whether anything changed. None of that makes a flow active.
+    pub(super) fn settle_health(&mut self, samples: &mut Samples, pass: &Pass<'_>) -> bool {
+        let mut changed = false;
+        let rtts = samples.settle(self.table.slots());
+        for (slot, &rtt) in (0..).zip(rtts) {
+            let Some(&flow) = self.table.get(slot) else { continue };
+            let health = flow.health.settled(rtt);
+            if health != flow.health
+                && let Some(flow) = self.table.get_mut(slot, pass.epoch)
+            {
+                flow.health = health;
+                flow.changed = pass.epoch;
+                changed = true;
+            }
+        }
+        changed
     }
 
     /// Drops a flow that holds nothing and never did: its connections turned out to be another's.

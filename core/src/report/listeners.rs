@@ -6,7 +6,7 @@
 //! Pure: no I/O; time is an argument.
 
 use super::{Pass, Removed};
-use crate::facts::{Loss, Protocol, Socket, State};
+use crate::facts::{Loss, Protocol, Queue, Socket, State};
 use crate::hash::HashMap;
 use crate::join::Listeners;
 use crate::records::{ListenerRecord, Owner};
@@ -25,6 +25,8 @@ pub(super) struct ListenerTable {
     by_socket: HashMap<(u32, Protocol, u32, u16), Slot>,
     seen: Vec<Seen>,
     pass: u32,
+    /// Where somebody waits, as of the last pass.
+    queued: Vec<Slot>,
 }
 
 /// Whether a socket waits for others to begin.
@@ -44,11 +46,26 @@ fn first_owner(socket: &Socket, pass: &Pass<'_>) -> Owner {
 
 impl ListenerTable {
     pub(super) fn new(limit: usize) -> Self {
-        Self { table: Table::new(limit), by_socket: HashMap::default(), seen: Vec::new(), pass: 0 }
+        Self {
+            table: Table::new(limit),
+            by_socket: HashMap::default(),
+            seen: Vec::new(),
+            pass: 0,
+            queued: Vec::new(),
+        }
     }
 
     pub(super) const fn set_limit(&mut self, limit: usize) {
         self.table.set_limit(limit);
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&ListenerRecord> {
+        self.table.get(slot)
+    }
+
+    /// The listeners at which somebody waits.
+    pub(super) fn queued(&self) -> &[Slot] {
+        &self.queued
     }
 
     pub(super) fn freeze(&self) -> Frozen<ListenerRecord> {
@@ -64,6 +81,7 @@ impl ListenerTable {
         pass: &mut Pass<'_>,
     ) -> bool {
         self.pass = self.pass.wrapping_add(1);
+        self.queued.clear();
         let mut changed = false;
         for socket in sockets.iter().filter(|s| listens(s)) {
             let key = (socket.netns, socket.protocol, socket.inode, socket.local.port);
@@ -73,6 +91,7 @@ impl ListenerTable {
                 let pid =
                     if first { socket.pid } else { pass.processes.older(seen.pid, socket.pid) };
                 *seen = Seen { pass: self.pass, pid };
+                changed |= self.queue(slot, socket.tcp.queue(), pass);
                 continue;
             }
             let record = ListenerRecord {
@@ -82,6 +101,7 @@ impl ListenerTable {
                 protocol: socket.protocol,
                 local: socket.local,
                 owner: first_owner(socket, pass),
+                queue: socket.tcp.queue(),
                 since_ms: pass.now.unix_ms,
                 changed: pass.epoch,
             };
@@ -94,8 +114,25 @@ impl ListenerTable {
             self.seen.resize(self.table.slots(), Seen::default());
             self.seen[slot as usize] = Seen { pass: self.pass, pid: socket.pid };
             self.by_socket.insert(key, slot);
+            self.queue(slot, record.queue, pass);
         }
         self.settle(renamed, memory, pass, changed)
+    }
+
+    /// Who waits at a known listener now; written only if it differs.
+    fn queue(&mut self, slot: Slot, queue: Option<Queue>, pass: &Pass<'_>) -> bool {
+        if queue.is_some_and(|queue| queue.waiting > 0) {
+            self.queued.push(slot);
+        }
+        let differs = |record: &ListenerRecord| queue.is_some() && record.queue != queue;
+        if !self.table.get(slot).is_some_and(differs) {
+            return false;
+        }
+        if let Some(record) = self.table.get_mut(slot, pass.epoch) {
+            record.queue = queue;
+            record.changed = pass.epoch;
+        }
+        true
     }
 
     /// Owners, removals, and the memory that directions come from.

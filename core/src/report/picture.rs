@@ -10,7 +10,7 @@ use crate::cluster::{Gaps, Grain, Known, PodRecord};
 use crate::coverage::{Count, Trouble};
 use crate::facts::{Container, ContainerId, Losses};
 use crate::records::{
-    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord,
+    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord, RiskRecord,
 };
 use crate::table::{Epoch, Frozen};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct Picture {
     pub containers: Frozen<ContainerRecord>,
     /// Every flow.
     pub flows: Frozen<FlowRecord>,
+    /// Everything that is about to run full.
+    pub risks: Frozen<RiskRecord>,
     /// Containers by the place of their [`ContainerId`], ended ones included for a while.
     pub names: Arc<[Container]>,
     /// What went away, for deltas.

@@ -30,6 +30,8 @@ pub enum Removed {
     Container(ContainerId),
     /// A pod, by id.
     Pod(u64),
+    /// A risk, by id.
+    Risk(u64),
 }
 
 /// The log. Clones share the entries.

@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use probelet_core::facts::{Netns, Process, Protocol, Socket, Want};
+use probelet_core::facts::{Netns, Process, Protocol, Queue, Socket, Tcp, Want};
 use probelet_core::hash::{HashMap, HashSet};
 
 use super::records::{Look, Place};
@@ -39,6 +39,8 @@ pub(super) struct Memory {
     /// Where each of `sockets` is in the kernel.
     places: Vec<Place>,
     held: HashMap<u32, Range<usize>>,
+    /// Of these, listeners at which a connection waits.
+    queued: usize,
     /// The counters when the sockets were read.
     counters: HashMap<u32, Netns>,
 }
@@ -76,8 +78,9 @@ impl Memory {
     }
 
     /// The sockets, by number, that are to be looked at again: with everything all of TCP, otherwise those
-    /// whose state may have changed without their holder, since the counters of their namespace have moved.
-    /// The state of a UDP socket is its holder's doing.
+    /// whose state may have changed without their holder, since the counters of their namespace have moved,
+    /// and listeners at which somebody waits: that moves no counter. The state of a UDP socket is its
+    /// holder's doing.
     pub(super) fn doubtful(&self, want: Want, counters: &[Netns]) -> Vec<usize> {
         let moved: HashSet<u32> = counters
             .iter()
@@ -85,10 +88,12 @@ impl Memory {
             .map(|now| now.inode)
             .collect();
         let all = want == Want::Everything;
-        if moved.is_empty() && !all {
+        if moved.is_empty() && !all && self.queued == 0 {
             return Vec::new();
         }
-        let doubt = |s: &Socket| s.protocol == Protocol::Tcp && (all || moved.contains(&s.netns));
+        let doubt = |s: &Socket| {
+            s.protocol == Protocol::Tcp && (all || waits(s) || moved.contains(&s.netns))
+        };
         (0..self.sockets.len()).filter(|&nth| doubt(&self.sockets[nth])).collect()
     }
 
@@ -102,8 +107,11 @@ impl Memory {
     pub(super) fn settle(&mut self, nth: usize, look: Option<Look>) -> Option<u32> {
         let socket = &mut self.sockets[nth];
         match look {
-            Some(Look { state, bytes }) => {
+            Some(Look { state, bytes, tcp }) => {
                 socket.state = state;
+                if tcp != Tcp::Unknown {
+                    socket.tcp = tcp;
+                }
                 if let Some((sent, received)) = bytes {
                     (socket.bytes_sent, socket.bytes_received) = (Some(sent), Some(received));
                 }
@@ -150,6 +158,7 @@ impl Memory {
         self.counters.extend(counters.iter().map(|netns| (netns.inode, *netns)));
         self.sockets.clear();
         self.sockets.extend_from_slice(sockets);
+        self.queued = sockets.iter().filter(|socket| waits(socket)).count();
         self.places.clear();
         self.places.extend_from_slice(places);
         self.held.clear();
@@ -159,6 +168,11 @@ impl Memory {
             from += one.len();
         }
     }
+}
+
+/// Whether somebody waits at this listener.
+const fn waits(socket: &Socket) -> bool {
+    matches!(socket.tcp, Tcp::Queue(Queue { waiting: 1.., .. }))
 }
 
 #[cfg(test)]
@@ -242,10 +256,23 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_at_which_somebody_waits_is_looked_at_again_though_nothing_moved() {
+        let queue = |waiting| Tcp::Queue(Queue { waiting, most: 128 });
+        let with = |pid, waiting| Socket { tcp: queue(waiting), ..socket(pid, 10) };
+        let mut memory = remembering(&[with(1, 0), with(2, 3)], &[netns(10, 5)]);
+
+        assert_eq!(memory.doubtful(Want::Sockets, &[netns(10, 5)]), [1]);
+
+        let look = Look { state: State::Listen, bytes: None, tcp: queue(4) };
+        memory.settle(1, Some(look));
+        assert_eq!(memory.sockets(2).next().unwrap().0.tcp, queue(4));
+    }
+
+    #[test]
     fn a_new_state_is_kept_and_a_socket_without_one_has_its_holder_read() {
         let mut memory = remembering(&[socket(1, 10), socket(2, 10)], &[]);
 
-        let look = Look { state: State::CloseWait, bytes: None };
+        let look = Look { state: State::CloseWait, bytes: None, tcp: Tcp::Unknown };
         assert_eq!(memory.settle(0, Some(look)), None);
         assert_eq!(memory.settle(1, None), Some(2));
         assert_eq!(memory.sockets(1).next().unwrap().0.state, State::CloseWait);
@@ -256,7 +283,7 @@ mod tests {
         let mut memory = remembering(&[socket(1, 10)], &[]);
 
         for bytes in [Some((10, 20)), None] {
-            memory.settle(0, Some(Look { state: State::Established, bytes }));
+            memory.settle(0, Some(Look { state: State::Established, bytes, tcp: Tcp::Unknown }));
         }
 
         let socket = memory.sockets(1).next().unwrap().0;

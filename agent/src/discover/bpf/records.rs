@@ -8,7 +8,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use probelet_core::facts::{
-    Closed, Comm, Endpoint, Loss, Netns, PortRange, Process, Protocol, Role, Socket, State,
+    Closed, Comm, Endpoint, Loss, Netns, PortRange, Process, Protocol, Quality, Queue, Role,
+    Socket, State, Tcp,
 };
 
 // The words are split by shifts, as a little-endian machine lays structures out.
@@ -31,13 +32,13 @@ pub(super) const HEADS: usize = 2048;
 const GROUPS: usize = 64;
 
 /// Words of `struct sockrec`.
-pub(super) const SOCK_WORDS: usize = 12;
+pub(super) const SOCK_WORDS: usize = 14;
 /// Words of `struct procrec`.
 pub(super) const PROC_WORDS: usize = 9;
 /// Words of `struct known`.
 pub(super) const KNOWN_WORDS: usize = 5;
 /// Words of `struct lookrec`.
-pub(super) const LOOK_WORDS: usize = 4;
+pub(super) const LOOK_WORDS: usize = 6;
 /// Words of `struct headrec`.
 pub(super) const HEAD_WORDS: usize = GROUPS / 2;
 /// Words of `struct netrec`.
@@ -132,7 +133,7 @@ pub(super) struct Place {
 impl Place {
     /// As the window of looks takes it.
     pub(super) const fn words(self) -> [u64; LOOK_WORDS] {
-        [self.address, self.hash as u64, 0, 0]
+        [self.address, self.hash as u64, 0, 0, 0, 0]
     }
 }
 
@@ -142,6 +143,18 @@ pub(super) struct Look {
     pub(super) state: State,
     /// Sent and received, if they were asked for.
     pub(super) bytes: Option<(u64, u64)>,
+    /// How it fares, if that was asked for; of a listener always its queue.
+    pub(super) tcp: Tcp,
+}
+
+/// `struct quality`.
+const fn quality(words: [u64; 2]) -> Tcp {
+    Tcp::Quality(Quality::from_eighths(low(words[0]), high(words[0]), low(words[1])))
+}
+
+/// The queue of a listener, which stands where others have their bytes.
+const fn queue(words: [u64; 2]) -> Tcp {
+    Tcp::Queue(Queue { waiting: low(words[0]), most: low(words[1]) })
 }
 
 /// The end of another look; `None` when the socket is not there any more, or closed.
@@ -149,8 +162,13 @@ pub(super) fn look(words: &[u64; LOOK_WORDS], bytes: bool) -> Option<Look> {
     let number = high(words[1]);
     let state = State::from_kernel(u8::try_from(number).ok()?)?;
     // Neither TIME_WAIT nor a request is a whole socket.
-    let counted = bytes && !matches!(number, 6 | 12);
-    let look = Look { state, bytes: counted.then_some((words[2], words[3])) };
+    let counted = bytes && !matches!(number, 6 | 10 | 12);
+    let tcp = match state {
+        State::Listen => queue([words[2], words[3]]),
+        _ if counted => quality([words[4], words[5]]),
+        _ => Tcp::Unknown,
+    };
+    let look = Look { state, bytes: counted.then_some((words[2], words[3])), tcp };
     (state != State::Close).then_some(look)
 }
 
@@ -214,6 +232,7 @@ fn process(words: &[u64; PROC_WORDS], page: u64) -> Process {
         cpu_ns,
         rss_bytes: pages.saturating_mul(page),
         cgroup,
+        files_limit: 0,
         container: None,
         comm: Comm(name),
     }
@@ -298,7 +317,13 @@ pub(super) fn sock(words: &[u64; SOCK_WORDS]) -> Result<Sock, Loss> {
         let closed = Closed { netns, local, remote, remaining_ms: 0, interface, role };
         return Ok(Sock::Closed(closed, words[5], (words[3], high(words[11]))));
     }
-    let counted = protocol == Protocol::Tcp && half(words[2], 1).to_le_bytes()[0] != 12;
+    let whole = protocol == Protocol::Tcp && half(words[2], 1).to_le_bytes()[0] != 12;
+    let counted = whole && state != State::Listen;
+    let tcp = match state {
+        State::Listen => queue([words[5], words[6]]),
+        _ if counted => quality([words[12], words[13]]),
+        _ => Tcp::Unknown,
+    };
     let place = Place { address: words[3], hash: high(words[1]) };
     let socket = Socket {
         netns,
@@ -313,6 +338,7 @@ pub(super) fn sock(words: &[u64; SOCK_WORDS]) -> Result<Sock, Loss> {
         bytes_received: counted.then_some(words[6]),
         interface,
         role,
+        tcp,
     };
     Ok(Sock::Open(socket, place))
 }
@@ -356,6 +382,8 @@ mod tests {
             0x0200_000a,
             0,
             7,
+            400 | 3 << 32,
+            9,
         ];
 
         let Ok(Sock::Open(socket, place)) = sock(&words) else { panic!("an open socket") };
@@ -366,18 +394,33 @@ mod tests {
         assert_eq!(place, Place { address: 0xffff_8880_0000_1000, hash: 99 });
         assert_eq!((socket.bytes_sent, socket.bytes_received), (Some(10), Some(20)));
         assert_eq!((socket.interface, socket.role), (7, Role::Unknown));
+        let quality = Quality { rtt_us: 50, retransmitted: 3, segments: 9 };
+        assert_eq!(socket.tcp, Tcp::Quality(quality));
+    }
+
+    #[test]
+    fn a_listener_has_a_queue_where_others_have_bytes() {
+        let words =
+            [NETNS | 77 << 32, 12, kind(2, 10, 6, 8080, 0), 1, 3, 5, 128, 0, 0, 0, 0, 0, 0, 0];
+
+        let Ok(Sock::Open(socket, _)) = sock(&words) else { panic!("an open socket") };
+
+        assert_eq!(socket.tcp, Tcp::Queue(Queue { waiting: 5, most: 128 }));
+        assert_eq!(socket.bytes_sent, None);
+        let look = look(&[0, 10 << 32, 6, 128, 0, 0], false).unwrap();
+        assert_eq!(look.tcp, Tcp::Queue(Queue { waiting: 6, most: 128 }));
     }
 
     #[test]
     fn a_record_without_a_namespace_is_torn() {
-        let words = [0, 12, kind(2, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0, 0];
+        let words = [0, 12, kind(2, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0];
 
         assert_eq!(sock(&words).err(), Some(Loss::Torn));
     }
 
     #[test]
     fn a_record_of_an_unknown_family_is_torn() {
-        let words = [NETNS, 12, kind(0x4141, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0, 0];
+        let words = [NETNS, 12, kind(0x4141, 1, 6, 8080, 40000), 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0];
 
         assert_eq!(sock(&words).err(), Some(Loss::Torn));
     }
@@ -393,7 +436,8 @@ mod tests {
 
     #[test]
     fn a_socket_that_was_closed_or_replaced_has_no_state() {
-        let state = |number: u64| look(&[0, number << 32, 0, 0], false).map(|look| look.state);
+        let state =
+            |number: u64| look(&[0, number << 32, 0, 0, 0, 0], false).map(|look| look.state);
 
         assert_eq!(state(8), Some(State::CloseWait));
         assert_eq!((state(7), state(0)), (None, None));
@@ -401,11 +445,11 @@ mod tests {
 
     #[test]
     fn another_look_tells_bytes_only_of_what_has_some() {
-        let bytes = |state: u64| look(&[0, state << 32, 10, 20], true).unwrap().bytes;
+        let bytes = |state: u64| look(&[0, state << 32, 10, 20, 0, 0], true).unwrap().bytes;
 
         assert_eq!(bytes(1), Some((10, 20)));
         assert_eq!(bytes(6), None);
-        assert_eq!(look(&[0, 1 << 32, 10, 20], false).unwrap().bytes, None);
+        assert_eq!(look(&[0, 1 << 32, 10, 20, 0, 0], false).unwrap().bytes, None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use probelet_core::facts::{Closed, Endpoint, Protocol, Role, Socket, State};
+use probelet_core::facts::{Closed, Endpoint, Protocol, Quality, Queue, Role, Socket, State, Tcp};
 
 use crate::discover::procfs::tables::{Row, worth_reporting};
 
@@ -29,8 +29,12 @@ const BYTES_RECEIVED: usize = 128;
 /// Since 4.19.
 const BYTES_SENT: usize = 200;
 const BYTES_RETRANSMITTED: usize = 208;
-/// A word: segments that are on their way.
+/// Words: segments that are on their way, smoothed round-trip time in microseconds, segments sent again,
+/// and sent with data (since 4.6).
 const UNACKED: usize = 24;
+const RTT: usize = 68;
+const RETRANSMITTED: usize = 100;
+const DATA_SEGMENTS: usize = 156;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +162,10 @@ fn row(body: &[u8], protocol: Protocol) -> Option<Row> {
     let inode = word(message, 68)?;
     let mut socket =
         Socket { inode, protocol, state, local, remote, interface, ..Socket::default() };
+    if protocol == Protocol::Tcp && state == State::Listen {
+        // What waits and how many may, in the places of bytes that wait.
+        socket.tcp = Tcp::Queue(Queue { waiting: word(message, 56)?, most: word(message, 60)? });
+    }
     attributes(&body[MESSAGE..], &mut socket);
     Some(worth_reporting(socket))
 }
@@ -173,11 +181,20 @@ fn attributes(mut rest: &[u8], socket: &mut Socket) {
                 socket.bytes_sent = long(value, BYTES_ACKED);
                 socket.bytes_received = long(value, BYTES_RECEIVED);
                 socket.role = role(value, socket.state).unwrap_or_default();
+                socket.tcp = quality(value).map_or(Tcp::Unknown, Tcp::Quality);
             }
             _ => {}
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
+}
+
+fn quality(info: &[u8]) -> Option<Quality> {
+    Some(Quality {
+        rtt_us: word(info, RTT)?,
+        retransmitted: word(info, RETRANSMITTED)?,
+        segments: word(info, DATA_SEGMENTS)?,
+    })
 }
 
 /// Who dialled: the acknowledged bytes begin with the SYN at the end that sent one first, and with the
@@ -264,6 +281,9 @@ mod tests {
         let mut info = [0u8; 248];
         info[BYTES_ACKED..][..8].copy_from_slice(&11u64.to_ne_bytes());
         info[BYTES_RECEIVED..][..8].copy_from_slice(&22u64.to_ne_bytes());
+        for (at, word) in [(RTT, 51u32), (RETRANSMITTED, 2), (DATA_SEGMENTS, 7)] {
+            info[at..][..4].copy_from_slice(&word.to_ne_bytes());
+        }
         let attributes = [
             attribute(8, &[0]), // shutdown
             attribute(INET_DIAG_INFO, &info),
@@ -276,6 +296,17 @@ mod tests {
         assert_eq!(socket.remote, Endpoint::v4(Ipv4Addr::LOCALHOST, 49_876));
         assert_eq!((socket.inode, socket.cgroup), (31_337, 77));
         assert_eq!((socket.bytes_sent, socket.bytes_received), (Some(11), Some(22)));
+        let quality = Quality { rtt_us: 51, retransmitted: 2, segments: 7 };
+        assert_eq!(socket.tcp, Tcp::Quality(quality));
+    }
+
+    #[test]
+    fn a_listener_has_its_queue_where_others_have_bytes_that_wait() {
+        let mut bytes = message(COMPAT, 10, &[]);
+        bytes[HEADER + 56..][..4].copy_from_slice(&5u32.to_ne_bytes());
+        bytes[HEADER + 60..][..4].copy_from_slice(&128u32.to_ne_bytes());
+
+        assert_eq!(socket(&bytes).tcp, Tcp::Queue(Queue { waiting: 5, most: 128 }));
     }
 
     #[test]

@@ -377,6 +377,9 @@ fn keep_bytes(old: &[Socket], new: &mut [Socket], by_inode: &mut HashMap<u32, So
             socket.bytes_sent = known.bytes_sent;
             socket.bytes_received = known.bytes_received;
             socket.role = known.role;
+            if known.tcp.quality().is_some() {
+                socket.tcp = known.tcp;
+            }
         }
     }
 }

@@ -42,16 +42,16 @@ const UNRESOLVED: &str = "unresolved";
 const RESERVED: [&str; 3] = [OTHER, EXTERNAL, UNRESOLVED];
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct FlowKey {
-    source: Box<str>,
-    destination: Box<str>,
-    port: Box<str>,
-    protocol: Protocol,
+pub(super) struct FlowKey {
+    pub(super) source: Box<str>,
+    pub(super) destination: Box<str>,
+    pub(super) port: Box<str>,
+    pub(super) protocol: Protocol,
 }
 
 impl FlowKey {
     /// Whose flow it is: who opened it, or who was connected to from outside.
-    fn owner(&self) -> &str {
+    pub(super) fn owner(&self) -> &str {
         if RESERVED.contains(&&*self.source) { &self.destination } else { &self.source }
     }
 }
@@ -163,7 +163,7 @@ impl Flows {
     }
 }
 
-fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
+pub(super) fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
     let port = if flow.key.port == 0 { "unknown".into() } else { flow.key.port.to_string().into() };
     FlowKey {
         source: name(flow.key.source, labels, picture),
@@ -174,7 +174,7 @@ fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
 }
 
 /// A workload as a label: without anything that grows without bound on the other side.
-fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Box<str> {
+pub(super) fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Box<str> {
     match workload {
         Workload::Container(id) => in_cluster(id, picture)
             .or_else(|| labels.get(id).map(|l| plain("container", &l.name)))

@@ -9,7 +9,7 @@ use super::query::Filter;
 use crate::names::shown::Labels;
 use probelet_core::cluster::PodRecord;
 use probelet_core::facts::ContainerId;
-use probelet_core::records::{ConnectionRecord, ListenerRecord, Owner, ProcessRecord};
+use probelet_core::records::{ConnectionRecord, ListenerRecord, Owner, ProcessRecord, RiskRecord};
 
 /// A filter made ready for many records.
 #[derive(Debug)]
@@ -67,6 +67,17 @@ impl Sieve {
                 && self.filter.state.is_none_or(|s| s == listening(record))
                 && self.filter.direction.is_none()
                 && self.filter.port.is_none_or(|p| p == record.local.port))
+    }
+
+    /// A risk has a port, and neither protocol, state nor direction; what is the node's concerns all on it.
+    pub(super) fn risk(&self, record: &RiskRecord) -> bool {
+        let Filter { protocol, state, direction, port, .. } = &self.filter;
+        self.open
+            || ((record.netns == 0 || self.owner(&record.owner))
+                && protocol.is_none()
+                && state.is_none()
+                && direction.is_none()
+                && port.is_none_or(|p| p == record.port))
     }
 
     /// A pod is asked for its name and namespace, whatever else is.

@@ -11,11 +11,12 @@ use crate::names::shown::Labels;
 use probelet_core::cluster::PodRecord;
 use probelet_core::cluster::names::Name;
 use probelet_core::cluster::objects::Phase;
-use probelet_core::facts::{Comm, ContainerId, Endpoint};
+use probelet_core::facts::{Comm, ContainerId, Endpoint, Quality};
 use probelet_core::records::{
-    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, Owner, ProcessRecord, Workload,
+    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, Owner, ProcessRecord,
+    RiskRecord, Workload,
 };
-use probelet_core::report::Picture;
+use probelet_core::report::{Health, Picture, Rtt};
 
 /// What ids mean, for the length of one response.
 #[derive(Clone, Copy)]
@@ -50,6 +51,8 @@ impl Scene<'_> {
         int(out, fact.rss_bytes);
         lit!(out, ",\"openFds\":");
         int_or_null(out, fact.open_fds.map(u64::from));
+        lit!(out, ",\"filesLimit\":");
+        int_or_null(out, (fact.files_limit != 0).then_some(u64::from(fact.files_limit)));
         lit!(out, ",\"threads\":");
         int(out, u64::from(fact.threads));
         lit!(out, ",\"netns\":");
@@ -89,6 +92,7 @@ impl Scene<'_> {
         int_or_null(out, record.bytes.map(|(sent, _)| sent));
         lit!(out, ",\"bytesReceived\":");
         int_or_null(out, record.bytes.map(|(_, received)| received));
+        quality(out, record.quality);
         lit!(out, ",\"since\":");
         decimal(out, record.since_ms, 3);
         out.push(b'}');
@@ -141,6 +145,10 @@ impl Scene<'_> {
         lit!(out, ",\"netns\":");
         int(out, u64::from(record.netns));
         self.owner(out, &record.owner);
+        lit!(out, ",\"queue\":");
+        int_or_null(out, record.queue.map(|queue| u64::from(queue.waiting)));
+        lit!(out, ",\"queueLimit\":");
+        int_or_null(out, record.queue.map(|queue| u64::from(queue.most)));
         lit!(out, ",\"since\":");
         decimal(out, record.since_ms, 3);
         out.push(b'}');
@@ -208,6 +216,33 @@ impl Scene<'_> {
         int(out, record.bytes_sent);
         lit!(out, ",\"bytesReceived\":");
         int(out, record.bytes_received);
+        health(out, &record.health);
+        out.push(b'}');
+    }
+
+    pub(super) fn risk(&self, out: &mut Vec<u8>, record: &RiskRecord) {
+        lit!(out, "{\"id\":");
+        int(out, record.id);
+        lit!(out, ",\"risk\":\"");
+        lit!(out, record.risk.name());
+        lit!(out, "\"");
+        self.owner(out, &record.owner);
+        lit!(out, ",\"netns\":");
+        int_or_null(out, (record.netns != 0).then_some(u64::from(record.netns)));
+        lit!(out, ",\"port\":");
+        int_or_null(out, (record.port != 0).then_some(u64::from(record.port)));
+        lit!(out, ",\"remote\":");
+        if record.remote == Endpoint::default() {
+            lit!(out, "null");
+        } else {
+            endpoint(out, record.remote);
+        }
+        lit!(out, ",\"used\":");
+        int(out, record.used);
+        lit!(out, ",\"limit\":");
+        int_or_null(out, (record.limit != 0).then_some(record.limit));
+        lit!(out, ",\"since\":");
+        decimal(out, record.since_ms, 3);
         out.push(b'}');
     }
 
@@ -257,6 +292,61 @@ impl Scene<'_> {
 
     fn pod(&self, container: Option<ContainerId>) -> Option<&str> {
         self.labels.get(container?)?.pod.as_deref()
+    }
+}
+
+/// How a connection fares.
+fn quality(out: &mut Vec<u8>, quality: Option<Quality>) {
+    lit!(out, ",\"rttSeconds\":");
+    seconds_or_null(out, quality.map_or(0, |quality| quality.rtt_us));
+    lit!(out, ",\"segmentsSent\":");
+    int_or_null(out, quality.map(|quality| u64::from(quality.segments)));
+    lit!(out, ",\"segmentsRetransmitted\":");
+    int_or_null(out, quality.map(|quality| u64::from(quality.retransmitted)));
+}
+
+/// How the connections of a flow fare.
+fn health(out: &mut Vec<u8>, health: &Health) {
+    lit!(out, ",\"rttSeconds\":");
+    let Rtt { min_us, median_us, p99_us } = health.rtt;
+    if min_us == 0 {
+        lit!(out, "null");
+    } else {
+        for (field, us) in
+            [("{\"min\":", min_us), (",\"median\":", median_us), (",\"p99\":", p99_us)]
+        {
+            lit!(out, field);
+            seconds_or_null(out, us);
+        }
+        out.push(b'}');
+    }
+    let counts = [
+        (",\"segmentsSent\":", health.segments),
+        (",\"segmentsRetransmitted\":", health.retransmitted),
+        (",\"failed\":", health.failed),
+        (",\"resets\":", health.resets),
+    ];
+    for (field, n) in counts {
+        lit!(out, field);
+        int(out, n);
+    }
+    lit!(out, ",\"retransmittedShare\":");
+    match health.recent.share() {
+        Some(share) => json::write(out, format_args!("{share:.4}")),
+        None => lit!(out, "null"),
+    }
+    lit!(out, ",\"problems\":[");
+    for (n, ill) in health.ills.names().enumerate() {
+        json::write(out, format_args!("{}\"{ill}\"", if n > 0 { "," } else { "" }));
+    }
+    out.push(b']');
+}
+
+/// Microseconds as seconds; 0 is what is not known.
+fn seconds_or_null(out: &mut Vec<u8>, us: u32) {
+    match us {
+        0 => lit!(out, "null"),
+        us => decimal(out, u64::from(us), 6),
     }
 }
 

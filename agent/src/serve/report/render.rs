@@ -63,6 +63,7 @@ enum Kind {
     Containers,
     Pods,
     Flows,
+    Risks,
 }
 
 impl Kind {
@@ -74,6 +75,7 @@ impl Kind {
             Self::Containers => "containers",
             Self::Pods => "pods",
             Self::Flows => "flows",
+            Self::Risks => "risks",
         }
     }
 
@@ -84,7 +86,8 @@ impl Kind {
             Self::Listeners => Some(Self::Containers),
             Self::Containers => Some(Self::Pods),
             Self::Pods => Some(Self::Flows),
-            Self::Flows => None,
+            Self::Flows => Some(Self::Risks),
+            Self::Risks => None,
         }
     }
 }
@@ -163,6 +166,7 @@ impl Renderer {
                 Removed::Connection(id)
                 | Removed::Listener(id)
                 | Removed::Flow(id)
+                | Removed::Risk(id)
                 | Removed::Pod(id) => json::int(out, id),
                 Removed::Process(pid, start_ns) => scene.process_key(out, pid, start_ns),
                 Removed::Container(id) => scene.container_key(out, id),
@@ -211,6 +215,11 @@ impl Renderer {
                     key(out, r.id);
                 }
             }),
+            Kind::Risks => walk(&picture.risks, at, floor, out, |out, r| {
+                if news(r.changed, r.owner.pod()) && !sieve.risk(r) {
+                    key(out, r.id);
+                }
+            }),
             Kind::Containers | Kind::Flows => None,
         };
         match (next, kind.next()) {
@@ -234,46 +243,49 @@ impl Renderer {
         let news = |changed: Epoch, shown: &[Workload]| {
             changed > since || shown.iter().any(|&workload| renamed(labels, workload, since))
         };
-        let mut begin = |out: &mut Vec<u8>| {
-            *records += 1;
-            separate(out, fresh);
+        let mut begin = |out: &mut Vec<u8>, shown: bool| {
+            if shown {
+                *records += 1;
+                separate(out, fresh);
+            }
+            shown
         };
         let next = match kind {
             Kind::Processes => walk(&picture.processes, at, floor, out, |out, r| {
                 let pod = r.fact.container.map(Workload::Container).unwrap_or_default();
-                if news(r.changed, &[pod]) && sieve.process(r) {
-                    begin(out);
+                if begin(out, news(r.changed, &[pod]) && sieve.process(r)) {
                     scene.process(out, r);
                 }
             }),
             Kind::Connections => walk(&picture.connections, at, floor, out, |out, r| {
-                if news(r.changed, &[r.peer, held_by(&r.owner)]) && sieve.connection(r) {
-                    begin(out);
+                if begin(out, news(r.changed, &[r.peer, held_by(&r.owner)]) && sieve.connection(r))
+                {
                     scene.connection(out, r);
                 }
             }),
             Kind::Listeners => walk(&picture.listeners, at, floor, out, |out, r| {
-                if news(r.changed, &[held_by(&r.owner)]) && sieve.listener(r) {
-                    begin(out);
+                if begin(out, news(r.changed, &[held_by(&r.owner)]) && sieve.listener(r)) {
                     scene.listener(out, r);
                 }
             }),
             Kind::Containers => walk(&picture.containers, at, floor, out, |out, r| {
-                if news(r.changed, &[Workload::Container(r.id)]) {
-                    begin(out);
+                if begin(out, news(r.changed, &[Workload::Container(r.id)])) {
                     scene.container(out, r);
                 }
             }),
             Kind::Pods => walk_pods(picture, at, floor, out, |out, r| {
-                if news(r.changed, &[]) && sieve.pod(r) {
-                    begin(out);
+                if begin(out, news(r.changed, &[]) && sieve.pod(r)) {
                     pod_of_node(out, r);
                 }
             }),
             Kind::Flows => walk(&picture.flows, at, floor, out, |out, r| {
-                if news(r.changed, &[r.key.source, r.key.destination]) {
-                    begin(out);
+                if begin(out, news(r.changed, &[r.key.source, r.key.destination])) {
                     scene.flow(out, r);
+                }
+            }),
+            Kind::Risks => walk(&picture.risks, at, floor, out, |out, r| {
+                if begin(out, news(r.changed, &[held_by(&r.owner)]) && sieve.risk(r)) {
+                    scene.risk(out, r);
                 }
             }),
         };
@@ -348,6 +360,7 @@ const fn kind_of(removed: Removed) -> Kind {
         Removed::Connection(_) => Kind::Connections,
         Removed::Listener(_) => Kind::Listeners,
         Removed::Flow(_) => Kind::Flows,
+        Removed::Risk(_) => Kind::Risks,
         Removed::Process(..) => Kind::Processes,
         Removed::Container(_) => Kind::Containers,
         Removed::Pod(_) => Kind::Pods,

@@ -13,8 +13,8 @@ use probelet_core::cluster::objects::{
 };
 use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
-    Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Protocol, Socket, State,
-    Want,
+    Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Protocol, Quality, Queue,
+    Socket, State, Tcp, Want,
 };
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Report};
@@ -39,20 +39,20 @@ pub(crate) fn everything() -> (Arc<Snapshot>, Arc<Names>, u64) {
     let (web, old) = (process(100, Some(ContainerId(0))), process(7, Some(ContainerId(1))));
     let unknown = process(3, Some(ContainerId::UNKNOWN));
     facts.processes = vec![web, process(1, None), unknown, old];
-    facts.sockets = vec![socket(9, 7, Endpoint::v4(WEB, 41_000), State::Established)];
+    let full = Tcp::Queue(Queue { waiting: 129, most: 128 });
+    let listener = Socket {
+        remote: Endpoint::default(),
+        tcp: full,
+        ..socket(11, 100, Endpoint::v4(WEB, 8080), State::Listen)
+    };
+    facts.sockets = vec![socket(9, 7, Endpoint::v4(WEB, 41_000), State::Established), listener];
     report.update(&facts, at(2000));
     let before = report.picture(at(2000)).epoch;
 
     facts.processes.pop();
     facts.netns[0].active_opens = 2;
     facts.losses.add(Loss::Vanished, 1);
-    facts.sockets = vec![
-        socket(10, 100, Endpoint::v4(WEB, 40_000), State::Established),
-        Socket {
-            remote: Endpoint::default(),
-            ..socket(11, 100, Endpoint::v4(WEB, 8080), State::Listen)
-        },
-    ];
+    facts.sockets = vec![socket(10, 100, Endpoint::v4(WEB, 40_000), State::Established), listener];
     report.update(&facts, at(3000));
     report.usage([(ContainerId(0), Some(1_000_000), Some(1 << 20))].into_iter());
 
@@ -139,6 +139,7 @@ fn process(pid: u32, container: Option<ContainerId>) -> Process {
         netns: 4_026_532_000,
         threads: 1,
         open_fds: Some(12),
+        files_limit: 1024,
         cpu_ns: 5_000_000,
         rss_bytes: 1 << 20,
         comm: Comm::new(b"nginx"),
@@ -157,6 +158,7 @@ fn socket(inode: u32, pid: u32, local: Endpoint, state: State) -> Socket {
         state,
         bytes_sent: Some(10),
         bytes_received: Some(20),
+        tcp: Tcp::Quality(Quality { rtt_us: 300, retransmitted: 20, segments: 1000 }),
         ..Socket::default()
     }
 }

@@ -5,11 +5,11 @@
 //! Pure: no I/O.
 
 use super::{Column, Heading, Rank, Width, put_or_dash};
-use crate::figures::{Bytes, Count, PerSecond, float, put};
+use crate::figures::{Bytes, Count, PerSecond, Share, Took, float, put};
 use probelet_core::records::{FlowRecord, Workload};
 
 /// Flows, from source to destination.
-pub(in crate::top) static FLOWS: [Column<FlowRecord>; 10] = [
+pub(in crate::top) static FLOWS: [Column<FlowRecord>; 12] = [
     Column {
         heading: Heading::text("source", "SOURCE", Width::Flex(1), 0),
         rank: |view, flow| Rank::text(view.workload(flow.key.source).as_bytes()),
@@ -69,4 +69,25 @@ pub(in crate::top) static FLOWS: [Column<FlowRecord>; 10] = [
             put_or_dash(out, view.traffic(flow).map(|[_, received]| Bytes(received)));
         },
     },
+    Column {
+        heading: Heading::number("rtt", "RTT", 7, 110),
+        rank: |_, flow| Rank::of(rtt(flow)),
+        text: |_, flow, out| put_or_dash(out, rtt(flow).map(Took)),
+    },
+    Column {
+        heading: Heading::number("resent", "RESENT", 7, 118),
+        rank: |_, flow| Rank::of(flow.health.recent.share()),
+        text: |_, flow, out| {
+            put_or_dash(out, flow.health.recent.share().map(Share));
+            if flow.health.ills.any() {
+                out.push('!');
+            }
+        },
+    },
 ];
+
+/// The median round-trip time of its connections, seconds.
+fn rtt(flow: &FlowRecord) -> Option<f64> {
+    let us = flow.health.rtt.median_us;
+    (us > 0).then(|| f64::from(us) / 1e6)
+}

@@ -9,7 +9,7 @@ use crate::figures::{Age, float, put};
 use probelet_core::records::ListenerRecord;
 
 /// Sockets that wait for connections or datagrams.
-pub(in crate::top) static LISTENERS: [Column<ListenerRecord>; 7] = [
+pub(in crate::top) static LISTENERS: [Column<ListenerRecord>; 8] = [
     Column {
         heading: Heading::text("proto", "PROTO", Width::Text(5), 40),
         rank: |_, l| Rank::text(l.protocol.name().as_bytes()),
@@ -39,6 +39,14 @@ pub(in crate::top) static LISTENERS: [Column<ListenerRecord>; 7] = [
         },
         text: |view, l, out| {
             l.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)));
+        },
+    },
+    Column {
+        heading: Heading::number("queue", "QUEUE", 11, 84),
+        rank: |_, l| Rank::of(l.queue.map(|queue| f64::from(queue.waiting))),
+        text: |_, l, out| match l.queue {
+            Some(queue) => put(out, format_args!("{}/{}", queue.waiting, queue.most)),
+            None => out.push('-'),
         },
     },
     Column {

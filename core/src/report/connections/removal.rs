@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::{Connections, Evidence, Flows, Key, Pass, Seen};
+use super::{Connections, Evidence, Flows, Key, Pass, Seen, health};
 use crate::facts::{Netns, State};
 use crate::report::Removed;
 use crate::table::Slot;
@@ -17,20 +17,25 @@ impl Connections {
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) {
+        self.lost.clear();
         for n in 0..self.seen.len() {
             if self.seen[n].pass == self.pass {
                 continue;
             }
             let Ok(slot) = Slot::try_from(n) else { break };
-            let Some(record) = self.table.get(slot) else { continue };
+            let Some(&record) = self.table.get(slot) else { continue };
             if record.state == State::TimeWait {
                 continue;
             }
-            if let Some(since_ms) = self.attempts.remove(&slot) {
-                evidence.coverage.failed(record.netns, since_ms);
+            if let Some(since_ms) = self.attempts.remove(&slot)
+                && evidence.coverage.failed(record.netns, since_ms)
+            {
+                health::failed(&record, flows, pass);
             }
+            self.lost.extend(health::Lost::of(&record));
             self.remove(slot, flows, pass);
         }
+        self.blame_resets(flows, evidence, pass);
     }
 
     /// The oldest closed connection gives its place to another one.

@@ -6,7 +6,7 @@
 //! Pure: no I/O; time is an argument.
 
 use super::translated::Way;
-use super::{Connections, Evidence, Flows, Pass, half_open};
+use super::{Connections, Evidence, Flows, Pass, half_open, health};
 use crate::facts::{ContainerId, Protocol, State};
 use crate::join::{Question, direction};
 use crate::records::{ConnectionRecord, Direction, FlowKey, Owner, Workload};
@@ -212,6 +212,9 @@ impl Connections {
             if !moved && opened == 1 {
                 flow.bytes_sent = flow.bytes_sent.saturating_add(sent);
                 flow.bytes_received = flow.bytes_received.saturating_add(received);
+            }
+            if !moved {
+                health::enter(record, &mut flow.health);
             }
         });
         slot

@@ -271,7 +271,7 @@ fn records_have_the_fixed_fields() {
 
     let process = serde_json::json!({
         "pid": 42, "startTime": 1_600_000_002.5, "ppid": 1, "comm": "curl", "container": null, "pod": null,
-        "cpuSeconds": 1.25, "rssBytes": 4096, "openFds": 9, "threads": 3, "netns": 7,
+        "cpuSeconds": 1.25, "rssBytes": 4096, "openFds": 9, "filesLimit": null, "threads": 3, "netns": 7,
     });
     assert_eq!(report["processes"], serde_json::json!([process]));
     let connection = &report["connections"][0];
@@ -280,7 +280,8 @@ fn records_have_the_fixed_fields() {
         "remote": "[2001:db8::1]:443", "netns": 7, "direction": connection["direction"], "pid": 42,
         "comm": "curl", "container": null, "pod": null,
         "peer": {"kind": "external", "name": "2001:db8::1", "pod": null, "service": null, "workload": null},
-        "bytesSent": null, "bytesReceived": null, "since": 1_700_000_000.25,
+        "bytesSent": null, "bytesReceived": null, "rttSeconds": null, "segmentsSent": null,
+        "segmentsRetransmitted": null, "since": 1_700_000_000.25,
     });
     assert_eq!(connection, &expected);
     assert_eq!(report["node"], "node-1");

@@ -16,7 +16,7 @@ Examples:
   kubectl probelet explain node1                  why an agent is Stretched, and what it would take
   kubectl probelet config dry-run -f new.yaml     which nodes an edit changes and what it would cost
 
-Exit codes: 0 success, 1 failure (status: no agent or no operator at work; with --check: anything missing), 2 a wrong flag.";
+Exit codes: 0 success, 1 failure (status: no agent or no operator at work; with --check: anything missing; doctor of a pod: anything wrong), 2 a wrong flag.";
 
 /// Asks probelet what its agents cost, what they observe, and whether they follow their configuration.
 #[derive(Debug, Clone, Parser)]
@@ -168,10 +168,13 @@ pub enum Command {
         /// The node
         node: String,
     },
-    /// What the kernel and the rights of a node's agent allow, what is lost, how to get it back
+    /// What is wrong with a pod, workload or Service; of a node: what its kernel and the rights of its agent allow
+    ///
+    /// Of a pod: full accept queues, leaked connections, open files, ephemeral ports and connection tracking that are
+    /// nearly used up, flows that lose segments or fail to connect. Exits with code 1 if anything is wrong.
     Doctor {
-        /// The node
-        node: String,
+        /// A node, or as for conns: pod/NAME, svc/NAME, deploy/NAME (sts, ds, job, cronjob), NAMESPACE/KIND/NAME
+        target: String,
     },
     /// A NetworkPolicy that allows what was observed of a workload
     Netpol {

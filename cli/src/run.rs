@@ -144,7 +144,7 @@ impl Run {
             Command::Pause(who) => self.pause(&who, true).await?,
             Command::Resume(who) => self.pause(&who, false).await?,
             Command::Explain { node } => self.explain(&node).await?,
-            Command::Doctor { node } => self.doctor(&node).await?,
+            Command::Doctor { target } => return self.doctor(&target).await,
             Command::Netpol { target } => self.netpol(&target).await?,
             Command::Dump { file, reports, agents } => self.dump(file, reports, agents).await?,
             // Done before there was a cluster to ask.

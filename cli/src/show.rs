@@ -8,7 +8,7 @@ mod picture;
 mod table;
 
 pub(crate) use figures::put;
-pub use figures::{age, bytes, count, cpu, percent};
+pub use figures::{age, bytes, count, cpu, percent, took};
 pub use picture::{dot, mermaid, svg};
 pub use table::{Align, Cell, Column, Table, Tone};
 

@@ -27,7 +27,7 @@ use kubectl_probelet::args::{Format, Ranking};
 use kubectl_probelet::seen::config::Config;
 use kubectl_probelet::seen::pod::Pod;
 use kubectl_probelet::seen::probe::Probe;
-use kubectl_probelet::seen::report::Report;
+use kubectl_probelet::seen::report::{Report, Rtt};
 use kubectl_probelet::seen::{DaemonCounts, Lease, Node, Service};
 use kubectl_probelet::show::Answer;
 use kubectl_probelet::target::Target;
@@ -178,6 +178,25 @@ fn a_map_joins_what_both_nodes_say_of_a_flow() {
         map.edges.iter().filter(|e| e.from == "shop/Deployment/api" && e.port == port).count()
     };
     assert_eq!(twice(5432), 1, "{:?}", map.edges);
+}
+
+#[test]
+fn a_sick_edge_says_so_and_a_wide_map_has_its_figures() {
+    let mut reports = reports();
+    let sick = reports[0].flows.iter_mut().find(|flow| flow.port == 5432).unwrap();
+    sick.problems = vec!["lossy".to_owned(), "no <word>".to_owned()];
+    sick.retransmitted_share = Some(0.021);
+    sick.rtt_seconds = Some(Rtt { min: 0.0001, median: 0.0205, p99: 0.3 });
+    let names = Names::of(&reports, &services());
+    let map = Map::of(&reports, &names, Some("shop"), false);
+
+    let line = |wide| {
+        let text = map.page(wide).text(false);
+        text.lines().find(|line| line.contains("lossy")).unwrap().to_owned()
+    };
+    assert!(line(false).contains("5432") && !line(false).contains("20.5ms"), "{}", line(false));
+    assert!(line(true).contains("0.1ms") && line(true).contains("20.5ms"), "{}", line(true));
+    assert!(line(true).contains("2.1%") && !line(true).contains("<word>"), "{}", line(true));
 }
 
 #[test]

@@ -53,6 +53,9 @@ pub struct Row {
     remote: String,
     bytes_sent: Option<u64>,
     bytes_received: Option<u64>,
+    rtt_seconds: Option<f64>,
+    segments_sent: Option<u64>,
+    segments_retransmitted: Option<u64>,
     age_seconds: u64,
 }
 
@@ -118,6 +121,51 @@ impl Conns {
     }
 }
 
+impl Row {
+    /// As it is shown, in all columns if `wide`.
+    fn cells(&self, wide: bool) -> Vec<Cell> {
+        let bytes = |n: Option<u64>| n.map_or("-".to_owned(), show::bytes);
+        let port = if self.protocol == "udp" {
+            format!("{}/udp", self.port)
+        } else {
+            self.port.to_string()
+        };
+        let mut cells = vec![
+            Cell::from(if self.who.is_empty() { "-" } else { self.who.as_str() }),
+            arrow(&self.direction).into(),
+            self.peer.as_str().into(),
+            port.into(),
+            self.via.clone().unwrap_or_else(|| "-".to_owned()).into(),
+            self.remote.as_str().into(),
+            if self.state == "established" {
+                self.state.as_str().into()
+            } else {
+                Cell::dim(&self.state)
+            },
+            show::age(Duration::from_secs(self.age_seconds)).into(),
+            bytes(self.bytes_sent).into(),
+            bytes(self.bytes_received).into(),
+        ];
+        if wide {
+            let process =
+                self.pid.map_or_else(|| self.comm.clone(), |pid| format!("{}({pid})", self.comm));
+            cells.push(self.rtt_seconds.map_or_else(|| "-".to_owned(), show::took).into());
+            cells.push(self.resent());
+            cells.extend([self.node.as_str(), &process, &self.local].map(Cell::from));
+        }
+        cells
+    }
+
+    /// Of the segments sent, how many were sent again.
+    fn resent(&self) -> Cell {
+        let (Some(sent), Some(again)) = (self.segments_sent, self.segments_retransmitted) else {
+            return "-".into();
+        };
+        let text = format!("{again}/{}", sent.max(again));
+        if again > 0 { Cell::bad(text) } else { text.into() }
+    }
+}
+
 fn row(report: &Report, connection: &Connection) -> Row {
     #[expect(
         clippy::cast_possible_truncation,
@@ -143,6 +191,9 @@ fn row(report: &Report, connection: &Connection) -> Row {
         remote: connection.remote.clone(),
         bytes_sent: connection.bytes_sent,
         bytes_received: connection.bytes_received,
+        rtt_seconds: connection.rtt_seconds,
+        segments_sent: connection.segments_sent,
+        segments_retransmitted: connection.segments_retransmitted,
         age_seconds: age,
     }
 }
@@ -182,38 +233,12 @@ impl show::Answer for Conns {
             Column("RECEIVED", Align::Right),
         ];
         if wide {
+            columns.extend(["RTT", "RESENT"].map(|name| Column(name, Align::Right)));
             columns.extend(["NODE", "PROCESS", "LOCAL"].map(|name| Column(name, Align::Left)));
         }
         let mut table = Table::new(&columns);
         for row in &self.connections {
-            let bytes = |n: Option<u64>| n.map_or("-".to_owned(), show::bytes);
-            let port = if row.protocol == "udp" {
-                format!("{}/udp", row.port)
-            } else {
-                row.port.to_string()
-            };
-            let mut cells = vec![
-                Cell::from(if row.who.is_empty() { "-" } else { row.who.as_str() }),
-                arrow(&row.direction).into(),
-                row.peer.as_str().into(),
-                port.into(),
-                row.via.clone().unwrap_or_else(|| "-".to_owned()).into(),
-                row.remote.as_str().into(),
-                if row.state == "established" {
-                    row.state.as_str().into()
-                } else {
-                    Cell::dim(&row.state)
-                },
-                show::age(Duration::from_secs(row.age_seconds)).into(),
-                bytes(row.bytes_sent).into(),
-                bytes(row.bytes_received).into(),
-            ];
-            if wide {
-                let process =
-                    row.pid.map_or_else(|| row.comm.clone(), |pid| format!("{}({pid})", row.comm));
-                cells.extend([row.node.as_str(), &process, &row.local].map(Cell::from));
-            }
-            table.row(cells);
+            table.row(row.cells(wide));
         }
         if table.is_empty() {
             page.line(format!("{} has no open connection.", self.target));

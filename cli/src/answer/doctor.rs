@@ -11,7 +11,8 @@ use crate::seen::report::{Report, UNSEEN};
 use crate::show::{self, Cell, Page};
 
 /// Losses in words, with what a person can do about them, if anything.
-const LOSSES: [(&str, &str, &str); 15] = [
+const LOSSES: [(&str, &str, &str); 16] = [
+    ("risks_full", "things that run full did not fit into the list of risks", ""),
     ("vanished", "processes ended while they were read", ""),
     (
         "permission",

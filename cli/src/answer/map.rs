@@ -6,7 +6,7 @@
 
 mod naming;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub use naming::Names;
 
 use super::conns::unasked;
 use crate::args::Format;
-use crate::seen::report::{Flow, Report};
+use crate::seen::report::{Flow, Report, Rtt};
 use crate::show::{self, Align, Cell, Column, Page, Table};
 
 /// What an end is called that no one knows.
@@ -34,7 +34,7 @@ pub struct Map {
 }
 
 /// Connections between two ends, on one port.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Edge {
     /// Who opened them: `namespace/Kind/name`, an address, …
@@ -53,6 +53,67 @@ pub struct Edge {
     pub bytes_sent: u64,
     /// Back.
     pub bytes_received: u64,
+    /// How its connections fare.
+    #[serde(flatten)]
+    pub health: Health,
+}
+
+/// How the connections of an edge fare: of several flows the worst.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// Round-trip times, seconds.
+    pub rtt_seconds: Option<Rtt>,
+    /// Of what was sent lately, the share that was sent again.
+    pub retransmitted_share: Option<f64>,
+    /// Attempts to connect that failed.
+    pub failed: u64,
+    /// Connections that ended by a reset.
+    pub resets: u64,
+    /// What is wrong with it now.
+    pub problems: BTreeSet<String>,
+}
+
+impl Health {
+    fn of(flow: &Flow) -> Self {
+        Self {
+            rtt_seconds: flow.rtt_seconds,
+            retransmitted_share: flow.retransmitted_share,
+            failed: flow.failed,
+            resets: flow.resets,
+            // Words that become part of pictures; those of a later release are words as well.
+            problems: flow.problems.iter().filter(|word| is_word(word)).cloned().collect(),
+        }
+    }
+
+    /// Together with another flow of the same edge, as the same node sees it.
+    fn and(&self, other: &Self) -> Self {
+        let worse = |one: Option<f64>, another: Option<f64>| match (one, another) {
+            (Some(one), Some(another)) => Some(one.max(another)),
+            (one, another) => one.or(another),
+        };
+        let rtt_seconds = match (self.rtt_seconds, other.rtt_seconds) {
+            (Some(a), Some(b)) => Some(Rtt {
+                min: a.min.min(b.min),
+                median: a.median.max(b.median),
+                p99: a.p99.max(b.p99),
+            }),
+            (one, another) => one.or(another),
+        };
+        Self {
+            rtt_seconds,
+            retransmitted_share: worse(self.retransmitted_share, other.retransmitted_share),
+            failed: self.failed + other.failed,
+            resets: self.resets + other.resets,
+            problems: self.problems.union(&other.problems).cloned().collect(),
+        }
+    }
+
+    /// Together with what the node of the other end sees of the same connections.
+    fn seen_by_both(&self, other: &Self) -> Self {
+        let failed = self.failed.max(other.failed);
+        Self { failed, resets: self.resets.max(other.resets), ..self.and(other) }
+    }
 }
 
 /// The same edge as each end's node counts it.
@@ -119,6 +180,12 @@ impl Map {
     }
 }
 
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 32
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
 /// Whether the report's own node knows this end by itself.
 fn is_own(kind: &str) -> bool {
     matches!(kind, "workload" | "container" | "process")
@@ -129,6 +196,7 @@ fn add(edge: &mut Edge, flow: &Flow) {
     edge.opened += flow.opened;
     edge.bytes_sent += flow.bytes_sent;
     edge.bytes_received += flow.bytes_received;
+    edge.health = edge.health.and(&Health::of(flow));
 }
 
 fn merged(from: String, to: String, port: u16, protocol: String, views: &Views) -> Edge {
@@ -142,19 +210,28 @@ fn merged(from: String, to: String, port: u16, protocol: String, views: &Views) 
         opened: opener.opened.max(acceptor.opened),
         bytes_sent: opener.bytes_sent.max(acceptor.bytes_sent),
         bytes_received: opener.bytes_received.max(acceptor.bytes_received),
+        health: opener.health.seen_by_both(&acceptor.health),
     }
 }
 
 impl show::Answer for Map {
-    fn page(&self, _: bool) -> Page {
+    fn page(&self, wide: bool) -> Page {
         let mut columns = vec![Column("FROM", Align::Left), Column("TO", Align::Left)];
         columns.extend(
             ["PORT", "OPEN", "OPENED", "SENT", "RECEIVED"].map(|name| Column(name, Align::Right)),
         );
+        if wide {
+            let names = ["RTT-MIN", "RTT", "RTT-P99", "RESENT", "FAILED", "RESETS"];
+            columns.extend(names.map(|name| Column(name, Align::Right)));
+        }
+        let sick = self.edges.iter().any(|edge| !edge.health.problems.is_empty());
+        if sick {
+            columns.push(Column("PROBLEMS", Align::Left));
+        }
         let mut table = Table::new(&columns);
         for edge in &self.edges {
             let udp = if edge.protocol == "udp" { "/udp" } else { "" };
-            table.row(vec![
+            let mut cells = vec![
                 edge.from.as_str().into(),
                 edge.to.as_str().into(),
                 format!("{}{udp}", edge.port).into(),
@@ -162,7 +239,23 @@ impl show::Answer for Map {
                 show::count(edge.opened).into(),
                 show::bytes(edge.bytes_sent).into(),
                 show::bytes(edge.bytes_received).into(),
-            ]);
+            ];
+            let health = &edge.health;
+            if wide {
+                let rtt = health.rtt_seconds;
+                let time = |pick: fn(Rtt) -> f64| {
+                    rtt.map_or_else(|| "-".to_owned(), |rtt| show::took(pick(rtt))).into()
+                };
+                cells.extend([time(|rtt| rtt.min), time(|rtt| rtt.median), time(|rtt| rtt.p99)]);
+                let share = health.retransmitted_share.map(show::percent);
+                cells.push(share.unwrap_or_else(|| "-".to_owned()).into());
+                cells.extend([health.failed, health.resets].map(|n| show::count(n).into()));
+            }
+            if sick {
+                let problems: Vec<&str> = health.problems.iter().map(String::as_str).collect();
+                cells.push(Cell::bad(problems.join(", ")));
+            }
+            table.row(cells);
         }
         let mut page = Page::default();
         if table.is_empty() {

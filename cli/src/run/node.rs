@@ -2,9 +2,13 @@
 //!
 //! I/O: the API server, the node's agent behind its proxy.
 
+use std::process::ExitCode;
+
 use tokio::join;
 
+use super::targets::unknown;
 use super::{Run, checked};
+use crate::answer::checkup::Checkup;
 use crate::answer::doctor::Diagnosis;
 use crate::answer::explain::{Explanation, Seen, Unreported};
 use crate::ask::{Error, config_path, probe_path};
@@ -13,6 +17,7 @@ use crate::seen::operator::Operator;
 use crate::seen::pod::Pod;
 use crate::seen::probe::Probe;
 use crate::seen::report::Report;
+use crate::target::{Kind, Typed};
 
 /// What is known of a node.
 struct Known {
@@ -30,9 +35,29 @@ impl Run {
         self.show(&Explanation::of(&known.seen(node)))
     }
 
-    pub(super) async fn doctor(&self, node: &str) -> Result<(), Error> {
-        let known = self.known(checked(node)?).await?;
-        self.show(&Diagnosis::of(&known.seen(node)))
+    /// Of a node, or of pods; code 1 if something is wrong with those.
+    pub(super) async fn doctor(&self, text: &str) -> Result<ExitCode, Error> {
+        let typed = Typed::parse(text)?;
+        let node = matches!(typed.kind, Some(Kind::Node));
+        if node || (typed.kind.is_none() && typed.namespace.is_none()) {
+            match self.known(checked(&typed.name)?).await {
+                // A bare name that is no node's may be a pod's.
+                Err(Error::Absent { .. }) if !node => {}
+                known => {
+                    self.show(&Diagnosis::of(&known?.seen(&typed.name)))?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+        }
+        let found = self.find(text).await?;
+        let (reports, unasked) = self.reports(&found.nodes, &found.target.query()).await?;
+        if unasked.is_empty() && found.target.is_unknown_to(&reports) {
+            return Err(unknown(&found));
+        }
+        let mut checkup = Checkup::of(&found.target, &reports);
+        checkup.unasked = unasked;
+        self.show(&checkup)?;
+        Ok(if checkup.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     async fn known(&self, node: &str) -> Result<Known, Error> {

@@ -28,6 +28,8 @@ pub struct Report {
     pub pods: Vec<Pod>,
     /// Flows.
     pub flows: Vec<Flow>,
+    /// What is about to run full; an older agent does not say.
+    pub risks: Option<Vec<Risk>>,
     /// What is missing, by reason, since the agent's start.
     pub losses: BTreeMap<String, u64>,
     /// Ends of connections without a name, by reason, now.
@@ -136,6 +138,12 @@ pub struct Connection {
     pub bytes_sent: Option<u64>,
     /// Bytes received.
     pub bytes_received: Option<u64>,
+    /// Round-trip time.
+    pub rtt_seconds: Option<f64>,
+    /// Segments sent with data.
+    pub segments_sent: Option<u64>,
+    /// Of these, sent again.
+    pub segments_retransmitted: Option<u64>,
     /// When it was first seen, Unix seconds.
     pub since: f64,
 }
@@ -208,6 +216,52 @@ pub struct Flow {
     pub bytes_sent: u64,
     /// From destination to source.
     pub bytes_received: u64,
+    /// Round-trip times of its connections.
+    pub rtt_seconds: Option<Rtt>,
+    /// Of what was sent lately, the share that was sent again.
+    pub retransmitted_share: Option<f64>,
+    /// Attempts to connect that failed.
+    pub failed: u64,
+    /// Connections that ended by a reset.
+    pub resets: u64,
+    /// What is wrong with it now.
+    pub problems: Vec<String>,
+}
+
+/// Round-trip times, seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Rtt {
+    /// The least.
+    pub min: f64,
+    /// The median.
+    pub median: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+}
+
+/// Something that is about to run full.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Risk {
+    /// What.
+    pub risk: String,
+    /// The process.
+    pub pid: Option<u32>,
+    /// Its name.
+    pub comm: String,
+    /// Its pod; none for what is the node's.
+    pub pod: Option<String>,
+    /// The port that it is about.
+    pub port: Option<u16>,
+    /// The destination whose ports are used up.
+    pub remote: Option<String>,
+    /// In use.
+    pub used: u64,
+    /// How much may be.
+    pub limit: Option<u64>,
+    /// Since when, Unix seconds.
+    pub since: f64,
 }
 
 /// One end of a flow.

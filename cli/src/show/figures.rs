@@ -54,6 +54,16 @@ pub fn percent(share: f64) -> String {
     if percent >= 100.0 { "100%".to_owned() } else { format!("{percent:.1}%") }
 }
 
+/// A time that something took, in seconds: `61µs`, `0.61ms`, `12ms`, `1.2s`.
+#[must_use]
+pub fn took(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.000_099_5 => format!("{:.0}µs", s * 1e6),
+        s if s < 0.995 => format!("{}ms", short(s * 1e3)),
+        s => format!("{}s", short(s)),
+    }
+}
+
 /// A time span as kubectl has it: `12s`, `5m`, `3h20m`, `4d`.
 #[must_use]
 pub fn age(time: Duration) -> String {
@@ -95,6 +105,10 @@ mod tests {
         assert_eq!([842, 12_960, 1_234_567].map(count), ["842", "13k", "1.23M"]);
         assert_eq!(percent(0.9999), "99.9%");
         assert_eq!(percent(1.0), "100%");
+        assert_eq!(
+            [0.000_061, 0.000_61, 0.0205, 1.2].map(took),
+            ["61µs", "0.61ms", "20.5ms", "1.2s"]
+        );
         let ages = [5, 125, 700, 12_000, 400_000].map(|s| age(Duration::from_secs(s)));
         assert_eq!(ages, ["5s", "2m5s", "11m", "3h20m", "4d"]);
     }

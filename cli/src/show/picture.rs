@@ -45,8 +45,14 @@ fn grouped<'a>(ends: &[&'a str]) -> Vec<(Option<&'a str>, Vec<&'a str>)> {
 
 fn label(edge: &Edge) -> String {
     let udp = if edge.protocol == "udp" { "/udp" } else { "" };
-    format!("{}{udp}", edge.port)
+    let problems: Vec<&str> = edge.health.problems.iter().map(String::as_str).collect();
+    let wrong =
+        if problems.is_empty() { String::new() } else { format!(" {}", problems.join(" ")) };
+    format!("{}{udp}{wrong}", edge.port)
 }
+
+/// How a line is drawn on which something is wrong: in a colour, and heavier, for whoever does not see that.
+const SICK: (&str, u32) = ("#dc2626", 3);
 
 /// For Graphviz.
 #[must_use]
@@ -77,7 +83,18 @@ pub fn dot(edges: &[Edge]) -> String {
     }
     for edge in edges {
         let (from, to) = (quoted(&edge.from), quoted(&edge.to));
-        put(&mut out, format_args!("  {from} -> {to} [label={}];\n", quoted(&label(edge))));
+        let label = quoted(&label(edge));
+        if edge.health.problems.is_empty() {
+            put(&mut out, format_args!("  {from} -> {to} [label={label}];\n"));
+        } else {
+            let (colour, width) = SICK;
+            put(
+                &mut out,
+                format_args!(
+                    "  {from} -> {to} [label={label}, color=\"{colour}\", fontcolor=\"{colour}\", penwidth={width}];\n"
+                ),
+            );
+        }
     }
     out.push_str("}\n");
     out
@@ -107,6 +124,10 @@ pub fn mermaid(edges: &[Edge]) -> String {
     }
     for edge in edges {
         put(&mut out, format_args!("  {} -->|{}| {}\n", id(&edge.from), label(edge), id(&edge.to)));
+    }
+    let (colour, width) = SICK;
+    for (nth, _) in edges.iter().enumerate().filter(|(_, edge)| !edge.health.problems.is_empty()) {
+        put(&mut out, format_args!("  linkStyle {nth} stroke:{colour},stroke-width:{width}px\n"));
     }
     out
 }
@@ -156,6 +177,8 @@ pub fn svg(edges: &[Edge]) -> String {
 fn line(out: &mut String, ports: &[&Edge], from: Place, to: Place) {
     let busy: u64 = ports.iter().map(|edge| edge.opened + edge.current).sum();
     let wide = 1 + busy.checked_ilog10().unwrap_or(0).min(4);
+    let sick = ports.iter().any(|edge| !edge.health.problems.is_empty());
+    let (colour, wide) = if sick { (SICK.0, wide.max(SICK.1)) } else { ("#94a3b8", wide) };
     let udp = ports.iter().all(|edge| edge.protocol == "udp");
     let udp = if udp { " stroke-dasharray=\"5 3\"" } else { "" };
     let titles: Vec<String> = ports
@@ -185,7 +208,7 @@ fn line(out: &mut String, ports: &[&Edge], from: Place, to: Place) {
     put(
         out,
         format_args!(
-            "<path d=\"{path}\" fill=\"none\" stroke=\"#94a3b8\" stroke-width=\"{wide}\"{udp} marker-end=\"url(#a)\"><title>{}</title></path>\
+            "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{wide}\"{udp} marker-end=\"url(#a)\"><title>{}</title></path>\
          <text x=\"{mx}\" y=\"{}\" text-anchor=\"middle\" fill=\"#334155\" font-size=\"10\">{}</text>\n",
             escaped(&titles.join("\n")),
             my - 4,
@@ -221,6 +244,24 @@ mod tests {
         assert!(
             text.contains("\"shop/Deployment/api\" -> \"shop/StatefulSet/db\" [label=\"5432\"]")
         );
+    }
+
+    #[test]
+    fn a_sick_edge_is_red_and_heavy_in_every_picture_and_no_other_is() {
+        let mut sick = edge("s/D/a", "s/D/b", 80);
+        sick.health.problems.insert("lossy".to_owned());
+        let edges = [edge("s/D/a", "s/D/c", 81), sick];
+        let (colour, _) = SICK;
+
+        let dot = dot(&edges);
+        assert!(dot.contains("[label=\"80 lossy\", color=\"#dc2626\""), "{dot}");
+        assert!(dot.contains("[label=\"81\"];"), "{dot}");
+        let mermaid = mermaid(&edges);
+        assert!(mermaid.contains("linkStyle 1 stroke:#dc2626"), "{mermaid}");
+        assert_eq!(mermaid.matches("linkStyle").count(), 1);
+        let svg = svg(&edges);
+        assert_eq!(svg.matches(&format!("stroke=\"{colour}\" stroke-width=\"3\"")).count(), 1);
+        assert!(svg.contains("port 80 lossy: "), "{svg}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod conntrack;
 pub mod containers;
 pub mod netlink;
 pub mod netns_counters;
+pub(crate) mod node_addresses;
 pub mod owners;
 pub mod procfs;
 pub mod seen;

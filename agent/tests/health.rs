@@ -100,7 +100,9 @@ fn every_socket_fares_as_ss_says() {
         let mut pairs = connect(&lossy, 40);
         pairs.extend(connect(&sound, 40));
         run("iptables", &[&rule[..], &statistic, &["-j", "DROP"]].concat());
-        pairs.iter_mut().for_each(|pair| talk(pair, 20));
+        for pair in &mut pairs {
+            talk(pair, 20);
+        }
         // Let delayed acknowledgements go first.
         thread::sleep(Duration::from_millis(300));
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
@@ -358,7 +360,9 @@ fn a_healthy_load_is_neither_sick_nor_at_risk() {
         let until = Instant::now() + Duration::from_secs(25);
         let mut opened = 0;
         while Instant::now() < until {
-            held.iter_mut().for_each(|pair| talk(pair, 1));
+            for pair in &mut held {
+                talk(pair, 1);
+            }
             // Bursts, and the server closes first: the clients are in CLOSE_WAIT for a moment.
             for (client, server) in connect(&churn, 50) {
                 drop(server);

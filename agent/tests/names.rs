@@ -285,7 +285,10 @@ async fn metrics_name_workloads_services_and_pods_as_configured() {
         let text = String::from_utf8(server.get("/metrics").await.body).unwrap();
 
         let flow = format!(
-            "probelet_flows{{destination=\"shop/Service/cart\",port=\"80\",protocol=\"tcp\",source=\"{flow}\"}} 1"
+            "probelet_flows{{destination_namespace=\"shop\",destination_service=\"shop/cart\",\
+             destination_workload=\"\",port=\"8080\",protocol=\"tcp\",reporter=\"source\",\
+             service_port=\"80\",source_namespace=\"shop\",source_node=\"\",\
+             source_workload=\"{flow}\"}} 1"
         );
         let fds = format!("probelet_workload_open_fds{{workload=\"{workload}\"}} 9");
         for line in [&*flow, &fds, "probelet_agent_unresolved{reason=\"unknown_address\"} 0"] {

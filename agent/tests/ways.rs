@@ -152,11 +152,12 @@ impl Agent {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter(|flow| flow["port"].as_u64().is_some_and(|port| ports.contains(&port)))
+                .filter(|flow| dialled(flow).is_some_and(|port| ports.contains(&port)))
                 .filter(|flow| flow["current"] != 0)
                 .map(|flow| {
                     let (source, destination) = (end(flow, "source"), end(flow, "destination"));
-                    format!("{source} {destination}:{} {}", flow["port"], flow["current"])
+                    let (dialled, port) = (dialled(flow).unwrap_or(0), &flow["port"]);
+                    format!("{source} {destination}:{dialled} at {port} {}", flow["current"])
                 })
                 .collect();
             flows.sort();
@@ -172,6 +173,11 @@ impl Agent {
             std::thread::sleep(Duration::from_millis(1100));
         }
     }
+}
+
+/// The port that the client dialled.
+fn dialled(flow: &Value) -> Option<u64> {
+    flow["servicePort"].as_u64().or_else(|| flow["port"].as_u64())
 }
 
 impl Drop for Agent {
@@ -210,7 +216,7 @@ fn a_published_port_leads_past_who_holds_it_to_its_container() {
             server.go();
             client.go();
 
-            let expected = ["client backend:8080 1", "client backend:8081 1"];
+            let expected = ["client backend:8080 at 80 1", "client backend:8081 at 80 1"];
             assert_eq!(agent.flows(&[80, 8080, 8081], &expected), expected, "{tier}");
             sh("iptables -w -t nat -F");
         }
@@ -247,7 +253,8 @@ fn a_masqueraded_connection_is_one_flow_between_its_two_ends() {
             client.go();
 
             // Nine connections; a Service's address is no one's outside of a cluster, and is who answers.
-            let expected = ["cart cart:80 4", "web cart:30080 3", "web cart:80 2"];
+            let expected =
+                ["cart cart:80 at 80 4", "web cart:30080 at 80 3", "web cart:80 at 80 2"];
             assert_eq!(agent.flows(&[80, 30_080], &expected), expected, "{tier}");
             sh("iptables -w -t nat -F");
         }
@@ -273,7 +280,7 @@ fn a_namespace_number_that_is_used_again_takes_no_address_along() {
             };
             std::fs::write("/proc/self/comm", "tester").unwrap();
             let before = connect();
-            let expected = ["tester old:80 1"];
+            let expected = ["tester old:80 at 80 1"];
             assert_eq!(agent.flows(&[80], &expected), expected, "{tier}");
             drop(before);
             drop(old);
@@ -295,7 +302,7 @@ fn a_namespace_number_that_is_used_again_takes_no_address_along() {
             new.go();
             let _connections = [connect(), connect()];
 
-            let expected = ["tester new:80 2"];
+            let expected = ["tester new:80 at 80 2"];
             assert_eq!(agent.flows(&[80], &expected), expected, "{tier}");
             let report = agent.report().unwrap();
             let ours = report["connections"].as_array().unwrap().iter();

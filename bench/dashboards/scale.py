@@ -68,7 +68,7 @@ def raw(folder, nodes, dice):
             counter = bool(COUNTER.search(name))
             yield text(name, {**labels, **target}), value if fixed else value * factor, value * factor / uptime if counter and not fixed else 0
         for source, destination, port in dice.sample(pairs, FLOWS_A_NODE):
-            labels = {"source": source, "destination": destination, "port": port, "protocol": "tcp", **target}
+            labels = {"reporter": "source", "source_workload": source, "destination_service": destination, "port": port, "protocol": "tcp", **target}
             yield text("probelet_flows", labels), dice.randint(1, 9), 0
             yield text("probelet_connections_opened_total", labels), 100, factor
             yield text("probelet_connections_closed_total", labels), 90, factor

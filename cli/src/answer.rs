@@ -9,6 +9,7 @@ pub mod conns;
 pub mod diff;
 pub mod doctor;
 pub mod dry_run;
+pub mod edges;
 pub mod effective;
 pub mod explain;
 pub mod map;

@@ -19,6 +19,7 @@ mod members;
 pub mod names;
 mod nodes;
 pub mod objects;
+mod origin;
 mod peers;
 mod pods;
 mod services;
@@ -51,6 +52,8 @@ pub use unresolved::{Gaps, Unresolved};
 const DIRTY: usize = 4096;
 /// Namespaces whose names are kept; 10,000 are the most that Kubernetes is made for.
 const NAMESPACES: usize = 32_768;
+/// Addresses that are kept of this node: with kube-proxy in IPVS mode it has those of all Services.
+const HOST: usize = 4096;
 /// Objects of others that may make way for a single one.
 const EVICTIONS: usize = 1024;
 /// Share of the names' room from which on names that no one holds are swept.
@@ -117,6 +120,8 @@ pub struct Cluster {
     services: Services,
     slices: Slices,
     nodes: Nodes,
+    /// Addresses of this node's own network namespace.
+    host: HashSet<u128>,
     namespaces: BTreeSet<Box<str>>,
     listed_namespaces: BTreeSet<Box<str>>,
     members: Members,
@@ -162,6 +167,7 @@ impl Cluster {
             services: Services::default(),
             slices: Slices::default(),
             nodes: Nodes::default(),
+            host: HashSet::default(),
             namespaces: BTreeSet::new(),
             listed_namespaces: BTreeSet::new(),
             members: Members::new(seed),
@@ -185,6 +191,15 @@ impl Cluster {
             self.settings = settings;
             self.dirt.all = true;
             self.restale();
+        }
+    }
+
+    /// The addresses that this node's own network namespace has, bridges and tunnels included.
+    pub fn set_host(&mut self, addresses: &[IpAddr]) {
+        let host: HashSet<u128> = addresses.iter().take(HOST).map(|ip| address(*ip)).collect();
+        if host != self.host {
+            self.host = host;
+            self.dirt.all = true;
         }
     }
 

@@ -207,17 +207,84 @@ pub struct ContainerRecord {
     pub changed: Epoch,
 }
 
+/// Where the source of a flow is, and so which node reports its connections as their source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// On this node: it reports the connections, wherever their destination is.
+    #[default]
+    Here,
+    /// On this other node, whose agent, if there is one, reports them too.
+    Node(NameId),
+    /// On one of the nodes beyond those that are kept apart.
+    OtherNode,
+    /// At a private address that nothing explains: maybe on another node.
+    Unknown,
+    /// Outside of the cluster: only the destination's node sees them.
+    Outside,
+}
+
+/// Which end of its connections a flow is reported for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reporter {
+    /// The end that opened them; for connections within the node, too.
+    Source,
+    /// The end that accepted them.
+    Destination,
+}
+
+impl Reporter {
+    /// As a label and in the report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        }
+    }
+}
+
 /// What a flow is counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     /// Who opened the connections.
     pub source: Workload,
-    /// Who accepted them.
+    /// Who accepted them; the Service where no more is known of who answers.
     pub destination: Workload,
-    /// The port that was connected to; 0 when the direction is unknown.
+    /// The Service that the source used, or by which the destination is known on its port.
+    pub service: Option<NameId>,
+    /// The port that answers, or, while that is not known, the one that was connected to; 0 when the
+    /// direction is unknown.
     pub port: u16,
+    /// The port that was connected to, where another one may answer: of a Service, of a node; else 0.
+    pub service_port: u16,
     /// Protocol.
     pub protocol: Protocol,
+    /// Where the source is.
+    pub origin: Origin,
+}
+
+impl FlowKey {
+    /// Which end this node reports.
+    #[must_use]
+    pub const fn reporter(&self) -> Reporter {
+        match self.origin {
+            Origin::Here => Reporter::Source,
+            _ => Reporter::Destination,
+        }
+    }
+
+    /// The names that it holds.
+    pub(crate) fn names(&self) -> impl Iterator<Item = NameId> {
+        let end = |end| match end {
+            Workload::Named(id) => Some(id),
+            _ => None,
+        };
+        let node = match self.origin {
+            Origin::Node(id) => Some(id),
+            _ => None,
+        };
+        [end(self.source), end(self.destination), self.service, node].into_iter().flatten()
+    }
 }
 
 /// Connections grouped by (source, destination, port, protocol).
@@ -233,6 +300,9 @@ pub struct FlowRecord {
     pub opened: u64,
     /// Connections seen to close.
     pub closed: u64,
+    /// Of both, how many were shown in another flow before they turned out to belong here, less those that
+    /// went from here to another one: whoever adds up what flows grew by must not count them twice.
+    pub moved: [i64; 2],
     /// Bytes from source to destination, as far as a source of the tier tells.
     pub bytes_sent: u64,
     /// Bytes from destination to source.
@@ -243,6 +313,22 @@ pub struct FlowRecord {
     pub active_ms: u64,
     /// The last change.
     pub changed: Epoch,
+}
+
+impl FlowRecord {
+    /// Connections that opened and closed here, each counted in the first flow that it was shown in: sums
+    /// of these over all flows count every connection once, whatever it was called meanwhile.
+    #[must_use]
+    pub fn counted_once(&self) -> [u64; 2] {
+        let once = |count: u64, moved: i64| {
+            if moved < 0 {
+                count.saturating_add(moved.unsigned_abs())
+            } else {
+                count.saturating_sub(moved.unsigned_abs())
+            }
+        };
+        [once(self.opened, self.moved[0]), once(self.closed, self.moved[1])]
+    }
 }
 
 /// Something that is about to run full, and whose it is.

@@ -30,6 +30,7 @@ pub use health::{Health, Ills, Recent, Rtt};
 pub use picture::{InCluster, Picture};
 pub use removed::{Removals, Removed};
 pub use risks::Risk;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// `/proc/PID/stat` rounds start times down to clock ticks of 10 ms.
@@ -70,6 +71,8 @@ struct Pass<'a> {
     epoch: Epoch,
     /// The first pass with sockets: what it finds did not open before our eyes.
     first: bool,
+    /// The last time that anything was shown, Unix milliseconds.
+    shown_ms: u64,
     processes: &'a join::Processes,
     naming: &'a mut naming::Naming,
     removed: &'a mut Removals,
@@ -125,6 +128,8 @@ pub struct Report {
     hands: hands::Hands,
     next_id: u64,
     previous_ms: u64,
+    /// The time of the last picture that was made, Unix milliseconds.
+    shown_ms: Cell<u64>,
     joined: join::Processes,
     listening: Listeners,
     coverage: Coverage,
@@ -157,6 +162,7 @@ impl Report {
             hands: hands::Hands::default(),
             next_id: 1,
             previous_ms: 0,
+            shown_ms: Cell::new(0),
             joined: join::Processes::default(),
             listening: Listeners::default(),
             coverage: Coverage::default(),
@@ -246,6 +252,7 @@ impl Report {
     /// What a reader may keep.
     #[must_use]
     pub fn picture(&self, now: Now) -> Picture {
+        self.shown_ms.set(now.unix_ms);
         Picture {
             epoch: self.epoch,
             now,
@@ -331,6 +338,7 @@ impl Report {
             now,
             epoch,
             first: false,
+            shown_ms: self.shown_ms.get(),
             processes: &self.joined,
             naming: &mut self.naming,
             removed: &mut self.removed,
@@ -354,6 +362,7 @@ impl Report {
             now,
             epoch: self.epoch + 1,
             first: false,
+            shown_ms: self.shown_ms.get(),
             processes: &self.joined,
             naming: &mut self.naming,
             removed: &mut self.removed,
@@ -408,6 +417,7 @@ impl Report {
             now,
             epoch,
             first: !self.began,
+            shown_ms: self.shown_ms.get(),
             processes: &self.joined,
             naming: &mut self.naming,
             removed: &mut self.removed,
@@ -466,6 +476,7 @@ impl Report {
             now,
             epoch,
             first: false,
+            shown_ms: self.shown_ms.get(),
             processes: &self.joined,
             naming: &mut self.naming,
             removed: &mut self.removed,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "names/edges.rs"]
+mod edges;
 #[path = "names/flows.rs"]
 mod flows;
 #[path = "names/lifetimes.rs"]

@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 import boards
+import edges
 import lint
 import queries
 import rules
@@ -23,7 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Standard metrics of a process, and of Prometheus itself.
 FOREIGN = {"up", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"}
 # Each alert firing and resting; what else could make them fire, or keep them from it.
-TESTS = ("rules_test.yaml", "rules_faults_test.yaml")
+TESTS = ("rules_test.yaml", "rules_faults_test.yaml", "rules_edges_test.yaml")
 
 
 class Judge:
@@ -104,6 +105,10 @@ def promtool(judge):
         # JSON is YAML.
         path.write_text(json.dumps({"groups": [{"name": "queries", "rules": made}]}))
         judge.says(f"promtool takes all {len(made)} queries of all panels", said(run("check", "rules", path)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "edges_test.yaml"
+        path.write_text(edges.test())
+        judge.says("promtool: the rules make the edges that the plugin makes of the same cluster", said(run("test", "rules", path)))
     judge.says("promtool: every alert fires when it should, and only then", said(run("test", "rules", *(HERE / name for name in TESTS))))
 
 

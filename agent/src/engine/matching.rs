@@ -10,6 +10,7 @@
 use super::{Engine, clock};
 use crate::config::Effective;
 use crate::discover::conntrack::{Conntrack, Error};
+use crate::discover::node_addresses;
 use crate::snapshot::Asked;
 use probelet_core::budget;
 use probelet_core::cluster::cidr::{Cidr, Table};
@@ -36,6 +37,8 @@ const QUESTIONS_PER_SECOND: u32 = 1000;
 /// After a refusal, connection tracking is left alone for so long.
 const RETRY_NS: u64 = 60_000_000_000;
 
+/// The node's own addresses are read so often: an interface seldom comes and goes.
+const ADDRESSES_MS: u64 = 60_000;
 /// While news keeps coming, names are given so often, milliseconds.
 const LATE_MS: u64 = 500;
 /// How long a single look waits for names, and how often it looks whether they have come.
@@ -67,6 +70,8 @@ pub(super) struct Matching {
     retry_ns: u64,
     /// When names were last given.
     named_ms: u64,
+    /// When the node's own addresses were last read; `None` before the first time.
+    addresses_ms: Option<u64>,
 }
 
 impl Matching {
@@ -88,6 +93,7 @@ impl Matching {
             error: None,
             retry_ns: 0,
             named_ms: 0,
+            addresses_ms: None,
         };
         matching.configure(config, report);
         matching
@@ -135,6 +141,7 @@ impl Matching {
     pub(super) fn take(&mut self, report: &mut Report, room: u64, now: Now) -> News {
         let slice = SLICE_NS.min(room);
         let began = clock::thread_cpu_ns();
+        self.read_addresses(report, now);
         let mut more = false;
         while let Some(news) = &mut self.news {
             more = clock::thread_cpu_ns() - began >= slice;
@@ -166,6 +173,18 @@ impl Matching {
             changed = report.rename(now);
         }
         News { changed, more: soon }
+    }
+
+    /// The addresses of this node, of which the API server knows but some.
+    fn read_addresses(&mut self, report: &mut Report, now: Now) {
+        let due = self.addresses_ms.is_none_or(|last| now.mono_ms >= last + ADDRESSES_MS);
+        if self.alone || !due {
+            return;
+        }
+        if let Some(cluster) = report.cluster() {
+            self.addresses_ms = Some(now.mono_ms);
+            cluster.set_host(&node_addresses::read(Path::new("/proc")));
+        }
     }
 
     /// Asks who stands behind the other ends of connections, as far as the rate and `room`

@@ -7,6 +7,7 @@
 
 mod agent;
 mod family;
+mod flows;
 mod health;
 pub(super) mod http;
 mod kubernetes;
@@ -14,6 +15,8 @@ mod process;
 #[cfg(test)]
 mod reference;
 mod series;
+#[cfg(test)]
+mod sums;
 mod workloads;
 
 use super::Shared;
@@ -61,7 +64,7 @@ pub(super) struct Metrics {
     scrapes: Limiter,
     /// They do not change while the process runs.
     lacking: Vec<Capability>,
-    flows: workloads::Flows,
+    flows: flows::Flows,
     workloads: workloads::Usage,
     health: health::Health,
     rendered: Option<(Instant, Bytes)>,
@@ -73,7 +76,7 @@ impl Default for Metrics {
             began: Instant::now(),
             scrapes: Limiter::new(SCRAPES),
             lacking: node_probe::lacking(),
-            flows: workloads::Flows::default(),
+            flows: flows::Flows::default(),
             workloads: workloads::Usage::default(),
             health: health::Health::default(),
             rendered: None,
@@ -138,6 +141,7 @@ impl Metrics {
         self.health.update(snapshot, labels, limits, now);
         self.flows.add(&mut families);
         self.workloads.add(&mut families);
+        flows::add_services(&mut families, &snapshot.picture);
         self.health.add(&mut families, &snapshot.picture, labels);
         let counts = [self.flows.count(), self.workloads.count(), self.health.count()];
         let exported: f64 = counts.iter().map(|count| count.0).sum();

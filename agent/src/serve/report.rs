@@ -10,7 +10,7 @@ pub(super) mod encoding;
 pub(super) mod filter;
 pub(super) mod json;
 pub(super) mod query;
-mod records;
+pub(in crate::serve) mod records;
 pub(super) mod render;
 pub(crate) mod summary;
 pub(super) mod tag;

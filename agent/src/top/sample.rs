@@ -202,10 +202,11 @@ fn flow(n: u32, second: u64) -> FlowRecord {
     let port = if n % 8 == 7 { 0 } else { u16::try_from(5000 + n).unwrap_or(0) };
     FlowRecord {
         id: u64::from(n),
-        key: FlowKey { source, destination, port, protocol: Protocol::Tcp },
+        key: FlowKey { source, destination, port, ..FlowKey::default() },
         current: n * 3 % 50,
         opened: second * u64::from(n % 5) + u64::from(n),
         closed: second * u64::from(n % 5),
+        moved: [0; 2],
         bytes_sent: second * u64::from(n) * 1000,
         bytes_received: second * u64::from(n) * 90_000,
         health: health(n),

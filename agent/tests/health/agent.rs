@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 const ADDRESS: &str = "127.0.0.1:19466";
 
 /// A running agent; it ends when dropped.
-pub struct Agent(
-    Child,
-    #[allow(dead_code, reason = "removed when dropped")] tempfile::NamedTempFile,
-);
+pub struct Agent {
+    process: Child,
+    address: &'static str,
+    #[allow(dead_code, reason = "removed when dropped")]
+    config: tempfile::NamedTempFile,
+}
 
 impl Agent {
     pub fn start(words: &[&str]) -> Self {
@@ -33,7 +35,7 @@ impl Agent {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self(child, config)
+        Self { process: child, address: ADDRESS, config }
     }
 
     /// With this source, unless the kernel refuses it.
@@ -41,7 +43,7 @@ impl Agent {
         let mut agent = Self::start(&["--source", source]);
         let began = Instant::now();
         while agent.report().is_none() {
-            if agent.0.try_wait().unwrap().is_some() {
+            if agent.process.try_wait().unwrap().is_some() {
                 eprintln!("SKIP: no BPF: {source} is refused");
                 return None;
             }
@@ -52,9 +54,9 @@ impl Agent {
     }
 
     pub fn report(&self) -> Option<Value> {
-        let mut stream = TcpStream::connect(ADDRESS).ok()?;
+        let mut stream = TcpStream::connect(self.address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let request = format!("GET /v1/report HTTP/1.0\r\nHost: {ADDRESS}\r\n\r\n");
+        let request = format!("GET /v1/report HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
         stream.write_all(request.as_bytes()).ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
@@ -108,7 +110,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }

@@ -164,13 +164,13 @@ impl Agent {
         }
     }
 
-    fn body(&mut self, mind: &Mind, wanted: &Wanted, applied: u64, applies: bool) -> Vec<u8> {
+    fn body(&mut self, mind: &Mind, wanted: &Wanted, applied: u64, in_force: bool) -> Vec<u8> {
         let applied = if applied == 0 { String::new() } else { format!("{applied:016x}") };
         let saying = Saying {
             node: &self.name,
             generation: wanted.generation,
             applied: &applied,
-            applies,
+            applies: in_force,
             epoch: mind.epoch,
             since: mind.since,
         };

@@ -1,8 +1,7 @@
 //! `map`: who talks to whom.
 //!
-//! In: reports of several nodes, and the Services' ports. Out: one edge for each pair of ends and port. A connection
-//! between two nodes is in both reports, under other names and another port: what its own node calls an end is put in
-//! place of what the other node knows, and the larger of both counts stands. Pure: values only.
+//! In: reports of several nodes, and the Services' ports. Out: one edge for each pair of ends and port, in which each
+//! connection is counted once. Pure: values only.
 
 mod naming;
 
@@ -13,6 +12,7 @@ use serde::Serialize;
 pub use naming::Names;
 
 use super::conns::unasked;
+use super::edges::all_flows;
 use crate::args::Format;
 use crate::seen::report::{Flow, Report, Rtt};
 use crate::show::{self, Align, Cell, Column, Page, Table};
@@ -41,8 +41,12 @@ pub struct Edge {
     pub from: String,
     /// Who accepted them.
     pub to: String,
-    /// The port of the accepting end.
+    /// The Services that were used, `namespace/name`.
+    pub services: BTreeSet<String>,
+    /// The port that answers.
     pub port: u16,
+    /// The ports that were connected to, where another one answers.
+    pub service_ports: BTreeSet<u16>,
     /// `tcp` or `udp`.
     pub protocol: String,
     /// Open now.
@@ -116,21 +120,15 @@ impl Health {
     }
 }
 
-/// The same edge as each end's node counts it.
-#[derive(Default)]
-struct Views {
-    opener: Edge,
-    acceptor: Edge,
-}
-
 impl Map {
     /// Of a namespace, or of everything.
     #[must_use]
     pub fn of(reports: &[Report], names: &Names, namespace: Option<&str>, all: bool) -> Self {
-        let mut views: BTreeMap<(String, String, u16, String), Views> = BTreeMap::new();
+        let mut edges: BTreeMap<(String, String, u16, String), Edge> = BTreeMap::new();
+        // What the node of the other end sees of connections that are counted here.
+        let mut far = BTreeMap::new();
         let mut nameless = 0;
-        for flow in reports.iter().flat_map(|report| &report.flows) {
-            let (from, to) = (names.name(&flow.source), names.name(&flow.destination));
+        for known in all_flows(reports, names) {
             let inside = |end: &Option<String>| {
                 namespace.is_none_or(|namespace| {
                     end.as_ref().is_some_and(|end| {
@@ -138,28 +136,32 @@ impl Map {
                     })
                 })
             };
+            let (from, to) = (known.from, known.to);
             if !inside(&from) && !inside(&to) {
                 continue;
             }
-            let no_one = || NAMELESS.to_owned();
-            if (from.is_none() || to.is_none()) && !all {
-                nameless += 1;
+            if (from.is_none() || to.is_none() || known.unattributed) && !all {
+                nameless += usize::from(known.counts);
                 continue;
             }
-            let (from, to) = (from.unwrap_or_else(no_one), to.unwrap_or_else(no_one));
-            let port = names.port(&flow.destination, &to, flow.port);
-            let views = views.entry((from, to, port, flow.protocol.clone())).or_default();
-            if is_own(&flow.source.kind) {
-                add(&mut views.opener, flow);
+            let shown = |end: Option<String>| end.unwrap_or_else(|| NAMELESS.to_owned());
+            let (from, to) = (shown(from), shown(to));
+            let protocol = known.flow.protocol.clone();
+            let key = (from.clone(), to.clone(), known.port, protocol.clone());
+            if !known.counts {
+                let other: &mut Health = far.entry(key).or_default();
+                *other = other.and(&Health::of(known.flow));
+                continue;
             }
-            if is_own(&flow.destination.kind) || !is_own(&flow.source.kind) {
-                add(&mut views.acceptor, flow);
+            let new = Edge { from, to, port: known.port, protocol, ..Edge::default() };
+            add(edges.entry(key).or_insert(new), known.flow);
+        }
+        for (key, health) in far {
+            if let Some(edge) = edges.get_mut(&key) {
+                edge.health = edge.health.seen_by_both(&health);
             }
         }
-        let mut edges: Vec<Edge> = views
-            .into_iter()
-            .map(|((from, to, port, protocol), views)| merged(from, to, port, protocol, &views))
-            .collect();
+        let mut edges: Vec<Edge> = edges.into_values().collect();
         edges.sort_by(|a, b| {
             let key =
                 |edge: &Edge| std::cmp::Reverse((edge.opened + edge.current, edge.bytes_sent));
@@ -186,32 +188,25 @@ fn is_word(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
-/// Whether the report's own node knows this end by itself.
-fn is_own(kind: &str) -> bool {
-    matches!(kind, "workload" | "container" | "process")
-}
-
 fn add(edge: &mut Edge, flow: &Flow) {
     edge.current += flow.current;
     edge.opened += flow.opened;
     edge.bytes_sent += flow.bytes_sent;
     edge.bytes_received += flow.bytes_received;
     edge.health = edge.health.and(&Health::of(flow));
+    edge.services.extend(flow.service.clone());
+    edge.service_ports.extend(flow.service_port);
 }
 
-fn merged(from: String, to: String, port: u16, protocol: String, views: &Views) -> Edge {
-    let Views { opener, acceptor } = views;
-    Edge {
-        from,
-        to,
-        port,
-        protocol,
-        current: opener.current.max(acceptor.current),
-        opened: opener.opened.max(acceptor.opened),
-        bytes_sent: opener.bytes_sent.max(acceptor.bytes_sent),
-        bytes_received: opener.bytes_received.max(acceptor.bytes_received),
-        health: opener.health.seen_by_both(&acceptor.health),
+/// The Services, each with the ports that were connected to.
+fn via(edge: &Edge) -> String {
+    if edge.services.is_empty() {
+        return "-".to_owned();
     }
+    let services: Vec<&str> = edge.services.iter().map(String::as_str).collect();
+    let ports: Vec<String> = edge.service_ports.iter().map(u16::to_string).collect();
+    let colon = if ports.is_empty() { "" } else { ":" };
+    format!("{}{colon}{}", services.join(","), ports.join(","))
 }
 
 impl show::Answer for Map {
@@ -221,6 +216,7 @@ impl show::Answer for Map {
             ["PORT", "OPEN", "OPENED", "SENT", "RECEIVED"].map(|name| Column(name, Align::Right)),
         );
         if wide {
+            columns.push(Column("VIA", Align::Left));
             let names = ["RTT-MIN", "RTT", "RTT-P99", "RESENT", "FAILED", "RESETS"];
             columns.extend(names.map(|name| Column(name, Align::Right)));
         }
@@ -242,6 +238,7 @@ impl show::Answer for Map {
             ];
             let health = &edge.health;
             if wide {
+                cells.push(via(edge).into());
                 let rtt = health.rtt_seconds;
                 let time = |pick: fn(Rtt) -> f64| {
                     rtt.map_or_else(|| "-".to_owned(), |rtt| show::took(pick(rtt))).into()
@@ -265,7 +262,7 @@ impl show::Answer for Map {
         page.table(table);
         if self.nameless > 0 {
             page.line(Cell::dim(format!(
-                "{} flows have an end without a name and are left out (--all shows them)",
+                "{} flows have an end without a name, or a source on a node that is not known, and are left out (--all shows them)",
                 self.nameless
             )));
         }

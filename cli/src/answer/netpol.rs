@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 pub use select::Ends;
 use select::{Peer, Ports};
 
+use super::edges::{Counted, counted};
 use super::map::Names;
 use crate::seen::clean;
 use crate::seen::report::Report;
@@ -117,7 +118,8 @@ impl Policy {
     ) -> Result<Self, Refusal> {
         let (mut ingress, mut egress) = (Rules::new(), Rules::new());
         let mut open = BTreeSet::new();
-        for flow in reports.iter().flat_map(|report| &report.flows) {
+        for Counted { flow, .. } in counted(reports, names) {
+            // Who answers is known better than by the Service that was used.
             let (from, to) = (names.name(&flow.source), names.name(&flow.destination));
             let protocol = flow.protocol.to_ascii_uppercase();
             let ports = || ends.ports(&flow.destination, to.as_deref(), flow.port, &protocol);

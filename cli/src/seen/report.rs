@@ -204,8 +204,17 @@ pub struct Flow {
     pub source: End,
     /// Who accepted them.
     pub destination: End,
-    /// The port that was connected to.
+    /// The Service that was used, `namespace/name`.
+    pub service: Option<String>,
+    /// The port that answers; the one that was connected to where that is not known.
     pub port: u16,
+    /// The port of the Service, or of a node, that was connected to.
+    pub service_port: Option<u16>,
+    /// Which end the node reports: `source` or `destination`. Empty from older agents, whose `port` is the one
+    /// that was connected to.
+    pub reporter: String,
+    /// The node of the source, where the destination reports; with a colon if it is not one that is known.
+    pub source_node: Option<String>,
     /// `tcp` or `udp`.
     pub protocol: String,
     /// Open now.

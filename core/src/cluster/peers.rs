@@ -51,7 +51,7 @@ pub struct Answer {
 
 /// How far a Service is believed to have an address.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
+pub(super) enum Trust {
     /// The cluster or a controller gave it to the Service.
     Assigned,
     /// The author of the Service wrote it down (`externalIPs`).
@@ -106,6 +106,13 @@ impl Cluster {
         if let Some(group) = self.group_at(q.at.ip()) {
             return self.named(Name::Group(group.into()));
         }
+        // What connects from there is the server; what else listens there may be anything.
+        if q.direction == Direction::Inbound && self.is_api_server(q.at.addr) {
+            let [namespace, name] = super::origin::API_SERVER.map(Into::into);
+            let service = self.names.intern(Name::Service { namespace, name });
+            let gap = service.is_none().then_some(Unresolved::NamesFull);
+            return Answer { name: service, service, gap, translated: false };
+        }
         Answer { gap: self.unexplained(q.at.ip()), ..Answer::default() }
     }
 
@@ -127,7 +134,7 @@ impl Cluster {
     }
 
     /// The Service whose own address this is, or who says so.
-    fn service_at(&self, q: &Question) -> Result<Option<(Key, Trust)>, Unresolved> {
+    pub(super) fn service_at(&self, q: &Question) -> Result<Option<(Key, Trust)>, Unresolved> {
         if q.direction == Direction::Inbound {
             return Ok(None);
         }
@@ -229,7 +236,7 @@ impl Cluster {
     }
 
     /// Whether an address of a pod that ends or is gone is another pod's by now, here or elsewhere.
-    fn has_successor(&self, slot: PodSlot, address: u128) -> bool {
+    pub(super) fn has_successor(&self, slot: PodSlot, address: u128) -> bool {
         let leaving = |own: &&Own| own.gone_ms.is_some() || own.pod.terminating;
         let Some(own) = self.pods.get(slot).filter(leaving) else { return false };
         let ready = self.slices.at(address).filter(|(_, e)| e.state == State::Ready);
@@ -246,7 +253,7 @@ impl Cluster {
     /// Of several namespaces that speak of an address those are believed whose slices the
     /// controller keeps, if there are any: who may write a slice of their own must not take the
     /// name of another's pod.
-    fn believed(&self, address: u128) -> bool {
+    pub(super) fn believed(&self, address: u128) -> bool {
         let mut pods = self.slices.at(address).filter(|(_, e)| e.pod.is_some());
         let Some((first, _)) = pods.next() else { return false };
         let mixed = self.slices.at(address).any(|(slice, _)| slice.namespace != first.namespace);
@@ -256,7 +263,7 @@ impl Cluster {
         mixed && self.slices.at(address).any(kept)
     }
 
-    fn is_believed(&self, slice: &Slice, believed: bool) -> bool {
+    pub(super) fn is_believed(&self, slice: &Slice, believed: bool) -> bool {
         !believed || self.is_kept(slice)
     }
 
@@ -283,18 +290,23 @@ impl Cluster {
 
     /// Whether an address is known to be a node's.
     fn is_node(&self, address: u128) -> bool {
-        self.pods.is_host(address)
+        self.is_host(address)
             || self.nodes.at(address).is_some()
             || self.far_node(address).is_some()
     }
 
-    fn node_at(&self, address: u128) -> Option<&str> {
-        let own = self.pods.is_host(address).then_some(&*self.settings.node);
+    /// Whether an address is this node's: as its pods say, or as its network namespace has it.
+    pub(super) fn is_host(&self, address: u128) -> bool {
+        self.pods.is_host(address) || self.host.contains(&address)
+    }
+
+    pub(super) fn node_at(&self, address: u128) -> Option<&str> {
+        let own = self.is_host(address).then_some(&*self.settings.node);
         let own = own.filter(|node| !node.is_empty());
         own.or_else(|| self.nodes.at(address)).or_else(|| self.far_node(address))
     }
 
-    fn group_at(&self, ip: IpAddr) -> Option<&str> {
+    pub(super) fn group_at(&self, ip: IpAddr) -> Option<&str> {
         let group = self.settings.ranges.find(ip)?;
         self.settings.groups.get(usize::from(group)).map(|name| &**name)
     }
@@ -415,7 +427,7 @@ fn only<'a>(entries: impl Iterator<Item = (&'a Slice, &'a Place)>) -> Only<'a> {
 }
 
 /// Addresses of which a cluster is made: RFC 1918, RFC 6598 and unique local ones.
-fn private(ip: IpAddr) -> bool {
+pub(super) fn private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();

@@ -285,6 +285,21 @@ impl Slices {
         slices.flat_map(|known| &known.endpoints).map(|e| e.address).for_each(each);
     }
 
+    /// The port that all slices of a Service have for a protocol, if it is one.
+    pub(super) fn only_port(
+        &self,
+        namespace: &str,
+        service: &str,
+        protocol: Protocol,
+    ) -> Option<u16> {
+        let slots = self.by_service.get(&hash(namespace, service)).iter();
+        let slices = slots.filter_map(|&slot| self.slots.get(slot as usize)?.as_ref());
+        let slices = slices.filter(|k| *k.service == *service && *k.namespace == *namespace);
+        let mut ports = slices.flat_map(|known| &known.ports).filter(|port| port.0 == protocol);
+        let first = ports.next()?.1;
+        (first > 0 && ports.all(|port| port.1 == first)).then_some(first)
+    }
+
     /// Slices.
     pub(super) fn len(&self) -> usize {
         self.by_name.len()

@@ -11,9 +11,9 @@ mod shares;
 use super::health::{Health, Samples};
 use super::{Pass, Removed};
 use crate::cluster::names::NameId;
-use crate::facts::{Loss, Protocol};
+use crate::facts::Loss;
 use crate::hash::{HashMap, HashSet};
-use crate::records::{FlowKey, FlowRecord, Workload};
+use crate::records::{FlowKey, FlowRecord, Origin, Workload};
 use crate::table::{Frozen, Slot, Table};
 use shares::{Account, Shares};
 
@@ -21,6 +21,11 @@ use shares::{Account, Shares};
 /// many at least.
 const FOLDED_PART: usize = 16;
 const FOLDED_LEAST: usize = 16;
+/// Other nodes that sources are kept apart by. A connection from another node is that node's to report; its
+/// name is there to tell whether anything does. Beyond, it is one of the others.
+const NODES: usize = 64;
+/// Flows that stand for all that has no other place: one a protocol, for sources here, outside and elsewhere.
+const ALL_OTHER: usize = 6;
 /// How often idle flows are looked for, milliseconds.
 const SWEEP_MS: u64 = 10_000;
 
@@ -33,13 +38,34 @@ pub(super) struct Flows {
     accounts: Vec<Option<Account>>,
     /// Flows that have an account.
     counted: usize,
+    /// Flows from each of the nodes that are kept apart.
+    nodes: HashMap<NameId, usize>,
     limit: usize,
     next_id: u64,
     swept_ms: u64,
 }
 
-const fn other(protocol: Protocol) -> FlowKey {
-    FlowKey { source: Workload::Other, destination: Workload::Other, port: 0, protocol }
+/// What all flows without a place are counted in: apart by reporter, so that the sum of one stays right.
+fn other(key: &FlowKey) -> FlowKey {
+    let (protocol, origin) = (key.protocol, folded_origin(key));
+    FlowKey {
+        source: Workload::Other,
+        destination: Workload::Other,
+        service: None,
+        port: 0,
+        service_port: 0,
+        protocol,
+        origin,
+    }
+}
+
+/// Where the sources of folded flows are.
+pub(super) const fn folded_origin(key: &FlowKey) -> Origin {
+    match key.origin {
+        Origin::Here => Origin::Here,
+        Origin::Outside => Origin::Outside,
+        _ => Origin::OtherNode,
+    }
 }
 
 impl Flows {
@@ -50,15 +76,16 @@ impl Flows {
             shares: Shares::default(),
             accounts: Vec::new(),
             counted: 0,
+            nodes: HashMap::default(),
             limit,
             next_id: 1,
             swept_ms: 0,
         }
     }
 
-    /// Two more for `other` alone, one a protocol.
+    /// And those for `other` alone.
     const fn most(limit: usize) -> usize {
-        limit + limit / FOLDED_PART + FOLDED_LEAST + 2
+        limit + limit / FOLDED_PART + FOLDED_LEAST + ALL_OTHER
     }
 
     pub(super) const fn set_limit(&mut self, limit: usize) {
@@ -74,6 +101,16 @@ impl Flows {
         self.table.get(slot).map(|f| f.key)
     }
 
+    /// A key as this table keeps it: sources on one node too many are on one of the others.
+    pub(super) fn kept(&self, key: FlowKey) -> FlowKey {
+        match key.origin {
+            Origin::Node(id) if self.nodes.len() >= NODES && !self.nodes.contains_key(&id) => {
+                FlowKey { origin: Origin::OtherNode, ..key }
+            }
+            _ => key,
+        }
+    }
+
     /// Finds or makes the flow of `own`, which is one of its ends; `u32::MAX` only if not even `other`
     /// has a place.
     pub(super) fn slot(&mut self, key: FlowKey, own: Workload, pass: &mut Pass<'_>) -> Slot {
@@ -85,11 +122,11 @@ impl Flows {
             return self.make(key, Some(account), pass);
         }
         pass.losses.add(Loss::FlowsFull, 1);
-        let (folded, all) = (account.folded(&key), other(key.protocol));
+        let (folded, all) = (account.folded(&key), other(&key));
         if let Some(&slot) = self.by_key.get(&folded) {
             return slot;
         }
-        if self.table.len() + 2 < Self::most(self.limit) {
+        if self.table.len() + ALL_OTHER < Self::most(self.limit) {
             return self.make(folded, None, pass);
         }
         match self.by_key.get(&all) {
@@ -105,6 +142,7 @@ impl Flows {
             current: 0,
             opened: 0,
             closed: 0,
+            moved: [0; 2],
             bytes_sent: 0,
             bytes_received: 0,
             health: Health::default(),
@@ -114,6 +152,9 @@ impl Flows {
         let Ok(slot) = self.table.insert(record, pass.epoch) else { return Slot::MAX };
         self.next_id += 1;
         self.by_key.insert(key, slot);
+        if let Origin::Node(id) = key.origin {
+            *self.nodes.entry(id).or_default() += 1;
+        }
         self.accounts.resize(self.table.slots(), None);
         self.accounts[slot as usize] = account;
         if let Some(account) = account {
@@ -158,7 +199,9 @@ impl Flows {
 
     /// Drops a flow that holds nothing and never did: its connections turned out to be another's.
     pub(super) fn drop_if_empty(&mut self, slot: Slot, pass: &mut Pass<'_>) {
-        let empty = |f: &FlowRecord| f.current == 0 && f.opened == 0 && f.closed == 0;
+        let empty = |f: &FlowRecord| {
+            f.current == 0 && f.opened == 0 && f.closed == 0 && f.counted_once() == [0; 2]
+        };
         if self.table.get(slot).is_some_and(empty) {
             self.remove(slot, pass);
         }
@@ -186,16 +229,20 @@ impl Flows {
 
     /// Names that flows hold.
     pub(super) fn held(&self, held: &mut HashSet<NameId>) {
-        let ends = self.by_key.keys().flat_map(|key| [key.source, key.destination]);
-        held.extend(ends.filter_map(|end| match end {
-            Workload::Named(id) => Some(id),
-            _ => None,
-        }));
+        held.extend(self.by_key.keys().flat_map(FlowKey::names));
     }
 
     fn remove(&mut self, slot: Slot, pass: &mut Pass<'_>) {
         if let Some(flow) = self.table.remove(slot, pass.epoch) {
             self.by_key.remove(&flow.key);
+            if let Origin::Node(id) = flow.key.origin
+                && let Some(flows) = self.nodes.get_mut(&id)
+            {
+                *flows -= 1;
+                if *flows == 0 {
+                    self.nodes.remove(&id);
+                }
+            }
             if let Some(account) = self.accounts[slot as usize].take() {
                 self.shares.went(account);
                 self.counted -= 1;

@@ -11,7 +11,7 @@ use crate::cluster::names::{Name, NameId};
 use crate::cluster::{Cluster, Grain, Owner, Question, Unresolved};
 use crate::facts::{Container, ContainerId, Endpoint};
 use crate::hash::{self, HashSet};
-use crate::records::{ConnectionRecord, Direction, Named, Workload};
+use crate::records::{ConnectionRecord, Direction, Named, Origin, Workload};
 use std::sync::Arc;
 
 /// Bits of the filter of addresses that were asked about: 8 KiB. A node with 10,000 peers fills a
@@ -21,6 +21,19 @@ const BITS: u64 = 65_536;
 /// A place, of which there are fewer.
 fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+/// What else is known of the ends of a connection that are to be named.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Around {
+    /// A container of the pod at the other end, where it is not known which of its containers it is.
+    pub(super) pod: Option<ContainerId>,
+    /// The end that the kernel sends it on to, or that it comes from; and this one as that end sees it.
+    pub(super) behind: Option<(Endpoint, Endpoint)>,
+    /// Whether this end and the other one are in the node's own network namespace.
+    pub(super) of_node: [bool; 2],
+    /// Whether the other end is in any namespace of this node.
+    pub(super) here: bool,
 }
 
 /// Who the ends of a connection are.
@@ -33,6 +46,12 @@ pub(super) struct Ends {
     pub(super) peer: Workload,
     /// The other end's address is a Service's.
     pub(super) translated: bool,
+    /// The Service that the client used, or that serves the port which answers.
+    pub(super) service: Option<NameId>,
+    /// The other port, where the one that answers is not the one that was dialled.
+    pub(super) port: Option<u16>,
+    /// Where the client is.
+    pub(super) origin: Origin,
 }
 
 /// Addresses that were asked about, give or take some: a change of any other is no one's business.
@@ -183,20 +202,24 @@ impl Naming {
         if same { self.owners[at] } else { Ok(None) }
     }
 
-    /// Who the ends of a connection are. `pod` is a container of the pod at the other end, where it is not
-    /// known which of its containers it is.
-    pub(super) fn ends(
-        &mut self,
-        record: &ConnectionRecord,
-        pod: Option<ContainerId>,
-        backend: Option<Endpoint>,
-    ) -> Ends {
+    /// Who the ends of a connection are.
+    pub(super) fn ends(&mut self, record: &ConnectionRecord, around: &Around) -> Ends {
+        let inbound = record.direction == Direction::Inbound;
+        let outside = inbound && !around.here;
+        // A client that is masqueraded dials what answers all the same.
+        let translated = around.behind.filter(|(other, own)| {
+            if inbound { *own != record.local } else { *other != record.remote }
+        });
         let mut ends = Ends {
             named: Named::default(),
             own: record.owner.workload(),
             peer: record.peer,
             translated: false,
+            service: None,
+            port: translated.map(|(other, own)| if inbound { own.port } else { other.port }),
+            origin: if outside { Origin::Outside } else { Origin::Here },
         };
+        let backend = around.behind.map(|(other, _)| other);
         let owner = record.owner.pod().map_or(Ok(None), |id| self.owner(id));
         let Self { cluster: Some(cluster), asked, .. } = self else { return ends };
         asked.note(record.local.addr);
@@ -206,24 +229,42 @@ impl Naming {
         }
         match owner {
             Ok(Some(owner)) => {
-                let serves =
-                    cluster.grain() == Grain::Service && record.direction == Direction::Inbound;
-                let port = Some(record.local.port);
-                let service =
-                    if serves { cluster.own_service(owner, record.protocol, port) } else { None };
+                if record.counted && inbound {
+                    let (at, protocol) = (record.local, record.protocol);
+                    let dialled = translated.and_then(|(_, own)| cluster.dialled(own, protocol));
+                    ends.service =
+                        dialled.or_else(|| cluster.own_service(owner, protocol, Some(at.port)));
+                }
+                let service = ends.service.filter(|_| cluster.grain() == Grain::Service);
                 ends.own = Workload::Named(cluster.grained(owner.name, service));
+            }
+            // A socket of the node itself whose process was never seen: a client that lived for less than a
+            // pass, such as a probe of the kubelet.
+            Ok(None) if ends.own == Workload::Unresolved && around.of_node[0] => {
+                ends.own = cluster.this_node().map_or(ends.own, Workload::Named);
             }
             Ok(None) => {}
             Err(gap) => ends.named.gaps[0] = Some(gap),
         }
-        self.name_peer(record, pod, backend, &mut ends);
+        if outside {
+            let from = backend.unwrap_or(record.remote);
+            ends.origin = cluster.origin(from, record.since_ms);
+        }
+        self.name_peer(record, around, backend, &mut ends);
+        if record.direction == Direction::Outbound {
+            ends.service = ends.named.service;
+            if let (Some(service), None, true) = (ends.service, ends.port, ends.translated) {
+                let cluster = self.cluster.as_deref();
+                ends.port = cluster.and_then(|c| c.answers_on(service, record.protocol));
+            }
+        }
         ends
     }
 
     fn name_peer(
         &mut self,
         record: &ConnectionRecord,
-        pod: Option<ContainerId>,
+        around: &Around,
         backend: Option<Endpoint>,
         ends: &mut Ends,
     ) {
@@ -234,7 +275,7 @@ impl Naming {
         let known = match record.peer {
             Workload::Container(id) => Some(id),
             // If the pod is not known, its address may be.
-            _ => pod.filter(|id| matches!(self.owner(*id), Ok(Some(_)))),
+            _ => around.pod.filter(|id| matches!(self.owner(*id), Ok(Some(_)))),
         };
         let (name, service) = match (record.peer, known) {
             (_, Some(id)) => {
@@ -267,7 +308,13 @@ impl Naming {
             }
             (_, None) => (None, None),
         };
-        let (Some(cluster), Some(name)) = (&self.cluster, name) else { return };
+        let Some(cluster) = &mut self.cluster else { return };
+        let unseen = record.peer == Workload::Unresolved && around.of_node[1] && !ends.translated;
+        let name = name.or_else(|| cluster.this_node().filter(|_| unseen));
+        let Some(name) = name else { return };
+        if unseen {
+            ends.named.gaps[1] = None;
+        }
         ends.named.peer = Some(name);
         ends.named.service = service;
         // Who connects is known by its workload, if that is known; a Service is what serves.

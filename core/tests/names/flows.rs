@@ -3,6 +3,7 @@
 use crate::node::*;
 use probelet_core::cluster::objects::{Event, Kind, Pod, Service};
 use probelet_core::cluster::{Grain, Unresolved};
+use probelet_core::records::Reporter;
 use probelet_core::report::{Now, Translated};
 
 #[test]
@@ -71,9 +72,10 @@ fn a_translated_connection_within_the_node_is_one_connection_of_one_flow() {
     node.translate("10.1.0.6:8080");
 
     let flows = node.flows();
-    assert_eq!(flows, ["shop/Pod/web-0 → shop/Pod/cart-x :80"]);
+    assert_eq!(flows, ["shop/Pod/web-0 → shop/Pod/cart-x :8080"]);
     let flow = *node.picture().flows.iter().next().unwrap();
     assert_eq!((flow.current, flow.opened), (1, 1));
+    assert_eq!((flow.key.service_port, flow.key.reporter()), (80, Reporter::Source));
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn a_connection_seen_before_its_pod_is_named_as_soon_as_the_pod_is_known() {
     assert!(picture.epoch > epoch);
     assert_eq!(node.flow(), "shop/Pod/web-0 → 192.0.2.7 :443");
     assert_eq!(node.gap(Unresolved::NoPodForContainer), 0);
-    let flow = *picture.flows.iter().next().unwrap();
+    let flow = *picture.flows.get(node.connection().flow).unwrap();
     assert_eq!((flow.current, flow.opened, flow.changed), (1, 1, picture.epoch));
 }
 

@@ -6,6 +6,7 @@ mod access;
 mod cli;
 mod configs;
 mod costs;
+mod edges;
 mod edits;
 mod failures;
 mod future;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Scenario> {
         rights::scenarios(),
         access::scenarios(),
         cli::scenarios(),
+        edges::scenarios(),
         runtimes::scenarios(),
         configs::scenarios(),
         hands::scenarios(),

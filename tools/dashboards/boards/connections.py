@@ -8,9 +8,34 @@ from model import BAD, CALM, GOOD, POOR, Board, Query, chosen, colour, either, e
 
 INTERVAL = "[$__rate_interval]"
 FLOW = "source, destination, port, protocol"
-# Flows of all nodes, or of those chosen.
-FLOWS = either(fleet("fleet:probelet_flows:sum"), f'sum by ({FLOW}) ({chosen("probelet_flows")})')
-OPENED = either(fleet("fleet:probelet_connections_opened:rate5m"), f'sum by ({FLOW}) (rate({chosen("probelet_connections_opened_total")}{INTERVAL}))')
+
+
+def named(expr):
+    """Raw series with the names that recorded edges have: a destination is its Service, if it has one."""
+    for label, value, of, pattern in (("source", "$1", "source_workload", "(.+)"), ("destination", "$1", "destination_workload", "(.+)"),
+                                      ("destination", "$1/Service/$2", "destination_service", "([^/]+)/(.+)")):
+        expr = f'label_replace({expr}, "{label}", "{value}", "{of}", "{pattern}")'
+    return expr
+
+
+def once(expr):
+    """Without what a chosen node reports as the destination of another chosen one, which reports it itself."""
+    return f'({expr} unless on (cluster, job, source_node) {chosen("probelet_agent_node_info")})'
+
+
+def edges(metric, shift=""):
+    """Flows of chosen nodes."""
+    return named(once(chosen(metric) + shift))
+
+
+def rates(metric, shift=""):
+    """The same, a second."""
+    return named(once(f"rate({chosen(metric)}{INTERVAL}{shift})"))
+
+
+# Edges of all nodes, or of those chosen.
+FLOWS = either(fleet("fleet:probelet_flows:sum"), f'sum by ({FLOW}) ({edges("probelet_flows")})')
+OPENED = either(fleet("fleet:probelet_connections_opened:rate5m"), f'sum by ({FLOW}) ({rates("probelet_connections_opened_total")})')
 # As many edges as a person can look at.
 EDGES = 60
 
@@ -25,19 +50,25 @@ def rate(metric):
     return f"rate({chosen(metric)}{INTERVAL})"
 
 
-CLOSED = of("fleet:probelet_connections_closed:rate5m", rate("probelet_connections_closed_total"))
+def rate_of_unknown():
+    """What chosen nodes accept from addresses that may be another node's."""
+    return f'rate({chosen("probelet_connections_opened_total", source_node="node:unknown")}{INTERVAL})'
+
+
+CLOSED = of("fleet:probelet_connections_closed:rate5m", once(rate("probelet_connections_closed_total")))
 FAILED = of("fleet:probelet_connections_failed:rate5m", rate("probelet_connections_failed_total"))
 RESET = of("fleet:probelet_connections_reset:rate5m", rate("probelet_connections_reset_total"))
-OPEN = "sum by (protocol) ({})".format(either(fleet("fleet:probelet_connections:sum"), chosen("probelet_flows")))
-OPENED_ALL = "sum({})".format(either(fleet("fleet:probelet_flows_opened:rate5m"), rate("probelet_connections_opened_total")))
+UNATTRIBUTED = of("fleet:probelet_connections_unattributed:rate5m", rate_of_unknown())
+OPEN = "sum by (protocol) ({})".format(either(fleet("fleet:probelet_connections:sum"), once(chosen("probelet_flows"))))
+OPENED_ALL = "sum({})".format(either(fleet("fleet:probelet_flows_opened:rate5m"), once(rate("probelet_connections_opened_total"))))
 LISTENERS = "sum({})".format(either(fleet("fleet:probelet_agent_records:sum", kind="listeners"), chosen("probelet_agent_records", kind="listeners")))
 
 
 def summary():
     """How much, in one row."""
-    count = of("fleet:probelet_flows:count", "(" + chosen("probelet_flows") + " > bool 0)")
+    count = of("fleet:probelet_flows:count", "(" + once(chosen("probelet_flows")) + " > bool 0)")
     return [
-        stat("Open", "Connections that are open now, as their source reports them, or the destination where the source is not in the cluster.", Query(f"sum({OPEN})"), "short", decimals=0),
+        stat("Open", "Connections that are open now, each once: as its source reports it, or its destination where the source's node has no agent or is outside.", Query(f"sum({OPEN})"), "short", decimals=0),
         stat("Flows", "Pairs of workloads, with port and protocol, that have a connection open now.", Query(count), "short", decimals=0),
         stat("Opened", "Connections seen to open a second.", Query(OPENED_ALL), "cps", decimals=1),
         stat("Listeners", "Sockets that wait for connections.", Query(LISTENERS), "short", decimals=0),
@@ -50,12 +81,12 @@ def summary():
 
 def over_time():
     """Rates."""
-    top = either(fleet("fleet:probelet_flows:top20"), f'topk(20, sum by (source, destination, port) ({rate("probelet_connections_opened_total")}))')
-    sent = 'sum by (direction) ({})'.format(either(fleet("fleet:probelet_bytes:rate5m"), rate("probelet_flow_bytes_total")))
+    top = either(fleet("fleet:probelet_flows:top20"), f'topk(20, sum by (source, destination, port) ({rates("probelet_connections_opened_total")}))')
+    sent = 'sum by (direction) ({})'.format(either(fleet("fleet:probelet_bytes:rate5m"), once(rate("probelet_flow_bytes_total"))))
     return [
         timeseries("Open connections", "Connections that are open, by protocol.", [Query(OPEN, "{{protocol}}")], "short", stack=True, width=8),
-        timeseries("Opened and closed", "Connections seen to open and to close a second. Opened above closed for long is a leak.",
-                   [Query(OPENED_ALL, "opened"), Query(CLOSED, "closed")], "cps", width=8, overrides=[colour("opened", GOOD), colour("closed", CALM)]),
+        timeseries("Opened and closed", "Connections seen to open and to close a second. Opened above closed for long is a leak. Unattributed: accepted from private addresses that may be another node's, which then reports them; for all nodes they are in no edge.",
+                   [Query(OPENED_ALL, "opened"), Query(CLOSED, "closed"), Query(UNATTRIBUTED, "unattributed")], "cps", width=8, overrides=[colour("opened", GOOD), colour("closed", CALM), colour("unattributed", POOR)]),
         timeseries("Failures", "Attempts that failed, and connections that a reset ended, a second, as the kernels count them. Not by flow: the kernel does not say whose they were.",
                    [Query(FAILED, "failed"), Query(RESET, "reset")], "cps", width=8, overrides=[colour("failed", BAD), colour("reset", POOR)]),
         timeseries("Busiest flows", "The flows with most connections opened a second.", [Query(f"sum by (source, destination, port) ({top})", "{{source}} → {{destination}}:{{port}}")], "cps", fill=0),
@@ -66,11 +97,11 @@ def over_time():
 
 def service_graph():
     """Who talks to whom."""
-    own = f'sum by (source, destination) ({chosen("probelet_flows")}) > 0'
-    edges = f'topk({EDGES}, sum by (source, destination) ({either(fleet("fleet:probelet_edges:top60"), own)}))'
+    own = f'sum by (source, destination) ({edges("probelet_flows")}) > 0'
+    pairs = f'topk({EDGES}, sum by (source, destination) ({either(fleet("fleet:probelet_edges:top60"), own)}))'
     name = lambda expr, label: f'sum by (id, title) (label_replace(label_replace({expr}, "id", "$1", "{label}", "(.+)"), "title", "$1", "{label}", "(.+)"))'
-    nodes = f'sum by (id, title) ({name(edges, "source")} or {name(edges, "destination")})'
-    edge = f'sum by (id, source, target) (label_replace(label_join({edges}, "id", " → ", "source", "destination"), "target", "$1", "destination", "(.+)"))'
+    nodes = f'sum by (id, title) ({name(pairs, "source")} or {name(pairs, "destination")})'
+    edge = f'sum by (id, source, target) (label_replace(label_join({pairs}, "id", " → ", "source", "destination"), "target", "$1", "destination", "(.+)"))'
     return [graph("Service graph", f"The {EDGES} pairs of workloads with most open connections. The figure of an edge is its open connections, that of a workload is those of its edges.",
                   Query(nodes), Query(edge), "short")]
 
@@ -79,8 +110,8 @@ def who():
     """Fans, and what changed."""
     # As fleet:probelet_flows_active:sum: connections too short to be met open count as well.
     def active(shift=""):
-        opened = f'rate({chosen("probelet_connections_opened_total")}{INTERVAL}{shift})'
-        return f'((sum by ({FLOW}) ({chosen("probelet_flows")}{shift}) > 0) or 0 * (sum by ({FLOW}) ({opened}) > 0))'
+        opened = rates("probelet_connections_opened_total", shift)
+        return f'((sum by ({FLOW}) ({edges("probelet_flows", shift)}) > 0) or 0 * (sum by ({FLOW}) ({opened}) > 0))'
 
     pairs = f"count by (destination, source) ({active()})"
     fan_in = f'topk(20, sum by (destination) ({either(fleet("fleet:probelet_fan_in:count"), f"count by (destination) ({pairs})")}))'

@@ -382,7 +382,7 @@ mod tests {
             0x0200_000a,
             0,
             7,
-            400 | 3 << 32,
+            0x190 | 3 << 32, // 400 eighths of a microsecond, 3 sent again
             9,
         ];
 

@@ -54,10 +54,10 @@ pub async fn serve(
     admit: Admit,
     mut stop: channel::Receiver<bool>,
 ) {
-    let listener = Listener { listener, began_ns: boot_ns(), snapshots, admit: Arc::clone(&admit) };
+    let serving = Serving { listener, began_ns: boot_ns(), snapshots, admit: Arc::clone(&admit) };
     tokio::select! {
         () = told(&mut stop) => {}
-        () = measured(listener.run(), admit) => {}
+        () = measured(serving.run(), admit) => {}
     }
 }
 
@@ -74,14 +74,14 @@ async fn measured<T>(work: impl Future<Output = T>, admit: Admit) -> T {
     .await
 }
 
-struct Listener {
+struct Serving {
     listener: TcpListener,
     began_ns: u64,
     snapshots: channel::Receiver<Arc<Snapshot>>,
     admit: Admit,
 }
 
-impl Listener {
+impl Serving {
     async fn run(&self) {
         let (mut inside, mut places) = (JoinSet::new(), Places::default());
         let (mut shut, mut quiet) = (None, None);

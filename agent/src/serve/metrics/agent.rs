@@ -26,7 +26,7 @@ pub(super) fn add(
     quality(families, snapshot, now_ns);
     translations(families, &snapshot.vitals);
     permissions(families, &snapshot.vitals, lacking);
-    identity(families, &snapshot.vitals);
+    identity(families, &snapshot.node, &snapshot.vitals);
 }
 
 fn cost(families: &mut Families, vitals: &Vitals) {
@@ -225,7 +225,7 @@ fn permissions(families: &mut Families, vitals: &Vitals, lacking: &[Capability])
     );
 }
 
-fn identity(families: &mut Families, vitals: &Vitals) {
+fn identity(families: &mut Families, node: &str, vitals: &Vitals) {
     families.value(
         "probelet_agent_config_generation",
         "Configurations accepted since the start.",
@@ -252,6 +252,11 @@ fn identity(families: &mut Families, vitals: &Vitals) {
         "probelet_agent_source_info",
         "The source in use: how the kernel is read.",
         [([("source", vitals.tier.name())], 1.0)],
+    );
+    families.gauge(
+        "probelet_agent_node_info",
+        "The node whose connections this agent reports, as `source_node` calls it where they end.",
+        [([("source_node", node)], 1.0)],
     );
     families.gauge(
         "probelet_agent_build_info",

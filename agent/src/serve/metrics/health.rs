@@ -8,11 +8,12 @@
 use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
-use super::workloads::{FlowKey, key, name};
+use super::workloads::{RESERVED, UNRESOLVED, name};
 use crate::names::shown::Labels;
 use crate::snapshot::Snapshot;
+use probelet_core::facts::Protocol;
 use probelet_core::hash::HashMap;
-use probelet_core::records::{FlowRecord, RiskRecord, Workload};
+use probelet_core::records::{FlowRecord, Origin, RiskRecord, Workload};
 use probelet_core::report::{Picture, Risk};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -37,13 +38,44 @@ const PART: usize = 5;
 const RISKS: usize = 32;
 const NODE: &str = "node";
 
+/// An edge, under the names that the recorded edges of the cluster have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct EdgeKey {
+    source: Box<str>,
+    destination: Box<str>,
+    port: Box<str>,
+    protocol: Protocol,
+}
+
+impl EdgeKey {
+    /// Whose flow it is: who opened it, or who was connected to from outside.
+    fn owner(&self) -> &str {
+        if RESERVED.contains(&&*self.source) { &self.destination } else { &self.source }
+    }
+}
+
+fn edge(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> EdgeKey {
+    let FlowRecord { key, .. } = flow;
+    let port = if key.port == 0 { "unknown".into() } else { key.port.to_string().into() };
+    EdgeKey {
+        source: match (key.origin, key.source) {
+            // It is not known to be outside.
+            (Origin::Unknown, Workload::External(_)) => UNRESOLVED.into(),
+            _ => name(key.source, labels, picture),
+        },
+        destination: name(key.destination, labels, picture),
+        port,
+        protocol: key.protocol,
+    }
+}
+
 /// Failed, resets; share sent again, round-trip times in seconds: least, median, 99th percentile.
 type FlowSample = Sample<2, 4>;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Health {
-    flows: Series<FlowKey, 2, 4>,
+    flows: Series<EdgeKey, 2, 4>,
     /// Counters of each flow at the last scrape, by its id.
     last: HashMap<u64, [u64; 2]>,
     risks: usize,
@@ -58,7 +90,7 @@ impl Health {
         now: Instant,
     ) {
         let picture = &snapshot.picture;
-        let mut samples: BTreeMap<FlowKey, FlowSample> = BTreeMap::new();
+        let mut samples: BTreeMap<EdgeKey, FlowSample> = BTreeMap::new();
         let mut last = HashMap::default();
         for flow in picture.flows.iter() {
             let counters = [flow.health.failed, flow.health.resets];
@@ -71,12 +103,12 @@ impl Health {
             };
             if shown {
                 let sample = sample(flow, counters, before);
-                worst(samples.entry(key(flow, labels, picture)).or_default(), &sample);
+                worst(samples.entry(edge(flow, labels, picture)).or_default(), &sample);
             }
         }
         self.last = last;
         let room = limits.max_series / PART / PER_FLOW;
-        self.flows.update(now, &samples, room, limits.ttl, FlowKey::owner);
+        self.flows.update(now, &samples, room, limits.ttl, EdgeKey::owner);
     }
 
     pub(super) fn add(&mut self, families: &mut Families, picture: &Picture, labels: &Labels) {

@@ -61,7 +61,7 @@ fn the_page_of_metrics_says_what_a_scrape_holds() {
     let (families, _) = scraped();
     let mut page = format!(
         "# Metrics of probelet-agent\n{WRITTEN}\n\nServed at `/metrics` by each agent, of its own node. A metric of something that never happened \
-         is not there. The first rows describe the node, `probelet_agent_*` the agent. `source`, `destination` and `workload` are names as \
+         is not there. The first rows describe the node, `probelet_agent_*` the agent. `source_workload`, `destination_workload` and `workload` are names as \
          [names](../names.md) explains; what does not fit into `spec.metrics.maxSeries` is added up under `other`.\n\n\
          | metric | type | labels | what it is |\n|---|---|---|---|\n"
     );

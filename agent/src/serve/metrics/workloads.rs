@@ -1,4 +1,4 @@
-//! Metrics about the node: flows between workloads, and what each workload uses.
+//! Metrics about the node: what each workload uses, and what workloads are called.
 //!
 //! In: a snapshot. Out: families whose labels are names, never a pid or an address: everything
 //! outside of the node is `external`. Counters are kept here as sums of growth, because several
@@ -19,158 +19,29 @@ use crate::names::shown::Labels;
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::Grain;
 use probelet_core::cluster::names::Name;
-use probelet_core::facts::{Comm, ContainerId, Protocol};
+use probelet_core::facts::{Comm, ContainerId};
 use probelet_core::hash::{HashMap, HashSet};
-use probelet_core::records::{FlowRecord, Workload};
+use probelet_core::records::Workload;
 use probelet_core::report::Picture;
 use probelet_core::text::{clean, clean_bytes};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Series of one flow: current, opened, closed, bytes sent, bytes received.
-const PER_FLOW: usize = 5;
 /// Series of one workload: CPU time, open files, memory.
 const PER_WORKLOAD: usize = 3;
 /// Of ten series, that many are for flows and the others for workloads. A fixed share, so that
 /// neither can push out what the other exports.
-const FLOW_SHARE: usize = 6;
+pub(super) const FLOW_SHARE: usize = 6;
 
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 const EXTERNAL: &str = "external";
-const UNRESOLVED: &str = "unresolved";
+pub(super) const UNRESOLVED: &str = "unresolved";
 /// Labels that stand for no workload. What is called so has its kind before its name.
-const RESERVED: [&str; 3] = [OTHER, EXTERNAL, UNRESOLVED];
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct FlowKey {
-    pub(super) source: Box<str>,
-    pub(super) destination: Box<str>,
-    pub(super) port: Box<str>,
-    pub(super) protocol: Protocol,
-}
-
-impl FlowKey {
-    /// Whose flow it is: who opened it, or who was connected to from outside.
-    pub(super) fn owner(&self) -> &str {
-        if RESERVED.contains(&&*self.source) { &self.destination } else { &self.source }
-    }
-}
+pub(super) const RESERVED: [&str; 3] = [OTHER, EXTERNAL, UNRESOLVED];
 
 /// Whose a workload is: its namespace's, or its own.
 fn namespace(name: &str) -> &str {
     name.split_once('/').map_or(name, |(namespace, _)| namespace)
-}
-
-/// Opened, closed, bytes sent, bytes received; current.
-type FlowSample = Sample<4, 1>;
-
-/// The flows.
-#[derive(Default)]
-pub(super) struct Flows {
-    series: Series<FlowKey, 4, 1>,
-    /// Counters of each flow at the last scrape, by its id.
-    last: HashMap<u64, [u64; 4]>,
-}
-
-impl Flows {
-    pub(super) fn update(
-        &mut self,
-        snapshot: &Snapshot,
-        labels: &Labels,
-        limits: SeriesLimits,
-        now: Instant,
-    ) {
-        let mut samples: BTreeMap<FlowKey, FlowSample> = BTreeMap::new();
-        let mut last = HashMap::default();
-        let picture = &snapshot.picture;
-        for flow in picture.flows.iter() {
-            let counters = [flow.opened, flow.closed, flow.bytes_sent, flow.bytes_received];
-            let before = self.last.get(&flow.id).copied().unwrap_or_default();
-            last.insert(flow.id, counters);
-            let mut grown = [0.0; 4];
-            for (grown, (now, before)) in grown.iter_mut().zip(counters.into_iter().zip(before)) {
-                *grown = now.saturating_sub(before) as f64;
-            }
-            let weight = flow.opened as f64 + f64::from(flow.current);
-            let sample = Sample { counters: grown, gauges: [f64::from(flow.current)], weight };
-            samples.entry(key(flow, labels, picture)).or_default().add(&sample);
-        }
-        self.last = last;
-        // One key's worth of the share is for `other`.
-        let room = (limits.max_series * FLOW_SHARE / 10 / PER_FLOW).saturating_sub(1);
-        self.series.update(now, &samples, room, limits.ttl, FlowKey::owner);
-    }
-
-    pub(super) fn add(&self, families: &mut Families) {
-        let labelled = |key: &'_ FlowKey| {
-            (key.source.clone(), key.destination.clone(), key.port.clone(), key.protocol.name())
-        };
-        let mut rows: Vec<_> =
-            self.series.iter().map(|(key, value)| (labelled(key), value)).collect();
-        let folded = || Box::<str>::from(OTHER);
-        rows.extend(
-            self.series.other().map(|value| ((folded(), folded(), folded(), OTHER), value)),
-        );
-        let labels = |n: usize| {
-            let (source, destination, port, protocol) = &rows[n].0;
-            [
-                ("destination", &**destination),
-                ("port", &**port),
-                ("protocol", *protocol),
-                ("source", &**source),
-            ]
-        };
-        let gauge = (0..rows.len()).map(|n| (labels(n), rows[n].1.gauges[0]));
-        families.gauge(
-            "probelet_flows",
-            "Connections that are open now, by source and destination.",
-            gauge,
-        );
-        let counted = [
-            (
-                "probelet_connections_opened_total",
-                "Connections seen to open, by source and destination.",
-            ),
-            (
-                "probelet_connections_closed_total",
-                "Connections seen to close, by source and destination.",
-            ),
-        ];
-        for (at, (name, help)) in counted.into_iter().enumerate() {
-            families.counter(
-                name,
-                help,
-                (0..rows.len()).map(|n| (labels(n), rows[n].1.counters[at])),
-            );
-        }
-        let bytes = (0..rows.len()).flat_map(|n| {
-            let [destination, port, protocol, source] = labels(n);
-            let with = |direction| [destination, ("direction", direction), port, protocol, source];
-            let counters = rows[n].1.counters;
-            [(with("received"), counters[3]), (with("sent"), counters[2])]
-        });
-        families.counter(
-            "probelet_flow_bytes_total",
-            "Bytes of connections: sent from source to destination, or received by the source.",
-            bytes,
-        );
-    }
-
-    /// Series exported and folded.
-    pub(super) fn count(&self) -> (f64, f64) {
-        let (exported, folded) = self.series.count();
-        ((exported * PER_FLOW) as f64, (folded * PER_FLOW) as f64)
-    }
-}
-
-pub(super) fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
-    let port = if flow.key.port == 0 { "unknown".into() } else { flow.key.port.to_string().into() };
-    FlowKey {
-        source: name(flow.key.source, labels, picture),
-        destination: name(flow.key.destination, labels, picture),
-        port,
-        protocol: flow.key.protocol,
-    }
 }
 
 /// A workload as a label: without anything that grows without bound on the other side.
@@ -187,6 +58,16 @@ pub(super) fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Bo
         Workload::Unresolved => UNRESOLVED.into(),
         Workload::Other => OTHER.into(),
     }
+}
+
+/// The namespace of what the cluster gave its name to: no other text that looks like one is believed.
+pub(super) fn namespace_of(workload: Workload, picture: &Picture) -> Box<str> {
+    let name = match workload {
+        Workload::Container(id) => picture.pod(id),
+        Workload::Named(id) => picture.name(id),
+        _ => None,
+    };
+    shown(name.and_then(Name::namespace).unwrap_or_default())
 }
 
 /// What a container counts for in a cluster: its pod's workload, or its pod.
@@ -211,7 +92,7 @@ fn plain(kind: &str, name: &str) -> Box<str> {
 }
 
 /// The text of a label: the format of metrics escapes line ends, quotes and backslashes, and nothing else that acts.
-fn shown(name: &str) -> Box<str> {
+pub(super) fn shown(name: &str) -> Box<str> {
     clean(name).into()
 }
 

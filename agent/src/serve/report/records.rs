@@ -13,7 +13,7 @@ use probelet_core::cluster::names::Name;
 use probelet_core::cluster::objects::Phase;
 use probelet_core::facts::{Comm, ContainerId, Endpoint, Quality};
 use probelet_core::records::{
-    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, Owner, ProcessRecord,
+    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, Origin, Owner, ProcessRecord,
     RiskRecord, Workload,
 };
 use probelet_core::report::{Health, Picture, Rtt};
@@ -202,8 +202,20 @@ impl Scene<'_> {
         self.workload(out, record.key.source);
         lit!(out, "},\"destination\":{");
         self.workload(out, record.key.destination);
-        lit!(out, "},\"port\":");
+        lit!(out, "},\"service\":");
+        match record.key.service.and_then(|id| self.picture.name(id)) {
+            Some(name) => text(out, &name),
+            None => lit!(out, "null"),
+        }
+        lit!(out, ",\"port\":");
         int(out, u64::from(record.key.port));
+        lit!(out, ",\"servicePort\":");
+        let dialled = record.key.service_port;
+        int_or_null(out, (dialled != 0).then_some(u64::from(dialled)));
+        lit!(out, ",\"reporter\":\"");
+        lit!(out, record.key.reporter().name());
+        lit!(out, "\",\"sourceNode\":");
+        string_or_null(out, source_node(record.key.origin, self.picture));
         lit!(out, ",\"protocol\":\"");
         lit!(out, record.key.protocol.name());
         lit!(out, "\",\"current\":");
@@ -385,6 +397,20 @@ pub(super) fn pod_of_node(out: &mut Vec<u8>, record: &PodRecord) {
         out.push(b'"');
     }
     lit!(out, "]}");
+}
+
+/// The node of a flow's source, where its destination reports it: a node, or, with a colon that no node's name
+/// has, that it is one of many, or that it is not known. Nothing where the source is here or outside.
+pub(in crate::serve) fn source_node(origin: Origin, picture: &Picture) -> Option<&str> {
+    match origin {
+        Origin::Here | Origin::Outside => None,
+        Origin::OtherNode => Some("node:other"),
+        Origin::Unknown => Some("node:unknown"),
+        Origin::Node(id) => match picture.name(id) {
+            Some(Name::Node(name)) => Some(name),
+            _ => Some("node:unknown"),
+        },
+    }
 }
 
 /// The kind of one end of a flow.

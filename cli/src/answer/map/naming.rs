@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::seen::Service;
-use crate::seen::report::{End, Report};
+use crate::seen::report::{End, Flow, Report};
 
 /// What ends are called.
 #[derive(Debug, Default)]
@@ -64,8 +64,7 @@ impl Names {
             }
             "node" => format!("Node/{name}"),
             "group" => format!("Group/{name}"),
-            "process" => format!("process {name}"),
-            "container" => format!("container {name}"),
+            "process" | "container" => plain(&end.kind, name),
             "unresolved" | "other" => return None,
             _ => name.to_owned(),
         })
@@ -77,17 +76,50 @@ impl Names {
         behind.first().filter(|_| behind.len() == 1).map(String::as_str)
     }
 
-    /// The port on which the pods of an end listen, where a Service's was connected to. `to` is what the end is called.
+    /// What the accepting end of a flow is called, on whichever node its pods are: a Service of one workload is
+    /// that workload, one of several is itself.
     #[must_use]
-    pub fn port(&self, end: &End, to: &str, port: u16) -> u16 {
+    pub fn destination(&self, flow: &Flow) -> Option<String> {
+        let Some(service) = flow.service.as_deref() else { return self.name(&flow.destination) };
+        Some(self.only(service).map_or_else(|| kinded(service, "Service"), str::to_owned))
+    }
+
+    /// Whether this is the address of a pod that a report lists.
+    #[must_use]
+    pub fn knows_pod(&self, end: &End) -> bool {
+        let name = end.name.as_deref().filter(|_| end.kind == "external");
+        name.is_some_and(|address| self.by_ip.contains_key(address))
+    }
+
+    /// The port that answers; `to` is what the accepting end is called. Older agents say which port was connected
+    /// to: where that is a Service's, its pods listen on another one.
+    #[must_use]
+    pub fn port(&self, flow: &Flow, to: Option<&str>) -> u16 {
+        let (end, port) = (&flow.destination, flow.port);
+        if !flow.reporter.is_empty() {
+            return port;
+        }
         let translated = |service: &str| self.ports.get(service)?.get(&port).copied();
         if end.kind == "service" {
             return end.name.as_deref().and_then(translated).unwrap_or(port);
         }
-        let serves = |(_, workloads): &(&String, &BTreeSet<String>)| workloads.contains(to);
+        let serves = |(_, workloads): &(&String, &BTreeSet<String>)| {
+            to.is_some_and(|to| workloads.contains(to))
+        };
         let services = self.by_service.iter().filter(serves).map(|(service, _)| service);
         services.into_iter().find_map(|service| translated(service)).unwrap_or(port)
     }
+}
+
+/// What stands for no workload, and may not be taken for it.
+const RESERVED: [&str; 3] = ["other", "external", "unresolved"];
+
+/// A name that its program chose, as metrics show it: with its kind, where it could be taken for another one's.
+fn plain(kind: &str, name: &str) -> String {
+    if name.contains('/') || RESERVED.contains(&name) || name.starts_with("external ") {
+        return format!("{kind}/{name}");
+    }
+    name.to_owned()
 }
 
 /// `shop/web` as `shop/Service/web`.

@@ -188,6 +188,9 @@ impl Ends {
             return Peer::Everyone(why.to_owned());
         };
         let everyone = |why: &str| Peer::Everyone(format!("{name}: {why}"));
+        if matches!(end.kind.as_str(), "process" | "container") {
+            return everyone("it is not a pod of the cluster");
+        }
         if let Some(address) = name.strip_prefix("external ") {
             return self.address(address).unwrap_or_else(|| everyone("it is not an address"));
         }

@@ -43,9 +43,9 @@ impl Connections {
         pass: &mut Pass<'_>,
     ) -> bool {
         let Some(&record) = self.table.get(slot) else { return false };
-        let backend = self.translated.behind(slot);
-        let ends = pass.naming.ends(&record, self.peer_pod(slot, &record), backend);
-        let key = super::resolve::flow_key(&record, &ends);
+        let around = self.around(slot, &record, pass);
+        let ends = pass.naming.ends(&record, &around);
+        let key = flows.kept(super::resolve::flow_key(&record, &ends));
         let stays = !record.counted || flows.key(record.flow) == Some(key);
         if stays && ends.named == record.named {
             if ends.translated {

@@ -10,7 +10,7 @@ use super::{Connections, Evidence, Flows, Pass, half_open, health};
 use crate::facts::{ContainerId, Protocol, State};
 use crate::join::{Question, direction};
 use crate::records::{ConnectionRecord, Direction, FlowKey, Owner, Workload};
-use crate::report::naming::Ends;
+use crate::report::naming::{Around, Ends};
 use crate::table::Slot;
 
 impl Connections {
@@ -158,10 +158,8 @@ impl Connections {
         flows: &mut Flows,
         pass: &mut Pass<'_>,
     ) {
-        // Without a cluster there is no pod to be named after.
-        let named = pass.naming.cluster.is_some();
-        let pod = if named { self.peer_pod(slot, &resolved) } else { None };
-        let ends = pass.naming.ends(&resolved, pod, self.translated.behind(slot));
+        let around = self.around(slot, &resolved, pass);
+        let ends = pass.naming.ends(&resolved, &around);
         if ends.translated {
             self.translated.ask(slot, &resolved);
         }
@@ -181,6 +179,29 @@ impl Connections {
         }
     }
 
+    /// What names depend on besides the record.
+    pub(super) fn around(&self, slot: Slot, record: &ConnectionRecord, pass: &Pass<'_>) -> Around {
+        let peer_netns = self.peer_netns(record);
+        let behind = match self.translated.way(slot) {
+            Way::To { other, own } => Some((other, own)),
+            _ => None,
+        };
+        // What came through this node's address may come from anywhere.
+        let here = match behind {
+            Some((other, _)) => self.addresses.of(other.addr).is_some(),
+            None => peer_netns.is_some(),
+        };
+        let here = here || !matches!(record.peer, Workload::External(_) | Workload::Unresolved);
+        // Without a cluster there is nothing to be named after.
+        if pass.naming.cluster.is_none() {
+            return Around { behind, here, ..Around::default() };
+        }
+        let node = pass.processes.node_netns();
+        let of_node =
+            [Some(record.netns), peer_netns].map(|netns| netns.is_some() && netns == node);
+        Around { pod: self.peer_pod(slot, record), behind, of_node, here }
+    }
+
     /// Counts the connection in its flow, and out of the one that it was thought to be in.
     fn enter_flow(
         record: &ConnectionRecord,
@@ -192,6 +213,7 @@ impl Connections {
         if !record.counted {
             return Slot::MAX;
         }
+        let key = flows.kept(key);
         if record.flow != Slot::MAX && flows.key(record.flow) == Some(key) {
             return record.flow;
         }
@@ -199,6 +221,14 @@ impl Connections {
         let opened = u64::from(record.opened);
         let closed = u64::from(!open && record.opened);
         let moved = record.flow != Slot::MAX;
+        // What a reader may have counted there stays counted there.
+        let shown = moved && record.since_ms <= pass.shown_ms;
+        let carried = [opened, closed].map(|count| if shown { count.cast_signed() } else { 0 });
+        if shown {
+            flows.change(record.flow, pass, |flow| {
+                flow.moved.iter_mut().zip(carried).for_each(|(moved, count)| *moved -= count);
+            });
+        }
         Self::leave_flow(record, flows, pass);
         let slot = flows.slot(key, own, pass);
         let (sent, received) = record.bytes.unwrap_or_default();
@@ -208,6 +238,7 @@ impl Connections {
             flow.current += u32::from(open);
             flow.opened += opened;
             flow.closed += closed;
+            flow.moved.iter_mut().zip(carried).for_each(|(moved, count)| *moved += count);
             // What moved in the old flow stays there: bytes only ever grow.
             if !moved && opened == 1 {
                 flow.bytes_sent = flow.bytes_sent.saturating_add(sent);
@@ -236,12 +267,22 @@ impl Connections {
 }
 
 pub(super) fn flow_key(record: &ConnectionRecord, ends: &Ends) -> FlowKey {
-    let Ends { own, peer, .. } = *ends;
-    let (source, destination, port) = match record.direction {
-        Direction::Outbound => (own, peer, record.remote.port),
-        Direction::Inbound => (peer, own, record.local.port),
+    let Ends { own, peer, service, origin, .. } = *ends;
+    let protocol = record.protocol;
+    let (source, destination, dialled, port) = match record.direction {
+        Direction::Outbound => {
+            let dialled = record.remote.port;
+            (own, peer, dialled, ends.port.unwrap_or(dialled))
+        }
+        Direction::Inbound => {
+            let port = record.local.port;
+            (peer, own, ends.port.unwrap_or(port), port)
+        }
         // Neither port is known to be the service's.
-        Direction::Unknown => (own, peer, 0),
+        Direction::Unknown => (own, peer, 0, 0),
     };
-    FlowKey { source, destination, port, protocol: record.protocol }
+    let by_service = ends.port.is_some() || ends.translated;
+    let service_port =
+        if by_service && record.direction != Direction::Unknown { dialled } else { 0 };
+    FlowKey { source, destination, service, port, service_port, protocol, origin }
 }

@@ -39,7 +39,15 @@ impl Account {
             0 => (self.owner, Workload::Other),
             _ => (Workload::Other, self.owner),
         };
-        FlowKey { source, destination, port: 0, protocol: key.protocol }
+        FlowKey {
+            source,
+            destination,
+            service: None,
+            port: 0,
+            service_port: 0,
+            protocol: key.protocol,
+            origin: super::folded_origin(key),
+        }
     }
 }
 
@@ -134,6 +142,7 @@ mod tests {
             destination,
             port: 80,
             protocol: Protocol::Tcp,
+            ..FlowKey::default()
         };
         let scan = key(Workload::External(7), own);
         let out = key(own, Workload::External(7));

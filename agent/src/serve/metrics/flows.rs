@@ -1,0 +1,299 @@
+//! Metrics of flows: connections between workloads, each reported by the node of its source, and by that of
+//! its destination.
+//!
+//! In: a snapshot. Out: families whose labels are names, never a pid or an address: everything outside of the
+//! node and the cluster is `external`. A connection is counted in the flow that it was first shown in, so that
+//! a sum over flows counts it once; it must not be counted again when it turns out to be called otherwise.
+//!
+//! Pure: no I/O, no clock; time is an argument.
+
+#![expect(clippy::cast_precision_loss, reason = "the text format knows only floating point")]
+
+use super::SeriesLimits;
+use super::family::Families;
+use super::series::{Sample, Series};
+use super::workloads::{FLOW_SHARE, OTHER, RESERVED, UNRESOLVED, name, namespace_of, shown};
+use crate::names::shown::Labels;
+use crate::serve::report::records::source_node;
+use crate::snapshot::Snapshot;
+use probelet_core::cluster::names::Name;
+use probelet_core::facts::Protocol;
+use probelet_core::hash::HashMap;
+use probelet_core::records::{FlowRecord, Origin, Reporter, Workload};
+use probelet_core::report::Picture;
+use probelet_core::text::clean;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Series of one flow: current, opened, closed, bytes sent, bytes received.
+const PER_FLOW: usize = 5;
+/// Of the keys of flows, one of so many is for those that this node only accepted, if the others need theirs.
+const ACCEPTED_PART: usize = 3;
+/// Pairs of a Service and a workload. A node has some 110 pods.
+const SERVICES: usize = 512;
+
+/// For whom all flows from other nodes are counted; no workload is called so.
+const OTHER_NODES: &str = "node:";
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct FlowKey {
+    source_namespace: Box<str>,
+    source: Box<str>,
+    source_node: Box<str>,
+    destination_namespace: Box<str>,
+    /// Who answers; empty where no more than the Service is known.
+    destination: Box<str>,
+    service: Box<str>,
+    port: Box<str>,
+    service_port: Box<str>,
+    protocol: Protocol,
+}
+
+impl FlowKey {
+    /// What stands for all that has no place.
+    fn folded(reporter: Reporter) -> Self {
+        Self {
+            source_namespace: Box::default(),
+            source: OTHER.into(),
+            source_node: match reporter {
+                Reporter::Source => Box::default(),
+                Reporter::Destination => "node:other".into(),
+            },
+            destination_namespace: Box::default(),
+            destination: OTHER.into(),
+            service: Box::default(),
+            port: OTHER.into(),
+            service_port: Box::default(),
+            protocol: Protocol::Tcp,
+        }
+    }
+
+    /// Whose flow it is: who opened it, or who was connected to from outside. Those from other nodes, which
+    /// report them themselves, are the first to give way.
+    fn owner(&self) -> &str {
+        if !self.source_node.is_empty() {
+            return OTHER_NODES;
+        }
+        match RESERVED.contains(&&*self.source) {
+            false => &self.source,
+            true if self.destination.is_empty() => &self.service,
+            true => &self.destination,
+        }
+    }
+}
+
+/// A key with its value, to be written.
+struct Row<'a> {
+    reporter: Reporter,
+    key: &'a FlowKey,
+    protocol: &'static str,
+    value: &'a FlowSample,
+}
+
+impl<'a> Row<'a> {
+    fn labels(&self) -> [(&'static str, &'a str); 10] {
+        let key = self.key;
+        [
+            ("destination_namespace", &key.destination_namespace),
+            ("destination_service", &key.service),
+            ("destination_workload", &key.destination),
+            ("port", &key.port),
+            ("protocol", self.protocol),
+            ("reporter", self.reporter.name()),
+            ("service_port", &key.service_port),
+            ("source_namespace", &key.source_namespace),
+            ("source_node", &key.source_node),
+            ("source_workload", &key.source),
+        ]
+    }
+
+    /// The same with a direction, in its place.
+    fn directed(&self, direction: &'static str) -> [(&'static str, &'a str); 11] {
+        let [namespace, service, workload, port, protocol, rest @ ..] = self.labels();
+        let [reporter, service_port, source_namespace, node, source] = rest;
+        let direction = ("direction", direction);
+        [
+            namespace,
+            service,
+            workload,
+            direction,
+            port,
+            protocol,
+            reporter,
+            service_port,
+            source_namespace,
+            node,
+            source,
+        ]
+    }
+}
+
+/// Opened, closed, bytes sent, bytes received; current.
+type FlowSample = Sample<4, 1>;
+
+/// The flows of one reporter.
+type FlowSeries = Series<FlowKey, 4, 1>;
+
+/// The flows.
+#[derive(Default)]
+pub(super) struct Flows {
+    /// Those whose source is on this node, and the others: apart, so that what is folded of one is not in the
+    /// sum of the other.
+    series: [FlowSeries; 2],
+    /// Counters of each flow at the last scrape, by its id.
+    last: HashMap<u64, [u64; 4]>,
+}
+
+const REPORTERS: [Reporter; 2] = [Reporter::Source, Reporter::Destination];
+
+impl Flows {
+    pub(super) fn update(
+        &mut self,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        limits: SeriesLimits,
+        now: Instant,
+    ) {
+        let mut samples: [BTreeMap<FlowKey, FlowSample>; 2] = Default::default();
+        let mut last = HashMap::default();
+        let picture = &snapshot.picture;
+        for flow in picture.flows.iter() {
+            let [opened, closed] = flow.counted_once();
+            let mut counters = [opened, closed, flow.bytes_sent, flow.bytes_received];
+            let before = self.last.get(&flow.id).copied().unwrap_or_default();
+            let mut grown = [0.0; 4];
+            for (grown, (now, before)) in grown.iter_mut().zip(counters.iter_mut().zip(before)) {
+                *grown = now.saturating_sub(before) as f64;
+                // What turned out to be counted twice is not counted when it comes back.
+                *now = before.max(*now);
+            }
+            last.insert(flow.id, counters);
+            let weight = flow.opened as f64 + f64::from(flow.current);
+            let sample = Sample { counters: grown, gauges: [f64::from(flow.current)], weight };
+            let of = usize::from(flow.key.reporter() == Reporter::Destination);
+            samples[of].entry(key(flow, labels, picture)).or_default().add(&sample);
+        }
+        self.last = last;
+        // One key's worth of the share is for each `other`.
+        let room = (limits.max_series * FLOW_SHARE / 10 / PER_FLOW).saturating_sub(2);
+        let accepted = room / ACCEPTED_PART;
+        let [out, inward] = [samples[0].len(), samples[1].len()];
+        let rooms = [room - inward.min(accepted), room - out.min(room - accepted)];
+        for ((series, samples), room) in self.series.iter_mut().zip(&samples).zip(rooms) {
+            series.update(now, samples, room, limits.ttl, FlowKey::owner);
+        }
+    }
+
+    pub(super) fn add(&self, families: &mut Families) {
+        let folded = REPORTERS.map(FlowKey::folded);
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        for ((reporter, series), folded) in REPORTERS.into_iter().zip(&self.series).zip(&folded) {
+            let row = |key, protocol, value| Row { reporter, key, protocol, value };
+            rows.extend(series.iter().map(|(key, value)| row(key, key.protocol.name(), value)));
+            rows.extend(series.other().map(|value| row(folded, OTHER, value)));
+        }
+        families.gauge(
+            "probelet_flows",
+            "Connections that are open now, by source and destination.",
+            rows.iter().map(|row| (row.labels(), row.value.gauges[0])),
+        );
+        families.counter(
+            "probelet_connections_opened_total",
+            "Connections seen to open, by source and destination.",
+            rows.iter().map(|row| (row.labels(), row.value.counters[0])),
+        );
+        families.counter(
+            "probelet_connections_closed_total",
+            "Connections seen to close, by source and destination.",
+            rows.iter().map(|row| (row.labels(), row.value.counters[1])),
+        );
+        let bytes = rows.iter().flat_map(|row| {
+            let [.., sent, received] = row.value.counters;
+            [(row.directed("received"), received), (row.directed("sent"), sent)]
+        });
+        families.counter(
+            "probelet_flow_bytes_total",
+            "Bytes of connections: sent from source to destination, or received by the source.",
+            bytes,
+        );
+    }
+
+    /// Series exported and folded.
+    pub(super) fn count(&self) -> (f64, f64) {
+        let counts = self.series.each_ref().map(Series::count);
+        let exported: usize = counts.iter().map(|count| count.0).sum();
+        let folded: usize = counts.iter().map(|count| count.1).sum();
+        ((exported * PER_FLOW) as f64, (folded * PER_FLOW) as f64)
+    }
+}
+
+fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
+    let FlowRecord { key, .. } = flow;
+    let port = if key.port == 0 { "unknown".into() } else { key.port.to_string().into() };
+    let dialled = key.service_port;
+    let service_port = if dialled == 0 { Box::default() } else { dialled.to_string().into() };
+    let service = |id| match picture.name(id) {
+        Some(name @ Name::Service { .. }) => Some(shown(&name.to_string())),
+        _ => None,
+    };
+    let known = match key.destination {
+        Workload::Named(id) => service(id),
+        _ => None,
+    };
+    let destination = match known {
+        Some(_) => Box::default(),
+        None => name(key.destination, labels, picture),
+    };
+    FlowKey {
+        source_namespace: namespace_of(key.source, picture),
+        source: match (key.origin, key.source) {
+            // It is not known to be outside.
+            (Origin::Unknown, Workload::External(_)) => UNRESOLVED.into(),
+            _ => name(key.source, labels, picture),
+        },
+        source_node: source_node(key.origin, picture).unwrap_or_default().into(),
+        destination_namespace: namespace_of(key.destination, picture),
+        destination,
+        service: key.service.and_then(service).or(known).unwrap_or_default(),
+        port,
+        service_port,
+        protocol: key.protocol,
+    }
+}
+
+/// Which workloads serve each Service, as far as their pods are on this node: what a pod elsewhere, known by its
+/// Service alone, is called.
+pub(super) fn add_services(families: &mut Families, picture: &Picture) {
+    let Some(cluster) = &picture.cluster else { return };
+    let mut pairs: BTreeMap<&str, BTreeMap<(String, String), u32>> = BTreeMap::new();
+    for pod in cluster.pods.iter() {
+        let pod = &*pod.shown;
+        let (kind, workload) = (&*pod.workload.0, &*pod.workload.1);
+        for service in &pod.services {
+            let service = format!("{}/{service}", pod.namespace);
+            let workload = format!("{}/{kind}/{workload}", pod.namespace);
+            let pair = (clean(&service).into_owned(), clean(&workload).into_owned());
+            *pairs.entry(&*pod.namespace).or_default().entry(pair).or_default() += 1;
+        }
+    }
+    // In turns, so that no namespace takes the places of another.
+    let mut turns: Vec<_> = pairs.into_values().map(BTreeMap::into_iter).collect();
+    let mut rows = Vec::new();
+    while rows.len() < SERVICES && !turns.is_empty() {
+        turns.retain_mut(|turn| {
+            let next = turn.next();
+            let more = next.is_some();
+            rows.extend(next);
+            more
+        });
+    }
+    rows.truncate(SERVICES);
+    rows.sort_unstable();
+    families.gauge(
+        "probelet_service_pods",
+        "Pods of this node that serve a Service, by the workload that they belong to.",
+        rows.iter().map(|((service, workload), pods)| {
+            ([("service", &**service), ("workload", &**workload)], f64::from(*pods))
+        }),
+    );
+}

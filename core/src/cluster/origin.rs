@@ -1,0 +1,101 @@
+//! Where the client of a connection is, and which Service it dialled: what decides who reports a connection.
+//!
+//! In: addresses. Out: this node, another one, outside, or that it is not known. It must not take an address for
+//! one outside that may be a pod's of another node: that one reports the connection as well.
+//!
+//! Pure: no I/O.
+
+use super::names::{Name, NameId};
+use super::peers::{Question, private};
+use super::pods::Claim;
+use super::slices::{Endpoint as Place, Known as Slice, State};
+use super::{Cluster, Peers};
+use crate::facts::{Endpoint, Protocol};
+use crate::records::{Direction, Origin};
+
+/// The Service of the API server: namespace and name.
+pub(super) const API_SERVER: [&str; 2] = ["default", "kubernetes"];
+
+impl Cluster {
+    /// Where the source of a connection that was accepted here is. Only an address that is certainly none of a
+    /// node is outside.
+    pub(crate) fn origin(&mut self, at: Endpoint, since_ms: u64) -> Origin {
+        let address = at.addr;
+        if self.settings.alone {
+            return Origin::Outside;
+        }
+        let since_ms = since_ms.saturating_sub(self.offset_ms);
+        if at.is_loopback() || self.is_host(address) {
+            return Origin::Here;
+        }
+        if let Claim::One(slot) = self.pods.at(address, since_ms)
+            && !self.has_successor(slot, address)
+        {
+            return Origin::Here;
+        }
+        if let Some(node) = self.pod_node(address).or_else(|| self.node_at(address)) {
+            if *node == *self.settings.node {
+                return Origin::Here;
+            }
+            let node = Name::Node(node.into());
+            return self.names.intern(node).map_or(Origin::Unknown, Origin::Node);
+        }
+        if self.group_at(at.ip()).is_some() {
+            return Origin::Outside;
+        }
+        if private(at.ip()) || self.is_api_server(address) {
+            return Origin::Unknown;
+        }
+        Origin::Outside
+    }
+
+    /// This node itself: who holds a socket of its own network namespace that no process is known to.
+    pub(crate) fn this_node(&mut self) -> Option<NameId> {
+        if self.settings.alone || self.settings.node.is_empty() {
+            return None;
+        }
+        let node = Name::Node(self.settings.node.clone());
+        self.names.intern(node)
+    }
+
+    /// The Service that a client used who connected to this address, if that is a Service's.
+    pub(crate) fn dialled(&mut self, at: Endpoint, protocol: Protocol) -> Option<NameId> {
+        if self.settings.alone || self.settings.peers == Peers::Off {
+            return None;
+        }
+        let direction = Direction::Outbound;
+        let question = Question { at, backend: None, protocol, direction, since_ms: 0 };
+        // The kernel translated it, so that whoever says that the address is theirs is right.
+        let ((namespace, name), _) = self.service_at(&question).ok()??;
+        self.names.intern(Name::Service { namespace, name })
+    }
+
+    /// The port on which a Service's endpoints answer, where all have the same and the Service has one port.
+    pub(crate) fn answers_on(&self, service: NameId, protocol: Protocol) -> Option<u16> {
+        let Some(Name::Service { namespace, name }) = self.names.get(service) else { return None };
+        let service = self.services.find(namespace, name)?;
+        let mut ports = service.ports.iter().filter(|p| p.protocol == protocol);
+        ports.next().filter(|_| ports.next().is_none())?;
+        self.slices.only_port(namespace, name, protocol)
+    }
+
+    /// The node on which the pod at an address is, if all endpoints there are of one.
+    fn pod_node(&self, address: u128) -> Option<&str> {
+        let believed = self.believed(address);
+        let alive = |(slice, e): &(&Slice, &Place)| {
+            e.pod.is_some() && e.state > State::Dead && self.is_believed(slice, believed)
+        };
+        let mut at = self.slices.at(address).filter(alive);
+        let node = at.next()?.1.node.as_deref()?;
+        at.all(|(_, e)| e.node.as_deref() == Some(node)).then_some(node)
+    }
+
+    /// Whether an address is the API server's: an endpoint that is no pod of the Service `kubernetes`, which
+    /// the server keeps itself.
+    pub(super) fn is_api_server(&self, address: u128) -> bool {
+        let [namespace, name] = API_SERVER;
+        self.slices.at(address).any(|(slice, e)| {
+            e.pod.is_none() && *slice.namespace == *namespace && *slice.service == *name
+        })
+    }
+}

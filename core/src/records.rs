@@ -301,7 +301,7 @@ pub struct FlowRecord {
     /// Connections seen to close.
     pub closed: u64,
     /// Of both, how many were shown in another flow before they turned out to belong here, less those that
-    /// went from here to another one: whoever adds up what flows grew by must not count them twice.
+    /// went from here to another one: a sum of what flows grew by must not count them twice.
     pub moved: [i64; 2],
     /// Bytes from source to destination, as far as a source of the tier tells.
     pub bytes_sent: u64,

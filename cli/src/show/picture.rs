@@ -51,7 +51,7 @@ fn label(edge: &Edge) -> String {
     format!("{}{udp}{wrong}", edge.port)
 }
 
-/// How a line is drawn on which something is wrong: in a colour, and heavier, for whoever does not see that.
+/// How a line is drawn on which something is wrong: in a colour, and heavier, for readers who cannot tell colours apart.
 const SICK: (&str, u32) = ("#dc2626", 3);
 
 /// For Graphviz.

@@ -65,7 +65,7 @@ impl Cluster {
         }
         let direction = Direction::Outbound;
         let question = Question { at, backend: None, protocol, direction, since_ms: 0 };
-        // The kernel translated it, so that whoever says that the address is theirs is right.
+        // The kernel translated it, so the object that claims the address is right.
         let ((namespace, name), _) = self.service_at(&question).ok()??;
         self.names.intern(Name::Service { namespace, name })
     }

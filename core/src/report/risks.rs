@@ -13,7 +13,7 @@ use crate::hash::HashMap;
 use crate::records::{Owner, RiskRecord};
 use crate::table::{Epoch, Frozen, Slot, Table};
 
-/// Risks that are kept; on a node where that many things run full nobody asks for one more.
+/// Risks that are kept; on a node where that many things run full one more tells no one anything.
 const MOST: usize = 256;
 /// Of one kind in one network namespace, so that one pod cannot fill the table.
 const MOST_OF_ONE: usize = 16;

@@ -53,7 +53,7 @@ fn what_a_client_dials_and_what_answers_are_kept_apart() {
     node.apply([web(), Event::Service(service("shop", "cart", "10.96.0.7", 80)), cart]);
     node.connect("10.1.0.5", "10.96.0.7:80");
 
-    // Nobody has said yet who answers, but all who may listen on one port.
+    // It is not known yet who answers, but all who may listen on one port.
     let unasked = "shop/StatefulSet/web → shop/Service/cart shop/cart 8080 80 source Here";
     assert_eq!(edge(&node, &flow(&node)), unasked);
     node.translate("10.1.7.5:8080");
@@ -227,7 +227,7 @@ fn a_probe_whose_servers_end_alone_was_seen_is_the_nodes_by_any_address_that_it_
     let mut node = Node::synced();
     node.apply(cart());
     node.accept("10.1.0.6:8080", "10.1.0.1:41000");
-    assert_eq!(flow(&node).key.origin, Origin::Unknown, "a bridge of nobody known");
+    assert_eq!(flow(&node).key.origin, Origin::Unknown, "a bridge that no one knows");
 
     node.report.cluster().unwrap().set_host(&[ip("10.1.0.1")]);
     node.report.rename(node.now());

@@ -128,7 +128,7 @@ fn resets_are_blamed_on_a_flow_only_where_no_other_could_have_had_them() {
     assert_eq!(after(3, 3, &[]), (2, 1), "as many as are gone");
     assert_eq!(after(1, 3, &all[2..]), (1, 0), "all that are gone are of one flow");
     assert_eq!(after(1, 3, &[]), (0, 0), "it may have been any of three");
-    assert_eq!(after(3, 4, &[]), (0, 0), "it may have been one that nobody saw");
+    assert_eq!(after(3, 4, &[]), (0, 0), "it may have been one that no scan met");
     assert_eq!(after(0, 3, &[]), (0, 0));
 }
 

@@ -152,7 +152,7 @@ fn conflict(world: &mut World) -> anyhow::Result<()> {
 fn nothing(world: &mut World) -> anyhow::Result<()> {
     let kube = &world.kube;
     let before: Vec<Value> = look::probes(kube)?.iter().map(|p| p["spec"].clone()).collect();
-    create(kube, "nowhere", &pool("of-no one", "2s"))?;
+    create(kube, "nowhere", &pool("of-none", "2s"))?;
     until("it is accepted", PATIENCE, || {
         let config = config(kube, "nowhere")?;
         has(&config, "Accepted", "True")?;

@@ -28,7 +28,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new(
             "hands",
             "the hash and the origin in a NodeProbe that were edited by hand are put right",
-            |world| spec(world, r#"{"hash":"0000000000000000","origin":{"name":"no one"}}"#),
+            |world| spec(world, r#"{"hash":"0000000000000000","origin":{"name":"none"}}"#),
         ),
         Scenario::new(
             "hands",

@@ -1,6 +1,6 @@
 """Renders the chart with one Helm and reads the result.
 
-In: the Helm to use, values. Out: the objects as dictionaries, or the check with which Helm refuses. It must not judge.
+In: the Helm to use, values. Out: the objects as dictionaries, or the message with which Helm refuses. It must not judge.
 I/O: runs Helm; needs no cluster.
 """
 
@@ -22,7 +22,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Refused(Exception):
-    """Helm's check."""
+    """Helm's message."""
 
 
 class Objects(list):
@@ -80,7 +80,7 @@ class Helm:
         return self.run(*words)
 
     def refusal(self, values, **more):
-        """The check with which values are refused."""
+        """The message with which values are refused."""
         try:
             self.template(values, **more)
         except Refused as refused:

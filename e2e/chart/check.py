@@ -1,6 +1,6 @@
 """Runs all checks of the chart and prints a line that begins with PASS or FAIL for each.
 
-In: one `--helm=PATH` for each Helm, then words that a check must contain to be run.
+In: one `--helm=PATH` for each Helm, then words that the name of a check must contain for it to be run.
 I/O: runs Helm, writes to stdout; exits with 1 if something failed.
 """
 

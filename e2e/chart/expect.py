@@ -11,7 +11,7 @@ def same(found, wanted):
 
 
 def says(text, *parts):
-    """A check has all these parts."""
+    """A message has all these parts."""
     for part in parts:
         assert part in text, f"{part!r} is not in {text.strip()!r}"
 

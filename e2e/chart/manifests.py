@@ -1,6 +1,6 @@
 """Judges rendered manifests as an API server would, as far as that goes without one.
 
-In: objects, and CRD files. Out: what is wrong, as checks; none if all is well. Kinds of others' CRDs have no schema here
+In: objects, and CRD files. Out: what is wrong, as messages; none if all is well. Kinds of others' CRDs have no schema here
 and are said to be unchecked.
 I/O: reads the JSON schemas that the Python package kubernetes-validate carries.
 """

@@ -1,6 +1,6 @@
 """The rules of Grafana's dashboard linter, and some of our own, for one dashboard.
 
-In: a dashboard as Grafana reads it. Out: what is wrong, as checks. Names of rules are the linter's where it has one.
+In: a dashboard as Grafana reads it. Out: what is wrong, as messages. Names of rules are the linter's where it has one.
 Pure: values only.
 """
 
@@ -95,7 +95,7 @@ def panels_do_not_overlap(board):
 def panel_title_description(board):
     for panel in panels(board):
         if not panel["title"] or not panel["description"].endswith(".") or len(panel["description"]) < 20:
-            yield f"{panel['title']!r} has no title, or no description in checks"
+            yield f"{panel['title']!r} has no title, or no description in words"
 
 
 def panel_datasource(board):

@@ -48,14 +48,14 @@ class Proof:
         expr = queries.fill(query.expr, {**SHOWN, **values}).replace(" or vector(-1)", "")
         return self.prometheus.instant(expr) if query.instant else self.prometheus.range(expr, 120, 5)
 
-    def within(self, check, check, seconds):
-        """A check that comes to hold in time."""
+    def within(self, claim, check, seconds):
+        """A claim that comes to hold in time."""
         began = time.monotonic()
         try:
-            until(check, check, seconds)
-            self.says(f"{check} ({time.monotonic() - began:.0f} s)")
+            until(claim, check, seconds)
+            self.says(f"{claim} ({time.monotonic() - began:.0f} s)")
         except (TimeoutError, ValueError) as error:
-            self.says(check, str(error))
+            self.says(claim, str(error))
 
 
 def panels(proof):

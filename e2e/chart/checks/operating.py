@@ -43,7 +43,7 @@ def the_operator_finds_the_seed_where_it_is_mounted(helm):
     same([each["configMap"]["name"] for each in pod["volumes"] if each["name"] == "seed"], ["probelet-seed"])
 
 
-def monitors_without_their_kinds_are_refused_in_a_check(helm):
+def monitors_without_their_kinds_are_refused_in_a_message(helm):
     says(helm.refusal({"metrics": {"podMonitor": {"enabled": True}}}), "metrics.podMonitor.enabled: ", "install prometheus-operator")
     says(helm.refusal({"metrics": {"serviceMonitor": {"enabled": True}}}), "metrics.serviceMonitor.enabled: ")
 

@@ -52,7 +52,7 @@ def grafana_operator_gets_the_same_dashboards(helm):
         same((json.loads(spec["json"]), spec["folder"], spec["instanceSelector"]), (board, "F", {"matchLabels": {"dashboards": "grafana"}}))
 
 
-def without_their_kinds_they_are_refused_in_a_check(helm):
+def without_their_kinds_they_are_refused_in_a_message(helm):
     says(helm.refusal({"dashboards": {"grafanaOperator": {"enabled": True}}}), "dashboards.grafanaOperator.enabled: ", "install grafana-operator")
     says(helm.refusal(RULE), "metrics.prometheusRule.enabled: ", "install prometheus-operator")
 

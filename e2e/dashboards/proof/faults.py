@@ -24,6 +24,27 @@ while time.time() < end:
     time.sleep(0.1)
 """
 
+# Sends to a port of another node for so long, so that what is lost on the way is sent again.
+SENDER = """
+import socket, time
+end = time.time() + {seconds}
+a = socket.create_connection(("{peer}", 4998))
+while time.time() < end: a.sendall(b"x" * 20000); time.sleep(0.05)
+"""
+RECEIVER = """
+import socket, time
+server = socket.create_server(("", 4998)); server.settimeout({seconds}); b, _ = server.accept()
+while b.recv(65536): pass
+"""
+# Connects to a port that never answers, and to a listener that accepts nothing.
+WAITERS = """
+import socket, time
+server = socket.create_server(("127.0.0.1", 0), backlog=4); held = []
+for target in [("{peer}", 4999)] * 6 + [server.getsockname()] * 5:
+    a = socket.socket(); a.setblocking(False); a.connect_ex(target); held.append(a)
+time.sleep({seconds})
+"""
+
 
 def refusing(name, resources, who):
     """An admission policy that refuses writes of one service account, as a webhook or a quota would."""
@@ -91,6 +112,25 @@ def missed(cluster):
     finally:
         load.wait(150)
         cluster.edit(intervals={"sockets": "1s", "processes": "1s", "containers": "10s", "bytes": "10s"})
+
+
+@contextlib.contextmanager
+def sick(cluster):
+    """A flow loses segments, another one gets no answer, and a listener accepts nothing."""
+    peer = cluster.kubectl("get", "node", "node2", "-o", 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}')
+    rules = [["--dport", "4998", "-m", "statistic", "--mode", "random", "--probability", "0.05"], ["--dport", "4999"]]
+    drop = lambda verb: [cluster.inside("node1", "iptables", "-w", verb, "OUTPUT", "-p", "tcp", *rule, "-j", "DROP") for rule in rules]
+    program = lambda member, text: subprocess.Popen(["e2e/dev-cluster/cluster", "exec", member, "python3", "-c", text.format(peer=peer, seconds=150)], env=cluster.env)
+    drop("-A")
+    try:
+        programs = [program("node2", RECEIVER)]
+        time.sleep(1)
+        programs += [program("node1", SENDER), program("node1", WAITERS)]
+        yield
+        for each in programs:
+            each.wait(200)
+    finally:
+        drop("-D")
 
 
 @contextlib.contextmanager
@@ -271,6 +311,7 @@ EVERY = [
     (few_series, ["ProbeletSeriesFolded"]),
     (frozen, ["ProbeletAgentDown"]),
     (missed, ["ProbeletCoverageLow"]),
+    (sick, ["ProbeletFlowLossy", "ProbeletFlowFailing", "ProbeletAcceptQueueFull"]),
     (small_budget, ["ProbeletAgentOverBudget", "ProbeletAgentThrottled"]),
     (expensive_source, ["ProbeletAgentStale"]),
     (agents_refused, ["ProbeletStatusWriteErrors"]),

@@ -136,20 +136,18 @@ def health():
     # Shown by the agents of both ends; the worse stands.
     worst = lambda metric, **labels: f'topk(20, max by ({FLOW}) ({everywhere(metric, **labels)}))'
     failed = f'topk(20, max by ({FLOW}) (increase({everywhere("probelet_flow_failed_attempts_total")}{INTERVAL})) > 0)'
-    resets = f'topk(20, max by ({FLOW}) (increase({everywhere("probelet_flow_resets_total")}{INTERVAL})) > 0)'
     risk = "workload, workload_pod, port, risk"
     used = f'max by ({risk}) ({everywhere("probelet_risk_used")})'
     limit = f'max by ({risk}) ({everywhere("probelet_risk_limit")})'
     full = f"sort_desc({used} / ({limit} > 0) or {used} * 0)"
     return [
         table("Segments sent again", "Flows that lose segments: the share of what was sent lately that had to be sent again. All flows where metrics.health is All.",
-              [Query(worst("probelet_flow_retransmitted_ratio"))], flow("Sent again", "percentunit", 2), width=12, sort="Sent again", empty="no flow is lossy"),
+              [Query(worst("probelet_flow_retransmitted_ratio"), fault="sick")], flow("Sent again", "percentunit", 2), width=12, sort="Sent again", empty="no flow is lossy"),
         table("Round-trip time", "The 99th percentile over the open connections of flows that are shown.",
-              [Query(worst("probelet_flow_rtt_seconds", quantile="0.99"))], flow("p99", "s", 4), width=12, sort="p99", empty="no flow is sick"),
-        table("Failed attempts", "Flows whose attempts to connect fail.", [Query(failed)], flow("Failed", "short", 0), width=12, sort="Failed", empty="none fails"),
-        table("Resets", "Connections of flows that are shown that ended by a reset, as far as it is certain whose they were.", [Query(resets)], flow("Resets", "short", 0), width=12, sort="Resets", empty="none known"),
+              [Query(worst("probelet_flow_rtt_seconds", quantile="0.99"), fault="sick")], flow("p99", "s", 4), width=12, sort="p99", empty="no flow is sick"),
+        table("Failed attempts", "Flows whose attempts to connect fail.", [Query(failed, fault="sick")], flow("Failed", "short", 0), width=12, sort="Failed", empty="none fails"),
         table("About to run full", "Accept queues, open files, ephemeral ports for one destination, connection tracking, as a share of what there may be; connections in CLOSE_WAIT, which have no limit, as 0.",
-              [Query(full)], [("risk", "What", None, narrow(150)), ("workload", "Workload", None, None), ("workload_pod", "Pod", None, None), ("port", "Port", None, narrow(80)), ("Value", "Used", "percentunit", narrow(100, decimals=0))],
+              [Query(full, fault="sick")], [("risk", "What", None, narrow(150)), ("workload", "Workload", None, None), ("workload_pod", "Pod", None, None), ("port", "Port", None, narrow(80)), ("Value", "Used", "percentunit", narrow(100, decimals=0))],
               sort="Used", empty="nothing runs full"),
     ]
 

@@ -111,6 +111,22 @@ fn attempts_that_are_not_answered_or_end_without_a_connection_are_of_their_flow(
 }
 
 #[test]
+fn a_flow_whose_syns_are_not_answered_is_failing_and_not_lossy() {
+    let mut node = Node::new();
+    let attempts = |syns| {
+        let attempt = |n| with(Socket { state: State::SynSent, ..client(n, 81) }, 0, syns, 0);
+        of(&[attempt(1), attempt(2), attempt(3), attempt(4)])
+    };
+    node.pass(&attempts(0));
+    node.pass(&attempts(5));
+
+    let health = flow(&node, 81).health;
+
+    assert!(health.ills.failing && !health.ills.lossy, "{health:?}");
+    assert_eq!((health.failed, health.retransmitted), (4, 0), "no segment with data was sent");
+}
+
+#[test]
 fn resets_are_blamed_on_a_flow_only_where_no_other_could_have_had_them() {
     let resets = |estab_resets, active_opens, sockets: &[Socket]| Facts {
         netns: vec![Netns { inode: HOST, estab_resets, active_opens, ..Netns::default() }],

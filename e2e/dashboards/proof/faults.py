@@ -28,7 +28,9 @@ while time.time() < end:
 SENDER = """
 import socket, time
 end = time.time() + {seconds}
-a = socket.create_connection(("{peer}", 4998))
+while True:
+    try: a = socket.create_connection(("{peer}", 4998)); break
+    except OSError: time.sleep(0.2)
 while time.time() < end: a.sendall(b"x" * 20000); time.sleep(0.05)
 """
 RECEIVER = """
@@ -123,9 +125,7 @@ def sick(cluster):
     program = lambda member, text: subprocess.Popen(["e2e/dev-cluster/cluster", "exec", member, "python3", "-c", text.format(peer=peer, seconds=150)], env=cluster.env)
     drop("-A")
     try:
-        programs = [program("node2", RECEIVER)]
-        time.sleep(1)
-        programs += [program("node1", SENDER), program("node1", WAITERS)]
+        programs = [program("node2", RECEIVER), program("node1", SENDER), program("node1", WAITERS)]
         yield
         for each in programs:
             each.wait(200)

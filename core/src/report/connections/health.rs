@@ -87,7 +87,9 @@ impl Connections {
         pass: &Pass<'_>,
     ) {
         let Some(now) = quality else { return };
-        let sent = now.since(record.quality.unwrap_or(now));
+        // What was sent again before any data was a SYN: that is an attempt without an answer, and no loss.
+        let sent =
+            if now.segments == 0 { (0, 0) } else { now.since(record.quality.unwrap_or(now)) };
         let given_up = unanswered(state, quality) && !unanswered(record.state, record.quality);
         if record.counted && (sent != (0, 0) || given_up) {
             flows.change(record.flow, pass, |flow| {

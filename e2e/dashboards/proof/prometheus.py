@@ -55,7 +55,8 @@ class Prometheus:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                 raise RuntimeError(f"port {self.port} of loopback is in use, perhaps by the Prometheus of a proof that was killed")
-        words = ["prometheus", f"--config.file={self.folder}/prometheus.yaml", f"--storage.tsdb.path={self.folder}/data",
+        # It ends with the proof, however that ends: the next one needs the port.
+        words = ["setpriv", "--pdeathsig", "KILL", "prometheus", f"--config.file={self.folder}/prometheus.yaml", f"--storage.tsdb.path={self.folder}/data",
                  f"--web.listen-address=127.0.0.1:{self.port}", "--storage.tsdb.retention.time=1d", "--log.level=warn"]
         self.process = subprocess.Popen(words, stdout=(self.folder / "log").open("w"), stderr=subprocess.STDOUT)
         self.until_ready()

@@ -120,8 +120,9 @@ def missed(cluster):
 def sick(cluster):
     """A flow loses segments, another one gets no answer, and a listener accepts nothing."""
     peer = cluster.kubectl("get", "node", "node2", "-o", 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}')
-    rules = [["--dport", "4998", "-m", "statistic", "--mode", "random", "--probability", "0.05"], ["--dport", "4999"]]
-    drop = lambda verb: [cluster.inside("node1", "iptables", "-w", verb, "OUTPUT", "-p", "tcp", *rule, "-j", "DROP") for rule in rules]
+    # Where they arrive: what its own node drops a socket does not count as sent again.
+    rules = [("node2", "INPUT", "--dport", "4998", "-m", "statistic", "--mode", "random", "--probability", "0.05"), ("node2", "INPUT", "--dport", "4999")]
+    drop = lambda verb: [cluster.inside(member, "iptables", "-w", verb, chain, "-p", "tcp", *rule, "-j", "DROP") for member, chain, *rule in rules]
     program = lambda member, text: subprocess.Popen(["e2e/dev-cluster/cluster", "exec", member, "python3", "-c", text.format(peer=peer, seconds=150)], env=cluster.env)
     drop("-A")
     try:

@@ -38,13 +38,13 @@ import socket, time
 server = socket.create_server(("", 4998)); server.settimeout({seconds}); b, _ = server.accept()
 while b.recv(65536): pass
 """
-# Connects to a port that never answers, and to a listener that accepts nothing.
+# Connects to a listener that accepts nothing, and each second to a port that never answers.
 WAITERS = """
 import socket, time
 server = socket.create_server(("127.0.0.1", 0), backlog=4); held = []
-for target in [("{peer}", 4999)] * 6 + [server.getsockname()] * 5:
-    a = socket.socket(); a.setblocking(False); a.connect_ex(target); held.append(a)
-time.sleep({seconds})
+def attempt(target): a = socket.socket(); a.setblocking(False); a.connect_ex(target); held.append(a)
+for _ in range(5): attempt(server.getsockname())
+for _ in range({seconds}): attempt(("{peer}", 4999)); time.sleep(1)
 """
 
 

@@ -69,22 +69,20 @@ impl Ceilings {
                     u64::from(process.open_fds.unwrap_or(0)) * 10 >= u64::from(known.limit) * 7;
                 now_ns.saturating_sub(known.read_ns) >= if near { NEAR_NS } else { KEPT_NS }
             });
-            let before = known.map_or(0, |known| known.limit);
-            let limit = if due && reads > 0 {
+            // What is due and not read stays due.
+            let known = if due && reads > 0 {
                 reads -= 1;
                 let read = self.root.read(process.pid, "limits", &mut self.text);
-                read.ok().and_then(|()| open_files(&self.text)).unwrap_or(before)
+                let limit = read.ok().and_then(|()| open_files(&self.text));
+                let limit = limit.or(known.map(|known| known.limit)).filter(|&limit| limit > 0);
+                let start_ns = process.start_ns;
+                limit.map(|limit| Known { start_ns, limit, read_ns: now_ns, pass: 0 })
             } else {
-                before
+                known
             };
-            process.files_limit = limit;
-            let read_ns = match known {
-                Some(known) if !due => known.read_ns,
-                _ => now_ns,
-            };
-            if limit > 0 {
-                let known = Known { start_ns: process.start_ns, limit, read_ns, pass: self.pass };
-                self.known.insert(process.pid, known);
+            process.files_limit = known.map_or(0, |known| known.limit);
+            if let Some(known) = known {
+                self.known.insert(process.pid, Known { pass: self.pass, ..known });
             }
         }
         let pass = self.pass;
@@ -174,6 +172,33 @@ mod tests {
 
         assert_eq!(limit(200, NEAR_NS + 1), 1024);
         assert_eq!(limit(900, NEAR_NS + 1), 4096);
+    }
+
+    #[test]
+    fn a_limit_that_was_due_and_not_read_is_read_in_the_next_pass() {
+        let proc = tempfile::tempdir().unwrap();
+        let pids = 1..=u32::try_from(READS).unwrap() + 1;
+        let write = |text: &str| {
+            for pid in pids.clone() {
+                let dir = proc.path().join(pid.to_string());
+                fs::create_dir_all(&dir).unwrap();
+                fs::write(dir.join("limits"), text).unwrap();
+            }
+        };
+        let mut ceilings = Ceilings::new(proc.path()).unwrap();
+        let mut with = |limit, now_ns| {
+            let of = |pid| Process { pid, ..process(200)[0] };
+            let mut processes: Vec<_> = pids.clone().map(of).collect();
+            ceilings.files(&mut processes, now_ns);
+            processes.iter().filter(|process| process.files_limit == limit).count()
+        };
+        write(LIMITS);
+        assert_eq!((with(1024, 1), with(1024, 2)), (READS, READS + 1));
+
+        write(&LIMITS.replace("1024", "4096"));
+
+        assert_eq!(with(4096, KEPT_NS + 2), READS);
+        assert_eq!(with(4096, KEPT_NS + 3), READS + 1);
     }
 
     #[test]

@@ -139,6 +139,11 @@ fn risk(report: &Report, risk: &Risk) -> Finding {
     found.push_str(", for ");
     found.push_str(&show::age(Duration::from_secs(since)));
     let about = known.map_or("risk", |(name, ..)| *name);
+    bad(about, found, page)
+}
+
+/// What is wrong, with the page that says what to do, if there is one.
+fn bad(about: &'static str, found: String, page: &str) -> Finding {
     let finding = Finding::new(Mark::Bad, about, found);
     if page.is_empty() { finding } else { finding.next(format!("kubectl probelet runbook {page}")) }
 }
@@ -160,12 +165,7 @@ fn flow(flow: &Flow) -> Vec<Finding> {
     };
     let finding = |problem: &String| {
         let (found, page) = words(problem);
-        let finding = Finding::new(Mark::Bad, "flow", format!("{edge}: {found}"));
-        if page.is_empty() {
-            finding
-        } else {
-            finding.next(format!("kubectl probelet runbook {page}"))
-        }
+        bad("flow", format!("{edge}: {found}"), page)
     };
     flow.problems.iter().map(finding).collect()
 }

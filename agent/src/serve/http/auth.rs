@@ -8,6 +8,7 @@
 mod cache;
 mod ledger;
 mod loopback;
+mod secret;
 mod token_file;
 
 use super::cost::{Admission, Admit, Cost};
@@ -21,7 +22,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, WWW_AUTHE
 use ledger::{Ledger, Next};
 pub(crate) use loopback::Peer;
 pub use loopback::network_is_a_pods_own;
-use ring::{hmac, rand::SystemRandom};
+use secret::Secret;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -88,10 +89,7 @@ impl Guard {
             Self::Tokens(tokens) => match token(headers) {
                 None => Some(no_token()),
                 Some(token) if tokens.holds(token) => None,
-                Some(_) => Some(unauthorized(
-                    "Bearer realm=\"probelet-agent\", error=\"invalid_token\"",
-                    "this token is not in the file of --token-file",
-                )),
+                Some(_) => Some(bad_token("this token is not in the file of --token-file")),
             },
         }
     }
@@ -101,7 +99,7 @@ impl Guard {
 pub struct Auth {
     reviewer: Reviewer,
     loopback: bool,
-    secret: hmac::Key,
+    secret: Secret,
     began: Instant,
     state: Mutex<State>,
 }
@@ -137,8 +135,7 @@ impl Auth {
     /// A listener that asks `reviewer`, and lets anyone who comes through loopback pass if told so: see
     /// [`network_is_a_pods_own`].
     pub fn new(reviewer: Reviewer, terms: Terms, loopback: bool) -> Result<Self, Error> {
-        let secret =
-            hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| Error)?;
+        let secret = Secret::new()?;
         let state = State { ledger: Ledger::new(terms), flights: BTreeMap::new(), warned: None };
         let (began, state) = (Instant::now(), Mutex::new(state));
         Ok(Self { reviewer, loopback, secret, began, state })
@@ -251,14 +248,8 @@ impl Auth {
     }
 
     fn key(&self, token: &str, path: &str) -> Key {
-        let mut hash = hmac::Context::with_key(&self.secret);
-        hash.update(path.as_bytes());
-        // No path has this byte, so that no two pairs give the same text.
-        hash.update(&[0]);
-        hash.update(token.as_bytes());
-        let mut key = [0; 32];
-        key.copy_from_slice(hash.sign().as_ref());
-        key
+        // No path has the byte between them, so that no two pairs give the same text.
+        self.secret.hash(&[path.as_bytes(), &[0], token.as_bytes()])
     }
 
     fn now(&self) -> Duration {
@@ -287,12 +278,16 @@ fn is_token(text: &str) -> bool {
 fn told(verdict: Verdict, path: &str) -> Option<Answer> {
     match verdict {
         Verdict::Allowed => None,
-        Verdict::Unknown => Some(unauthorized(
-            "Bearer realm=\"probelet-agent\", error=\"invalid_token\"",
-            "the API server does not accept this token; it may have expired",
-        )),
+        Verdict::Unknown => {
+            Some(bad_token("the API server does not accept this token; it may have expired"))
+        }
         Verdict::Forbidden { user } => Some(forbidden(&user, path)),
     }
+}
+
+/// The answer to who shows a token that is not accepted.
+fn bad_token(message: &str) -> Answer {
+    unauthorized("Bearer realm=\"probelet-agent\", error=\"invalid_token\"", message)
 }
 
 /// The answer to who shows no token.

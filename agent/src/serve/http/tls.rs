@@ -24,8 +24,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
@@ -217,13 +215,8 @@ fn clients_of(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let unusable = |why: String| Error::Clients { path: path.to_owned(), why };
     let text = std::fs::read(path).map_err(read)?;
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate =
-            certificate.map_err(|_| Error::Pem { path: path.to_owned(), what: "certificate" })?;
+    for certificate in files::certificates(&text, path)? {
         roots.add(certificate).map_err(|why| unusable(why.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(Error::Pem { path: path.to_owned(), what: "certificate" });
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
     verifier.map_err(|why| unusable(why.to_string()))

@@ -12,14 +12,16 @@
 use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
-use super::workloads::{FLOW_SHARE, OTHER, RESERVED, UNRESOLVED, name, namespace_of, shown};
+use super::workloads::{
+    FLOW_SHARE, OTHER, RESERVED, name, namespace_of, port_name, shown, source_name,
+};
 use crate::names::shown::Labels;
 use crate::serve::report::records::source_node;
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::names::Name;
 use probelet_core::facts::Protocol;
 use probelet_core::hash::HashMap;
-use probelet_core::records::{FlowRecord, Origin, Reporter, Workload};
+use probelet_core::records::{FlowRecord, Reporter, Workload};
 use probelet_core::report::Picture;
 use probelet_core::text::clean;
 use std::collections::BTreeMap;
@@ -229,7 +231,6 @@ impl Flows {
 
 fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
     let FlowRecord { key, .. } = flow;
-    let port = if key.port == 0 { "unknown".into() } else { key.port.to_string().into() };
     let dialled = key.service_port;
     let service_port = if dialled == 0 { Box::default() } else { dialled.to_string().into() };
     let service = |id| match picture.name(id) {
@@ -246,16 +247,12 @@ fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
     };
     FlowKey {
         source_namespace: namespace_of(key.source, picture),
-        source: match (key.origin, key.source) {
-            // It is not known to be outside.
-            (Origin::Unknown, Workload::External(_)) => UNRESOLVED.into(),
-            _ => name(key.source, labels, picture),
-        },
+        source: source_name(key, labels, picture),
         source_node: source_node(key.origin, picture).unwrap_or_default().into(),
         destination_namespace: namespace_of(key.destination, picture),
         destination,
         service: key.service.and_then(service).or(known).unwrap_or_default(),
-        port,
+        port: port_name(key),
         service_port,
         protocol: key.protocol,
     }

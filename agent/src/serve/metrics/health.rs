@@ -8,12 +8,12 @@
 use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
-use super::workloads::{RESERVED, UNRESOLVED, name};
+use super::workloads::{RESERVED, name, port_name, source_name};
 use crate::names::shown::Labels;
 use crate::snapshot::Snapshot;
 use probelet_core::facts::Protocol;
 use probelet_core::hash::HashMap;
-use probelet_core::records::{FlowRecord, Origin, RiskRecord, Workload};
+use probelet_core::records::{FlowRecord, RiskRecord, Workload};
 use probelet_core::report::{Picture, Risk};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -56,15 +56,10 @@ impl EdgeKey {
 
 fn edge(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> EdgeKey {
     let FlowRecord { key, .. } = flow;
-    let port = if key.port == 0 { "unknown".into() } else { key.port.to_string().into() };
     EdgeKey {
-        source: match (key.origin, key.source) {
-            // It is not known to be outside.
-            (Origin::Unknown, Workload::External(_)) => UNRESOLVED.into(),
-            _ => name(key.source, labels, picture),
-        },
+        source: source_name(key, labels, picture),
         destination: name(key.destination, labels, picture),
-        port,
+        port: port_name(key),
         protocol: key.protocol,
     }
 }

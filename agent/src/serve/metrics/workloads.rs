@@ -21,7 +21,7 @@ use probelet_core::cluster::Grain;
 use probelet_core::cluster::names::Name;
 use probelet_core::facts::{Comm, ContainerId};
 use probelet_core::hash::{HashMap, HashSet};
-use probelet_core::records::Workload;
+use probelet_core::records::{FlowKey, Origin, Workload};
 use probelet_core::report::Picture;
 use probelet_core::text::{clean, clean_bytes};
 use std::collections::BTreeMap;
@@ -58,6 +58,20 @@ pub(super) fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Bo
         Workload::Unresolved => UNRESOLVED.into(),
         Workload::Other => OTHER.into(),
     }
+}
+
+/// Who opened the connections of a flow, as a label.
+pub(super) fn source_name(key: &FlowKey, labels: &Labels, picture: &Picture) -> Box<str> {
+    match (key.origin, key.source) {
+        // It is not known to be outside.
+        (Origin::Unknown, Workload::External(_)) => UNRESOLVED.into(),
+        _ => name(key.source, labels, picture),
+    }
+}
+
+/// The port that answers, as a label.
+pub(super) fn port_name(key: &FlowKey) -> Box<str> {
+    if key.port == 0 { "unknown".into() } else { key.port.to_string().into() }
 }
 
 /// The namespace of what the cluster gave its name to: no other text that looks like one is believed.

@@ -8,8 +8,9 @@
 //!
 //! I/O: the file.
 
+use super::cache::Key;
+use super::secret::Secret;
 use super::{MAX_TOKEN, is_token};
-use ring::{hmac, rand::SystemRandom};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -56,11 +57,10 @@ pub enum Error {
         what: String,
     },
     /// There is no random number to make a key from.
-    #[error("the kernel gives no random numbers")]
-    Random,
+    #[error(transparent)]
+    Random(#[from] super::Error),
 }
 
-type Digest = [u8; 32];
 /// What tells one content of a file from the next.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
@@ -68,33 +68,33 @@ type Stamp = Option<(u64, u64, u64, i64, i64)>;
 pub struct TokenFile {
     path: PathBuf,
     look: Duration,
-    key: hmac::Key,
+    secret: Secret,
     state: Mutex<State>,
 }
 
 struct State {
     looked: Instant,
     judged: Stamp,
-    digests: Vec<Digest>,
+    /// Compared instead of tokens: how long that takes says nothing of a token.
+    digests: Vec<Key>,
 }
 
 impl TokenFile {
     /// Reads the file, and looks at it again at most so often: [`LOOK`].
     pub fn open(path: &Path, look: Duration) -> Result<Self, Error> {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_| Error::Random)?;
+        let secret = Secret::new()?;
         // Before reading: what changes meanwhile is read again.
         let judged = stamp(path);
-        let digests = read(path, &key)?;
+        let digests = read(path, &secret)?;
         let state = Mutex::new(State { looked: Instant::now(), judged, digests });
-        Ok(Self { path: path.to_owned(), look, key, state })
+        Ok(Self { path: path.to_owned(), look, secret, state })
     }
 
     /// Whether a token is one of the file's.
     pub(super) fn holds(&self, token: &str) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.refresh(&mut state);
-        state.digests.contains(&digest(&self.key, token))
+        state.digests.contains(&self.secret.hash(&[token.as_bytes()]))
     }
 
     fn refresh(&self, state: &mut State) {
@@ -107,7 +107,7 @@ impl TokenFile {
             return;
         }
         state.judged = stamp;
-        match read(&self.path, &self.key) {
+        match read(&self.path, &self.secret) {
             Ok(digests) => {
                 tracing::info!(file = %self.path.display(), tokens = digests.len(), "new tokens are in force");
                 state.digests = digests;
@@ -122,7 +122,7 @@ fn stamp(path: &Path) -> Stamp {
     Some((file.dev(), file.ino(), file.size(), file.ctime(), file.ctime_nsec()))
 }
 
-fn read(path: &Path, key: &hmac::Key) -> Result<Vec<Digest>, Error> {
+fn read(path: &Path, secret: &Secret) -> Result<Vec<Key>, Error> {
     let failed = |why| Error::Read { path: path.to_owned(), why };
     let content = |what: String| Error::Content { path: path.to_owned(), what };
     let file = fs::metadata(path).map_err(failed)?;
@@ -145,20 +145,13 @@ fn read(path: &Path, key: &hmac::Key) -> Result<Vec<Digest>, Error> {
                 n + 1
             )));
         }
-        digests.push(digest(key, token));
+        digests.push(secret.hash(&[token.as_bytes()]));
     }
     match digests.len() {
         0 => Err(content("it holds no token".to_owned())),
         n if n > MAX_TOKENS => Err(content(format!("it holds {n} tokens, {MAX_TOKENS} at most"))),
         _ => Ok(digests),
     }
-}
-
-/// Compared instead of the token: how long that takes says nothing of the token.
-fn digest(key: &hmac::Key, token: &str) -> Digest {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(hmac::sign(key, token.as_bytes()).as_ref());
-    digest
 }
 
 #[cfg(test)]

@@ -70,6 +70,18 @@ fn stamp(dir: &Path) -> Stamp {
     })
 }
 
+/// The certificates of a text in PEM, of which there is at least one; the path is for the error.
+pub(super) fn certificates(
+    text: &[u8],
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    found
+        .ok()
+        .filter(|all| !all.is_empty())
+        .ok_or_else(|| Error::Pem { path: path.to_owned(), what: "certificate" })
+}
+
 fn read(dir: &Path) -> Result<CertifiedKey, Error> {
     let text = |name: &str| {
         let path = dir.join(name);
@@ -82,12 +94,7 @@ fn read(dir: &Path) -> Result<CertifiedKey, Error> {
         read().map_err(|why| Error::Read { path: path.clone(), why })
     };
     let pem = |name: &str, what| Error::Pem { path: dir.join(name), what };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text(CERTIFICATE)?)
-        .collect::<Result<_, _>>()
-        .map_err(|_| pem(CERTIFICATE, "certificate"))?;
-    if chain.is_empty() {
-        return Err(pem(CERTIFICATE, "certificate"));
-    }
+    let chain = certificates(&text(CERTIFICATE)?, &dir.join(CERTIFICATE))?;
     let key = PrivateKeyDer::from_pem_slice(&text(KEY)?).map_err(|_| pem(KEY, "private key"))?;
     CertifiedKey::from_der(chain, key, &provider())
         .map_err(|why| Error::Pair { dir: dir.to_owned(), why })

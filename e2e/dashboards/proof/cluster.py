@@ -64,6 +64,10 @@ class Cluster:
         """A command in a node's namespaces."""
         return self.run("e2e/dev-cluster/cluster", "exec", member, *words, **more)
 
+    def python(self, member, program):
+        """A Python program in a node's namespaces, in the background."""
+        return subprocess.Popen(["e2e/dev-cluster/cluster", "exec", member, "python3", "-c", program], env=self.env, cwd=ROOT)
+
     def start(self, *words):
         """The cluster's tool in the background."""
         return subprocess.Popen(["e2e/dev-cluster/cluster", *words], env=self.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -107,7 +107,7 @@ def few_series(cluster):
 @contextlib.contextmanager
 def missed(cluster):
     """Connections live shorter than the time between two looks, and end without a trace."""
-    load = subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "python3", "-c", RESETS.format(seconds=75)], env=cluster.env)
+    load = cluster.python("node1", RESETS.format(seconds=75))
     try:
         cluster.edit(intervals={"sockets": "20s", "processes": "20s", "containers": "20s", "bytes": "20s"})
         yield
@@ -123,7 +123,7 @@ def sick(cluster):
     # Where they arrive: what its own node drops a socket does not count as sent again.
     rules = [("node2", "INPUT", "--dport", "4998", "-m", "statistic", "--mode", "random", "--probability", "0.05"), ("node2", "INPUT", "--dport", "4999")]
     drop = lambda verb: [cluster.inside(member, "iptables", "-w", verb, chain, "-p", "tcp", *rule, "-j", "DROP") for member, chain, *rule in rules]
-    program = lambda member, text: subprocess.Popen(["e2e/dev-cluster/cluster", "exec", member, "python3", "-c", text.format(peer=peer, seconds=150)], env=cluster.env)
+    program = lambda member, text: cluster.python(member, text.format(peer=peer, seconds=150))
     drop("-A")
     try:
         programs = [program("node2", RECEIVER), program("node1", SENDER), program("node1", WAITERS)]

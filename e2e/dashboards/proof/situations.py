@@ -44,7 +44,7 @@ def loaded(cluster):
     cluster.inside("node1", "touch", "/run/load/on")
     hold = subprocess.Popen([*words, cluster.binary("probelet-load"), "run", "--dir", "/run/load", "procs=100", "fds=100", "conns=5000", "netns=20", "host=20"],
                             env=cluster.env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    churn = subprocess.Popen([*words, "python3", "-c", CHURN.format(seconds=240)], env=cluster.env)
+    churn = cluster.python("node1", CHURN.format(seconds=240))
     yield
     # The end of `exec` is not the end of what it started.
     cluster.inside("node1", "rm", "/run/load/on")

@@ -322,7 +322,7 @@ impl Engine {
         if self.everything == 2
             && let Err(error) = text::release()
         {
-            debug!(%error, "code of the start stays in memory");
+            debug!(%error, "code and constants of the start stay in memory");
         }
     }
 

@@ -11,7 +11,7 @@
 //! Pure: no I/O.
 
 use super::hash::Keyed;
-use super::names::Names;
+use super::names::Table;
 use super::namespaces::Scope;
 use super::slab::{NONE, Slab};
 
@@ -31,7 +31,7 @@ struct Filing {
 pub(super) struct Anchors {
     filings: Slab<Filing>,
     /// First filing of each chain, by hash.
-    chains: Names,
+    chains: Table,
 }
 
 impl Anchors {

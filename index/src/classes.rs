@@ -6,11 +6,10 @@
 //!
 //! Pure: no I/O.
 
-use super::edges::{self, Edges, place, push, spilled};
+use super::edges::{Edges, place, push, spilled};
 use super::hash::Keyed;
 use super::labels::{Canonical, Packed};
-use super::names::Names;
-use super::observe::Observe;
+use super::names::Table;
 use super::signature::Signature;
 use super::slab::{NONE, Slab};
 use super::{Index, PodId, Refused};
@@ -31,7 +30,7 @@ pub(super) struct Class {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Classes {
     pub(super) slots: Slab<Class>,
-    by_labels: Names,
+    by_labels: Table,
     /// Text of the label sets.
     text: usize,
     /// Heap of the lists of pods.
@@ -88,7 +87,7 @@ impl Hashes {
     }
 }
 
-impl<O: Observe> Index<O> {
+impl Index {
     /// The class of `labels` in a namespace.
     pub(super) fn class_of<K: AsRef<str>, V: AsRef<str>>(
         &mut self,
@@ -180,11 +179,5 @@ impl<O: Observe> Index<O> {
             self.classes.slots[*moved].place = place;
         }
         self.drop_space_if_empty(space);
-    }
-
-    /// Whether a class is linked to a selector.
-    pub(super) fn linked(&self, class: u32, selector: u32) -> Option<usize> {
-        let edges: &[edges::Edge] = &self.classes.slots[class].selectors;
-        edges.iter().position(|edge| edge.to == selector)
     }
 }

@@ -1,14 +1,12 @@
-//! Who a pod is: its UID, in sixteen bytes where it is a UUID, and its name.
+//! Who a pod is: its UID, in sixteen bytes where it is a UUID.
 //!
-//! In: texts as the pod's object has them. Out: what a pod's record keeps and is found by. It must
+//! In: the text as the pod's object has it. Out: what a pod's record keeps and is found by. It must
 //! not take two UIDs for one: a hash stands for a UID only together with the UID's text.
 //!
 //! Pure: no I/O.
 
 use super::hash::Keyed;
 
-/// Longest name of a pod: a DNS subdomain.
-const MAX_NAME: usize = 253;
 /// Longest UID. The API server's have 36 characters.
 const MAX_UID: usize = 128;
 
@@ -28,23 +26,26 @@ const DIGITS: [u8; 256] = {
     digits
 };
 
-/// A pod's identity: 128 bits of a UUID, or a hash of a UID that is none, which then stands in
-/// front of the pod's name.
+/// A pod's identity: 128 bits of a UUID, or a hash of a UID that is none, whose text the pod keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Uid {
     pub(super) bits: [u64; 2],
-    /// Length of the text in front of the name; 0 for a UUID.
-    pub(super) prefix: u16,
+    /// Whether it is a UUID: nothing else has to be compared.
+    pub(super) uuid: bool,
 }
 
 impl Uid {
+    /// None for what no API server would accept.
+    #[inline]
+    pub(super) fn acceptable(keyed: Keyed, text: &str) -> Option<Self> {
+        (1..=MAX_UID).contains(&text.len()).then(|| Self::of(keyed, text))
+    }
+
     /// Only the API server's own spelling: another one is another UID.
     #[inline]
     pub(super) fn of(keyed: Keyed, text: &str) -> Self {
-        Self::uuid(text.as_bytes()).unwrap_or_else(|| Self {
-            bits: [keyed.text(text), 0],
-            prefix: u16::try_from(text.len()).unwrap_or(u16::MAX),
-        })
+        Self::uuid(text.as_bytes())
+            .unwrap_or_else(|| Self { bits: [keyed.text(text), 0], uuid: false })
     }
 
     /// Without a branch for each digit, since digits are random: a wrong guess costs as much as
@@ -62,30 +63,12 @@ impl Uid {
                 *half = *half << 4 | u64::from(digit & 15);
             }
         }
-        (all < 16).then_some(Self { bits, prefix: 0 })
+        (all < 16).then_some(Self { bits, uuid: true })
     }
 
     #[inline]
     pub(super) const fn hash(self, keyed: Keyed) -> u64 {
         keyed.wide(self.bits)
-    }
-}
-
-/// A pod as its object names it.
-#[derive(Clone, Copy)]
-pub(super) struct Identity<'a> {
-    pub(super) uid_text: &'a str,
-    pub(super) uid: Uid,
-    pub(super) name: &'a str,
-}
-
-impl<'a> Identity<'a> {
-    /// None for what no API server would accept.
-    #[inline]
-    pub(super) fn of(keyed: Keyed, uid_text: &'a str, name: &'a str) -> Option<Self> {
-        let acceptable =
-            (1..=MAX_UID).contains(&uid_text.len()) && (1..=MAX_NAME).contains(&name.len());
-        acceptable.then(|| Self { uid_text, uid: Uid::of(keyed, uid_text), name })
     }
 }
 
@@ -98,11 +81,11 @@ mod tests {
         let uid = Uid::of(Keyed::new(1), "01234567-89ab-cdef-fedc-ba9876543210");
 
         let bits = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
-        assert_eq!(uid, Uid { bits, prefix: 0 });
+        assert_eq!(uid, Uid { bits, uuid: true });
     }
 
     #[test]
-    fn what_is_no_uuid_keeps_its_text() {
+    fn only_the_api_servers_spelling_is_a_uuid() {
         for text in [
             "",
             "01234567-89ab-cdef-fedc-ba987654321",
@@ -113,7 +96,7 @@ mod tests {
         ] {
             let uid = Uid::of(Keyed::new(1), text);
 
-            assert_eq!(usize::from(uid.prefix), text.len());
+            assert!(!uid.uuid, "{text:?}");
         }
     }
 }

@@ -2,10 +2,10 @@
 //! asking costs nothing.
 //!
 //! In: pods, owners (Services, or anything with a name and a selector) and namespaces, as their
-//! objects change. Out: for a pod its owners, for an owner its pods, and an event for every change
-//! of either, if anyone listens. It must not know state: whether a selected pod is a *member* of a
-//! Service (its phase, readiness, host network; `ExternalName`; selectors that are absent because
-//! an EndpointSlice does their work) is decided above.
+//! objects change. Out: for a pod its owners, and for an owner its pods. It must not know state:
+//! whether a selected pod is a *member* of a Service (its phase, readiness, host network;
+//! `ExternalName`; selectors that are absent because an EndpointSlice does their work) is decided
+//! above. It must not know names of pods either: a pod is its UID.
 //!
 //! ```text
 //! pod ──▶ class ◀──edges──▶ selector ◀── owner
@@ -34,7 +34,6 @@
 #![forbid(unsafe_code)]
 
 mod anchors;
-mod batch;
 mod classes;
 mod edges;
 mod hash;
@@ -42,7 +41,6 @@ mod identity;
 mod labels;
 mod names;
 mod namespaces;
-mod observe;
 mod owners;
 mod pods;
 pub mod selector;
@@ -51,9 +49,7 @@ mod signature;
 mod slab;
 mod stats;
 
-pub use batch::Listed;
 pub use labels::{Irregular, MAX_KEY, MAX_LABELS, MAX_VALUE};
-pub use observe::{Event, Observe, Silent};
 pub use stats::{Counts, RefusedCounts, Stats};
 
 use classes::{Classes, Hashes};
@@ -99,8 +95,6 @@ pub enum Change {
     Added,
     /// Known, with other labels or another selector.
     Changed,
-    /// A new pod, and the one that had its name is gone.
-    Replaced,
 }
 
 /// Why something was not taken in. Each is counted in [`RefusedCounts`].
@@ -146,16 +140,11 @@ impl Default for Limits {
     }
 }
 
-/// A moment between changes: what was upserted before it and not since can be swept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(u32);
-
 /// Pods, owners, and who selects whom.
 #[derive(Clone, Debug)]
-pub struct Index<O = Silent> {
+pub struct Index {
     keyed: Keyed,
     limits: Limits,
-    observer: O,
     spaces: Namespaces,
     classes: Classes,
     selectors: Selectors,
@@ -163,8 +152,6 @@ pub struct Index<O = Silent> {
     anchors: anchors::Anchors,
     pods: Pods,
     owners: Owners,
-    /// Grows with every [`Index::mark`].
-    stamp: u32,
     counts: Counts,
     // Buffers that are used again.
     hashes: Hashes,
@@ -174,32 +161,29 @@ pub struct Index<O = Silent> {
 }
 
 impl Index {
-    /// An empty index that tells no one. The seed must be random, once per process.
+    /// An empty index. The seed must be random, once per process.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self::observed(seed, Limits::default(), Silent)
+        Self::with_limits(seed, Limits::default())
     }
-}
 
-impl<O: Observe> Index<O> {
-    /// An empty index that tells `observer` of every change.
+    /// An empty index that holds no more than `limits`.
     #[must_use]
-    pub fn observed(seed: u64, limits: Limits, observer: O) -> Self {
-        Self::with(Keyed::new(seed), limits, observer)
+    pub fn with_limits(seed: u64, limits: Limits) -> Self {
+        Self::with(Keyed::new(seed), limits)
     }
 
     /// Hashes of three bits, so that nearly everything collides: answers must stay right.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_weak_hashes_for_tests(seed: u64, limits: Limits, observer: O) -> Self {
-        Self::with(Keyed::weak(seed), limits, observer)
+    pub fn with_weak_hashes_for_tests(seed: u64, limits: Limits) -> Self {
+        Self::with(Keyed::weak(seed), limits)
     }
 
-    fn with(keyed: Keyed, limits: Limits, observer: O) -> Self {
+    fn with(keyed: Keyed, limits: Limits) -> Self {
         Self {
             keyed,
             limits,
-            observer,
             spaces: Namespaces::new(keyed),
             classes: Classes::default(),
             selectors: Selectors::default(),
@@ -207,7 +191,6 @@ impl<O: Observe> Index<O> {
             anchors: anchors::Anchors::default(),
             pods: Pods::default(),
             owners: Owners::default(),
-            stamp: 0,
             counts: Counts::default(),
             hashes: Hashes::default(),
             candidates: Vec::new(),
@@ -219,18 +202,6 @@ impl<O: Observe> Index<O> {
     /// Keeps the buffer that labels are sorted through, unless someone's made it huge.
     fn keep_order(&mut self, order: Vec<u32>) {
         self.order = if order.capacity() > 4 * MAX_LABELS { Vec::new() } else { order };
-    }
-
-    /// Who is told of changes.
-    pub const fn observer_mut(&mut self) -> &mut O {
-        &mut self.observer
-    }
-
-    /// Remembers this moment, at the begin of a relist. When the list is complete, sweep what it
-    /// did not bring up.
-    pub const fn mark(&mut self) -> Mark {
-        self.stamp = self.stamp.saturating_add(1);
-        Mark(self.stamp)
     }
 
     /// Adds to `out` the owners that select these labels in a namespace: for labels that belong to
@@ -264,16 +235,6 @@ impl<O: Observe> Index<O> {
             }
         }
     }
-
-    /// Visits every distinct label set with its owners and its pods: a whole report at the cost of
-    /// the sets, not of the pods.
-    pub fn each_class(&self, mut visit: impl FnMut(&mut dyn Iterator<Item = OwnerId>, &[PodId])) {
-        for (_, class) in self.classes.slots.iter().filter(|(_, class)| !class.pods.is_empty()) {
-            let edges = class.selectors.iter();
-            let mut owners = edges.flat_map(|edge| self.owners.of(&self.selectors.slots[edge.to]));
-            visit(&mut owners, &class.pods);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -294,7 +255,7 @@ mod tests {
 
     #[test]
     fn records_stay_small() {
-        assert_eq!(size_of::<pods::Pod>(), 48);
+        assert_eq!(size_of::<pods::Pod>(), 40);
         assert_eq!(size_of::<owners::Owner>(), 40);
         assert_eq!(size_of::<classes::Class>(), 80);
         assert_eq!(size_of::<selectors::Compiled>(), 80);

@@ -12,11 +12,11 @@ use std::mem::size_of;
 const SMALL: usize = 64;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub(super) struct Table {
     table: HashTable<u32>,
 }
 
-impl Names {
+impl Table {
     #[inline]
     pub(super) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         self.table.find(hash, |slot| is(*slot)).copied()
@@ -44,10 +44,6 @@ impl Names {
         if let Some(entry) = self.table.find_mut(hash, |have| *have == old) {
             *entry = slot;
         }
-    }
-
-    pub(super) fn reserve(&mut self, more: usize, rehash: impl Fn(u32) -> u64) {
-        self.table.reserve(more, |slot| rehash(*slot));
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

@@ -8,12 +8,11 @@
 
 use super::hash::Keyed;
 use super::labels::{Canonical, Packed};
-use super::names::Names;
-use super::observe::Observe;
+use super::names::Table;
 use super::selectors::Compiled;
 use super::signature::Signatures;
 use super::slab::{NONE, Slab};
-use super::{Index, Mark, Refused};
+use super::{Index, Refused};
 use std::collections::BTreeSet;
 use std::mem::{replace, size_of, take};
 
@@ -42,13 +41,12 @@ pub(super) struct Space {
     pub(super) owners: u32,
     /// Whether someone set its labels, be they empty.
     declared: bool,
-    seen: u32,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Namespaces {
     pub(super) slots: Slab<Space>,
-    by_name: Names,
+    by_name: Table,
     /// What holds in every namespace.
     pub(super) cluster: Scope,
     /// Of `cluster`.
@@ -114,7 +112,7 @@ impl Namespaces {
     }
 }
 
-impl<O: Observe> Index<O> {
+impl Index {
     /// A namespace's labels, as its object has them: now or at any time later.
     ///
     /// Only selectors of the cluster with a `namespaceSelector` ask for them.
@@ -124,9 +122,8 @@ impl<O: Observe> Index<O> {
         labels: &[(K, V)],
     ) -> Result<(), Refused> {
         let space = self.space_of(name)?;
-        let stamp = self.stamp;
         let own = &mut self.spaces.slots[space];
-        (own.declared, own.seen) = (true, stamp);
+        own.declared = true;
         if own.labels.is_given(labels) {
             return Ok(());
         }
@@ -147,19 +144,6 @@ impl<O: Observe> Index<O> {
         self.relabel_space(space, Packed::default());
         self.drop_space_if_empty(space);
         was
-    }
-
-    /// Removes the namespaces that were last set before `mark`: after a relist, those that are
-    /// gone. Gives how many.
-    pub fn sweep_namespaces(&mut self, mark: Mark) -> usize {
-        let stale = |space: &Space| space.declared && space.seen < mark.0;
-        let gone = self.spaces.slots.iter().filter(|(_, space)| stale(space));
-        let gone: Vec<_> = gone.map(|(_, space)| space.name.clone()).collect();
-        for name in &gone {
-            self.remove_namespace(name);
-        }
-        self.counts.swept += gone.len() as u64;
-        gone.len()
     }
 
     /// The namespace of a name; a new one when it was not heard of.
@@ -210,14 +194,13 @@ impl<O: Observe> Index<O> {
         let Compiled { selector: wanted, .. } = &self.selectors.slots[selector];
         if wanted.as_ref().is_some_and(|wanted| wanted.matches(&self.classes.slots[class].labels)) {
             self.edges.link(&mut self.classes.slots, &mut self.selectors.slots, class, selector);
-            self.tell_class(selector, class, true);
         }
     }
 
     fn expel(&mut self, selector: u32, class: u32) {
-        if let Some(at) = self.linked(class, selector) {
+        let edges = &self.classes.slots[class].selectors;
+        if let Some(at) = edges.iter().position(|edge| edge.to == selector) {
             self.edges.unlink(&mut self.classes.slots, &mut self.selectors.slots, class, at);
-            self.tell_class(selector, class, false);
         }
     }
 }

@@ -6,11 +6,10 @@
 //!
 //! Pure: no I/O.
 
-use super::names::Names;
-use super::observe::{Event, Observe};
+use super::names::Table;
 use super::selectors::Compiled;
 use super::slab::{NONE, Slab};
-use super::{Change, Index, Mark, OwnerId, PodId, Refused};
+use super::{Change, Index, OwnerId, PodId, Refused};
 use crate::selector::Selector;
 
 /// Longest name of an owner: a DNS subdomain, with as much again for a prefix of the caller's.
@@ -25,14 +24,13 @@ pub(super) struct Owner {
     selector: u32,
     next: u32,
     previous: u32,
-    seen: u32,
     live: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Owners {
     pub(super) slots: Slab<Owner>,
-    by_name: Names,
+    by_name: Table,
     text: usize,
 }
 
@@ -60,7 +58,7 @@ impl Owners {
     }
 }
 
-impl<O: Observe> Index<O> {
+impl Index {
     /// Adds an owner or gives it another selector.
     ///
     /// `scope` is its namespace, or `None` for the whole cluster; then `namespace_selector` says
@@ -81,7 +79,6 @@ impl<O: Observe> Index<O> {
             Some(owner) => owner,
             None => self.add_owner(hash, space, name)?,
         };
-        self.owners.slots[owner].seen = self.stamp;
         let old = self.owners.slots[owner].selector;
         let same = match (self.selectors.slots.get(old), selector) {
             (Some(old), Some(new)) => old.is(space, new, spaces),
@@ -106,29 +103,7 @@ impl<O: Observe> Index<O> {
         Some(id)
     }
 
-    /// Removes the owners for which `of` holds and that were last upserted before `mark`: after a
-    /// relist of one kind of owner, those of the kind that are gone. `of` is given the scope and
-    /// the name. Gives how many.
-    pub fn sweep_owners(
-        &mut self,
-        mark: Mark,
-        mut of: impl FnMut(Option<&str>, &str) -> bool,
-    ) -> usize {
-        let mut gone = 0;
-        for id in 0..self.owners.slots.slots() {
-            let stale = self.owners.live(OwnerId(id)).is_some_and(|owner| owner.seen < mark.0);
-            if stale && self.owner(OwnerId(id)).is_some_and(|(scope, name)| of(scope, name)) {
-                self.drop_owner(id);
-                gone += 1;
-            }
-        }
-        self.counts.swept += gone as u64;
-        gone
-    }
-
-    /// The owner of a name.
-    #[must_use]
-    pub fn find_owner(&self, scope: Option<&str>, name: &str) -> Option<OwnerId> {
+    fn find_owner(&self, scope: Option<&str>, name: &str) -> Option<OwnerId> {
         let space = match scope {
             Some(scope) => self.spaces.find(self.keyed, scope)?,
             None => NONE,
@@ -171,7 +146,6 @@ impl<O: Observe> Index<O> {
             next: NONE,
             previous: NONE,
             live: true,
-            ..Owner::default()
         };
         self.owners.text += name.len();
         let owner = self.owners.slots.insert(owner);
@@ -226,36 +200,8 @@ impl<O: Observe> Index<O> {
         }
         let record = &mut self.owners.slots[owner];
         (record.selector, record.next, record.previous) = (new, next, NONE);
-        if O::LISTENS {
-            self.tell_owner(owner, new, old, true);
-            self.tell_owner(owner, old, new, false);
-        }
         if old != NONE {
             self.drop_selector_if_unowned(old);
-        }
-    }
-
-    /// Tells of the pods that `selector` selects and `other` does not.
-    fn tell_owner(&mut self, owner: u32, selector: u32, other: u32, gained: bool) {
-        let Some(selector) = self.selectors.slots.get(selector) else { return };
-        for edge in &selector.classes {
-            if self.linked(edge.to, other).is_none() {
-                for pod in &self.classes.slots[edge.to].pods {
-                    let event = Event { owner: OwnerId(owner), pod: *pod, gained };
-                    self.observer.changed(event);
-                }
-            }
-        }
-    }
-
-    /// Tells every owner of a selector about the pods of a class.
-    pub(super) fn tell_class(&mut self, selector: u32, class: u32, gained: bool) {
-        if O::LISTENS {
-            for owner in self.owners.of(&self.selectors.slots[selector]) {
-                for pod in &self.classes.slots[class].pods {
-                    self.observer.changed(Event { owner, pod: *pod, gained });
-                }
-            }
         }
     }
 

@@ -9,8 +9,7 @@
 use super::Index;
 use super::edges::{Edges, place};
 use super::hash::Keyed;
-use super::names::Names;
-use super::observe::Observe;
+use super::names::Table;
 use super::signature::Signature;
 use super::slab::{NONE, Slab};
 use crate::selector::{Labels, Op, Requirement, Selector};
@@ -44,7 +43,7 @@ pub(super) struct Compiled {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selectors {
     pub(super) slots: Slab<Compiled>,
-    by_content: Names,
+    by_content: Table,
     text: usize,
 }
 
@@ -102,7 +101,7 @@ impl Demand {
     }
 }
 
-impl<O: Observe> Index<O> {
+impl Index {
     /// The slot of a selector in a scope: a namespace, or [`NONE`] for the cluster.
     pub(super) fn selector_of(
         &mut self,

@@ -6,7 +6,6 @@
 //! Pure: no I/O.
 
 use super::labels::Irregular;
-use super::observe::Observe;
 use super::{Index, Refused};
 
 /// What an index holds and did.
@@ -43,10 +42,6 @@ pub struct Counts {
     pub matched: u64,
     /// Pods that changed from one label set to another.
     pub relabelled: u64,
-    /// Pods that took the name of another.
-    pub replaced: u64,
-    /// Pods, owners and namespaces that a sweep removed.
-    pub swept: u64,
     /// Label sets that were not as the API server would give them.
     pub irregular: Irregular,
     /// What was not taken in.
@@ -83,7 +78,7 @@ impl RefusedCounts {
     }
 }
 
-impl<O: Observe> Index<O> {
+impl Index {
     /// What the index holds and did.
     #[must_use]
     pub fn stats(&self) -> Stats {

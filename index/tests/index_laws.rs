@@ -4,16 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use probelet_index::selector::Selector;
-use probelet_index::{Event, Index, Limits};
-use std::collections::{BTreeMap, BTreeSet};
+use probelet_index::{Index, Limits, OwnerId};
+use std::collections::BTreeMap;
 
 const SEEDS: u64 = 40;
 const STEPS: usize = 1500;
 const NAMESPACES: [&str; 3] = ["shop", "blog", "ci"];
 
 type Labels = BTreeMap<&'static str, &'static str>;
-/// (namespace, pod, scope, owner)
-type Pair = (String, String, String, String);
+/// (UID of the pod, scope, owner)
+type Pair = (String, String, String);
 
 struct Random(u64);
 
@@ -68,13 +68,11 @@ struct Owned {
 /// The plain truth, and the index that has to agree with it.
 struct Trial {
     random: Random,
-    index: Index<Vec<Event>>,
-    pods: BTreeMap<(&'static str, String), (String, Labels)>,
+    index: Index,
+    /// Namespace and labels of each UID.
+    pods: BTreeMap<String, (&'static str, Labels)>,
     owners: BTreeMap<(Option<&'static str>, String), Owned>,
     spaces: BTreeMap<&'static str, Labels>,
-    /// Pairs as the events tell them.
-    told: BTreeSet<(u32, u32)>,
-    uids: usize,
 }
 
 impl Trial {
@@ -82,12 +80,12 @@ impl Trial {
         let mut random = Random(seed * 7919 + 1);
         let (key, limits) = (random.next(), Limits::default());
         let index = if weak {
-            Index::with_weak_hashes_for_tests(key, limits, Vec::new())
+            Index::with_weak_hashes_for_tests(key, limits)
         } else {
-            Index::observed(key, limits, Vec::new())
+            Index::with_limits(key, limits)
         };
         let (pods, owners, spaces) = <_>::default();
-        Self { random, index, pods, owners, spaces, told: <_>::default(), uids: 0 }
+        Self { random, index, pods, owners, spaces }
     }
 
     fn step(&mut self) {
@@ -99,38 +97,34 @@ impl Trial {
             36..39 => self.set_namespace(),
             _ => self.remove_namespace(),
         }
-        self.listen();
+    }
+
+    /// Some UIDs are UUIDs and some are not.
+    fn uid(&mut self) -> String {
+        match self.random.below(120) {
+            n if n.is_multiple_of(3) => format!("uid-{n}"),
+            n => format!("{n:08x}-0000-4000-8000-00000000000a"),
+        }
     }
 
     fn upsert_pod(&mut self) {
-        let at = (self.random.pick(&NAMESPACES), format!("p{}", self.random.below(40)));
-        let labels = self.random.labels();
-        let fresh = self.random.below(8) == 0 || !self.pods.contains_key(&at);
-        let uid = if fresh {
-            self.uids += 1;
-            let n = self.uids;
-            // Some UIDs are UUIDs and some are not.
-            if n.is_multiple_of(3) {
-                format!("uid-{n}")
-            } else {
-                format!("{n:08x}-0000-4000-8000-00000000000a")
-            }
-        } else {
-            self.pods[&at].0.clone()
-        };
+        let (uid, labels) = (self.uid(), self.random.labels());
+        // Now and then one comes back in another namespace.
+        let kept = self.pods.get(&uid).map(|(namespace, _)| *namespace);
+        let namespace = kept.filter(|_| self.random.below(8) > 0);
+        let namespace = namespace.unwrap_or_else(|| self.random.pick(&NAMESPACES));
         let mut pairs: Vec<_> = labels.clone().into_iter().collect();
         if self.random.below(4) == 0 {
             pairs.reverse();
         }
-        self.index.upsert_pod(&uid, at.0, &at.1, &pairs).unwrap();
-        self.pods.insert(at, (uid, labels));
+        self.index.upsert_pod(&uid, namespace, &pairs).unwrap();
+        self.pods.insert(uid, (namespace, labels));
     }
 
     fn remove_pod(&mut self) {
-        let at = (self.random.pick(&NAMESPACES), format!("p{}", self.random.below(40)));
-        let uid = self.pods.remove(&at).map_or_else(|| "not there".to_owned(), |(uid, _)| uid);
+        let uid = self.uid();
         let removed = self.index.remove_pod(&uid).is_some();
-        assert_eq!(removed, uid != "not there");
+        assert_eq!(removed, self.pods.remove(&uid).is_some());
     }
 
     fn owner_name(&mut self) -> (Option<&'static str>, String) {
@@ -166,15 +160,6 @@ impl Trial {
         assert_eq!(self.index.remove_namespace(name), self.spaces.remove(name).is_some());
     }
 
-    /// Each event must be news: nothing is gained or lost twice.
-    fn listen(&mut self) {
-        for Event { owner, pod, gained } in std::mem::take(self.index.observer_mut()) {
-            let pair = (owner.get(), pod.get());
-            let news = if gained { self.told.insert(pair) } else { self.told.remove(&pair) };
-            assert!(news, "{pair:?} gained={gained} twice");
-        }
-    }
-
     fn selects(
         &self,
         namespace: &str,
@@ -191,11 +176,11 @@ impl Trial {
 
     fn brute_force(&self) -> Vec<Pair> {
         let mut pairs = Vec::new();
-        for ((namespace, pod), (_, labels)) in &self.pods {
+        for (uid, (namespace, labels)) in &self.pods {
             for ((scope, owner), owned) in &self.owners {
                 if self.selects(namespace, labels, *scope, owned) {
                     let scope = scope.unwrap_or("*").to_owned();
-                    pairs.push(((*namespace).into(), pod.clone(), scope, owner.clone()));
+                    pairs.push((uid.clone(), scope, owner.clone()));
                 }
             }
         }
@@ -203,34 +188,37 @@ impl Trial {
         pairs
     }
 
-    fn pair(&self, pod: probelet_index::PodId, owner: probelet_index::OwnerId) -> Pair {
-        let (namespace, pod) = self.index.pod(pod).unwrap();
+    fn pair(&self, uid: &str, owner: OwnerId) -> Pair {
         let (scope, owner) = self.index.owner(owner).unwrap();
-        (namespace.into(), pod.into(), scope.unwrap_or("*").into(), owner.into())
+        (uid.into(), scope.unwrap_or("*").into(), owner.into())
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
         let truth = self.brute_force();
         let index = &self.index;
+        let ids: BTreeMap<_, _> =
+            self.pods.keys().map(|uid| (index.find_pod(uid).unwrap(), &**uid)).collect();
+        assert_eq!((ids.len(), index.stats().pods), (self.pods.len(), self.pods.len()));
 
-        let forward = index.pods().flat_map(|pod| index.owners_of(pod).map(move |o| (pod, o)));
-        let mut forward: Vec<_> = forward.map(|(pod, owner)| self.pair(pod, owner)).collect();
+        let forward = ids.iter().flat_map(|(id, uid)| {
+            index.owners_of(*id).map(|owner| self.pair(uid, owner)).collect::<Vec<_>>()
+        });
+        let mut forward: Vec<_> = forward.collect();
         forward.sort();
         assert_eq!(forward, truth, "owners_of");
 
-        let owners =
-            self.owners.keys().map(|(scope, name)| index.find_owner(*scope, name).unwrap());
-        let back = owners.flat_map(|owner| index.pods_of(owner).map(move |pod| (pod, owner)));
-        let mut back: Vec<_> = back.map(|(pod, owner)| self.pair(pod, owner)).collect();
+        // An owner that is given its own selector again says which it is.
+        let mut back = Vec::new();
+        let Self { index, owners, .. } = self;
+        for ((scope, name), Owned { selector, spaces }) in &*owners {
+            let (owner, _) =
+                index.upsert_owner(*scope, name, selector.as_ref(), spaces.as_ref()).unwrap();
+            back.extend(index.pods_of(owner).map(|pod| (pod, owner)));
+        }
+        let mut back: Vec<_> =
+            back.into_iter().map(|(pod, owner)| self.pair(ids[&pod], owner)).collect();
         back.sort();
         assert_eq!(back, truth, "pods_of");
-
-        assert_eq!(self.told.len(), truth.len(), "events");
-        assert_eq!(index.stats().pods, self.pods.len());
-        for ((namespace, name), (uid, _)) in &self.pods {
-            assert_eq!(index.find_pod(namespace, name), index.find_uid(uid));
-            assert!(index.find_uid(uid).is_some());
-        }
     }
 
     /// Labels that no pod has to carry, in a namespace that need not exist.
@@ -255,7 +243,7 @@ impl Trial {
 
     /// Everything goes, and with it everything that was kept for it.
     fn empty(mut self) {
-        for (uid, _) in self.pods.values() {
+        for uid in self.pods.keys() {
             self.index.remove_pod(uid).unwrap();
         }
         for (scope, name) in self.owners.keys() {
@@ -264,11 +252,9 @@ impl Trial {
         for name in self.spaces.keys() {
             assert!(self.index.remove_namespace(name));
         }
-        self.listen();
         let left = self.index.stats();
         assert_eq!((left.pods, left.owners, left.classes, left.selectors), (0, 0, 0, 0));
         assert_eq!((left.edges, left.namespaces, left.unanchored), (0, 0, 0));
-        assert_eq!(self.told.len(), 0);
         assert!(left.bytes <= 64, "{} bytes", left.bytes);
     }
 }

@@ -12,26 +12,26 @@ use scene::{DB, WEB, index, owners, parse, serve};
 #[test]
 fn no_selector_selects_nothing_and_the_empty_one_everything_in_its_namespace() {
     let mut index = index();
-    index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
-    index.upsert_pod("u2", "blog", "web-0", WEB).unwrap();
+    index.upsert_pod("u1", "shop", WEB).unwrap();
+    index.upsert_pod("u2", "blog", WEB).unwrap();
 
     index.upsert_owner(Some("shop"), "kubernetes", None, None).unwrap();
     index.upsert_owner(Some("shop"), "deny-all", Some(&Selector::everything()), None).unwrap();
 
-    assert_eq!(owners(&index, "shop", "web-0"), ["deny-all"]);
-    assert!(owners(&index, "blog", "web-0").is_empty());
+    assert_eq!(owners(&index, "u1"), ["deny-all"]);
+    assert!(owners(&index, "u2").is_empty());
 }
 
 #[test]
 fn a_selector_that_is_taken_away_selects_nothing_any_more() {
     let mut index = index();
-    index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
+    index.upsert_pod("u1", "shop", WEB).unwrap();
     serve(&mut index, "shop", "web", "app=web");
 
     let (_, change) = index.upsert_owner(Some("shop"), "web", None, None).unwrap();
 
     assert_eq!(change, Change::Changed);
-    assert!(owners(&index, "shop", "web-0").is_empty());
+    assert!(owners(&index, "u1").is_empty());
     assert_eq!(index.stats().selectors, 0);
 }
 
@@ -44,11 +44,11 @@ fn negative_requirements_match_where_the_key_is_absent() {
         serve(&mut index, "shop", name, selector);
     }
 
-    index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
-    index.upsert_pod("u2", "shop", "ci-0", &[("env", "ci")]).unwrap();
+    index.upsert_pod("u1", "shop", WEB).unwrap();
+    index.upsert_pod("u2", "shop", &[("env", "ci")]).unwrap();
 
-    assert_eq!(owners(&index, "shop", "web-0"), ["absent", "ne", "notin"]);
-    assert_eq!(owners(&index, "shop", "ci-0"), ["in"]);
+    assert_eq!(owners(&index, "u1"), ["absent", "ne", "notin"]);
+    assert_eq!(owners(&index, "u2"), ["in"]);
 }
 
 #[test]
@@ -57,20 +57,20 @@ fn an_empty_value_is_a_value() {
     serve(&mut index, "shop", "empty", "canary=");
     serve(&mut index, "shop", "any", "canary");
 
-    index.upsert_pod("u1", "shop", "web-0", &[("canary", "")]).unwrap();
-    index.upsert_pod("u2", "shop", "web-1", &[("canary", "no")]).unwrap();
+    index.upsert_pod("u1", "shop", &[("canary", "")]).unwrap();
+    index.upsert_pod("u2", "shop", &[("canary", "no")]).unwrap();
 
-    assert_eq!(owners(&index, "shop", "web-0"), ["any", "empty"]);
-    assert_eq!(owners(&index, "shop", "web-1"), ["any"]);
+    assert_eq!(owners(&index, "u1"), ["any", "empty"]);
+    assert_eq!(owners(&index, "u2"), ["any"]);
 }
 
 #[test]
 fn the_same_labels_in_another_namespace_are_another_matter() {
     let mut index = index();
     serve(&mut index, "shop", "web", "app=web");
-    index.upsert_pod("u1", "blog", "web-0", WEB).unwrap();
+    index.upsert_pod("u1", "blog", WEB).unwrap();
 
-    assert!(owners(&index, "blog", "web-0").is_empty());
+    assert!(owners(&index, "u1").is_empty());
 }
 
 #[test]
@@ -78,14 +78,14 @@ fn a_namespace_that_gets_labels_is_matched_again() {
     let mut index = index();
     let (all, prod) = (Selector::everything(), parse("stage=prod"));
     index.upsert_owner(None, "baseline", Some(&all), Some(&prod)).unwrap();
-    index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
-    assert!(owners(&index, "shop", "web-0").is_empty());
+    index.upsert_pod("u1", "shop", WEB).unwrap();
+    assert!(owners(&index, "u1").is_empty());
 
     index.set_namespace("shop", &[("stage", "prod")]).unwrap();
-    assert_eq!(owners(&index, "shop", "web-0"), ["baseline"]);
+    assert_eq!(owners(&index, "u1"), ["baseline"]);
 
     index.set_namespace("shop", &[("stage", "test")]).unwrap();
-    assert!(owners(&index, "shop", "web-0").is_empty());
+    assert!(owners(&index, "u1").is_empty());
 }
 
 #[test]
@@ -94,22 +94,22 @@ fn a_namespace_that_was_deleted_and_made_again_starts_without_labels() {
     let (all, prod) = (Selector::everything(), parse("stage=prod"));
     index.upsert_owner(None, "baseline", Some(&all), Some(&prod)).unwrap();
     index.set_namespace("shop", &[("stage", "prod")]).unwrap();
-    index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
+    index.upsert_pod("u1", "shop", WEB).unwrap();
 
     assert!(index.remove_namespace("shop"));
-    assert!(owners(&index, "shop", "web-0").is_empty());
+    assert!(owners(&index, "u2").is_empty());
     index.remove_pod("u1").unwrap();
     index.set_namespace("shop", &[("other", "label")]).unwrap();
-    index.upsert_pod("u2", "shop", "web-0", WEB).unwrap();
+    index.upsert_pod("u2", "shop", WEB).unwrap();
 
-    assert!(owners(&index, "shop", "web-0").is_empty());
+    assert!(owners(&index, "u2").is_empty());
     assert!(!index.remove_namespace("never-there"));
 }
 
 #[test]
 fn a_namespace_no_one_needs_is_dropped() {
     let mut index = index();
-    index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
+    index.upsert_pod("u1", "shop", WEB).unwrap();
     serve(&mut index, "blog", "web", "app=web");
 
     index.remove_pod("u1").unwrap();
@@ -119,17 +119,30 @@ fn a_namespace_no_one_needs_is_dropped() {
 }
 
 #[test]
-fn a_late_delete_of_the_old_pod_does_not_remove_the_new_one() {
+fn a_late_delete_of_the_old_pod_does_not_remove_the_new_one_of_its_name() {
     let mut index = index();
     serve(&mut index, "shop", "db", "app=db");
-    index.upsert_pod("old-uid", "shop", "db-0", DB).unwrap();
+    let (old, _) = index.upsert_pod("old-uid", "shop", DB).unwrap();
+    let (new, change) = index.upsert_pod("new-uid", "shop", DB).unwrap();
 
-    let (new, change) = index.upsert_pod("new-uid", "shop", "db-0", DB).unwrap();
     let removed = index.remove_pod("old-uid");
 
-    assert_eq!((change, removed), (Change::Replaced, None));
-    assert_eq!(index.find_pod("shop", "db-0"), Some(new));
-    assert_eq!(owners(&index, "shop", "db-0"), ["db"]);
+    assert_eq!((change, removed), (Change::Added, Some(old)));
+    assert_eq!(index.find_pod("new-uid"), Some(new));
+    assert_eq!(owners(&index, "new-uid"), ["db"]);
+    assert_eq!(index.stats().pods, 1);
+}
+
+#[test]
+fn a_uid_that_comes_back_in_another_namespace_is_there_only() {
+    let mut index = index();
+    serve(&mut index, "shop", "web", "app=web");
+    serve(&mut index, "blog", "blog", "app=web");
+    index.upsert_pod("u1", "shop", WEB).unwrap();
+
+    index.upsert_pod("u1", "blog", WEB).unwrap();
+
+    assert_eq!(owners(&index, "u1"), ["blog"]);
     assert_eq!(index.stats().pods, 1);
 }
 
@@ -143,50 +156,22 @@ fn uids_differ_also_where_only_one_of_them_is_a_uuid() {
         "web",
         "webweb",
     ];
-    for (i, uid) in uids.into_iter().enumerate() {
-        index.upsert_pod(uid, "shop", &format!("web{i}"), WEB).unwrap();
-    }
+    let ids = uids.map(|uid| index.upsert_pod(uid, "shop", WEB).unwrap().0);
 
     assert_eq!(index.stats().pods, uids.len());
-    for (i, uid) in uids.into_iter().enumerate() {
-        let pod = index.find_uid(uid).unwrap();
-        assert_eq!(index.pod(pod), Some(("shop", format!("web{i}").as_str())));
+    for (uid, id) in uids.into_iter().zip(ids) {
+        assert_eq!(index.find_pod(uid), Some(id), "{uid}");
     }
-}
-
-#[test]
-fn what_a_new_list_does_not_bring_up_is_swept() {
-    let mut index = index();
-    let (stays, _) = index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
-    index.upsert_pod("u2", "shop", "web-1", WEB).unwrap();
-    serve(&mut index, "shop", "stays", "app=web");
-    serve(&mut index, "shop", "goes", "app=web");
-    serve(&mut index, "shop", "policy/other-list", "app=web");
-    index.set_namespace("gone", WEB).unwrap();
-
-    let mark = index.mark();
-    index.update_pod(stays, WEB).unwrap();
-    serve(&mut index, "shop", "stays", "app=web");
-    let swept = (
-        index.sweep_pods(mark),
-        index.sweep_owners(mark, |_, name| !name.starts_with("policy/")),
-        index.sweep_namespaces(mark),
-    );
-
-    assert_eq!(swept, (1, 1, 1));
-    assert_eq!(owners(&index, "shop", "web-0"), ["policy/other-list", "stays"]);
-    assert_eq!(index.find_pod("shop", "web-1"), None);
-    assert_eq!(index.stats().counts.swept, 3);
 }
 
 #[test]
 fn updates_that_come_twice_change_nothing() {
     let mut index = index();
     serve(&mut index, "shop", "web", "app=web");
-    let (pod, _) = index.upsert_pod("u1", "shop", "web-0", WEB).unwrap();
+    let (pod, _) = index.upsert_pod("u1", "shop", WEB).unwrap();
     let before = index.stats();
 
-    assert_eq!(index.upsert_pod("u1", "shop", "web-0", WEB), Ok((pod, Change::Unchanged)));
+    assert_eq!(index.upsert_pod("u1", "shop", WEB), Ok((pod, Change::Unchanged)));
     assert_eq!(index.update_pod(pod, WEB), Ok(Change::Unchanged));
     serve(&mut index, "shop", "web", "app in (web)");
 
@@ -208,10 +193,10 @@ fn the_order_of_arrival_does_not_matter() {
                 serve(&mut index, "shop", &i.to_string(), selector);
             }
             for (i, labels) in pods.iter().enumerate().filter(|_| round != owners_first) {
-                index.upsert_pod(&i.to_string(), "shop", &i.to_string(), labels).unwrap();
+                index.upsert_pod(&i.to_string(), "shop", labels).unwrap();
             }
         }
-        (0..pods.len()).map(|i| owners(&index, "shop", &i.to_string())).collect::<Vec<_>>()
+        (0..pods.len()).map(|i| owners(&index, &i.to_string())).collect::<Vec<_>>()
     };
 
     assert_eq!(build(true), build(false));

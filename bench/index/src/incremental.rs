@@ -28,7 +28,7 @@ pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<()> {
     let selectors = selectors(scale)?;
     let decoded = scale.decoded();
     let pods = decoded.listed();
-    let (mut index, ids) = build(scale, &pods, &selectors);
+    let (mut index, ids, _) = build(scale, &pods, &selectors);
     let before = index.stats();
     let bench = Bench { scale, pods: &pods, ids };
     bench.unchanged(&mut index, figures);
@@ -46,7 +46,7 @@ pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<()> {
 impl Bench<'_> {
     fn upsert(&self, index: &mut Index, place: usize) -> bool {
         let pod = &self.pods[place];
-        index.upsert_pod(pod.uid, pod.namespace, pod.name, pod.labels).is_ok()
+        index.upsert_pod(pod.uid, pod.namespace, pod.labels).is_ok()
     }
 
     /// What most events of a watch are.
@@ -67,11 +67,9 @@ impl Bench<'_> {
 
     fn pods(&self, index: &mut Index, figures: &mut Figures) {
         let sample = self.scale.sample(MANY);
-        let names: Vec<_> = (0..sample.len())
-            .map(|n| (format!("{n:08x}-0000-4000-8000-0000000000aa"), format!("more-{n}-x2x4z")))
-            .collect();
-        let remove =
-            |index: &mut Index| names.iter().all(|(uid, _)| index.remove_pod(uid).is_some());
+        let uids: Vec<_> =
+            (0..sample.len()).map(|n| format!("{n:08x}-0000-4000-8000-0000000000aa")).collect();
+        let remove = |index: &mut Index| uids.iter().all(|uid| index.remove_pod(uid).is_some());
         let known: Vec<_> = sample.iter().map(|place| self.pods[*place].labels).collect();
         let rolled: Vec<_> =
             sample.iter().enumerate().map(|(n, place)| self.rolled(*place, n)).collect();
@@ -83,9 +81,9 @@ impl Bench<'_> {
             [(&known, "add known", "remove"), (&fresh, "add new", "remove last")]
         {
             let forth = |index: &mut Index| {
-                for ((place, (uid, name)), labels) in sample.iter().zip(&names).zip(labels) {
+                for ((place, uid), labels) in sample.iter().zip(&uids).zip(labels) {
                     let namespace = self.pods[*place].namespace;
-                    index.upsert_pod(uid, namespace, name, labels).expect(BELOW_LIMITS);
+                    index.upsert_pod(uid, namespace, labels).expect(BELOW_LIMITS);
                 }
             };
             let back = |index: &mut Index| {

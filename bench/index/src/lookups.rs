@@ -8,7 +8,7 @@ use crate::table::Figures;
 use crate::truth::{Pairs, Truth};
 use anyhow::{Result, ensure};
 use probelet_index::selector::Selector;
-use probelet_index::{Index, PodId};
+use probelet_index::{Index, OwnerId, PodId};
 
 /// Why nothing here is refused.
 pub(crate) const BELOW_LIMITS: &str = "the clusters are far below the index's limits";
@@ -22,33 +22,37 @@ pub(crate) fn selectors(scale: &Scale) -> Result<Vec<Option<Selector>>> {
     Ok(selectors.map(Option::transpose).collect::<Result<_, _>>()?)
 }
 
-pub(crate) fn add_services(index: &mut Index, scale: &Scale, selectors: &[Option<Selector>]) {
-    for (service, selector) in scale.cluster.services.iter().zip(selectors) {
+fn add_services(index: &mut Index, scale: &Scale, selectors: &[Option<Selector>]) -> Vec<OwnerId> {
+    let services = scale.cluster.services.iter().zip(selectors);
+    let owners = services.map(|(service, selector)| {
         let namespace = Some(&*service.namespace);
-        index.upsert_owner(namespace, &service.name, selector.as_ref(), None).expect(BELOW_LIMITS);
-    }
+        let added = index.upsert_owner(namespace, &service.name, selector.as_ref(), None);
+        added.expect(BELOW_LIMITS).0
+    });
+    owners.collect()
 }
 
-/// All of a cluster, and the ids of its pods in the order of the cluster.
+/// All of a cluster, and the ids of its pods and of its Services in the order of the cluster.
 pub(crate) fn build(
     scale: &Scale,
     pods: &[Pod<'_>],
     selectors: &[Option<Selector>],
-) -> (Index, Vec<PodId>) {
+) -> (Index, Vec<PodId>, Vec<OwnerId>) {
     let mut index = Index::new(0x5eed);
-    add_services(&mut index, scale, selectors);
-    let mut ids = Vec::with_capacity(pods.len());
-    index.upsert_pods(pods, |result| ids.extend(result.map(|(id, _)| id)));
-    (index, ids)
+    let owners = add_services(&mut index, scale, selectors);
+    let ids = pods
+        .iter()
+        .map(|pod| index.upsert_pod(pod.uid, pod.namespace, pod.labels).expect(BELOW_LIMITS).0);
+    let ids = ids.collect();
+    (index, ids, owners)
 }
 
 pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<Truth> {
     let selectors = selectors(scale)?;
     let decoded = scale.decoded();
     let pods = decoded.listed();
-    figures.set("build list", clock::milliseconds(|| build(scale, &pods, &selectors)));
-    figures.set("build single", clock::milliseconds(|| one_by_one(scale, &pods, &selectors)));
-    let (index, ids) = build(scale, &pods, &selectors);
+    figures.set("build", clock::milliseconds(|| build(scale, &pods, &selectors)));
+    let (index, ids, owners) = build(scale, &pods, &selectors);
     ensure!(ids.len() == scale.cluster.pods.len(), "pods were refused");
     memory(&index, figures);
 
@@ -57,22 +61,11 @@ pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<Truth> {
         pods.iter().flat_map(|pod| index.owners_of(*pod)).map(|owner| u64::from(owner.get())).sum()
     };
     figures.set("owners_of", clock::repeated(random.len(), || sum(&random)));
-    let by_class = || {
-        let mut pairs = 0;
-        index.each_class(|owners, pods| pairs += owners.count() * pods.len());
-        pairs
-    };
-    figures.set("by class", clock::repeated(random.len(), by_class));
-    let owners: Vec<_> = scale
-        .cluster
-        .services
-        .iter()
-        .filter_map(|service| index.find_owner(Some(&service.namespace), &service.name))
-        .collect();
     let pods_of = || -> u64 {
         owners.iter().flat_map(|owner| index.pods_of(*owner)).map(|pod| u64::from(pod.get())).sum()
     };
-    figures.set("pods_of", clock::repeated(by_class(), pods_of));
+    let pairs = owners.iter().map(|owner| index.pods_of(*owner).count()).sum();
+    figures.set("pods_of", clock::repeated(pairs, pods_of));
     let sample = scale.sample(MANY);
     let mut out = Vec::new();
     let mut ad_hoc = || {
@@ -84,15 +77,6 @@ pub(crate) fn measure(scale: &Scale, figures: &mut Figures) -> Result<Truth> {
     };
     figures.set("match_labels", clock::repeated(sample.len(), &mut ad_hoc));
     truth(scale, &pods, &index, &random)
-}
-
-fn one_by_one(scale: &Scale, pods: &[Pod<'_>], selectors: &[Option<Selector>]) -> Index {
-    let mut index = Index::new(0x5eed);
-    add_services(&mut index, scale, selectors);
-    for pod in pods {
-        index.upsert_pod(pod.uid, pod.namespace, pod.name, pod.labels).expect(BELOW_LIMITS);
-    }
-    index
 }
 
 #[allow(clippy::cast_precision_loss, reason = "ratios")]

@@ -4,7 +4,6 @@
 //! of pods in random order; as values, and as files for other languages. I/O: writes those files.
 
 use crate::cluster::{Cluster, Labels, Random};
-use probelet_index::Listed;
 use std::fs::File;
 use std::io::{BufWriter, Result, Write};
 use std::ops::Range;
@@ -96,8 +95,13 @@ impl Scale {
     }
 }
 
-/// A pod as the index takes it from a list.
-pub(crate) type Pod<'a> = Listed<'a, &'a str, &'a str>;
+/// A pod of the list.
+pub(crate) struct Pod<'a> {
+    pub(crate) uid: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) labels: &'a [(&'a str, &'a str)],
+}
 
 /// A list of pods that borrows from its text.
 #[derive(Default)]
@@ -108,10 +112,10 @@ pub(crate) struct Decoded<'a> {
 }
 
 impl Decoded<'_> {
-    /// As the index takes it.
+    /// Each with its labels.
     pub(crate) fn listed(&self) -> Vec<Pod<'_>> {
         let pods = self.pods.iter();
-        let listed = pods.map(|([uid, namespace, name], range)| Listed {
+        let listed = pods.map(|([uid, namespace, name], range)| Pod {
             uid,
             namespace,
             name,

@@ -1,4 +1,4 @@
-//! Which Services select a pod of this node: the label index, in the words of this room.
+//! Which Services select a pod of this node: the label index, in the words of this module.
 //!
 //! In: labels of pods, selectors of Services. Out: the Services of a pod. It must not know of
 //! readiness: selection is by labels alone.
@@ -8,7 +8,7 @@
 use super::objects::{Pod, Service};
 use super::pods::{PODS, PodSlot};
 use super::services::{SERVICES, ServiceSlot};
-use crate::index::{Index, Limits, PodId, Silent};
+use crate::index::{Index, Limits, PodId};
 use crate::selector::Selector;
 
 /// Label sets: one a pod at worst.
@@ -27,7 +27,7 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) fn new(seed: u64) -> Self {
-        let index = Index::observed(seed, LIMITS, Silent);
+        let index = Index::with_limits(seed, LIMITS);
         Self { index, pods: Vec::new(), services: Vec::new() }
     }
 
@@ -65,9 +65,7 @@ impl Members {
         if self.pods.len() <= at {
             self.pods.resize(at + 1, None);
         }
-        // The uid stands for the name as well: two pods may have one name for a moment, and the
-        // index would take the later one to have replaced the other.
-        let known = self.index.upsert_pod(&pod.uid, &pod.namespace, &pod.uid, &pod.labels);
+        let known = self.index.upsert_pod(&pod.uid, &pod.namespace, &pod.labels);
         self.pods[at] = known.ok().map(|(id, _)| id);
         self.pods[at].is_some()
     }

@@ -11,9 +11,9 @@
 //! Pure: no I/O.
 
 use super::hash::Keyed;
-use super::names::Table;
 use super::namespaces::Scope;
 use super::slab::{NONE, Slab};
+use super::table::Table;
 
 #[derive(Clone, Debug, Default)]
 struct Filing {

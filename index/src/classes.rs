@@ -9,9 +9,9 @@
 use super::edges::{Edges, place, push, spilled};
 use super::hash::Keyed;
 use super::labels::{Canonical, Packed};
-use super::names::Table;
 use super::signature::Signature;
 use super::slab::{NONE, Slab};
+use super::table::Table;
 use super::{Index, PodId, Refused};
 use smallvec::SmallVec;
 use std::mem::take;

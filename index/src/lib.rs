@@ -39,7 +39,6 @@ mod edges;
 mod hash;
 mod identity;
 mod labels;
-mod names;
 mod namespaces;
 mod owners;
 mod pods;
@@ -48,6 +47,7 @@ mod selectors;
 mod signature;
 mod slab;
 mod stats;
+mod table;
 
 pub use labels::{Irregular, MAX_KEY, MAX_LABELS, MAX_VALUE};
 pub use stats::{Counts, RefusedCounts, Stats};

@@ -8,10 +8,10 @@
 
 use super::hash::Keyed;
 use super::labels::{Canonical, Packed};
-use super::names::Table;
 use super::selectors::Compiled;
 use super::signature::Signatures;
 use super::slab::{NONE, Slab};
+use super::table::Table;
 use super::{Index, Refused};
 use std::collections::BTreeSet;
 use std::mem::{replace, size_of, take};

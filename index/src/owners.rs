@@ -6,9 +6,9 @@
 //!
 //! Pure: no I/O.
 
-use super::names::Table;
 use super::selectors::Compiled;
 use super::slab::{NONE, Slab};
+use super::table::Table;
 use super::{Change, Index, OwnerId, PodId, Refused};
 use crate::selector::Selector;
 

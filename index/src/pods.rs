@@ -9,8 +9,8 @@
 use super::hash::Keyed;
 use super::identity::Uid;
 use super::labels::Canonical;
-use super::names::Table;
 use super::slab::{NONE, Slab};
+use super::table::Table;
 use super::{Change, Index, OwnerId, PodId, Refused};
 use std::mem::{replace, take};
 

@@ -9,9 +9,9 @@
 use super::Index;
 use super::edges::{Edges, place};
 use super::hash::Keyed;
-use super::names::Table;
 use super::signature::Signature;
 use super::slab::{NONE, Slab};
+use super::table::Table;
 use crate::selector::{Labels, Op, Requirement, Selector};
 use smallvec::SmallVec;
 use std::mem::{size_of, take};

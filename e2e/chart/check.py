@@ -14,7 +14,7 @@ import sys
 import traceback
 
 import manifests
-from chart import CHART, CI_VALUES, MONITORING, Helm, Refused
+from chart import BASE, CHART, CI_VALUES, MONITORING, Helm, Refused
 
 
 def matrix(helm):
@@ -33,7 +33,7 @@ def matrix(helm):
 
 def lint(helm, path):
     """Fails unless nothing but the missing icon is found."""
-    text = helm.run("lint", "--strict", str(CHART), "--values", str(path), "--namespace", "probelet")
+    text = helm.run("lint", "--strict", str(CHART), *BASE, "--values", str(path), "--namespace", "probelet")
     nothing(line for line in text.splitlines() if line.startswith(("[WARNING]", "[ERROR]")))
 
 

@@ -59,10 +59,8 @@ app.kubernetes.io/component: {{ .component }}
 {{/* Call with (dict "root" $ "component" "agent"). */}}
 {{- define "probelet.image" -}}
 {{- $image := (get .root.Values .component).image -}}
-{{- $name := $image.repository -}}
-{{- with .root.Values.image.registry -}}
-{{- $name = printf "%s/%s" (trimSuffix "/" .) $name -}}
-{{- end -}}
+{{- $registry := .root.Values.image.registry | required "image.registry: say where the images are, with --set image.registry=HOST/PATH, such as the place that you copied a release to; localhost if you loaded them onto the nodes (docs/user/install.md)" -}}
+{{- $name := printf "%s/%s" (trimSuffix "/" $registry) $image.repository -}}
 {{- if $image.digest -}}
 {{- printf "%s@%s" $name $image.digest -}}
 {{- else -}}

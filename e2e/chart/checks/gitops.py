@@ -4,7 +4,7 @@ One check a function: in, a Helm; out, nothing or an AssertionError. e2e/chart/d
 I/O: renders the chart.
 """
 
-from chart import CHART, CI_VALUES, MONITORING
+from chart import BASE, CHART, CI_VALUES, MONITORING
 from expect import says
 
 CONTAINER = {"imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"}
@@ -72,7 +72,7 @@ def _pod(pod):
 def a_second_rendering_gives_the_same(helm):
     """No time, no random name, no look at a cluster: a tool that renders every three minutes finds nothing changed."""
     for path in CI_VALUES:
-        words = ("template", "probelet", str(CHART), "--namespace", "probelet", "--kube-version", "1.36.0", "--values", str(path))
+        words = ("template", "probelet", str(CHART), "--namespace", "probelet", "--kube-version", "1.36.0", *BASE, "--values", str(path))
         words += tuple(word for api in MONITORING for word in ("--api-versions", api))
         first, second = helm.run(*words), helm.run(*words)
         assert first == second, path.name
@@ -80,6 +80,6 @@ def a_second_rendering_gives_the_same(helm):
 
 
 def the_test_can_be_left_out_of_what_is_applied(helm):
-    text = helm.run("template", "probelet", str(CHART), "--kube-version", "1.36.0", "--skip-tests")
+    text = helm.run("template", "probelet", str(CHART), "--kube-version", "1.36.0", "--skip-tests", *BASE)
     assert "helm.sh/hook" not in text
     says(text, "kind: DaemonSet", "kind: CustomResourceDefinition")

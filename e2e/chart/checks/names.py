@@ -6,7 +6,7 @@ I/O: renders the chart.
 
 import manifests
 from chart import MONITORING, about
-from expect import pods, same
+from expect import pods, same, says
 
 MONITORS = {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}}
 
@@ -14,11 +14,18 @@ MONITORS = {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"ena
 def a_digest_wins_over_a_tag_and_a_tag_over_the_version(helm):
     image = lambda values: helm.template(values).agent()["containers"][0]["image"]
     digest = "sha256:" + "ab" * 32
-    same(image({}), "localhost/probelet-agent:" + about()["appVersion"])
-    same(image({"image": {"registry": "", "tag": "x"}}), "probelet-agent:x")
-    same(image({"image": {"tag": "x"}, "agent": {"image": {"tag": "y"}}}), "localhost/probelet-agent:y")
+    same(image({}), "registry.invalid/probelet/probelet-agent:" + about()["appVersion"])
+    same(image({"image": {"registry": "localhost", "tag": "x"}}), "localhost/probelet-agent:x")
+    same(image({"image": {"tag": "x"}, "agent": {"image": {"tag": "y"}}}), "registry.invalid/probelet/probelet-agent:y")
     same(image({"image": {"registry": "r.example:5000/a/"}, "agent": {"image": {"tag": "y", "digest": digest}}}),
           "r.example:5000/a/probelet-agent@" + digest)
+
+
+def without_a_registry_the_chart_is_refused_and_says_what_to_set(helm):
+    """No default could be right: a name that is not there would leave every pod in ImagePullBackOff, minutes later."""
+    said = helm.refusal({"image": {"registry": ""}})
+    says(said, "image.registry: ", "--set image.registry=", "localhost", "docs/user/install.md")
+    same(said.count("image.registry: "), 1)
 
 
 def names_begin_with_the_release_unless_told_otherwise(helm):

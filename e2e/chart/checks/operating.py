@@ -10,7 +10,7 @@ import tempfile
 
 import yaml
 
-from chart import CHART, KUBERNETES, MONITORING
+from chart import BASE, CHART, KUBERNETES, MONITORING
 from expect import env_of, rules, same, says
 
 MONITORS = {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}}
@@ -120,7 +120,7 @@ def helm_test_may_make_all_of_its_checks(helm):
 
 
 def notes_have_three_commands_and_warn_of_odd_values(helm):
-    plain = _notes(helm)
+    plain = _notes(helm, "image.registry=localhost")
     says(plain, "kubectl get nodeprobes", "kubectl edit probeconfig default", "port-forward daemonset/probelet-agent")
     assert plain.count("  * ") == 1, plain  # the registry
     says(_notes(helm, "image.registry=r.example", "agent.auth=none", "agent.tls.mode=none", "admissionPolicy.enabled=false",
@@ -152,7 +152,7 @@ def _notes(helm, *values):
         copy = pathlib.Path(shutil.copytree(CHART, pathlib.Path(folder) / "probelet"))
         (copy / "templates" / "NOTES.txt").rename(copy / "notes.txt")
         (copy / "templates" / "notes.yaml").write_text('notes: |\n{{ tpl (.Files.Get "notes.txt") . | indent 2 }}\n')
-        text = helm.run("template", "probelet", str(copy), "--namespace", "probelet", "--kube-version", KUBERNETES,
+        text = helm.run("template", "probelet", str(copy), "--namespace", "probelet", "--kube-version", KUBERNETES, *BASE,
                         "--show-only", "templates/notes.yaml", *words)
     return yaml.safe_load(text)["notes"]
 

@@ -7,45 +7,8 @@ use serde::Serialize;
 use crate::ask::Error;
 use crate::show::{self, Align, Cell, Column, Page, Table};
 
-macro_rules! pages {
-    ($($name:literal,)*) => {
-        &[$(($name, include_str!(concat!("../../../docs/user/runbooks/", $name, ".md")))),*]
-    };
-}
-
-/// Names and texts, by name.
-const PAGES: &[(&str, &str)] = pages![
-    "accept-queue",
-    "agent-down",
-    "agent-restarting",
-    "agents-missing",
-    "capability-missing",
-    "close-wait",
-    "config-not-applied",
-    "config-refused",
-    "config-rejected",
-    "conntrack-full",
-    "containers-unknown",
-    "coverage-low",
-    "ephemeral-ports",
-    "flow-failing",
-    "flow-lossy",
-    "names-stale",
-    "nodes-silent",
-    "open-files",
-    "operator-down",
-    "operator-queue-stuck",
-    "operator-restarting",
-    "operator-without-leader",
-    "operator-write-errors",
-    "over-budget",
-    "paused",
-    "series-folded",
-    "source-refused",
-    "stale",
-    "status-write-errors",
-    "throttled",
-];
+/// Names and texts, by name: every page of docs/user/runbooks, listed by build.rs.
+const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/runbooks.rs"));
 
 /// All pages, or one.
 #[derive(Debug, Serialize)]
@@ -147,16 +110,23 @@ mod tests {
     }
 
     #[test]
-    fn every_alert_of_the_chart_names_a_page() {
+    fn every_alert_of_the_chart_names_the_page_that_is_about_it() {
         let rules = include_str!("../../../charts/probelet/rules/probelet.yaml");
-        let named = rules
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("runbook: kubectl probelet runbook "));
-        let named: Vec<&str> = named.collect();
-
-        assert!(!named.is_empty());
-        for name in named {
-            assert!(Runbooks::of(Some(name)).is_ok(), "{name}");
+        let (mut alert, mut open, mut alerts, mut named) = ("", "", 0, 0);
+        for line in rules.lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix("- alert: ") {
+                assert_eq!(open, "", "an alert without the annotation runbook");
+                (alert, open) = (name, name);
+                alerts += 1;
+            } else if let Some(name) = line.strip_prefix("runbook: kubectl probelet runbook ") {
+                let (_, text) = PAGES.iter().find(|(page, _)| *page == name).expect(name);
+                assert_eq!(page("", text).alert, alert, "the page {name} is about another alert");
+                open = "";
+                named += 1;
+            }
         }
+
+        assert_eq!((open, named), ("", PAGES.len()), "an alert, or a page, is alone");
+        assert_eq!(alerts, named);
     }
 }

@@ -14,6 +14,7 @@ pub mod effective;
 pub mod explain;
 pub mod map;
 pub mod netpol;
+pub mod preflight;
 pub mod procs;
 pub mod rollout;
 pub mod runbook;

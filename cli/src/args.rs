@@ -16,7 +16,7 @@ Examples:
   kubectl probelet explain node1                  why an agent is Stretched, and what it would take
   kubectl probelet config dry-run -f new.yaml     which nodes an edit changes and what it would cost
 
-Exit codes: 0 success, 1 failure (status: no agent or no operator at work; with --check: anything missing; doctor of a pod: anything wrong), 2 a wrong flag.";
+Exit codes: 0 success, 1 failure (status: no agent or no operator at work; with --check: anything missing; doctor of a pod: anything wrong; preflight: anything in the way or not to be read), 2 a wrong flag.";
 
 /// Asks probelet what its agents cost, what they observe, and whether they follow their configuration.
 #[derive(Debug, Clone, Parser)]
@@ -192,6 +192,15 @@ pub enum Command {
         /// Agents whose logs, metrics and reports are taken: those in trouble first
         #[arg(long, value_name = "N", default_value_t = 10)]
         agents: usize,
+    },
+    /// Before installing: what this cluster's nodes, policies, quotas and network mean for probelet, with the values to set
+    ///
+    /// Reads only. The namespace is that of --probelet-namespace, or `probelet`. Exits with code 0 if nothing is in the way and
+    /// all of it could be read, with 1 otherwise.
+    Preflight {
+        /// Only the values, as a file for `helm install -f`
+        #[arg(long)]
+        values: bool,
     },
     /// What an alert means and what to do; needs no cluster
     Runbook {

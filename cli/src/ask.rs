@@ -6,6 +6,7 @@
 //! I/O: the network.
 
 mod agents;
+mod cluster;
 mod connect;
 mod error;
 mod fleet;

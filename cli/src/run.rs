@@ -9,6 +9,7 @@ mod config;
 mod dump;
 mod look;
 mod node;
+mod preflight;
 mod redact;
 mod rollout;
 mod screen;
@@ -145,6 +146,7 @@ impl Run {
             Command::Resume(who) => self.pause(&who, false).await?,
             Command::Explain { node } => self.explain(&node).await?,
             Command::Doctor { target } => return self.doctor(&target).await,
+            Command::Preflight { values } => return self.preflight(values).await,
             Command::Netpol { target } => self.netpol(&target).await?,
             Command::Dump { file, reports, agents } => self.dump(file, reports, agents).await?,
             // Done before there was a cluster to ask.

@@ -4,6 +4,7 @@
 //! Unknown fields are skipped, missing ones have a default: other releases of probelet are no error. Pure: data.
 
 pub mod clean;
+pub mod cluster;
 pub mod config;
 pub mod operator;
 pub mod pod;

@@ -1,0 +1,169 @@
+//! What the namespace allows: Pod Security, quotas, limits.
+//!
+//! In: what the namespace has. Out: findings, and values that answer them. Pure: values only.
+
+use serde_json::{Value, json};
+
+use super::super::explain::{Finding, Mark};
+use crate::seen::cluster::{Cluster, Limit, Quota};
+
+/// The label by which a namespace says what it admits.
+pub(super) const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+/// What the chart asks for by default (charts/probelet/values.yaml): an agent's memory limit, in MiB.
+const AGENT_MEMORY: u64 = 128;
+const OPERATORS: usize = 2;
+/// What a quota may count besides pods and CPU limits.
+const COUNTED: [&str; 5] = ["requests.cpu", "requests.memory", "limits.memory", "cpu", "memory"];
+
+/// The namespace and its Pod Security.
+pub(super) fn space(cluster: &Cluster) -> Vec<Finding> {
+    let name = &cluster.namespace;
+    let label = format!("kubectl label namespace {name} {ENFORCE}=privileged");
+    let finding = |mark, found| Finding::new(mark, "namespace", found);
+    let Ok(space) = &cluster.space else { return Vec::new() };
+    let Some(space) = space else {
+        let found = format!(
+            "there is no namespace {name} yet; agents need one that admits privileged pods"
+        );
+        return vec![
+            finding(Mark::Note, found).next(format!("kubectl create namespace {name}\n{label}")),
+        ];
+    };
+    vec![match space.metadata.labels.get(ENFORCE).map(String::as_str) {
+        Some("privileged") => finding(Mark::Ok, format!("{name} admits privileged pods")),
+        Some(level) => finding(
+            Mark::Bad,
+            format!("{name} enforces Pod Security {level}, which refuses the agents: hostPID, capabilities, a host path"),
+        )
+        .next(format!("{label} --overwrite")),
+        None => finding(
+            Mark::Note,
+            format!("{name} has no Pod Security label; the API server may have a default, which cannot be read"),
+        )
+        .next(label),
+    }]
+}
+
+/// Quotas and limits, and the values that they ask for.
+pub(super) fn quotas(cluster: &Cluster, nodes: usize, values: &mut Vec<Value>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for one in cluster.quotas.as_deref().unwrap_or_default() {
+        found.extend(quota(one, nodes, &cluster.namespace, values));
+    }
+    for range in cluster.ranges.as_deref().unwrap_or_default() {
+        let meant = range
+            .spec
+            .limits
+            .iter()
+            .filter(|one| ["Container", "Pod"].contains(&one.kind.as_str()));
+        found.extend(meant.flat_map(|one| limit(&range.metadata.name, one)));
+    }
+    found
+}
+
+fn quota(quota: &Quota, nodes: usize, namespace: &str, values: &mut Vec<Value>) -> Vec<Finding> {
+    let name = &quota.metadata.name;
+    let finding = |mark, found| Finding::new(mark, "quota", found);
+    if !quota.spec.scopes.is_empty() || quota.spec.scope_selector.is_some() {
+        return vec![finding(
+            Mark::Note,
+            format!("{name} is for some pods only (scopes) and is not judged"),
+        )];
+    }
+    let (mut found, wanted) = (Vec::new(), nodes + OPERATORS);
+    let pods = ["pods", "count/pods"].iter().filter_map(|key| left(quota, key)).min();
+    if let Some(left) = pods.filter(|left| *left < wanted as u64) {
+        found.push(
+            finding(
+                Mark::Bad,
+                format!("{name} leaves {left} pods; agents and operators are {wanted}"),
+            )
+            .next(format!("raise it: kubectl edit resourcequota {name} -n {namespace}")),
+        );
+    }
+    if quota.spec.hard.contains_key("limits.cpu") {
+        found.push(
+            finding(Mark::Bad, format!("{name} counts limits.cpu, so a pod without a CPU limit is refused, and agents have none"))
+                .next("set limits, as in the values below; an agent's must be above its budget, or it is throttled"),
+        );
+        values.push(json!({"agent": {"resources": {"limits": {"cpu": "100m"}}},
+            "operator": {"resources": {"limits": {"cpu": "500m"}}}}));
+    }
+    let hard = quota.spec.hard.keys().map(String::as_str);
+    let others: Vec<&str> = hard.filter(|key| COUNTED.contains(key)).collect();
+    if !others.is_empty() {
+        found.push(finding(
+            Mark::Note,
+            format!(
+                "{name} counts {}; an agent asks for 10m CPU and 32Mi, with a limit of {AGENT_MEMORY}Mi, on each of {nodes} nodes",
+                others.join(", ")
+            ),
+        ));
+    }
+    found
+}
+
+fn limit(name: &str, limit: &Limit) -> Vec<Finding> {
+    let finding = |mark, found| Finding::new(mark, "limits", found);
+    let mut found = Vec::new();
+    if let Some(cpu) = limit.default.get("cpu") {
+        found.push(
+            finding(Mark::Note, format!("{name} gives pods without a CPU limit one of {cpu}: an agent whose budget is above it is throttled"))
+                .next("keep spec.budget.cpu of the ProbeConfigs well below it"),
+        );
+    }
+    let most = limit.max.get("memory").and_then(|most| mebibytes(most));
+    if let Some(most) = most.filter(|most| *most < AGENT_MEMORY) {
+        found.push(
+            finding(
+                Mark::Bad,
+                format!("{name} allows at most {most}Mi of memory, and an agent's limit is {AGENT_MEMORY}Mi: its pods are refused"),
+            )
+            .next("raise it, or set agent.resources.limits.memory and lower spec.limits.maxSockets with it"),
+        );
+    }
+    found
+}
+
+/// What is left of a quota; none if it does not count that, or in a way that is no number.
+fn left(quota: &Quota, key: &str) -> Option<u64> {
+    let hard: u64 = quota.spec.hard.get(key)?.parse().ok()?;
+    let used = quota.status.used.get(key).and_then(|used| used.parse().ok()).unwrap_or(0);
+    Some(hard.saturating_sub(used))
+}
+
+/// A quantity of memory as whole MiB; none if it is written in another way.
+fn mebibytes(quantity: &str) -> Option<u64> {
+    let digits = quantity.find(|c: char| !c.is_ascii_digit()).unwrap_or(quantity.len());
+    let (number, unit) = quantity.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let factor = match unit {
+        "" => 1,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        "k" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        _ => return None,
+    };
+    Some(number.checked_mul(factor)? >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn memory_is_read_in_the_ways_that_people_write_it() {
+        for (text, mebibytes) in [
+            ("128Mi", Some(128)),
+            ("1Gi", Some(1024)),
+            ("100000k", Some(95)),
+            ("64M", Some(61)),
+            ("1.5Gi", None),
+            ("18446744073709551615Gi", None),
+            ("", None),
+        ] {
+            assert_eq!(super::mebibytes(text), mebibytes, "{text}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ SECONDS ?= 600
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help needs setup setup-test build run check unit test fuzz crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-peers bench-index criterion docs measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew
+.PHONY: help needs setup setup-test build run check unit test fuzz crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-peers bench-index criterion docs site measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew
 
 help: ## List the targets, and the stages of `make test`
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-22s %s\n", $$1, $$2}'
@@ -145,6 +145,10 @@ bench-index: needs ## The label-selector index against its rivals at five scales
 
 criterion: needs ## Benches of the pure core: join and diff at 100 to 100,000 sockets
 	cargo bench --locked -p probelet-core
+
+site: ## The manual as a site: target/site/html, every page and link checked (builds mdBook the first time)
+	@scripts/setup --missing site
+	e2e/site/run
 
 docs: needs ## Build the API documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items

@@ -10,7 +10,7 @@ from chart import CHART, LOADER, MONITORING, ROOT
 from expect import capabilities, same
 
 PAGES = ROOT / "docs" / "user" / "platforms"
-PLATFORMS = ("openshift", "gke", "eks", "aks", "talos", "k3s", "kind")
+PLATFORMS = ("openshift", "gke", "eks", "aks", "talos", "bottlerocket", "k3s", "kind")
 FOUND_BY = {"app.kubernetes.io/part-of": "probelet"}
 
 

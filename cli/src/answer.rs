@@ -3,6 +3,7 @@
 //! In: values of [`crate::seen`]. Out: one type per subcommand, which shows itself as a page and as JSON. Pure: values
 //! only, the time is an argument.
 
+pub mod bench;
 pub mod checkup;
 pub mod configs;
 pub mod conns;

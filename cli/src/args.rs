@@ -193,6 +193,21 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = 10)]
         agents: usize,
     },
+    /// What the source in use costs on a node, beside the published figure; with --each, what every source costs there
+    ///
+    /// Without --each it reads the agent's metrics twice and changes nothing. With it the agent is moved from source to source by
+    /// a ProbeConfig of the node's own, which is deleted at the end; the agent keeps its budget meanwhile. Exits with code 1 if
+    /// nothing could be measured.
+    Bench {
+        /// The node
+        node: String,
+        /// Every source in turn, not only the one in use
+        #[arg(long)]
+        each: bool,
+        /// How long each is measured
+        #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+        time: Duration,
+    },
     /// Before installing: what this cluster's nodes, policies, quotas and network mean for probelet, with the values to set
     ///
     /// Reads only. The namespace is that of --probelet-namespace, or `probelet`. Exits with code 0 if nothing is in the way and

@@ -4,6 +4,7 @@
 //!
 //! I/O: standard output and error, files that were named.
 
+mod bench;
 mod change;
 mod config;
 mod dump;
@@ -146,6 +147,7 @@ impl Run {
             Command::Resume(who) => self.pause(&who, false).await?,
             Command::Explain { node } => self.explain(&node).await?,
             Command::Doctor { target } => return self.doctor(&target).await,
+            Command::Bench { node, each, time } => return self.bench(&node, each, time).await,
             Command::Preflight { values } => return self.preflight(values).await,
             Command::Netpol { target } => self.netpol(&target).await?,
             Command::Dump { file, reports, agents } => self.dump(file, reports, agents).await?,

@@ -15,13 +15,13 @@ use crate::ask::{Error, Patch, config_path, probe_path};
 use crate::seen::Node;
 
 /// Beats every other configuration.
-const PRIORITY: i32 = 1000;
+pub(super) const PRIORITY: i32 = 1000;
 /// By which such a configuration is known.
 const LABEL: &str = "probelet.io/paused-node";
 const HOST: &str = "kubernetes.io/hostname";
 
 /// What became of a configuration.
-enum Made {
+pub(super) enum Made {
     Now,
     There,
     /// The cluster's definition does not know by what the node is meant.
@@ -73,16 +73,25 @@ impl Run {
         Ok(())
     }
 
-    /// Makes the configuration, and none that means other nodes than this one.
     async fn pause_by(&self, node: &str, spec: &Value, whom: Value) -> Result<Made, Error> {
-        let name = own(node);
+        self.make_for(&own(node), LABEL, spec, whom).await
+    }
+
+    /// Makes a configuration, and none that means other nodes than these.
+    pub(super) async fn make_for(
+        &self,
+        name: &str,
+        label: &str,
+        spec: &Value,
+        whom: Value,
+    ) -> Result<Made, Error> {
         let mut spec = spec.clone();
         let fields = whom.as_object().cloned().unwrap_or_default();
         for (field, value) in &fields {
             spec[field] = value.clone();
         }
         let object = json!({"apiVersion": API_VERSION, "kind": PROBE_CONFIG, "spec": spec,
-            "metadata": {"name": name, "labels": {LABEL: "true"}}});
+            "metadata": {"name": name, "labels": {label: "true"}}});
         let means_it = |made: &Value| fields.iter().all(|(key, value)| made["spec"][key] == *value);
         // Without the field that names the node it would pause every node, so that is tried first, and judged by what
         // comes back: the words of a refusal are for people.
@@ -91,7 +100,7 @@ impl Run {
             match self.ask.create(&path, object.clone()).await {
                 Ok(made) if means_it(&made) => {}
                 Ok(_) if how.starts_with("dryRun") => return Ok(Made::Dropped),
-                Ok(_) => return self.take_back(&name).await,
+                Ok(_) => return self.take_back(name).await,
                 Err(Error::Refused { code: 409, .. }) => return Ok(Made::There),
                 Err(error) => return Err(error),
             }

@@ -245,8 +245,8 @@ fn nodes_of(count: usize) -> String {
 
 /// Major and minor; nothing is older than what cannot be read.
 fn kernel(release: &str) -> (u32, u32) {
-    let mut numbers =
-        release.split(|c: char| !c.is_ascii_digit()).map_while(|word| word.parse().ok());
+    let words = release.split(|c: char| !c.is_ascii_digit());
+    let mut numbers = words.map_while(|word| word.parse().ok()).fuse();
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 

@@ -1,0 +1,175 @@
+//! Runs `bench`: what the source in use costs on a node, or each source in turn.
+//!
+//! Without `--each` it reads an agent's metrics twice and changes nothing. With it the agent is moved from source to source by a
+//! `ProbeConfig` of the node's own, as `pause --node` makes one; the agent keeps its budget meanwhile, and the configuration is
+//! deleted at the end, whatever happens, an interruption too.
+//!
+//! I/O: the API server, the node's agent behind its proxy, the clock, the signal of Ctrl-C.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use probelet_crds::{NodeConfig, Source};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::change::{Made, PRIORITY};
+use super::{Run, checked};
+use crate::answer::bench::{Bench, Cost, Reading};
+use crate::ask::{Agents, Error, Patch, Room, config_path, probe_path};
+use crate::seen::clean;
+use crate::seen::pod::Pod;
+
+/// By which such a configuration is known.
+const LABEL: &str = "probelet.io/bench-node";
+/// An edit reaches an agent within seconds; loading the programs takes some more.
+const PATIENCE: Duration = Duration::from_mins(1);
+const STEP: Duration = Duration::from_secs(1);
+/// Each, and what metrics call it.
+const SOURCES: [(Source, &str); 4] = [
+    (Source::Bpf, "bpf"),
+    (Source::BpfCompat, "bpf-compat"),
+    (Source::Netlink, "netlink"),
+    (Source::Procfs, "procfs"),
+];
+
+/// Where it is measured.
+struct Place {
+    agents: Agents,
+    pod: Pod,
+    node: String,
+    time: Duration,
+}
+
+impl Run {
+    /// The exit code says whether anything was measured.
+    pub(super) async fn bench(
+        &self,
+        node: &str,
+        each: bool,
+        time: Duration,
+    ) -> Result<ExitCode, Error> {
+        let node = checked(node)?.to_owned();
+        let agents = self.agents().await?;
+        let pod = agents.pod(&node).await?.ok_or_else(|| Error::Absent {
+            what: format!("there is no agent on {node}"),
+            next: format!("kubectl probelet explain {node}"),
+        })?;
+        let place = Place { agents, pod, node, time };
+        let costs = if each { self.each(&place).await? } else { vec![self.measure(&place).await?] };
+        let bench = Bench::of(place.node, costs);
+        self.show(&bench)?;
+        Ok(if bench.is_measured() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn reading(&self, place: &Place) -> Result<Reading, Error> {
+        let reply = place.agents.served_by(&place.node, &place.pod, "metrics", Room::new()).await?;
+        let text = reply.text("metrics")?;
+        Ok(Reading::of(&clean::lines(&String::from_utf8_lossy(&text))))
+    }
+
+    async fn measure(&self, place: &Place) -> Result<Cost, Error> {
+        let (before, from) = (self.reading(place).await?, Instant::now());
+        self.ask.progress.say(&format!("measuring {}", before.source().unwrap_or("the agent")));
+        sleep(place.time).await;
+        let after = self.reading(place).await?;
+        Ok(Cost::between(&before, &after, from.elapsed()))
+    }
+
+    /// Each source in turn; the node is given back in any case.
+    async fn each(&self, place: &Place) -> Result<Vec<Cost>, Error> {
+        let name = own(&place.node);
+        self.take(place).await?;
+        let measured = tokio::select! {
+            measured = self.in_turn(place) => measured,
+            _ = tokio::signal::ctrl_c() => Err(Error::Absent {
+                what: "interrupted".to_owned(),
+                next: format!("the ProbeConfig {name} is deleted: the node goes on as before"),
+            }),
+        };
+        match self.ask.delete(&config_path(&name)).await {
+            Ok(_) => measured,
+            Err(error) => Err(Error::Absent {
+                what: format!("the ProbeConfig {name} is left behind: {error}"),
+                next: format!("kubectl delete probeconfig {name}"),
+            }),
+        }
+    }
+
+    /// Gives the node a configuration of its own: what is in force, with the first source.
+    async fn take(&self, place: &Place) -> Result<(), Error> {
+        let stored: Value = self.ask.get(&probe_path(&place.node)).await?;
+        let config: NodeConfig =
+            serde_json::from_value(stored["spec"]["config"].clone()).unwrap_or_default();
+        let mut spec = serde_json::to_value(config).unwrap_or_default();
+        spec["source"] = json!(SOURCES[0].0);
+        spec["priority"] = PRIORITY.into();
+        let whom = json!({"nodeNames": [&place.node]});
+        let name = own(&place.node);
+        match self.make_for(&name, LABEL, &spec, whom).await? {
+            Made::Now => Ok(()),
+            Made::There => Err(Error::Absent {
+                what: format!(
+                    "{} is measured already, or was when a measurement was cut off: there is a ProbeConfig {name}",
+                    place.node
+                ),
+                next: format!("kubectl delete probeconfig {name}"),
+            }),
+            Made::Dropped => Err(Error::Absent {
+                what:
+                    "the cluster's definition of ProbeConfigs knows no names of nodes (nodeNames)"
+                        .to_owned(),
+                next: "upgrade the definitions, or measure without --each".to_owned(),
+            }),
+        }
+    }
+
+    async fn in_turn(&self, place: &Place) -> Result<Vec<Cost>, Error> {
+        let path = config_path(&own(&place.node));
+        let mut costs = Vec::new();
+        for (source, word) in SOURCES {
+            self.ask.progress.say(&format!("waiting for {word}"));
+            self.ask.patch(&path, Patch::Merge, json!({"spec": {"source": source}})).await?;
+            costs.push(match self.uses(place, source, word).await? {
+                Ok(()) => self.measure(place).await?,
+                Err(why) => Cost::refused(word, why),
+            });
+        }
+        Ok(costs)
+    }
+
+    /// Waits until the agent uses a source, or says why not.
+    async fn uses(
+        &self,
+        place: &Place,
+        source: Source,
+        word: &str,
+    ) -> Result<Result<(), String>, Error> {
+        let from = Instant::now();
+        while from.elapsed() < PATIENCE {
+            let stored: Value = self.ask.get(&probe_path(&place.node)).await?;
+            let (spec, status) = (&stored["spec"], &stored["status"]);
+            let told = spec["config"]["source"] == json!(source);
+            let answered = status["observedGeneration"] == stored["metadata"]["generation"];
+            if told && answered {
+                let conditions = status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+                let applied = conditions
+                    .iter()
+                    .find(|one| one["type"] == probelet_crds::condition::CONFIG_APPLIED);
+                if let Some(refused) = applied.filter(|one| one["status"] == "False") {
+                    let why = refused["message"].as_str().unwrap_or("the agent refuses it");
+                    return Ok(Err(clean::text(why).into_owned()));
+                }
+                if self.reading(place).await?.source() == Some(word) {
+                    return Ok(Ok(()));
+                }
+            }
+            sleep(STEP).await;
+        }
+        Ok(Err(format!("not in use after {}s", PATIENCE.as_secs())))
+    }
+}
+
+fn own(node: &str) -> String {
+    format!("bench-{node}")
+}

@@ -52,6 +52,14 @@ fn answer(world: &Shared, method: &str, path: &str, body: Value) -> (u16, String
         }
         ("PATCH", _) => {
             let own = world.own.as_mut().unwrap();
+            let generation = own["metadata"]["generation"].as_i64().unwrap_or(1) + 1;
+            own["metadata"]["generation"] = json!(generation);
+            // One that the agent refuses, and the operator takes back before anyone looks.
+            if body["spec"]["source"] == "Procfs" {
+                own["status"] = json!({"rollout": {"generation": generation, "hash": "x", "phase": "RolledBack"},
+                    "failures": [{"node": "n1", "reason": "SourceUnavailable"}]});
+                return (200, own.to_string());
+            }
             own["spec"]["source"] = body["spec"]["source"].clone();
             own.clone()
         }
@@ -76,6 +84,7 @@ fn answer(world: &Shared, method: &str, path: &str, body: Value) -> (u16, String
             "spec": {"nodeName": "n1", "serviceAccountName": "probelet-agent",
                 "containers": [{"ports": [{"name": "https", "containerPort": 9466}]}]},
             "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}]}),
+        (_, path) if path.contains("/probeconfigs/") => world.own.clone().unwrap_or_default(),
         (_, path) if path.contains("/nodeprobes/") => {
             // One source does not run there.
             let source = told(&world);
@@ -140,13 +149,15 @@ fn each_source_is_measured_or_refused_and_the_node_is_given_back() {
     let (code, said, world) = bench(&["bench", "n1", "--each", "--time", "1s"]);
 
     assert_eq!(code, Some(0), "{said}");
-    for source in ["bpf ", "netlink", "procfs"] {
+    for source in ["bpf ", "netlink"] {
         let row =
             said.lines().find(|line| line.starts_with(source)).unwrap_or_else(|| panic!("{said}"));
         assert!(row.contains(" % "), "{row}");
     }
     let refused = said.lines().find(|line| line.starts_with("bpf-compat")).unwrap();
     assert!(refused.ends_with("source BpfCompat cannot be used here"), "{said}");
+    let taken_back = said.lines().find(|line| line.starts_with("procfs")).unwrap();
+    assert!(taken_back.ends_with("the agent refuses it: SourceUnavailable"), "{said}");
     let world = world.lock().unwrap();
     assert!(world.own.is_none(), "the configuration is left behind");
     assert!(

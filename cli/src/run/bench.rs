@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use probelet_crds::{NodeConfig, Source};
+use probelet_crds::{NodeConfig, Phase, Source};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -18,6 +18,7 @@ use super::{Run, checked};
 use crate::answer::bench::{Bench, Cost, Reading};
 use crate::ask::{Agents, Error, Patch, Room, config_path, probe_path};
 use crate::seen::clean;
+use crate::seen::config::Config;
 use crate::seen::pod::Pod;
 
 /// By which such a configuration is known.
@@ -147,6 +148,11 @@ impl Run {
     ) -> Result<Result<(), String>, Error> {
         let from = Instant::now();
         while from.elapsed() < PATIENCE {
+            // The operator takes back what the agent refuses, within a second or two: too fast for the look below.
+            let own: Config = self.ask.get(&config_path(&own(&place.node))).await?;
+            if let Some(why) = taken_back(&own) {
+                return Ok(Err(why));
+            }
             let stored: Value = self.ask.get(&probe_path(&place.node)).await?;
             let (spec, status) = (&stored["spec"], &stored["status"]);
             let told = spec["config"]["source"] == json!(source);
@@ -168,6 +174,17 @@ impl Run {
         }
         Ok(Err(format!("not in use after {}s", PATIENCE.as_secs())))
     }
+}
+
+/// Why the operator took the newest content of a configuration back, if it did.
+fn taken_back(config: &Config) -> Option<String> {
+    let status = config.status();
+    let rollout = status.rollout?;
+    let newest = rollout.generation == config.metadata.generation;
+    (newest && rollout.phase == Phase::RolledBack).then(|| {
+        let why = status.failures.first().map_or("no reason is known", |one| one.reason.as_str());
+        format!("the agent refuses it: {}", clean::text(why))
+    })
 }
 
 fn own(node: &str) -> String {

@@ -36,6 +36,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             dry_run,
         ),
         scenario("explain and doctor say what a node's agent does and may do", explain),
+        scenario(
+            "preflight names the nodes with their source, and that probelet is here",
+            preflight,
+        ),
+        scenario("bench measures the sources of a node and gives it back", bench),
         scenario("pause stops a configuration's nodes and resume starts them", pause),
         scenario("a node that is paused by itself stops alone", pause_node),
         scenario(
@@ -58,6 +63,32 @@ fn cli(world: &World, words: &[&str]) -> anyhow::Result<String> {
 fn json(world: &World, words: &[&str]) -> anyhow::Result<Value> {
     let words = [words, &["-o", "json"]].concat();
     Ok(serde_json::from_str(&cli(world, &words)?)?)
+}
+
+fn preflight(world: &mut World) -> anyhow::Result<()> {
+    // The exit code is about what is in the way, which is another matter in each cluster.
+    let said = world.kube.plugin(&["preflight", "-o", "json"], "")?;
+    let answer: Value =
+        serde_json::from_str(&said.out).with_context(|| format!("{}{}", said.out, said.err))?;
+    ensure!(list(&answer, "/unseen").is_empty(), "{}", answer["unseen"]);
+    let nodes: i64 = list(&answer, "/nodes").iter().map(|group| number(group, "/nodes")).sum();
+    ensure!(nodes == 2, "{}", answer["nodes"]);
+    ensure!(list(&answer, "/nodes").iter().all(|group| group["source"].is_string()), "{answer}");
+    let about = |what: &str| list(&answer, "/findings").iter().any(|one| one["about"] == what);
+    ensure!(about("probelet") && about("namespace"), "{}", answer["findings"]);
+    Ok(())
+}
+
+fn bench(world: &mut World) -> anyhow::Result<()> {
+    let one = json(world, &["bench", "node1", "--time", "3s"])?;
+    ensure!(one["sources"][0]["measured"]["cores"].as_f64() > Some(0.0), "{one}");
+    let each = json(world, &["bench", "node1", "--each", "--time", "2s"])?;
+    ensure!(list(&each, "/sources").len() == 4, "{each}");
+    until("the node's own configuration is gone", PATIENCE, || {
+        let effective = json(world, &["config", "effective", "node1"])?;
+        ensure!(!effective.to_string().contains("bench-node1"), "{effective}");
+        Ok(())
+    })
 }
 
 fn certificate(world: &mut World) -> anyhow::Result<()> {

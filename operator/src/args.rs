@@ -7,6 +7,7 @@
 
 use std::{ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use crate::certify::Wanted;
 use clap::{Parser, Subcommand, builder::FalseyValueParser, error::ErrorKind};
 use probelet_crds::{CpuQuantity, Interval};
 use probelet_runtime::logging::{self, Filter, Format};
@@ -51,6 +52,8 @@ pub struct Args {
     pub seeds: bool,
     /// The name of the agents' `DaemonSet`.
     pub agents: Option<String>,
+    /// Which certificate to keep; `None` is none.
+    pub certify: Option<Wanted>,
     /// The most CPU that a configuration may give an agent.
     pub max_budget: Option<CpuQuantity>,
     /// How to reach the API server; `None` is the pod's service account, or what a person's home has.
@@ -64,7 +67,7 @@ pub struct Args {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Operate until stopped.
     Run,
@@ -72,6 +75,8 @@ pub enum Command {
     Selftest {
         /// How long it may take until it does.
         patience: Duration,
+        /// A file with the token that agents are shown, if not the one for the API server.
+        agent_token: Option<PathBuf>,
     },
 }
 
@@ -91,7 +96,9 @@ impl Args {
         Ok(Self {
             command: match typed.command {
                 None | Some(TypedCommand::Run) => Command::Run,
-                Some(TypedCommand::Selftest { timeout }) => Command::Selftest { patience: timeout },
+                Some(TypedCommand::Selftest { timeout, agent_token }) => {
+                    Command::Selftest { patience: timeout, agent_token }
+                }
             },
             listen: typed.listen.0,
             probe_listen: typed.probe_listen.0,
@@ -102,6 +109,10 @@ impl Args {
             seed: typed.seed,
             seeds: !typed.no_seed,
             agents: typed.agents,
+            certify: typed
+                .certify
+                .zip(typed.certify_name)
+                .map(|(object, server)| Wanted { object, server }),
             max_budget: typed.max_budget,
             kubeconfig: typed.kubeconfig,
             writes_per_second: u32::try_from(typed.writes_per_second).unwrap_or(1),
@@ -163,6 +174,15 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_AGENTS", value_name = "NAME", value_parser = name)]
     agents: Option<String>,
 
+    /// Secret and `ConfigMap`, in the namespace of the Lease, in which the agents' certificate and its authorities are kept
+    /// and renewed; both must be there. Without it the operator makes no certificate
+    #[arg(long, global = true, env = "PROBELET_CERTIFY", value_name = "NAME", value_parser = name, requires = "certify_name")]
+    certify: Option<String>,
+
+    /// The name that the agents' certificate is for
+    #[arg(long, global = true, env = "PROBELET_CERTIFY_NAME", value_name = "NAME", value_parser = name, requires = "certify")]
+    certify_name: Option<String>,
+
     /// Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected
     #[arg(long, global = true, env = "PROBELET_MAX_BUDGET", value_name = "CPU", value_parser = cpu)]
     max_budget: Option<CpuQuantity>,
@@ -199,6 +219,10 @@ enum TypedCommand {
         /// How long to wait for the first nodes to report: 500ms to 10m
         #[arg(long, env = "PROBELET_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = patience)]
         timeout: Duration,
+        /// File with the token that agents are shown, made for the audience that they accept; without it the token for the
+        /// API server
+        #[arg(long, env = "PROBELET_AGENT_TOKEN", value_name = "FILE", value_parser = file)]
+        agent_token: Option<PathBuf>,
     },
 }
 

@@ -10,6 +10,7 @@
 
 pub mod admin;
 pub mod args;
+pub mod certify;
 pub mod clock;
 mod connect;
 pub mod elect;

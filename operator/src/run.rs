@@ -15,7 +15,7 @@ use anyhow::{Context as _, anyhow};
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tracing::info;
 
 use crate::args::{Args, Command, Exit};
@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::elect::Elector;
 use crate::metrics::Metrics;
 use crate::watch::Agents;
-use crate::{admin, connect, reconcile, seed, selftest};
+use crate::{admin, certify, connect, reconcile, seed, selftest};
 use probelet_runtime::logging;
 
 /// The client library logs each error that it returns; the caller that gets it says what it means.
@@ -49,8 +49,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
             let (client, config, namespace) = connect(&args).await?;
             match args.command {
                 Command::Run => operate(args, client, &namespace).await.map(|()| Exit::Success),
-                Command::Selftest { patience } => {
+                Command::Selftest { patience, agent_token } => {
                     let lease = args.lease.as_deref();
+                    let config = selftest::shown(config, agent_token.as_deref());
                     Ok(selftest::run(&client, &config, &namespace, lease, patience).await)
                 }
             }
@@ -97,6 +98,24 @@ async fn serve(
     Ok(())
 }
 
+/// Keeps the agents' certificate, if that was asked for.
+fn certifying(
+    args: &Args,
+    client: &Client,
+    namespace: &str,
+    leads: &watch::Receiver<bool>,
+) -> Option<JoinHandle<()>> {
+    let wanted = args.certify.clone()?;
+    Some(spawn_local(certify::run(client.clone(), namespace.to_owned(), wanted, leads.clone())))
+}
+
+async fn break_off(tasks: impl IntoIterator<Item = Option<JoinHandle<()>>>) {
+    for task in tasks.into_iter().flatten() {
+        task.abort();
+        drop(task.await);
+    }
+}
+
 /// The `ProbeConfig` that is made where there is none: read when it is needed.
 fn seed_of(file: Option<PathBuf>) -> reconcile::Seed {
     Rc::new(move || seed::read(file.as_deref()).map_err(|error| error.to_string()))
@@ -124,6 +143,7 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     serve(&args, &parts, &stopped).await?;
     let waits = metrics.waits.clone();
     let seed = seed_of(args.seed.clone());
+    let certify = certifying(&args, &client, namespace, &leads);
     let mut task = spawn_local(reconcile::run(reconcile::Parts {
         client: client.clone(),
         leads,
@@ -165,8 +185,7 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     };
     stop.send_replace(true);
     // What is under way is broken off: nothing may be written once the lease is let go.
-    task.abort();
-    drop(task.await);
+    break_off([Some(task), certify]).await;
     if let Some(elector) = elector.filter(|_| outcome.is_ok()) {
         elector.release().await;
     }

@@ -8,6 +8,7 @@
 mod endpoint;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -44,7 +45,7 @@ enum Found {
 }
 
 /// Makes all checks; those that wait for something do so for `patience` in all. `config` is how `client` was made: agents are
-/// shown its token.
+/// shown its token: see [`shown`].
 pub async fn run(
     client: &Client,
     config: &Config,
@@ -76,6 +77,16 @@ pub async fn run(
     let refuses = waiting(deadline, || report(client, config, namespace, Shown::Nothing)).await;
     tell("it refuses a request without a token", refuses);
     exit
+}
+
+/// How agents are asked: with the token of this file, if there is one, else with the one for the API server.
+#[must_use]
+pub fn shown(config: Config, agent_token: Option<&Path>) -> Config {
+    let Some(file) = agent_token else { return config };
+    let mut config = config;
+    config.auth_info.token = None;
+    config.auth_info.token_file = Some(file.to_string_lossy().into_owned());
+    config
 }
 
 /// Tries until it is good or the time is over.

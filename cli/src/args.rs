@@ -47,6 +47,10 @@ pub struct Common {
     /// The namespace in which probelet runs; default: where an agent is found
     #[arg(long, global = true, value_name = "NAME", env = "PROBELET_NAMESPACE")]
     pub probelet_namespace: Option<String>,
+    /// The service account of the namespace whose token agents are shown, for those who may see some namespaces only;
+    /// default: that of probelet's viewer, else the own token of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME")]
+    pub account: Option<String>,
     /// Output format
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     pub output: Format,

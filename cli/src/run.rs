@@ -18,6 +18,7 @@ mod status;
 mod targets;
 mod top;
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) ask: Ask,
     pub(crate) common: Common,
     pub(crate) colours: bool,
+    /// Whether it was said that not everything is shown.
+    pub(crate) hidden_said: Cell<bool>,
 }
 
 /// Does what was typed.
@@ -114,7 +117,7 @@ async fn work(args: Args) -> Result<ExitCode, Error> {
     let access = Access { kubeconfig: common.kubeconfig.clone(), context: common.context.clone() };
     let ask = Ask::new(&access, common.timeout, Progress::new()).await?;
     let colours = colours(common.color);
-    let run = Run { ask, common, colours };
+    let run = Run { ask, common, colours, hidden_said: Cell::new(false) };
     let done = run.run(command).await;
     run.ask.progress.clear();
     done
@@ -176,7 +179,11 @@ impl Run {
 
     /// The agents, wherever they are.
     pub(crate) async fn agents(&self) -> Result<Agents, Error> {
-        Agents::find(&self.ask, self.common.probelet_namespace.as_deref()).await
+        let agents = Agents::find(&self.ask, self.common.probelet_namespace.as_deref()).await?;
+        match &self.common.account {
+            Some(account) => Ok(agents.with_account(self.namespace(), checked(account)?)),
+            None => Ok(agents),
+        }
     }
 
     /// Prints an answer as it was asked for.

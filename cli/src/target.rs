@@ -181,6 +181,17 @@ impl Target {
         }
     }
 
+    /// Its namespace; none for a node.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Pod(id) | Self::Service(id) | Self::Workload(id) | Self::Pods(id, _) => {
+                id.split('/').next()
+            }
+            Self::Node(_) => None,
+        }
+    }
+
     /// The pods of a report that it means; none for a node, which means everything.
     #[must_use]
     pub fn pods(&self, report: &Report) -> Option<BTreeSet<String>> {

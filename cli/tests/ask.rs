@@ -98,6 +98,74 @@ async fn without_a_token_the_missing_right_is_named() {
     );
 }
 
+/// An agent that lets see a namespace, and says of the rest what agents say.
+fn tenant(path: &str) -> (u16, Value) {
+    if path.contains("namespace=shop") {
+        return (200, json!({"node": "node1", "namespaces": ["shop"]}));
+    }
+    (403, json!({"error": "carol may not get nodeprobes/report of the group probelet.io"}))
+}
+
+#[tokio::test]
+async fn who_may_see_one_namespace_is_given_its_part_and_asks_for_the_whole_only_once() {
+    let (ask, asked) = server(|method, path, _| match (method, path) {
+        (_, path) if is_pods(path) => (200, json!({"items": [pod()]})),
+        (&Method::POST, _) => (403, json!({"message": "serviceaccounts is forbidden"})),
+        (_, path) => tenant(path),
+    });
+
+    let agents = Agents::find(&ask, Some("obs")).await.unwrap();
+    let nodes = ["node1".to_owned()];
+    let first = agents.reports(&nodes, "?pid=1&port=1", Some("shop")).await;
+    let second = agents.reports(&nodes, "", Some("shop")).await;
+    let without = agents.reports(&nodes, "", None).await;
+
+    for fetched in [&first, &second] {
+        let report = fetched[0].report.as_ref().ok().unwrap();
+        assert_eq!(
+            (report.namespaces.as_slice(), report.is_narrow()),
+            (&["shop".to_owned()][..], true)
+        );
+    }
+    let refused = without[0].report.as_ref().err().unwrap();
+    assert!(refused.next().unwrap().contains("-n NAMESPACE"), "{:?}", refused.next());
+    let asked = asked.lock().unwrap();
+    let queries: Vec<&str> =
+        asked.iter().filter_map(|(_, path, _)| path.split("/v1/report").nth(1)).collect();
+    assert_eq!(queries, ["?pid=1&port=1", "?pid=1&port=1&namespace=shop", "?namespace=shop", ""]);
+}
+
+#[tokio::test]
+async fn agents_are_shown_a_token_that_is_for_agents_alone_and_of_the_account_that_was_named() {
+    let bodies: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+    let log = Arc::clone(&bodies);
+    let client = scripted(move |request| {
+        let path = request.uri().path().to_owned();
+        let body = match path.as_str() {
+            _ if path.ends_with("/token") => {
+                log.lock().unwrap().push((path, json!(null)));
+                json!({"status": {"token": "t"}})
+            }
+            _ if path.ends_with("/pods") => {
+                let mut pod = pod();
+                pod["spec"]["containers"][0]["env"] =
+                    json!([{"name": "PROBELET_TOKEN_AUDIENCE", "value": "probelet"}]);
+                json!({"items": [pod]})
+            }
+            _ => json!({"node": "node1"}),
+        };
+        (200, body.to_string().into_bytes())
+    });
+    let ask = Ask::through(client, Duration::from_secs(5));
+
+    let agents = Agents::find(&ask, Some("obs")).await.unwrap();
+    agents.clone().with_account("shop", "reader").report("node1", "").await.unwrap();
+
+    let asked = bodies.lock().unwrap();
+    assert_eq!(asked[0].0, "/api/v1/namespaces/shop/serviceaccounts/reader/token");
+    assert_eq!(agents.audience(), Some("probelet"));
+}
+
 #[tokio::test]
 async fn an_agent_that_is_busy_is_asked_again() {
     let (ask, asked) = server(|method, path, nth| match (method, path) {

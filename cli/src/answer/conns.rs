@@ -205,6 +205,8 @@ pub(super) fn peer(peer: &Peer, remote: &str) -> String {
         ("service", Some(name)) => format!("svc {name}"),
         ("node", Some(name)) => format!("node {name}"),
         (_, Some(name)) => name.clone(),
+        // What the reader may not see has no address either.
+        ("other", None) => "other".to_owned(),
         _ => crate::seen::report::address(remote).to_owned(),
     }
 }

@@ -1,13 +1,15 @@
 //! The agents: where they run, and what they serve behind the API server's proxy.
 //!
 //! In: the name of a node. Out: its agent's pod and report. The token that agents are shown is one of the viewer's
-//! service account, made for ten minutes: an agent that was taken over gets no more than the right to read reports. Who
-//! may not make such a token shows the own one of the kubeconfig. An installation is found by labels that no value of the
+//! service account, made for agents alone and for ten minutes: an agent that was taken over gets nothing by it. Who
+//! may not make such a token shows the own one of the kubeconfig, or one of an account of theirs. Whom an agent lets see no
+//! more than some namespaces is asked again for the one that is meant. An installation is found by labels that no value of the
 //! chart changes; everything else of it is found by what its first pod says.
 //!
 //! I/O: the network.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -22,6 +24,8 @@ use super::{Ask, Error, Reply, Room, With};
 use crate::seen::pod::Pod;
 use crate::seen::report::Report;
 
+/// The variable in which agents are told whom tokens have to be for.
+const AUDIENCE: &str = "PROBELET_TOKEN_AUDIENCE";
 /// A label that no value of the chart changes, and what it is.
 const PART_OF: &str = "app.kubernetes.io/part-of=probelet";
 /// The same before there was that label.
@@ -52,6 +56,12 @@ pub struct Agents {
     /// Selects everything of the installation.
     pub selector: String,
     token: Arc<OnceCell<Token>>,
+    /// The audience of tokens for agents; older agents accept those for the API server.
+    audience: Option<String>,
+    /// The account whose token is shown instead of the viewer's: its namespace and its name.
+    account: Option<(String, String)>,
+    /// Whether an agent said that not everything may be seen.
+    narrow: Arc<AtomicBool>,
 }
 
 struct Token {
@@ -112,9 +122,30 @@ impl Agents {
             (Some(name), None) => name,
             _ => PART_OF.to_owned(),
         };
-        let token = Arc::new(OnceCell::new());
-        let namespace = pod.metadata.namespace;
-        Ok(Some(Self { ask: ask.clone(), namespace, fullname, selector, token }))
+        let mut variables = pod.spec.containers.iter().flat_map(|container| &container.env);
+        let audience = variables.find(|variable| variable.name == AUDIENCE);
+        Ok(Some(Self {
+            ask: ask.clone(),
+            audience: audience.map(|variable| variable.value.clone()),
+            namespace: pod.metadata.namespace,
+            fullname,
+            selector,
+            token: Arc::default(),
+            account: None,
+            narrow: Arc::default(),
+        }))
+    }
+
+    /// The same agents, who are shown a token of this account.
+    #[must_use]
+    pub fn with_account(self, namespace: &str, name: &str) -> Self {
+        Self { account: Some((namespace.to_owned(), name.to_owned())), ..self }
+    }
+
+    /// Whom the tokens that agents accept are for; nothing where older agents accept those for the API server.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
     }
 
     /// The path of something in their namespace.
@@ -150,10 +181,34 @@ impl Agents {
 
     /// The report of a node; `query` narrows it down.
     pub async fn report(&self, node: &str, query: &str) -> Result<Report, Error> {
-        self.report_in(node, query, Room::new()).await
+        self.report_in(node, query, None, Room::new()).await
     }
 
-    async fn report_in(&self, node: &str, query: &str, room: Room) -> Result<Report, Error> {
+    /// The report, or, where no more may be seen, that of the namespace.
+    async fn report_in(
+        &self,
+        node: &str,
+        query: &str,
+        namespace: Option<&str>,
+        room: Room,
+    ) -> Result<Report, Error> {
+        let narrowed = namespace.filter(|_| !query.contains("namespace=")).map(|namespace| {
+            let sign = if query.is_empty() { '?' } else { '&' };
+            format!("{query}{sign}namespace={namespace}")
+        });
+        let Some(narrowed) = narrowed else { return self.whole_report(node, query, room).await };
+        if !self.narrow.load(Ordering::Relaxed) {
+            match self.whole_report(node, query, room.clone()).await {
+                Err(Error::Agent { refused: true, .. }) => {
+                    self.narrow.store(true, Ordering::Relaxed);
+                }
+                report => return report,
+            }
+        }
+        self.whole_report(node, &narrowed, room).await
+    }
+
+    async fn whole_report(&self, node: &str, query: &str, room: Room) -> Result<Report, Error> {
         let path = format!("v1/report{query}");
         let pod = self.pod(node).await?.ok_or_else(|| Error::Agent {
             node: node.to_owned(),
@@ -163,6 +218,7 @@ impl Agents {
                 self.namespace, self.fullname
             ),
                 busy: false,
+                refused: false,
             })?;
         self.served_by(node, &pod, &path, room).await?.decode(&path)
     }
@@ -205,6 +261,7 @@ impl Agents {
                 self.namespace
             ),
             busy: false,
+            refused: false,
         }
     }
 
@@ -218,22 +275,24 @@ impl Agents {
                     Some(why) => {
                         format!("it requires a token ({message}), and there is none: {why}")
                     }
-                    None => format!("it does not accept the viewer's token: {message}"),
+                    None => format!("it does not accept the token: {message}"),
                 },
                 next: format!(
-                    "ask for the right to create serviceaccounts/token for {}-viewer in {}, or use a kubeconfig with a bearer token that is bound to the ClusterRole {}-viewer",
-                    self.fullname, self.namespace, self.fullname
+                    "ask for the right to create serviceaccounts/token for {0}-viewer in {1}; to see a namespace alone, show a token of one of its accounts that may get pods (--account NAME -n NAMESPACE), or have agents accept your own (agent.tokens.acceptApiServer of the chart); to see all with your own, it must be bound to the ClusterRole {0}-viewer",
+                    self.fullname, self.namespace
                 ),
                 busy: false,
+                refused: false,
             },
             Error::Forbidden { message, by_server: false, .. } => Error::Agent {
                 node: node.to_owned(),
                 why: message,
                 next: format!(
-                    "bind the user it names to the ClusterRole {0}-viewer: kubectl create clusterrolebinding NAME --clusterrole={0}-viewer --user=NAME",
+                    "for a namespace whose pods you may get: -n NAMESPACE; for the whole node, bind the user it names to the ClusterRole {0}-viewer: kubectl create clusterrolebinding NAME --clusterrole={0}-viewer --user=NAME",
                     self.fullname
                 ),
                 busy: false,
+                refused: true,
             },
             Error::Refused { code: 429 | 503, message, .. } if pod.is_ready() => Error::Agent {
                 node: node.to_owned(),
@@ -242,6 +301,7 @@ impl Agents {
                     "try again later; if this happens often, its budget is too small: kubectl probelet explain {node}"
                 ),
                 busy: true,
+                refused: false,
             },
             Error::Refused { code: 502..=504, message, .. } => {
                 let why = pod.why_not().unwrap_or(format!("cannot be reached: {message}"));
@@ -253,13 +313,20 @@ impl Agents {
     }
 
     /// Reports of several nodes, a few at a time, in the order of their names.
-    pub async fn reports(&self, nodes: &[String], query: &str) -> Vec<Fetched> {
+    ///
+    /// Where an agent lets see no more than namespaces, that of this namespace.
+    pub async fn reports(
+        &self,
+        nodes: &[String],
+        query: &str,
+        namespace: Option<&str>,
+    ) -> Vec<Fetched> {
         let total = nodes.len();
         let progress = &self.ask.progress;
         let room = &Room::new();
         let fetched = stream::iter(nodes.iter().enumerate()).map(|(at, node)| async move {
             progress.say(&format!("reading reports: {at} of {total}"));
-            let report = self.report_in(node, query, room.clone()).await;
+            let report = self.report_in(node, query, namespace, room.clone()).await;
             Fetched { node: node.clone(), report }
         });
         let mut all: Vec<Fetched> = fetched.buffer_unordered(AT_ONCE).collect().await;
@@ -272,9 +339,14 @@ impl Agents {
     }
 
     async fn new_token(&self) -> Result<Token, Error> {
-        let path = self.path(&format!("serviceaccounts/{}-viewer/token", self.fullname));
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        let viewer = || (self.namespace.clone(), format!("{}-viewer", self.fullname));
+        let (namespace, account) = self.account.clone().unwrap_or_else(viewer);
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let mut request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
             "spec": {"expirationSeconds": TOKEN_LIFE}});
+        if let Some(audience) = &self.audience {
+            request["spec"]["audiences"] = json!([audience]);
+        }
         let own = |why: String| Ok(Token { header: OWN.to_owned(), why_own: Some(why) });
         match self.ask.create(&path, request).await {
             Ok(answer) => {
@@ -282,9 +354,8 @@ impl Agents {
                     .map_err(|error| Error::Unreadable { path, why: error.to_string() })?;
                 Ok(Token { header: format!("Bearer {}", status.token), why_own: None })
             }
-            Err(Error::Missing { .. }) => {
-                own(format!("there is no service account {}-viewer", self.fullname))
-            }
+            Err(error) if self.account.is_some() => Err(error),
+            Err(Error::Missing { .. }) => own(format!("there is no service account {account}")),
             Err(error @ Error::Forbidden { .. }) => own(error.to_string()),
             Err(error) => Err(error),
         }

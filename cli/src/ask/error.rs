@@ -93,6 +93,8 @@ pub enum Error {
         next: String,
         /// It does answer, and its budget is used up just now.
         busy: bool,
+        /// Whether it says that the reader may not see what was asked for.
+        refused: bool,
     },
     /// probelet is not there, or not to be seen.
     #[error("{what}")]

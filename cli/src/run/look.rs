@@ -47,7 +47,9 @@ impl Run {
     }
 
     async fn conns_now(&self, found: &Found, which: Which) -> Result<Conns, Error> {
-        let (reports, unasked) = self.reports(&found.nodes, &found.target.query()).await?;
+        let (reports, unasked) = self
+            .reports(&found.nodes, &found.target.query(), self.common.namespace.as_deref())
+            .await?;
         if unasked.is_empty() && found.target.is_unknown_to(&reports) {
             return Err(unknown(found));
         }
@@ -58,7 +60,9 @@ impl Run {
 
     pub(super) async fn procs(&self, text: &str) -> Result<(), Error> {
         let found = self.find(text).await?;
-        let (reports, unasked) = self.reports(&found.nodes, &found.target.query()).await?;
+        let (reports, unasked) = self
+            .reports(&found.nodes, &found.target.query(), self.common.namespace.as_deref())
+            .await?;
         if unasked.is_empty() && found.target.is_unknown_to(&reports) {
             return Err(unknown(&found));
         }
@@ -68,15 +72,23 @@ impl Run {
     }
 
     pub(super) async fn map(&self, namespace: Option<String>, all: bool) -> Result<(), Error> {
-        let namespace = namespace.or_else(|| self.common.namespace.clone());
-        let nodes: BTreeSet<String> = match &namespace {
-            Some(namespace) => {
-                let pods = self.pods_of(namespace, None).await?;
-                let nodes = pods.into_iter().map(|pod| pod.spec.node_name);
-                nodes.filter(|node| !node.is_empty()).collect()
-            }
-            None => {
-                self.ask.probes(false).await?.items.iter().map(|p| p.name.to_string()).collect()
+        let mut namespace = namespace.or_else(|| self.common.namespace.clone());
+        let all_nodes = match &namespace {
+            Some(_) => None,
+            None => match self.ask.probes(false).await {
+                Ok(probes) => Some(probes.items),
+                // Who may not see the nodes may see the namespace that they are in.
+                Err(Error::Forbidden { .. }) => {
+                    namespace = Some(self.namespace().to_owned());
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let nodes: BTreeSet<String> = match (all_nodes, &namespace) {
+            (Some(probes), _) => probes.iter().map(|probe| probe.name.to_string()).collect(),
+            (None, namespace) => {
+                self.nodes_of(namespace.as_deref().unwrap_or(self.namespace())).await?
             }
         };
         if nodes.is_empty() {
@@ -87,8 +99,8 @@ impl Run {
             });
         }
         let nodes: Vec<String> = nodes.into_iter().collect();
-        let (reports, unasked) = self.reports(&nodes, FLOWS_ONLY).await?;
-        let names = Names::of(&reports, &self.services().await);
+        let (reports, unasked) = self.reports(&nodes, FLOWS_ONLY, namespace.as_deref()).await?;
+        let names = Names::of(&reports, &self.services(namespace.as_deref()).await);
         let mut map = Map::of(&reports, &names, namespace.as_deref(), all);
         map.unasked = unasked;
         match map.picture(self.common.output) {
@@ -99,8 +111,22 @@ impl Run {
     }
 
     /// Services that may be read: without them a port is that of the Service.
-    async fn services(&self) -> Vec<Service> {
-        self.all_services().await.unwrap_or_default()
+    async fn services(&self, namespace: Option<&str>) -> Vec<Service> {
+        match (self.all_services().await, namespace) {
+            (Err(Error::Forbidden { .. }), Some(namespace)) => {
+                let path = format!("/api/v1/namespaces/{namespace}/services");
+                let own = self.ask.pages(&path, None, "Services", |service: Service| service).await;
+                own.map(|pages| pages.items).unwrap_or_default()
+            }
+            (services, _) => services.unwrap_or_default(),
+        }
+    }
+
+    /// The nodes on which a namespace has pods.
+    pub(super) async fn nodes_of(&self, namespace: &str) -> Result<BTreeSet<String>, Error> {
+        let pods = self.pods_of(namespace, None).await?;
+        let nodes = pods.into_iter().map(|pod| pod.spec.node_name);
+        Ok(nodes.filter(|node| !node.is_empty()).collect())
     }
 
     async fn all_services(&self) -> Result<Vec<Service>, Error> {
@@ -111,7 +137,16 @@ impl Run {
     pub(super) async fn netpol(&self, text: &str) -> Result<(), Error> {
         let Found { target, nodes } = self.find(text).await?;
         let mut subject = self.subject(&target).await?;
-        let (reports, unasked) = self.reports(&nodes, FLOWS_ONLY).await?;
+        let (reports, unasked) = self
+            .reports(&nodes, FLOWS_ONLY, target.namespace().or(self.common.namespace.as_deref()))
+            .await?;
+        if reports.iter().any(Report::is_narrow) {
+            // A policy without the ends that are hidden would cut them off.
+            return Err(Error::Usage {
+                what: "a policy needs both ends of every connection, and you may see one namespace only".to_owned(),
+                next: "ask someone who may see the whole: the ClusterRole PROBELET-viewer".to_owned(),
+            });
+        }
         if let Some((node, why)) = unasked.first() {
             // A policy from half of the pods would cut off the other half.
             return Err(Error::Agent {
@@ -119,6 +154,7 @@ impl Run {
                 why: why.clone(),
                 next: format!("kubectl probelet explain {node}"),
                 busy: false,
+                refused: false,
             });
         }
         subject.be_called(&target, &reports);

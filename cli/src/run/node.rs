@@ -41,8 +41,8 @@ impl Run {
         let node = matches!(typed.kind, Some(Kind::Node));
         if node || (typed.kind.is_none() && typed.namespace.is_none()) {
             match self.known(checked(&typed.name)?).await {
-                // A bare name that is no node's may be a pod's.
-                Err(Error::Absent { .. }) if !node => {}
+                // A bare name that is no node's may be a pod's, of which who may not see nodes may see something.
+                Err(Error::Absent { .. } | Error::Forbidden { .. }) if !node => {}
                 known => {
                     self.show(&Diagnosis::of(&known?.seen(&typed.name)))?;
                     return Ok(ExitCode::SUCCESS);
@@ -50,7 +50,9 @@ impl Run {
             }
         }
         let found = self.find(text).await?;
-        let (reports, unasked) = self.reports(&found.nodes, &found.target.query()).await?;
+        let (reports, unasked) = self
+            .reports(&found.nodes, &found.target.query(), self.common.namespace.as_deref())
+            .await?;
         if unasked.is_empty() && found.target.is_unknown_to(&reports) {
             return Err(unknown(&found));
         }

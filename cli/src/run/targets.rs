@@ -3,6 +3,7 @@
 //! I/O: the API server, agents behind its proxy.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use super::{Run, checked};
 use crate::ask::{Error, escape};
@@ -123,15 +124,17 @@ impl Run {
         Ok(self.ask.pages(&path, None, "pods", |pod: Pod| pod).await?.items)
     }
 
-    /// Reports of these nodes, and whom no one could ask. If no one could be asked, why.
+    /// Reports of these nodes, and whom no one could ask. If no one could be asked, why. Where no more may be seen, those of
+    /// the namespace, which is said.
     pub(super) async fn reports(
         &self,
         nodes: &[String],
         query: &str,
+        namespace: Option<&str>,
     ) -> Result<(Vec<Report>, Vec<(String, String)>), Error> {
         let agents = self.agents().await?;
         let (mut reports, mut unasked, mut first) = (Vec::new(), Vec::new(), None);
-        for fetched in agents.reports(nodes, query).await {
+        for fetched in agents.reports(nodes, query, namespace).await {
             match fetched.report {
                 Ok(report) => reports.push(report),
                 Err(error) => {
@@ -140,9 +143,27 @@ impl Run {
                 }
             }
         }
+        self.say_what_is_hidden(&reports);
         match first {
             Some(error) if reports.is_empty() => Err(error),
             _ => Ok((reports, unasked)),
+        }
+    }
+}
+
+impl Run {
+    /// An answer of which parts are hidden must not look like a whole one: said once, beside the answer.
+    fn say_what_is_hidden(&self, reports: &[Report]) {
+        let Some(narrow) = reports.iter().find(|report| report.is_narrow()) else { return };
+        if !self.hidden_said.replace(true) {
+            self.ask.progress.clear();
+            let namespaces = crate::seen::clean::lines(&narrow.namespaces.join(", "));
+            // No one is left to tell that the terminal is gone.
+            writeln!(
+                std::io::stderr(),
+                "note: you may see the namespace {namespaces} only: what is in others, on the nodes and outside is hidden, and shown as `other` where it is the other end"
+            )
+            .ok();
         }
     }
 }

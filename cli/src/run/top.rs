@@ -75,16 +75,30 @@ impl Run {
     }
 
     async fn look(&self, ranking: Ranking, wanted: &Wanted) -> Result<Look, Error> {
-        let probes: Vec<Probe> = match &wanted.node {
-            Some(node) => vec![self.ask.get(&probe_path(checked(node)?)).await?],
-            None => self.ask.probes(true).await?.items,
+        let probes = match &wanted.node {
+            Some(node) => self.ask.get(&probe_path(checked(node)?)).await.map(|probe| vec![probe]),
+            None => self.ask.probes(true).await.map(|pages| pages.items),
+        };
+        let (probes, nodes): (Vec<Probe>, Vec<String>) = match probes {
+            Ok(probes) => {
+                let nodes = probes.iter().map(|probe| probe.name.to_string()).collect();
+                (probes, nodes)
+            }
+            // Who may not see the nodes may see a namespace's flows and processes there.
+            Err(Error::Forbidden { .. }) if ranking != Ranking::Nodes => {
+                let of_pods = self.nodes_of(self.namespace()).await?.into_iter();
+                let wanted =
+                    |node: &String| wanted.node.as_ref().is_none_or(|wanted| wanted == node);
+                (Vec::new(), of_pods.filter(wanted).collect())
+            }
+            Err(error) => return Err(error),
         };
         if probes.len() > SMALL {
             return Ok(Look { probes, ..Look::default() });
         }
-        let nodes: Vec<String> = probes.iter().map(|probe| probe.name.to_string()).collect();
         let query = if ranking == Ranking::Procs { "?port=1" } else { look::FLOWS_ONLY };
-        let (reports, unasked) = self.reports(&nodes, query).await?;
+        let namespace = Some(self.namespace());
+        let (reports, unasked) = self.reports(&nodes, query, namespace).await?;
         Ok(Look { probes, reports, whole: true, unasked })
     }
 }

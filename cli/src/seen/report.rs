@@ -14,6 +14,8 @@ pub struct Report {
     pub time: f64,
     /// The node.
     pub node: String,
+    /// What the reader may see of it: these namespaces; empty is everything.
+    pub namespaces: Vec<String>,
     /// How the kernel is read.
     pub source: String,
     /// How many of the connections opened were seen.
@@ -41,6 +43,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether it is of some namespaces only, as the reader may see no others.
+    #[must_use]
+    pub const fn is_narrow(&self) -> bool {
+        !self.namespaces.is_empty()
+    }
+
     /// Sockets that the kernel counts and no source sees, now.
     #[must_use]
     pub fn unseen(&self) -> u64 {

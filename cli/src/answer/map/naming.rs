@@ -17,6 +17,8 @@ pub struct Names {
     by_pod: BTreeMap<String, String>,
     /// Workloads by their Services, `namespace/name`.
     by_service: BTreeMap<String, BTreeSet<String>>,
+    /// Whether agents hide ends that the reader may not see.
+    hides: bool,
     /// Ports of Services: what is connected to, and what pods listen on.
     ports: BTreeMap<String, BTreeMap<u16, u16>>,
 }
@@ -25,7 +27,8 @@ impl Names {
     /// From all reports and the Services that may be read.
     #[must_use]
     pub fn of(reports: &[Report], services: &[Service]) -> Self {
-        let mut names = Self::default();
+        let hides = reports.iter().any(Report::is_narrow);
+        let mut names = Self { hides, ..Self::default() };
         for pod in reports.iter().flat_map(|report| &report.pods) {
             names.by_pod.insert(pod.id(), pod.workload.clone());
             for ip in pod.ips.iter().filter(|_| !pod.host_network) {
@@ -49,6 +52,9 @@ impl Names {
     /// What an end is called; nothing if no one knows.
     #[must_use]
     pub fn name(&self, end: &End) -> Option<String> {
+        if self.hides && end.kind == OTHER {
+            return Some(OTHER.to_owned());
+        }
         let name = end.name.as_deref()?;
         Some(match end.kind.as_str() {
             "pod" => match self.by_pod.get(name) {
@@ -65,7 +71,7 @@ impl Names {
             "node" => format!("Node/{name}"),
             "group" => format!("Group/{name}"),
             "process" | "container" => plain(&end.kind, name),
-            "unresolved" | "other" => return None,
+            "unresolved" | OTHER => return None,
             _ => name.to_owned(),
         })
     }
@@ -111,8 +117,10 @@ impl Names {
     }
 }
 
+/// What agents call an end that the reader may not see, or that is folded.
+const OTHER: &str = "other";
 /// What stands for no workload, and may not be taken for it.
-const RESERVED: [&str; 3] = ["other", "external", "unresolved"];
+const RESERVED: [&str; 3] = [OTHER, "external", "unresolved"];
 
 /// A name that its program chose, as metrics show it: with its kind, where it could be taken for another one's.
 fn plain(kind: &str, name: &str) -> String {

@@ -21,7 +21,7 @@ use probelet_crds::{Interval, Source};
 use probelet_runtime::logging::{self, Filter, Format};
 pub use probelet_runtime::{Exit, Refused};
 
-use crate::kube::Access;
+use crate::kube::{Access, Audience};
 use access::Web;
 pub use access::{Auth, Tls};
 use server::{Kubernetes, access};
@@ -70,6 +70,8 @@ pub struct Args {
     pub state_dir: Option<PathBuf>,
     /// Whom to serve.
     pub auth: Auth,
+    /// Whom tokens have to be for.
+    pub audience: Audience,
     /// Whom to serve instead: who shows one of this file's tokens.
     pub token_file: Option<PathBuf>,
     /// Whose certificates clients need.
@@ -173,6 +175,10 @@ impl Args {
             node_probe: typed.node_probe,
             state_dir: typed.state_dir,
             auth,
+            audience: Audience {
+                ours: typed.token_audience,
+                api_server: typed.accept_api_server_tokens,
+            },
             token_file: typed.token_file,
             client_ca: typed.client_ca,
             tls: typed.tls,
@@ -243,9 +249,10 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_STATE_DIR", value_name = "DIR", value_parser = file)]
     state_dir: Option<PathBuf>,
 
-    /// Which clients need a bearer token that the API server accepts and that may `get` the path: none (`off`), all but
-    /// those that come through the loopback of a pod's own network (`token`), or all (`always`); /healthz and /readyz are
-    /// open. `off` is the default where --listen is loopback; elsewhere the flag is required
+    /// Which clients need a bearer token that the API server accepts: none (`off`), all but those that come through the
+    /// loopback of a pod's own network (`token`), or all (`always`); /healthz and /readyz are open. Its holder needs the
+    /// right to `get` `nodeprobes/report`, `nodeprobes/metrics` or `nodeprobes/profile` of the node, or `pods` in the
+    /// namespaces that the query names. `off` is the default where --listen is loopback; elsewhere the flag is required
     #[arg(
         long,
         global = true,
@@ -254,6 +261,15 @@ struct Typed {
         hide_possible_values = true
     )]
     auth: Option<Auth>,
+
+    /// The audience that clients' tokens have to be made for: such a token is of no use anywhere else
+    #[arg(long, global = true, env = "PROBELET_TOKEN_AUDIENCE", value_name = "AUDIENCE", default_value = "probelet", value_parser = access::audience)]
+    token_audience: String,
+
+    /// Accept clients' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was
+    /// taken over could use these against the API server
+    #[arg(long, global = true, env = "PROBELET_ACCEPT_API_SERVER_TOKENS", value_parser = FalseyValueParser::new())]
+    accept_api_server_tokens: bool,
 
     /// Which clients may read where there is no API server: those that send one of this file's tokens (one on each line;
     /// mode 0600), from everywhere, loopback too; /healthz and /readyz are open. Read again when it changes

@@ -17,7 +17,7 @@ pub(crate) mod timing;
 
 pub use connection::{Access, Connection};
 pub(crate) use connection::{Error, whole};
-pub use review::{NoVerdict, Reviewer, Verdict};
+pub use review::{Audience, NoVerdict, Reviewer, Right, Verdict};
 use rustix::time::{ClockId, clock_gettime};
 pub use single::SingleStatus;
 pub use status::{Class, FeedStatus, KindStatus, Malformed, State};

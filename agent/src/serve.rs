@@ -12,6 +12,7 @@ pub(crate) mod fuzz;
 pub mod http;
 mod metrics;
 pub(crate) mod report;
+pub(crate) mod sight;
 #[cfg(any(test, feature = "fuzzing"))]
 #[cfg_attr(not(test), allow(dead_code, reason = "the fuzzer takes the snapshots alone"))]
 pub(crate) mod testing;
@@ -149,8 +150,10 @@ impl State {
         if debug_pprof {
             profile::activate();
         }
-        let own_names = vec![snapshots.borrow().node.to_string()];
+        let node = snapshots.borrow().node.to_string();
+        let own_names = vec![node.clone()];
         Self(Arc::new(Shared {
+            node,
             own_names,
             began_ns: boot_ns(),
             snapshots,
@@ -176,6 +179,8 @@ impl State {
 
 /// What all connections share. Locks are held for a moment, never while waiting.
 pub(crate) struct Shared {
+    /// The node, as its `NodeProbe` is called.
+    node: String,
     /// What this machine is called, besides localhost.
     own_names: Vec<String>,
     began_ns: u64,

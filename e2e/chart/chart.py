@@ -15,7 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "probelet"
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 MONITORING = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/ServiceMonitor",
-              "monitoring.coreos.com/v1/PrometheusRule", "grafana.integreatly.org/v1beta1/GrafanaDashboard")
+              "monitoring.coreos.com/v1/PrometheusRule", "grafana.integreatly.org/v1beta1/GrafanaDashboard",
+              "cert-manager.io/v1/Certificate")
 # The registry of the images: the chart has none of its own, and nearly all checks are about something else. Every other file wins.
 BASE = ("--values", str(ROOT / "e2e" / "chart" / "base-values.yaml"))
 REGISTRY = "registry.invalid/probelet"

@@ -16,9 +16,9 @@ import referencing.jsonschema
 
 # The oldest that the chart wants, and the newest that there are schemas of.
 VERSIONS = ("1.30.0", "1.37.0")
-# Their CRDs are prometheus-operator's, grafana-operator's and OpenShift's; checks look at what we write into them.
-FOREIGN = ("monitoring.coreos.com/", "grafana.integreatly.org/", "security.openshift.io/")
-NAMESPACED = {"ConfigMap", "DaemonSet", "Deployment", "GrafanaDashboard", "Lease", "NetworkPolicy", "Pod", "PodDisruptionBudget",
+# Their CRDs are prometheus-operator's, grafana-operator's, OpenShift's and cert-manager's; checks look at what we write into them.
+FOREIGN = ("monitoring.coreos.com/", "grafana.integreatly.org/", "security.openshift.io/", "cert-manager.io/")
+NAMESPACED = {"Certificate", "ConfigMap", "DaemonSet", "Deployment", "GrafanaDashboard", "Issuer", "Lease", "NetworkPolicy", "Pod", "PodDisruptionBudget",
               "PodMonitor", "PrometheusRule", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount", "ServiceMonitor"}
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")

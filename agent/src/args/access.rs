@@ -20,6 +20,9 @@ pub(super) const OPEN: &str = "--listen is not loopback, so any client that reac
 pub(super) const PLAIN: &str =
     "--client-ca needs HTTPS: give --tls self-signed, or --tls DIR with tls.crt and tls.key\n";
 
+/// Longest audience of a token.
+const MAX_AUDIENCE: usize = 253;
+
 /// Whether others than who sits at this machine can come.
 pub(super) fn is_open(listen: Option<SocketAddr>) -> bool {
     listen.is_some_and(|address| !address.ip().to_canonical().is_loopback())
@@ -63,6 +66,16 @@ impl Web {
             Self::Off => false,
             Self::On => true,
         }
+    }
+}
+
+/// Whom tokens are for: any text that a JSON string and a log line hold as it is.
+pub(super) fn audience(text: &str) -> Result<String, String> {
+    let fits = |b: u8| b.is_ascii_graphic() && !b"\"\\".contains(&b);
+    if (1..=MAX_AUDIENCE).contains(&text.len()) && text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("give 1 to {MAX_AUDIENCE} printable characters without spaces and quotes"))
     }
 }
 

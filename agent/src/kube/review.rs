@@ -1,6 +1,6 @@
-//! Asks the API server who holds a token and whether they may read a path of this agent.
+//! Asks the API server who holds a token and whether they have a right.
 //!
-//! In: a token and a path. Out: a verdict, or why there is none. It must not remember anything, least of all the token:
+//! In: a token and a right. Out: a verdict, or why there is none. It must not remember anything, least of all the token:
 //! that is for who asks.
 //!
 //! A connection of its own rather than that of the watches: those read late on purpose, and a person waits here. It is
@@ -69,6 +69,8 @@ struct Question<S> {
 #[derive(Serialize)]
 struct TokenSpec<'a> {
     token: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    audiences: &'a [&'a str],
 }
 
 #[derive(Serialize)]
@@ -76,13 +78,70 @@ struct TokenSpec<'a> {
 struct AccessSpec<'a> {
     #[serde(flatten)]
     user: &'a User,
-    non_resource_attributes: Attributes<'a>,
+    resource_attributes: Attributes<'a>,
 }
 
 #[derive(Serialize)]
 struct Attributes<'a> {
-    path: &'a str,
-    verb: &'a str,
+    verb: &'static str,
+    group: &'static str,
+    resource: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    subresource: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    namespace: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+}
+
+/// What a reader needs a right to. The verb is `get`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right<'a> {
+    /// A part of a node's whole picture: a subresource of its `NodeProbe`.
+    Node {
+        /// `report`, `metrics` or `profile`.
+        part: &'static str,
+        /// The node.
+        node: &'a str,
+    },
+    /// What concerns the pods of a namespace, for those who may look at these.
+    Pods {
+        /// The namespace.
+        namespace: &'a str,
+    },
+}
+
+impl<'a> Right<'a> {
+    const fn attributes(self) -> Attributes<'a> {
+        let verb = "get";
+        match self {
+            Self::Node { part, node } => Attributes {
+                verb,
+                group: "probelet.io",
+                resource: "nodeprobes",
+                subresource: part,
+                namespace: "",
+                name: node,
+            },
+            Self::Pods { namespace } => Attributes {
+                verb,
+                group: "",
+                resource: "pods",
+                subresource: "",
+                namespace,
+                name: "",
+            },
+        }
+    }
+}
+
+/// Which tokens are accepted, by whom they were made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audience {
+    /// The audience of tokens for agents, which are of no use elsewhere.
+    pub ours: String,
+    /// Whether tokens for the API server itself are accepted as well: an agent that was taken over could use those.
+    pub api_server: bool,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +154,8 @@ struct Answer<T> {
 struct TokenStatus {
     authenticated: bool,
     user: User,
+    /// Those of the asked-for ones that the token is for; empty from a server that knows no audiences.
+    audiences: Vec<String>,
     error: String,
 }
 
@@ -119,55 +180,82 @@ struct User {
 /// Who asks.
 pub struct Reviewer {
     connection: Connection,
+    audience: Audience,
 }
 
 impl Reviewer {
     /// Asks this API server, as whom we are there; connects when first asked.
     #[must_use]
-    pub fn new(access: Access) -> Self {
-        Self { connection: Connection::new(access, RENEW, Duration::ZERO) }
+    pub fn new(access: Access, audience: Audience) -> Self {
+        Self { connection: Connection::new(access, RENEW, Duration::ZERO), audience }
     }
 
-    /// Whether the holder of `token` may `get` the path; the patience is for all that takes.
+    /// The audience of tokens for agents.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.audience.ours
+    }
+
+    /// Whether the holder of `token` has the right; the patience is for all that takes.
     pub async fn review(
         &self,
         token: &str,
-        path: &str,
+        right: Right<'_>,
         patience: Duration,
     ) -> Result<Verdict, NoVerdict> {
-        match timeout(patience, self.ask(token, path)).await {
+        match timeout(patience, self.ask(token, right)).await {
             Ok(verdict) => verdict,
             Err(_) => Err(Error::Silent(patience).into()),
         }
     }
 
-    async fn ask(&self, token: &str, path: &str) -> Result<Verdict, NoVerdict> {
-        let question = Question {
-            api_version: "authentication.k8s.io/v1",
-            kind: "TokenReview",
-            spec: TokenSpec { token },
-        };
-        let holder: TokenStatus = self.post(TOKENS, &question).await?;
-        if !holder.authenticated {
-            if !holder.error.is_empty() {
-                tracing::debug!(error = holder.error, "a token was not accepted");
-            }
-            return Ok(Verdict::Unknown);
-        }
+    async fn ask(&self, token: &str, right: Right<'_>) -> Result<Verdict, NoVerdict> {
+        let Some(user) = self.holder(token).await? else { return Ok(Verdict::Unknown) };
         let question = Question {
             api_version: "authorization.k8s.io/v1",
             kind: "SubjectAccessReview",
-            spec: AccessSpec {
-                user: &holder.user,
-                non_resource_attributes: Attributes { path, verb: "get" },
-            },
+            spec: AccessSpec { user: &user, resource_attributes: right.attributes() },
         };
         let access: AccessStatus = self.post(ACCESSES, &question).await?;
         if access.allowed && !access.denied {
             return Ok(Verdict::Allowed);
         }
-        let user: String = holder.user.name.chars().take(MAX_SHOWN).collect();
+        let user: String = user.name.chars().take(MAX_SHOWN).collect();
         Ok(Verdict::Forbidden { user: user.into() })
+    }
+
+    /// Who holds a token that is for us, or, where that is allowed, for the API server.
+    async fn holder(&self, token: &str) -> Result<Option<User>, NoVerdict> {
+        let ours = [self.audience.ours.as_str()];
+        // A server that knows no audiences names none: then the token is for the server itself.
+        let for_us = |status: &TokenStatus| status.audiences.iter().any(|name| *name == ours[0]);
+        if let Some(status) = self.token_status(token, &ours).await?
+            && (for_us(&status) || self.audience.api_server)
+        {
+            return Ok(Some(status.user));
+        }
+        if !self.audience.api_server {
+            return Ok(None);
+        }
+        Ok(self.token_status(token, &[]).await?.map(|status| status.user))
+    }
+
+    /// What the API server says of a token that it accepts for one of these audiences; none is its own.
+    async fn token_status(
+        &self,
+        token: &str,
+        audiences: &[&str],
+    ) -> Result<Option<TokenStatus>, NoVerdict> {
+        let question = Question {
+            api_version: "authentication.k8s.io/v1",
+            kind: "TokenReview",
+            spec: TokenSpec { token, audiences },
+        };
+        let status: TokenStatus = self.post(TOKENS, &question).await?;
+        if !status.authenticated && !status.error.is_empty() {
+            tracing::debug!(error = status.error, "a token was not accepted");
+        }
+        Ok(status.authenticated.then_some(status))
     }
 
     async fn post<T: for<'a> Deserialize<'a>>(
@@ -220,12 +308,13 @@ mod tests {
 
         let spec = AccessSpec {
             user: &answer.status.user,
-            non_resource_attributes: Attributes { path: "/metrics", verb: "get" },
+            resource_attributes: Right::Node { part: "metrics", node: "node-1" }.attributes(),
         };
 
         let expected = serde_json::json!({
             "user": "alice", "uid": "7", "groups": ["a", "b"], "extra": {"k/x": ["v"]},
-            "nonResourceAttributes": {"path": "/metrics", "verb": "get"},
+            "resourceAttributes": {"verb": "get", "group": "probelet.io", "resource": "nodeprobes",
+                "subresource": "metrics", "name": "node-1"},
         });
         assert_eq!(serde_json::to_value(spec).unwrap(), expected);
     }

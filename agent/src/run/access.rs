@@ -34,7 +34,8 @@ pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Guard>, Option<t
             if args.auth == Auth::Token && !own {
                 warn!("agent may share the host network; loopback requests require a token");
             }
-            Some(auth::Auth::new(Reviewer::new(access), auth::Terms::default(), own)?.into())
+            let reviewer = Reviewer::new(access, args.audience.clone());
+            Some(auth::Auth::new(reviewer, auth::Terms::default(), own)?.into())
         }
     };
     if guard.is_none() && clients.is_none() && !loopback {

@@ -1,7 +1,7 @@
 //! `GET /metrics`: Prometheus text, rendered from the snapshot.
 //!
-//! In: the newest snapshot, the labels of containers, the server's own counters. Out: one text,
-//! rendered at most once a second. It must not collect anything: a scrape never starts a pass.
+//! In: the newest snapshot, the labels of containers, the server's own counters, what the reader may see. Out: one text,
+//! rendered at most once a second for those who may see all of it. It must not collect anything: a scrape never starts a pass.
 //!
 //! I/O: reads a few files of `/proc/self`.
 
@@ -11,6 +11,7 @@ mod flows;
 mod health;
 pub(super) mod http;
 mod kubernetes;
+mod narrow;
 mod process;
 #[cfg(test)]
 mod reference;
@@ -25,6 +26,7 @@ use crate::engine::boot_ns;
 use crate::names::shown::Labels;
 use crate::node_probe::status as node_probe;
 use crate::serve::http::route::{Answer, later, whole};
+use crate::serve::sight::Sight;
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use family::Families;
@@ -38,6 +40,8 @@ use std::time::{Duration, Instant};
 
 /// Scrapes a second: enough for several servers, too few to hurt.
 const SCRAPES: u32 = 10;
+/// Of those who may see a part, all together: each of their texts is made for one alone, and the others' are not to wait.
+const NARROW_SCRAPES: u32 = 2;
 /// A text serves all scrapes of so long.
 const CACHE: Duration = Duration::from_secs(1);
 
@@ -62,6 +66,7 @@ impl Default for SeriesLimits {
 pub(super) struct Metrics {
     began: Instant,
     scrapes: Limiter,
+    narrow_scrapes: Limiter,
     /// They do not change while the process runs.
     lacking: Vec<Capability>,
     flows: flows::Flows,
@@ -75,6 +80,7 @@ impl Default for Metrics {
         Self {
             began: Instant::now(),
             scrapes: Limiter::new(SCRAPES),
+            narrow_scrapes: Limiter::new(NARROW_SCRAPES),
             lacking: node_probe::lacking(),
             flows: flows::Flows::default(),
             workloads: workloads::Usage::default(),
@@ -84,13 +90,26 @@ impl Default for Metrics {
     }
 }
 
-pub(super) fn answer(shared: &Shared) -> Answer {
+pub(super) fn answer(shared: &Shared, sight: &Sight) -> Answer {
     let now = Instant::now();
     let mut metrics = shared.metrics.lock().unwrap_or_else(PoisonError::into_inner);
     let ns = u64::try_from(now.duration_since(metrics.began).as_nanos()).unwrap_or(u64::MAX);
-    if metrics.scrapes.take(ns, 1) == 0 {
-        let message = format!("more than {SCRAPES} scrapes a second; try again in 1 s");
+    let (scrapes, most) = if sight.is_narrow() {
+        (&mut metrics.narrow_scrapes, NARROW_SCRAPES)
+    } else {
+        (&mut metrics.scrapes, SCRAPES)
+    };
+    if scrapes.take(ns, 1) == 0 {
+        let message = format!("more than {most} scrapes a second; try again in 1 s");
         return later(StatusCode::TOO_MANY_REQUESTS, &message, Duration::from_secs(1));
+    }
+    if sight.is_narrow() {
+        let snapshot = Arc::clone(&shared.snapshots.borrow());
+        let labels = shared.labels(&snapshot);
+        let mut families = Families::default();
+        metrics.workloads_and_flows(&mut families, &snapshot, &labels, (shared.series)(), now);
+        let text = text_of(&narrow::narrow(families.sorted(), sight));
+        return whole(StatusCode::OK, TEXT_FORMAT, text);
     }
     let fresh = metrics.rendered.as_ref().filter(|(at, _)| now.duration_since(*at) < CACHE);
     let text = if let Some((_, text)) = fresh {
@@ -136,13 +155,7 @@ impl Metrics {
     ) -> (Vec<MetricFamily>, Bytes) {
         agent::add(&mut families, snapshot, &self.lacking, boot_ns());
         process::add(&mut families, snapshot.vitals.started_unix);
-        self.flows.update(snapshot, labels, limits, now);
-        self.workloads.update(snapshot, labels, limits, now);
-        self.health.update(snapshot, labels, limits, now);
-        self.flows.add(&mut families);
-        self.workloads.add(&mut families);
-        flows::add_services(&mut families, &snapshot.picture);
-        self.health.add(&mut families, &snapshot.picture, labels);
+        self.workloads_and_flows(&mut families, snapshot, labels, limits, now);
         let counts = [self.flows.count(), self.workloads.count(), self.health.count()];
         let exported: f64 = counts.iter().map(|count| count.0).sum();
         let folded: f64 = counts.iter().map(|count| count.1).sum();
@@ -151,11 +164,35 @@ impl Metrics {
             "Series that describe the node: exported, or folded into the series named other.",
             [([("state", "exported")], exported), ([("state", "folded")], folded)],
         );
-        let (families, mut text) = (families.sorted(), Vec::new());
-        // Fails only for families without a name or a value, and none is added.
-        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
-            tracing::error!(%error, "metrics could not be written");
-        }
-        (families, text.into())
+        let families = families.sorted();
+        let text = text_of(&families);
+        (families, text)
     }
+
+    /// What describes the node.
+    fn workloads_and_flows(
+        &mut self,
+        families: &mut Families,
+        snapshot: &Snapshot,
+        labels: &Labels,
+        limits: SeriesLimits,
+        now: Instant,
+    ) {
+        self.flows.update(snapshot, labels, limits, now);
+        self.workloads.update(snapshot, labels, limits, now);
+        self.health.update(snapshot, labels, limits, now);
+        self.flows.add(families);
+        self.workloads.add(families);
+        flows::add_services(families, &snapshot.picture);
+        self.health.add(families, &snapshot.picture, labels);
+    }
+}
+
+fn text_of(families: &[MetricFamily]) -> Bytes {
+    let mut text = Vec::new();
+    // Fails only for families without a name or a value, and none is added.
+    if let Err(error) = TextEncoder::new().encode(families, &mut text) {
+        tracing::error!(%error, "metrics could not be written");
+    }
+    text.into()
 }

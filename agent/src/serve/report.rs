@@ -1,7 +1,7 @@
 //! `GET /v1/report`: conditional, long-polled, admitted, then streamed.
 //!
-//! In: the headers and the query. Out: a response. It must not render more than the client has
-//! room for.
+//! In: the head of a request and what its sender may see. Out: a response. It must not render more than the client has
+//! room for, or send what the sender may not see any more after a wait.
 //!
 //! I/O: waits for a change, for a turn; asks the governor.
 
@@ -15,8 +15,10 @@ pub(super) mod render;
 pub(crate) mod summary;
 pub(super) mod tag;
 
+use super::http::auth::Peer;
 use super::http::cost::{Admission, Cost};
-use super::http::route::{Answer, bad, later, refuse, seconds};
+use super::http::route::{self, Answer, bad, later, refuse, seconds};
+use super::sight::Sight;
 use super::{Shared, told};
 use crate::snapshot::Snapshot;
 use body::{Reply, Stream};
@@ -26,12 +28,13 @@ use hyper::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_NONE_MATCH, VARY,
 };
+use hyper::http::request::Parts as Head;
 use hyper::{Response, StatusCode};
 use query::{Filter, Query};
 use render::{Renderer, Span};
 use std::sync::Arc;
 use std::time::Duration;
-use summary::instance;
+use summary::{instance, instance_for};
 use tokio::sync::{OwnedSemaphorePermit, watch as channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -40,31 +43,40 @@ const TURN: Duration = Duration::from_secs(10);
 
 pub(super) async fn answer(
     shared: &Arc<Shared>,
-    headers: &HeaderMap,
-    query: &str,
+    request: &Head,
+    mut sight: Sight,
+    peer: Peer,
     stop: channel::Receiver<bool>,
 ) -> Answer {
+    let headers = &request.headers;
     if let Admission::RetryAfter(wait) = (shared.admit)(Cost::Request) {
         return too_many(wait);
     }
     let condition = text(headers, &IF_NONE_MATCH);
-    let query = match Query::parse(query, condition.is_some()) {
+    let query = match Query::parse(request.uri.query().unwrap_or(""), condition.is_some()) {
         Ok(query) => query,
         Err(error) => return bad(&error),
     };
+    let seen = sight.clone();
     let stale = |snapshot: &Snapshot| {
-        let (instance, epoch) = (instance(snapshot), snapshot.picture.epoch);
+        let (instance, epoch) = (instance_for(snapshot, &seen), snapshot.picture.epoch);
         let same = condition.is_some_and(|c| tag::matches(c, instance, epoch));
         same || query.since.is_some_and(|s| s.known(instance, epoch) == Some(epoch))
     };
     if let Some(wait) = query.wait {
         until_news(shared, wait, stop, stale).await;
+        // The right may have gone meanwhile.
+        sight = match route::sight(shared, request, route::REPORT, peer).await {
+            Ok(sight) => sight,
+            Err(refusal) => return refusal,
+        };
     }
     let unmodified = |snapshot: &Snapshot| {
-        condition.is_some_and(|c| tag::matches(c, instance(snapshot), snapshot.picture.epoch))
+        let instance = instance_for(snapshot, &sight);
+        condition.is_some_and(|c| tag::matches(c, instance, snapshot.picture.epoch))
     };
     if unmodified(&shared.snapshots.borrow()) {
-        return not_modified(&shared.snapshots.borrow());
+        return not_modified(&shared.snapshots.borrow(), &sight);
     }
     let mut turn = None;
     if whole(&shared.snapshots.borrow(), &query) {
@@ -73,7 +85,7 @@ pub(super) async fn answer(
             _ => return busy(),
         }
     }
-    stream(shared, headers, query, turn)
+    stream(shared, headers, query, sight, turn)
 }
 
 /// Waits until the picture is not the one that the client has.
@@ -97,6 +109,7 @@ fn stream(
     shared: &Arc<Shared>,
     headers: &HeaderMap,
     query: Query,
+    sight: Sight,
     turn: Option<OwnedSemaphorePermit>,
 ) -> Answer {
     let snapshot = Arc::clone(&shared.snapshots.borrow());
@@ -105,8 +118,12 @@ fn stream(
         return later(StatusCode::SERVICE_UNAVAILABLE, message, Duration::from_secs(1));
     }
     let labels = shared.labels(&snapshot);
-    let span = span(&snapshot, query.since);
-    let sieve = Sieve::new(query.filter, &labels);
+    let span = match (sight.is_narrow(), span(&snapshot, query.since)) {
+        (true, Span::Delta(since)) => Span::Full { since: Some(since) },
+        (_, span) => span,
+    };
+    let mut answer = tagged(&snapshot, &sight, StatusCode::OK);
+    let sieve = Sieve::new(query.filter, &labels).seen_by(sight);
     let full = matches!(span, Span::Full { .. }) && sieve.is_open();
     let learned = shared.learned();
     let estimate = if full { learned.full(records(&snapshot)) } else { learned.partial() };
@@ -117,7 +134,6 @@ fn stream(
     let Ok(encoder) = Encoder::new(encoding) else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the encoder could not be started");
     };
-    let mut answer = tagged(&snapshot, StatusCode::OK);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if encoding != Encoding::Identity {
@@ -155,11 +171,11 @@ fn records(snapshot: &Snapshot) -> usize {
         + picture.cluster.as_ref().map_or(0, |cluster| cluster.pods.len())
 }
 
-fn tagged(snapshot: &Snapshot, status: StatusCode) -> Answer {
+fn tagged(snapshot: &Snapshot, sight: &Sight, status: StatusCode) -> Answer {
     let mut answer = Response::new(Reply::Whole(None));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
-    let tag = tag::etag(instance(snapshot), snapshot.picture.epoch);
+    let tag = tag::etag(instance_for(snapshot, sight), snapshot.picture.epoch);
     if let Ok(tag) = HeaderValue::try_from(tag) {
         headers.insert(ETAG, tag);
     }
@@ -167,8 +183,8 @@ fn tagged(snapshot: &Snapshot, status: StatusCode) -> Answer {
     answer
 }
 
-fn not_modified(snapshot: &Snapshot) -> Answer {
-    tagged(snapshot, StatusCode::NOT_MODIFIED)
+fn not_modified(snapshot: &Snapshot, sight: &Sight) -> Answer {
+    tagged(snapshot, sight, StatusCode::NOT_MODIFIED)
 }
 
 fn busy() -> Answer {

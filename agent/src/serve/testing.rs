@@ -28,6 +28,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub(crate) use everything::everything;
+#[cfg(test)]
+pub(crate) use everything::talking_to;
 
 /// The snapshot.
 pub(crate) fn snapshot() -> Snapshot {

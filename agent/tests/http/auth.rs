@@ -66,8 +66,8 @@ async fn who_may_not_is_named_and_told_what_is_missing() {
 
     let reply = server.send("GET", REPORT, "Authorization: Bearer weak\r\n").await;
 
-    let message = "bob may not get /v1/report: bind them to a ClusterRole that allows the verb get for the \
-                    nonResourceURLs /v1/report";
+    let message = "bob may not get nodeprobes/report of the group probelet.io: bind them to a ClusterRole that allows it; \
+                   for the pods of a namespace, which they may get, add ?namespace=NAME";
     assert_eq!((reply.status, reply.error()), (403, message.to_owned()));
 }
 
@@ -81,7 +81,8 @@ async fn who_may_gets_the_report_and_is_asked_about_once() {
 
     let expected = json!({
         "user": "alice", "uid": "1", "groups": ["readers"], "extra": {},
-        "nonResourceAttributes": {"path": REPORT, "verb": "get"},
+        "resourceAttributes": {"verb": "get", "group": "probelet.io", "resource": "nodeprobes",
+            "subresource": "report", "name": "node-1"},
     });
     let asked = reviews.asked("SubjectAccessReview");
     assert_eq!(reviews.asked("TokenReview").len(), 1);
@@ -95,9 +96,116 @@ async fn a_right_to_one_path_is_none_to_another() {
 
     server.send("GET", "/metrics", GOOD).await;
 
-    let paths = reviews.asked("SubjectAccessReview");
-    let path = |n: usize| paths[n]["spec"]["nonResourceAttributes"]["path"].clone();
-    assert_eq!([path(0), path(1)], [json!(REPORT), json!("/metrics")]);
+    let asked = reviews.asked("SubjectAccessReview");
+    let part = |n: usize| asked[n]["spec"]["resourceAttributes"]["subresource"].clone();
+    assert_eq!([part(0), part(1)], [json!("report"), json!("metrics")]);
+}
+
+#[tokio::test]
+async fn a_token_for_the_api_server_is_refused_unless_that_is_switched_on() {
+    let reviews = Reviews::start().await;
+    let token = "Authorization: Bearer server\r\n";
+    let strict =
+        start_behind(Node::new(1).pass(0), Some(reviews.front(Terms::default(), false)), None)
+            .await;
+
+    let refused = strict.send("GET", REPORT, token).await;
+
+    assert_eq!(refused.status, 401);
+    assert!(
+        refused.error().contains("kubectl create token NAME --audience probelet"),
+        "{}",
+        refused.error()
+    );
+    assert_eq!(reviews.asked("TokenReview")[0]["spec"]["audiences"], json!(["probelet"]));
+    assert_eq!(reviews.asked("TokenReview").len(), 1);
+
+    let lenient = reviews.front_for(Terms::default(), false, true);
+    let server = start_behind(Node::new(1).pass(0), Some(lenient), None).await;
+    assert_eq!(server.send("GET", REPORT, token).await.status, 200);
+    assert_eq!(server.send("GET", REPORT, GOOD).await.status, 200);
+    assert_eq!(server.send("GET", REPORT, "Authorization: Bearer bad\r\n").await.status, 401);
+}
+
+const TENANT: &str = "Authorization: Bearer tenant\r\n";
+
+#[tokio::test]
+async fn who_may_get_pods_of_a_namespace_reads_its_part_and_no_other() {
+    let (reviews, server) = start().await;
+    let get = async |target: &str| server.send("GET", target, TENANT).await;
+
+    let own = get("/v1/report?namespace=shop,ops").await;
+    let (whole, foreign) = (get(REPORT).await, get("/v1/report?namespace=shop,bank").await);
+    let metrics = [get("/metrics").await.status, get("/metrics?namespace=shop").await.status];
+
+    assert_eq!(own.status, 200);
+    assert_eq!(own.json()["namespaces"], json!(["shop", "ops"]));
+    assert_eq!((whole.status, foreign.status), (403, 403));
+    assert!(whole.error().contains("add ?namespace=NAME"), "{}", whole.error());
+    assert!(foreign.error().contains("nor the pods of the namespace bank"), "{}", foreign.error());
+    assert_eq!(metrics, [403, 200]);
+    let asked = reviews.asked("SubjectAccessReview");
+    let namespaces: Vec<_> =
+        asked.iter().map(|asked| &asked["spec"]["resourceAttributes"]["namespace"]).collect();
+    assert_eq!(
+        namespaces,
+        [&json!(null), &json!("shop"), &json!("ops"), &json!("bank"), &json!(null)]
+    );
+}
+
+#[tokio::test]
+async fn a_tenant_sees_no_process_or_connection_of_the_host() {
+    let (_reviews, server) = start().await;
+
+    let reply = server.send("GET", "/v1/report?namespace=shop", TENANT).await.json();
+
+    for list in ["processes", "connections", "listeners", "containers", "pods", "flows", "risks"] {
+        assert_eq!(reply[list], json!([]), "{list}");
+    }
+    assert_eq!(reply["losses"], json!({}));
+    assert_eq!(reply["coverage"].as_object().unwrap().len(), 2, "{}", reply["coverage"]);
+}
+
+#[tokio::test]
+async fn one_request_costs_few_reviews_whatever_it_names() {
+    let (reviews, server) = start().await;
+    let many: Vec<String> = (0..20).map(|n| format!("n{n}")).collect();
+
+    let refused =
+        server.send("GET", &format!("/v1/report?namespace={}", many.join(",")), TENANT).await;
+    let nonsense = server.send("GET", "/v1/report?namespace=A%2Fb", TENANT).await;
+
+    assert_eq!([refused.status, nonsense.status], [400, 400]);
+    assert!(refused.error().contains("1 to 8 namespaces"), "{}", refused.error());
+    assert_eq!(reviews.asked("SubjectAccessReview").len(), 1);
+}
+
+#[tokio::test]
+async fn in_an_outage_a_tenant_goes_on_in_the_namespaces_that_were_good() {
+    let terms = Terms { good: Duration::from_millis(100), bad: Duration::ZERO, ..Terms::default() };
+    let (reviews, server) = start_on(terms).await;
+    assert_eq!(server.send("GET", "/v1/report?namespace=shop", TENANT).await.status, 200);
+    sleep(Duration::from_millis(150)).await;
+    reviews.set_away(true);
+
+    let known = server.send("GET", "/v1/report?namespace=shop", TENANT).await;
+    let unknown = server.send("GET", "/v1/report?namespace=ops", TENANT).await;
+
+    assert_eq!((known.status, unknown.status), (200, 503));
+    assert_eq!(known.json()["namespaces"], json!(["shop"]));
+}
+
+#[tokio::test]
+async fn a_right_that_goes_while_a_reader_waits_for_a_change_is_gone_for_the_answer() {
+    let terms = Terms { good: Duration::ZERO, grace: Duration::ZERO, ..Terms::default() };
+    let (reviews, server) = start_on(terms).await;
+    let waiting = server.send("GET", "/v1/report?since=1&wait=0.3", GOOD);
+    let (reply, ()) = tokio::join!(waiting, async {
+        sleep(Duration::from_millis(100)).await;
+        reviews.forget();
+    });
+
+    assert_eq!(reply.status, 401);
 }
 
 #[tokio::test]

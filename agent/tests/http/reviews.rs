@@ -1,12 +1,13 @@
-//! An API server that knows three tokens: `good` of someone who may, `weak` of someone who may not, `slow` of
-//! someone who may and about whom it thinks for a while.
+//! An API server that knows a few tokens for agents: `good` of someone who may, `weak` of someone who may not, `slow` of
+//! someone who may and about whom it thinks for a while, `tenant` of someone who may get the pods of two namespaces; and
+//! `server`, of someone who may, for the API server itself.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use probelet_agent::kube::{Access, Reviewer};
+use probelet_agent::kube::{Access, Audience, Reviewer};
 use probelet_agent::serve::http::auth::{Auth, Terms};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 struct Book {
     asked: Mutex<Vec<Value>>,
     away: AtomicBool,
+    forgetful: AtomicBool,
 }
 
 /// The server.
@@ -56,13 +58,24 @@ impl Reviews {
 
     /// A listener that asks this server.
     pub(crate) fn front(&self, terms: Terms, loopback: bool) -> Auth {
+        self.front_for(terms, loopback, false)
+    }
+
+    /// The same, which may accept tokens for the API server.
+    pub(crate) fn front_for(&self, terms: Terms, loopback: bool, api_server: bool) -> Auth {
         let access = Access::Kubeconfig(Some(self.home.path().join("config")));
-        Auth::new(Reviewer::new(access), terms, loopback).unwrap()
+        let audience = Audience { ours: "probelet".to_owned(), api_server };
+        Auth::new(Reviewer::new(access, audience), terms, loopback).unwrap()
     }
 
     /// From now on it answers nothing but errors, or answers again.
     pub(crate) fn set_away(&self, away: bool) {
         self.book.away.store(away, Ordering::Relaxed);
+    }
+
+    /// From now on it knows no token.
+    pub(crate) fn forget(&self) {
+        self.book.forgetful.store(true, Ordering::Relaxed);
     }
 
     /// The questions of this kind so far.
@@ -87,19 +100,34 @@ async fn answer(
     }
     let status = match path.as_str() {
         "/apis/authentication.k8s.io/v1/tokenreviews" => {
-            let user = |name| json!({"username": name, "uid": "1", "groups": ["readers"]});
+            let for_agents = question["spec"]["audiences"] == json!(["probelet"]);
+            let known = |name| {
+                let user = json!({"username": name, "uid": "1", "groups": ["readers"]});
+                let mut status = json!({"authenticated": true, "user": user});
+                if for_agents {
+                    status["audiences"] = json!(["probelet"]);
+                }
+                status
+            };
             match question["spec"]["token"].as_str() {
-                Some("good") => json!({"authenticated": true, "user": user("alice")}),
-                Some("weak") => json!({"authenticated": true, "user": user("bob")}),
-                Some("slow") => {
+                _ if book.forgetful.load(Ordering::Relaxed) => json!({"user": {}}),
+                Some("good") if for_agents => known("alice"),
+                Some("weak") if for_agents => known("bob"),
+                Some("tenant") if for_agents => known("carol"),
+                Some("server") if !for_agents => known("alice"),
+                Some("slow") if for_agents => {
                     tokio::time::sleep(Duration::from_millis(300)).await;
-                    json!({"authenticated": true, "user": user("alice")})
+                    known("alice")
                 }
                 _ => json!({"user": {}, "error": "no such token"}),
             }
         }
         "/apis/authorization.k8s.io/v1/subjectaccessreviews" => {
-            json!({"allowed": question["spec"]["user"] == "alice"})
+            let asked = &question["spec"]["resourceAttributes"];
+            let tenant = asked["resource"] == "pods"
+                && [json!("shop"), json!("ops")].contains(&asked["namespace"]);
+            let user = &question["spec"]["user"];
+            json!({"allowed": user == "alice" || (user == "carol" && tenant)})
         }
         other => panic!("no one may ask for {other}"),
     };

@@ -210,6 +210,16 @@ type: Unconfined
 {{- end -}}
 {{- end -}}
 
+{{/* The name that agents' certificates are for where cert-manager makes them: none resolves it, clients name it. */}}
+{{- define "probelet.agent.tlsName" -}}
+{{- printf "%s-agent.%s.svc" (include "probelet.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
+{{/* The Secret with agents' certificate. */}}
+{{- define "probelet.agent.tlsSecret" -}}
+{{- .Values.agent.tls.secretName | default (printf "%s-agent-tls" (include "probelet.fullname" .)) -}}
+{{- end -}}
+
 {{- define "probelet.agent.portName" -}}
 {{- eq .Values.agent.tls.mode "none" | ternary "http" "https" -}}
 {{- end -}}

@@ -8,7 +8,8 @@ import manifests
 from chart import MONITORING, about
 from expect import pods, same, says
 
-MONITORS = {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}}
+MONITORS = {"agent": {"tls": {"mode": "cert-manager"}},
+            "metrics": {"podMonitor": {"enabled": True, "tokenSecret": {"name": "renewed"}}, "serviceMonitor": {"enabled": True}}}
 
 
 def a_digest_wins_over_a_tag_and_a_tag_over_the_version(helm):

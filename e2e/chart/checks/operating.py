@@ -10,10 +10,11 @@ import tempfile
 
 import yaml
 
-from chart import BASE, CHART, KUBERNETES, MONITORING
+from chart import BASE, CHART, KUBERNETES, MONITORING, ROOT
 from expect import env_of, rules, same, says
 
-MONITORS = {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}}
+MONITORS = {"agent": {"tls": {"mode": "cert-manager"}},
+            "metrics": {"podMonitor": {"enabled": True, "tokenSecret": {"name": "renewed"}}, "serviceMonitor": {"enabled": True}}}
 
 
 def several_operators_without_an_election_are_refused(helm):
@@ -51,10 +52,11 @@ def monitors_without_their_kinds_are_refused_in_a_message(helm):
 def agents_are_scraped_with_a_token_over_tls(helm):
     objects = helm.template(MONITORS, apis=MONITORING)
     endpoint = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]
-    same((endpoint["scheme"], endpoint["tlsConfig"]), ("https", {"insecureSkipVerify": True}))
-    same(endpoint["authorization"], {"type": "Bearer", "credentials": {"name": "probelet-metrics-token", "key": "token"}})
-    secret = objects.get("Secret", "probelet-metrics-token")
-    same(secret["metadata"]["annotations"], {"kubernetes.io/service-account.name": "probelet-metrics"})
+    certificate = objects.get("Certificate", "probelet-agent")["spec"]
+    same((endpoint["scheme"], endpoint["tlsConfig"]), ("https", {
+        "ca": {"secret": {"name": certificate["secretName"], "key": "ca.crt"}}, "serverName": certificate["dnsNames"][0]}))
+    same(endpoint["authorization"], {"type": "Bearer", "credentials": {"name": "renewed", "key": "token"}})
+    same(objects.all("Secret"), [])
     same(objects.get("PodMonitor")["spec"]["selector"], objects.get("DaemonSet")["spec"]["selector"])
     same(endpoint["port"], objects.agent()["containers"][0]["ports"][0]["name"])
 
@@ -64,13 +66,66 @@ def the_token_that_prometheus_shows_reads_metrics_and_nothing_else(helm):
     bound = {each["roleRef"]["name"] for each in objects.all("ClusterRoleBinding") + objects.all("RoleBinding")
              if any(subject["name"] == "probelet-metrics" for subject in each["subjects"])}
     same(bound, {"probelet-metrics"})
-    same(objects.get("ClusterRole", "probelet-metrics")["rules"], [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}])
-    says(helm.refusal({**MONITORS, "rbac": {"create": False}}, apis=MONITORING), "metrics.podMonitor.tokenSecret.name: ")
+    same(rules(objects.get("ClusterRole", "probelet-metrics")), [("probelet.io/nodeprobes/metrics", "get")])
+    own = helm.template({"metrics": {"subjects": [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "monitoring"}]}})
+    same([each["name"] for each in own.get("ClusterRoleBinding", "probelet-metrics")["subjects"]], ["probelet-metrics", "prometheus"])
+
+
+def a_scrape_that_could_verify_nothing_or_shows_a_token_that_nothing_renews_is_refused(helm):
+    def refusal(tls, monitor):
+        return helm.refusal({"agent": {"tls": tls}, "metrics": {"podMonitor": {"enabled": True, **monitor}}}, apis=MONITORING)
+
+    token = {"tokenSecret": {"name": "renewed"}}
+    says(refusal({"mode": "cert-manager"}, {}), "metrics.podMonitor.tokenSecret.name: ", "nothing renews")
+    says(refusal({}, token), "metrics.podMonitor.enabled: ", "self-signed", "verify")
+    says(refusal({"mode": "secret", "secretName": "mine"}, token), "metrics.podMonitor.tlsConfig: ")
+
+
+def cert_manager_makes_a_certificate_that_can_be_verified(helm):
+    objects = helm.template({"agent": {"tls": {"mode": "cert-manager"}}}, release="x", apis=MONITORING)
+    certificate = objects.get("Certificate", "x-probelet-agent")["spec"]
+    same(certificate["dnsNames"], ["x-probelet-agent.probelet.svc", "localhost"])
+    same([each["secret"]["secretName"] for each in objects.agent()["volumes"] if each["name"] == "tls"], [certificate["secretName"]])
+    same(certificate["issuerRef"]["name"], objects.get("Issuer", "x-probelet-ca")["metadata"]["name"])
+    same(objects.get("Certificate", "x-probelet-ca")["spec"]["secretName"], objects.get("Issuer", "x-probelet-ca")["spec"]["ca"]["secretName"])
+    same(objects.get("Certificate", "x-probelet-ca")["spec"]["issuerRef"]["name"], objects.get("Issuer", "x-probelet-root")["metadata"]["name"])
+    mine = helm.template({"agent": {"tls": {"mode": "cert-manager", "issuerRef": {"name": "corporate", "kind": "ClusterIssuer"}}}}, apis=MONITORING)
+    same(mine.get("Certificate")["spec"]["issuerRef"], {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "corporate"})
+    same(mine.all("Issuer"), [])
+    says(helm.refusal({"agent": {"tls": {"mode": "cert-manager"}}}), "agent.tls.mode: ", "install cert-manager")
+
+
+def the_operator_keeps_a_certificate_that_can_be_verified_and_no_other_secret(helm):
+    values = {"agent": {"tls": {"mode": "operator"}}, "metrics": {"podMonitor": {"enabled": True, "tokenSecret": {"name": "renewed"}}}}
+    objects = helm.template(values, release="x", apis=MONITORING)
+    env = env_of(objects.operator())
+    same((env["PROBELET_CERTIFY"], env["PROBELET_CERTIFY_NAME"]), ("x-probelet-agent-tls", "x-probelet-agent.probelet.svc"))
+    for kind in ("Secret", "ConfigMap"):
+        # What Helm does not name it leaves to the operator.
+        assert not objects.get(kind, env["PROBELET_CERTIFY"]).keys() & {"data", "stringData"}
+    own = [rule for rule in rules(objects.get("Role", "x-probelet-operator")) if rule[0] in ("/secrets", "/configmaps")]
+    same(own, [("/configmaps", "get patch", env["PROBELET_CERTIFY"]), ("/secrets", "get patch", env["PROBELET_CERTIFY"])])
+    volume = [each["secret"] for each in objects.agent()["volumes"] if each["name"] == "tls"][0]
+    same((volume["secretName"], [each["key"] for each in volume["items"]]), (env["PROBELET_CERTIFY"], ["tls.crt", "tls.key"]))
+    same(objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]["tlsConfig"], {
+        "ca": {"configMap": {"name": env["PROBELET_CERTIFY"], "key": "ca.crt"}}, "serverName": env["PROBELET_CERTIFY_NAME"]})
+    assert "PROBELET_CERTIFY" not in env_of(helm.template().operator())
+
+
+def no_page_and_no_value_says_that_a_certificate_need_not_be_verified(helm):
+    pages = [*ROOT.glob("docs/**/*.md"), *CHART.rglob("*.yaml"), *CHART.rglob("*.tpl"), CHART / "templates" / "NOTES.txt", ROOT / "README.md", ROOT / "demo" / "run"]
+    for page in pages:
+        text = page.read_text()
+        # Why there is none may be said where decisions are.
+        if "adr" in page.parts or page.name == "threat-model.md":
+            continue
+        for word in ("insecure_skip_verify", "insecureSkipVerify: true", "curl -k", "curl -sk", "--insecure"):
+            assert word not in text, f"{page.relative_to(ROOT)}: {word}"
 
 
 def relabellings_of_ones_own_add_to_the_label_node(helm):
     own = {"sourceLabels": ["__meta_kubernetes_namespace"], "targetLabel": "cluster", "replacement": "one"}
-    objects = helm.template({"metrics": {"podMonitor": {"enabled": True, "relabelings": [own]}}}, apis=MONITORING)
+    objects = helm.template({**MONITORS, "metrics": {"podMonitor": {**MONITORS["metrics"]["podMonitor"], "relabelings": [own]}}}, apis=MONITORING)
     found = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]["relabelings"]
     same(found[0], {"action": "replace", "sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"})
     same(found[1], {**own, "action": "replace"})
@@ -112,7 +167,7 @@ def helm_test_leaves_nothing_behind_when_it_passes(helm):
 def helm_test_may_make_all_of_its_checks(helm):
     objects = helm.template(release="x", values={"nameOverride": "node-map"})
     same(rules(objects.get("ClusterRole", "x-probelet-test")), [
-        ("/" + "/metrics", "get"), ("/" + "/v1/report", "get"), ("probelet.io/nodeprobes", "get list"), ("probelet.io/probeconfigs", "get list")])
+        ("probelet.io/nodeprobes", "get list"), ("probelet.io/nodeprobes/report", "get"), ("probelet.io/probeconfigs", "get list")])
     same(rules(objects.get("Role", "x-probelet-test")), [
         ("/pods", "get list"), ("coordination.k8s.io/leases", "get", "x-probelet-operator")])
     pod = objects.get("Pod")
@@ -121,7 +176,7 @@ def helm_test_may_make_all_of_its_checks(helm):
 
 def notes_have_three_commands_and_warn_of_odd_values(helm):
     plain = _notes(helm, "image.registry=localhost")
-    says(plain, "kubectl get nodeprobes", "kubectl edit probeconfig default", "port-forward daemonset/probelet-agent")
+    says(plain, "kubectl get nodeprobes", "kubectl edit probeconfig default", "create token probelet-metrics --audience probelet")
     assert plain.count("  * ") == 1, plain  # the registry
     says(_notes(helm, "image.registry=r.example", "agent.auth=none", "agent.tls.mode=none", "admissionPolicy.enabled=false",
                  "operator.replicas=1", "crds.keep=false", "agent.hostPID=false", "agent.resources.limits.cpu=5m",
@@ -133,7 +188,8 @@ def notes_have_three_commands_and_warn_of_odd_values(helm):
 
 def notes_warn_of_metrics_that_alerts_cannot_work_with(helm):
     def warned(service, interval, disabled=()):
-        values = {"metrics": {"podMonitor": {"enabled": True, "interval": interval}, "serviceMonitor": {"enabled": service},
+        values = {"agent": MONITORS["agent"],
+                  "metrics": {"podMonitor": {**MONITORS["metrics"]["podMonitor"], "interval": interval}, "serviceMonitor": {"enabled": service},
                               "prometheusRule": {"enabled": True, "disabledAlerts": list(disabled)}},
                   "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "warned"},
                                     "data": {"text": '{{ include "probelet.metrics.warnings" . | toJson }}'}}]}

@@ -66,7 +66,8 @@ def every_binding_binds_an_account_that_is_there(helm):
 
 def a_viewer_reads_reports_and_metrics_and_nothing_else(helm):
     objects = helm.template({"viewer": {"subjects": [{"kind": "Group", "name": "sre", "apiGroup": "rbac.authorization.k8s.io"}]}})
-    same(objects.get("ClusterRole", "probelet-viewer")["rules"], [{"nonResourceURLs": ["/metrics", "/v1/report"], "verbs": ["get"]}])
+    same(objects.get("ClusterRole", "probelet-viewer")["rules"], [
+        {"apiGroups": ["probelet.io"], "resources": ["nodeprobes/metrics", "nodeprobes/report"], "verbs": ["get"]}])
     same([each["name"] for each in objects.get("ClusterRoleBinding", "probelet-viewer")["subjects"]], ["probelet-viewer", "sre"])
 
 
@@ -155,9 +156,39 @@ def people_get_roles_for_what_they_do(helm):
     same(plain.all("ClusterRoleBinding", "probelet-plugin"), [])
 
 
-def every_pod_has_a_token_of_an_hour_at_most_and_no_other(helm):
+def no_role_names_a_url_that_other_components_have_too(helm):
+    for each in helm.template():
+        for rule in each.get("rules") or []:
+            assert "nonResourceURLs" not in rule, each["metadata"]["name"]
+
+
+def who_may_see_some_namespaces_gets_the_way_to_agents_and_no_sight(helm):
+    objects = helm.template({"plugin": {"tenants": [{"kind": "Group", "name": "developers"}]}})
+    same(rules(objects.get("Role", "probelet-tenant")), [("/pods", "list"), ("/pods/proxy", "get")])
+    same(objects.get("RoleBinding", "probelet-tenant")["subjects"], [
+        {"kind": "Group", "name": "developers", "apiGroup": "rbac.authorization.k8s.io"}])
+    bound = [each["roleRef"]["name"] for each in objects.all("RoleBinding") + objects.all("ClusterRoleBinding")
+             if any(subject["name"] == "developers" for subject in each["subjects"])]
+    same(bound, ["probelet-tenant"])
+    same(helm.template().all("RoleBinding", "probelet-tenant"), [])
+
+
+def agents_accept_tokens_for_themselves_unless_told_otherwise(helm):
+    env = env_of(helm.template().agent())
+    same((env["PROBELET_TOKEN_AUDIENCE"], env["PROBELET_ACCEPT_API_SERVER_TOKENS"]), ("probelet", "false"))
+    objects = helm.template({"agent": {"tokens": {"audience": "mine", "acceptApiServer": True}}})
+    env = env_of(objects.agent())
+    same((env["PROBELET_TOKEN_AUDIENCE"], env["PROBELET_ACCEPT_API_SERVER_TOKENS"]), ("mine", "true"))
+    pod = objects.get("Pod")["spec"]
+    shown = [each["projected"]["sources"] for each in pod["volumes"] if each["name"] == "agent-token"]
+    same(shown, [[{"serviceAccountToken": {"audience": "mine", "expirationSeconds": 600, "path": "token"}}]])
+    mount = [each["mountPath"] for each in pod["containers"][0]["volumeMounts"] if each["name"] == "agent-token"]
+    same([env_of(pod)["PROBELET_AGENT_TOKEN"]], [f"{mount[0]}/token"])
+
+
+def every_pod_has_a_short_lived_token_and_no_other(helm):
     objects = helm.template()
-    for pod, life in ((objects.agent(), 3600), (objects.operator(), 3600), (objects.get("Pod")["spec"], 600)):
+    for pod, life in ((objects.agent(), 600), (objects.operator(), 3600), (objects.get("Pod")["spec"], 600)):
         same(pod["automountServiceAccountToken"], False)
         sources = [source for volume in pod["volumes"] if volume["name"] == "token" for source in volume["projected"]["sources"]]
         same([source["serviceAccountToken"] for source in sources if "serviceAccountToken" in source],
@@ -166,4 +197,4 @@ def every_pod_has_a_token_of_an_hour_at_most_and_no_other(helm):
         same(mount, [{"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}])
     for path in CI_VALUES:
         kept = [each["metadata"]["name"] for each in helm.template(files=[path], apis=MONITORING).all("Secret")]
-        assert kept in ([], ["probelet-metrics-token"]), f"{path.name}: {kept}"
+        assert not kept, f"{path.name}: {kept}"

@@ -91,8 +91,10 @@ def pods_are_found_by_labels_that_no_value_changes(helm):
 
 
 def an_installation_of_another_name_has_no_object_of_the_old_one(helm):
-    monitors = {"metrics": {name: {"enabled": True} for name in ("podMonitor", "serviceMonitor", "prometheusRule")},
-                "dashboards": {"configMaps": {"enabled": True}}, "agent": {"securityContextConstraints": {"create": True}}}
+    monitors = {"metrics": {"podMonitor": {"enabled": True, "tokenSecret": {"name": "renewed"}}, "serviceMonitor": {"enabled": True},
+                            "prometheusRule": {"enabled": True}},
+                "dashboards": {"configMaps": {"enabled": True}},
+                "agent": {"securityContextConstraints": {"create": True}, "tls": {"mode": "cert-manager"}}}
     objects = helm.template({"nameOverride": "node-map", "fullnameOverride": "nm", **monitors}, release="r", namespace="ns", apis=MONITORING)
     for each in objects:
         if each["kind"] != "CustomResourceDefinition":

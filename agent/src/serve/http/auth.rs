@@ -1,20 +1,22 @@
-//! Who may read: a bearer token that the API server knows and allows, or one of a file.
+//! Who may read, and how much: a bearer token that the API server knows and allows, or one of a file.
 //!
-//! In: the head of a request and its path. Out: nothing if they may, or the answer that says why not and what to do
-//! about it. It must not keep or log a token: what is remembered is a hash of it, with a key of this process.
+//! In: the head of a request and its path. Out: what they may see, or the answer that says why not and what to do
+//! about it. Who may not see the whole node may see the namespaces that the query names and whose pods they may get. It must not keep or log a token: what is remembered is a hash of it, with a key of this process.
 //!
 //! I/O: asks the API server, through [`Reviewer`]; reads the clock; the file of tokens.
 
 mod cache;
 mod ledger;
 mod loopback;
+mod reader;
 mod secret;
 mod token_file;
 
 use super::cost::{Admission, Admit, Cost};
 use super::route::{Answer, later, refuse, seconds};
-use crate::kube::{NoVerdict, Reviewer, Verdict};
+use crate::kube::{NoVerdict, Reviewer, Right, Verdict};
 use crate::serve::metrics::http::Counters;
+use crate::serve::sight::Sight;
 use cache::Key;
 pub use cache::Terms;
 use hyper::StatusCode;
@@ -22,9 +24,10 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, WWW_AUTHE
 use ledger::{Ledger, Next};
 pub(crate) use loopback::Peer;
 pub use loopback::network_is_a_pods_own;
+pub(super) use reader::Asked;
 use secret::Secret;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 pub use token_file::{Error as TokenFileError, LOOK as TOKEN_FILE_LOOK, TokenFile};
 use tokio::sync::watch as channel;
@@ -75,21 +78,25 @@ impl Guard {
         }
     }
 
-    /// Why the request is refused, if it is.
-    pub(super) async fn refusal(
+    /// What may be seen of what is asked for, or why nothing.
+    pub(super) async fn sight(
         &self,
         http: &Counters,
         admit: &Admit,
         headers: &HeaderMap,
-        path: &'static str,
+        asked: Asked<'_>,
         peer: Peer,
-    ) -> Option<Answer> {
+    ) -> Result<Sight, Answer> {
         match self {
-            Self::Reviews(auth) => auth.refusal(http, admit, headers, path, peer).await,
+            Self::Reviews(auth) if !auth.is_for(peer) => Ok(Sight::All),
+            Self::Reviews(auth) => {
+                let token = token(headers).ok_or_else(no_token)?;
+                auth.sight(http, admit, token, asked, peer).await
+            }
             Self::Tokens(tokens) => match token(headers) {
-                None => Some(no_token()),
-                Some(token) if tokens.holds(token) => None,
-                Some(_) => Some(bad_token("this token is not in the file of --token-file")),
+                None => Err(no_token()),
+                Some(token) if tokens.holds(token) => Ok(Sight::All),
+                Some(_) => Err(bad_token("this token is not in the file of --token-file")),
             },
         }
     }
@@ -145,31 +152,28 @@ impl Auth {
         !(self.loopback && peer.loopback)
     }
 
-    async fn refusal(
+    /// Whether the holder of a token has a right, or why that cannot be said now.
+    async fn verdict(
         &self,
         http: &Counters,
         admit: &Admit,
-        headers: &HeaderMap,
-        path: &'static str,
+        token: &str,
+        right: Right<'_>,
         peer: Peer,
-    ) -> Option<Answer> {
-        if !self.is_for(peer) {
-            return None;
-        }
-        let Some(token) = token(headers) else { return Some(no_token()) };
-        let key = self.key(token, path);
+    ) -> Result<Verdict, Answer> {
+        let key = self.key(token, right);
         loop {
             match self.turn(&key, peer) {
-                Turn::Done(Next::Known(verdict)) => return told(verdict, path),
+                Turn::Done(Next::Known(verdict)) => return Ok(verdict),
                 Turn::Done(Next::Limited(wait)) => {
                     http.review("limited");
-                    return Some(limited(wait));
+                    return Err(limited(wait));
                 }
-                Turn::Done(Next::Away(wait)) => return Some(away(wait)),
+                Turn::Done(Next::Away(wait)) => return Err(away(wait)),
                 Turn::Done(Next::Ask) => {}
                 // It ends with the review, and what came of it is in the ledger.
                 Turn::Follow(mut flight) => while flight.changed().await.is_ok() {},
-                Turn::Lead(_flight) => return self.review(http, admit, token, key, path).await,
+                Turn::Lead(_flight) => return self.review(http, admit, token, key, right).await,
             }
         }
     }
@@ -199,18 +203,18 @@ impl Auth {
         admit: &Admit,
         token: &str,
         key: Key,
-        path: &'static str,
-    ) -> Option<Answer> {
+        right: Right<'_>,
+    ) -> Result<Verdict, Answer> {
         // Anyone who was good is asked about whatever the budget says: few they are, and else a reader who keeps the agent
         // busy would never be asked about again.
         let renewal = self.holds(&key);
         if !renewal && let Admission::RetryAfter(wait) = admit(Cost::Cpu(REVIEW)) {
             http.review("budget");
-            return Some(over_budget(wait));
+            return Err(over_budget(wait));
         }
         let patience = if renewal { LITTLE_PATIENCE } else { PATIENCE };
         let began = Instant::now();
-        match self.reviewer.review(token, path, patience).await {
+        match self.reviewer.review(token, right, patience).await {
             Ok(verdict) => {
                 http.review(match verdict {
                     Verdict::Allowed => "allowed",
@@ -218,18 +222,18 @@ impl Auth {
                     Verdict::Forbidden { .. } => "forbidden",
                 });
                 self.state().ledger.learn(key, verdict.clone(), self.now());
-                told(verdict, path)
+                Ok(verdict)
             }
             // This thread slept, as the share was used up: that says nothing of the API server.
             Err(_) if began.elapsed() > patience + SLEPT => {
                 http.review("budget");
                 let waits = self.state().ledger.bears_waiting(&key, self.now());
-                (!waits).then(|| over_budget(Duration::from_secs(1)))
+                if waits { Ok(Verdict::Allowed) } else { Err(over_budget(Duration::from_secs(1))) }
             }
             Err(error) => {
                 http.review("failed");
                 let wait = self.failed(&error);
-                (!self.holds(&key)).then(|| away(wait))
+                if self.holds(&key) { Ok(Verdict::Allowed) } else { Err(away(wait)) }
             }
         }
     }
@@ -247,9 +251,13 @@ impl Auth {
         self.state().ledger.holds(key, self.now())
     }
 
-    fn key(&self, token: &str, path: &str) -> Key {
-        // No path has the byte between them, so that no two pairs give the same text.
-        self.secret.hash(&[path.as_bytes(), &[0], token.as_bytes()])
+    fn key(&self, token: &str, right: Right<'_>) -> Key {
+        let (kind, what) = match right {
+            Right::Node { part, .. } => ("node", part),
+            Right::Pods { namespace } => ("pods", namespace),
+        };
+        // Neither a right nor a token has the byte between them, so that no two give the same text.
+        self.secret.hash(&[kind.as_bytes(), &[0], what.as_bytes(), &[0], token.as_bytes()])
     }
 
     fn now(&self) -> Duration {
@@ -275,16 +283,6 @@ fn is_token(text: &str) -> bool {
     (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(fits)
 }
 
-fn told(verdict: Verdict, path: &str) -> Option<Answer> {
-    match verdict {
-        Verdict::Allowed => None,
-        Verdict::Unknown => {
-            Some(bad_token("the API server does not accept this token; it may have expired"))
-        }
-        Verdict::Forbidden { user } => Some(forbidden(&user, path)),
-    }
-}
-
 /// The answer to who shows a token that is not accepted.
 fn bad_token(message: &str) -> Answer {
     unauthorized("Bearer realm=\"probelet-agent\", error=\"invalid_token\"", message)
@@ -303,13 +301,6 @@ fn unauthorized(challenge: &'static str, message: &str) -> Answer {
     let mut answer = refuse(StatusCode::UNAUTHORIZED, message);
     answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     answer
-}
-
-fn forbidden(user: &Arc<str>, path: &str) -> Answer {
-    let message = format!(
-        "{user} may not get {path}: bind them to a ClusterRole that allows the verb get for the nonResourceURLs {path}"
-    );
-    refuse(StatusCode::FORBIDDEN, &message)
 }
 
 fn limited(wait: Duration) -> Answer {

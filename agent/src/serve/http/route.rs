@@ -4,11 +4,12 @@
 //!
 //! I/O: waits, for long-polls.
 
-use super::auth::{self, Peer};
+use super::auth::{self, Asked, Peer};
 use super::watch::Phase;
 use super::{health, host, profile, web};
 use crate::serve::report::body::{Reply, Sending};
 use crate::serve::report::query::Error;
+use crate::serve::sight::Sight;
 use crate::serve::{Shared, metrics, report};
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -26,7 +27,7 @@ const PAGE: &str = "/";
 const METRICS: &str = "/metrics";
 const LIVE: &str = "/healthz";
 const READY: &str = "/readyz";
-const REPORT: &str = "/v1/report";
+pub(crate) const REPORT: &str = "/v1/report";
 const CPU: &str = "/debug/pprof/profile";
 const HEAP: &str = "/debug/pprof/heap";
 /// What there is.
@@ -91,9 +92,14 @@ async fn choose(
         let message = "invalid Host header: use an IP address or localhost";
         return refuse(StatusCode::MISDIRECTED_REQUEST, message);
     }
-    if let Some(refusal) = refusal(shared, request, path, peer).await {
-        return refusal;
-    }
+    let sight = match path {
+        Some(path) => sight(shared, request, path, peer).await,
+        None => stranger(shared, request, peer).map_or(Ok(Sight::All), Err),
+    };
+    let sight = match sight {
+        Ok(sight) => sight,
+        Err(refusal) => return refusal,
+    };
     let Some(path) = path else {
         let path: String = uri.path().chars().take(64).collect();
         let paths = PATHS.join(", ");
@@ -109,8 +115,8 @@ async fn choose(
     }
     let query = uri.query().unwrap_or("");
     match path {
-        REPORT => report::answer(shared, &request.headers, query, stop).await,
-        METRICS => metrics::answer(shared),
+        REPORT => report::answer(shared, request, sight, peer, stop).await,
+        METRICS => metrics::answer(shared, &sight),
         PAGE => web::page(),
         LIVE => health::alive(shared),
         READY => health::ready(shared),
@@ -119,21 +125,31 @@ async fn choose(
     }
 }
 
-/// Why anyone who asks may not know, if so. Which paths there are is no secret: one that is not there is not worth a
-/// question to the API server, whose number strangers could choose.
-async fn refusal(
+/// What who asks may see of a path, or why nothing.
+pub(crate) async fn sight(
     shared: &Shared,
     request: &Head,
-    path: Option<&'static str>,
+    path: &'static str,
     peer: Peer,
-) -> Option<Answer> {
-    let auth = shared.auth.as_ref()?;
-    match path {
+) -> Result<Sight, Answer> {
+    let Some(auth) = &shared.auth else { return Ok(Sight::All) };
+    let query = request.uri.query().unwrap_or("");
+    let (part, query) = match path {
         // The page is the same for everybody; what it shows it has to ask for.
-        Some(LIVE | READY | PAGE) => None,
-        Some(path) => auth.refusal(&shared.http, &shared.admit, &request.headers, path, peer).await,
-        None => (auth.is_for(peer) && auth::token(&request.headers).is_none()).then(auth::no_token),
-    }
+        LIVE | READY | PAGE => return Ok(Sight::All),
+        REPORT => ("report", Some(query)),
+        METRICS => ("metrics", Some(query)),
+        _ => ("profile", None),
+    };
+    let asked = Asked { part, node: &shared.node, query };
+    auth.sight(&shared.http, &shared.admit, &request.headers, asked, peer).await
+}
+
+/// Why who asks for what is not there may not know that, if so. Which paths there are is no secret: it is not worth a
+/// question to the API server, whose number strangers could choose.
+fn stranger(shared: &Shared, request: &Head, peer: Peer) -> Option<Answer> {
+    let auth = shared.auth.as_ref()?;
+    (auth.is_for(peer) && auth::token(&request.headers).is_none()).then(auth::no_token)
 }
 
 /// A finished answer.

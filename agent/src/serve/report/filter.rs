@@ -1,12 +1,13 @@
 //! Which records a response shows.
 //!
-//! In: a checked [`Filter`] and the labels of containers. Out: a [`Sieve`] that says yes or no to
-//! a record. Processes are asked for pid, container and pod only: a process has no port or state.
+//! In: a checked [`Filter`], the labels of containers and what the reader may see. Out: a [`Sieve`] that says yes or no to
+//! a record by the filter; by what may be seen, [`Sight`] does. Processes are asked for pid, container and pod only: a process has no port or state.
 //!
 //! Pure: no I/O.
 
 use super::query::Filter;
 use crate::names::shown::Labels;
+use crate::serve::sight::Sight;
 use probelet_core::cluster::PodRecord;
 use probelet_core::facts::ContainerId;
 use probelet_core::records::{ConnectionRecord, ListenerRecord, Owner, ProcessRecord, RiskRecord};
@@ -19,13 +20,15 @@ pub(crate) struct Sieve {
     open: bool,
     /// The containers that pass, when the filter narrows them down at all; sorted.
     containers: Option<Vec<ContainerId>>,
+    /// What the reader may see at all.
+    pub(super) sight: Sight,
 }
 
 impl Sieve {
     pub(crate) fn new(filter: Filter, labels: &Labels) -> Self {
         let open = filter == Filter::default();
-        let Filter { pod, namespace, container, .. } = &filter;
-        let narrowed = pod.is_some() || namespace.is_some() || container.is_some();
+        let Filter { pod, namespaces, container, .. } = &filter;
+        let narrowed = pod.is_some() || !namespaces.is_empty() || container.is_some();
         let passing = narrowed.then(|| {
             let named = container.as_deref().map(|c| labels.find(c));
             let ids = labels.ids().filter(|id| named.as_ref().is_none_or(|n| n.contains(id)));
@@ -35,7 +38,12 @@ impl Sieve {
             ids.sort_unstable();
             ids
         });
-        Self { filter, open, containers: passing }
+        Self { filter, open, containers: passing, sight: Sight::All }
+    }
+
+    /// For a reader who may see this.
+    pub(crate) fn seen_by(self, sight: Sight) -> Self {
+        Self { sight, ..self }
     }
 
     /// Whether everything passes.
@@ -86,7 +94,7 @@ impl Sieve {
         let named = |wanted: &str| wanted.split_once('/') == Some((&*pod.namespace, &*pod.name));
         self.open
             || (self.filter.pod.as_deref().is_none_or(named)
-                && self.filter.namespace.as_deref().is_none_or(|n| *n == *pod.namespace))
+                && is_in(&self.filter.namespaces, Some(&pod.namespace)))
     }
 
     fn owner(&self, owner: &Owner) -> bool {
@@ -116,7 +124,10 @@ pub(crate) const fn listening(record: &ListenerRecord) -> probelet_core::facts::
 
 fn pod_passes(filter: &Filter, pod: Option<&str>) -> bool {
     let namespace = pod.and_then(|p| p.split_once('/')).map(|(namespace, _)| namespace);
-    let wanted =
-        |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == is);
-    wanted(&filter.pod, pod) && wanted(&filter.namespace, namespace)
+    filter.pod.as_deref().is_none_or(|wanted| Some(wanted) == pod)
+        && is_in(&filter.namespaces, namespace)
+}
+
+fn is_in(namespaces: &[String], namespace: Option<&str>) -> bool {
+    namespaces.is_empty() || namespace.is_some_and(|is| namespaces.iter().any(|name| name == is))
 }

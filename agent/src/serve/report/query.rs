@@ -6,6 +6,7 @@
 //! Pure: no I/O.
 
 use super::tag::Since;
+use crate::serve::sight::{NAMESPACES, is_namespace};
 use probelet_core::facts::{Protocol, State};
 use probelet_core::records::Direction;
 use std::time::Duration;
@@ -26,7 +27,8 @@ pub(crate) struct Query {
 pub(crate) struct Filter {
     /// `namespace/name`.
     pub(crate) pod: Option<String>,
-    pub(crate) namespace: Option<String>,
+    /// Any of these; none is every one.
+    pub(crate) namespaces: Vec<String>,
     pub(crate) pid: Option<u32>,
     /// A name, or the beginning of an id.
     pub(crate) container: Option<String>,
@@ -100,13 +102,21 @@ impl Query {
             ),
             "wait" => put(&mut self.wait, "wait", value, wait, "it takes seconds from 0 to 60"),
             "pod" => put(&mut filter.pod, "pod", value, pod, "it takes `namespace/name`"),
-            "namespace" => put(
-                &mut filter.namespace,
-                "namespace",
-                value,
-                text,
-                "it takes the name of a namespace",
-            ),
+            "namespace" => {
+                let mut named = None;
+                if !filter.namespaces.is_empty() {
+                    return Err(Error::Twice("namespace"));
+                }
+                put(
+                    &mut named,
+                    "namespace",
+                    value,
+                    names,
+                    "it takes the names of 1 to 8 namespaces, with commas between them",
+                )?;
+                filter.namespaces = named.unwrap_or_default();
+                Ok(())
+            }
             "pid" => put(&mut filter.pid, "pid", value, number, "it takes a process id"),
             "container" => put(
                 &mut filter.container,
@@ -166,8 +176,32 @@ fn wait(text: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(seconds))
 }
 
-fn text(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+fn names(text: &str) -> Option<Vec<String>> {
+    let names: Vec<String> = text.split(',').take(NAMESPACES + 1).map(str::to_owned).collect();
+    (names.len() <= NAMESPACES && names.iter().all(|name| is_namespace(name))).then_some(names)
+}
+
+/// The namespaces that a query names, by themselves or with a pod's name: which part of a report is asked for by who may not
+/// see all of it. Whatever else stands in the query is for later.
+pub(crate) fn namespaces(text: &str) -> Result<Vec<String>, Error> {
+    let mut query = Query::default();
+    for pair in text.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if ["namespace", "pod"].contains(&name) {
+            let value = decode(value).ok_or_else(|| Error::Encoding(shown(value)))?;
+            query.set(name, &value)?;
+        }
+    }
+    let Filter { pod, namespaces, .. } = query.filter;
+    let of_pod = pod.as_deref().and_then(|pod| pod.split_once('/')).map(|(namespace, _)| namespace);
+    match of_pod {
+        Some(namespace) if namespaces.is_empty() => names(namespace).ok_or_else(|| Error::Value {
+            name: "pod",
+            value: shown(namespace),
+            expected: "a namespace has small letters, digits and dashes",
+        }),
+        _ => Ok(namespaces),
+    }
 }
 
 fn pod(text: &str) -> Option<String> {
@@ -235,6 +269,25 @@ mod tests {
         assert_eq!(query.filter.pod.as_deref(), Some("shop/web-0"));
         assert_eq!(query.filter.state, Some(State::TimeWait));
         assert_eq!(query.filter.port, Some(443));
+    }
+
+    #[test]
+    fn namespaces_are_named_by_themselves_or_with_a_pod() {
+        assert_eq!(namespaces("namespace=shop,ops&port=80").unwrap(), ["shop", "ops"]);
+        assert_eq!(namespaces("since=1&pod=shop%2Fweb-0").unwrap(), ["shop"]);
+        assert_eq!(namespaces("namespace=shop&pod=ops/web").unwrap(), ["shop"]);
+        assert_eq!(namespaces("port=80").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_request_names_few_namespaces_and_only_what_can_be_one() {
+        for text in
+            ["namespace=a,b,c,d,e,f,g,h,i", "namespace=", "namespace=a,", "namespace=A", "pod=A/b"]
+        {
+            assert!(namespaces(text).is_err(), "{text}");
+        }
+        assert!(Query::parse("namespace=a,b,c,d,e,f,g,h", false).is_ok());
+        assert_eq!(refused("namespace=a&namespace=b"), "`namespace` is given twice: give it once");
     }
 
     #[test]

@@ -8,21 +8,25 @@
 use super::json;
 use super::json::{address, decimal, endpoint, int, int_or_null, string, string_or_null};
 use crate::names::shown::Labels;
+use crate::serve::sight::Sight;
 use probelet_core::cluster::PodRecord;
 use probelet_core::cluster::names::Name;
 use probelet_core::cluster::objects::Phase;
 use probelet_core::facts::{Comm, ContainerId, Endpoint, Quality};
 use probelet_core::records::{
-    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, Origin, Owner, ProcessRecord,
-    RiskRecord, Workload,
+    ConnectionRecord, ContainerRecord, Direction, FlowRecord, ListenerRecord, Origin, Owner,
+    ProcessRecord, RiskRecord, Workload,
 };
 use probelet_core::report::{Health, Picture, Rtt};
+use std::net::Ipv4Addr;
 
 /// What ids mean, for the length of one response.
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) picture: &'a Picture,
     pub(super) labels: &'a Labels,
+    /// What the reader may see: whatever is foreign is `other`, without a name and without an address.
+    pub(super) sight: &'a Sight,
     /// Unix time of boot, microseconds.
     pub(super) boot_us: u64,
 }
@@ -79,7 +83,8 @@ impl Scene<'_> {
         lit!(out, "\",\"local\":");
         endpoint(out, record.local);
         lit!(out, ",\"remote\":");
-        endpoint(out, record.remote);
+        let foreign = !self.sight.peer(record, self.picture);
+        endpoint(out, if foreign { hidden(record) } else { record.remote });
         lit!(out, ",\"netns\":");
         int(out, u64::from(record.netns));
         lit!(out, ",\"direction\":\"");
@@ -87,7 +92,12 @@ impl Scene<'_> {
         lit!(out, "\"");
         self.owner(out, &record.owner);
         lit!(out, ",\"peer\":{");
-        self.peer(out, record);
+        if foreign {
+            self.other(out);
+            lit!(out, ",\"pod\":null,\"service\":null,\"workload\":null");
+        } else {
+            self.peer(out, record);
+        }
         lit!(out, "},\"bytesSent\":");
         int_or_null(out, record.bytes.map(|(sent, _)| sent));
         lit!(out, ",\"bytesReceived\":");
@@ -114,6 +124,10 @@ impl Scene<'_> {
         string_or_null(out, pod);
         self.service(out, record);
         lit!(out, ",\"workload\":null");
+    }
+
+    fn other(&self, out: &mut Vec<u8>) {
+        self.workload(out, Workload::Other);
     }
 
     fn named_pod(&self, out: &mut Vec<u8>, name: &Name, record: &ConnectionRecord) {
@@ -199,11 +213,12 @@ impl Scene<'_> {
         lit!(out, "{\"id\":");
         int(out, record.id);
         lit!(out, ",\"source\":{");
-        self.workload(out, record.key.source);
+        self.workload(out, self.shown(record.key.source));
         lit!(out, "},\"destination\":{");
-        self.workload(out, record.key.destination);
+        self.workload(out, self.shown(record.key.destination));
         lit!(out, "},\"service\":");
-        match record.key.service.and_then(|id| self.picture.name(id)) {
+        let service = record.key.service.filter(|id| self.sight.name(*id, self.picture));
+        match service.and_then(|id| self.picture.name(id)) {
             Some(name) => text(out, &name),
             None => lit!(out, "null"),
         }
@@ -244,7 +259,7 @@ impl Scene<'_> {
         lit!(out, ",\"port\":");
         int_or_null(out, (record.port != 0).then_some(u64::from(record.port)));
         lit!(out, ",\"remote\":");
-        if record.remote == Endpoint::default() {
+        if record.remote == Endpoint::default() || self.sight.is_narrow() {
             lit!(out, "null");
         } else {
             endpoint(out, record.remote);
@@ -256,6 +271,11 @@ impl Scene<'_> {
         lit!(out, ",\"since\":");
         decimal(out, record.since_ms, 3);
         out.push(b'}');
+    }
+
+    /// An end as the reader may see it.
+    fn shown(&self, end: Workload) -> Workload {
+        if self.sight.workload(end, self.picture) { end } else { Workload::Other }
     }
 
     fn owner(&self, out: &mut Vec<u8>, owner: &Owner) {
@@ -305,6 +325,12 @@ impl Scene<'_> {
     fn pod(&self, container: Option<ContainerId>) -> Option<&str> {
         self.labels.get(container?)?.pod.as_deref()
     }
+}
+
+/// The address of a foreign end: no address, and the port only where it is the one that this end connected to.
+fn hidden(record: &ConnectionRecord) -> Endpoint {
+    let dialled = record.direction == Direction::Outbound;
+    Endpoint::v4(Ipv4Addr::UNSPECIFIED, if dialled { record.remote.port } else { 0 })
 }
 
 /// How a connection fares.

@@ -1,11 +1,11 @@
 //! The report as a stream of JSON pieces of some 32 KiB: full, or what changed after an epoch.
 //!
-//! In: a snapshot, the labels of containers, a query. Out: pieces of text, one per call; between
+//! In: a snapshot, the labels of containers, a query, what the reader may see. Out: pieces of text, one per call; between
 //! two calls nothing is kept but a position. It must not compress, send or measure.
 //!
 //! A delta lists what went away before what is there, and is applied in that order: a container
 //! may have gone and come back. A record that changed and no longer passes the filter counts as
-//! gone.
+//! gone. Who may not see the whole gets no delta: what went away is known by numbers alone, and not whose it was.
 //!
 //! Pure: no I/O.
 
@@ -13,6 +13,7 @@ use super::filter::Sieve;
 use super::records::{Scene, pod_of_node};
 use super::{json, summary};
 use crate::names::shown::Labels;
+use crate::serve::sight::Sight;
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::PodRecord;
 use probelet_core::facts::ContainerId;
@@ -128,7 +129,10 @@ impl Renderer {
                 Step::Hidden(kind, at) => self.hidden(out, kind, at),
                 Step::Rows(kind, at) => self.rows(out, kind, at),
                 Step::Tail => {
-                    summary::tail(out, &self.snapshot);
+                    match self.sieve.sight {
+                        Sight::All => summary::tail(out, &self.snapshot),
+                        Sight::Namespaces(_) => summary::narrow_tail(out, &self.snapshot),
+                    }
                     Step::End
                 }
                 Step::End => return false,
@@ -138,7 +142,7 @@ impl Renderer {
     }
 
     fn head(&mut self, out: &mut Vec<u8>) -> Step {
-        summary::head(out, &self.snapshot, self.span);
+        summary::head(out, &self.snapshot, self.span, &self.sieve.sight);
         match self.span {
             Span::Full { .. } => self.open(out, Kind::Processes),
             Span::Delta(_) => {
@@ -156,7 +160,7 @@ impl Renderer {
     }
 
     fn gone(&mut self, out: &mut Vec<u8>, kind: Kind, done: usize) -> Step {
-        let scene = scene(&self.snapshot, &self.labels);
+        let scene = scene(&self.snapshot, &self.labels, &self.sieve.sight);
         let log = self.snapshot.picture.removed.since(self.span.floor());
         let of_kind = log.into_iter().flatten().filter(|r| kind_of(*r) == kind);
         let mut written = done;
@@ -181,7 +185,7 @@ impl Renderer {
 
     fn hidden(&mut self, out: &mut Vec<u8>, kind: Kind, at: Slot) -> Step {
         let Self { snapshot, labels, sieve, span, fresh, .. } = self;
-        let (scene, picture) = (scene(snapshot, labels), &snapshot.picture);
+        let (scene, picture) = (scene(snapshot, labels, &sieve.sight), &snapshot.picture);
         let (since, floor) = (span.floor(), floor(labels, *span));
         // A pod that got or lost its name may have left the filter with it.
         let news = |changed: Epoch, owner: Option<ContainerId>| {
@@ -238,60 +242,66 @@ impl Renderer {
 
     fn rows(&mut self, out: &mut Vec<u8>, kind: Kind, at: Slot) -> Step {
         let Self { snapshot, labels, sieve, span, fresh, records, .. } = self;
-        let (scene, picture) = (scene(snapshot, labels), &snapshot.picture);
+        let (scene, picture) = (scene(snapshot, labels, &sieve.sight), &snapshot.picture);
+        let sight = &sieve.sight;
         let (since, floor) = (span.floor(), floor(labels, *span));
         let news = |changed: Epoch, shown: &[Workload]| {
             changed > since || shown.iter().any(|&workload| renamed(labels, workload, since))
         };
-        let mut begin = |out: &mut Vec<u8>, shown: bool| {
-            if shown {
-                *records += 1;
-                separate(out, fresh);
-            }
-            shown
-        };
+        let mut begin = |out: &mut Vec<u8>, shown| begin(out, fresh, records, shown);
         let next = match kind {
             Kind::Processes => walk(&picture.processes, at, floor, out, |out, r| {
                 let pod = r.fact.container.map(Workload::Container).unwrap_or_default();
-                if begin(out, news(r.changed, &[pod]) && sieve.process(r)) {
+                let own = sight.container(r.fact.container, picture);
+                if begin(out, own && news(r.changed, &[pod]) && sieve.process(r)) {
                     scene.process(out, r);
                 }
             }),
             Kind::Connections => walk(&picture.connections, at, floor, out, |out, r| {
-                if begin(out, news(r.changed, &[r.peer, held_by(&r.owner)]) && sieve.connection(r))
-                {
+                let news = || news(r.changed, &[r.peer, held_by(&r.owner)]);
+                let own = sight.owner(&r.owner, picture);
+                if begin(out, own && news() && sieve.connection(r)) {
                     scene.connection(out, r);
                 }
             }),
             Kind::Listeners => walk(&picture.listeners, at, floor, out, |out, r| {
-                if begin(out, news(r.changed, &[held_by(&r.owner)]) && sieve.listener(r)) {
+                let own = sight.owner(&r.owner, picture);
+                if begin(out, own && news(r.changed, &[held_by(&r.owner)]) && sieve.listener(r)) {
                     scene.listener(out, r);
                 }
             }),
             Kind::Containers => walk(&picture.containers, at, floor, out, |out, r| {
-                if begin(out, news(r.changed, &[Workload::Container(r.id)])) {
+                let own = sight.container(Some(r.id), picture);
+                if begin(out, own && news(r.changed, &[Workload::Container(r.id)])) {
                     scene.container(out, r);
                 }
             }),
             Kind::Pods => walk_pods(picture, at, floor, out, |out, r| {
-                if begin(out, news(r.changed, &[]) && sieve.pod(r)) {
+                let own = sight.namespace(Some(&r.shown.namespace));
+                if begin(out, own && news(r.changed, &[]) && sieve.pod(r)) {
                     pod_of_node(out, r);
                 }
             }),
             Kind::Flows => walk(&picture.flows, at, floor, out, |out, r| {
-                if begin(out, news(r.changed, &[r.key.source, r.key.destination])) {
+                let own = sight.flow(r, picture);
+                if begin(out, own && news(r.changed, &[r.key.source, r.key.destination])) {
                     scene.flow(out, r);
                 }
             }),
             Kind::Risks => walk(&picture.risks, at, floor, out, |out, r| {
-                if begin(out, news(r.changed, &[held_by(&r.owner)]) && sieve.risk(r)) {
+                let own = sight.owner(&r.owner, picture);
+                if begin(out, own && news(r.changed, &[held_by(&r.owner)]) && sieve.risk(r)) {
                     scene.risk(out, r);
                 }
             }),
         };
-        if let Some(next) = next {
-            return Step::Rows(kind, next);
+        match next {
+            Some(next) => Step::Rows(kind, next),
+            None => self.close(out, kind),
         }
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>, kind: Kind) -> Step {
         out.push(b']');
         match kind.next() {
             Some(following) => self.open(out, following),
@@ -329,14 +339,14 @@ fn walk_pods(
     walk(&picture.cluster.as_ref()?.pods, at, floor, out, each)
 }
 
-fn scene<'a>(snapshot: &'a Snapshot, labels: &'a Labels) -> Scene<'a> {
+fn scene<'a>(snapshot: &'a Snapshot, labels: &'a Labels, sight: &'a Sight) -> Scene<'a> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "saturates; microseconds fit"
     )]
     let boot_us = (snapshot.boot_unix * 1e6) as u64;
-    Scene { picture: &snapshot.picture, labels, boot_us }
+    Scene { picture: &snapshot.picture, labels, sight, boot_us }
 }
 
 /// Chunks unchanged since this epoch may be passed by; a label that changed may be shown anywhere.
@@ -367,12 +377,23 @@ const fn kind_of(removed: Removed) -> Kind {
     }
 }
 
+/// Begins a record, if it is shown.
+fn begin(out: &mut Vec<u8>, fresh: &mut bool, records: &mut usize, shown: bool) -> bool {
+    if shown {
+        *records += 1;
+        separate(out, fresh);
+    }
+    shown
+}
+
 fn separate(out: &mut Vec<u8>, fresh: &mut bool) {
     if !std::mem::take(fresh) {
         out.push(b',');
     }
 }
 
+#[cfg(test)]
+mod narrow;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::json::{decimal, float, int, int_or_null, string, string_or_null, writ
 use super::render::Span;
 use super::tag::Instance;
 use crate::engine::boot_ns;
+use crate::serve::sight::Sight;
 use crate::snapshot::{Intervals, Snapshot};
 use probelet_core::cluster::objects::Kind;
 use probelet_core::coverage::Count;
@@ -30,16 +31,10 @@ pub(crate) fn instance(snapshot: &Snapshot) -> Instance {
 }
 
 /// From the opening brace to the lists.
-pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span) {
+pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span, sight: &Sight) {
     let picture = &snapshot.picture;
-    write(
-        out,
-        format_args!(
-            "{{\"epoch\":{},\"instance\":\"{}\",\"time\":",
-            picture.epoch,
-            instance(snapshot)
-        ),
-    );
+    let instance = instance_for(snapshot, sight);
+    write(out, format_args!("{{\"epoch\":{},\"instance\":\"{instance}\",\"time\":", picture.epoch));
     decimal(out, picture.now.unix_ms, 3);
     match span {
         Span::Full { since: None } => out.extend_from_slice(b",\"full\":true"),
@@ -50,6 +45,16 @@ pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span) {
     }
     out.extend_from_slice(b",\"node\":");
     string(out, snapshot.node.as_bytes());
+    if sight.is_narrow() {
+        out.extend_from_slice(b",\"namespaces\":[");
+        for (n, namespace) in sight.namespaces().iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            string(out, namespace.as_bytes());
+        }
+        out.push(b']');
+    }
     let vitals = &snapshot.vitals;
     write(
         out,
@@ -61,6 +66,13 @@ pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span) {
     );
     let [minute, total] = picture.coverage;
     out.extend_from_slice(b",\"coverage\":{");
+    if sight.is_narrow() {
+        // How many connections the node has in all is not this reader's.
+        out.extend_from_slice(b"\"ratio\":");
+        float(out, minute.ratio().unwrap_or(f64::NAN));
+        write(out, format_args!(",\"windowSeconds\":{COVERAGE_WINDOW}}}"));
+        return;
+    }
     count(out, minute);
     out.extend_from_slice(b",\"unseen\":");
     int_or_null(out, picture.unseen);
@@ -74,6 +86,38 @@ fn count(out: &mut Vec<u8>, count: Count) {
     // What is not a number is written as null: nothing was opened.
     float(out, count.ratio().unwrap_or(f64::NAN));
     write(out, format_args!(",\"opened\":{},\"observed\":{}", count.opened, count.observed));
+}
+
+/// Which run, as this reader sees it.
+pub(crate) fn instance_for(snapshot: &Snapshot, sight: &Sight) -> Instance {
+    let instance = instance(snapshot);
+    if sight.is_narrow() { instance.narrowed() } else { instance }
+}
+
+/// The same for who sees some namespaces: how well the agent does, and no figure or text about all of the node.
+pub(crate) fn narrow_tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
+    let vitals = &snapshot.vitals;
+    write(
+        out,
+        format_args!(
+            ",\"losses\":{{}},\"agent\":{{\"version\":\"{}\",\"level\":\"{}\"",
+            env!("CARGO_PKG_VERSION"),
+            vitals.level.name()
+        ),
+    );
+    let now = boot_ns();
+    let numbers = [
+        ("freshnessSeconds", vitals.freshness_at(now)),
+        ("verified", vitals.verified_unix),
+        ("started", vitals.started_unix),
+    ];
+    for (name, value) in numbers {
+        write(out, format_args!(",\"{name}\":"));
+        float(out, value);
+    }
+    intervals(out, "desiredIntervalSeconds", vitals.desired);
+    intervals(out, "effectiveIntervalSeconds", vitals.effective_at(now));
+    out.extend_from_slice(b"}}\n");
 }
 
 /// From the lists to the closing brace.

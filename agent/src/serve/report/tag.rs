@@ -19,6 +19,11 @@ impl Instance {
         Self(started_ms)
     }
 
+    /// The same run as seen by who may see a part of it: another report, on which no delta of the whole is built.
+    pub(crate) const fn narrowed(self) -> Self {
+        Self(self.0 | 1 << 63)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         u64::from_str_radix(text, 16).ok().map(Self)
     }

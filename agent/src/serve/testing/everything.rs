@@ -28,10 +28,15 @@ const CART: Ipv4Addr = Ipv4Addr::new(10, 1, 9, 9);
 
 /// The snapshot, the names, and the epoch of the pass before.
 pub(crate) fn everything() -> (Arc<Snapshot>, Arc<Names>, u64) {
+    talking_to("shop")
+}
+
+/// The same, where what the pod of `shop` talks to is in another namespace.
+pub(crate) fn talking_to(peers: &str) -> (Arc<Snapshot>, Arc<Names>, u64) {
     let mut report = Report::new(Limits::default(), PortRange::default());
     report.watch(Cluster::new(Settings { node: "node-1".into(), ..Settings::default() }, 1));
     let at = |second| Now { unix_ms: 1_700_000_000_000 + second, mono_ms: second };
-    for event in cluster() {
+    for event in cluster(peers) {
         report.cluster().unwrap().apply(event, 1000);
     }
     report.rename(at(1000));
@@ -68,7 +73,7 @@ pub(crate) fn everything() -> (Arc<Snapshot>, Arc<Names>, u64) {
     (Arc::new(snapshot), Arc::new(Names([(ID.to_owned(), name)].into())), before)
 }
 
-fn cluster() -> Vec<Event> {
+fn cluster(peers: &str) -> Vec<Event> {
     let pod = Pod {
         uid: UID.into(),
         namespace: "shop".into(),
@@ -81,8 +86,8 @@ fn cluster() -> Vec<Event> {
         containers: vec![(ID.into(), "main".into())],
         ..Pod::default()
     };
-    let service = |name: &str, ip: [u8; 4], port| Service {
-        namespace: "shop".into(),
+    let service = |namespace: &str, name: &str, ip: [u8; 4], port| Service {
+        namespace: namespace.into(),
         name: name.into(),
         uid: name.into(),
         selector: vec![("app".into(), name.into())],
@@ -93,12 +98,12 @@ fn cluster() -> Vec<Event> {
     let backend = Backend {
         addresses: vec![CART.into()],
         ready: true,
-        pod: Some(("shop".into(), "cart-0".into(), "cart-0".into())),
+        pod: Some((peers.into(), "cart-0".into(), "cart-0".into())),
         node: Some("node-2".into()),
         ..Backend::default()
     };
     let slice = Slice {
-        namespace: "shop".into(),
+        namespace: peers.into(),
         name: "cart-abcde".into(),
         service: "cart".into(),
         endpoints: vec![backend],
@@ -108,8 +113,8 @@ fn cluster() -> Vec<Event> {
     let listing = Kind::ALL.into_iter().map(Event::Listing);
     let objects = [
         Event::Pod(pod),
-        Event::Service(service("web", [10, 96, 0, 8], 80)),
-        Event::Service(service("cart", [10, 96, 0, 9], 6379)),
+        Event::Service(service("shop", "web", [10, 96, 0, 8], 80)),
+        Event::Service(service(peers, "cart", [10, 96, 0, 9], 6379)),
         Event::Slice(slice),
     ];
     listing.chain(objects).chain(Kind::ALL.into_iter().map(Event::Listed)).collect()

@@ -1,6 +1,6 @@
 //! Verdicts that are remembered for a while.
 //!
-//! In: verdicts by the keyed hash of a token and a path. Out: what is known, and how well. It must not hold a token, or
+//! In: verdicts by the keyed hash of a token and a right. Out: what is known, and how well. It must not hold a token, or
 //! grow: the least useful verdict goes first.
 //!
 //! Pure: no I/O, no clock; time is an argument.
@@ -9,12 +9,12 @@ use crate::kube::Verdict;
 use probelet_core::hash::HashMap;
 use std::time::Duration;
 
-/// Verdicts at most. A node has a handful of readers.
-const ENTRIES: usize = 256;
+/// Verdicts at most, some 100 bytes each. A node has a handful of readers, and tenants need one for each namespace.
+const ENTRIES: usize = 512;
 /// How long verdicts are of use.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// A good one: a deleted service account can read for as long.
+    /// A good one: with `grace`, a minute, for which a reader whose right was taken away can go on.
     pub good: Duration,
     /// A bad one: anyone who just got the right need not wait.
     pub bad: Duration,
@@ -27,15 +27,15 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         Self {
-            good: Duration::from_mins(5),
+            good: Duration::from_secs(50),
             bad: Duration::from_secs(10),
-            grace: Duration::from_mins(1),
+            grace: Duration::from_secs(10),
             outage: Duration::from_hours(1),
         }
     }
 }
 
-/// A keyed hash of a token and a path. The key is this process's secret, so no one can choose what these are.
+/// A keyed hash of a token and a right. The key is this process's secret, so no one can choose what these are.
 pub(super) type Key = [u8; 32];
 
 /// What is known.
@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn a_good_verdict_is_fresh_for_five_minutes() {
+    fn a_good_verdict_is_fresh_for_fifty_seconds_and_a_minute_at_most() {
         let mut cache = Cache::default();
         cache.keep(key(1), Verdict::Allowed, START);
 
-        assert_eq!(cache.find(&key(1), after(299)), Known::Fresh(Verdict::Allowed));
-        assert_eq!(cache.find(&key(1), after(300)), Known::Late);
-        assert_eq!(cache.find(&key(1), after(360)), Known::WasGood);
+        assert_eq!(cache.find(&key(1), after(49)), Known::Fresh(Verdict::Allowed));
+        assert_eq!(cache.find(&key(1), after(50)), Known::Late);
+        assert_eq!(cache.find(&key(1), after(60)), Known::WasGood);
     }
 
     #[test]
@@ -149,8 +149,8 @@ mod tests {
         let mut cache = Cache::default();
         cache.keep(key(1), Verdict::Allowed, START);
 
-        assert_eq!(cache.find(&key(1), after(300 + 3599)), Known::WasGood);
-        assert_eq!(cache.find(&key(1), after(300 + 3600)), Known::Nothing);
+        assert_eq!(cache.find(&key(1), after(50 + 3599)), Known::WasGood);
+        assert_eq!(cache.find(&key(1), after(50 + 3600)), Known::Nothing);
     }
 
     #[test]
@@ -190,11 +190,13 @@ mod tests {
     #[test]
     fn of_too_many_good_verdicts_the_oldest_goes() {
         let mut cache = Cache::default();
-        for n in 0..=256 {
-            cache.keep(key(n), Verdict::Allowed, after(n.into()));
+        let most = u16::try_from(ENTRIES).unwrap();
+        for n in 0..=most {
+            cache.keep(key(n), Verdict::Allowed, after(u64::from(n) / 100));
         }
+        cache.keep(key(most + 1), Verdict::Allowed, after(6));
 
-        assert_eq!(cache.find(&key(0), after(257)), Known::Nothing);
-        assert_eq!(cache.find(&key(1), after(257)), Known::Fresh(Verdict::Allowed));
+        let kept = (0..100).filter(|&n| cache.find(&key(n), after(6)) != Known::Nothing).count();
+        assert_eq!((kept, cache.entries.len()), (98, ENTRIES));
     }
 }

@@ -113,19 +113,19 @@ mod tests {
         Duration::from_secs(1000 + seconds)
     }
 
-    /// Alice was allowed at the start, somewhat more than five minutes ago.
+    /// Alice was allowed at the start, somewhat more than fifty seconds ago.
     fn known() -> (Ledger, Duration) {
         let mut ledger = Ledger::new(Terms::default());
         ledger.learn(ALICE, Verdict::Allowed, at(0));
-        (ledger, at(330))
+        (ledger, at(55))
     }
 
     #[test]
     fn who_is_known_is_not_asked_about() {
         let (mut ledger, _) = known();
 
-        assert_eq!(ledger.next(&ALICE, PEER, at(299)), Next::Known(Verdict::Allowed));
-        assert_eq!(ledger.next(&ALICE, PEER, at(300)), Next::Ask);
+        assert_eq!(ledger.next(&ALICE, PEER, at(49)), Next::Known(Verdict::Allowed));
+        assert_eq!(ledger.next(&ALICE, PEER, at(50)), Next::Ask);
     }
 
     #[test]
@@ -134,8 +134,8 @@ mod tests {
         ledger.fail(None, now);
 
         assert_eq!(ledger.next(&ALICE, PEER, now), Next::Known(Verdict::Allowed));
-        assert!(ledger.holds(&ALICE, at(300 + 3599)));
-        assert!(!ledger.holds(&ALICE, at(300 + 3600)));
+        assert!(ledger.holds(&ALICE, at(50 + 3599)));
+        assert!(!ledger.holds(&ALICE, at(50 + 3600)));
     }
 
     #[test]
@@ -192,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn a_known_token_that_must_wait_for_its_renewal_is_still_good_for_a_minute() {
+    fn a_known_token_that_must_wait_for_its_renewal_is_good_until_its_minute_is_over() {
         let (mut ledger, now) = known();
         for _ in 0..RENEWALS {
             assert_eq!(ledger.next(&ALICE, PEER, now), Next::Ask);
         }
 
         assert_eq!(ledger.next(&ALICE, PEER, now), Next::Known(Verdict::Allowed));
-        let later = at(360);
+        let later = at(60);
         while ledger.next(&ALICE, PEER, later) == Next::Ask {}
         assert_eq!(ledger.next(&ALICE, PEER, later), Next::Limited(Duration::from_secs(1)));
     }

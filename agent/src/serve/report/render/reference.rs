@@ -46,10 +46,10 @@ fn collect(path: &str, value: &Value, fields: &mut Fields) {
     }
 }
 
-fn report(span: Span) -> Value {
+fn report(span: Span, sight: Sight) -> Value {
     let (snapshot, names, _) = everything();
     let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &names);
-    let sieve = Sieve::new(Filter::default(), &labels);
+    let sieve = Sieve::new(Filter::default(), &labels).seen_by(sight);
     let mut renderer = Renderer::new(snapshot, labels, sieve, span);
     let mut text = Vec::new();
     let mut piece = Vec::new();
@@ -74,9 +74,11 @@ fn documented() -> BTreeMap<String, String> {
 #[test]
 fn the_page_of_the_report_names_every_field_and_no_other() {
     let mut fields = Fields::new();
-    collect("", &report(Span::Full { since: None }), &mut fields);
+    collect("", &report(Span::Full { since: None }, Sight::All), &mut fields);
     let (.., before) = everything();
-    collect("", &report(Span::Delta(before)), &mut fields);
+    collect("", &report(Span::Delta(before), Sight::All), &mut fields);
+    let part = Sight::Namespaces(["shop".into()].into());
+    collect("", &report(Span::Full { since: None }, part), &mut fields);
     let page = documented();
 
     let unnamed: Vec<_> = fields.iter().filter(|(name, _)| !page.contains_key(*name)).collect();

@@ -97,7 +97,7 @@ class Cluster:
 
     def token(self):
         """A token that agents accept."""
-        return self.kubectl("-n", "probelet", "create", "token", "probelet-viewer", "--duration=2h").strip()
+        return self.kubectl("-n", "probelet", "create", "token", "probelet-viewer", "--audience=probelet", "--duration=2h").strip()
 
 
 def until(what, check, seconds=90, every=1.0):

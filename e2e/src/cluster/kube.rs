@@ -261,7 +261,22 @@ pub fn curl(url: &str, headers: &[&str]) -> anyhow::Result<Reply> {
     request(&[url], headers)
 }
 
-/// The same with more words for curl.
+/// A GET of an agent at this address, whose certificate has to be one of these authorities for this name.
+pub fn curl_verified(
+    (name, address): (&str, &str),
+    path: &str,
+    authorities: &Path,
+) -> anyhow::Result<Reply> {
+    let mut command = Command::new("curl");
+    command.args(["-s", "-m", "5", "--noproxy", "*", "-w", "\n%{http_code}"]);
+    command.args(["--resolve", &format!("{name}:9466:{address}"), "--cacert"]).arg(authorities);
+    command.arg(format!("https://{name}:9466{path}"));
+    let said = run(command, "")?;
+    let Some((body, status)) = said.out.rsplit_once('\n') else { bail!("curl: {}", said.err) };
+    Ok(Reply { status: status.parse()?, body: body.to_owned() })
+}
+
+/// A GET as that of [`curl`], with more words for the program.
 fn request(words: &[&str], headers: &[&str]) -> anyhow::Result<Reply> {
     let mut command = Command::new("curl");
     command.args(["-sk", "-m", "5", "--noproxy", "*", "-w", "\n%{http_code}"]).args(words);

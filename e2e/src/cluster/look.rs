@@ -131,8 +131,14 @@ pub fn leader(kube: &Kube) -> anyhow::Result<String> {
     Ok(holder.to_owned())
 }
 
-/// A token of that service account of ours, for an hour.
+/// A token of that service account of ours for agents, good for an hour.
 pub fn token(kube: &Kube, account: &str) -> anyhow::Result<String> {
+    let words = ["-n", NAMESPACE, "create", "token", account, "--audience", "probelet"];
+    Ok(kube.kubectl(&words)?.trim().to_owned())
+}
+
+/// The same for the API server.
+pub fn server_token(kube: &Kube, account: &str) -> anyhow::Result<String> {
     Ok(kube.kubectl(&["-n", NAMESPACE, "create", "token", account])?.trim().to_owned())
 }
 

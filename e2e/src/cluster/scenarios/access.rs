@@ -72,9 +72,23 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             }
             Ok(())
         }),
+        Scenario::new("access", "a token for the API server is refused", for_the_server),
         Scenario::new("access", "by port-forward no token is needed", by_port_forward),
         Scenario::new("access", "the report names the pods and Services of connections", names),
+        Scenario::new(
+            "access",
+            "a namespace viewer sees exactly its namespace in plugin, report and metrics",
+            namespace_viewer,
+        ),
     ]
+}
+
+fn for_the_server(world: &mut World) -> anyhow::Result<()> {
+    let token = look::server_token(&world.kube, "probelet-viewer")?;
+    let reply = ask_agent(&agent(&world.kube, "node1")?, "/v1/report", Some(&token))?;
+    ensure!(reply.status == 401, "{} {}", reply.status, reply.body);
+    ensure!(reply.body.contains("--audience probelet"), "{}", reply.body);
+    Ok(())
 }
 
 fn by_proxy(world: &World, headers: &[&str]) -> anyhow::Result<Reply> {
@@ -136,6 +150,80 @@ fn names(world: &mut World) -> anyhow::Result<()> {
         })?;
     }
     remove_shop(world)
+}
+
+/// Someone with `view` in the namespace of the workload, the way to agents, and the right to make a token of their account.
+const VIEWER: [&str; 5] = [
+    "-n shop create serviceaccount viewer",
+    "-n shop create rolebinding viewer --clusterrole=view --serviceaccount=shop:viewer",
+    "-n shop create role viewer-token --verb=create --resource=serviceaccounts/token --resource-name=viewer",
+    "-n shop create rolebinding viewer-token --role=viewer-token --serviceaccount=shop:viewer",
+    "-n probelet create rolebinding e2e-tenant --role=probelet-tenant --serviceaccount=shop:viewer",
+];
+
+fn namespace_viewer(world: &mut World) -> anyhow::Result<()> {
+    make_shop(world)?;
+    let kube = &world.kube;
+    for line in VIEWER {
+        kube.kubectl(&line.split(' ').collect::<Vec<_>>())?;
+    }
+    let make = |more: &[&str]| {
+        let words = [&["-n", "shop", "create", "token", "viewer"], more].concat();
+        Ok::<_, anyhow::Error>(kube.kubectl(&words)?.trim().to_owned())
+    };
+    let (token, own) = (make(&["--audience", "probelet"])?, make(&[])?);
+    for agent in look::pods(kube, "agent")? {
+        let get = |path: &str| ask_agent(&agent, path, Some(&token));
+        for path in ["/v1/report", "/metrics", "/v1/report?namespace=probelet"] {
+            let reply = get(path)?;
+            ensure!(reply.status == 403, "{path}: {} {}", reply.status, reply.body);
+        }
+        until("the part of a namespace", Duration::from_secs(20), || {
+            part_of_shop(&get("/v1/report?namespace=shop")?)
+        })?;
+        let metrics = get("/metrics?namespace=shop")?;
+        ensure!(metrics.status == 200, "metrics: {} {}", metrics.status, metrics.body);
+        for foreign in ["probelet_agent_", "kube-system", "\"probelet", "Node/"] {
+            ensure!(!metrics.body.contains(foreign), "{foreign} in {}", metrics.body);
+        }
+    }
+    let said = kube.plugin_as(&own, &["map", "shop", "-n", "shop", "--account", "viewer"])?;
+    ensure!(said.good, "{}{}", said.out, said.err);
+    ensure!(said.out.contains("shop/DaemonSet/client"), "{}", said.out);
+    ensure!(said.err.contains("you may see the namespace shop only"), "{}", said.err);
+    let refused =
+        kube.plugin_as(&own, &["conns", "node/node1", "--account", "viewer", "-n", "shop"])?;
+    ensure!(!refused.out.contains("kubelet"), "{}", refused.out);
+    kube.kubectl(&["-n", NAMESPACE, "delete", "rolebinding", "e2e-tenant"])?;
+    remove_shop(world)
+}
+
+/// Pods of the workload, what they talk to there, and nothing with another name.
+fn part_of_shop(reply: &Reply) -> anyhow::Result<()> {
+    ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
+    let report: Value = serde_json::from_str(&reply.body)?;
+    for (records, field) in [
+        ("/processes", "/pod"),
+        ("/connections", "/pod"),
+        ("/listeners", "/pod"),
+        ("/pods", "/namespace"),
+    ] {
+        for record in list(&report, records) {
+            ensure!(text(record, field).starts_with("shop"), "{records}: {record}");
+        }
+    }
+    let named = list(&report, "/connections").iter().any(|connection| {
+        text(connection, "/pod").starts_with("shop/client-")
+            && text(connection, "/peer/pod").starts_with("shop/web-")
+    });
+    ensure!(named, "no client's connection is named: {}", reply.body);
+    for flow in list(&report, "/flows") {
+        let ends = [text(flow, "/source/name"), text(flow, "/destination/name")];
+        ensure!(ends.iter().any(|end| end.starts_with("shop/")), "{flow}");
+        ensure!(ends.iter().all(|end| end.is_empty() || end.starts_with("shop/")), "{flow}");
+    }
+    ensure!(!reply.body.contains("kube-system"), "{}", reply.body);
+    Ok(())
 }
 
 /// Takes it away, and waits until it is gone: others make one of the same name.

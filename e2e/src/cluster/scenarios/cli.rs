@@ -287,7 +287,7 @@ fn dump(world: &mut World) -> anyhow::Result<()> {
 }
 
 fn refused(world: &mut World) -> anyhow::Result<()> {
-    let token = look::token(&world.kube, "default")?;
+    let token = look::server_token(&world.kube, "default")?;
     let said = world.kube.plugin_as(&token, &["status"])?;
     ensure!(!said.good, "a stranger sees the fleet: {}", said.out);
     ensure!(

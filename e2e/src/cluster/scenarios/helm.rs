@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::cluster::{
     NAMESPACE, Scenario, World,
     act::{self, PATIENCE, all_apply},
-    kube::Helm,
+    kube::{Helm, curl_verified},
     look,
     probe::{list, name, text},
     wait::until,
@@ -48,6 +48,7 @@ pub(super) fn first_round() -> Vec<Scenario> {
                 Ok(())
             },
         ),
+        Scenario::new("helm3", "agents show a certificate of the operator's authority", verified),
         Scenario::new("helm3", "helm test passes with Helm 3", |world| test(world, Helm::Three)),
         Scenario::new(
             "helm3",
@@ -137,6 +138,23 @@ fn install(world: &World, helm: Helm) -> anyhow::Result<()> {
     let words = ["install", "probelet", path(&old)?, "-n", NAMESPACE, "--create-namespace"];
     let values = ["-f", VALUES, "-f", OLD_VALUES];
     world.kube.helm(helm, &[&words[..], &values].concat()).map(drop)
+}
+
+/// A client that knows the published authorities verifies the certificate of each agent by its name.
+fn verified(world: &mut World) -> anyhow::Result<()> {
+    let words = ["-n", NAMESPACE, "get", "configmap", "probelet-agent-tls", "-o", "json"];
+    let map = world.kube.json(&words, "")?;
+    let authorities = world.folder.join("agents-ca.crt");
+    std::fs::write(&authorities, text(&map, "/data/ca.crt"))?;
+    for agent in look::pods(&world.kube, "agent")? {
+        let at = ("probelet-agent.probelet.svc", agent.ip.as_str());
+        let reply = curl_verified(at, "/healthz", &authorities)?;
+        ensure!(reply.status == 200, "{}: {} {}", agent.node, reply.status, reply.body);
+        let other =
+            curl_verified(("probelet-agent.other.svc", &agent.ip), "/healthz", &authorities)?;
+        ensure!(other.status == 0, "{}: another name was verified", agent.node);
+    }
+    Ok(())
 }
 
 fn upgrade(world: &World, helm: Helm) -> anyhow::Result<()> {

@@ -159,7 +159,7 @@ fn exactly(
 
 /// What the API server says that an account may do in a namespace.
 fn rules(world: &World, account: &str, namespace: &str) -> anyhow::Result<BTreeSet<String>> {
-    let file = become_someone(world, &look::token(&world.kube, account)?)?;
+    let file = become_someone(world, &look::server_token(&world.kube, account)?)?;
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
         "spec": {"namespace": namespace}});
     let words = ["--kubeconfig", &file, "create", "--validate=false", "-o", "json", "-f", "-"];

@@ -11,10 +11,14 @@ BENCH ?=
 # Which parser is fed (all if none is named), and for how long
 TARGET ?=
 SECONDS ?= 600
+# What is released: make release VERSION=0.2.0 KEY=cosign.key RELEASE_FLAGS="--arch amd64"
+VERSION ?=
+KEY ?=
+RELEASE_FLAGS ?=
 # How the fleet is measured: make fleet FLEET="--nodes 1000 --watch shared"
 FLEET ?=
 
-.PHONY: help needs setup setup-test build run check unit test fuzz crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-peers bench-index criterion docs site measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew
+.PHONY: help needs setup setup-test build run check unit test fuzz crds reference kernels selectors names web cluster cluster-down chart chart-readme dashboards dashboards-check images e2e demo demo-down fleet bench bench-quick bench-peers bench-index criterion docs site measure-first-run fresh-root clean dashboards-proof dashboards-situations dashboards-scale dashboards-pictures skew release release-twice
 
 help: ## List the targets, and the stages of `make test`
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-22s %s\n", $$1, $$2}'
@@ -54,9 +58,10 @@ crds: needs ## Write the CustomResourceDefinitions and the table of fields in th
 reference: needs ## Write the manual's pages of all metrics, flags and subcommands from the code
 	PROBELET_WRITE_REFERENCE=1 cargo test --locked --quiet --workspace --lib the_page_of_
 
-kernels: ## Boot the agent's BPF programs on other kernels in emulation, against /proc in the guest
-	@scripts/setup --missing build kernels
+kernels: ## Boot the agent's BPF programs on other kernels in emulation, for amd64 and arm64, against /proc in the guest
+	@scripts/setup --missing build kernels arm64
 	e2e/kernels/run
+	e2e/kernels/run --arm64
 
 selectors: ## Compare our label selectors with Kubernetes' own over 200,000 random cases (needs Go)
 	@scripts/setup --missing build go
@@ -112,6 +117,14 @@ cluster: ## Bring up the real cluster of e2e/dev-cluster with two nodes (root; b
 
 cluster-down: ## End that cluster and put back what it changed
 	CLUSTER_DIR=target/dev-cluster e2e/dev-cluster/cluster down
+
+release: ## Everything of a release into dist/VERSION, for amd64 and arm64: make release VERSION=0.2.0 [KEY=cosign.key]; publishes nothing
+	@[ -n "$(VERSION)" ] || { echo 'which version? make release VERSION=0.2.0' >&2; exit 2; }
+	@scripts/setup --missing build $(if $(KEY),go release)
+	tools/release/build $(VERSION) $(if $(KEY),--key $(KEY)) $(RELEASE_FLAGS)
+
+release-twice: ## Is it reproducible? The programs of a release built in another folder, beside dist/VERSION: make release-twice VERSION=0.2.0
+	tools/release/twice $(VERSION)
 
 images: ## Images of the agent and the operator, without a daemon: target/images/*.tar
 	@scripts/setup --missing build images

@@ -374,4 +374,9 @@ mod tests {
 
         probelet_reference::hold_part("kubectl-probelet.md", BEGIN, END, &tables);
     }
+
+    #[test]
+    fn the_page_of_man_and_the_completions_say_what_clap_takes() {
+        probelet_reference::hold_shell_files(command());
+    }
 }

@@ -339,4 +339,9 @@ mod tests {
 
         probelet_reference::hold("reference/flags-operator.md", &page);
     }
+
+    #[test]
+    fn the_page_of_man_and_the_completions_say_what_clap_takes() {
+        probelet_reference::hold_shell_files(<Typed as clap::CommandFactory>::command());
+    }
 }

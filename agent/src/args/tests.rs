@@ -233,3 +233,8 @@ fn the_page_of_flags_says_what_clap_takes() {
 
     probelet_reference::hold("reference/flags-agent.md", &page);
 }
+
+#[test]
+fn the_page_of_man_and_the_completions_say_what_clap_takes() {
+    probelet_reference::hold_shell_files(Typed::command());
+}

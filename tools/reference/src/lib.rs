@@ -11,12 +11,14 @@
 mod metrics;
 mod plugin;
 mod program;
+mod shell;
 
 use std::{fs, path::Path};
 
 pub use metrics::row;
 pub use plugin::subcommands;
 pub use program::flags;
+pub use shell::hold_shell_files;
 
 /// Set by `make reference`.
 const WRITE: &str = "PROBELET_WRITE_REFERENCE";

@@ -1,0 +1,461 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_kubectl_probelet_global_optspecs
+    string join \n kubeconfig= context= n/namespace= probelet-namespace= o/output= color= timeout= h/help V/version
+end
+
+function __fish_kubectl_probelet_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_kubectl_probelet_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_kubectl_probelet_using_subcommand
+    set -l cmd (__fish_kubectl_probelet_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s V -l version -d 'Print version'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "status" -d 'The fleet on one screen: cost against budget, levels, coverage, rollouts, nodes that do not follow and why'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "top" -d 'Live: nodes by the cost of their agents, flows, or processes'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "conns" -d 'Connections of a pod, a Service, a workload or a node'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "procs" -d 'Processes of a pod, a workload or a node, with their CPU, memory, open files and sockets'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "map" -d 'Who talks to whom: a namespace or the whole cluster, as text, dot, mermaid, svg or json'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "config" -d 'The configuration: what is in force and why, what changed, what a change would do'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "rollout" -d 'How the newest change reaches its nodes'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "pause" -d 'Stop collection on the nodes of a ProbeConfig, or on one node'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "resume" -d 'Resume the collection that `pause` stopped'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "explain" -d 'Why an agent is at its level or does not follow its configuration, and what it would take'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "doctor" -d 'What is wrong with a pod, workload or Service; of a node: what its kernel and the rights of its agent allow'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "netpol" -d 'A NetworkPolicy that allows what was observed of a workload'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "dump" -d 'A support bundle: objects, logs and metrics of probelet in one .tar.gz'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "runbook" -d 'What an alert means and what to do; needs no cluster'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "completion" -d 'Completion for a shell'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l most -d 'Causes to show; further ones are counted' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l tolerate -d 'Percent of connections that may be unseen or unresolved before that counts as missing' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l check -d 'Exit with code 1 if anything is wrong, missing or not visible'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l node -d 'Only this node' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l most -d 'Rows to show when the output is not a terminal' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l interval -d 'Time between two refreshes' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l once -d 'Show it once and exit, as always when the output is not a terminal'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l port -d 'Only those with this port at either end' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l interval -d 'Time between two refreshes of --watch' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s w -l watch -d 'Go on and show what opens (+) and closes (-)'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l closed -d 'Connections that are closed as well (TIME_WAIT)'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l all -d 'Flows with an end that has no name as well'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -f -a "effective" -d 'What is in force on a node, and where each value comes from'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -f -a "diff" -d 'What an edit changed, or how two configurations differ'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -f -a "dry-run" -d 'What would happen if a file were applied: errors, nodes that change, expected cost'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l changed -d 'Values that are not the default only'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s f -l file -d 'A file instead of the other one' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s f -l file -d 'YAML or JSON with ProbeConfigs; `-` reads standard input' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -f -a "status" -d 'How far the newest change has come'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -f -a "pause" -d 'Pause the rollout: no further node gets the change until `rollout resume`'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -f -a "resume" -d 'Continue a paused rollout'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -f -a "undo" -d 'Put the content before the newest change back into the ProbeConfig'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s w -l watch -d 'Wait until it is complete (exit code 0) or was rolled back (1)'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l dry-run -d 'Show what it would do'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l node -d 'This node only, by a ProbeConfig of its own with the highest priority' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l node -d 'This node only, by a ProbeConfig of its own with the highest priority' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s f -l file -d 'The file to write; default: probelet-dump-TIME.tar.gz' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l agents -d 'Agents whose logs, metrics and reports are taken: those in trouble first' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l reports -d 'Full reports as well: they name every process and connection of a node'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'

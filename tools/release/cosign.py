@@ -10,8 +10,8 @@ import shutil
 
 from programs import Refused, run
 
-# Nothing leaves this machine where a key signs: no transparency log, no time stamps, no list of servers.
-OFFLINE = ("--use-signing-config=false", "--tlog-upload=false")
+# Nothing leaves this machine where a key signs: a list of servers in which there is none, no transparency log and no time stamps.
+OFFLINE = ("--signing-config", str(pathlib.Path(__file__).resolve().parent / "offline.json"))
 UNLOGGED = ("--insecure-ignore-tlog=true",)
 
 

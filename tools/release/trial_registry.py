@@ -58,6 +58,11 @@ def refusing(upstream, refuses):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def handle(self):
+            # A client that has its refusal hangs up.
+            with contextlib.suppress(ConnectionError):
+                super().handle()
+
         def forward(self):
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else None

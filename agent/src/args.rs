@@ -23,7 +23,7 @@ pub use probelet_runtime::{Exit, Refused};
 
 use crate::kube::{Access, Audience};
 use access::Web;
-pub use access::{Auth, Tls};
+pub use access::{Auth, Rights, Tls};
 use server::{Kubernetes, access};
 
 const EXAMPLES: &str = "\
@@ -38,7 +38,8 @@ Exit codes:
   0  success
   1  a failure while running
   2  a wrong flag or configuration
-  3  no way to read this kernel could be used";
+  3  no way to read this kernel could be used
+  4  another source is asked for, which takes rights that were given back: start it again";
 
 /// Where Docker listens by default.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
@@ -68,6 +69,8 @@ pub struct Args {
     pub node_probe: bool,
     /// Where the last good configuration is kept.
     pub state_dir: Option<PathBuf>,
+    /// Whether rights are given back once all is loaded and opened.
+    pub rights: Rights,
     /// Whom to serve.
     pub auth: Auth,
     /// Whom tokens have to be for.
@@ -174,6 +177,7 @@ impl Args {
             kubernetes,
             node_probe: typed.node_probe,
             state_dir: typed.state_dir,
+            rights: typed.rights,
             auth,
             audience: Audience {
                 ours: typed.token_audience,
@@ -248,6 +252,17 @@ struct Typed {
     /// Where the last good configuration of the `NodeProbe` is kept, for starts without an API server
     #[arg(long, global = true, env = "PROBELET_STATE_DIR", value_name = "DIR", value_parser = file)]
     state_dir: Option<PathBuf>,
+
+    /// What becomes of the agent's rights after its first full report: `drop` gives back what its source does not need and holds it to
+    /// the system calls and files that it uses; `keep` leaves all as it is, to look for a fault
+    #[arg(
+        long,
+        global = true,
+        env = "PROBELET_RIGHTS",
+        value_name = "WHAT",
+        default_value = "drop"
+    )]
+    rights: Rights,
 
     /// Which clients need a bearer token that the API server accepts: none (`off`), all but those that come through the
     /// loopback of a pod's own network (`token`), or all (`always`); /healthz and /readyz are open. Its holder needs the

@@ -24,7 +24,7 @@ use probelet_core::facts::Tier;
 use probelet_core::text::clean;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where to look.
 #[derive(Clone, Debug)]
@@ -97,11 +97,10 @@ pub struct Verdict {
     pub remedy: Option<String>,
 }
 
-/// The capabilities that this process lacks: a look at one small file. None, if it cannot be read.
-pub(crate) fn lacking(proc: &Path) -> Vec<Capability> {
-    let Ok(text) = std::fs::read_to_string(proc.join("self/status")) else { return Vec::new() };
-    let status = status::parse(&text);
-    Capability::ALL.into_iter().filter(|&capability| !status.has(capability)).collect()
+/// Whether `/proc` hides the processes of other users from those without `CAP_SYS_PTRACE`.
+pub(crate) fn hides_processes() -> bool {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts::parse(&text).hidepid.is_some()
 }
 
 /// Everything the doctor found.

@@ -12,14 +12,16 @@ mod matching;
 mod outlet;
 mod pace;
 mod patience;
+mod rights;
 mod tasks;
 mod tuning;
 mod vitals;
 
-use crate::config::Effective;
+use crate::config::{Effective, Origin};
 use crate::discover::ceilings::Ceilings;
 use crate::discover::containers::{Containers, usage::Usage};
 use crate::discover::{self, Pass, Source, choose::Chosen};
+use crate::rights::Plan;
 use crate::snapshot::{Skip, Snapshot};
 use crate::sys::text;
 pub(crate) use clock::{boot_ns, thread_cpu_ns};
@@ -70,6 +72,17 @@ pub struct Setup {
     pub load: Load,
     /// News of the cluster, if there is one.
     pub cluster: Option<mpsc::Receiver<Vec<Event>>>,
+    /// What is to be given back once all is loaded and opened; `None` keeps all.
+    pub rights: Option<Plan>,
+}
+
+/// Why the engine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Told,
+    /// It has to begin again as a new process: what is asked for takes rights that were given back.
+    Restart(String),
 }
 
 /// The engine and everything it remembers from pass to pass.
@@ -94,6 +107,7 @@ pub struct Engine {
     patience: Patience,
     /// Readings of everything so far.
     everything: u32,
+    giving: rights::Giving,
 }
 
 impl Engine {
@@ -101,7 +115,18 @@ impl Engine {
     pub fn new(mut setup: Setup) -> Result<Self, discover::Error> {
         let config = Arc::clone(&setup.config.borrow_and_update());
         let tuning = Tuning::new(&config, setup.source);
-        let chosen = (setup.load)(tuning.pin, tuning.source_limits)?;
+        let chosen = match (setup.load)(tuning.pin, tuning.source_limits) {
+            // An agent that ends would never hear of the edit that takes it back.
+            Err(error) if tuning.pin.is_some() && setup.source.is_none() && follows(&config) => {
+                warn!(
+                    error = probelet_runtime::chain(&error),
+                    "the configured source cannot be loaded; the best one that can is used"
+                );
+                (setup.load)(None, tuning.source_limits)?
+            }
+            loaded => loaded?,
+        };
+        let giving = rights::Giving::after(chosen.refused.len());
         let tier = chosen.source.tier();
         info!(source = tier.name(), refused = chosen.refused.len(), "source loaded");
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
@@ -110,7 +135,7 @@ impl Engine {
         let schedule =
             Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
         let start_ns = setup.governor.charged(|budget, _| budget.used_ns());
-        let signs = Signs::new(&config, &chosen, start_ns);
+        let signs = Signs::new(&config, &chosen, start_ns, rights::before(setup.rights.is_some()));
         Ok(Self {
             tuning,
             source: chosen.source,
@@ -130,6 +155,7 @@ impl Engine {
             boot: clock::Boot::default(),
             patience: Patience::default(),
             everything: 0,
+            giving,
             setup,
         })
     }
@@ -142,14 +168,20 @@ impl Engine {
 
     /// Reads the node until the governor is told to stop. Anyone who changes the configuration or
     /// calls the end unparks this thread.
-    pub fn run(mut self) {
+    pub fn run(mut self) -> End {
         while !self.setup.governor.stopped() {
             self.take_config();
+            if let Some(why) = self.giving.restart.take() {
+                return End::Restart(why);
+            }
             let now = clock::boot_ns();
             self.judge(now);
             let more = self.take_news(now);
             match self.schedule.next(self.ladder.level()) {
-                Some((due, want)) if due <= now => self.turn(want, now),
+                Some((due, want)) if due <= now => {
+                    self.turn(want, now);
+                    self.give_rights_back();
+                }
                 next => {
                     let due = next.map_or(u64::MAX, |(due, _)| due);
                     self.idle(if more { due.min(now + BACKLOG_NS) } else { due }, now);
@@ -157,6 +189,7 @@ impl Engine {
             }
         }
         debug!("engine stopped");
+        End::Told
     }
 
     /// One reading of everything, or two so far apart, without budget: for `once`.
@@ -319,6 +352,7 @@ impl Engine {
     /// At the second reading of everything the start is over: what only it needed of the program leaves memory.
     fn end_start(&mut self) {
         self.everything = self.everything.saturating_add(1);
+        self.giving.full_report(clock::boot_ns());
         if self.everything == 2
             && let Err(error) = text::release()
         {
@@ -353,7 +387,7 @@ impl Engine {
             );
         }
         if next.look {
-            self.load(self.tuning.pin);
+            self.load(self.tuning.pin, true);
         }
     }
 
@@ -362,11 +396,15 @@ impl Engine {
         self.schedule.restart();
     }
 
-    fn load(&mut self, pin: Option<Tier>) {
+    fn load(&mut self, pin: Option<Tier>, failed: bool) {
+        if self.keeps_source(pin, failed) {
+            return;
+        }
         match (self.setup.load)(pin, self.tuning.source_limits) {
             Ok(chosen) => {
                 info!(source = chosen.source.tier().name(), "source loaded");
                 self.signs.chose(&chosen);
+                self.giving.refused = chosen.refused.len();
                 self.source = chosen.source;
                 self.start_over();
             }
@@ -394,7 +432,8 @@ impl Engine {
         self.limiters.set(tuning.procfs_reads, tuning.fds, tuning.netns);
         self.report.set_limits(tuning.report_limits);
         self.matching.configure(&config, &mut self.report);
-        let reload = tuning.pin != self.tuning.pin;
+        let suits = tuning.pin.unwrap_or(Tier::ALL[0]) == self.source.tier();
+        let reload = tuning.pin != self.tuning.pin && !suits;
         if tuning.source_limits != self.tuning.source_limits {
             self.source.set_limits(tuning.source_limits);
             // What was left out, or is to be, shows in a reading of everything.
@@ -402,7 +441,7 @@ impl Engine {
         }
         self.tuning = tuning;
         if reload {
-            self.load(self.tuning.pin);
+            self.load(self.tuning.pin, false);
         }
         self.schedule.set(self.tuning.intervals, tuning::looks(self.source.tier()));
         // What was promised under the old budget does not bind the new one.
@@ -410,6 +449,11 @@ impl Engine {
         self.signs.config(&config);
         self.published_ns = 0;
     }
+}
+
+/// Whether the configuration is the one that an earlier run saved, and another one may come from the API server.
+const fn follows(config: &Effective) -> bool {
+    matches!(config.origin, Origin::NodeProbe { .. })
 }
 
 #[expect(

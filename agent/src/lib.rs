@@ -15,6 +15,7 @@ pub mod node_probe;
 pub mod once;
 #[cfg(test)]
 mod outputs;
+pub mod rights;
 pub mod run;
 pub mod serve;
 pub mod snapshot;

@@ -97,6 +97,7 @@ fn parts(args: &Args, config: Effective) -> Parts {
         snapshots: sender,
         load: Box::new(choose::choose),
         cluster: args.kubernetes.is_some().then_some(cluster),
+        rights: None,
     };
     Parts { setup, config, snapshots, governor, news }
 }
@@ -155,6 +156,8 @@ fn live(args: Args, config: Effective, view: Option<(Option<Sort>, Option<String
         Err(error) => {
             let exit = if error.downcast_ref::<discover::Error>().is_some() {
                 Exit::NoSource
+            } else if error.downcast_ref::<tasks::Restart>().is_some() {
+                Exit::Restart
             } else if error.downcast_ref::<serve::http::tls::Error>().is_some()
                 || error.downcast_ref::<top::Error>().is_some_and(|e| e.exit_code() == 2)
             {

@@ -7,6 +7,7 @@
 //! I/O: none.
 
 use crate::discover::Limiter;
+use crate::rights::Rights;
 use probelet_core::budget::Level;
 use probelet_core::facts::Tier;
 use probelet_core::report::Picture;
@@ -212,6 +213,8 @@ pub struct Vitals {
     pub config_error: Option<String>,
     /// Unix time of the start of the agent.
     pub started_unix: f64,
+    /// What the agent may still do, and what keeps it from more.
+    pub rights: Arc<Rights>,
 }
 
 impl Snapshot {
@@ -301,6 +304,7 @@ impl Vitals {
             config_name: String::new(),
             config_error: None,
             started_unix: 0.0,
+            rights: Arc::default(),
         }
     }
 }

@@ -7,7 +7,9 @@
 pub mod bpf;
 pub mod filter;
 pub mod heap;
+pub mod landlock;
 pub mod mmap;
+pub mod seccomp;
 pub mod socket;
 pub mod text;
 pub mod usage;

@@ -5,7 +5,7 @@
 use probelet_agent::config::Effective;
 use probelet_agent::discover::choose::Chosen;
 use probelet_agent::discover::{Error, Limits, Pace, Pass, Source};
-use probelet_agent::engine::{Engine, Governor, Setup};
+use probelet_agent::engine::{End, Engine, Governor, Setup};
 use probelet_agent::snapshot::{Skip, Snapshot};
 use probelet_core::budget::Level;
 use probelet_core::cluster::objects::{Event, Kind, Pod, Service};
@@ -75,7 +75,7 @@ struct Running {
     governor: Arc<Governor>,
     config: watch::Sender<Arc<Effective>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    engine: JoinHandle<()>,
+    engine: JoinHandle<End>,
 }
 
 fn start(spec: ProbeConfigSpec, world: World) -> Running {
@@ -96,6 +96,7 @@ fn start_with(
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty("node".into())));
     let fake = Arc::clone(&world);
     let setup = Setup {
+        rights: None,
         node: "node".into(),
         source: None,
         config: seen,

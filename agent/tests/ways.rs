@@ -99,16 +99,26 @@ const SERVER: &str = "l=socket.create_server(('0.0.0.0',80));k=[]\nwhile 1:k.app
 struct Agent {
     child: Child,
     listens: String,
+    /// It has a network of its own, as a pod has.
+    apart: bool,
     _config: tempfile::NamedTempFile,
 }
 
 impl Agent {
     fn start(tier: &str) -> Option<Self> {
+        Self::start_as(&[], false, tier)
+    }
+
+    /// Started by `before`, which ends with the agent's words.
+    fn start_as(before: &[&str], apart: bool, tier: &str) -> Option<Self> {
         // A debug build needs several times the CPU.
         let mut config = tempfile::NamedTempFile::new().unwrap();
         config.write_all(b"budget: {cpu: 500m}\n").unwrap();
         let listen = format!("127.0.0.1:{PORT}");
-        let child = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
+        let program: Vec<_> =
+            before.iter().copied().chain([env!("CARGO_BIN_EXE_probelet-agent")]).collect();
+        let child = Command::new(program[0])
+            .args(&program[1..])
             .args(["--listen", &listen, "--docker", "off", "--node-name", "box", "--source", tier])
             .arg("--config")
             .arg(config.path())
@@ -116,7 +126,7 @@ impl Agent {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut agent = Self { child, listens: listen, _config: config };
+        let mut agent = Self { child, listens: listen, apart, _config: config };
         let began = Instant::now();
         loop {
             if agent.child.try_wait().unwrap().is_some() {
@@ -132,13 +142,27 @@ impl Agent {
     }
 
     fn report(&self) -> Option<Value> {
-        let mut client = TcpStream::connect(&self.listens).ok()?;
+        let mut client =
+            if self.apart { self.enter()? } else { TcpStream::connect(&self.listens).ok()? };
         client.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
         let request = "GET /v1/report HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         client.write_all(request.as_bytes()).ok()?;
         let mut text = String::new();
         client.read_to_string(&mut text).ok()?;
         serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// A connection from inside its network: threads have namespaces of their own, so only one moves.
+    fn enter(&self) -> Option<TcpStream> {
+        let space = std::fs::File::open(format!("/proc/{}/ns/net", self.child.id())).ok()?;
+        let listens = self.listens.clone();
+        let inside = move || {
+            let network = Some(rustix::thread::LinkNameSpaceType::Network);
+            let space = std::os::fd::AsFd::as_fd(&space);
+            rustix::thread::move_into_link_name_space(space, network).ok()?;
+            TcpStream::connect(listens).ok()
+        };
+        std::thread::spawn(inside).join().unwrap()
     }
 
     /// The flows to these ports, as soon as they are what is expected; what they are in the end.
@@ -256,6 +280,58 @@ fn a_masqueraded_connection_is_one_flow_between_its_two_ends() {
             let expected =
                 ["cart cart:80 at 80 4", "web cart:30080 at 80 3", "web cart:80 at 80 2"];
             assert_eq!(agent.flows(&[80, 30_080], &expected), expected, "{tier}");
+            sh("iptables -w -t nat -F");
+        }
+    });
+}
+
+/// What the chart asks for, by whether the pod is on the node's network; `e2e/chart/checks/agent_pod.py` has the same lists.
+const CHART: [(bool, &str); 2] = [
+    (true, "-all,+bpf,+perfmon,+net_admin,+setpcap,+sys_admin,+sys_ptrace"),
+    (false, "-all,+bpf,+perfmon,+net_admin,+setpcap"),
+];
+
+#[test]
+#[ignore = "needs root, BPF and iptables"]
+fn the_rights_that_the_chart_asks_for_name_who_is_behind_a_service() {
+    in_sandbox("the_rights_that_the_chart_asks_for_name_who_is_behind_a_service", || {
+        for (round, (apart, set)) in (0..).zip(CHART) {
+            let bounding = format!("--bounding-set={set}");
+            let start = [
+                "sh",
+                "-c",
+                r#"ip link set lo up; exec setpriv "$0" --inh-caps=-all --no-new-privs -- "$@""#,
+                &bounding,
+            ];
+            let own = ["unshare", "--net", "--"];
+            let before: Vec<_> = own.into_iter().filter(|_| apart).chain(start).collect();
+            let Some(agent) = Agent::start_as(&before, apart, "bpf") else { continue };
+            let (first, second) = (10 * round, 10 * round + 1);
+            let mut server = Place::at("backend", SERVER, "172.18.2.2", "172.18.2.1", first);
+            let client = "c=[socket.create_connection(('172.18.1.1',8080))]";
+            let mut client = Place::at("client", client, "172.18.1.2", "172.18.1.1", second);
+            nat(&[
+                "PREROUTING -p tcp -d 172.18.1.1 --dport 8080 -j DNAT --to-destination 172.18.2.2:80",
+            ]);
+            std::thread::sleep(Duration::from_millis(1500));
+            server.go();
+            client.go();
+
+            let expected = ["client backend:8080 at 80 1"];
+            assert_eq!(agent.flows(&[80, 8080], &expected), expected, "{set}");
+            let rights = agent.report().unwrap()["agent"]["rights"].clone();
+            let held = serde_json::json!([{"thread": "connection-tracking", "capabilities": ["NET_ADMIN"]}]);
+            assert_eq!(rights["held"], held, "{set}: {rights}");
+            assert!(
+                rights["protections"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .take(4)
+                    .all(|one| one["inForce"] == true),
+                "{rights}"
+            );
+            assert_eq!(rights["refusedCalls"], 0, "{rights}");
             sh("iptables -w -t nat -F");
         }
     });

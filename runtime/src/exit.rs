@@ -21,6 +21,8 @@ pub enum Exit {
     Usage = 2,
     /// An agent could load no source.
     NoSource = 3,
+    /// An agent has to be started again: what is asked for takes rights that it has given back.
+    Restart = 4,
 }
 
 impl From<Exit> for ExitCode {

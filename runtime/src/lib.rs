@@ -10,6 +10,7 @@ pub mod access;
 pub mod error;
 pub mod exit;
 pub mod logging;
+pub mod reach;
 pub mod route;
 
 pub use error::chain;

@@ -48,6 +48,13 @@ impl Route {
     pub const fn is_direct(&self) -> bool {
         self.proxy.is_none()
     }
+
+    /// The TCP port that is connected to on the way to `server`; none if the proxy's cannot be told.
+    #[must_use]
+    pub fn ports(&self, server: &Uri) -> Vec<u16> {
+        let Some(proxy) = &self.proxy else { return vec![place(server).2] };
+        proxy.url().parse::<Uri>().iter().map(|url| place(url).2).collect()
+    }
 }
 
 fn place(uri: &Uri) -> (bool, &str, u16) {

@@ -39,6 +39,15 @@ pub enum Auth {
     Always,
 }
 
+/// What becomes of the agent's rights once all is loaded and opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rights {
+    /// They are given back.
+    Drop,
+    /// They are kept.
+    Keep,
+}
+
 /// How the server is secured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {

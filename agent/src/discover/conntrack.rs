@@ -6,11 +6,12 @@
 //!
 //! The entries of all pods stand where kube-proxy's rules are, in the namespace of the node's first
 //! process. The agent may be in another, so a socket is opened there for each batch and closed after
-//! it: nothing of a namespace is held over a pass.
+//! it: nothing of a namespace is held over a pass. The thread that does nothing else ([`asker`]) goes there once and stays.
 //!
-//! I/O: opens `/proc/1/ns/net`, enters it, talks netlink. Needs `CAP_NET_ADMIN`, and
+//! I/O: opens `/proc/1/ns/net`, enters it, talks netlink. Needs `CAP_NET_ADMIN`, and, where the agent has a network of its own,
 //! `CAP_SYS_ADMIN` with `CAP_SYS_PTRACE` to enter.
 
+pub mod asker;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod message;
@@ -23,6 +24,7 @@ use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::net::{RecvFlags, SendFlags};
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// An entry with all its attributes is about 400 bytes long.
@@ -48,6 +50,9 @@ pub enum Error {
     /// The kernel does not answer.
     #[error("cannot ask connection tracking")]
     Asking(#[source] io::Error),
+    /// The thread that asks has ended.
+    #[error("the thread that asks connection tracking has ended")]
+    Gone,
 }
 
 impl Error {
@@ -57,10 +62,11 @@ impl Error {
         let cause = match self {
             Self::Entering(error) => format!("{self}: {error}"),
             Self::Namespace { source, .. } | Self::Asking(source) => format!("{self}: {source}"),
+            Self::Gone => return self.to_string(),
         };
         let hint = match self {
             Self::Asking(e) if e.raw_os_error() == Some(libc::EPERM) => "CAP_NET_ADMIN is missing",
-            Self::Asking(_) => "the kernel may lack nf_conntrack_netlink",
+            Self::Asking(_) | Self::Gone => "the kernel may lack nf_conntrack_netlink",
             Self::Entering(_) | Self::Namespace { .. } => {
                 "CAP_SYS_ADMIN and CAP_SYS_PTRACE are needed to enter it"
             }
@@ -72,12 +78,17 @@ impl Error {
 /// Connection tracking of the node.
 #[derive(Debug)]
 pub struct Conntrack {
+    proc: PathBuf,
     namespace: PathBuf,
     sequence: u32,
     request: Vec<u8>,
     buffer: Vec<u8>,
     /// The thread is in a namespace that is not ours, and must enter no other.
     stranded: bool,
+    /// The thread is in the node's namespace, and stays.
+    settled: bool,
+    /// It cannot get there any more, for this reason (errno).
+    beyond: Option<i32>,
 }
 
 /// A socket for one batch of questions.
@@ -92,7 +103,38 @@ impl Conntrack {
     pub fn new(proc: &Path) -> Self {
         let namespace = proc.join("1/ns/net");
         let (request, buffer) = (Vec::with_capacity(128), vec![0; BUFFER]);
-        Self { namespace, sequence: 0, request, buffer, stranded: false }
+        let proc = proc.to_owned();
+        Self {
+            proc,
+            namespace,
+            sequence: 0,
+            request,
+            buffer,
+            stranded: false,
+            settled: false,
+            beyond: None,
+        }
+    }
+
+    /// Goes to the node's namespace for good, so that no later batch needs a right to enter it. What is refused shows in the next
+    /// batch.
+    pub fn settle(&mut self) {
+        let entered = File::open(&self.namespace).and_then(|node| enter::stay(node.as_fd()));
+        match entered {
+            Err(error) if !self.is_at_home() => {
+                self.beyond = Some(error.raw_os_error().unwrap_or(libc::EPERM));
+            }
+            _ => self.settled = true,
+        }
+    }
+
+    /// Whether the thread is in the node's namespace already. A directory of `/proc` has a number in each namespace of its own,
+    /// which anyone may look at; the link takes `CAP_SYS_PTRACE`.
+    fn is_at_home(&self) -> bool {
+        let number = |process: &str| {
+            std::fs::metadata(self.proc.join(process).join("net/dev")).map(|there| there.ino()).ok()
+        };
+        number("1").is_some_and(|node| number("thread-self") == Some(node))
     }
 
     /// Begins a batch.
@@ -102,7 +144,20 @@ impl Conntrack {
         if self.stranded {
             return Err(named(io::ErrorKind::Other.into()));
         }
-        let namespace = File::open(path).map_err(named)?;
+        if let Some(errno) = self.beyond {
+            return Err(named(io::Error::from_raw_os_error(errno)));
+        }
+        if self.settled {
+            let socket = enter::netfilter().map_err(Error::Asking)?;
+            return Ok(Batch { conntrack: self, socket });
+        }
+        let namespace = match File::open(path) {
+            Err(_) if self.is_at_home() => {
+                self.settled = true;
+                return self.open();
+            }
+            opened => opened.map_err(named)?,
+        };
         let opened = enter::open_in(namespace.as_fd(), rustix::net::netlink::NETFILTER);
         self.stranded = matches!(opened, Err(enter::Error::Stranded(_)));
         let socket = opened.map_err(Error::Entering)?;

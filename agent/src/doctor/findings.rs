@@ -9,6 +9,8 @@ use super::kernel::Version;
 use super::mounts::{self, Cgroups, Mounts};
 use super::status::{self, Status};
 use super::{Capability, Finding, Mark, Places, sock_diag, tiers};
+use crate::rights::{self, capabilities::Set};
+use crate::sys::{landlock, seccomp};
 use probelet_core::facts::Tier;
 use std::fs;
 use std::io::ErrorKind;
@@ -44,6 +46,10 @@ pub(super) struct Read {
     pub(super) child_ehash: Option<String>,
     pub(super) sock_diag: Option<String>,
     pub(super) docker: Docker,
+    /// Version of landlock; `None` where there is none.
+    pub(super) landlock: Option<u32>,
+    /// Why no filter of system calls can be had.
+    pub(super) filter: Option<String>,
 }
 
 impl Read {
@@ -87,6 +93,8 @@ pub(super) fn read(places: &Places) -> Read {
             Err(ErrorKind::PermissionDenied) => Docker::Forbidden,
             Err(_) => Docker::Silent,
         },
+        landlock: landlock::version().ok(),
+        filter: seccomp::probe().err().map(|error| error.to_string()),
     }
 }
 
@@ -102,6 +110,7 @@ pub(super) fn judge(read: &Read, chosen: Option<Tier>, places: &Places) -> Vec<F
     findings.extend(Capability::ALL.into_iter().map(|c| capability(read, c, chosen)));
     findings.extend([seccomp(read), pid_namespace(read), hidepid(read), cgroups(read), hash(read)]);
     findings.extend([diag(read, chosen), docker(read, places)]);
+    findings.extend([filter(read), files(read), kept(read, chosen)]);
     findings
 }
 
@@ -258,6 +267,42 @@ fn diag(read: &Read, chosen: Option<Tier>) -> Finding {
     )
     .meaning("netlink cannot list sockets")
     .remedy("modprobe inet_diag tcp_diag udp_diag; allow netlink sockets in the seccomp profile")
+}
+
+fn filter(read: &Read) -> Finding {
+    const TOPIC: &str = "filter of system calls";
+    match &read.filter {
+        None => finding(TOPIC, Mark::Good, "in force after the first full report"),
+        Some(why) => finding(TOPIC, Mark::Note, format!("none: {why}"))
+            .meaning("a running agent may make every system call"),
+    }
+}
+
+fn files(read: &Read) -> Finding {
+    match read.landlock {
+        Some(version @ 4..) => finding("landlock", Mark::Good, format!("version {version}")),
+        Some(version) => {
+            finding("landlock", Mark::Note, format!("version {version}, without ports"))
+                .meaning("a running agent may connect to every port")
+        }
+        None => finding("landlock", Mark::Note, "not in this kernel, or not switched on")
+            .meaning("a running agent may open every file of its user's")
+            .remedy("boot with landlock in lsm=, Linux 5.13 or newer"),
+    }
+}
+
+/// The rights that a running agent would have.
+fn kept(read: &Read, chosen: Option<Tier>) -> Finding {
+    let held = |set: Set| {
+        let all = Capability::ALL.into_iter().filter(|one| set.has(*one) && read.status.has(*one));
+        all.map(Capability::name).collect::<Vec<_>>().join(", ")
+    };
+    let mut kept = vec![held(chosen.map_or_else(Set::default, rights::keeps))];
+    kept.push(held(Set::of([Capability::NetAdmin])));
+    kept.retain(|names| !names.is_empty());
+    let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+    finding("rights while it runs", Mark::Good, kept)
+        .meaning("all others are given back after the first full report")
 }
 
 fn docker(read: &Read, places: &Places) -> Finding {

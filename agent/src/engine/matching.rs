@@ -5,11 +5,12 @@
 //! things have their names. It must not talk to the API server, nor work through more at a time
 //! than a slice of the budget: what is left in the channel holds the feed back.
 //!
-//! I/O: connection tracking, through [`crate::discover::conntrack`].
+//! I/O: connection tracking, through the thread of [`crate::discover::conntrack::asker`].
 
 use super::{Engine, clock};
 use crate::config::Effective;
-use crate::discover::conntrack::{Conntrack, Error};
+use crate::discover::conntrack::Error;
+use crate::discover::conntrack::asker::{Answers, Asker};
 use crate::discover::node_addresses;
 use crate::snapshot::Asked;
 use probelet_core::budget;
@@ -18,7 +19,7 @@ use probelet_core::cluster::objects::Event;
 use probelet_core::cluster::{Cluster, Grain, Peers, ServiceMatching, Settings};
 use probelet_core::report::{Now, Report, Translated};
 use probelet_crds::{Granularity, Peers as SpecPeers, ServiceMatching as SpecMatching};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -63,7 +64,9 @@ pub(super) struct Matching {
     /// There never was a feed; one that ended leaves its names.
     alone: bool,
     node: Arc<str>,
-    conntrack: Conntrack,
+    pub(super) asker: Asker,
+    /// CPU time of the thread that asks, nanoseconds.
+    elsewhere_ns: u64,
     limiter: budget::Limiter,
     asked: [u64; Asked::ALL.len()],
     error: Option<Arc<str>>,
@@ -87,7 +90,8 @@ impl Matching {
             news,
             begun: Vec::new().into_iter(),
             node: Arc::clone(node),
-            conntrack: Conntrack::new(Path::new("/proc")),
+            asker: Asker::new(PathBuf::from("/proc")),
+            elsewhere_ns: 0,
             limiter: budget::Limiter::new(QUESTIONS_PER_SECOND),
             asked: [0; Asked::ALL.len()],
             error: None,
@@ -197,7 +201,7 @@ impl Matching {
         room: u64,
     ) -> bool {
         let (slice, began) = (SLICE_NS.min(room), clock::thread_cpu_ns());
-        let mut changed = false;
+        let (mut changed, mut elsewhere) = (false, 0);
         while now_ns >= self.retry_ns {
             let wanted = report.waiting(now.mono_ms).min(QUESTIONS);
             let granted = self.limiter.take(now_ns, u32::try_from(wanted).unwrap_or(0));
@@ -205,15 +209,8 @@ impl Matching {
             if questions.is_empty() {
                 break;
             }
-            let mut answers = Vec::with_capacity(questions.len());
-            let outcome = self.conntrack.open().and_then(|mut batch| {
-                for question in &questions {
-                    let found = batch.entry(question.protocol, question.local, question.remote)?;
-                    let answer = found.map_or(Translated::Unknown, Translated::Entry);
-                    answers.push((*question, answer));
-                }
-                Ok(())
-            });
+            let Answers { answers, error, cpu_ns } = self.asker.ask(questions.clone());
+            elsewhere += cpu_ns;
             for (_, answer) in &answers {
                 let asked = match answer {
                     Translated::Entry(_) => Asked::Found,
@@ -224,19 +221,20 @@ impl Matching {
             let left = &questions[answers.len()..];
             self.asked[Asked::Unavailable as usize] += left.len() as u64;
             report.give_back(left, now);
-            self.judge(outcome, now_ns);
+            self.judge(error, now_ns);
             changed |= report.answer(&answers, now);
-            if clock::thread_cpu_ns() - began >= slice {
+            if clock::thread_cpu_ns() - began + elsewhere >= slice {
                 break;
             }
         }
+        self.elsewhere_ns += elsewhere;
         changed
     }
 
-    fn judge(&mut self, outcome: Result<(), Error>, now_ns: u64) {
-        match outcome {
-            Ok(()) => self.error = None,
-            Err(error) => {
+    fn judge(&mut self, error: Option<Error>, now_ns: u64) {
+        match error {
+            None => self.error = None,
+            Some(error) => {
                 let message: Arc<str> = error.message().into();
                 if self.error.as_deref() != Some(&*message) {
                     warn!(
@@ -253,6 +251,11 @@ impl Matching {
     /// What was asked so far, by result.
     pub(super) const fn asked(&self) -> [u64; Asked::ALL.len()] {
         self.asked
+    }
+
+    /// CPU time of the thread that asks, nanoseconds.
+    pub(super) const fn elsewhere_ns(&self) -> u64 {
+        self.elsewhere_ns
     }
 
     /// Why nothing can be asked, if that is so.

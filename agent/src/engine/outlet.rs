@@ -70,6 +70,7 @@ impl Engine {
     }
 
     pub(super) fn publish(&mut self, now: u64) {
+        self.giving.tell_refused(now);
         let (work, mut outlet) = self.split();
         outlet.publish(work.limiters, now);
     }

@@ -13,6 +13,7 @@ use super::tuning::Tuning;
 use super::{clock, seconds};
 use crate::config::Effective;
 use crate::discover::choose::Chosen;
+use crate::rights::Rights;
 use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Moments, Skip, Task, Vitals};
 use crate::sys::usage;
 use probelet_core::budget::Level;
@@ -64,6 +65,7 @@ pub(super) struct Signs {
     denied: bool,
     config: Arc<Effective>,
     started_unix: f64,
+    rights: Arc<Rights>,
     /// When the first reading could begin.
     began_ns: u64,
     /// CPU time that the process had used by then, seconds.
@@ -84,6 +86,8 @@ pub(super) struct Signs {
     skipped: [u64; Skip::ALL.len()],
     report_cpu_ns: u64,
     match_cpu_ns: u64,
+    /// The part of it that another thread spent.
+    elsewhere_ns: u64,
     tasks: Tasks,
     translations: [u64; Asked::ALL.len()],
     conntrack_error: Option<Arc<str>>,
@@ -92,8 +96,14 @@ pub(super) struct Signs {
 
 impl Signs {
     /// `start_ns` is what starting took of the CPU, nanoseconds.
-    pub(super) fn new(config: &Arc<Effective>, chosen: &Chosen, start_ns: u64) -> Self {
+    pub(super) fn new(
+        config: &Arc<Effective>,
+        chosen: &Chosen,
+        start_ns: u64,
+        rights: Rights,
+    ) -> Self {
         Self {
+            rights: Arc::new(rights),
             tier: chosen.source.tier(),
             refused: chosen.refused.as_slice().into(),
             denied: chosen.denied,
@@ -116,6 +126,7 @@ impl Signs {
             skipped: [0; Skip::ALL.len()],
             report_cpu_ns: 0,
             match_cpu_ns: 0,
+            elsewhere_ns: 0,
             tasks: Tasks::default(),
             translations: [0; Asked::ALL.len()],
             conntrack_error: None,
@@ -128,6 +139,11 @@ impl Signs {
         self.refused = chosen.refused.as_slice().into();
         self.denied = chosen.denied;
         self.costs = [Mean::default(); 4];
+    }
+
+    /// What is in force now.
+    pub(super) fn rights(&mut self, rights: Arc<Rights>) {
+        self.rights = rights;
     }
 
     pub(super) fn config(&mut self, config: &Arc<Effective>) {
@@ -176,6 +192,7 @@ impl Signs {
     pub(super) fn translated(&mut self, matching: &Matching) {
         self.translations = matching.asked();
         self.conntrack_error = matching.error();
+        self.elsewhere_ns = matching.elsewhere_ns();
     }
 
     /// What a turn is expected to cost, nanoseconds.
@@ -339,6 +356,7 @@ impl Signs {
             config_name: self.config.origin.config().to_owned(),
             config_error: self.config.last_error.clone(),
             started_unix: self.started_unix,
+            rights: Arc::clone(&self.rights),
         }
     }
 
@@ -354,8 +372,8 @@ impl Signs {
         self.tasks.add([
             Time { ns: thread_ns.saturating_sub(report + matched), sampled: discover },
             pure(report),
-            pure(matched),
-            Time { ns: process_ns.saturating_sub(thread_ns), sampled: serve },
+            pure(matched + self.elsewhere_ns),
+            Time { ns: process_ns.saturating_sub(thread_ns + self.elsewhere_ns), sampled: serve },
         ])
     }
 }

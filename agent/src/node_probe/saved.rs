@@ -22,6 +22,8 @@ use tracing::{debug, info, warn};
 const NAME: &str = "last-config.json";
 /// What it is written as before it has its name.
 const NEW: &str = ".last-config.json.new";
+/// The same at the end, when another thread may be writing the other one.
+const LAST: &str = ".last-config.json.end";
 
 /// Why there is nothing to begin with.
 #[derive(Debug, thiserror::Error)]
@@ -129,8 +131,22 @@ pub async fn keep(directory: PathBuf, mut config: watch::Receiver<Arc<Effective>
     }
 }
 
-/// Puts the whole file in place at once: anyone who reads it, after a loss of power too, finds the old or the new one.
+/// Writes the file once more before the process ends, so that the next one begins with what is in force now.
+pub fn save_last(directory: &Path, effective: &Effective) {
+    if !matches!(effective.origin, Origin::NodeProbe { .. }) {
+        return;
+    }
+    if let Err(error) = save_as(LAST, directory, effective) {
+        warn!(directory = %directory.display(), %error, "the configuration cannot be saved; the next start begins with an older one");
+    }
+}
+
 fn save(directory: &Path, effective: &Effective) -> io::Result<()> {
+    save_as(NEW, directory, effective)
+}
+
+/// Puts the whole file in place at once: anyone who reads it, after a loss of power too, finds the old or the new one.
+fn save_as(new: &str, directory: &Path, effective: &Effective) -> io::Result<()> {
     let generation = match &effective.origin {
         Origin::NodeProbe { generation, .. } => *generation,
         Origin::Defaults | Origin::File(_) => 0,
@@ -142,7 +158,7 @@ fn save(directory: &Path, effective: &Effective) -> io::Result<()> {
         config: effective.spec.clone().into(),
     };
     let text = serde_json::to_vec(&saved)?;
-    let new = directory.join(NEW);
+    let new = directory.join(new);
     let mut file = File::create(&new)?;
     file.write_all(&text)?;
     file.sync_all()?;

@@ -6,12 +6,13 @@
 //! I/O: signals, threads, everything it starts.
 
 use super::{Parts, serving};
-use crate::args::{Args, Sort};
+use crate::args::{Args, Command, Rights, Sort};
 use crate::config::{self, Effective};
-use crate::engine::{Engine, Governor};
+use crate::engine::{End, Engine, Governor};
 use crate::kube::{Connection, FeedStatus, Pace, Timing};
 use crate::names::{self, shown::Names};
-use crate::node_probe;
+use crate::node_probe::{self, saved};
+use crate::rights::{Plan, reach::Reach};
 use crate::serve;
 use crate::snapshot::Snapshot;
 use crate::top;
@@ -32,23 +33,32 @@ const STOP: Duration = Duration::from_millis(700);
 /// The last write to the API server has a limit of its own; this is generous.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
+/// The process has to be started again; what for is in the message.
+#[derive(Debug, thiserror::Error)]
+#[error("start the agent again: {0}")]
+pub(super) struct Restart(String);
+
 pub(super) async fn run(
     args: Args,
     parts: Parts,
     view: Option<(Option<Sort>, Option<String>)>,
 ) -> anyhow::Result<()> {
-    let Parts { setup, config, snapshots, governor, news } = parts;
+    let Parts { mut setup, config, snapshots, governor, news } = parts;
     let node = Arc::clone(&setup.node);
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
     let listener = args.listen.filter(|_| view.is_none()).map(serve::bind).transpose()?;
     let access = listener.as_ref().map(|_| super::access::open(&args)).transpose()?;
-    let config_seen = config.subscribe();
+    let (config_seen, config_now) = (config.subscribe(), config.subscribe());
     let admit = serving::admit(Arc::clone(&governor));
     if let Some(address) = args.probe_listen.filter(|_| view.is_none()) {
         serving::probes(address, snapshots.clone(), Arc::clone(&admit), stopped.clone())?;
     }
+    let plan = plan(&args);
+    setup.rights.clone_from(&plan);
     let (engine, mut ended) = start(setup).await?;
+    // Now, as no other thread has been started yet: those that follow have nothing either.
+    let begun = plan.as_ref().map(Plan::begin);
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
     let names = names::start::follow(args.docker.clone());
     let pace = pace(Arc::clone(&governor));
@@ -89,7 +99,16 @@ pub(super) async fn run(
         });
         serving = Some(serving::start(listener, state, stopped)?);
     }
+    if let Some((plan, begun)) = plan.zip(begun) {
+        plan.started(begun);
+    }
     let outcome = over(view, names, snapshots, &mut ended).await;
+    if outcome.as_ref().is_err_and(|error| error.is::<Restart>()) {
+        // What asks for the restart must be known after it.
+        if let Some(directory) = &args.state_dir {
+            saved::save_last(directory, &config_now.borrow());
+        }
+    }
     governor.stop();
     engine.thread().unpark();
     stop.send_replace(true);
@@ -100,7 +119,7 @@ pub(super) async fn run(
 /// Waits a bounded time for what is still running: a pass that hangs in the kernel must not keep a process that was asked
 /// to stop.
 async fn finish(
-    ended: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<End>,
     writing: Option<tokio::task::JoinHandle<()>>,
     serving: Option<serving::Serving>,
 ) {
@@ -114,7 +133,13 @@ async fn finish(
             serving.end().await;
         }
     };
-    let _late = tokio::join!(tokio::time::timeout(STOP, ended), last_write, served);
+    let stopped = async {
+        // One whose end is known already must not be asked again.
+        if !ended.is_terminated() {
+            let _late = tokio::time::timeout(STOP, ended).await;
+        }
+    };
+    tokio::join!(stopped, last_write, served);
 }
 
 /// Shows what is to be shown, until someone or something ends it.
@@ -122,7 +147,7 @@ async fn over(
     view: Option<(Option<Sort>, Option<String>)>,
     names: watch::Receiver<Arc<Names>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    ended: &mut oneshot::Receiver<()>,
+    ended: &mut oneshot::Receiver<End>,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -141,7 +166,10 @@ async fn over(
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         shown = shown => shown.map_err(anyhow::Error::from),
-        _ = ended => Err(anyhow!("engine thread exited unexpectedly; see preceding log lines")),
+        end = ended => match end {
+            Ok(End::Restart(why)) => Err(Restart(why).into()),
+            _ => Err(anyhow!("engine thread exited unexpectedly; see preceding log lines")),
+        },
     }
 }
 
@@ -149,25 +177,33 @@ async fn over(
 /// namespace is a matter of threads.
 async fn start(
     setup: crate::engine::Setup,
-) -> anyhow::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+) -> anyhow::Result<(JoinHandle<()>, oneshot::Receiver<End>)> {
     let (loaded, loading) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let engine = thread::Builder::new().name("probelet-engine".to_owned()).spawn(move || {
-        match Engine::new(setup) {
+        let why = match Engine::new(setup) {
             Ok(engine) => {
                 // The receiver is gone only if the agent is ending anyway.
                 let _gone = loaded.send(Ok(()));
-                engine.run();
+                engine.run()
             }
             Err(error) => {
                 let _gone = loaded.send(Err(error));
+                End::Told
             }
-        }
-        let _gone = end.send(());
+        };
+        let _gone = end.send(why);
     });
     let engine = engine.context("cannot start the engine's thread")?;
     loading.await.context("the engine ended while loading a source")??;
     Ok((engine, ended))
+}
+
+/// What is given back, unless all is to be kept. `top` ends soon, and no one reaches it over the network.
+fn plan(args: &Args) -> Option<Plan> {
+    let keeps = args.state_dir.is_some();
+    let drops = args.rights == Rights::Drop && args.command == Command::Run;
+    drops.then(|| Plan::new(Reach::new(args), args.node_probe, keeps))
 }
 
 /// Wakes the engine for every new configuration.

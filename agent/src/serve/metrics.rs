@@ -15,6 +15,7 @@ mod narrow;
 mod process;
 #[cfg(test)]
 mod reference;
+mod rights;
 mod series;
 #[cfg(test)]
 mod sums;

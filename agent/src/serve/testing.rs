@@ -67,6 +67,7 @@ pub(crate) fn snapshot() -> Snapshot {
         config_name: String::new(),
         config_error: None,
         started_unix: 1_699_999_000.5,
+        rights: Arc::default(),
     };
     Snapshot {
         node: "node-1".into(),

@@ -282,5 +282,6 @@ fn vitals(second: u64) -> Vitals {
         config_name: String::new(),
         config_error: None,
         started_unix: 1_750_000_000.0,
+        rights: Arc::default(),
     }
 }

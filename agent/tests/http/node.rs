@@ -121,6 +121,7 @@ pub(crate) fn snapshot(picture: Picture) -> Snapshot {
         config_name: String::new(),
         config_error: None,
         started_unix: 1_699_999_000.0,
+        rights: std::sync::Arc::default(),
     };
     Snapshot { node: "node-1".into(), boot_unix: 1_600_000_000.0, clock_steps: 0, picture, vitals }
 }

@@ -74,6 +74,19 @@ pub fn probe() -> io::Result<()> {
     Ok(move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
+/// Moves the calling thread to `namespace`, where it stays. Nothing if it is there already.
+pub fn stay(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    if inode(own()?.as_fd())? == inode(namespace)? {
+        return Ok(());
+    }
+    Ok(move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?)
+}
+
+/// Opens a netlink socket of netfilter in the namespace of the calling thread.
+pub fn netfilter() -> io::Result<OwnedFd> {
+    open(rustix::net::netlink::NETFILTER)
+}
+
 /// Opens a `sock_diag` socket in the namespace of the calling thread.
 pub fn diag() -> io::Result<OwnedFd> {
     open(rustix::net::netlink::SOCK_DIAG)

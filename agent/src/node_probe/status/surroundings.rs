@@ -2,12 +2,12 @@
 //!
 //! In: the feed's counters, the capabilities of the process. Out: a few plain facts. It must not judge them.
 //!
-//! I/O: reads `/proc/self/status` once.
+//! I/O: none of its own.
 
-use crate::doctor::{self, Capability};
+use crate::doctor::Capability;
 use crate::kube::{FeedStatus, State};
+use crate::rights;
 use probelet_core::cluster::objects::Kind;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How the feed of names is doing.
@@ -37,9 +37,10 @@ impl Feed {
     }
 }
 
-/// The capabilities that this process lacks. They do not change while it runs.
+/// The capabilities that this process lacked when it started: what it gave back is not missing.
 pub(crate) fn lacking() -> Vec<Capability> {
-    doctor::lacking(Path::new("/proc"))
+    let start = rights::at_start();
+    Capability::ALL.into_iter().filter(|&capability| !start.has(capability)).collect()
 }
 
 #[cfg(test)]

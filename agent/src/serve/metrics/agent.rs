@@ -7,6 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "the text format knows only floating point")]
 
 use super::family::Families;
+use super::rights;
 use crate::discover::Limiter;
 use crate::doctor::Capability;
 use crate::node_probe::status::missing;
@@ -26,6 +27,7 @@ pub(super) fn add(
     quality(families, snapshot, now_ns);
     translations(families, &snapshot.vitals);
     permissions(families, &snapshot.vitals, lacking);
+    rights::add(families, &snapshot.vitals);
     identity(families, &snapshot.node, &snapshot.vitals);
 }
 

@@ -9,8 +9,10 @@ use super::json::{decimal, float, int, int_or_null, string, string_or_null, writ
 use super::render::Span;
 use super::tag::Instance;
 use crate::engine::boot_ns;
+use crate::rights::{Protection, Rights, capabilities::Set};
 use crate::serve::sight::Sight;
 use crate::snapshot::{Intervals, Snapshot};
+use crate::sys::seccomp;
 use probelet_core::cluster::objects::Kind;
 use probelet_core::coverage::Count;
 
@@ -162,7 +164,38 @@ pub(crate) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
     string(out, vitals.config_origin.as_bytes());
     out.extend_from_slice(b",\"configError\":");
     string_or_null(out, vitals.config_error.as_deref());
+    rights(out, &vitals.rights);
     out.extend_from_slice(b"}}\n");
+}
+
+/// What the agent may still do, and what keeps it from more.
+fn rights(out: &mut Vec<u8>, rights: &Rights) {
+    out.extend_from_slice(b",\"rights\":{\"start\":");
+    names(out, rights.start);
+    out.extend_from_slice(b",\"held\":[");
+    for (n, (thread, set)) in rights.held.iter().enumerate() {
+        let comma = if n == 0 { "" } else { "," };
+        write(out, format_args!("{comma}{{\"thread\":\"{thread}\",\"capabilities\":"));
+        names(out, *set);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"],\"protections\":[");
+    for (n, protection) in Protection::ALL.into_iter().enumerate() {
+        let comma = if n == 0 { "" } else { "," };
+        write(out, format_args!("{comma}{{\"name\":\"{}\",\"inForce\":", protection.name()));
+        write(out, format_args!("{},\"why\":", rights.is_in_force(protection)));
+        string_or_null(out, rights.lacking[protection as usize].as_deref());
+        out.push(b'}');
+    }
+    write(out, format_args!("],\"refusedCalls\":{}}}", seccomp::refused().0));
+}
+
+fn names(out: &mut Vec<u8>, set: Set) {
+    out.push(b'[');
+    for (n, name) in set.names().enumerate() {
+        write(out, format_args!("{}\"{name}\"", if n == 0 { "" } else { "," }));
+    }
+    out.push(b']');
 }
 
 /// Ends of connections without a name, and what is known of the cluster; nothing without one.

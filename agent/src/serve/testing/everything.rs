@@ -6,7 +6,9 @@
 //! Pure: no I/O.
 
 use super::snapshot;
+use crate::doctor::Capability;
 use crate::names::shown::{ContainerName, Names};
+use crate::rights::{Rights, capabilities::Set};
 use crate::snapshot::{Asked, Snapshot};
 use probelet_core::cluster::objects::{
     Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice,
@@ -63,6 +65,14 @@ pub(crate) fn talking_to(peers: &str) -> (Arc<Snapshot>, Arc<Names>, u64) {
 
     let mut snapshot = Snapshot { picture: report.picture(at(3000)), ..snapshot() };
     let vitals = &mut snapshot.vitals;
+    let start = Set::of(Capability::ALL);
+    let reading = [Capability::SysAdmin, Capability::SysPtrace, Capability::DacReadSearch];
+    let held = vec![
+        ("connection-tracking", Set::of([Capability::NetAdmin])),
+        ("engine", Set::of(reading)),
+    ];
+    let lacking = std::array::from_fn(|n| (n == 1).then(|| "CAP_SETPCAP is missing".to_owned()));
+    vitals.rights = Arc::new(Rights { start, held, lacking });
     vitals.translations = [1; Asked::ALL.len()];
     vitals.conntrack_error =
         Some("conntrack: loading was refused (EPERM): CAP_NET_ADMIN is missing".into());

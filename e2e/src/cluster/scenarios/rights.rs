@@ -95,7 +95,25 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("a token of the agents' account that names no node writes nothing", |world| {
             forbidden(&write(world, "node1", "node1", true, false)?, "names no node")
         }),
+        scenario("a running agent has given its capabilities back", given_back),
     ]
+}
+
+/// By what each agent says of itself; agent/tests/rights.rs holds that to the kernel.
+fn given_back(world: &World) -> anyhow::Result<()> {
+    let token = look::token(&world.kube, "probelet-viewer")?;
+    let held = json!([{"thread": "connection-tracking", "capabilities": ["NET_ADMIN"]}]);
+    for agent in look::pods(&world.kube, "agent")? {
+        let report = look::report(&agent, &token)?;
+        let rights = &report["agent"]["rights"];
+        ensure!(rights["held"] == held, "{}: {rights}", agent.node);
+        ensure!(rights["refusedCalls"] == 0, "{}: {rights}", agent.node);
+        let protections = rights["protections"].as_array();
+        let capabilities = protections.into_iter().flatten().take(4);
+        let missing: Vec<_> = capabilities.filter(|one| one["inForce"] != true).collect();
+        ensure!(missing.is_empty(), "{}: {missing:?}", agent.node);
+    }
+    Ok(())
 }
 
 /// A file by which kubectl is someone else.

@@ -1,0 +1,353 @@
+//! A running agent owns nothing: what its threads may do once it has made its first full report, and that it goes on seeing all.
+//!
+//! In: the agent's program, started as a user would, and its engine in a process of its own. Out: verdicts by what the kernel says of the
+//! threads, by what an attacker inside the process can do, and by the report.
+//!
+//! I/O: yes; needs root.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, and one that is run in a process of its own says so on standard output"
+)]
+
+use serde_json::Value;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[path = "rights/attack.rs"]
+mod attack;
+
+const NET_ADMIN: u64 = 1 << 12;
+const SYS_PTRACE: u64 = 1 << 19;
+const SYS_ADMIN: u64 = 1 << 21;
+const DAC_READ_SEARCH: u64 = 1 << 2;
+
+/// An agent, and the port of its report.
+struct Agent {
+    child: Child,
+    port: u16,
+    config: tempfile::NamedTempFile,
+}
+
+impl Agent {
+    /// Started by `before`, such as `setpriv` with its arguments.
+    fn start(before: &[&str], words: &[&str], config: &str) -> Self {
+        Self::start_under(before, words, config, |_| {})
+    }
+
+    fn start_under(
+        before: &[&str],
+        words: &[&str],
+        config: &str,
+        sandbox: impl FnOnce(&mut Command),
+    ) -> Self {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(config.as_bytes()).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let command: Vec<&str> =
+            before.iter().copied().chain([env!("CARGO_BIN_EXE_probelet-agent")]).collect();
+        let mut started = Command::new(command[0]);
+        sandbox(&mut started);
+        let child = started
+            .args(&command[1..])
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--node-name", "box"])
+            .args(words)
+            .arg("--config")
+            .arg(file.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, port, config: file }
+    }
+
+    fn report(&self) -> Option<Value> {
+        let mut client = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        client.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let request = "GET /v1/report HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        client.write_all(request.as_bytes()).ok()?;
+        let mut text = String::new();
+        client.read_to_string(&mut text).ok()?;
+        serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// The first report in which this holds.
+    fn until(&mut self, what: &str, mut holds: impl FnMut(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let report = self.report().unwrap_or_default();
+            if holds(&report) {
+                return report;
+            }
+            let late = began.elapsed() > Duration::from_secs(30);
+            if late || self.child.try_wait().unwrap().is_some() {
+                panic!("{what}: never; {}\n{}", report["agent"], self.end().1);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn until_given_back(&mut self) -> Value {
+        self.until("the rights are given back", |report| protection(report, "no-new-privileges"))
+    }
+
+    /// Lines of `/proc/PID/task/TID/status` by thread.
+    fn threads(&self) -> Vec<Thread> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let threads: Vec<_> = tasks.filter_map(|task| Thread::read(&task.ok()?.path())).collect();
+        assert!(threads.len() >= 4, "{threads:?}");
+        threads
+    }
+
+    /// Ends it, if it has not ended: its code and what it said.
+    fn end(&mut self) -> (Option<i32>, String) {
+        _ = rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        );
+        self.ended()
+    }
+
+    fn ended(&mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        let mut said = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut said).unwrap();
+        }
+        (code, said)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+fn protection(report: &Value, name: &str) -> bool {
+    let all = report["agent"]["rights"]["protections"].as_array();
+    all.into_iter().flatten().any(|one| one["name"] == name && one["inForce"] == true)
+}
+
+/// What a thread has.
+#[derive(Debug)]
+struct Thread {
+    name: String,
+    /// Permitted, effective, inheritable, ambient and bounding, in this order.
+    sets: [u64; 5],
+    no_new_privileges: bool,
+    filtered: bool,
+}
+
+impl Thread {
+    fn read(task: &std::path::Path) -> Option<Self> {
+        let text = fs::read_to_string(task.join("status")).ok()?;
+        let line = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t")).unwrap()
+        };
+        let set = |name| u64::from_str_radix(line(name), 16).unwrap();
+        Some(Self {
+            name: line("Name").to_owned(),
+            sets: ["CapPrm", "CapEff", "CapInh", "CapAmb", "CapBnd"].map(set),
+            no_new_privileges: line("NoNewPrivs") == "1",
+            filtered: line("Seccomp") == "2",
+        })
+    }
+
+    fn holds(&self, set: u64) -> bool {
+        self.sets == [set, set, 0, 0, 0] && self.no_new_privileges && self.filtered
+    }
+}
+
+/// A process in control groups that are named as Docker names them: of the second version, and of the first one's memory.
+struct Contained(Child, Vec<PathBuf>);
+
+impl Contained {
+    fn start(id: &str, program: &str) -> Self {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let ours =
+            fields.filter(|mount| mount[2] == "cgroup2" || mount[1].ends_with("/cgroup/memory"));
+        let groups: Vec<_> =
+            ours.map(|mount| PathBuf::from(mount[1]).join(format!("docker-{id}.scope"))).collect();
+        let child = Command::new("unshare")
+            .args(["--net", "python3", "-c", program])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        for group in &groups {
+            fs::create_dir_all(group).unwrap();
+            fs::write(group.join("cgroup.procs"), child.id().to_string()).unwrap();
+        }
+        Self(child, groups)
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        for group in &self.1 {
+            fs::remove_dir(group).unwrap();
+        }
+    }
+}
+
+const BUDGET: &str = "budget: {cpu: 500m}\n";
+/// A connection inside a namespace of its own.
+const TALKS: &str = "import socket,subprocess,time
+open('/proc/self/comm','w').write('latecomer')
+subprocess.run(['ip','link','set','lo','up'])
+l=socket.create_server(('127.0.0.1',7117)); c=socket.create_connection(('127.0.0.1',7117)); s=l.accept()
+time.sleep(600)";
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn no_thread_has_a_right_a_second_after_the_first_full_report_and_what_begins_then_is_seen_whole() {
+    let mut agent = Agent::start(&[], &["--source", "bpf", "--docker", "off"], BUDGET);
+    agent.until("the first full report", |report| report["epoch"].as_u64() > Some(0));
+    std::thread::sleep(Duration::from_secs(1));
+
+    for thread in agent.threads() {
+        let kept = if thread.name == "probelet-track" { NET_ADMIN } else { 0 };
+        assert!(thread.holds(kept), "{thread:?}");
+    }
+    let report = agent.until_given_back();
+    let rights = &report["agent"]["rights"];
+    assert_eq!(rights["held"].as_array().unwrap().len(), 1, "{rights}");
+    assert_eq!(rights["held"][0]["thread"], "connection-tracking");
+    for name in ["capabilities", "bounding-set", "seccomp"] {
+        assert!(protection(&report, name), "{rights}");
+    }
+
+    let id = format!("{:064x}", 0x000d_0b0e_u64);
+    let late = Contained::start(&id, TALKS);
+    let report = agent.until("a connection of a new container", |report| {
+        let all = report["connections"].as_array().into_iter().flatten();
+        all.filter(|one| one["comm"] == "latecomer" && one["state"] == "established").count() == 2
+    });
+    let named = |one: &&Value| one["comm"] == "latecomer" && one["remote"] == "127.0.0.1:7117";
+    let one = report["connections"].as_array().unwrap().iter().find(named).unwrap();
+    assert_eq!(one["direction"], "outbound");
+    if !late.1.is_empty() {
+        assert_eq!(one["container"], id.as_str());
+        agent.until("the container's memory", |report| {
+            let all = report["containers"].as_array().into_iter().flatten();
+            all.filter(|one| one["id"] == id.as_str()).any(|one| !one["memoryBytes"].is_null())
+        });
+    }
+    let report = agent.report().unwrap();
+    assert_eq!(report["agent"]["rights"]["refusedCalls"], 0, "{}", report["agent"]["rights"]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_source_that_needs_rights_keeps_those_on_its_own_thread_and_no_other_does() {
+    let needs = DAC_READ_SEARCH | SYS_PTRACE;
+    for (source, kept) in [("netlink", needs | SYS_ADMIN), ("procfs", needs)] {
+        let mut agent = Agent::start(&[], &["--source", source, "--docker", "off"], BUDGET);
+        let report = agent.until_given_back();
+
+        for thread in agent.threads() {
+            let kept = match thread.name.as_str() {
+                "probelet-track" => NET_ADMIN,
+                "probelet-engine" => kept,
+                _ => 0,
+            };
+            assert!(thread.holds(kept), "{source}: {thread:?}");
+        }
+        assert!(!protection(&report, "landlock-files"), "it looks into other processes");
+        let late = Contained::start(&format!("{:064x}", 0x000d_0b0f_u64), TALKS);
+        agent.until("a connection of a new process", |report| {
+            let all = report["connections"].as_array().into_iter().flatten();
+            all.filter(|one| one["comm"] == "latecomer").count() >= 2
+        });
+        drop(late);
+        let report = agent.report().unwrap();
+        assert_eq!(report["agent"]["rights"]["refusedCalls"], 0, "{source}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn another_source_ends_the_agent_with_a_code_of_its_own_and_the_same_by_its_name_does_not() {
+    let mut agent = Agent::start(&[], &["--docker", "off"], BUDGET);
+    let report = agent.until_given_back();
+    if report["source"] != "bpf" {
+        return println!("SKIP: no BPF: {}", report["agent"]["refused"]);
+    }
+
+    let pinned = format!("{BUDGET}source: Bpf\n");
+    fs::write(agent.config.path(), pinned).unwrap();
+    agent.until("the edit", |report| report["agent"]["configGeneration"].as_u64() > Some(1));
+    let other = format!("{BUDGET}source: Netlink\n");
+    fs::write(agent.config.path(), other).unwrap();
+
+    let (code, said) = agent.ended();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("netlink instead of bpf"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn all_is_kept_when_that_is_asked_for() {
+    let mut agent =
+        Agent::start(&[], &["--rights", "keep", "--docker", "off", "--source", "procfs"], BUDGET);
+    let report = agent.until("a report", |report| report["epoch"].as_u64() > Some(0));
+    std::thread::sleep(Duration::from_millis(500));
+
+    assert!(!protection(&report, "seccomp"));
+    let own = Thread::read(std::path::Path::new("/proc/self")).unwrap();
+    let tasks = fs::read_dir(format!("/proc/{}/task", agent.child.id())).unwrap();
+    let thread = Thread::read(&tasks.flatten().next().unwrap().path()).unwrap();
+    assert_eq!(thread.sets[0], own.sets[0]);
+    agent.end();
+}
+
+/// A process may be forbidden what the agent asks for: it goes on, and says what is not in force.
+#[test]
+#[ignore = "needs root"]
+fn who_cannot_give_back_goes_on_and_says_what_is_not_in_force() {
+    // Without SETPCAP the bounding set stays.
+    let mut agent = Agent::start(
+        &["setpriv", "--bounding-set=-setpcap", "--inh-caps=-all"],
+        &["--docker", "off", "--source", "procfs"],
+        BUDGET,
+    );
+    let report = agent.until_given_back();
+
+    assert!(!protection(&report, "bounding-set") && protection(&report, "capabilities"));
+    let all = report["agent"]["rights"]["protections"].as_array().unwrap();
+    let why = all.iter().find(|one| one["name"] == "bounding-set").unwrap();
+    assert!(why["why"].as_str().is_some_and(|why| why.contains("permitted")), "{why}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn giving_back_takes_little_memory() {
+    let anonymous = |rights: &str| {
+        let words = ["--docker", "off", "--rights", rights];
+        let mut agent = Agent::start(&[], &words, BUDGET);
+        agent.until("a report", |report| report["epoch"].as_u64() > Some(0));
+        std::thread::sleep(Duration::from_secs(3));
+        let text = fs::read_to_string(format!("/proc/{}/status", agent.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<i64>().unwrap()
+    };
+    let median = |rights: &str| {
+        let mut all = [0; 3].map(|_| anonymous(rights));
+        all.sort_unstable();
+        all[1]
+    };
+
+    let (kept, given) = (median("keep"), median("drop"));
+    println!("anonymous memory: {kept} KiB with all rights, {given} KiB without");
+    assert!(given - kept <= 256, "{given} - {kept}");
+}

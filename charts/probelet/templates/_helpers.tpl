@@ -177,19 +177,30 @@ metrics.podMonitor.interval is 3m or more: rules and dashboards take rates over 
 {{- toYaml $all -}}
 {{- end -}}
 
-{{/* The agent's capabilities as a YAML list. */}}
+{{/* Whether the agent enters the node's network namespace when it starts: "true" or nothing. On the node's network it is there. */}}
+{{- define "probelet.agent.enters" -}}
+{{- if and .Values.agent.capabilities.conntrack (not .Values.agent.hostNetwork) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The agent's capabilities as a YAML list: those that it starts with. docs/adr/0012 weighs them, docs/threat-model.md names them. */}}
 {{- define "probelet.agent.capabilities" -}}
 {{- $wanted := .Values.agent.capabilities -}}
 {{- $names := list -}}
 {{- if $wanted.bpf -}}
 {{- $names = concat $names (list "BPF" "PERFMON") -}}
 {{- end -}}
-{{- if $wanted.fallback -}}
-{{- $names = concat $names (list "SYS_PTRACE" "DAC_READ_SEARCH" "SYS_ADMIN") -}}
-{{- end -}}
-{{- if and $wanted.fallback $wanted.conntrack -}}
+{{- if $wanted.conntrack -}}
 {{- $names = append $names "NET_ADMIN" -}}
 {{- end -}}
+{{- if or $wanted.fallback (include "probelet.agent.enters" .) -}}
+{{- $names = concat $names (list "SYS_PTRACE" "SYS_ADMIN") -}}
+{{- end -}}
+{{- if $wanted.fallback -}}
+{{- $names = append $names "DAC_READ_SEARCH" -}}
+{{- end -}}
+{{- $names = append $names "SETPCAP" -}}
 {{- if not (or $wanted.bpf $wanted.fallback) -}}
 {{- fail "agent.capabilities: with neither bpf nor fallback the agent could read nothing; set one of them to true" -}}
 {{- end -}}
@@ -201,12 +212,15 @@ metrics.podMonitor.interval is 3m or more: rules and dashboards take rates over 
 {{- toYaml (concat $names $wanted.extra | uniq) -}}
 {{- end -}}
 
-{{/* The agent's AppArmor profile as a YAML map, empty for the runtime's default. */}}
+{{/* The agent's AppArmor profile as a YAML map. The runtimes' default refuses a look into processes outside of the container, such as
+     the one by which the node's network namespace is found. */}}
 {{- define "probelet.agent.appArmorProfile" -}}
 {{- if .Values.agent.appArmorProfile -}}
 {{- toYaml .Values.agent.appArmorProfile -}}
-{{- else if .Values.agent.capabilities.fallback -}}
+{{- else if or .Values.agent.capabilities.fallback (include "probelet.agent.enters" .) -}}
 type: Unconfined
+{{- else -}}
+type: RuntimeDefault
 {{- end -}}
 {{- end -}}
 

@@ -9,18 +9,27 @@ from expect import capabilities, env_of, pods, same, says
 
 
 def the_agent_asks_for_named_capabilities_and_no_more(helm):
+    # The same lists are tried on a kernel by agent/tests/ways.rs (CHART).
     same(capabilities(helm.template()), {
-        "drop": ["ALL"], "add": ["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_ADMIN", "NET_ADMIN"]})
+        "drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN", "SETPCAP"]})
 
 
-def without_fallback_capabilities_the_agent_asks_for_bpf_and_perfmon_only(helm):
-    objects = helm.template({"agent": {"capabilities": {"fallback": False}}})
-    same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON"]})
+def on_the_nodes_network_or_without_connection_tracking_it_asks_for_nothing_to_enter_namespaces(helm):
+    objects = helm.template({"agent": {"hostNetwork": True}})
+    same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "SETPCAP"]})
+    objects = helm.template({"agent": {"capabilities": {"conntrack": False}}})
+    same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "SETPCAP"]})
+
+
+def the_fallback_is_asked_for(helm):
+    objects = helm.template({"agent": {"capabilities": {"fallback": True}}})
+    same(capabilities(objects), {"drop": ["ALL"], "add": [
+        "BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN", "DAC_READ_SEARCH", "SETPCAP"]})
 
 
 def without_bpf_the_agent_asks_for_the_fallbacks_only(helm):
-    objects = helm.template({"agent": {"capabilities": {"bpf": False, "conntrack": False}}})
-    same(capabilities(objects), {"drop": ["ALL"], "add": ["SYS_PTRACE", "DAC_READ_SEARCH", "SYS_ADMIN"]})
+    objects = helm.template({"agent": {"capabilities": {"bpf": False, "conntrack": False, "fallback": True}}})
+    same(capabilities(objects), {"drop": ["ALL"], "add": ["SYS_PTRACE", "SYS_ADMIN", "DAC_READ_SEARCH", "SETPCAP"]})
     says(helm.refusal({"agent": {"capabilities": {"bpf": False, "fallback": False}}}), "could read nothing")
     says(helm.refusal({"agent": {"capabilities": {"extra": ["CAP_SYS_RESOURCE"]}}}), "write SYS_RESOURCE, not CAP_SYS_RESOURCE")
 
@@ -116,8 +125,10 @@ def the_agent_is_told_its_node_its_certificate_and_whom_to_answer(helm):
     same((env["PROBELET_AUTH"], env["PROBELET_TLS"], env["PROBELET_LISTEN"]), ("off", "off", "0.0.0.0:9466"))
 
 
-def apparmor_is_in_the_way_of_the_fallbacks_only(helm):
+def apparmor_is_in_the_way_of_who_looks_into_other_processes_only(helm):
     profile = lambda **agent: helm.template({"agent": agent}).agent()["containers"][0]["securityContext"].get("appArmorProfile")
     same(profile(), {"type": "Unconfined"})
-    same(profile(capabilities={"fallback": False}), None)
+    same(profile(hostNetwork=True), {"type": "RuntimeDefault"})
+    same(profile(capabilities={"conntrack": False}), {"type": "RuntimeDefault"})
+    same(profile(hostNetwork=True, capabilities={"fallback": True}), {"type": "Unconfined"})
     same(profile(appArmorProfile={"type": "RuntimeDefault"}), {"type": "RuntimeDefault"})

@@ -180,9 +180,9 @@ def notes_have_three_commands_and_warn_of_odd_values(helm):
     assert plain.count("  * ") == 1, plain  # the registry
     says(_notes(helm, "image.registry=r.example", "agent.auth=none", "agent.tls.mode=none", "admissionPolicy.enabled=false",
                  "operator.replicas=1", "crds.keep=false", "agent.hostPID=false", "agent.resources.limits.cpu=5m",
-                 "agent.capabilities.fallback=false"),
+                 "agent.capabilities.fallback=true", "agent.capabilities.conntrack=false"),
           "agent.auth is none", "admissionPolicy.enabled is false", "operator.replicas is less than 2", "crds.keep is false",
-          "agent.hostPID is false", "limits.cpu is set", "fallback is false", "http://127.0.0.1:9466")
+          "agent.hostPID is false", "limits.cpu is set", "fallback is true", "conntrack is false", "http://127.0.0.1:9466")
     assert "Note:" not in _notes(helm, "image.registry=r.example")
 
 

@@ -13,7 +13,7 @@ import sys
 
 import yaml
 
-from chart import BASE, CHART, CI_VALUES, KUBERNETES, LOADER
+from chart import BASE, CHART, CI_VALUES, KUBERNETES, LOADER, MONITORING
 
 EXCEPTIONS = pathlib.Path(__file__).parent / "exceptions.yaml"
 # Grades of kube-score: 1 critical, 5 warning, 7 almost, 10 fine.
@@ -25,8 +25,7 @@ RULES = ("--output-format", "json", "--kubernetes-version", "v1.36")
 def found(helm, score, path):
     """{(check, kind): what is said} of a file of values."""
     words = [helm, "template", "probelet", str(CHART), "--namespace", "probelet", "--kube-version", KUBERNETES, *BASE, "--values", str(path)]
-    words += ["--api-versions", "monitoring.coreos.com/v1/PodMonitor", "--api-versions", "monitoring.coreos.com/v1/ServiceMonitor",
-              "--api-versions", "monitoring.coreos.com/v1/PrometheusRule", "--api-versions", "grafana.integreatly.org/v1beta1/GrafanaDashboard"]
+    words += [word for api in MONITORING for word in ("--api-versions", api)]
     objects = subprocess.run(words, capture_output=True, check=True).stdout
     # Exit code 1 is what it says of findings; what it cannot read is no JSON.
     said = subprocess.run([score, "score", *RULES, "-"], input=objects, capture_output=True, check=False)

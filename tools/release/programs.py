@@ -111,17 +111,22 @@ def flags(root, rustc):
         " ".join(f"-ffile-prefix-map={old}={new}" for old, new in maps.items())
 
 
+def environment(root, arch, tools):
+    """In what cargo runs: the compilers, and flags by which the same source gives the same bytes in whatever folder."""
+    rust, c = flags(root, tools.variables.get("RUSTC", "rustc"))
+    return os.environ | tools.variables | {
+        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(rust), f"CFLAGS_{TRIPLES[arch].replace('-', '_')}": c, "CARGO_TERM_COLOR": "never",
+        "CARGO_INCREMENTAL": "0", "TZ": "UTC", "LC_ALL": "C",
+    }
+
+
 def compile_all(root, arch, profile, into, wanted=PROGRAMS):
     """Builds and strips the programs of one architecture into a folder. Returns {name: path} and what built them."""
     root, triple = pathlib.Path(root), TRIPLES[arch]
     tools = toolchain(root, arch)
+    # Before the paths are asked for: a registry's sources have a folder of their own.
     run("cargo", "fetch", "--locked", cwd=root)
-    rust, c = flags(root, tools.variables.get("RUSTC", "rustc"))
-    under = triple.replace("-", "_")
-    env = os.environ | tools.variables | {
-        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(rust), f"CFLAGS_{under}": c, "CARGO_TERM_COLOR": "never",
-        "CARGO_INCREMENTAL": "0", "TZ": "UTC", "LC_ALL": "C",
-    }
+    env = environment(root, arch, tools)
     target = root / "target/release-build"
     names = [program.name for program in wanted]
     # One call for the three: what they share is compiled once. The list of what is in them is asked for in the same way.

@@ -17,6 +17,7 @@ class Say:
     def __call__(self, good, check, detail=""):
         self.failed |= not good
         print(f"{'PASS' if good else 'FAIL'}: {check}{'' if good else f': {detail}'}", flush=True)
+        return good
 
 
 say = Say()

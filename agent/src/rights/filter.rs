@@ -134,12 +134,18 @@ impl Program {
         let others: Vec<u32> = families.iter().copied().filter(|one| *one != netlink).collect();
         let mut protocols = vec![NETFILTER];
         protocols.extend(diag.then_some(SOCK_DIAG));
-        let checks = 7 + 2 * (protocols.len() + others.len());
+        // It also looks for a cache of names behind a socket of the machine, which need not be there.
+        let unix = constant(libc::AF_UNIX);
+        let quiet = !others.contains(&unix);
+        let checks = 7 + 2 * (protocols.len() + others.len() + usize::from(quiet));
         let checks = u8::try_from(checks).unwrap_or(u8::MAX);
         self.0.push(step(EQUAL, 0, checks, low(libc::SYS_socket)));
         self.0.push(step(LOAD, 0, 0, argument(0)));
         for &family in &others {
             self.0.extend([step(EQUAL, 0, 1, family), ALLOW]);
+        }
+        if quiet {
+            self.0.extend([step(EQUAL, 0, 1, unix), NOT_SUPPORTED]);
         }
         self.0.extend([step(EQUAL, 1, 0, netlink), REFUSE, step(LOAD, 0, 0, argument(2))]);
         for &protocol in &protocols {
@@ -271,6 +277,9 @@ mod tests {
             assert!(socket(cluster, family) && !socket(alone, family) && !socket(docker, family));
         }
         assert!(socket(docker, libc::AF_UNIX) && !socket(alone, libc::AF_UNIX));
+        let not_supported = libc::SECCOMP_RET_ERRNO | constant(libc::EAFNOSUPPORT);
+        let unix = [constant(libc::AF_UNIX), 1, 0];
+        assert_eq!(judge(&agent(cluster, PID), libc::SYS_socket, unix), not_supported);
         for needs in [alone, docker, cluster] {
             assert!(!socket(needs, libc::AF_PACKET) && !socket(needs, libc::AF_ALG));
         }

@@ -20,6 +20,7 @@ use anyhow::{Context as _, anyhow};
 use probelet_core::cluster::objects::Event;
 use probelet_core::facts::ContainerId;
 use probelet_crds::FlowHealth;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub(super) async fn run(
     parts: Parts,
     view: Option<(Option<Sort>, Option<String>)>,
 ) -> anyhow::Result<()> {
-    let Parts { mut setup, config, snapshots, governor, news } = parts;
+    let Parts { setup, config, snapshots, governor, news } = parts;
     let node = Arc::clone(&setup.node);
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
@@ -54,11 +55,7 @@ pub(super) async fn run(
     if let Some(address) = args.probe_listen.filter(|_| view.is_none()) {
         serving::probes(address, snapshots.clone(), Arc::clone(&admit), stopped.clone())?;
     }
-    let plan = plan(&args);
-    setup.rights.clone_from(&plan);
-    let (engine, mut ended) = start(setup).await?;
-    // Now, as no other thread has been started yet: those that follow have nothing either.
-    let begun = plan.as_ref().map(Plan::begin);
+    let (engine, mut ended, given) = begin(&args, setup).await?;
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
     let names = names::start::follow(args.docker.clone());
     let pace = pace(Arc::clone(&governor));
@@ -99,16 +96,9 @@ pub(super) async fn run(
         });
         serving = Some(serving::start(listener, state, stopped)?);
     }
-    if let Some((plan, begun)) = plan.zip(begun) {
-        plan.started(begun);
-    }
+    given();
     let outcome = over(view, names, snapshots, &mut ended).await;
-    if outcome.as_ref().is_err_and(|error| error.is::<Restart>()) {
-        // What asks for the restart must be known after it.
-        if let Some(directory) = &args.state_dir {
-            saved::save_last(directory, &config_now.borrow());
-        }
-    }
+    remember(&outcome, args.state_dir.as_deref(), &config_now.borrow());
     governor.stop();
     engine.thread().unpark();
     stop.send_replace(true);
@@ -197,6 +187,36 @@ async fn start(
     let engine = engine.context("cannot start the engine's thread")?;
     loading.await.context("the engine ended while loading a source")??;
     Ok((engine, ended))
+}
+
+/// Starts the engine, and has the main thread give its rights back; what is returned last says that all is started.
+async fn begin(
+    args: &Args,
+    mut setup: crate::engine::Setup,
+) -> anyhow::Result<(JoinHandle<()>, oneshot::Receiver<End>, impl FnOnce())> {
+    let plan = plan(args);
+    setup.rights.clone_from(&plan);
+    let (engine, ended) = start(setup).await?;
+    // Now, as no other thread has been started yet: those that follow have nothing either.
+    let given = plan.map(|plan| {
+        let rights = plan.begin();
+        (plan, rights)
+    });
+    let started = move || {
+        if let Some((plan, rights)) = given {
+            plan.started(rights);
+        }
+    };
+    Ok((engine, ended, started))
+}
+
+/// What asks for another process must be known to that.
+fn remember(outcome: &anyhow::Result<()>, directory: Option<&Path>, config: &Effective) {
+    if outcome.as_ref().is_err_and(anyhow::Error::is::<Restart>)
+        && let Some(directory) = directory
+    {
+        saved::save_last(directory, config);
+    }
 }
 
 /// What is given back, unless all is to be kept. `top` ends soon, and no one reaches it over the network.

@@ -81,7 +81,7 @@ pub struct ProbeConfigSpec {
     pub budget: Budget,
     /// Upper bounds on tables and on each kind of work, apart from the budget. What does not fit is counted and reported.
     pub limits: Limits,
-    /// How connections that open and close between two passes are counted. Default `Counters`.
+    /// How connections that open and close between two passes are counted. Default `Auto`.
     pub short_lived: ShortLived,
     /// How connections are given the names of pods and Services. Without a cluster it has no effect.
     #[serde(rename = "match")]
@@ -234,11 +234,16 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = crate::schema::name_variants)]
 pub enum ShortLived {
-    /// From what the kernel keeps of closed connections; costs the workload nothing.
+    /// `Exact` while what it costs fits into the budget beside all else, the kernel's part included; else `Counters`.
     #[default]
+    Auto,
+    /// Each end of each TCP connection, as the kernel tells it when a socket goes (the destroy groups of socket
+    /// diagnosis). About 7 µs of CPU an end, most of it in a kernel worker, which is charged to the budget up to half
+    /// of it; workloads pay about 1 µs a connection. Needs `CAP_NET_ADMIN` and `CAP_NET_BROADCAST`, and the node's
+    /// network namespace.
+    Exact,
+    /// From what the kernel keeps of closed connections, about half of the ends; costs the workload nothing.
     Counters,
-    /// By a program that the kernel runs at each change of a connection; costs the workload time. Refused for now.
-    Trace,
 }
 
 /// How connections are given the names of pods and Services.

@@ -117,10 +117,6 @@ fn a_broken_rule_is_one_message_that_says_what_would_be_right() {
             "spec.limits.maxSockets: 10 is too small; give at least 1024",
         ),
         (
-            json!({"shortLived": "Trace"}),
-            r#"spec.shortLived: "Trace" is not supported by this version; use Counters"#,
-        ),
-        (
             json!({"intervals": {"sockets": "20s"}}),
             r#"spec.intervals.bytes: "10s" is too short; give at least 20s, as spec.intervals.sockets"#,
         ),

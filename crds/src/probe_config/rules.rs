@@ -10,12 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::ProbeConfigSpec;
 use super::bounds::{self, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES, Range, SELECTOR_TERMS};
-use super::{ProbeConfigSpec, ShortLived};
 use crate::{CpuQuantity, FieldError, Interval, LabelSelectorOperator, LabelSelectorRequirement};
-
-/// What is said of `shortLived: Trace`.
-pub(crate) const UNSUPPORTED: &str = "is not supported by this version; use Counters";
 
 /// The fields in their order, which is that of what is said of them.
 const ORDER: [&str; 14] = [
@@ -45,9 +42,6 @@ impl ProbeConfigSpec {
         check.ranges(self);
         check.node_selector(self);
         check.node_names(&self.node_names);
-        if self.short_lived == ShortLived::Trace {
-            check.fail("spec.shortLived", self.short_lived, UNSUPPORTED);
-        }
         check.cidr_groups(&self.matching.cidr_groups);
         let place = |error: &FieldError| {
             let field = error.field.split(['.', '[']).nth(1);

@@ -3,7 +3,7 @@
 //! In: a complete spec. Out: its hash, and the JSON that an operator puts into a `NodeProbe`. Both begin from what the
 //! first release had as its defaults: a field that came later counts only where it is not at its default, so that a
 //! release with more fields writes the same text under the same name for whatever an earlier one could say. A default
-//! that changed since is left out, and each agent fills in its own. Pure: values only.
+//! that changed since is left out, and each agent fills in its own; its name is another one. Pure: values only.
 
 use std::fmt;
 
@@ -65,8 +65,8 @@ impl Tree {
     }
 }
 
-/// What is written of `ours`: what is at our default as the first release had it, if that is the same default or if
-/// everything is to be filled in.
+/// What is written of `ours`: what is at our default where the first release had the field, if that had the same default or
+/// if everything is to be filled in.
 fn compose(first: Option<&Tree>, ours: &Tree, default: &Tree, fill: bool) -> Option<Tree> {
     let (Tree::Map(fields), Tree::Map(known)) = (ours, default) else {
         return leaf(first, ours, default, fill);
@@ -96,7 +96,8 @@ fn leaf(first: Option<&Tree>, ours: &Tree, default: &Tree, fill: bool) -> Option
     if ours != default {
         return Some(ours.clone());
     }
-    first.filter(|&first| fill || first == default).cloned()
+    // By its own name, or who asks for what was the default would be called the same and never be told apart.
+    first.filter(|&first| fill || first == default).map(|_| ours.clone())
 }
 
 impl Serialize for Tree {
@@ -201,14 +202,15 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_changed_is_left_to_each_agent_and_hashed_as_the_first_release_would() {
+    fn a_default_that_changed_is_left_to_each_agent_and_hashed_by_a_name_of_its_own() {
         let default = r#"{"a":1,"b":{"c":"y","list":[]}}"#;
 
-        assert_eq!(composed(default, default, true), r#"{"a":1,"b":{"c":"x","list":[]}}"#);
+        assert_eq!(composed(default, default, true), default);
         assert_eq!(composed(default, default, false), r#"{"a":1,"b":{"list":[]}}"#);
         // Who asks for what was the default is told so.
         let old = r#"{"a":1,"b":{"c":"x","list":[]}}"#;
         assert_eq!(composed(old, default, false), old);
+        assert_eq!(composed(old, default, true), old);
     }
 
     #[test]

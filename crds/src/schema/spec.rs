@@ -12,7 +12,6 @@ use crate::DEFAULT;
 use crate::probe_config::bounds::{
     self, CIDR_GROUP_NAME, CIDR_GROUPS, CIDRS, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES, Range,
 };
-use crate::probe_config::rules::UNSUPPORTED;
 
 /// An IPv6 address and its prefix are at most 39 and 4 letters long.
 const CIDR: usize = 43;
@@ -49,8 +48,6 @@ pub(super) fn complete(root: &mut Value) {
     for (longer, shorter) in bounds::AT_LEAST_AS_LONG {
         at_least_as_long(spec, longer, shorter);
     }
-    let trace = cel::plain("self != 'Trace'", &format!("\"Trace\" {UNSUPPORTED}"));
-    set(spec, "shortLived", [(RULES, json!([trace]))]);
     node_selector(spec);
     node_names(spec);
     cidr_groups(spec);

@@ -282,6 +282,12 @@ impl Coverage {
         self.total
     }
 
+    /// Ends that were opened since the start and never seen.
+    #[must_use]
+    pub const fn missing(&self) -> u64 {
+        self.total.room()
+    }
+
     /// What went wrong since the start.
     #[must_use]
     pub const fn trouble(&self) -> Trouble {

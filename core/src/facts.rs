@@ -5,11 +5,13 @@
 //!
 //! Pure: no I/O.
 
+mod ended;
 mod endpoint;
 mod loss;
 mod role;
 mod tcp;
 
+pub use ended::Ended;
 pub use endpoint::Endpoint;
 pub use loss::{Loss, Losses};
 pub use role::{PortRange, Role};
@@ -432,6 +434,14 @@ pub struct Facts {
     pub sockets: Vec<Socket>,
     /// Connections closed since the last pass that read sockets, each once.
     pub closed: Vec<Closed>,
+    /// Sockets that the kernel said are gone, each once; what is not [`Ended::established`] is among them. All of them
+    /// went before the sockets of this pass were read.
+    pub ended: Vec<Ended>,
+    /// The namespaces of which every end is told that way, by inode number and since when, monotonic milliseconds.
+    /// Of these a TIME_WAIT socket is shown and not counted.
+    pub told: Vec<(u32, u64)>,
+    /// The kernel had no room for some of what it had to tell since the last pass.
+    pub overrun: bool,
     /// The sockets of this pass were compared with the kernel's own counts: what it counts beyond them is
     /// [`Loss::Unseen`].
     pub compared: bool,

@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod records;
 pub mod report;
 pub mod schedule;
+pub mod short_lived;
 pub mod table;
 pub mod text;
 

@@ -165,6 +165,8 @@ pub struct ConnectionRecord {
     /// Ends that coverage counts for it: 0 while it was never seen established, 2 when it stands for
     /// the other end too, 255 when it opened who knows when and is never counted.
     pub ends: u8,
+    /// The kernel told that its socket is gone: what is left of it is counted already.
+    pub told: bool,
     /// The last change.
     pub changed: Epoch,
 }

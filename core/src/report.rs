@@ -408,6 +408,7 @@ impl Report {
             inside.peek().is_some()
                 && inside.all(|p| p.start_ns / 1_000_000 + START_ROUNDING_MS >= previous_ms)
         };
+        let missing = self.coverage.missing();
         self.coverage.counters(&facts.netns, born, now.mono_ms);
         self.losses.add(Loss::Overcounted, self.coverage.take_excess());
         self.previous_ms = now.mono_ms;
@@ -446,6 +447,11 @@ impl Report {
             &mut self.next_id,
             &mut pass,
         );
+        if facts.overrun {
+            // How many were not told is what was opened and never seen.
+            let more = self.coverage.missing().saturating_sub(missing);
+            self.losses.add(Loss::EndsLost, more);
+        }
         changed
     }
 

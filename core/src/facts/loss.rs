@@ -46,11 +46,15 @@ pub enum Loss {
     Overcounted,
     /// More risks than are kept, or than one network namespace may have of one kind.
     RisksFull,
+    /// Ends that the kernel had no room to tell; how many is the kernel's own count of what was opened.
+    EndsLost,
+    /// Ends in a network namespace that no process of this node is in, or that came and went between two passes.
+    EndsElsewhere,
 }
 
 impl Loss {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Vanished,
         Self::Permission,
         Self::NoOwner,
@@ -69,6 +73,8 @@ impl Loss {
         Self::HalfOpen,
         Self::Overcounted,
         Self::RisksFull,
+        Self::EndsLost,
+        Self::EndsElsewhere,
     ];
 
     /// The reason as a metric label and in `losses` of the report.
@@ -93,6 +99,8 @@ impl Loss {
             Self::HalfOpen => "half_open",
             Self::Overcounted => "overcounted",
             Self::RisksFull => "risks_full",
+            Self::EndsLost => "ends_lost",
+            Self::EndsElsewhere => "ends_elsewhere",
         }
     }
 }

@@ -8,11 +8,13 @@
 
 mod addresses;
 mod closed;
+mod ended;
 mod health;
 mod naming;
 mod removal;
 mod resolve;
 mod room;
+mod tokens;
 mod translated;
 
 use super::Pass;
@@ -34,6 +36,8 @@ use room::{Places, Room, was_established};
 struct Seen {
     pass: u32,
     pid: u32,
+    /// The pass before whose sockets its own was told to be gone.
+    ended: u32,
 }
 
 /// For [`ConnectionRecord::ends`]: it opened who knows when, so coverage never counts it.
@@ -75,6 +79,8 @@ pub(super) struct Connections {
     lost: Vec<health::Lost>,
     /// Those that this pass saw in CLOSE_WAIT.
     close_waits: Vec<Slot>,
+    /// What the kernel told of sockets that are gone.
+    ledger: ended::Ledger,
 }
 
 /// What directions and peers are concluded from.
@@ -143,6 +149,7 @@ impl Connections {
             sampling: false,
             lost: Vec::new(),
             close_waits: Vec::new(),
+            ledger: ended::Ledger::default(),
         }
     }
 
@@ -188,12 +195,14 @@ impl Connections {
         self.samples.begin();
         self.close_waits.clear();
         self.sampling = facts.fresh == Some(Want::Everything);
+        self.begin_ended(facts, pass);
         let mut changed = false;
         for (n, socket) in (0..).zip(&facts.sockets).filter(|(_, s)| !listens(s)) {
             changed |= self.absorb(n, socket, flows, next_id, &mut evidence, pass);
         }
         changed |= self.settle_owners(renamed, pass);
         changed |= self.absorb_closed(facts, flows, next_id, &mut evidence, pass);
+        self.settle_ended(facts, flows, &mut evidence, pass);
         self.remove_unseen(flows, &mut evidence, pass);
         changed |= self.absorb_refused(facts, flows, next_id, &mut evidence, pass);
         evidence.coverage.settle();
@@ -206,6 +215,7 @@ impl Connections {
             changed |= flows.settle_health(&mut self.samples, pass);
         }
         self.open = open;
+        changed |= self.count_ended(facts, flows, &mut evidence, pass);
         changed
     }
 
@@ -285,10 +295,12 @@ impl Connections {
             }
             // An accepted connection gets its inode at accept(); a different inode is another
             // connection on the same ports, and so is a live one where TIME_WAIT was.
-            let reborn = record.state == State::TimeWait
+            let gone = seen.ended == self.pass && socket.state != State::FinWait2;
+            let reborn = gone
+                || record.state == State::TimeWait
                 || (record.inode != 0 && socket.inode != 0 && record.inode != socket.inode);
             if !reborn {
-                *seen = Seen { pass: self.pass, pid: socket.pid };
+                *seen = Seen { pass: self.pass, pid: socket.pid, ended: 0 };
                 if socket.pid != record.owner.pid {
                     self.disputed.push(slot);
                 }
@@ -297,6 +309,7 @@ impl Connections {
                 }
                 return self.refresh(slot, &record, socket, flows, evidence, pass);
             }
+            self.expect_end(&record, flows);
             self.remove(slot, flows, pass);
         }
         if let Room::Refused(_) = self.places.room(socket.state, self.table.len()) {
@@ -405,7 +418,7 @@ impl Connections {
         };
         *next_id += 1;
         self.seen.resize(self.table.slots(), Seen::default());
-        self.seen[slot as usize] = Seen { pass: self.pass, pid };
+        self.seen[slot as usize] = Seen { pass: self.pass, pid, ended: 0 };
         let table = &self.table;
         let rehash = |slot: &Slot| table.get(*slot).map_or(0, |r| Key::of(r).hash64());
         self.by_key.insert_unique(Key::of(&record).hash64(), slot, rehash);

@@ -111,6 +111,11 @@ impl Flows {
         }
     }
 
+    /// The number of the flow in that place, which no later one there has; 0 when there is none.
+    pub(super) fn id(&self, slot: Slot) -> u64 {
+        self.table.get(slot).map_or(0, |flow| flow.id)
+    }
+
     /// Finds or makes the flow of `own`, which is one of its ends; `u32::MAX` only if not even `other`
     /// has a place.
     pub(super) fn slot(&mut self, key: FlowKey, own: Workload, pass: &mut Pass<'_>) -> Slot {

@@ -11,6 +11,8 @@ use crate::facts::{Facts, Loss, Protocol, Role, State};
 use crate::records::{ConnectionRecord, Owner};
 use crate::table::Slot;
 
+/// How long the kernel keeps a TIME_WAIT socket.
+const TIME_WAIT_MS: u64 = 60_000;
 /// Two TIME_WAITs on the same ports whose ends are further apart than this are two connections.
 const SAME_MS: u64 = 1500;
 
@@ -33,17 +35,21 @@ impl Connections {
                 remote: closed.remote,
                 interface: closed.interface,
             };
+            // Of what the kernel tells the end of, this is no more than a trace.
+            let began_ms = expires_ms.saturating_sub(TIME_WAIT_MS);
+            let trace = self.ledger.tells_since(closed.netns, began_ms);
             if let Some(slot) = self.find(&key) {
                 let another = self.is_another(slot, expires_ms, facts.closed_fresh);
                 if !another {
-                    self.close_known(slot, expires_ms, flows, evidence, pass);
+                    self.close_known(slot, (expires_ms, trace), flows, evidence, pass);
                     continue;
                 }
                 // Nothing that is known of the one before is true of this one.
+                self.expect_end_at(slot, flows);
                 self.remove(slot, flows, pass);
             }
             let closed = (key, closed.role, expires_ms);
-            self.close_unknown(closed, flows, next_id, evidence, pass);
+            self.close_unknown(closed, trace, flows, next_id, evidence, pass);
         }
         !facts.closed.is_empty()
     }
@@ -60,14 +66,14 @@ impl Connections {
     fn close_known(
         &mut self,
         slot: Slot,
-        expires_ms: u64,
+        (expires_ms, trace): (u64, bool),
         flows: &mut Flows,
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) {
         let Some(&record) = self.table.get(slot) else { return };
         let live = self.seen[slot as usize].pass == self.pass && record.state != State::TimeWait;
-        if live {
+        if live && !trace {
             // The ports were used again: this one opened and closed between two passes.
             evidence.coverage.observed(record.netns, 1, pass.now.mono_ms);
             if record.counted {
@@ -76,7 +82,7 @@ impl Connections {
                     flow.closed += 1;
                 });
             }
-        } else if record.state != State::TimeWait && record.counted {
+        } else if !live && record.state != State::TimeWait && record.counted {
             flows.change(record.flow, pass, |flow| {
                 flow.current = flow.current.saturating_sub(1);
                 flow.closed += 1;
@@ -105,6 +111,7 @@ impl Connections {
     fn close_unknown(
         &mut self,
         (key, role, expires_ms): (Key, Role, u64),
+        trace: bool,
         flows: &mut Flows,
         next_id: &mut u64,
         evidence: &mut Evidence<'_>,
@@ -115,7 +122,7 @@ impl Connections {
         let listener = evidence.listeners.listening(key.netns, key.protocol, key.local, true);
         let known = listener.filter(|owner| *owner != Owner::default());
         let owner = known.unwrap_or_else(|| pass.processes.inside(key.netns));
-        if owner == Owner::default() {
+        if owner == Owner::default() && !trace {
             pass.losses.add(Loss::ClosedNoOwner, 1);
         }
         let record = ConnectionRecord {
@@ -131,8 +138,9 @@ impl Connections {
             since_ms: pass.now.unix_ms,
             expires_ms,
             flow: Slot::MAX,
-            opened: !pass.first,
-            ends: if self.is_history(key.netns, evidence, pass) { HISTORY } else { 0 },
+            opened: !pass.first && !trace,
+            ends: if trace || self.is_history(key.netns, evidence, pass) { HISTORY } else { 0 },
+            told: trace,
             changed: pass.epoch,
             ..ConnectionRecord::default()
         };
@@ -162,6 +170,9 @@ impl Connections {
         pass: &Pass<'_>,
     ) -> Result<Option<u32>, ()> {
         let Some(netns) = self.peer_netns(record) else { return Ok(None) };
+        if self.ledger.tells(netns) {
+            return Ok(None);
+        }
         let peer = self.between(netns, record.protocol, record.remote, record.local);
         if let Some(peer) = peer.and_then(|slot| self.table.get(slot)) {
             let both = peer.ends == 2 && peer.since_ms == pass.now.unix_ms;

@@ -33,6 +33,7 @@ impl Connections {
                 health::failed(&record, flows, pass);
             }
             self.lost.extend(health::Lost::of(&record));
+            self.expect_end(&record, flows);
             self.remove(slot, flows, pass);
         }
         self.blame_resets(flows, evidence, pass);
@@ -43,6 +44,7 @@ impl Connections {
         let Self { table, places, .. } = self;
         let there = |slot, id| table.get(slot).is_some_and(|r| r.id == id && closed(r.state));
         if let Some(slot) = places.oldest(there) {
+            self.expect_end_at(slot, flows);
             self.remove(slot, flows, pass);
         }
     }

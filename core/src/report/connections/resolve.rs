@@ -80,6 +80,8 @@ impl Connections {
         // A connection with both ends on this node is one connection of one flow: its client's.
         let counted = match (direction, peer_record) {
             _ if record.flow != Slot::MAX => record.counted,
+            // The other end was too short to be seen, and is counted.
+            (_, None) if self.ledger.counted_there(&record) => false,
             (Direction::Inbound, Some(_)) => false,
             (_, Some(peer)) => !peer.counted,
             (_, None) => true,

@@ -1,0 +1,226 @@
+//! Laws of ends that the kernel tells: each connection is counted once, whatever passes, TIME_WAIT sockets and the
+//! order of messages showed of it; where ports are used again at once, never more often than it was opened.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use probelet_core::facts::{
+    Closed, Comm, Ended, Endpoint, Facts, Loss, Netns, Process, Socket, State, Want,
+};
+use probelet_core::join::PortRange;
+use probelet_core::report::{Limits, Now, Picture, Report};
+use proptest::prelude::*;
+use std::net::Ipv4Addr;
+
+const CLIENT: u32 = 11;
+const SERVER: u32 = 12;
+/// Time between two passes, milliseconds.
+const PASS: u64 = 1000;
+const BEGAN: u64 = 100_000;
+const CASES: u32 = 500;
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Close {
+    /// The client closes first, and is left in TIME_WAIT.
+    Fin,
+    /// By a reset; if the client sends it without lingering, it forgets its peer.
+    Reset { forgets: bool },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    port: u16,
+    /// When it opens, when the client's socket goes, and when the server's does.
+    opens: u64,
+    goes: [u64; 2],
+    /// How much later each is told.
+    late: [u64; 2],
+    close: Close,
+    /// The server is on another node.
+    far: bool,
+    /// The server accepts it only after the first pass that sees it.
+    slow: bool,
+}
+
+fn connections(most_ports: u16) -> impl Strategy<Value = Vec<Connection>> {
+    let close =
+        prop_oneof![Just(Close::Fin), any::<bool>().prop_map(|forgets| Close::Reset { forgets })];
+    let late = || prop_oneof![4 => Just(0), 1 => Just(PASS), 1 => Just(2 * PASS)];
+    let flags = (any::<bool>(), any::<bool>());
+    let one = (1..6 * PASS, 1..3 * PASS, 0..2 * PASS, [late(), late()], close, flags);
+    let all = proptest::collection::vec((0..most_ports, one), 1..40);
+    all.prop_map(move |all| {
+        let mut free = vec![0; usize::from(most_ports)];
+        let mut out = Vec::new();
+        for (n, (port, (at, long, longer, late, close, (far, slow)))) in all.into_iter().enumerate()
+        {
+            let port = if most_ports > 100 { u16::try_from(n).unwrap() } else { port };
+            let opens = at.max(free[usize::from(port)] + 1);
+            let goes = [opens + long, opens + long + longer];
+            free[usize::from(port)] = goes[1];
+            out.push(Connection { port, opens, goes, late, close, far, slow });
+        }
+        out
+    })
+}
+
+fn client(c: &Connection) -> Endpoint {
+    Endpoint::v4(Ipv4Addr::new(10, 0, 0, 1), 40_000 + c.port)
+}
+
+fn server(c: &Connection) -> Endpoint {
+    Endpoint::v4(if c.far { Ipv4Addr::new(192, 0, 2, 1) } else { Ipv4Addr::new(10, 0, 0, 2) }, 80)
+}
+
+fn told(c: &Connection, end: usize) -> Ended {
+    let (local, remote) = if end == 0 { (client(c), server(c)) } else { (server(c), client(c)) };
+    let marks = u64::from(end == 0) + u64::from(c.close == Close::Fin);
+    let sent = if end == 0 { 100 } else { 50 };
+    let ended = Ended {
+        netns: [CLIENT, SERVER][end],
+        local,
+        remote,
+        established: true,
+        sent,
+        acknowledged: sent + marks,
+        received: 150 - sent + u64::from(c.close == Close::Fin),
+        ..Ended::default()
+    };
+    if end == 0 && c.close == (Close::Reset { forgets: true }) {
+        let (local, remote) = (Endpoint { addr: 0, ..local }, Endpoint { port: 0, ..remote });
+        return Ended { local, remote, sent: 0, acknowledged: 0, received: 0, ..ended };
+    }
+    ended
+}
+
+/// What a pass at `now` sees, the last one having been at `before`.
+fn pass(all: &[Connection], before: u64, now: u64) -> Facts {
+    let process = |pid, netns, comm: &[u8]| Process {
+        pid,
+        start_ns: 1,
+        netns,
+        comm: Comm::new(comm),
+        ..Process::default()
+    };
+    let opened =
+        |far_too: bool| all.iter().filter(|c| c.opens < now && (far_too || !c.far)).count() as u64;
+    let listener = Socket {
+        netns: SERVER,
+        inode: 1,
+        pid: 2,
+        state: State::Listen,
+        local: Endpoint::v4(Ipv4Addr::UNSPECIFIED, 80),
+        remote: Endpoint::v4(Ipv4Addr::UNSPECIFIED, 0),
+        ..Socket::default()
+    };
+    let mut facts = Facts {
+        fresh: Some(Want::Everything),
+        processes: vec![process(1, CLIENT, b"client"), process(2, SERVER, b"server")],
+        netns: vec![
+            Netns { inode: CLIENT, active_opens: opened(true), ..Netns::default() },
+            Netns { inode: SERVER, passive_opens: opened(false), ..Netns::default() },
+        ],
+        told: vec![(CLIENT, 1), (SERVER, 1)],
+        sockets: vec![listener],
+        ..Facts::default()
+    };
+    for (n, c) in (1_u32..).zip(all) {
+        let ends = if c.far { 1 } else { 2 };
+        for end in 0..ends {
+            let at = told(&Connection { close: Close::Fin, ..*c }, end);
+            let at_ms = (c.goes[end] + c.late[end]).max(c.goes[end]);
+            if c.opens < now && now <= c.goes[end] {
+                let held = end == 0 || !c.slow || c.opens < before;
+                facts.sockets.push(Socket {
+                    netns: at.netns,
+                    inode: if held { 10 * n + u32::try_from(end).unwrap() } else { 0 },
+                    pid: if held { u32::try_from(end).unwrap() + 1 } else { 0 },
+                    local: at.local,
+                    remote: at.remote,
+                    bytes_sent: Some(at.sent / 2),
+                    bytes_received: Some(at.received / 2),
+                    ..Socket::default()
+                });
+            }
+            if before <= at_ms && at_ms < now {
+                facts.ended.push(told(c, end));
+            }
+        }
+        // What is used again leaves no TIME_WAIT.
+        let again = all
+            .iter()
+            .any(|d| d.port == c.port && d.far == c.far && c.goes[0] < d.opens && d.opens < now);
+        if c.close == Close::Fin && before <= c.goes[0] && c.goes[0] < now && !again {
+            let remaining_ms = u32::try_from(60_000 - (now - c.goes[0])).unwrap();
+            let (local, remote) = (client(c), server(c));
+            facts.closed.push(Closed {
+                netns: CLIENT,
+                local,
+                remote,
+                remaining_ms,
+                ..Closed::default()
+            });
+        }
+    }
+    facts
+}
+
+fn run(all: &[Connection]) -> Picture {
+    let mut report = Report::new(Limits::default(), PortRange::default());
+    let at = |ms| Now { unix_ms: 1_700_000_000_000 + ms, mono_ms: BEGAN + ms };
+    report.update(&pass(&[], 0, 0), at(0));
+    let mut before = 0;
+    let last = all.iter().flat_map(|c| c.goes).max().unwrap_or(0) + 4 * PASS;
+    while before < last {
+        let now = before + PASS;
+        report.update(&pass(all, before, now), at(now));
+        before = now;
+    }
+    report.picture(at(before))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+    #[test]
+    fn each_connection_is_counted_once(all in connections(1000)) {
+        let picture = run(&all);
+
+        let ends: u64 = all.iter().map(|c| if c.far { 1 } else { 2 }).sum();
+        prop_assert_eq!(picture.losses.get(Loss::Overcounted), 0);
+        prop_assert_eq!((picture.coverage[1].opened, picture.coverage[1].observed), (ends, ends));
+        let flows: Vec<_> = picture.flows.iter().copied().collect();
+        let sum = |of: fn(&probelet_core::records::FlowRecord) -> u64| flows.iter().map(of).sum::<u64>();
+        let n = all.len() as u64;
+        prop_assert_eq!((sum(|f| f.opened), sum(|f| f.closed), sum(|f| f.current.into())), (n, n, 0), "{:#?}", flows);
+    }
+
+    #[test]
+    fn where_ports_are_used_again_nothing_is_counted_twice(all in connections(3)) {
+        // The kernel's worker is late by a pass at most: later than that two ends on the same ports change places.
+        let soon = |c: &Connection| Connection { late: c.late.map(|late| late.min(PASS)), ..*c };
+        let all: Vec<Connection> = all.iter().map(soon).collect();
+        let picture = run(&all);
+
+        prop_assert_eq!(picture.losses.get(Loss::Overcounted), 0);
+        let opened: u64 = picture.flows.iter().map(|f| f.opened).sum();
+        let closed: u64 = picture.flows.iter().map(|f| f.closed).sum();
+        prop_assert!(opened <= all.len() as u64, "{opened} of {}", all.len());
+        prop_assert!(closed <= opened);
+        prop_assert!(picture.coverage[1].observed <= picture.coverage[1].opened);
+    }
+
+    #[test]
+    fn payload_is_that_of_the_connections(all in connections(1000)) {
+        let lingering = |c: &&Connection| c.close != (Close::Reset { forgets: true });
+        // What moves to another flow, since its other end turned up late, leaves its bytes behind.
+        let on_time = |c: &Connection| Connection { late: [0, 0], slow: false, ..*c };
+        let all: Vec<Connection> = all.iter().filter(lingering).map(on_time).collect();
+        let picture = run(&all);
+
+        let sent: u64 = picture.flows.iter().map(|f| f.bytes_sent).sum();
+        let received: u64 = picture.flows.iter().map(|f| f.bytes_received).sum();
+        let n = all.len() as u64;
+        prop_assert_eq!((sent, received), (100 * n, 50 * n));
+    }
+}

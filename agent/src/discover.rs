@@ -12,6 +12,7 @@ pub mod ceilings;
 pub mod choose;
 pub mod conntrack;
 pub mod containers;
+pub mod ends;
 pub mod netlink;
 pub mod netns_counters;
 pub(crate) mod node_addresses;

@@ -7,6 +7,7 @@
 //! own, which sleeps when nothing is due or the budget has no room.
 
 mod clock;
+mod ends;
 mod governor;
 mod matching;
 mod outlet;
@@ -25,6 +26,7 @@ use crate::rights::Plan;
 use crate::snapshot::{Skip, Snapshot};
 use crate::sys::text;
 pub(crate) use clock::{boot_ns, thread_cpu_ns};
+pub use ends::Open as OpenEnds;
 pub use governor::Governor;
 use matching::Matching;
 use pace::{Limiters, Paced};
@@ -70,6 +72,8 @@ pub struct Setup {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
     /// How tiers are loaded.
     pub load: Load,
+    /// How the ends of connections are heard; none for who reads once.
+    pub ends: Option<OpenEnds>,
     /// News of the cluster, if there is one.
     pub cluster: Option<mpsc::Receiver<Vec<Event>>>,
     /// What is to be given back once all is loaded and opened; `None` keeps all.
@@ -101,6 +105,7 @@ pub struct Engine {
     ladder: Ladder,
     limiters: Limiters,
     matching: Matching,
+    told: ends::Told,
     signs: Signs,
     published_ns: u64,
     boot: clock::Boot,
@@ -134,6 +139,7 @@ impl Engine {
         let matching = Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
         let schedule =
             Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
+        let told = ends::Told::new(setup.ends.as_ref(), tuning.short_lived);
         let start_ns = setup.governor.charged(|budget, _| budget.used_ns());
         let signs = Signs::new(&config, &chosen, start_ns, rights::before(setup.rights.is_some()));
         Ok(Self {
@@ -150,6 +156,7 @@ impl Engine {
             ladder: Ladder::default(),
             limiters,
             matching,
+            told,
             signs,
             published_ns: 0,
             boot: clock::Boot::default(),
@@ -242,6 +249,8 @@ impl Engine {
         self.schedule.began(want, now);
         self.facts.losses = Losses::default();
         let cpu = clock::thread_cpu_ns();
+        // Before the node: whatever is read alive after that is another socket.
+        self.told.read(&self.setup.governor);
         let outcome = self.read(want);
         let read_ns = clock::thread_cpu_ns() - cpu;
         match outcome {
@@ -294,8 +303,10 @@ impl Engine {
             self.containers.resolve(&mut self.facts, || self.report.held_containers());
         }
         self.look_up(want);
+        self.told.counted(&self.facts, &self.setup.governor);
         let moved = self.gate.moved(&self.facts.netns);
         if want >= Want::Sockets {
+            self.told.hand_over(&mut self.facts);
             self.gate.arm(&self.facts.netns);
             let left = |loss| self.facts.losses.get(loss) > 0;
             if left(Loss::OwnerPending) && left(Loss::RateLimited) {
@@ -439,6 +450,7 @@ impl Engine {
             // What was left out, or is to be, shows in a reading of everything.
             self.start_over();
         }
+        self.told.wishes(tuning.short_lived);
         self.tuning = tuning;
         if reload {
             self.load(self.tuning.pin, false);

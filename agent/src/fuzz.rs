@@ -17,7 +17,7 @@ use crate::discover::containers::cgroup_path::{self, Node};
 use crate::discover::containers::hierarchies::Hierarchies;
 use crate::discover::netlink::message::{Message, Messages};
 use crate::discover::procfs::{root, stat, tables};
-use crate::discover::{bpf, conntrack, containers, netns_counters};
+use crate::discover::{bpf, conntrack, containers, ends, netns_counters};
 use crate::serve::testing::snapshot;
 use crate::{config, names, serve};
 
@@ -41,6 +41,7 @@ pub const TARGETS: &[Target] = &[
 fn netlink(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     let protocol = match kind % 3 {
+        _ if *kind == u8::MAX => return ends::fuzz::message(bytes),
         0 => Protocol::Tcp,
         1 => Protocol::Udp,
         _ => return conntrack::fuzz::answers(bytes),

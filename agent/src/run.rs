@@ -12,6 +12,7 @@ use probelet_runtime::logging;
 
 use crate::args::{Args, Command, Exit, Sort};
 use crate::config::Effective;
+use crate::discover::ends::{self, Ends};
 use crate::discover::{self, choose};
 use crate::engine::{Engine, Governor, Setup};
 use crate::node_probe::saved;
@@ -22,6 +23,7 @@ use probelet_core::cluster::objects::Event;
 use probelet_core::text::clean_page;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
@@ -96,6 +98,7 @@ fn parts(args: &Args, config: Effective) -> Parts {
         governor: Arc::clone(&governor),
         snapshots: sender,
         load: Box::new(choose::choose),
+        ends: Some(Box::new(|| Ends::open(Path::new("/proc"), ends::ROOM))),
         cluster: args.kubernetes.is_some().then_some(cluster),
         rights: None,
     };
@@ -110,6 +113,7 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
         config.subscribe(),
         news,
     );
+    let setup = Setup { ends: None, ..setup };
     let snapshot = match Engine::new(setup).and_then(|engine| engine.once(settle)) {
         Ok(snapshot) => snapshot,
         Err(error) => return fail(&error.into(), Exit::NoSource),

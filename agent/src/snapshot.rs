@@ -11,6 +11,7 @@ use crate::rights::Rights;
 use probelet_core::budget::Level;
 use probelet_core::facts::Tier;
 use probelet_core::report::Picture;
+use probelet_core::short_lived::Mode;
 use std::sync::Arc;
 
 /// A kind of task, as `probelet_agent_cpu_seconds_total{task}` tells them apart.
@@ -197,6 +198,8 @@ pub struct Vitals {
     pub translations: [u64; Asked::ALL.len()],
     /// Why it cannot be asked; `None` while no one had to or it can.
     pub conntrack_error: Option<Arc<str>>,
+    /// How short connections are counted.
+    pub short_lived: ShortLived,
     /// Passes put off or left out, by reason.
     pub skipped: [u64; Skip::ALL.len()],
     /// Units that each limiter refused, as seconds of work put off.
@@ -215,6 +218,24 @@ pub struct Vitals {
     pub started_unix: f64,
     /// What the agent may still do, and what keeps it from more.
     pub rights: Arc<Rights>,
+}
+
+/// How connections that open and close between two passes are counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ShortLived {
+    /// The way in use.
+    pub mode: Mode,
+    /// Why it is not the exact one where that was wished, or what is missing from that.
+    pub reason: Option<Arc<str>>,
+    /// What the exact one would take of the CPU, cores, the kernel's part included; `None` while it is in use or nobody
+    /// knows.
+    pub needs_cores: Option<f64>,
+    /// Messages about sockets that went.
+    pub messages: u64,
+    /// How often the kernel had no room for more.
+    pub overruns: u64,
+    /// What telling them took of a kernel worker's CPU time since the start, seconds: an estimate.
+    pub worker_seconds: f64,
 }
 
 impl Snapshot {
@@ -292,6 +313,7 @@ impl Vitals {
             full_pass_cpu: 0.0,
             translations: [0; Asked::ALL.len()],
             conntrack_error: None,
+            short_lived: ShortLived::default(),
             skipped: [0; Skip::ALL.len()],
             limiter_wait_seconds: [
                 (Limiter::ProcfsReads, 0.0),

@@ -6,6 +6,7 @@
 
 pub mod bpf;
 pub mod filter;
+pub mod group;
 pub mod heap;
 pub mod landlock;
 pub mod mmap;

@@ -112,6 +112,7 @@ fn start_with(
             let source = Box::new(Fake(Arc::clone(&fake)));
             Ok(Chosen { source, refused: Vec::new(), denied: false })
         }),
+        ends: None,
         cluster,
     };
     let engine = thread::spawn(move || Engine::new(setup).unwrap().run());

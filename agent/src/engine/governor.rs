@@ -28,6 +28,8 @@ pub struct Governor {
     served_ns: AtomicU64,
     /// What answering probes was measured to cost so far, nanoseconds.
     probed_ns: AtomicU64,
+    /// What the kernel did on our behalf where no clock of ours runs, nanoseconds: an estimate.
+    worker_ns: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -40,6 +42,7 @@ impl Governor {
             account: Mutex::new(Account::new(cores, nanos(window), reports_per_second)),
             served_ns: AtomicU64::new(0),
             probed_ns: AtomicU64::new(0),
+            worker_ns: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         }
     }
@@ -52,6 +55,7 @@ impl Governor {
     /// The account as of now, and now.
     fn charge(&self) -> (u64, MutexGuard<'_, Account>) {
         let (now, cpu) = (clock::boot_ns(), clock::process_cpu_ns());
+        let cpu = cpu.saturating_add(self.worker_ns.load(Ordering::Relaxed));
         let (served, probed) =
             (self.served_ns.load(Ordering::Relaxed), self.probed_ns.load(Ordering::Relaxed));
         let mut account = self.account();
@@ -67,6 +71,11 @@ impl Governor {
     /// Begins to count now: for who shares the process with others, as tests do.
     pub fn begin(&self) {
         self.account().budget.begin(clock::boot_ns(), clock::process_cpu_ns());
+    }
+
+    /// The kernel took so much CPU time for us in a worker of its own.
+    pub fn worker(&self, ns: u64) {
+        self.worker_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
     /// Tells everybody who waits to stop waiting.
@@ -246,6 +255,17 @@ mod tests {
         assert_eq!(governor.news(quarter), None);
         assert!(governor.news(quarter / 2).is_some());
         assert_eq!(governor.room(quarter), None);
+    }
+
+    #[test]
+    fn what_a_worker_of_the_kernel_does_for_us_is_used_up_as_well() {
+        let governor = governor(CORE);
+        let left = || governor.charged(|budget, _| budget.left_ns()) / CORE;
+        assert_eq!(left(), 59, "less what the test took");
+
+        governor.worker(30 * CORE);
+
+        assert_eq!(left(), 29);
     }
 
     #[test]

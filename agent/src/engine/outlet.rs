@@ -27,6 +27,7 @@ pub(super) struct Outlet<'a> {
     report: &'a Report,
     schedule: &'a Schedule,
     matching: &'a Matching,
+    told: &'a super::ends::Told,
     ladder: &'a mut Ladder,
     signs: &'a mut Signs,
     published_ns: &'a mut u64,
@@ -53,6 +54,7 @@ impl Engine {
             report: &self.report,
             schedule: &self.schedule,
             matching: &self.matching,
+            told: &self.told,
             ladder: &mut self.ladder,
             signs: &mut self.signs,
             published_ns: &mut self.published_ns,
@@ -116,7 +118,7 @@ impl<'a> Outlet<'a> {
         *self.published_ns = now;
         let picture = self.report.picture(clock::now());
         self.signs.translated(self.matching);
-        let vitals = self.signs.vitals(
+        let mut vitals = self.signs.vitals(
             &self.setup.governor,
             self.tuning,
             self.schedule,
@@ -124,6 +126,7 @@ impl<'a> Outlet<'a> {
             limiters,
             &picture,
         );
+        vitals.short_lived = self.told.show();
         if self.boot.look(clock::unix_ns(), clock::boot_ns()) {
             // Every start time is another one now, and with it the identity of every process.
             warn!(steps = self.boot.steps, "the clock was set: clients get a whole report");

@@ -11,7 +11,8 @@ use probelet_core::budget::Policy;
 use probelet_core::facts::Tier;
 use probelet_core::report;
 use probelet_core::schedule::Intervals;
-use probelet_crds::{BudgetPolicy, Interval};
+use probelet_core::short_lived::Wish;
+use probelet_crds::{BudgetPolicy, Interval, ShortLived};
 use std::sync::Arc;
 
 /// Flows that the report keeps; at about 150 bytes each, and far above what a node's services make.
@@ -30,6 +31,7 @@ pub(super) struct Tuning {
     pub(super) procfs_reads: u32,
     pub(super) fds: u32,
     pub(super) netns: u32,
+    pub(super) short_lived: Wish,
     jitter_percent: u64,
 }
 
@@ -64,6 +66,11 @@ impl Tuning {
             procfs_reads: count(limits.procfs_reads_per_second),
             fds: count(limits.fds_per_second),
             netns: count(limits.netns_per_second),
+            short_lived: match spec.short_lived {
+                ShortLived::Auto => Wish::Auto,
+                ShortLived::Exact => Wish::Exact,
+                ShortLived::Counters => Wish::Counters,
+            },
             jitter_percent: u64::try_from(spec.jitter_percent).unwrap_or(0),
         }
     }

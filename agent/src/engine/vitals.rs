@@ -14,7 +14,9 @@ use super::{clock, seconds};
 use crate::config::Effective;
 use crate::discover::choose::Chosen;
 use crate::rights::Rights;
-use crate::snapshot::{Asked, CpuTime, Histogram, Intervals, Moments, Skip, Task, Vitals};
+use crate::snapshot::{
+    Asked, CpuTime, Histogram, Intervals, Moments, ShortLived, Skip, Task, Vitals,
+};
 use crate::sys::usage;
 use probelet_core::budget::Level;
 use probelet_core::facts::{Tier, Want};
@@ -348,6 +350,7 @@ impl Signs {
             full_pass_cpu: self.full_pass_cpu,
             translations: self.translations,
             conntrack_error: self.conntrack_error.clone(),
+            short_lived: ShortLived::default(),
             skipped: self.skipped,
             limiter_wait_seconds: limiters.waited(),
             config_generation: self.config.generation,

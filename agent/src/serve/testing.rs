@@ -13,7 +13,7 @@ use crate::discover::Limiter;
 use crate::serve::http::cost::Admission;
 use crate::serve::http::watch::Limits;
 use crate::snapshot::{
-    Asked, CpuTime, Histogram, Intervals, Moments, Skip, Snapshot, Task, Vitals,
+    Asked, CpuTime, Histogram, Intervals, Moments, ShortLived, Skip, Snapshot, Task, Vitals,
 };
 use probelet_core::budget::Level;
 use probelet_core::facts::{Endpoint, Facts, Process, Socket, Tier, Want};
@@ -54,6 +54,14 @@ pub(crate) fn snapshot() -> Snapshot {
         pass_cpu: Histogram::default(),
         full_pass_cpu: 0.001,
         translations: [0; Asked::ALL.len()],
+        short_lived: ShortLived {
+            reason: Some("each end told needs 55m at this rate of connections".into()),
+            needs_cores: Some(0.055),
+            messages: 400,
+            overruns: 1,
+            worker_seconds: 0.002,
+            ..ShortLived::default()
+        },
         conntrack_error: None,
         skipped: [3; Skip::ALL.len()],
         limiter_wait_seconds: [

@@ -269,6 +269,7 @@ fn vitals(second: u64) -> Vitals {
         pass_cpu: passes,
         full_pass_cpu: 0.000_71,
         translations: [0; Asked::ALL.len()],
+        short_lived: crate::snapshot::ShortLived::default(),
         conntrack_error: None,
         skipped: [second, 0, 0, 0, 1],
         limiter_wait_seconds: [

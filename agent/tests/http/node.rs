@@ -2,7 +2,7 @@
 
 use probelet_agent::discover::Limiter;
 use probelet_agent::snapshot::{
-    Asked, CpuTime, Histogram, Intervals, Moments, Skip, Snapshot, Task, Vitals,
+    Asked, CpuTime, Histogram, Intervals, Moments, ShortLived, Skip, Snapshot, Task, Vitals,
 };
 use probelet_core::budget::Level;
 use probelet_core::facts::{
@@ -108,6 +108,7 @@ pub(crate) fn snapshot(picture: Picture) -> Snapshot {
         pass_cpu: Histogram::default(),
         full_pass_cpu: 0.001,
         translations: [0; Asked::ALL.len()],
+        short_lived: ShortLived::default(),
         conntrack_error: None,
         skipped: [3; Skip::ALL.len()],
         limiter_wait_seconds: [

@@ -192,7 +192,7 @@ true
 {{- $names = concat $names (list "BPF" "PERFMON") -}}
 {{- end -}}
 {{- if $wanted.conntrack -}}
-{{- $names = append $names "NET_ADMIN" -}}
+{{- $names = concat $names (list "NET_ADMIN" "NET_BROADCAST") -}}
 {{- end -}}
 {{- if or $wanted.fallback (include "probelet.agent.enters" .) -}}
 {{- $names = concat $names (list "SYS_PTRACE" "SYS_ADMIN") -}}

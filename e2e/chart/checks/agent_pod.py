@@ -11,12 +11,12 @@ from expect import capabilities, env_of, pods, same, says
 def the_agent_asks_for_named_capabilities_and_no_more(helm):
     # The same lists are tried on a kernel by agent/tests/ways.rs (CHART).
     same(capabilities(helm.template()), {
-        "drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN", "SETPCAP"]})
+        "drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "NET_BROADCAST", "SYS_PTRACE", "SYS_ADMIN", "SETPCAP"]})
 
 
 def on_the_nodes_network_or_without_connection_tracking_it_asks_for_nothing_to_enter_namespaces(helm):
     objects = helm.template({"agent": {"hostNetwork": True}})
-    same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "SETPCAP"]})
+    same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "NET_BROADCAST", "SETPCAP"]})
     objects = helm.template({"agent": {"capabilities": {"conntrack": False}}})
     same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "SETPCAP"]})
 
@@ -24,7 +24,7 @@ def on_the_nodes_network_or_without_connection_tracking_it_asks_for_nothing_to_e
 def the_fallback_is_asked_for(helm):
     objects = helm.template({"agent": {"capabilities": {"fallback": True}}})
     same(capabilities(objects), {"drop": ["ALL"], "add": [
-        "BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN", "DAC_READ_SEARCH", "SETPCAP"]})
+        "BPF", "PERFMON", "NET_ADMIN", "NET_BROADCAST", "SYS_PTRACE", "SYS_ADMIN", "DAC_READ_SEARCH", "SETPCAP"]})
 
 
 def without_bpf_the_agent_asks_for_the_fallbacks_only(helm):

@@ -35,13 +35,18 @@ pub enum Error {
 
 /// Opens a `sock_diag` socket in `namespace`, and reads its range of ephemeral ports.
 pub fn diag_in(namespace: BorrowedFd<'_>) -> Result<(OwnedFd, Option<PortRange>), Error> {
-    let open = || Ok((open(rustix::net::netlink::SOCK_DIAG)?, port_range()));
+    let open = || Ok((open(Some(rustix::net::netlink::SOCK_DIAG))?, port_range()));
     inside(namespace, open)
 }
 
 /// Opens a netlink socket in `namespace`.
 pub fn open_in(namespace: BorrowedFd<'_>, protocol: Protocol) -> Result<OwnedFd, Error> {
-    inside(namespace, || open(protocol))
+    inside(namespace, || open(Some(protocol)))
+}
+
+/// Opens a routing socket, the protocol of number 0, in `namespace`.
+pub fn route_in(namespace: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    inside(namespace, || open(None))
 }
 
 /// The range of ephemeral ports of the namespace that the thread is in.
@@ -89,15 +94,15 @@ pub fn netfilter() -> io::Result<OwnedFd> {
 
 /// Opens a `sock_diag` socket in the namespace of the calling thread.
 pub fn diag() -> io::Result<OwnedFd> {
-    open(rustix::net::netlink::SOCK_DIAG)
+    open(Some(rustix::net::netlink::SOCK_DIAG))
 }
 
-fn open(protocol: Protocol) -> io::Result<OwnedFd> {
+fn open(protocol: Option<Protocol>) -> io::Result<OwnedFd> {
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC,
-        Some(protocol),
+        protocol,
     )?;
     rustix::net::sockopt::set_socket_timeout(
         &socket,

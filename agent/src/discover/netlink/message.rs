@@ -210,7 +210,7 @@ fn role(info: &[u8], state: State) -> Option<Role> {
     })
 }
 
-fn endpoint(family: u8, address: &[u8], port: [u8; 2]) -> Option<Endpoint> {
+pub(crate) fn endpoint(family: u8, address: &[u8], port: [u8; 2]) -> Option<Endpoint> {
     let port = u16::from_be_bytes(port);
     match i32::from(family) {
         libc::AF_INET => {
@@ -225,11 +225,11 @@ fn endpoint(family: u8, address: &[u8], port: [u8; 2]) -> Option<Endpoint> {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-fn long(bytes: &[u8], at: usize) -> Option<u64> {
+pub(crate) fn long(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 

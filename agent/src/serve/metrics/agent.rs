@@ -15,6 +15,7 @@ use crate::snapshot::{Asked, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::budget::Level;
 use probelet_core::cluster::objects::Kind;
 use probelet_core::report::Picture;
+use probelet_core::short_lived::Mode;
 
 pub(super) fn add(
     families: &mut Families,
@@ -26,6 +27,7 @@ pub(super) fn add(
     passes(families, &snapshot.vitals, now_ns);
     quality(families, snapshot, now_ns);
     translations(families, &snapshot.vitals);
+    short_lived(families, &snapshot.vitals);
     permissions(families, &snapshot.vitals, lacking);
     rights::add(families, &snapshot.vitals);
     identity(families, &snapshot.node, &snapshot.vitals);
@@ -37,9 +39,14 @@ fn cost(families: &mut Families, vitals: &Vitals) {
         [("user", time.user), ("system", time.system)]
             .map(|(mode, seconds)| ([("mode", mode), ("task", task.name())], seconds))
     });
+    // Nobody's clock but the kernel's; shown once there is any.
+    let worker = vitals.short_lived.worker_seconds;
+    let worker = (worker > 0.0)
+        .then_some(([("mode", "kernel_worker"), ("task", Task::Discover.name())], worker));
+    let cpu = cpu.chain(worker);
     families.counter(
         "probelet_agent_cpu_seconds_total",
-        "CPU time of the agent in seconds, by kind and by task.",
+        "CPU time of the agent in seconds, by kind and by task; kernel_worker is what the kernel does for it elsewhere, estimated.",
         cpu,
     );
     families.value(
@@ -208,6 +215,31 @@ fn translations(families: &mut Families, vitals: &Vitals) {
         "probelet_agent_translations_total",
         "Connections to Services for which connection tracking was asked, by result.",
         results.map(|(asked, n)| ([("result", asked.name())], n as f64)),
+    );
+}
+
+/// How short connections are counted.
+fn short_lived(families: &mut Families, vitals: &Vitals) {
+    let told = &vitals.short_lived;
+    families.gauge(
+        "probelet_agent_short_lived",
+        "How connections that open and close between two scans are counted: 1 for the current mode.",
+        Mode::ALL.map(|mode| ([("mode", mode.name())], flag(mode == told.mode))),
+    );
+    families.gauge(
+        "probelet_agent_short_lived_needed_cores",
+        "CPU that counting each end of a connection would take, the kernel's part included, in cores; absent while each is.",
+        told.needs_cores.map(|cores| ([], cores)),
+    );
+    families.counter(
+        "probelet_agent_ends_told_total",
+        "Messages of the kernel about TCP sockets that went, listeners and failed attempts included.",
+        [([], told.messages as f64)],
+    );
+    families.counter(
+        "probelet_agent_ends_overruns_total",
+        "Times that the kernel had no room for messages about TCP sockets that went.",
+        [([], told.overruns as f64)],
     );
 }
 

@@ -186,7 +186,7 @@ impl Ends {
                 "without CAP_NET_ADMIN a few hundred ends at a time overflow the receive buffer",
             ),
             (false, _) => Some(
-                "without CAP_NET_BROADCAST only the ends of the node's own network namespace are told",
+                "without CAP_NET_BROADCAST only the ends of the node's own network namespace are reported",
             ),
         }
     }

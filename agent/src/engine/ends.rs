@@ -42,7 +42,7 @@ impl Told {
             Some(Ok(ends)) => (Some(ends), None),
             Some(Err(error)) => {
                 let sentence: Arc<str> =
-                    format!("ends of connections are not told ({})", error.sentence()).into();
+                    format!("ends of connections are not reported ({})", error.sentence()).into();
                 if wish != Wish::Counters {
                     warn!(
                         error = &*sentence,
@@ -130,7 +130,7 @@ impl Told {
     fn listen(&mut self, mode: Mode) {
         let Some(ends) = &mut self.ends else { return };
         if let Err(error) = ends.listen(mode == Mode::Exact, clock::boot_ns() / 1_000_000) {
-            let sentence = format!("ends of connections are not told ({})", error.sentence());
+            let sentence = format!("ends of connections are not reported ({})", error.sentence());
             warn!(error = sentence, "short connections are counted by what the kernel keeps");
             (self.ends, self.refused) = (None, Some(sentence.into()));
         }
@@ -164,11 +164,14 @@ impl Told {
                 }
                 (false, _, Some(needs)) => {
                     let needs = needs.div_ceil(1_000_000);
-                    Some(format!("each end told needs {needs}m at this rate of connections").into())
+                    Some(
+                        format!("reporting each end needs {needs}m at this rate of connections")
+                            .into(),
+                    )
                 }
                 _ => None,
             },
-            needs_cores: needs.map(|needs| super::seconds(needs)),
+            needs_cores: needs.map(super::seconds),
             messages: self.heard.messages,
             overruns: self.heard.overruns,
             worker_seconds: super::seconds(self.worker_ns),

@@ -55,7 +55,7 @@ pub(crate) fn snapshot() -> Snapshot {
         full_pass_cpu: 0.001,
         translations: [0; Asked::ALL.len()],
         short_lived: ShortLived {
-            reason: Some("each end told needs 55m at this rate of connections".into()),
+            reason: Some("reporting each end needs 55m at this rate of connections".into()),
             needs_cores: Some(0.055),
             messages: 400,
             overruns: 1,

@@ -80,7 +80,7 @@ struct Slot {
 
 /// Buffers for one call.
 pub struct Messages {
-    slots: Box<[Slot; MESSAGES]>,
+    slots: Box<[Slot]>,
     /// Length and namespace of each message of the last call.
     told: [(usize, Option<i32>); MESSAGES],
     count: usize,
@@ -95,7 +95,11 @@ impl std::fmt::Debug for Messages {
 impl Default for Messages {
     fn default() -> Self {
         let slot = Slot { control: [0; CONTROL], data: [0; LONGEST] };
-        Self { slots: Box::new([slot; MESSAGES]), told: [(0, None); MESSAGES], count: 0 }
+        Self {
+            slots: vec![slot; MESSAGES].into_boxed_slice(),
+            told: [(0, None); MESSAGES],
+            count: 0,
+        }
     }
 }
 

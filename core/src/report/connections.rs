@@ -295,8 +295,7 @@ impl Connections {
             }
             // An accepted connection gets its inode at accept(); a different inode is another
             // connection on the same ports, and so is a live one where TIME_WAIT was.
-            let gone = seen.ended == self.pass && socket.state != State::FinWait2;
-            let reborn = gone
+            let reborn = (seen.ended == self.pass && socket.state != State::FinWait2)
                 || record.state == State::TimeWait
                 || (record.inode != 0 && socket.inode != 0 && record.inode != socket.inode);
             if !reborn {

@@ -238,7 +238,7 @@ fn short_lived(families: &mut Families, vitals: &Vitals) {
     );
     families.counter(
         "probelet_agent_ends_overruns_total",
-        "Times that the kernel had no room for messages about TCP sockets that went.",
+        "Times that the kernel had no space for messages about TCP sockets that went.",
         [([], told.overruns as f64)],
     );
 }

@@ -71,7 +71,7 @@ pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span, sight: &S
     string_or_null(out, told.reason.as_deref());
     out.extend_from_slice(b",\"neededCores\":");
     float(out, told.needs_cores.unwrap_or(f64::NAN));
-    write(out, format_args!(",\"told\":{},\"overruns\":{}}}", told.messages, told.overruns));
+    write(out, format_args!(",\"received\":{},\"overruns\":{}}}", told.messages, told.overruns));
     let [minute, total] = picture.coverage;
     out.extend_from_slice(b",\"coverage\":{");
     if sight.is_narrow() {

@@ -8,6 +8,7 @@
 
 mod connections;
 mod containers;
+mod ends_lost;
 mod flows;
 mod hands;
 mod health;
@@ -133,6 +134,7 @@ pub struct Report {
     joined: join::Processes,
     listening: Listeners,
     coverage: Coverage,
+    ends_lost: ends_lost::EndsLost,
     losses: Losses,
     unseen: Option<u64>,
     removed: Removals,
@@ -166,6 +168,7 @@ impl Report {
             joined: join::Processes::default(),
             listening: Listeners::default(),
             coverage: Coverage::default(),
+            ends_lost: ends_lost::EndsLost::default(),
             losses: Losses::default(),
             unseen: None,
             removed: Removals::default(),
@@ -447,11 +450,8 @@ impl Report {
             &mut self.next_id,
             &mut pass,
         );
-        if facts.overrun {
-            // How many were not told is what was opened and never seen.
-            let more = self.coverage.missing().saturating_sub(missing);
-            self.losses.add(Loss::EndsLost, more);
-        }
+        let lost = self.ends_lost.look(missing, self.coverage.total(), facts.overrun);
+        self.losses.add(Loss::EndsLost, lost);
         changed
     }
 

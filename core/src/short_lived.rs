@@ -14,7 +14,7 @@ use crate::budget::Nanocores;
 pub const WORKER_NS: u64 = 5_500;
 /// What reading and counting one takes of this process, nanoseconds.
 pub const OWN_NS: u64 = 2_500;
-/// How long a mode stays at least, unless the better one has become too dear: changes cost coverage.
+/// How long a mode stays at least, unless the better one has become too expensive: changes cost coverage.
 const STAY_MS: u64 = 30_000;
 /// Weight of the newest rate in the moving mean, one part of so many.
 const NEW: u64 = 4;
@@ -146,11 +146,11 @@ impl Judge {
         let all = takes.saturating_add(look.others);
         let stayed = look.now_ms.saturating_sub(since_ms) >= STAY_MS;
         if self.mode == Mode::Exact {
-            let dear = takes > look.budget / SLIGHT && all > look.budget;
+            let expensive = takes > look.budget / SLIGHT && all > look.budget;
             let window = u128::from(look.budget) * u128::from(look.window_ns) / 1_000_000_000;
             let burst = u128::from(look.ends) * u128::from(WORKER_NS + OWN_NS);
             let storm = burst > window / u128::from(BURST);
-            if look.overrun || storm || (dear && stayed) || takes > look.budget {
+            if look.overrun || storm || (expensive && stayed) || takes > look.budget {
                 self.needs = Some(all.max(look.budget.saturating_add(1)));
                 return Mode::Counters;
             }

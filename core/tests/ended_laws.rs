@@ -7,6 +7,7 @@ use probelet_core::facts::{
     Closed, Comm, Ended, Endpoint, Facts, Loss, Netns, Process, Socket, State, Want,
 };
 use probelet_core::join::PortRange;
+use probelet_core::records::FlowRecord;
 use probelet_core::report::{Limits, Now, Picture, Report};
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
@@ -27,6 +28,10 @@ enum Close {
     Reset { forgets: bool },
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what happens to it, each with or without the others"
+)]
 #[derive(Clone, Copy, Debug)]
 struct Connection {
     port: u16,
@@ -40,25 +45,30 @@ struct Connection {
     far: bool,
     /// The server accepts it only after the first pass that sees it.
     slow: bool,
+    /// A pass sees the client's socket when the kernel is still looking for a port for it.
+    early: bool,
+    /// Until the server's socket goes, the kernel keeps the client's in FIN_WAIT2, if it ended by a FIN.
+    half: bool,
 }
 
-fn connections(most_ports: u16) -> impl Strategy<Value = Vec<Connection>> {
+/// On so many ports, which are used again when so much time has passed.
+fn connections(most_ports: u16, again: u64) -> impl Strategy<Value = Vec<Connection>> {
     let close =
         prop_oneof![Just(Close::Fin), any::<bool>().prop_map(|forgets| Close::Reset { forgets })];
     let late = || prop_oneof![4 => Just(0), 1 => Just(PASS), 1 => Just(2 * PASS)];
-    let flags = (any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let one = (1..6 * PASS, 1..3 * PASS, 0..2 * PASS, [late(), late()], close, flags);
     let all = proptest::collection::vec((0..most_ports, one), 1..40);
     all.prop_map(move |all| {
         let mut free = vec![0; usize::from(most_ports)];
         let mut out = Vec::new();
-        for (n, (port, (at, long, longer, late, close, (far, slow)))) in all.into_iter().enumerate()
+        for (n, (port, (at, long, longer, late, close, (far, slow, early, half)))) in (0..).zip(all)
         {
-            let port = if most_ports > 100 { u16::try_from(n).unwrap() } else { port };
+            let port = if most_ports > 100 { n } else { port };
             let opens = at.max(free[usize::from(port)] + 1);
             let goes = [opens + long, opens + long + longer];
-            free[usize::from(port)] = goes[1];
-            out.push(Connection { port, opens, goes, late, close, far, slow });
+            free[usize::from(port)] = goes[1] + again;
+            out.push(Connection { port, opens, goes, late, close, far, slow, early, half });
         }
         out
     })
@@ -81,6 +91,8 @@ fn told(c: &Connection, end: usize) -> Ended {
         local,
         remote,
         established: true,
+        segments: 3,
+        rtt_us: 200,
         sent,
         acknowledged: sent + marks,
         received: 150 - sent + u64::from(c.close == Close::Fin),
@@ -88,9 +100,59 @@ fn told(c: &Connection, end: usize) -> Ended {
     };
     if end == 0 && c.close == (Close::Reset { forgets: true }) {
         let (local, remote) = (Endpoint { addr: 0, ..local }, Endpoint { port: 0, ..remote });
-        return Ended { local, remote, sent: 0, acknowledged: 0, received: 0, ..ended };
+        return Ended {
+            local,
+            remote,
+            sent: 0,
+            acknowledged: 0,
+            received: 0,
+            segments: 0,
+            ..ended
+        };
     }
     ended
+}
+
+/// What a pass sees of the sockets of one connection, and which of its ends were told since the last one.
+fn sockets(n: u32, c: &Connection, before: u64, now: u64, facts: &mut Facts) {
+    if c.early && before < c.opens && now <= c.opens {
+        let (local, remote) = (Endpoint { port: 0, ..client(c) }, server(c));
+        let (netns, inode, state) = (CLIENT, 10 * n, State::SynSent);
+        facts.sockets.push(Socket {
+            netns,
+            inode,
+            pid: 1,
+            state,
+            local,
+            remote,
+            ..Socket::default()
+        });
+    }
+    if c.half && c.close == Close::Fin && c.goes[0] < now && now <= c.goes[1] {
+        let (local, remote, state) = (client(c), server(c), State::FinWait2);
+        facts.sockets.push(Socket { netns: CLIENT, state, local, remote, ..Socket::default() });
+    }
+    let ends = if c.far { 1 } else { 2 };
+    for end in 0..ends {
+        let at = told(&Connection { close: Close::Fin, ..*c }, end);
+        let at_ms = (c.goes[end] + c.late[end]).max(c.goes[end]);
+        if c.opens < now && now <= c.goes[end] {
+            let held = end == 0 || !c.slow || c.opens < before;
+            facts.sockets.push(Socket {
+                netns: at.netns,
+                inode: if held { 10 * n + u32::try_from(end).unwrap() } else { 0 },
+                pid: if held { u32::try_from(end).unwrap() + 1 } else { 0 },
+                local: at.local,
+                remote: at.remote,
+                bytes_sent: Some(at.sent / 2),
+                bytes_received: Some(at.received / 2),
+                ..Socket::default()
+            });
+        }
+        if before <= at_ms && at_ms < now {
+            facts.ended.push(told(c, end));
+        }
+    }
 }
 
 /// What a pass at `now` sees, the last one having been at `before`.
@@ -125,33 +187,14 @@ fn pass(all: &[Connection], before: u64, now: u64) -> Facts {
         ..Facts::default()
     };
     for (n, c) in (1_u32..).zip(all) {
-        let ends = if c.far { 1 } else { 2 };
-        for end in 0..ends {
-            let at = told(&Connection { close: Close::Fin, ..*c }, end);
-            let at_ms = (c.goes[end] + c.late[end]).max(c.goes[end]);
-            if c.opens < now && now <= c.goes[end] {
-                let held = end == 0 || !c.slow || c.opens < before;
-                facts.sockets.push(Socket {
-                    netns: at.netns,
-                    inode: if held { 10 * n + u32::try_from(end).unwrap() } else { 0 },
-                    pid: if held { u32::try_from(end).unwrap() + 1 } else { 0 },
-                    local: at.local,
-                    remote: at.remote,
-                    bytes_sent: Some(at.sent / 2),
-                    bytes_received: Some(at.received / 2),
-                    ..Socket::default()
-                });
-            }
-            if before <= at_ms && at_ms < now {
-                facts.ended.push(told(c, end));
-            }
-        }
+        sockets(n, c, before, now, &mut facts);
         // What is used again leaves no TIME_WAIT.
         let again = all
             .iter()
             .any(|d| d.port == c.port && d.far == c.far && c.goes[0] < d.opens && d.opens < now);
-        if c.close == Close::Fin && before <= c.goes[0] && c.goes[0] < now && !again {
-            let remaining_ms = u32::try_from(60_000 - (now - c.goes[0])).unwrap();
+        let waits = c.goes[usize::from(c.half)];
+        if c.close == Close::Fin && before <= waits && waits < now && !again {
+            let remaining_ms = u32::try_from(60_000 - (now - waits)).unwrap();
             let (local, remote) = (client(c), server(c));
             facts.closed.push(Closed {
                 netns: CLIENT,
@@ -174,6 +217,7 @@ fn run(all: &[Connection]) -> Picture {
     while before < last {
         let now = before + PASS;
         report.update(&pass(all, before, now), at(now));
+        let _shown = report.picture(at(now));
         before = now;
     }
     report.picture(at(before))
@@ -183,20 +227,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn each_connection_is_counted_once(all in connections(1000)) {
+    fn each_connection_is_counted_once(all in connections(1000, 0)) {
         let picture = run(&all);
 
         let ends: u64 = all.iter().map(|c| if c.far { 1 } else { 2 }).sum();
         prop_assert_eq!(picture.losses.get(Loss::Overcounted), 0);
         prop_assert_eq!((picture.coverage[1].opened, picture.coverage[1].observed), (ends, ends));
         let flows: Vec<_> = picture.flows.iter().copied().collect();
-        let sum = |of: fn(&probelet_core::records::FlowRecord) -> u64| flows.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&FlowRecord) -> u64| flows.iter().map(of).sum::<u64>();
         let n = all.len() as u64;
         prop_assert_eq!((sum(|f| f.opened), sum(|f| f.closed), sum(|f| f.current.into())), (n, n, 0), "{:#?}", flows);
+        let once = flows.iter().map(FlowRecord::counted_once).fold([0, 0], |a, b| [a[0] + b[0], a[1] + b[1]]);
+        prop_assert_eq!(once, [n, n]);
+        let reset = all.iter().filter(|c| c.close != Close::Fin).count() as u64;
+        prop_assert!(sum(|f| f.health.resets) <= reset);
     }
 
     #[test]
-    fn where_ports_are_used_again_nothing_is_counted_twice(all in connections(3)) {
+    fn where_ports_are_used_again_nothing_is_counted_twice(all in connections(3, 0)) {
         // The kernel's worker is late by a pass at most: later than that two ends on the same ports change places.
         let soon = |c: &Connection| Connection { late: c.late.map(|late| late.min(PASS)), ..*c };
         let all: Vec<Connection> = all.iter().map(soon).collect();
@@ -211,7 +259,19 @@ proptest! {
     }
 
     #[test]
-    fn payload_is_that_of_the_connections(all in connections(1000)) {
+    fn ports_that_are_used_again_after_a_while_are_other_connections(all in connections(3, 6 * PASS)) {
+        let picture = run(&all);
+
+        prop_assert_eq!(picture.losses.get(Loss::Overcounted), 0);
+        let opened: u64 = picture.flows.iter().map(|f| f.opened).sum();
+        let n = all.len() as u64;
+        prop_assert!(opened <= n, "{opened} of {n}");
+        // What one connection left for an end that came another way may stand for one of the next on its ports.
+        prop_assert!(opened + 1 + n / 10 >= n, "{opened} of {n}");
+    }
+
+    #[test]
+    fn payload_is_that_of_the_connections(all in connections(1000, 0)) {
         let lingering = |c: &&Connection| c.close != (Close::Reset { forgets: true });
         // What moves to another flow, since its other end turned up late, leaves its bytes behind.
         let on_time = |c: &Connection| Connection { late: [0, 0], slow: false, ..*c };
@@ -222,5 +282,10 @@ proptest! {
         let received: u64 = picture.flows.iter().map(|f| f.bytes_received).sum();
         let n = all.len() as u64;
         prop_assert_eq!((sent, received), (100 * n, 50 * n));
+        // Of two ends here the one that is counted tells its segments, the other only what it had to send again.
+        let segments: u64 = picture.flows.iter().map(|f| f.health.segments).sum();
+        let resets: u64 = picture.flows.iter().map(|f| f.health.resets).sum();
+        let reset = all.iter().filter(|c| c.close != Close::Fin).count() as u64;
+        prop_assert_eq!((segments, resets), (3 * n, reset));
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Pure: no I/O.
 
-use super::{Endpoint, Role};
+use super::{Endpoint, Quality, Role};
 
 /// A TCP socket that is gone, told once and by nothing else. One that closed by a reset of its own with no time to
 /// linger (`SO_LINGER` of 0) has forgotten the port of its peer, perhaps its own address, and what it counted.
@@ -68,6 +68,24 @@ impl Ended {
         !self.forgot() && self.marks() > dialled as u64
     }
 
+    /// Whether the connection ended by a reset, or by giving up, as far as this end knows. Where no one knows who dialled a
+    /// single mark may be that of the SYN or of the FIN, and proves nothing.
+    #[must_use]
+    pub const fn reset(&self, dialled: Option<bool>) -> bool {
+        self.established
+            && match dialled {
+                Some(dialled) => !self.orderly(dialled),
+                None => self.marks() == 0,
+            }
+    }
+
+    /// How it fared until its end; `None` where the socket forgot it.
+    #[must_use]
+    pub const fn quality(&self) -> Option<Quality> {
+        let Self { rtt_us, retransmitted, segments, .. } = *self;
+        if self.forgot() { None } else { Some(Quality { rtt_us, retransmitted, segments }) }
+    }
+
     /// Payload sent and acknowledged, and payload received; `None` where the socket forgot it.
     #[must_use]
     pub fn bytes(&self, dialled: bool) -> Option<(u64, u64)> {
@@ -98,6 +116,7 @@ mod tests {
         assert_eq!(client.bytes(true), Some((5000, 700)));
         assert_eq!(server.bytes(false), Some((700, 5000)));
         assert!(client.orderly(true) && server.orderly(false));
+        assert!(!client.reset(Some(true)) && !server.reset(Some(false)));
     }
 
     #[test]
@@ -108,6 +127,8 @@ mod tests {
         assert_eq!(client.bytes(true), Some((5000, 0)));
         assert_eq!(server.bytes(false), Some((0, 5000)));
         assert!(!client.orderly(true) && !server.orderly(false));
+        assert!(client.reset(Some(true)) && server.reset(Some(false)) && server.reset(None));
+        assert!(!client.reset(None), "its one mark may be a FIN's");
     }
 
     #[test]
@@ -115,6 +136,8 @@ mod tests {
         let forgot = Ended { remote: Endpoint { addr: 1, port: 0 }, ..ended(0, 0, 0) };
 
         assert_eq!((forgot.role(), forgot.bytes(true)), (Role::Unknown, None));
-        assert!(!forgot.orderly(false));
+        assert!(!forgot.orderly(false) && forgot.reset(None));
+        assert_eq!(forgot.quality(), None);
+        assert!(!Ended { established: false, ..forgot }.reset(None), "no connection came of it");
     }
 }

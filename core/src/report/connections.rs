@@ -11,11 +11,13 @@ mod closed;
 mod ended;
 mod health;
 mod naming;
+mod owners;
 mod removal;
 mod resolve;
 mod room;
 mod tokens;
 mod translated;
+mod unseen_ends;
 
 use super::Pass;
 use super::flows::Flows;
@@ -26,7 +28,7 @@ use crate::coverage::Coverage;
 use crate::facts::{Endpoint, Facts, Loss, Netns, Protocol, Role, Socket, State, Want};
 use crate::hash;
 use crate::join::{Listeners, PortRange};
-use crate::records::{ConnectionRecord, Direction, Owner};
+use crate::records::{ConnectionRecord, Direction};
 use crate::table::{Frozen, Slot, Table};
 use hashbrown::HashTable;
 use room::{Places, Room, was_established};
@@ -46,6 +48,19 @@ const HISTORY: u8 = u8::MAX;
 /// Whether a handshake is under way.
 const fn half_open(state: State) -> bool {
     matches!(state, State::SynSent | State::SynRecv)
+}
+
+/// A socket that connects is in SYN_SENT before the kernel has found a port for it, and one that was reset loses its
+/// peer's: a source that reads a socket at that moment shows what is no connection.
+const fn has_ports(socket: &Socket) -> bool {
+    !matches!(socket.protocol, Protocol::Tcp) || (socket.local.port != 0 && socket.remote.port != 0)
+}
+
+/// What the kernel keeps of a socket that closed by a FIN while its peer has not: the socket is gone.
+const fn is_trace(socket: &Socket) -> bool {
+    matches!((socket.protocol, socket.state), (Protocol::Tcp, State::FinWait2))
+        && socket.inode == 0
+        && socket.pid == 0
 }
 
 #[derive(Debug)]
@@ -197,7 +212,8 @@ impl Connections {
         self.sampling = facts.fresh == Some(Want::Everything);
         self.begin_ended(facts, pass);
         let mut changed = false;
-        for (n, socket) in (0..).zip(&facts.sockets).filter(|(_, s)| !listens(s)) {
+        let sockets = (0..).zip(&facts.sockets);
+        for (n, socket) in sockets.filter(|(_, socket)| !listens(socket) && has_ports(socket)) {
             changed |= self.absorb(n, socket, flows, next_id, &mut evidence, pass);
         }
         changed |= self.settle_owners(renamed, pass);
@@ -311,6 +327,10 @@ impl Connections {
             self.expect_end(&record, flows);
             self.remove(slot, flows, pass);
         }
+        // The kernel reports the end of that socket, and that counts it.
+        if is_trace(socket) && !pass.first && self.ledger.tells(socket.netns) {
+            return false;
+        }
         if let Room::Refused(_) = self.places.room(socket.state, self.table.len()) {
             self.refused.push(number);
             return false;
@@ -375,24 +395,6 @@ impl Connections {
                 record.ends = 1;
             }
         }
-    }
-
-    /// The owner of a socket that is new. Where no process holds it (not accepted yet, orphaned), the
-    /// cgroup that it was made in tells the container, else its listener does, else its namespace.
-    fn first_owner(socket: &Socket, evidence: &Evidence<'_>, pass: &Pass<'_>) -> Owner {
-        let held = pass.processes.owner(socket.pid);
-        if held != Owner::default() {
-            return held;
-        }
-        let made = pass.processes.made_in(socket.cgroup);
-        if made.container.is_some() {
-            return made;
-        }
-        let Socket { netns, protocol, local, .. } = *socket;
-        let listener = evidence.listeners.listening(netns, protocol, local, false);
-        let known = [listener.unwrap_or_default(), made].into_iter();
-        let known = known.chain([pass.processes.inside(netns)]);
-        known.into_iter().find(|owner| *owner != Owner::default()).unwrap_or_default()
     }
 
     fn insert(
@@ -478,35 +480,5 @@ impl Connections {
             self.observe(slot, since_ms, evidence, pass);
         }
         true
-    }
-
-    /// Gives every connection with a new holder its new owner, and asks again where it belongs.
-    fn settle_owners(&mut self, renamed: bool, pass: &Pass<'_>) -> bool {
-        let mut changed = false;
-        let disputed = std::mem::take(&mut self.disputed);
-        let all = if renamed { self.seen.len() } else { 0 };
-        let every = (0..all).filter_map(|n| Slot::try_from(n).ok());
-        for slot in disputed.iter().copied().chain(every) {
-            let seen = self.seen[slot as usize];
-            let Some(record) = self.table.get(slot) else { continue };
-            // No holder any more (an orphan) or none known yet: the last known one stays.
-            if seen.pass != self.pass || seen.pid == 0 {
-                continue;
-            }
-            let owner = pass.processes.owner(seen.pid);
-            if owner == record.owner || owner == Owner::default() {
-                continue;
-            }
-            let peer = self.between(record.netns, record.protocol, record.remote, record.local);
-            if let Some(record) = self.table.get_mut(slot, pass.epoch) {
-                record.owner = owner;
-                record.changed = pass.epoch;
-            }
-            self.open.push(slot);
-            self.open.extend(peer);
-            changed = true;
-        }
-        self.disputed = disputed;
-        changed
     }
 }

@@ -187,6 +187,7 @@ impl Flows {
     /// Whether anything changed. None of that makes a flow active.
     pub(super) fn settle_health(&mut self, samples: &mut Samples, pass: &Pass<'_>) -> bool {
         let mut changed = false;
+        samples.add_ended(|slot, id| self.id(slot) == id);
         let rtts = samples.settle(self.table.slots());
         for (slot, &rtt) in (0..).zip(rtts) {
             let Some(&flow) = self.table.get(slot) else { continue };

@@ -21,8 +21,11 @@ const SOUND_PERMILLE: u64 = 5;
 const FAILING: u32 = 3;
 /// Round-trip times of one reading that are kept: the default of `limits.maxSockets`, half a megabyte.
 const MOST_SAMPLES: usize = 65_536;
+/// The same of connections that ended between two readings: the first of them stand for the others.
+const MOST_ENDED: usize = 4096;
 
-/// Round-trip times of the open connections of a flow, microseconds; all 0 while none is known.
+/// Round-trip times of the connections of a flow that are open or ended since the last reading of everything,
+/// microseconds; all 0 while none is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rtt {
     /// The least.
@@ -145,6 +148,8 @@ pub(super) struct Samples {
     /// The flow above the time, so that sorting puts those of one flow together, the shortest first.
     all: Vec<u64>,
     rtts: Vec<Rtt>,
+    /// Of connections that ended since the last reading: flow by place and number, and the time.
+    ended: Vec<(Slot, u64, u32)>,
 }
 
 impl Samples {
@@ -157,6 +162,25 @@ impl Samples {
         if rtt_us > 0 && flow != Slot::MAX && self.all.len() < MOST_SAMPLES {
             self.all.push(u64::from(flow) << 32 | u64::from(rtt_us));
         }
+    }
+
+    /// One connection that ended, of the flow with that number. It counts with the next reading of everything.
+    pub(super) fn ended(&mut self, (flow, id): (Slot, u64), rtt_us: u32) {
+        if rtt_us > 0 && flow != Slot::MAX && self.ended.len() < MOST_ENDED {
+            self.ended.push((flow, id, rtt_us));
+        }
+    }
+
+    /// Adds those that ended, as far as their flow is still that of its place.
+    pub(super) fn add_ended(&mut self, stays: impl Fn(Slot, u64) -> bool) {
+        let mut ended = std::mem::take(&mut self.ended);
+        for (flow, id, rtt_us) in ended.drain(..) {
+            if stays(flow, id) {
+                self.add(flow, rtt_us);
+            }
+        }
+        ended.shrink_to(256);
+        self.ended = ended;
     }
 
     /// The figures of each flow, by slot.
@@ -204,6 +228,23 @@ mod tests {
         assert_eq!(rtts[3], Rtt { min_us: 1, median_us: 100, p99_us: 198 });
         assert_eq!(rtts[1], Rtt { min_us: 7, median_us: 7, p99_us: 7 });
         assert_eq!((rtts[0], rtts[2], rtts[4]), (Rtt::default(), Rtt::default(), Rtt::default()));
+    }
+
+    #[test]
+    fn connections_that_ended_count_with_the_next_reading_and_once() {
+        let mut samples = Samples::default();
+        samples.ended((3, 7), 50);
+        samples.ended((4, 8), 60);
+        samples.begin();
+        samples.add_ended(|flow, id| (flow, id) == (3, 7));
+        let rtts = samples.settle(5).to_vec();
+        samples.begin();
+        samples.add_ended(|_, _| true);
+
+        assert_eq!((rtts[3].median_us, rtts[4]), (50, Rtt::default()), "4 is another flow by now");
+        assert_eq!(samples.settle(5)[3], Rtt::default());
+        (0..u32::try_from(MOST_ENDED).unwrap() + 10).for_each(|n| samples.ended((n, 1), 1));
+        assert_eq!(samples.ended.len(), MOST_ENDED);
     }
 
     #[test]

@@ -5,26 +5,20 @@
 //! that was counted already, nor a connection twice whose two ends are on this node.
 //!
 //! An end that is told is, in this order: of the record between these ends, if a pass saw that alive and this one
-//! does not; one whose record went before it was told (`awaited`); or one that nobody saw. Of two ends on this
-//! node that nobody saw, the first that is told counts the connection, the client's if both are told in one pass,
-//! and leaves a token for the other one (`partners`).
+//! does not; one whose record went before it was told (`awaited`); or one that no pass saw: then see `unseen_ends`.
 //!
 //! Pure: no I/O; time is an argument.
 
 use super::tokens::{End, Left, Tokens};
 use super::{Connections, Evidence, Flows, Key, Pass};
-use crate::facts::{Ended, Endpoint, Facts, Loss, Protocol, Role, State};
+use crate::facts::{Ended, Endpoint, Facts, Protocol, Quality, Role, State};
 use crate::hash::HashMap;
-use crate::join::{Question, direction};
-use crate::records::{ConnectionRecord, Direction, Owner, Workload};
-use crate::report::naming::Around;
+use crate::records::{ConnectionRecord, Direction, Owner};
+use crate::report::health::Samples;
 use crate::table::Slot;
 
 /// Clocks of the kernel differ by less than this, milliseconds.
 const MARGIN_MS: u64 = 50;
-
-/// Ends that forgot their peer and wait for it at most; what a storm of resets makes in a pass.
-const HELD: usize = 8192;
 
 /// What was told and what was counted.
 #[derive(Debug, Default)]
@@ -36,19 +30,19 @@ pub(super) struct Ledger {
     /// Of this pass, how many may be of records that went before the ones that are known.
     before: HashMap<End, u32>,
     /// Ends of this pass that no record explains, by number.
-    unknown: Vec<u32>,
+    pub(super) unknown: Vec<u32>,
     /// Those that forgot their peer.
-    forgot: Vec<u32>,
+    pub(super) forgot: Vec<u32>,
     /// Counted, and not told yet.
-    awaited: Tokens,
+    pub(super) awaited: Tokens,
     /// Counted for the connection of which they are the other end.
-    partners: Tokens,
+    pub(super) partners: Tokens,
     /// Records that count a connection, by what an end that forgot its peer knows of it: of this pass.
-    sketches: HashMap<End, u32>,
+    pub(super) sketches: HashMap<End, u32>,
     /// Closed records that were not told, by the same: of this pass.
-    traces: HashMap<Vague, Vec<Slot>>,
+    pub(super) traces: HashMap<Vague, Vec<Slot>>,
     /// Ends that forgot their peer and wait a pass for it.
-    held: Vec<Ended>,
+    pub(super) held: Vec<Ended>,
     /// Whose each namespace was in the last passes: its ends may be told when its processes are gone.
     inside: HashMap<u32, (Owner, u32)>,
 }
@@ -77,7 +71,7 @@ impl Ledger {
     }
 
     /// Whether the end that was told is counted by the other one, which left a token for it.
-    fn take_partner(&mut self, end: End, forgot: bool) -> bool {
+    pub(super) fn take_partner(&mut self, end: End, forgot: bool) -> bool {
         let mut ends = [end, anywhere(end)].into_iter();
         if forgot {
             ends.any(|end| self.partners.take_vague(end))
@@ -87,11 +81,11 @@ impl Ledger {
     }
 
     /// The same for an end that forgot its peer, without taking it.
-    fn has_partner(&self, end: End) -> bool {
+    pub(super) fn has_partner(&self, end: End) -> bool {
         [end, anywhere(end)].iter().any(|&end| self.partners.has_vague(end))
     }
 
-    fn take_sketch(&mut self, end: End) -> bool {
+    pub(super) fn take_sketch(&mut self, end: End) -> bool {
         let Some(count) = self.sketches.get_mut(&end) else { return false };
         *count = count.saturating_sub(1);
         if *count == 0 {
@@ -100,7 +94,7 @@ impl Ledger {
         true
     }
 
-    fn owner(&self, netns: u32, pass: &Pass<'_>) -> Owner {
+    pub(super) fn owner(&self, netns: u32, pass: &Pass<'_>) -> Owner {
         let now = pass.processes.inside(netns);
         if now != Owner::default() {
             return now;
@@ -110,17 +104,17 @@ impl Ledger {
 }
 
 /// What an end that forgot its peer still knows: its namespace and port, and the peer's address.
-type Vague = (u32, u16, u128);
+pub(super) type Vague = (u32, u16, u128);
 
-const fn vague(record: &ConnectionRecord) -> Vague {
+pub(super) const fn vague(record: &ConnectionRecord) -> Vague {
     (record.netns, record.local.port, record.remote.addr)
 }
 
-const fn end_of(record: &ConnectionRecord) -> End {
+pub(super) const fn end_of(record: &ConnectionRecord) -> End {
     End { netns: record.netns, local: record.local, remote: record.remote }
 }
 
-const fn key_of(ended: &Ended, netns: u32) -> Key {
+pub(super) const fn key_of(ended: &Ended, netns: u32) -> Key {
     Key {
         netns,
         protocol: Protocol::Tcp,
@@ -141,7 +135,7 @@ impl Connections {
         self.note_inside(pass);
         for (n, ended) in (0..).zip(&facts.ended).filter(|(_, ended)| ended.established) {
             let netns = self.netns_of(ended);
-            // Its address is this node's, whoever connects to it.
+            // Its address is this node's, no matter who connects to it.
             self.addresses.came(netns, ended.local);
             self.addresses.went(netns, ended.local);
             if ended.forgot() {
@@ -189,7 +183,7 @@ impl Connections {
     }
 
     /// Where the end was: its namespace's short number may have become another one's since.
-    fn netns_of(&self, ended: &Ended) -> u32 {
+    pub(super) fn netns_of(&self, ended: &Ended) -> u32 {
         let other = ended.or_netns;
         let there = || {
             self.addresses.of(ended.local.addr) == Some(other)
@@ -257,7 +251,7 @@ impl Connections {
     }
 
     /// The last that is known of a record's connection. That it closed is counted when the record goes.
-    fn end_known(
+    pub(super) fn end_known(
         &mut self,
         slot: Slot,
         ended: &Ended,
@@ -271,19 +265,18 @@ impl Connections {
             let since_ms = self.attempts.remove(&slot).unwrap_or(pass.now.mono_ms);
             evidence.coverage.observed(record.netns, 1, since_ms);
         }
-        let bytes = ended.bytes(dialled(record.direction, ended.role()));
-        if let (true, Some(bytes)) = (record.counted, bytes) {
-            let inbound = record.direction == Direction::Inbound;
-            let left = Left {
-                flow: (record.flow, flows.id(record.flow)),
-                bytes: record.bytes.unwrap_or_default(),
-                inbound,
-                observed: true,
-            };
-            add_bytes(&left, bytes, flows, pass);
+        let left = left_of(&record, flows);
+        if record.counted {
+            let way = (record.direction, ended.role());
+            finish(&left, ended, way, flows, &mut self.samples, pass);
+        } else if let (before @ Some(_), now @ Some(_)) = (left.quality, ended.quality()) {
+            let before = ConnectionRecord { quality: before, ..record };
+            self.fare(slot, &before, State::Established, now, flows, pass);
         }
+        let bytes = ended.bytes(dialled(record.direction, ended.role()));
         if let Some(record) = self.table.get_mut(slot, pass.epoch) {
             record.bytes = bytes.or(record.bytes);
+            record.quality = ended.quality().or(record.quality);
             record.ends += u8::from(established);
             record.told = true;
             record.changed = pass.epoch;
@@ -297,18 +290,10 @@ impl Connections {
         if !tells {
             return;
         }
-        let flow =
-            if record.counted { (record.flow, flows.id(record.flow)) } else { (Slot::MAX, 0) };
-        let left = Left {
-            flow,
-            bytes: record.bytes.unwrap_or_default(),
-            inbound: record.direction == Direction::Inbound,
-            observed: record.ends != 0,
-        };
+        let left = left_of(record, flows);
         if !record.told {
             self.ledger.awaited.leave(end_of(record), left);
         }
-        // The other end may be one that no pass saw.
         // The other end may be one that no pass saw, or be there still and get another owner.
         if record.counted {
             let there = self.peer_netns(record);
@@ -324,301 +309,76 @@ impl Connections {
             self.expect_end(&record, flows);
         }
     }
-
-    /// Counts the ends that no record explains; `true` when there was any.
-    pub(super) fn count_ended(
-        &mut self,
-        facts: &Facts,
-        flows: &mut Flows,
-        evidence: &mut Evidence<'_>,
-        pass: &mut Pass<'_>,
-    ) -> bool {
-        let unknown = std::mem::take(&mut self.ledger.unknown);
-        let forgot = std::mem::take(&mut self.ledger.forgot);
-        let changed = !(unknown.is_empty() && forgot.is_empty() && self.ledger.held.is_empty());
-        let mut others = Vec::new();
-        if !forgot.is_empty() || !self.ledger.held.is_empty() {
-            self.note_sketches();
-        }
-        let held = std::mem::take(&mut self.ledger.held);
-        for &n in &unknown {
-            let ended = &facts.ended[n as usize];
-            let record = self.record_of(ended, evidence, pass);
-            let end = end_of(&record);
-            if let Some(left) = self.ledger.awaited.take(end) {
-                if !left.observed {
-                    // It was seen while its handshake was under way.
-                    Self::observe_end(&record, evidence, pass);
-                }
-                if let Some(bytes) = ended.bytes(dialled(record.direction, record.role)) {
-                    add_bytes(&left, bytes, flows, pass);
-                }
-            } else if let Some(slot) = self.untold(ended, record.netns) {
-                self.end_known(slot, ended, flows, evidence, pass);
-            } else {
-                Self::observe_end(&record, evidence, pass);
-                if record.direction == Direction::Outbound {
-                    self.count_one(ended, record, flows, evidence, pass);
-                } else {
-                    others.push((*ended, record));
-                }
-            }
-        }
-        for (ended, record) in others {
-            self.count_one(&ended, record, flows, evidence, pass);
-        }
-        for ended in held {
-            let record = self.record_of(&ended, evidence, pass);
-            self.count_one(&ended, record, flows, evidence, pass);
-        }
-        for &n in &forgot {
-            self.count_forgot(&facts.ended[n as usize], flows, evidence, pass);
-        }
-        (self.ledger.unknown, self.ledger.forgot) = (unknown, forgot);
-        changed
-    }
-
-    /// An end that forgot its peer and that no record explains. The other end knows more, and may be told a little later:
-    /// a pass is worth the wait.
-    fn count_forgot(
-        &mut self,
-        ended: &Ended,
-        flows: &mut Flows,
-        evidence: &mut Evidence<'_>,
-        pass: &mut Pass<'_>,
-    ) {
-        let record = self.record_of(ended, evidence, pass);
-        let end = end_of(&record);
-        if self.ledger.awaited.take_vague(end) || self.take_trace(&record, pass) {
-            return;
-        }
-        Self::observe_end(&record, evidence, pass);
-        let waits = self.ledger.held.len() < HELD && !self.is_claimed(ended, &record, false);
-        if waits {
-            self.ledger.held.push(*ended);
-        } else {
-            self.count_one(ended, record, flows, evidence, pass);
-        }
-    }
-
-    /// What a record of it would say.
-    fn record_of(
-        &self,
-        ended: &Ended,
-        evidence: &Evidence<'_>,
-        pass: &Pass<'_>,
-    ) -> ConnectionRecord {
-        let netns = self.netns_of(ended);
-        let (protocol, local, remote) = (Protocol::Tcp, ended.local, ended.remote);
-        // Accepted sockets live in their listener's container; see `closed`.
-        let listener = evidence.listeners.listening(netns, protocol, local, true);
-        let known = listener.filter(|owner| *owner != Owner::default());
-        let record = ConnectionRecord {
-            netns,
-            protocol,
-            state: State::TimeWait,
-            role: ended.role(),
-            local,
-            remote,
-            owner: known.unwrap_or_else(|| self.ledger.owner(netns, pass)),
-            since_ms: pass.now.unix_ms,
-            flow: Slot::MAX,
-            opened: !pass.first,
-            ..ConnectionRecord::default()
-        };
-        let question = Question {
-            netns,
-            protocol,
-            local,
-            remote,
-            remote_netns: self.peer_netns(&record),
-            opened: evidence.coverage.opened(netns),
-            closed: true,
-            role: record.role,
-        };
-        let direction = match listener {
-            // Its port says nothing: only the listener does.
-            Some(_) if ended.forgot() => Direction::Inbound,
-            None if ended.forgot() => Direction::Unknown,
-            _ => direction(evidence.listeners, evidence.ports(netns), &question),
-        };
-        ConnectionRecord { direction, ..record }
-    }
-
-    /// An end that no pass saw was one that the kernel opened.
-    fn observe_end(record: &ConnectionRecord, evidence: &mut Evidence<'_>, pass: &mut Pass<'_>) {
-        if pass.first {
-            return;
-        }
-        if !evidence.coverage.history(record.netns) {
-            evidence.coverage.observed(record.netns, 1, pass.now.mono_ms);
-        }
-        if record.owner == Owner::default() {
-            pass.losses.add(Loss::ClosedNoOwner, 1);
-        }
-    }
-
-    /// Counts an end that no pass saw in its flow.
-    fn count_one(
-        &mut self,
-        ended: &Ended,
-        record: ConnectionRecord,
-        flows: &mut Flows,
-        evidence: &mut Evidence<'_>,
-        pass: &mut Pass<'_>,
-    ) {
-        if pass.first || self.is_claimed(ended, &record, true) {
-            return;
-        }
-        let there = self.peer_netns(&record);
-        // The other end was told before, and did not know whom it was connected to: this one counts in its stead.
-        let instead = self.ledger.partners.take(sketch(end_of(&record)));
-        if let Some(Left { flow: (slot, id), .. }) = instead.filter(|_| !ended.forgot())
-            && flows.id(slot) == id
-        {
-            flows.change(slot, pass, |flow| {
-                flow.opened = flow.opened.saturating_sub(1);
-                flow.closed = flow.closed.saturating_sub(1);
-            });
-            flows.drop_if_empty(slot, pass);
-        }
-        let peer = match there {
-            Some(netns) => self.peer_at(netns, &record, evidence, pass),
-            None => Workload::External(record.remote.addr),
-        };
-        let record = ConnectionRecord { peer, counted: true, ..record };
-        let pod = there.and_then(|netns| self.ledger.owner(netns, pass).pod());
-        // No slot: it has no record, so connection tracking was not asked about it either.
-        let around = self.around(Slot::MAX, &record, pass);
-        let around = Around { pod: pod.filter(|_| peer == Workload::Unresolved), ..around };
-        let ends = pass.naming.ends(&record, &around);
-        let key = flows.kept(super::resolve::flow_key(&record, &ends));
-        let flow = flows.slot(key, ends.own, pass);
-        flows.change(flow, pass, |flow| {
-            flow.opened += 1;
-            flow.closed += 1;
-        });
-        let inbound = record.direction == Direction::Inbound;
-        let left = Left { flow: (flow, flows.id(flow)), bytes: (0, 0), inbound, observed: true };
-        if let Some(bytes) = ended.bytes(dialled(record.direction, record.role)) {
-            add_bytes(&left, bytes, flows, pass);
-        }
-        let other = other_end(there, &record);
-        if instead.is_none() || ended.forgot() {
-            self.ledger.partners.leave(if ended.forgot() { sketch(other) } else { other }, left);
-        }
-    }
-
-    /// Which records an end that forgot its peer may be the other end of, and which closed ones are not told yet.
-    fn note_sketches(&mut self) {
-        let Ledger { sketches, traces, .. } = &mut self.ledger;
-        sketches.clear();
-        traces.clear();
-        for (slot, record) in self.table.iter().filter(|(_, r)| r.protocol == Protocol::Tcp) {
-            if claims(record) {
-                *sketches.entry(sketch(end_of(record))).or_default() += 1;
-            }
-            if record.state == State::TimeWait && !record.told {
-                traces.entry(vague(record)).or_default().push(slot);
-            }
-        }
-    }
-
-    /// The closed record between these ends, if its end was not told: by now no other one is left that it may be.
-    fn untold(&self, ended: &Ended, netns: u32) -> Option<Slot> {
-        let slot = self.find(&key_of(ended, netns))?;
-        let record = self.table.get(slot)?;
-        (record.state == State::TimeWait && !record.told).then_some(slot)
-    }
-
-    /// Whether a closed record with this port and peer waits for its end: what was told of one before it on these ports
-    /// may have been taken for that.
-    fn take_trace(&mut self, record: &ConnectionRecord, pass: &Pass<'_>) -> bool {
-        let slots = self.ledger.traces.get_mut(&vague(record));
-        let Some(slot) = slots.and_then(Vec::pop) else { return false };
-        if let Some(record) = self.table.get_mut(slot, pass.epoch) {
-            record.told = true;
-        }
-        true
-    }
-
-    /// Whether the other end counts this connection; if so and `take` says so, it does for this one only.
-    fn is_claimed(&mut self, ended: &Ended, record: &ConnectionRecord, take: bool) -> bool {
-        let (end, forgot) = (end_of(record), ended.forgot());
-        let by_record = if forgot {
-            let other = sketch(other_end(None, record));
-            if take {
-                self.ledger.take_sketch(other)
-            } else {
-                self.ledger.sketches.contains_key(&other)
-            }
-        } else {
-            self.peer_netns(record).is_some_and(|netns| self.claimed(netns, record))
-        };
-        by_record
-            || if take {
-                self.ledger.take_partner(end, forgot)
-            } else {
-                self.ledger.has_partner(end)
-            }
-    }
-
-    /// Whether the record of the other end counts this connection. What is a trace of a closed one does not.
-    fn claimed(&self, netns: u32, record: &ConnectionRecord) -> bool {
-        let there = self.between(netns, record.protocol, record.remote, record.local);
-        there.and_then(|slot| self.table.get(slot)).is_some_and(claims)
-    }
-
-    /// Who is at the other end, in a namespace of this node. Behind an address of the node itself that nobody
-    /// listens at may be anybody: connection tracking is not asked about what is over.
-    fn peer_at(
-        &self,
-        netns: u32,
-        record: &ConnectionRecord,
-        evidence: &Evidence<'_>,
-        pass: &Pass<'_>,
-    ) -> Workload {
-        let listener = evidence.listeners.listening(netns, record.protocol, record.remote, true);
-        let known = listener.filter(|owner| *owner != Owner::default());
-        known.unwrap_or_else(|| self.ledger.owner(netns, pass)).workload()
-    }
 }
 
-fn claims(record: &ConnectionRecord) -> bool {
+pub(super) fn claims(record: &ConnectionRecord) -> bool {
     record.counted && (record.state != State::TimeWait || record.opened)
 }
 
 /// Where it is not known whose the address is, because nothing of it was seen yet, the end is anywhere.
-fn other_end(there: Option<u32>, record: &ConnectionRecord) -> End {
+pub(super) fn other_end(there: Option<u32>, record: &ConnectionRecord) -> End {
     let (local, remote): (Endpoint, Endpoint) = (record.remote, record.local);
     End { netns: there.unwrap_or(0), local, remote }
 }
 
 /// What the other end of one that forgot its peer is known by: its address, and its peer's port.
-const fn sketch(end: End) -> End {
+pub(super) const fn sketch(end: End) -> End {
     let (local, remote) = (Endpoint { port: 0, ..end.local }, Endpoint { addr: 0, ..end.remote });
     End { netns: 0, local, remote }
 }
 
-const fn anywhere(end: End) -> End {
+pub(super) const fn anywhere(end: End) -> End {
     End { netns: 0, ..end }
 }
 
-fn dialled(direction: Direction, role: Role) -> bool {
+pub(super) fn dialled(direction: Direction, role: Role) -> bool {
     role == Role::Dialled || direction == Direction::Outbound
 }
 
-/// What was sent and received beyond what the flow has already.
-fn add_bytes(left: &Left, (sent, received): (u64, u64), flows: &mut Flows, pass: &Pass<'_>) {
+/// What the flow of a record has of its connection.
+fn left_of(record: &ConnectionRecord, flows: &Flows) -> Left {
+    let flow = if record.counted { (record.flow, flows.id(record.flow)) } else { (Slot::MAX, 0) };
+    // What one that is new sent is its flow's from the first byte; of one that was there before us only what is new.
+    let from = if record.opened { Some(Quality::default()) } else { None };
+    Left {
+        flow,
+        bytes: record.bytes.unwrap_or_default(),
+        inbound: record.direction == Direction::Inbound,
+        observed: record.ends != 0,
+        quality: record.quality.or(from),
+        reset: false,
+        since_ms: record.since_ms,
+    }
+}
+
+/// What an end tells beyond what its flow has already: bytes, segments, its round-trip time, whether it was reset.
+pub(super) fn finish(
+    left: &Left,
+    ended: &Ended,
+    (direction, role): (Direction, Role),
+    flows: &mut Flows,
+    samples: &mut Samples,
+    pass: &Pass<'_>,
+) {
     let (slot, id) = left.flow;
     if slot == Slot::MAX || flows.id(slot) != id {
         return;
     }
+    let dials = dialled(direction, role);
+    let (sent, received) = ended.bytes(dials).unwrap_or_default();
     let there = sent.saturating_sub(left.bytes.0);
     let back = received.saturating_sub(left.bytes.1);
     let (there, back) = if left.inbound { (back, there) } else { (there, back) };
+    let known = direction != Direction::Unknown || role != Role::Unknown;
+    let reset = !left.reset && ended.reset(known.then_some(dials));
+    // What was sent again before any data was a SYN, and no loss; see `health`.
+    let quality = ended.quality().filter(|quality| quality.segments > 0);
+    let segments = quality.zip(left.quality).map_or((0, 0), |(now, before)| now.since(before));
     flows.change(slot, pass, |flow| {
         flow.bytes_sent = flow.bytes_sent.saturating_add(there);
         flow.bytes_received = flow.bytes_received.saturating_add(back);
+        flow.health.sent(segments);
+        flow.health.resets = flow.health.resets.saturating_add(u64::from(reset));
     });
+    samples.ended(left.flow, ended.rtt_us);
 }

@@ -32,7 +32,10 @@ impl Connections {
             {
                 health::failed(&record, flows, pass);
             }
-            self.lost.extend(health::Lost::of(&record));
+            // Where ends are told, each says itself whether it was reset.
+            if !self.ledger.tells(record.netns) {
+                self.lost.extend(health::Lost::of(&record));
+            }
             self.expect_end(&record, flows);
             self.remove(slot, flows, pass);
         }

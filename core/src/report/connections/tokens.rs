@@ -5,7 +5,7 @@
 //!
 //! Pure: no I/O.
 
-use crate::facts::Endpoint;
+use crate::facts::{Endpoint, Quality};
 use crate::hash::{self, HashMap};
 use crate::table::Slot;
 
@@ -31,7 +31,7 @@ impl End {
     }
 }
 
-/// Where the bytes go that are told later.
+/// Where goes what is told later, and what is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Left {
     /// The flow by slot and id; `Slot::MAX` for none.
@@ -42,6 +42,12 @@ pub(super) struct Left {
     pub(super) inbound: bool,
     /// Coverage counts it.
     pub(super) observed: bool,
+    /// What it sent that is in the flow already; `None` if that is not known.
+    pub(super) quality: Option<Quality>,
+    /// Its reset is in the flow already.
+    pub(super) reset: bool,
+    /// When it was counted, Unix milliseconds.
+    pub(super) since_ms: u64,
 }
 
 #[derive(Debug, Default)]

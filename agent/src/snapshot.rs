@@ -227,7 +227,7 @@ pub struct ShortLived {
     pub mode: Mode,
     /// Why it is not the exact one where that was wished, or what is missing from that.
     pub reason: Option<Arc<str>>,
-    /// What the exact one would take of the CPU, cores, the kernel's part included; `None` while it is in use or nobody
+    /// What the exact one would take of the CPU, cores, the kernel's part included; `None` while it is in use or no one
     /// knows.
     pub needs_cores: Option<f64>,
     /// Messages about sockets that went.

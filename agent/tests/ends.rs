@@ -5,167 +5,33 @@
 //! I/O: namespaces, veth pairs, sockets; a child of this test is the node, so that nothing else of the machine is heard.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::print_stdout, reason = "what was counted stands beside a failure")]
 
+#[path = "ends/node.rs"]
+mod node;
+
+use node::{PROGRAM, Pod, bridge, in_a_node, sh};
 use probelet_agent::discover::ends::{Ends, ROOM};
 use probelet_agent::discover::{Limits, Pass, Source, Unpaced, choose};
 use probelet_core::coverage::Count;
 use probelet_core::facts::{Facts, Loss, Losses, Tier, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{self, Now, Picture, Report};
-use std::io::{BufRead as _, BufReader, Write as _};
+use rustix::thread::CapabilitySet;
+use std::io::BufReader;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const LIMITS: Limits = Limits { max_sockets: 65_536, max_processes: 16_384 };
 
-/// A node of its own: a pid, mount and network namespace, in which this test runs again with `NODE` set; two pods in it.
-///
-/// The pods are shells in namespaces of their own, joined by veth pairs with a bridge of the node.
-fn in_a_node(name: &str, work: impl FnOnce()) {
-    if std::env::var_os("NODE").is_some() {
-        work();
-        return;
-    }
-    let status = Command::new("unshare")
-        .args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--include-ignored", "--nocapture"])
-        .env("NODE", "1")
-        .status()
-        .unwrap();
-    assert!(status.success(), "{name} failed in its node");
-}
-
-fn sh(command: &str) {
-    let status = Command::new("sh").args(["-ec", command]).status().unwrap();
-    assert!(status.success(), "{command}");
-}
-
-/// A program in a namespace of its own that does what it is told, a line each, and answers with a line.
-struct Pod {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-const PROGRAM: &str = r#"
-import socket, struct, sys, threading, os, time
-LINGER = struct.pack('ii', 1, 0)
-servers, held = {}, []
-def serve(port, how, family):
-    s = socket.socket(family, socket.SOCK_STREAM)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(('', port)); s.listen(4096)
-    def run():
-        while True:
-            a, _ = s.accept()
-            if how == 'first':
-                a.close()
-                continue
-            if how == 'reset':
-                a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER); a.close()
-                continue
-            if how == 'hold':
-                held.append(a)
-                continue
-            if how == 'half':
-                while a.recv(65536): pass
-                a.send(b'bye'); a.close()
-                continue
-            while True:
-                try:
-                    if not a.recv(65536): break
-                except ConnectionResetError:
-                    break
-            a.close()
-    threading.Thread(target=run, daemon=True).start()
-def talk(ip, port, count, how, pause):
-    family = socket.AF_INET6 if ':' in ip else socket.AF_INET
-    for _ in range(count):
-        c = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            c.connect((ip, port))
-        except ConnectionRefusedError:
-            c.close(); continue
-        try:
-            if how == 'first':
-                c.recv(1)
-            elif how == 'reset':
-                c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
-            elif how == 'half':
-                c.send(b'x' * 1000); c.shutdown(socket.SHUT_WR)
-                while c.recv(100): pass
-            elif how == 'wait':
-                c.recv(1)
-            elif how == 'keep':
-                held.append(c); continue
-            else:
-                c.send(b'x' * 1000)
-        except ConnectionResetError:
-            pass
-        c.close()
-        if pause: time.sleep(pause)
-print('ready', flush=True)
-for line in sys.stdin:
-    w = line.split()
-    if w[0] == 'serve': serve(int(w[1]), w[2], socket.AF_INET6 if w[3] == '6' else socket.AF_INET)
-    elif w[0] == 'talk': talk(w[1], int(w[2]), int(w[3]), w[4], float(w[5]))
-    elif w[0] == 'drop':
-        for h in held: h.close()
-        held.clear()
-    print('done', flush=True)
-"#;
-
-impl Pod {
-    /// Number `n` of the node: 10.9.0.n, fd09::n.
-    fn start(n: u8) -> Self {
-        let mut child = Command::new("unshare")
-            .args(["--net", "sh", "-c", "echo $$; read go; exec python3 -uc \"$0\"", PROGRAM])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut pid = String::new();
-        stdout.read_line(&mut pid).unwrap();
-        let pid: u32 = pid.trim().parse().unwrap();
-        sh(&format!(
-            "ip link add v{n} type veth peer name eth0 netns {pid}; ip link set v{n} master br0 up
-             nsenter -t {pid} -n sh -ec 'ip link set lo up; ip addr add 10.9.0.{n}/24 dev eth0
-             ip addr add fd09::{n}/64 dev eth0 nodad; ip link set eth0 up'"
-        ));
-        stdin.write_all(b"go\n").unwrap();
-        let mut pod = Self { child, stdin, stdout };
-        assert_eq!(pod.answer(), "ready");
-        pod
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line.trim().to_owned()
-    }
-
-    fn tell(&mut self, line: &str) {
-        writeln!(self.stdin, "{line}").unwrap();
-    }
-
-    fn ask(&mut self, line: &str) {
-        self.tell(line);
-        assert_eq!(self.answer(), "done", "{line}");
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn bridge() {
-    sh("ip link set lo up; ip link add br0 type bridge; ip link set br0 up
-        ip addr add 10.9.0.254/24 dev br0; ip addr add fd09::fe/64 dev br0 nodad");
+/// Gives up a capability of this thread, for good.
+fn without(capability: CapabilitySet) {
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.effective.remove(capability);
+    sets.permitted.remove(capability);
+    sets.inheritable.remove(capability);
+    rustix::thread::set_capabilities(None, sets).unwrap();
 }
 
 /// An agent without an engine: it reads ends, then the node, and reports.
@@ -209,10 +75,10 @@ impl Agent {
         let pass = self.source.pass(Want::Everything, &mut self.facts, &mut Unpaced).unwrap();
         assert_eq!(pass, Pass::Complete);
         self.ends.hand_over(&mut self.facts, mono_ms());
-        self.report.update(&self.facts, self.now());
+        self.report.update(&self.facts, Self::now());
     }
 
-    fn now(&self) -> Now {
+    fn now() -> Now {
         let mono_ms = mono_ms();
         Now { unix_ms: 1_700_000_000_000 + mono_ms, mono_ms }
     }
@@ -229,11 +95,18 @@ impl Agent {
     }
 
     fn picture(&self) -> Picture {
-        self.report.picture(self.now())
+        self.report.picture(Self::now())
     }
 
     fn total(&self) -> Count {
         self.picture().coverage[1]
+    }
+
+    /// Resets that flows to this port count.
+    fn resets(&self, port: u16) -> u64 {
+        let picture = self.picture();
+        let flows = picture.flows.iter().filter(|flow| flow.key.port == port);
+        flows.map(|flow| flow.health.resets).sum()
     }
 
     /// Connections that flows to this port count.
@@ -289,6 +162,9 @@ fn every_end_is_counted(tier: Tier) {
     {
         assert_eq!(agent.counted(port), (count, count), "port {port}");
     }
+    // 100 resets by the client, one by the server each; nothing that ended by a FIN is one.
+    assert_eq!([82, 84, 182, 184].map(|port| agent.resets(port)), [0; 4]);
+    assert_eq!([81, 181, 83, 183].map(|port| agent.resets(port)), [50; 4]);
     let losses = agent.picture().losses;
     for loss in [Loss::Overcounted, Loss::EndsLost, Loss::EndsElsewhere] {
         assert_eq!(losses.get(loss), 0, "{loss:?}");
@@ -325,11 +201,17 @@ fn payload_of_short_connections_is_counted_to_the_byte() {
         let mut agent = Agent::start(Tier::Bpf, ROOM);
 
         client.ask("talk 10.9.0.1 84 200 half 0");
+        agent.pass();
+        agent.pass();
+        let rtt = agent.picture().flows.iter().map(|flow| flow.health.rtt.median_us).max();
         agent.settle();
 
         let picture = agent.picture();
         let flow = picture.flows.iter().find(|flow| flow.key.port == 84).unwrap();
         assert_eq!((flow.bytes_sent, flow.bytes_received), (200 * 1000, 200 * 3));
+        assert!(flow.health.segments >= 200, "{:?}", flow.health);
+        assert_eq!((flow.health.resets, flow.health.failed), (0, 0));
+        assert!(rtt > Some(0), "of connections that no pass saw");
     });
 }
 
@@ -344,7 +226,7 @@ fn a_pod_that_is_killed_with_open_connections_is_counted() {
         client.ask("talk 10.9.0.1 85 40 keep 0");
         agent.pass();
         assert_eq!(agent.counted(85), (40, 0));
-        // These nobody sees before their namespace is gone with them.
+        // These no scan sees before their namespace is gone with them.
         client.ask("talk 10.9.0.1 85 60 keep 0");
 
         client.kill();
@@ -357,7 +239,7 @@ fn a_pod_that_is_killed_with_open_connections_is_counted() {
         next.ask("drop");
         agent.settle();
 
-        // The server's last words reach nobody: its ends of the killed pod's connections are there for minutes.
+        // The server's last words reach no one: its ends of the killed pod's connections are there for minutes.
         let (opened, closed) = agent.counted(85);
         let picture = agent.picture();
         let open: u64 = picture.flows.iter().map(|flow| u64::from(flow.current)).sum();
@@ -423,6 +305,63 @@ fn a_storm_of_resets_is_counted_whole() {
         // A few clients that reset forgot the port, and are told before anything of the server is seen.
         let (known, forgot) = (agent.counted(81), agent.counted(0));
         assert_eq!((known.0 + forgot.0, known.1 + forgot.1), (20_000, 20_000));
+    });
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn without_net_admin_a_burst_overflows_and_that_is_said_and_counted() {
+    in_a_node("without_net_admin_a_burst_overflows_and_that_is_said_and_counted", || {
+        bridge();
+        let (mut server, mut client) = (Pod::start(1), Pod::start(2));
+        server.ask("serve 81 second 4");
+        without(CapabilitySet::NET_ADMIN);
+        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        assert!(agent.ends.lacks().unwrap().contains("CAP_NET_ADMIN"));
+
+        for _ in 0..5 {
+            client.ask("talk 10.9.0.1 81 20 second 0");
+            agent.settle();
+        }
+        assert_eq!(agent.total(), Count { opened: 200, observed: 200 });
+        assert_eq!(agent.overruns, 0);
+
+        // What anybody may have is the machine's own: a few hundred ends by default.
+        let most: u64 =
+            std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
+        let ends = 2 * most / 1300;
+        client.ask(&format!("talk 10.9.0.1 81 {} reset 0", ends.min(25_000)));
+        agent.settle();
+        assert!(agent.overruns > 0 || ends > 25_000, "room for {ends} ends");
+        let (total, losses) = (agent.total(), agent.picture().losses);
+        assert_eq!(losses.get(Loss::EndsLost), total.opened - total.observed);
+        assert_eq!(losses.get(Loss::Overcounted), 0);
+        server.kill();
+        client.kill();
+    });
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn without_net_broadcast_pods_stay_with_what_the_kernel_keeps() {
+    in_a_node("without_net_broadcast_pods_stay_with_what_the_kernel_keeps", || {
+        bridge();
+        let (mut server, mut client) = (Pod::start(1), Pod::start(2));
+        server.ask("serve 81 second 4");
+        without(CapabilitySet::NET_BROADCAST);
+        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        assert!(agent.ends.lacks().unwrap().contains("CAP_NET_BROADCAST"));
+
+        client.ask("talk 10.9.0.1 81 50 second 0");
+        agent.settle();
+
+        assert_eq!(agent.facts.told.len(), 1, "the node's own: {:?}", agent.facts.told);
+        // The server's ends leave nothing, and no scan met one that says whose the address is.
+        let total = agent.total();
+        assert!(total.opened == 100 && (50..=100).contains(&total.observed), "{total:?}");
+        assert_eq!(agent.counted(81), (50, 50));
+        server.kill();
+        client.kill();
     });
 }
 

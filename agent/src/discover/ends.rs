@@ -55,17 +55,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// One sentence on what is missing, for people.
+    /// One line on what is missing, for people.
     #[must_use]
-    pub fn sentence(&self) -> String {
-        let hint = match self {
+    pub fn hint(&self) -> String {
+        let needs = match self {
             Self::Namespace(_) | Self::Entering(_) => {
                 "CAP_SYS_ADMIN and CAP_SYS_PTRACE are needed to enter it"
             }
             Self::Socket(_) => "the kernel may be older than 4.4",
             Self::Joining(_) => "the kernel may lack inet_diag and tcp_diag",
         };
-        format!("{self}: {hint}")
+        format!("{self}: {needs}")
     }
 }
 
@@ -124,6 +124,10 @@ impl Ends {
     /// # Errors
     /// What is missing.
     pub fn open(proc: &Path, room: u32) -> Result<Self, Error> {
+        Self::open_groups(proc, room, GROUPS)
+    }
+
+    fn open_groups(proc: &Path, room: u32, groups: [u32; 2]) -> Result<Self, Error> {
         let namespace = File::open(proc.join("1/ns/net")).map_err(Error::Namespace)?;
         let own = enter::inode(namespace.as_fd()).map_err(Error::Namespace)?;
         let protocol = rustix::net::netlink::SOCK_DIAG;
@@ -138,7 +142,7 @@ impl Ends {
         };
         let roomy = group::let_wait(socket.as_fd(), room).map_err(Error::Socket)?;
         for on in [true, false] {
-            for group in GROUPS {
+            for group in groups {
                 group::listen(socket.as_fd(), group, on).map_err(Error::Joining)?;
             }
         }
@@ -171,7 +175,7 @@ impl Ends {
         for group in GROUPS {
             group::listen(self.socket.as_fd(), group, on).map_err(Error::Joining)?;
         }
-        // What waits in the kernel is read and handed over all the same; from now on nobody relies on it.
+        // What waits in the kernel is read and handed over all the same; from now on nothing relies on it.
         self.since_ms = on.then_some(mono_ms);
         self.spaces.values_mut().for_each(|space| space.since_ms = mono_ms);
         Ok(())
@@ -227,7 +231,7 @@ impl Ends {
                 self.malformed += 1;
                 continue;
             };
-            // Listeners and sockets that were never used are nobody's connection.
+            // Listeners and sockets that were never used are no connection.
             if !ended.established && ended.forgot() {
                 continue;
             }
@@ -322,5 +326,31 @@ impl Ends {
             }
         }
         self.spaces = spaces;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_first_process_it_is_said_what_is_needed() {
+        let error = Ends::open(Path::new("/nowhere"), ROOM).unwrap_err();
+
+        assert!(matches!(error, Error::Namespace(_)), "{error:?}");
+        assert!(error.hint().contains("CAP_SYS_ADMIN"), "{}", error.hint());
+    }
+
+    #[test]
+    fn a_kernel_without_the_groups_is_named() {
+        let proc = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(proc.path().join("1/ns")).unwrap();
+        let own = "/proc/thread-self/ns/net";
+        std::os::unix::fs::symlink(own, proc.path().join("1/ns/net")).unwrap();
+
+        let error = Ends::open_groups(proc.path(), ROOM, [901, 903]).unwrap_err();
+
+        assert!(matches!(error, Error::Joining(_)), "{error:?}");
+        assert!(error.hint().contains("tcp_diag"), "{}", error.hint());
     }
 }

@@ -41,16 +41,16 @@ impl Told {
         let (ends, refused) = match open.map(|open| open()) {
             Some(Ok(ends)) => (Some(ends), None),
             Some(Err(error)) => {
-                let sentence: Arc<str> =
-                    format!("ends of connections are not reported ({})", error.sentence()).into();
+                let reason: Arc<str> =
+                    format!("ends of connections are not reported ({})", error.hint()).into();
                 if wish != Wish::Counters {
                     warn!(
-                        error = &*sentence,
+                        error = &*reason,
                         cause = probelet_runtime::chain(&error),
                         "short connections are counted by what the kernel keeps of closed ones"
                     );
                 }
-                (None, Some(sentence))
+                (None, Some(reason))
             }
             None => (None, None),
         };
@@ -130,9 +130,9 @@ impl Told {
     fn listen(&mut self, mode: Mode) {
         let Some(ends) = &mut self.ends else { return };
         if let Err(error) = ends.listen(mode == Mode::Exact, clock::boot_ns() / 1_000_000) {
-            let sentence = format!("ends of connections are not reported ({})", error.sentence());
-            warn!(error = sentence, "short connections are counted by what the kernel keeps");
-            (self.ends, self.refused) = (None, Some(sentence.into()));
+            let reason = format!("ends of connections are not reported ({})", error.hint());
+            warn!(error = reason, "short connections are counted by what the kernel keeps");
+            (self.ends, self.refused) = (None, Some(reason.into()));
         }
         if mode == Mode::Exact {
             self.opened = None;
@@ -176,5 +176,43 @@ impl Told {
             overruns: self.heard.overruns,
             worker_seconds: super::seconds(self.worker_ns),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::ends::Error;
+    use std::io;
+
+    fn refused(wish: Wish) -> Told {
+        let error = || Error::Joining(io::Error::from_raw_os_error(libc::EINVAL));
+        let open: Open = Box::new(move || Err(error()));
+        Told::new(Some(&open), wish)
+    }
+
+    #[test]
+    fn where_ends_cannot_be_heard_the_counters_have_to_do_and_the_reason_is_shown() {
+        let shown = refused(Wish::Auto).show();
+
+        assert_eq!(shown.mode, Mode::Counters);
+        let reason = shown.reason.unwrap();
+        assert!(reason.contains("inet_diag"), "{reason}");
+        assert_eq!(shown.needs_cores, None, "no budget would help");
+    }
+
+    #[test]
+    fn who_asked_for_counters_misses_nothing() {
+        assert_eq!(refused(Wish::Counters).show().reason, None);
+    }
+
+    #[test]
+    fn what_was_told_before_is_not_handed_over_twice() {
+        let mut facts = Facts { overrun: true, told: vec![(1, 1)], ..Facts::default() };
+        facts.ended.push(probelet_core::facts::Ended::default());
+
+        refused(Wish::Auto).hand_over(&mut facts);
+
+        assert!(facts.ended.is_empty() && facts.told.is_empty() && !facts.overrun);
     }
 }

@@ -41,6 +41,9 @@ const FULL: Duration = Duration::from_mins(5);
 /// Names may be so old.
 const NAMES: Duration = Duration::from_mins(5);
 
+/// Why connections are missing, where nothing says that each end could not be reported.
+const TRACES: &str = "short ones leave a trace only on the node whose end closes first";
+
 /// What conditions are judged by.
 pub(super) struct Scene<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -170,11 +173,10 @@ impl Judge {
             no(data_complete::TABLE_FULL, "raise limits.maxSockets or limits.maxProcesses")
         } else if missed {
             let shown = figures::percent(share);
+            let why = vitals.short_lived.reason.as_deref().unwrap_or(TRACES);
             no(
                 data_complete::LOW_COVERAGE,
-                format!(
-                    "{shown} of the connections opened were seen; short ones leave a trace only on the node whose end closes first"
-                ),
+                format!("{shown} of the connections opened were seen; {why}"),
             )
         } else if silent > NAMES {
             no(data_complete::NAMES_STALE, "no response from the API server for minutes")

@@ -39,7 +39,7 @@ fn cost(families: &mut Families, vitals: &Vitals) {
         [("user", time.user), ("system", time.system)]
             .map(|(mode, seconds)| ([("mode", mode), ("task", task.name())], seconds))
     });
-    // Nobody's clock but the kernel's; shown once there is any.
+    // The kernel's own clock; shown once there is any.
     let worker = vitals.short_lived.worker_seconds;
     let worker = (worker > 0.0)
         .then_some(([("mode", "kernel_worker"), ("task", Task::Discover.name())], worker));

@@ -187,6 +187,22 @@ fn low_coverage_counts_once_it_lasts_and_until_it_is_well_again() {
 }
 
 #[test]
+fn low_coverage_names_what_reporting_each_end_would_take() {
+    let mut node = Node::new();
+    node.snapshot.picture.coverage =
+        [probelet_core::coverage::Count { opened: 1000, observed: 500 }; 2];
+    node.snapshot.vitals.short_lived.reason = Some("reporting each end needs 16m".into());
+    node.now(condition::DATA_COMPLETE);
+    node.seconds += 60;
+
+    let verdicts = node.all();
+
+    let low = verdicts.iter().find(|v| v.reason == data_complete::LOW_COVERAGE).unwrap();
+    assert!(low.message.starts_with("50% "), "{}", low.message);
+    assert!(low.message.ends_with("needs 16m"), "{}", low.message);
+}
+
+#[test]
 fn a_share_of_a_few_connections_says_nothing() {
     let mut node = Node::new();
     node.snapshot.picture.coverage =

@@ -49,6 +49,7 @@ pub struct Setup {
 pub struct Agent {
     child: Child,
     log: PathBuf,
+    config: PathBuf,
 }
 
 impl Agent {
@@ -58,10 +59,10 @@ impl Agent {
         let log = dir.join("agent.log");
         let mut command = Command::new(program);
         command.args(["--listen", &Self::address().to_string(), "--source", source]);
+        let file = dir.join("config.yaml");
         if let Some(text) = config {
-            let file = dir.join("config.yaml");
             fs::write(&file, text)?;
-            command.arg("--config").arg(file);
+            command.arg("--config").arg(&file);
         }
         let output = fs::File::create(&log)?;
         let child = command
@@ -70,7 +71,20 @@ impl Agent {
             .stderr(output)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { child, log })
+        Ok(Self { child, log, config: file })
+    }
+
+    /// Gives an agent that was started with a configuration another one, and waits until it counts ends in that mode.
+    pub fn count_by(&self, mode: &str, config: &str) -> anyhow::Result<()> {
+        fs::write(&self.config, config)?;
+        let start = Instant::now();
+        while Client::new(Self::address()).report()?.short_lived.mode != mode {
+            if start.elapsed() > PATIENCE {
+                bail!("it does not count by {mode} after {} s", PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// Where it listens.

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod cost;
+mod ends;
 mod sight;
 
 /// How long things take.
@@ -88,6 +89,8 @@ impl Bench {
             "slowdown" => cost::slowdown(self, table),
             "budget" => cost::budget(self, table),
             "churn" => cost::churn(self, table),
+            "storm" => ends::storm(self, table),
+            "ends" => ends::quiet(self, table),
             variant => match variant
                 .strip_prefix("tier-")
                 .and_then(|t| goals::TIERS.into_iter().find(|tier| *tier == t))

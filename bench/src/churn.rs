@@ -49,6 +49,53 @@ impl Drop for Stream {
     }
 }
 
+/// Connections that end in every way, at a steady rate, counted by who makes them.
+#[derive(Debug)]
+pub struct Ends(Vec<Child>);
+
+impl Ends {
+    /// `rate` per second in all, spread evenly over the first `netns` namespaces.
+    pub fn start(netns: u32, rate: u32) -> anyhow::Result<Self> {
+        let mut ends = Self(Vec::new());
+        let places = netns.min(rate);
+        for index in 0..places {
+            let each = rate / places + u32::from(index < rate % places);
+            let name = topology::name(Some(usize::try_from(index)?));
+            let child = Command::new(program()?)
+                .args(["ends", &name, &each.to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .context("starting connections that end in every way")?;
+            ends.0.push(child);
+        }
+        Ok(ends)
+    }
+
+    /// Ends it: how many connections there were.
+    pub fn stop(mut self) -> anyhow::Result<u64> {
+        self.0.iter_mut().for_each(|child| drop(child.stdin.take()));
+        let mut count = 0;
+        for child in &mut self.0 {
+            let mut line = String::new();
+            let out = child.stdout.take().context("a process without output")?;
+            BufReader::new(out).read_line(&mut line)?;
+            count += line.trim().parse::<u64>().with_context(|| format!("it said {line:?}"))?;
+        }
+        Ok(count)
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            if child.kill().is_ok() && child.wait().is_err() {
+                // Reaped elsewhere.
+            }
+        }
+    }
+}
+
 /// A process that opens and closes as many connections as it can, on command.
 #[derive(Debug)]
 pub struct Storm {

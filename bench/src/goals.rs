@@ -55,6 +55,9 @@ pub fn rows() -> Vec<Row> {
         add(&mut rows, format!("{name}.cpu"), name, &format!("CPU, {what}"), "%", *cpu);
         add(&mut rows, format!("{name}.rss"), name, &format!("RSS, {what}"), "MiB", *rss);
     }
+    for rate in RATES {
+        storm_rows(rate, &mut rows);
+    }
     for (key, by, what, unit, goal) in SINGLE {
         add(&mut rows, (*key).to_owned(), by, what, unit, *goal);
     }
@@ -97,6 +100,20 @@ fn add(
     rows.push(Row { key, by, what: what.to_owned(), unit, goal });
 }
 
+/// Connections a second of the measurement of connections that end in every way.
+pub const RATES: [u32; 4] = [10, 100, 1000, 5000];
+
+fn storm_rows(rate: u32, rows: &mut Vec<Row>) {
+    let all = format!("of W + {rate} connections/s by FIN and RST of either side");
+    let mut row = |name: &str, what: String, unit, goal| {
+        add(rows, format!("storm.{rate}.{name}"), "storm", &what, unit, goal);
+    };
+    row("seen", format!("counted {all}"), "%", Goal::AtLeast(99.9));
+    row("over", format!("counted and never there {all}"), "", Goal::AtMost(0.0));
+    row("cpu", format!("CPU {all}, budget of a whole core"), "%", Goal::None);
+    row("worker", format!("kernel worker, estimated, {all}"), "%", Goal::None);
+}
+
 type Variant = (&'static str, &'static str, Goal, Goal);
 
 const VARIANTS: &[Variant] = &[
@@ -116,6 +133,8 @@ const VARIANTS: &[Variant] = &[
 type Single = (&'static str, &'static str, &'static str, &'static str, Goal);
 
 const SINGLE: &[Single] = &[
+    ("ends.exact", "ends", "CPU at W while ends are reported, none happens", "%", Goal::None),
+    ("ends.counters", "ends", "CPU at W while they are not", "%", Goal::None),
     ("cold", "cold", "cold start to the first full report", "s", Goal::AtMost(1.0)),
     ("fresh.median", "fresh", "freshness of a new connection, median", "s", Goal::AtMost(0.6)),
     ("fresh.p95", "fresh", "freshness of a new connection, p95", "s", Goal::AtMost(1.2)),

@@ -37,9 +37,39 @@ pub struct Report {
     /// Every connection end.
     #[serde(default)]
     pub connections: Vec<Connection>,
+    /// Connections by who opened them and who accepted them.
+    #[serde(default)]
+    pub flows: Vec<Flow>,
+    /// How connections that end are counted.
+    #[serde(default, rename = "shortLived")]
+    pub short_lived: ShortLived,
     /// What the agent says about its own completeness.
     #[serde(default)]
     pub coverage: serde_json::Value,
+}
+
+/// A flow, as far as the bench counts it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Flow {
+    /// The port that answers.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Connections that opened.
+    pub opened: u64,
+}
+
+/// How connections that end are counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct ShortLived {
+    /// `Exact` or `Counters`.
+    #[serde(default)]
+    pub mode: String,
+    /// Messages of the kernel.
+    #[serde(default)]
+    pub received: u64,
+    /// How often it had no space.
+    #[serde(default)]
+    pub overruns: u64,
 }
 
 fn yes() -> bool {

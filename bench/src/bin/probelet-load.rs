@@ -39,6 +39,9 @@ enum Role {
     /// A steady stream of connections
     #[command(hide = true)]
     Stream { netns: String, per_second: u32 },
+    /// A steady stream of connections that end by FIN and by RST of either side, counted
+    #[command(hide = true)]
+    Ends { netns: String, per_second: u32 },
     /// As many connections as possible
     #[command(hide = true)]
     Storm { netns: String },
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Role::Worker { index, dir, size } => worker::run(&Load::parse(&size)?, index, &dir),
         Role::Pair { netns, port } => short::pair(&netns, port),
         Role::Stream { netns, per_second } => short::stream(&netns, per_second),
+        Role::Ends { netns, per_second } => short::ends(&netns, per_second),
         Role::Storm { netns } => short::storm(&netns),
     }
 }

@@ -4,8 +4,9 @@
 //! processes of a machine share. It must not poll: it sleeps between orders. I/O: sockets on 127.0.0.1.
 
 use std::{
-    io::{BufRead, Write as _},
+    io::{BufRead, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -84,6 +85,39 @@ pub fn stream(netns: &str, per_second: u32) -> anyhow::Result<()> {
         drop(client);
         drop(server);
     }
+}
+
+/// Whether orders may still come: set when stdin ends.
+static OVER: AtomicBool = AtomicBool::new(false);
+
+/// Opens and closes `per_second` connections a second, evenly, until stdin ends; then says how many there were. They end in
+/// turn by FIN and by RST, of the client and of the server.
+pub fn ends(netns: &str, per_second: u32) -> anyhow::Result<()> {
+    prepare("wl-ends")?;
+    let listener = listen(netns, 0)?;
+    std::thread::spawn(|| {
+        let ended = std::io::stdin().read_to_end(&mut Vec::new());
+        if ended.is_err() {
+            // As good as ended: nothing can be ordered any more.
+        }
+        OVER.store(true, Ordering::Relaxed);
+    });
+    let gap = Duration::from_secs(1) / per_second.max(1);
+    let (mut due, mut count) = (Instant::now(), 0_u64);
+    while !OVER.load(Ordering::Relaxed) {
+        due += gap;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let (client, server) = connect(&listener)?;
+        let (first, second) = if count % 2 == 0 { (client, server) } else { (server, client) };
+        if count % 4 >= 2 {
+            rustix::net::sockopt::set_socket_linger(&first, Some(Duration::ZERO))?;
+        }
+        drop(first);
+        drop(second);
+        count += 1;
+    }
+    writeln!(std::io::stdout(), "{count}")?;
+    Ok(())
 }
 
 /// For every order on stdin (milliseconds) opens and closes as many connections as it can, and says how many and in

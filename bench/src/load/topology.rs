@@ -42,6 +42,11 @@ pub fn up(count: usize) -> anyhow::Result<()> {
     }
     batch(None, &namespaces)?;
     batch(Some(SWITCH), &switch)?;
+    // On a node the other end of a pod's veth is in the node's namespace, which gives the pod's a number there: ends of
+    // connections are reported by it.
+    let numbers =
+        (0..count).fold(String::new(), |lines, n| lines + &format!("netns set wl{n} {n}\n"));
+    batch(None, &numbers)?;
     for index in 0..count {
         let lines =
             format!("link set lo up\naddr add {}/24 dev eth0\nlink set eth0 up\n", address(index));

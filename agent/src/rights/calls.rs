@@ -61,7 +61,7 @@ mod numbers {
         memfd_create = SYS_memfd_create, mmap = SYS_mmap, mprotect = SYS_mprotect, mremap = SYS_mremap, munmap = SYS_munmap,
         nanosleep = SYS_nanosleep, newfstatat = SYS_newfstatat, openat = SYS_openat, pipe2 = SYS_pipe2, ppoll = SYS_ppoll,
         prctl = SYS_prctl, pread64 = SYS_pread64, prlimit64 = SYS_prlimit64, read = SYS_read,
-        readlinkat = SYS_readlinkat, readv = SYS_readv, recvfrom = SYS_recvfrom, recvmsg = SYS_recvmsg, renameat = SYS_renameat,
+        readlinkat = SYS_readlinkat, readv = SYS_readv, recvfrom = SYS_recvfrom, recvmmsg = SYS_recvmmsg, recvmsg = SYS_recvmsg, renameat = SYS_renameat,
         restart_syscall = SYS_restart_syscall, rseq = SYS_rseq, rt_sigaction = SYS_rt_sigaction,
         rt_sigprocmask = SYS_rt_sigprocmask, rt_sigreturn = SYS_rt_sigreturn, sched_getaffinity = SYS_sched_getaffinity,
         sched_yield = SYS_sched_yield, seccomp = SYS_seccomp, sendmmsg = SYS_sendmmsg, sendmsg = SYS_sendmsg, sendto = SYS_sendto,
@@ -81,7 +81,7 @@ calls! {
     /// Made by the running agent, whatever their arguments.
     RUNNING:
     read futex epoll_pwait clock_gettime write openat close statx newfstatat fstat pread64 readlinkat getdents64 lseek getrusage
-    recvfrom sendto recvmsg sendmsg sendmmsg readv writev accept4 connect bind getsockopt setsockopt getsockname getpeername shutdown
+    recvfrom sendto recvmsg recvmmsg sendmsg sendmmsg readv writev accept4 connect bind getsockopt setsockopt getsockname getpeername shutdown
     epoll_ctl epoll_create1 eventfd2 ppoll madvise munmap mremap brk getrandom sched_yield nanosleep clock_nanosleep
     rt_sigreturn rt_sigaction rt_sigprocmask sigaltstack restart_syscall exit exit_group getpid gettid
     sched_getaffinity set_robust_list rseq fcntl fsync renameat unlinkat prlimit64 uname fstatfs

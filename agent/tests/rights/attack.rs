@@ -10,6 +10,7 @@
 use probelet_agent::args::Args;
 use probelet_agent::config::Effective;
 use probelet_agent::discover::choose::{self, Chosen};
+use probelet_agent::discover::ends::{self, Ends};
 use probelet_agent::discover::{Error, Limits, Pace, Pass, Source};
 use probelet_agent::engine::{Engine, Governor, Setup};
 use probelet_agent::rights::{Plan, Protection, reach::Reach};
@@ -19,6 +20,7 @@ use std::fs::File;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -164,6 +166,7 @@ fn attacked(kubeconfig: Option<&str>) {
             Ok(Chosen { source, ..chosen })
         }),
         cluster: None,
+        ends: Some(Box::new(|| Ends::open(Path::new("/proc"), ends::ROOM))),
         rights: Some(plan.clone()),
     };
     let (loaded, loading) = channel();

@@ -89,7 +89,7 @@ pub fn stay(namespace: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Opens a netlink socket of netfilter in the namespace of the calling thread.
 pub fn netfilter() -> io::Result<OwnedFd> {
-    open(rustix::net::netlink::NETFILTER)
+    open(Some(rustix::net::netlink::NETFILTER))
 }
 
 /// Opens a `sock_diag` socket in the namespace of the calling thread.

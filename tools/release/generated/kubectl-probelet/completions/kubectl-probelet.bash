@@ -16,6 +16,9 @@ _kubectl__probelet() {
             ",$1")
                 cmd="kubectl__probelet"
                 ;;
+            kubectl__probelet,bench)
+                cmd="kubectl__probelet__subcmd__bench"
+                ;;
             kubectl__probelet,completion)
                 cmd="kubectl__probelet__subcmd__completion"
                 ;;
@@ -42,6 +45,9 @@ _kubectl__probelet() {
                 ;;
             kubectl__probelet,pause)
                 cmd="kubectl__probelet__subcmd__pause"
+                ;;
+            kubectl__probelet,preflight)
+                cmd="kubectl__probelet__subcmd__preflight"
                 ;;
             kubectl__probelet,procs)
                 cmd="kubectl__probelet__subcmd__procs"
@@ -89,7 +95,7 @@ _kubectl__probelet() {
 
     case "${cmd}" in
         kubectl__probelet)
-            opts="-n -o -h -V --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help --version status top conns procs map config rollout pause resume explain doctor netpol dump runbook completion"
+            opts="-n -o -h -V --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help --version status top conns procs map config rollout pause resume explain doctor netpol dump bench preflight runbook completion"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -112,6 +118,68 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__probelet__subcmd__bench)
+            opts="-n -o -h --each --time --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -139,7 +207,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__completion)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help bash elvish fish powershell zsh"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -162,6 +230,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -189,7 +261,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help effective diff dry-run"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help effective diff dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -212,6 +284,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -239,7 +315,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__diff)
-            opts="-f -n -o -h --file --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-f -n -o -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -270,6 +346,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -297,7 +377,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__dry__subcmd__run)
-            opts="-f -n -o -h --file --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-f -n -o -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -331,6 +411,10 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
                     return 0
@@ -355,7 +439,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__effective)
-            opts="-n -o -h --changed --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --changed --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -378,6 +462,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -405,7 +493,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__conns)
-            opts="-w -n -o -h --watch --closed --port --interval --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-w -n -o -h --watch --closed --port --interval --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -439,6 +527,10 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
                     return 0
@@ -463,7 +555,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__doctor)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -486,6 +578,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -513,7 +609,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__dump)
-            opts="-f -n -o -h --file --reports --agents --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-f -n -o -h --file --reports --agents --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -551,6 +647,10 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
                     return 0
@@ -575,7 +675,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__explain)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -598,6 +698,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -625,7 +729,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__map)
-            opts="-o -h --all --kubeconfig --context --probelet-namespace --output --color --timeout --help"
+            opts="-o -h --all --kubeconfig --context --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -640,6 +744,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -667,7 +775,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__netpol)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -690,6 +798,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -717,7 +829,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__pause)
-            opts="-n -o -h --node --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -744,6 +856,64 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__probelet__subcmd__preflight)
+            opts="-n -o -h --values --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -771,7 +941,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__procs)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -794,6 +964,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -821,7 +995,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__resume)
-            opts="-n -o -h --node --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -851,6 +1025,10 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
                     return 0
@@ -875,7 +1053,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help status pause resume undo"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help status pause resume undo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -898,6 +1076,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -925,7 +1107,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__pause)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -948,6 +1130,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -975,7 +1161,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__resume)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -998,6 +1184,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1025,7 +1215,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__status)
-            opts="-w -n -o -h --watch --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-w -n -o -h --watch --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1048,6 +1238,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1075,7 +1269,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__undo)
-            opts="-n -o -h --dry-run --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --dry-run --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1098,6 +1292,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1125,7 +1323,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__runbook)
-            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1148,6 +1346,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1175,7 +1377,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__status)
-            opts="-n -o -h --most --check --tolerate --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help"
+            opts="-n -o -h --most --check --tolerate --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1209,6 +1411,10 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table wide json yaml name dot mermaid svg" -- "${cur}"))
                     return 0
@@ -1233,7 +1439,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__top)
-            opts="-n -o -h --node --most --interval --once --kubeconfig --context --namespace --probelet-namespace --output --color --timeout --help nodes flows procs"
+            opts="-n -o -h --node --most --interval --once --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --help nodes flows procs"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1268,6 +1474,10 @@ _kubectl__probelet() {
                     return 0
                     ;;
                 --probelet-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

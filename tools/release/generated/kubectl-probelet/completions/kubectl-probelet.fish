@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kubectl_probelet_global_optspecs
-    string join \n kubeconfig= context= n/namespace= probelet-namespace= o/output= color= timeout= h/help V/version
+    string join \n kubeconfig= context= n/namespace= probelet-namespace= account= o/output= color= timeout= h/help V/version
 end
 
 function __fish_kubectl_probelet_needs_command
@@ -28,6 +28,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l kubec
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -55,6 +56,8 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "e
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "doctor" -d 'What is wrong with a pod, workload or Service; of a node: what its kernel and the rights of its agent allow'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "netpol" -d 'A NetworkPolicy that allows what was observed of a workload'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "dump" -d 'A support bundle: objects, logs and metrics of probelet in one .tar.gz'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "bench" -d 'What the source in use costs on a node, beside the published figure; with --each, what every source costs there'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "preflight" -d 'Before installing: what this cluster\'s nodes, policies, quotas and network mean for probelet, with the values to set'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "runbook" -d 'What an alert means and what to do; needs no cluster'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "completion" -d 'Completion for a shell'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l most -d 'Causes to show; further ones are counted' -r
@@ -63,6 +66,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -84,6 +88,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -104,6 +109,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -123,6 +129,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -139,6 +146,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -157,6 +165,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -177,6 +186,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -196,6 +206,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -214,6 +225,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -231,6 +243,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -252,6 +265,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -270,6 +284,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -287,6 +302,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -304,6 +320,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -323,6 +340,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -341,6 +359,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -358,6 +377,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explai
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -375,6 +395,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -392,6 +413,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -411,6 +433,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" 
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -425,10 +448,50 @@ never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l timeout -d 'How long to wait for a response of the API server' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l reports -d 'Full reports as well: they name every process and connection of a node'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l time -d 'How long each is measured' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l each -d 'Every source in turn, not only the one in use'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
+wide\t'The same with more columns'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names only, one a line, fit for xargs'
+dot\t'`map` only: for Graphviz'
+mermaid\t'`map` only: for Markdown pages'
+svg\t'`map` only: a picture for browsers'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l color -d 'When to use colours; `auto` is on a terminal only, unless NO_COLOR is set' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l values -d 'Only the values, as a file for `helm install -f`'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'
@@ -446,6 +509,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand comple
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l context -d 'The context of the kubeconfig to use' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'
 wide\t'The same with more columns'
 json\t'For programs'

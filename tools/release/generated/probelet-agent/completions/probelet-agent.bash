@@ -53,7 +53,7 @@ _probelet__agent() {
 
     case "${cmd}" in
         probelet__agent)
-            opts="-h -V --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --auth --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help --version run once top doctor help"
+            opts="-h -V --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help --version run once top doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -95,8 +95,16 @@ _probelet__agent() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --rights)
+                    COMPREPLY=($(compgen -W "drop keep" -- "${cur}"))
+                    return 0
+                    ;;
                 --auth)
                     COMPREPLY=($(compgen -W "off token always" -- "${cur}"))
+                    return 0
+                    ;;
+                --token-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --token-file)
@@ -131,7 +139,7 @@ _probelet__agent() {
             return 0
             ;;
         probelet__subcmd__agent__subcmd__doctor)
-            opts="-h --json --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --auth --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
+            opts="-h --json --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -173,8 +181,16 @@ _probelet__agent() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --rights)
+                    COMPREPLY=($(compgen -W "drop keep" -- "${cur}"))
+                    return 0
+                    ;;
                 --auth)
                     COMPREPLY=($(compgen -W "off token always" -- "${cur}"))
+                    return 0
+                    ;;
+                --token-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --token-file)
@@ -293,7 +309,7 @@ _probelet__agent() {
             return 0
             ;;
         probelet__subcmd__agent__subcmd__once)
-            opts="-h --json --settle --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --auth --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
+            opts="-h --json --settle --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -339,8 +355,16 @@ _probelet__agent() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --rights)
+                    COMPREPLY=($(compgen -W "drop keep" -- "${cur}"))
+                    return 0
+                    ;;
                 --auth)
                     COMPREPLY=($(compgen -W "off token always" -- "${cur}"))
+                    return 0
+                    ;;
+                --token-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --token-file)
@@ -375,7 +399,7 @@ _probelet__agent() {
             return 0
             ;;
         probelet__subcmd__agent__subcmd__run)
-            opts="-h --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --auth --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
+            opts="-h --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -417,8 +441,16 @@ _probelet__agent() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --rights)
+                    COMPREPLY=($(compgen -W "drop keep" -- "${cur}"))
+                    return 0
+                    ;;
                 --auth)
                     COMPREPLY=($(compgen -W "off token always" -- "${cur}"))
+                    return 0
+                    ;;
+                --token-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --token-file)
@@ -453,7 +485,7 @@ _probelet__agent() {
             return 0
             ;;
         probelet__subcmd__agent__subcmd__top)
-            opts="-h --sort --filter --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --auth --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
+            opts="-h --sort --filter --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -503,8 +535,16 @@ _probelet__agent() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --rights)
+                    COMPREPLY=($(compgen -W "drop keep" -- "${cur}"))
+                    return 0
+                    ;;
                 --auth)
                     COMPREPLY=($(compgen -W "off token always" -- "${cur}"))
+                    return 0
+                    ;;
+                --token-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --token-file)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_probelet_agent_global_optspecs
-    string join \n config= listen= probe-listen= source= node-name= docker= kubernetes= kubeconfig= node-probe state-dir= auth= token-file= client-ca= tls= debug-pprof web= log-format= log-level= h/help V/version
+    string join \n config= listen= probe-listen= source= node-name= docker= kubernetes= kubeconfig= node-probe state-dir= rights= auth= token-audience= accept-api-server-tokens token-file= client-ca= tls= debug-pprof web= log-format= log-level= h/help V/version
 end
 
 function __fish_probelet_agent_needs_command
@@ -39,9 +39,12 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l auth -d 'Which clients need a bearer token that the API server accepts and that may `get` the path: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
+keep\t'They are kept'"
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l auth -d 'Which clients need a bearer token that the API server accepts: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. Its holder needs the right to `get` `nodeprobes/report`, `nodeprobes/metrics` or `nodeprobes/profile` of the node, or `pods` in the namespaces that the query names. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
 token\t'Everybody but who comes through the loopback of a pod\'s own network: who forwards a port'
 always\t'Everybody'"
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l token-audience -d 'The audience that clients\' tokens have to be made for: such a token is of no use anywhere else' -r
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l token-file -d 'Which clients may read where there is no API server: those that send one of this file\'s tokens (one on each line; mode 0600), from everywhere, loopback too; /healthz and /readyz are open. Read again when it changes' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l client-ca -d 'Let only clients connect that show a certificate of one of these authorities (PEM); needs --tls. Probes can use --probe-listen' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l tls -d 'Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change' -r
@@ -52,6 +55,7 @@ complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l log-forma
 json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -s V -l version -d 'Print version'
@@ -75,9 +79,12 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l auth -d 'Which clients need a bearer token that the API server accepts and that may `get` the path: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
+keep\t'They are kept'"
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l auth -d 'Which clients need a bearer token that the API server accepts: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. Its holder needs the right to `get` `nodeprobes/report`, `nodeprobes/metrics` or `nodeprobes/profile` of the node, or `pods` in the namespaces that the query names. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
 token\t'Everybody but who comes through the loopback of a pod\'s own network: who forwards a port'
 always\t'Everybody'"
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l token-audience -d 'The audience that clients\' tokens have to be made for: such a token is of no use anywhere else' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l token-file -d 'Which clients may read where there is no API server: those that send one of this file\'s tokens (one on each line; mode 0600), from everywhere, loopback too; /healthz and /readyz are open. Read again when it changes' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l client-ca -d 'Let only clients connect that show a certificate of one of these authorities (PEM); needs --tls. Probes can use --probe-listen' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l tls -d 'Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change' -r
@@ -88,6 +95,7 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l lo
 json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l settle -d 'Scan a second time after this long, so that rates are known: 500ms, 2s' -r
@@ -106,9 +114,12 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l auth -d 'Which clients need a bearer token that the API server accepts and that may `get` the path: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
+keep\t'They are kept'"
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l auth -d 'Which clients need a bearer token that the API server accepts: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. Its holder needs the right to `get` `nodeprobes/report`, `nodeprobes/metrics` or `nodeprobes/profile` of the node, or `pods` in the namespaces that the query names. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
 token\t'Everybody but who comes through the loopback of a pod\'s own network: who forwards a port'
 always\t'Everybody'"
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l token-audience -d 'The audience that clients\' tokens have to be made for: such a token is of no use anywhere else' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l token-file -d 'Which clients may read where there is no API server: those that send one of this file\'s tokens (one on each line; mode 0600), from everywhere, loopback too; /healthz and /readyz are open. Read again when it changes' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l client-ca -d 'Let only clients connect that show a certificate of one of these authorities (PEM); needs --tls. Probes can use --probe-listen' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l tls -d 'Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change' -r
@@ -120,6 +131,7 @@ json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l json -d 'Print the full report as JSON instead of a short table'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l sort -d 'What stands first; the screen that has it opens [default: flows by connections]' -r -f -a "cpu\t'CPU time since the last look'
@@ -143,9 +155,12 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l auth -d 'Which clients need a bearer token that the API server accepts and that may `get` the path: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
+keep\t'They are kept'"
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l auth -d 'Which clients need a bearer token that the API server accepts: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. Its holder needs the right to `get` `nodeprobes/report`, `nodeprobes/metrics` or `nodeprobes/profile` of the node, or `pods` in the namespaces that the query names. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
 token\t'Everybody but who comes through the loopback of a pod\'s own network: who forwards a port'
 always\t'Everybody'"
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l token-audience -d 'The audience that clients\' tokens have to be made for: such a token is of no use anywhere else' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l token-file -d 'Which clients may read where there is no API server: those that send one of this file\'s tokens (one on each line; mode 0600), from everywhere, loopback too; /healthz and /readyz are open. Read again when it changes' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l client-ca -d 'Let only clients connect that show a certificate of one of these authorities (PEM); needs --tls. Probes can use --probe-listen' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l tls -d 'Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change' -r
@@ -156,6 +171,7 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l lo
 json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l config -d 'YAML file with the spec of a `ProbeConfig`; read again whenever it changes. Without it the defaults are in force' -r -F
@@ -173,9 +189,12 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l auth -d 'Which clients need a bearer token that the API server accepts and that may `get` the path: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
+keep\t'They are kept'"
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l auth -d 'Which clients need a bearer token that the API server accepts: none (`off`), all but those that come through the loopback of a pod\'s own network (`token`), or all (`always`); /healthz and /readyz are open. Its holder needs the right to `get` `nodeprobes/report`, `nodeprobes/metrics` or `nodeprobes/profile` of the node, or `pods` in the namespaces that the query names. `off` is the default where --listen is loopback; elsewhere the flag is required' -r -f -a "off\t'No client'
 token\t'Everybody but who comes through the loopback of a pod\'s own network: who forwards a port'
 always\t'Everybody'"
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l token-audience -d 'The audience that clients\' tokens have to be made for: such a token is of no use anywhere else' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l token-file -d 'Which clients may read where there is no API server: those that send one of this file\'s tokens (one on each line; mode 0600), from everywhere, loopback too; /healthz and /readyz are open. Read again when it changes' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l client-ca -d 'Let only clients connect that show a certificate of one of these authorities (PEM); needs --tls. Probes can use --probe-listen' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l tls -d 'Serve HTTPS: `off`, `self-signed`, or a directory with tls.crt and tls.key, which are read again when they change' -r
@@ -187,6 +206,7 @@ json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l json -d 'Print JSON instead of text'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand help; and not __fish_seen_subcommand_from run once top doctor help" -f -a "run" -d 'Observe until stopped, and serve what is seen (the default)'

@@ -41,7 +41,7 @@ _probelet__operator() {
 
     case "${cmd}" in
         probelet__operator)
-            opts="-h -V --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --max-budget --kubeconfig --writes-per-second --log-format --log-level --help --version run selftest help"
+            opts="-h -V --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help --version run selftest help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -76,6 +76,14 @@ _probelet__operator() {
                     return 0
                     ;;
                 --agents)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certify-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -163,7 +171,7 @@ _probelet__operator() {
             return 0
             ;;
         probelet__subcmd__operator__subcmd__run)
-            opts="-h --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --max-budget --kubeconfig --writes-per-second --log-format --log-level --help"
+            opts="-h --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -198,6 +206,14 @@ _probelet__operator() {
                     return 0
                     ;;
                 --agents)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certify-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -229,13 +245,17 @@ _probelet__operator() {
             return 0
             ;;
         probelet__subcmd__operator__subcmd__selftest)
-            opts="-h --timeout --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --max-budget --kubeconfig --writes-per-second --log-format --log-level --help"
+            opts="-h --timeout --agent-token --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -268,6 +288,14 @@ _probelet__operator() {
                     return 0
                     ;;
                 --agents)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certify-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

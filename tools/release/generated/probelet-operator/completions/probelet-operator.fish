@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_probelet_operator_global_optspecs
-    string join \n listen= probe-listen= namespace= identity= lease= cluster-lease= no-leader-election seed= no-seed agents= max-budget= kubeconfig= writes-per-second= log-format= log-level= h/help V/version
+    string join \n listen= probe-listen= namespace= identity= lease= cluster-lease= no-leader-election seed= no-seed agents= certify= certify-name= max-budget= kubeconfig= writes-per-second= log-format= log-level= h/help V/version
 end
 
 function __fish_probelet_operator_needs_command
@@ -32,6 +32,8 @@ complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l lea
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l cluster-lease -d 'Lease, as NAMESPACE/NAME, of the one installation that operates the cluster: a second one waits. Or `off`' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l seed -d 'YAML file with the spec of the `ProbeConfig` that is made where there is none named `default`' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l agents -d '`DaemonSet` of the agents, in the namespace of the Lease: where it wants no pod no agent is waited for. Without it that is so on Windows, Fargate and virtual nodes only' -r
+complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the agents\' certificate and its authorities are kept and renewed; both must be there. Without it the operator makes no certificate' -r
+complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l certify-name -d 'The name that the agents\' certificate is for' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l max-budget -d 'Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r
@@ -53,6 +55,8 @@ complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run"
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l cluster-lease -d 'Lease, as NAMESPACE/NAME, of the one installation that operates the cluster: a second one waits. Or `off`' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l seed -d 'YAML file with the spec of the `ProbeConfig` that is made where there is none named `default`' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l agents -d '`DaemonSet` of the agents, in the namespace of the Lease: where it wants no pod no agent is waited for. Without it that is so on Windows, Fargate and virtual nodes only' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the agents\' certificate and its authorities are kept and renewed; both must be there. Without it the operator makes no certificate' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l certify-name -d 'The name that the agents\' certificate is for' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l max-budget -d 'Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r
@@ -63,6 +67,7 @@ complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run"
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l no-seed -d 'Make no `ProbeConfig` named `default`; where none matches the built-in configuration is in force'
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l timeout -d 'How long to wait for the first nodes to report: 500ms to 10m' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l agent-token -d 'File with the token that agents are shown, made for the audience that they accept; without it the token for the API server' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l listen -d 'Where to serve metrics and health: an address and port, or `off`' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l probe-listen -d 'Where to answer /healthz and /readyz and nothing else, for the kubelet or another supervisor: an address and port, or `off`. No reader of metrics can take the places there' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l namespace -d 'Namespace of the Lease; that of the pod or of the kubeconfig if not given' -r
@@ -71,6 +76,8 @@ complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand self
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l cluster-lease -d 'Lease, as NAMESPACE/NAME, of the one installation that operates the cluster: a second one waits. Or `off`' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l seed -d 'YAML file with the spec of the `ProbeConfig` that is made where there is none named `default`' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l agents -d '`DaemonSet` of the agents, in the namespace of the Lease: where it wants no pod no agent is waited for. Without it that is so on Windows, Fargate and virtual nodes only' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the agents\' certificate and its authorities are kept and renewed; both must be there. Without it the operator makes no certificate' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l certify-name -d 'The name that the agents\' certificate is for' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l max-budget -d 'Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r

@@ -8,6 +8,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test that cannot go on panics, and one that is run in a process of its own says so on standard output"
 )]
 
@@ -88,9 +89,8 @@ impl Agent {
                 return report;
             }
             let late = began.elapsed() > Duration::from_secs(30);
-            if late || self.child.try_wait().unwrap().is_some() {
-                panic!("{what}: never; {}\n{}", report["agent"], self.end().1);
-            }
+            let works = !late && self.child.try_wait().unwrap().is_none();
+            assert!(works, "{what}: never; {}\n{}", report["agent"], self.end().1);
             std::thread::sleep(Duration::from_millis(100));
         }
     }

@@ -129,6 +129,7 @@ fn verdicts(prey: &Prey) -> Verdicts {
 }
 
 /// The engine in this process, as `run` starts it.
+#[allow(clippy::too_many_lines, reason = "what is set up stands in the order in which it happens")]
 fn attacked(kubeconfig: Option<&str>) {
     let mut words = vec!["probelet-agent", "--node-name", "n", "--docker", "off"];
     match kubeconfig {

@@ -305,7 +305,6 @@ impl Signs {
         let cpu = self.cpu();
         let uptime = (seconds(clock::unix_ns()) - self.started_unix).max(1.0);
         let serve = cpu[Task::Serve as usize];
-        let desired = &self.config.spec.intervals;
         Vitals {
             tier: self.tier,
             refused: Arc::clone(&self.refused),
@@ -324,12 +323,7 @@ impl Signs {
             window_seconds: window,
             cpu,
             rss_bytes: self.memory.resident(),
-            desired: Intervals {
-                sockets: desired.sockets.duration().as_secs_f64(),
-                processes: desired.processes.duration().as_secs_f64(),
-                containers: desired.containers.duration().as_secs_f64(),
-                bytes: desired.bytes.duration().as_secs_f64(),
-            },
+            desired: self.desired(),
             effective: Intervals {
                 sockets: self.verified.interval.get(),
                 processes: self.processes.interval.get(),
@@ -360,6 +354,17 @@ impl Signs {
             config_error: self.config.last_error.clone(),
             started_unix: self.started_unix,
             rights: Arc::clone(&self.rights),
+        }
+    }
+
+    /// The intervals that the configuration asks for.
+    fn desired(&self) -> Intervals {
+        let desired = &self.config.spec.intervals;
+        Intervals {
+            sockets: desired.sockets.duration().as_secs_f64(),
+            processes: desired.processes.duration().as_secs_f64(),
+            containers: desired.containers.duration().as_secs_f64(),
+            bytes: desired.bytes.duration().as_secs_f64(),
         }
     }
 

@@ -9,7 +9,8 @@ pub mod config;
 pub mod operator;
 pub mod pod;
 pub mod probe;
-pub mod report;
+
+pub use probelet_report as report;
 
 use std::collections::BTreeMap;
 

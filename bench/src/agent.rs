@@ -14,7 +14,8 @@ use std::{
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::report::{Client, Report};
+use crate::report::Client;
+use probelet_report::Report;
 
 /// Where the agent under test listens: the box has a loopback of its own, so the port is free.
 const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 9466);
@@ -140,12 +141,12 @@ impl Agent {
                 Ok(reply) if reply.status == 200 => {
                     let report: Report =
                         serde_json::from_slice(&reply.body).context("the report")?;
-                    return match report.source {
-                        Some(chosen) if chosen != source => {
-                            bail!("the agent runs on {chosen} instead of {source}")
-                        }
-                        _ => Ok(Serving::Reports),
-                    };
+                    ensure!(
+                        report.source == source,
+                        "the agent runs on {} instead of {source}",
+                        report.source
+                    );
+                    return Ok(Serving::Reports);
                 }
                 Ok(reply) if start.elapsed() > PATIENCE => {
                     return Ok(Serving::Refuses(reply.status));
@@ -179,9 +180,7 @@ impl Agent {
             Ok(report) => report,
             Err(error) => return format!("unknown: {error:#}"),
         };
-        report.level.map_or_else(String::new, |level| {
-            level.as_str().map_or(level.to_string(), str::to_owned)
-        })
+        report.level
     }
 }
 

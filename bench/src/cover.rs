@@ -3,12 +3,9 @@
 //! In: the truth and a report. Out: [`Cover`]. Pure: no I/O.
 
 use probelet_core::hash::HashMap;
+use probelet_report::{Connection, Report};
 
-use crate::{
-    load::ends::End,
-    report::{Connection, Report},
-    watch::Direction,
-};
+use crate::{load::ends::End, watch::Direction};
 
 /// Counts over one side (clients or servers).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,7 +58,6 @@ mod tests {
 
     fn connection(netns: u64, pid: u32, direction: &str) -> Connection {
         Connection {
-            id: None,
             protocol: "tcp".into(),
             state: "established".into(),
             local: "127.0.0.1:40000".into(),
@@ -69,6 +65,7 @@ mod tests {
             netns: Some(netns),
             pid: Some(pid),
             direction: direction.into(),
+            ..Connection::default()
         }
     }
 

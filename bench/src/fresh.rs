@@ -241,7 +241,7 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Connection, Report};
+    use probelet_report::{Connection, Report};
 
     fn opened() -> Opened {
         Opened {
@@ -258,7 +258,6 @@ mod tests {
         let state = "established".into();
         let (local, remote, direction) = (local.into(), remote.into(), direction.into());
         Connection {
-            id: None,
             protocol: "tcp".into(),
             state,
             local,
@@ -266,6 +265,7 @@ mod tests {
             netns: Some(7),
             pid: Some(12),
             direction,
+            ..Connection::default()
         }
     }
 

@@ -1,4 +1,4 @@
-//! The agent's report as the bench reads it: a minimal HTTP/1.1 client and the fields that are measured.
+//! The agent's report as the bench reads it: a minimal HTTP/1.1 client as little as it takes.
 //!
 //! In: the address of an agent. Out: [`Report`]. It must not cost the agent more than it has to: one connection is
 //! kept open, and `If-None-Match` spares an unchanged body. I/O: one TCP connection.
@@ -10,105 +10,11 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use serde::Deserialize;
+use probelet_report::Report;
 
 /// A body larger than this is not read: the report of 200,000 sockets is about 60 MB.
 const MAX_BODY: u64 = 256 << 20;
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What the bench reads of a report; the rest is ignored.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Report {
-    /// Number of this picture; `since=` takes it.
-    #[serde(default)]
-    pub epoch: u64,
-    /// `false`: only what changed since the epoch that was asked for. An agent that does not say sends everything.
-    #[serde(default = "yes")]
-    pub full: bool,
-    /// What is gone since then.
-    #[serde(default)]
-    pub removed: Removed,
-    /// The source that the agent chose.
-    #[serde(default)]
-    pub source: Option<String>,
-    /// What the agent gave up to stay inside its budget.
-    #[serde(default)]
-    pub level: Option<serde_json::Value>,
-    /// Every connection end.
-    #[serde(default)]
-    pub connections: Vec<Connection>,
-    /// Connections by who opened them and who accepted them.
-    #[serde(default)]
-    pub flows: Vec<Flow>,
-    /// How connections that end are counted.
-    #[serde(default, rename = "shortLived")]
-    pub short_lived: ShortLived,
-    /// What the agent says about its own completeness.
-    #[serde(default)]
-    pub coverage: serde_json::Value,
-}
-
-/// A flow, as far as the bench counts it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Flow {
-    /// The port that answers.
-    #[serde(default)]
-    pub port: Option<u16>,
-    /// Connections that opened.
-    pub opened: u64,
-}
-
-/// How connections that end are counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct ShortLived {
-    /// `Exact` or `Counters`.
-    #[serde(default)]
-    pub mode: String,
-    /// Messages of the kernel.
-    #[serde(default)]
-    pub received: u64,
-    /// How often it had no space.
-    #[serde(default)]
-    pub overruns: u64,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// Ids of records that are gone.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Removed {
-    /// Of connections.
-    #[serde(default)]
-    pub connections: Vec<u64>,
-}
-
-/// One end of a connection as the agent reports it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Connection {
-    /// By which [`Removed`] names it.
-    #[serde(default)]
-    pub id: Option<u64>,
-    /// `tcp` or `udp`.
-    pub protocol: String,
-    /// As `ss` spells it, in lower case.
-    #[serde(default)]
-    pub state: String,
-    /// `ip:port` or `[ip6]:port`.
-    pub local: String,
-    /// The same of the other end.
-    pub remote: String,
-    /// Inode number of the network namespace.
-    #[serde(default)]
-    pub netns: Option<u64>,
-    /// The process that holds it.
-    #[serde(default)]
-    pub pid: Option<u32>,
-    /// `outbound`, `inbound` or `unknown`.
-    #[serde(default)]
-    pub direction: String,
-}
 
 /// An answer to a GET.
 #[derive(Debug)]

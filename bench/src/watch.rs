@@ -16,11 +16,9 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use probelet_core::hash::HashMap;
+use probelet_report::{Connection, Report};
 
-use crate::{
-    load::short::now,
-    report::{Client, Connection, Report},
-};
+use crate::{load::short::now, report::Client};
 
 /// The pause between two requests: the figure of freshness includes up to this much.
 pub const EVERY: Duration = Duration::from_millis(50);
@@ -88,13 +86,11 @@ impl Sights {
         if report.full {
             self.open.clear();
         }
-        for id in &report.removed.connections {
+        for id in report.removed.iter().flat_map(|removed| &removed.connections) {
             self.open.remove(id);
         }
-        for (connection, nth) in
-            report.connections.iter().zip(0u64..).filter(|(c, _)| c.protocol == "tcp")
-        {
-            self.connection(at, connection, connection.id.unwrap_or(nth));
+        for connection in report.connections.iter().filter(|c| c.protocol == "tcp") {
+            self.connection(at, connection);
         }
         self.polls += 1;
     }
@@ -108,18 +104,17 @@ impl Sights {
         }
     }
 
-    fn connection(&mut self, at: f64, connection: &Connection, id: u64) {
-        let Connection { id: _, protocol: _, state, local, remote, netns, pid, direction } =
-            connection;
+    fn connection(&mut self, at: f64, connection: &Connection) {
+        let Connection { id, state, local, remote, netns, pid, direction, .. } = connection;
         let key = (*netns, local.clone(), remote.clone());
         let new = Sight { first: at, last_open: at, pid: None, direction: None };
         let sight = self.by_end.entry(key.clone()).or_insert(new);
         sight.pid = pid.or(sight.pid);
         sight.direction = Direction::parse(direction).or(sight.direction);
         if state.to_ascii_lowercase().contains("time") {
-            self.open.remove(&id);
+            self.open.remove(id);
         } else {
-            self.open.insert(id, key);
+            self.open.insert(*id, key);
         }
     }
 }
@@ -191,11 +186,11 @@ fn poll(server: SocketAddr, ask: Ask, stop: &AtomicBool) -> anyhow::Result<Sight
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Removed;
+    use probelet_report::Removed;
 
     fn report(state: &str, direction: &str) -> Report {
         let connection = Connection {
-            id: Some(5),
+            id: 5,
             protocol: "tcp".into(),
             state: state.into(),
             local: "127.0.0.1:40000".into(),
@@ -203,12 +198,17 @@ mod tests {
             netns: Some(7),
             pid: Some(12),
             direction: direction.into(),
+            ..Connection::default()
         };
         Report { connections: vec![connection], full: true, ..Report::default() }
     }
 
     fn gone(id: u64) -> Report {
-        Report { removed: Removed { connections: vec![id] }, full: false, ..Report::default() }
+        Report {
+            removed: Some(Removed { connections: vec![id] }),
+            full: false,
+            ..Report::default()
+        }
     }
 
     fn only(sights: &Sights) -> &Sight {

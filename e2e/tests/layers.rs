@@ -64,7 +64,8 @@ fn what_the_programs_share_imports_the_core_alone() {
 
 #[test]
 fn the_programs_import_what_they_share_and_never_each_other() {
-    let allowed = BTreeSet::from(["probelet-core", "probelet-crds", "probelet-runtime"]);
+    let allowed =
+        BTreeSet::from(["probelet-core", "probelet-crds", "probelet-report", "probelet-runtime"]);
     for (name, dependencies) in imports() {
         if ["probelet-agent", "probelet-operator", "kubectl-probelet"].contains(&name.as_str()) {
             assert!(

@@ -1,23 +1,39 @@
-//! The report of one node, as its agent serves it at `/v1/report`.
+//! The report of one node, as its agent serves it at `/v1/report`: what the plugin and the benches read of it.
 //!
-//! In: its JSON. Out: [`Report`] with the fields that answers are made of. Pure: data.
+//! In: its JSON. Out: [`Report`] with the fields that someone reads; others are skipped, and one that an older agent does not
+//! send has a default. The agent writes its report by hand ([ADR 14](../../docs/adr/0014-the-report-is-written-by-hand.md)); a
+//! test there holds that each field here is one that it writes. It must not judge what it reads.
+//!
+//! Pure: data.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 /// A report.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Report {
+    /// Number of this picture; `since=` takes it.
+    pub epoch: u64,
+    /// `false`: only what changed since the epoch that was asked for.
+    pub full: bool,
+    /// What is gone since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
     /// When, Unix seconds.
     pub time: f64,
     /// The node.
     pub node: String,
     /// What the reader may see of it: these namespaces; empty is everything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
     /// How the kernel is read.
     pub source: String,
+    /// What the agent gave up to stay inside its budget.
+    pub level: String,
+    /// How connections that end are counted.
+    pub short_lived: ShortLived,
     /// How many of the connections opened were seen.
     pub coverage: Coverage,
     /// Processes.
@@ -42,6 +58,34 @@ pub struct Report {
     pub agent: Agent,
 }
 
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            epoch: 0,
+            // An agent that does not say sends everything.
+            full: true,
+            removed: None,
+            time: 0.0,
+            node: String::new(),
+            namespaces: Vec::new(),
+            source: String::new(),
+            level: String::new(),
+            short_lived: ShortLived::default(),
+            coverage: Coverage::default(),
+            processes: Vec::new(),
+            connections: Vec::new(),
+            listeners: Vec::new(),
+            pods: Vec::new(),
+            flows: Vec::new(),
+            risks: None,
+            losses: BTreeMap::new(),
+            unresolved: BTreeMap::new(),
+            cluster: BTreeMap::new(),
+            agent: Agent::default(),
+        }
+    }
+}
+
 impl Report {
     /// Whether it is of some namespaces only, as the reader may see no others.
     #[must_use]
@@ -60,8 +104,28 @@ impl Report {
 /// The loss that [`Report::unseen`] is the present value of.
 pub const UNSEEN: &str = "unseen";
 
+/// Ids of records that are gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Removed {
+    /// Of connections.
+    pub connections: Vec<u64>,
+}
+
+/// How connections that end are counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ShortLived {
+    /// `Exact` or `Counters`.
+    pub mode: String,
+    /// Messages of the kernel.
+    pub received: u64,
+    /// How often it had no space.
+    pub overruns: u64,
+}
+
 /// How many of the connections opened were seen.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Coverage {
     /// In the last minute.
@@ -75,7 +139,7 @@ pub struct Coverage {
 }
 
 /// The same since the agent's start.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Total {
     /// The share.
@@ -85,7 +149,7 @@ pub struct Total {
 }
 
 /// Objects of one kind.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Known {
     /// How many.
@@ -95,7 +159,7 @@ pub struct Known {
 }
 
 /// A process.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Process {
     /// Its id.
@@ -119,7 +183,7 @@ pub struct Process {
 }
 
 /// A connection.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Connection {
     /// Unique while the agent runs.
@@ -132,6 +196,8 @@ pub struct Connection {
     pub local: String,
     /// The other end's.
     pub remote: String,
+    /// Inode number of the network namespace.
+    pub netns: Option<u64>,
     /// `outbound`, `inbound`, `unknown`.
     pub direction: String,
     /// The process.
@@ -157,7 +223,7 @@ pub struct Connection {
 }
 
 /// The other end of a connection.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Peer {
     /// `pod`, `service`, `node`, `group`, `container`, `process`, `external`, `unresolved`.
@@ -173,7 +239,7 @@ pub struct Peer {
 }
 
 /// A listening socket.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Listener {
     /// `tcp` or `udp`.
@@ -187,7 +253,7 @@ pub struct Listener {
 }
 
 /// A pod of the node.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Pod {
     /// Its namespace.
@@ -205,7 +271,7 @@ pub struct Pod {
 }
 
 /// A flow.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Flow {
     /// Who opened the connections.
@@ -258,7 +324,7 @@ pub struct Rtt {
 }
 
 /// Something that is about to run full.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Risk {
     /// What.
@@ -292,7 +358,7 @@ pub struct End {
 }
 
 /// The agent.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Agent {
     /// Its release.

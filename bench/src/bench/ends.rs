@@ -4,16 +4,11 @@
 //! says beyond it is a row of its own, for which no share makes up. I/O: the load, the agent.
 
 use anyhow::{Context, ensure};
+use probelet_report::Report;
 
 use super::{Bench, cost::FREE, sleep};
 use crate::{
-    agent::Agent,
-    churn::Ends,
-    goals,
-    load::Load,
-    measure::usage,
-    report::{Client, Report},
-    table::Table,
+    agent::Agent, churn::Ends, goals, load::Load, measure::usage, report::Client, table::Table,
 };
 
 /// Namespaces that the connections are spread over.
@@ -76,7 +71,7 @@ pub(super) fn quiet(bench: &mut Bench, table: &mut Table) -> anyhow::Result<()> 
 
 /// Connections of all flows; the bench's own to the agent are not the load's.
 fn counted(report: &Report) -> i64 {
-    let own = Some(Agent::address().port());
+    let own = Agent::address().port();
     let flows = report.flows.iter().filter(|flow| flow.port != own);
     flows.map(|flow| i64::try_from(flow.opened).unwrap_or(i64::MAX)).sum()
 }
@@ -117,7 +112,11 @@ mod tests {
 
     #[test]
     fn what_the_bench_itself_opens_is_not_counted() {
-        let flow = |port, opened| crate::report::Flow { port: Some(port), opened };
+        let flow = |port, opened| probelet_report::Flow {
+            port,
+            opened,
+            ..probelet_report::Flow::default()
+        };
         let report = Report {
             flows: vec![flow(80, 7), flow(Agent::address().port(), 100), flow(81, 3)],
             ..Report::default()

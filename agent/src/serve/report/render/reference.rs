@@ -96,6 +96,35 @@ fn the_page_of_the_report_names_every_field_and_no_other() {
     assert!(of_another_type.is_empty(), "{advice}; types: {of_another_type:?}");
 }
 
+/// Everything that `read` has is in `written`, with the same value.
+fn is_part(read: &Value, written: &Value) -> bool {
+    match (read, written) {
+        (Value::Object(read), Value::Object(written)) => read
+            .iter()
+            .all(|(name, value)| written.get(name).is_some_and(|there| is_part(value, there))),
+        (Value::Array(read), Value::Array(written)) => {
+            read.len() == written.len() && read.iter().zip(written).all(|(r, w)| is_part(r, w))
+        }
+        (Value::Number(read), Value::Number(written)) => read.as_f64() == written.as_f64(),
+        _ => read == written,
+    }
+}
+
+#[test]
+fn what_others_read_of_a_report_is_what_it_says() {
+    let (.., before) = everything();
+    for span in [Span::Full { since: None }, Span::Delta(before)] {
+        let written = report(span);
+
+        let read: probelet_report::Report = serde_json::from_value(written.clone()).unwrap();
+
+        let read = serde_json::to_value(&read).unwrap();
+        for (name, value) in read.as_object().unwrap() {
+            assert!(is_part(value, &written[name]), "{name}: {value} of {}", written[name]);
+        }
+    }
+}
+
 #[test]
 fn whatever_the_report_complains_of_is_in_the_page_on_troubles() {
     let page = include_str!("../../../../../docs/user/troubleshooting.md");

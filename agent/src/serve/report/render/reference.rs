@@ -114,7 +114,7 @@ fn is_part(read: &Value, written: &Value) -> bool {
 fn what_others_read_of_a_report_is_what_it_says() {
     let (.., before) = everything();
     for span in [Span::Full { since: None }, Span::Delta(before)] {
-        let written = report(span);
+        let written = report(span, Sight::All);
 
         let read: probelet_report::Report = serde_json::from_value(written.clone()).unwrap();
 

@@ -19,6 +19,8 @@ struct World {
     own: Option<Value>,
     writes: Vec<String>,
     reads: u32,
+    /// Readings for which the agent is being started again.
+    away: u32,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -61,13 +63,19 @@ fn answer(world: &Shared, method: &str, path: &str, body: Value) -> (u16, String
                 return (200, own.to_string());
             }
             own["spec"]["source"] = body["spec"]["source"].clone();
-            own.clone()
+            let own = own.clone();
+            world.away = 2;
+            own
         }
         ("DELETE", _) => {
             world.own = None;
             json!({})
         }
         (_, path) if path.contains("/proxy/metrics") => {
+            if world.away > 0 {
+                world.away -= 1;
+                return (503, String::new());
+            }
             world.reads += 1;
             let source = word(&told(&world));
             return (
@@ -145,7 +153,7 @@ fn the_source_in_use_is_measured_without_a_write() {
 }
 
 #[test]
-fn each_source_is_measured_or_refused_and_the_node_is_given_back() {
+fn each_source_is_measured_or_refused_though_the_agent_starts_again_and_the_node_is_given_back() {
     let (code, said, world) = bench(&["bench", "n1", "--each", "--time", "1s"]);
 
     assert_eq!(code, Some(0), "{said}");

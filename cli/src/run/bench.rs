@@ -2,7 +2,7 @@
 //!
 //! Without `--each` it reads an agent's metrics twice and changes nothing. With it the agent is moved from source to source by a
 //! `ProbeConfig` of the node's own, as `pause --node` makes one; the agent keeps its budget meanwhile, and the configuration is
-//! deleted at the end, whatever happens, an interruption too.
+//! deleted at the end, whatever happens, an interruption too. It ends when the agent is back on the source that it had.
 //!
 //! I/O: the API server, the node's agent behind its proxy, the clock, the signal of Ctrl-C.
 
@@ -23,8 +23,9 @@ use crate::seen::pod::Pod;
 
 /// By which such a configuration is known.
 const LABEL: &str = "probelet.io/bench-node";
-/// An edit reaches an agent within seconds; loading the programs takes some more.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// An edit reaches an agent within seconds. One that has given back the rights which the source takes is started again for
+/// it, by the kubelet, which waits up to 10, 20, 40, 80 seconds when that happens again and again.
+const PATIENCE: Duration = Duration::from_mins(3);
 const STEP: Duration = Duration::from_secs(1);
 /// Each, and what metrics call it.
 const SOURCES: [(Source, &str); 4] = [
@@ -80,7 +81,7 @@ impl Run {
     /// Each source in turn; the node is given back in any case.
     async fn each(&self, place: &Place) -> Result<Vec<Cost>, Error> {
         let name = own(&place.node);
-        self.take(place).await?;
+        let before = self.take(place).await?;
         let measured = tokio::select! {
             measured = self.in_turn(place) => measured,
             _ = tokio::signal::ctrl_c() => Err(Error::Absent {
@@ -89,7 +90,13 @@ impl Run {
             }),
         };
         match self.ask.delete(&config_path(&name)).await {
-            Ok(_) => measured,
+            Ok(_) => {
+                if measured.is_ok() {
+                    self.ask.progress.say("waiting for the agent to be as before");
+                    self.settled(place, &before).await?;
+                }
+                measured
+            }
             Err(error) => Err(Error::Absent {
                 what: format!("the ProbeConfig {name} is left behind: {error}"),
                 next: format!("kubectl delete probeconfig {name}"),
@@ -97,9 +104,26 @@ impl Run {
         }
     }
 
-    /// Gives the node a configuration of its own: what is in force, with the first source.
-    async fn take(&self, place: &Place) -> Result<(), Error> {
+    /// Waits until the agent answers with the source that the node had before.
+    async fn settled(&self, place: &Place, before: &Value) -> Result<(), Error> {
+        let from = Instant::now();
+        while from.elapsed() < PATIENCE {
+            let stored: Value = self.ask.get(&probe_path(&place.node)).await?;
+            let answered =
+                stored["status"]["observedGeneration"] == stored["metadata"]["generation"];
+            let told = stored["spec"]["config"]["source"] == *before;
+            if told && answered && self.reading(place).await.is_ok() {
+                break;
+            }
+            sleep(STEP).await;
+        }
+        Ok(())
+    }
+
+    /// Gives the node a configuration of its own: what is in force, with the first source. The source that it had.
+    async fn take(&self, place: &Place) -> Result<Value, Error> {
         let stored: Value = self.ask.get(&probe_path(&place.node)).await?;
+        let before = stored["spec"]["config"]["source"].clone();
         let config: NodeConfig =
             serde_json::from_value(stored["spec"]["config"].clone()).unwrap_or_default();
         let mut spec = serde_json::to_value(config).unwrap_or_default();
@@ -108,7 +132,7 @@ impl Run {
         let whom = json!({"nodeNames": [&place.node]});
         let name = own(&place.node);
         match self.make_for(&name, LABEL, &spec, whom).await? {
-            Made::Now => Ok(()),
+            Made::Now => Ok(before),
             Made::There => Err(Error::Absent {
                 what: format!(
                     "{} is measured already, or was when a measurement was cut off: there is a ProbeConfig {name}",
@@ -166,7 +190,8 @@ impl Run {
                     let why = refused["message"].as_str().unwrap_or("the agent refuses it");
                     return Ok(Err(clean::text(why).into_owned()));
                 }
-                if self.reading(place).await?.source() == Some(word) {
+                // One that is being started again for the source does not answer.
+                if self.reading(place).await.is_ok_and(|read| read.source() == Some(word)) {
                     return Ok(Ok(()));
                 }
             }

@@ -218,9 +218,12 @@ fn part_of_shop(reply: &Reply) -> anyhow::Result<()> {
     });
     ensure!(named, "no client's connection is named: {}", reply.body);
     for flow in list(&report, "/flows") {
-        let ends = [text(flow, "/source/name"), text(flow, "/destination/name")];
-        ensure!(ends.iter().any(|end| end.starts_with("shop/")), "{flow}");
-        ensure!(ends.iter().all(|end| end.is_empty() || end.starts_with("shop/")), "{flow}");
+        let ends = ["source", "destination"]
+            .map(|end| (text(flow, &format!("/{end}/kind")), text(flow, &format!("/{end}/name"))));
+        // A flow from before its pod was known keeps the name of the container, which is shown where the pod is of these.
+        let own = |(kind, name): &(&str, &str)| name.starts_with("shop/") || *kind == "container";
+        ensure!(ends.iter().any(own), "{flow}");
+        ensure!(ends.iter().all(|end| end.1.is_empty() || own(end)), "{flow}");
     }
     ensure!(!reply.body.contains("kube-system"), "{}", reply.body);
     Ok(())

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::access::{make_shop, remove_shop};
 use crate::cluster::{
-    Scenario, World,
+    NAMESPACE, Scenario, World,
     act::{PATIENCE, all_apply},
     look,
     probe::{list, number, text},
@@ -87,6 +87,14 @@ fn bench(world: &mut World) -> anyhow::Result<()> {
     until("the node's own configuration is gone", PATIENCE, || {
         let effective = json(world, &["config", "effective", "node1"])?;
         ensure!(!effective.to_string().contains("bench-node1"), "{effective}");
+        Ok(())
+    })?;
+    // It was started again for each source that takes rights. What the kubelet waits after that belongs to its pod.
+    let agent = look::agent(&world.kube, "node1")?;
+    world.kube.kubectl(&["-n", NAMESPACE, "delete", "pod", &agent.name])?;
+    until("another agent", PATIENCE, || {
+        let agents = look::ready(&world.kube, "agent", 2)?;
+        ensure!(agents.iter().all(|other| other.name != agent.name), "the old one is there");
         Ok(())
     })
 }

@@ -152,6 +152,8 @@ pub enum Command {
     /// Who talks to whom: a namespace or the whole cluster, as text, dot, mermaid, svg or json
     Map {
         /// The namespace; default: all of them
+        // Not the flag's id, which it would replace.
+        #[arg(id = "of", value_name = "NAMESPACE")]
         namespace: Option<String>,
         /// Flows with an end that has no name as well
         #[arg(long)]
@@ -353,9 +355,32 @@ mod tests {
 
     #[test]
     fn common_flags_stand_before_or_after_the_subcommand() {
-        for line in ["kubectl-probelet -n shop conns web", "kubectl-probelet conns web -n shop"] {
+        for line in [
+            "kubectl-probelet -n shop conns web",
+            "kubectl-probelet conns web -n shop",
+            "kubectl-probelet map -n shop",
+            "kubectl-probelet map shop -n shop",
+        ] {
             assert_eq!(parse(line).common.namespace.as_deref(), Some("shop"), "{line}");
         }
+    }
+
+    #[test]
+    fn no_argument_of_a_subcommand_replaces_a_common_flag() {
+        fn replaced(command: &clap::Command, flags: &[clap::Id]) -> Vec<String> {
+            let own = command.get_arguments().filter(|arg| flags.contains(arg.get_id()));
+            let own = own.map(|arg| format!("{} {}", command.get_name(), arg.get_id()));
+            let below = command.get_subcommands().flat_map(|it| replaced(it, flags));
+            own.chain(below).collect()
+        }
+        let command = command();
+        let global = command.get_arguments().filter(|arg| arg.is_global_set());
+        let flags: Vec<_> = global.map(|arg| arg.get_id().clone()).collect();
+
+        let found: Vec<_> = command.get_subcommands().flat_map(|it| replaced(it, &flags)).collect();
+
+        assert!(!flags.is_empty());
+        assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]

@@ -42,7 +42,8 @@ fn leaves<'a>(path: &str, command: &'a Command, all: &mut Vec<(String, &'a Comma
 }
 
 fn positional(arg: &Arg) -> String {
-    let name = arg.get_id().as_str().to_uppercase();
+    let given = arg.get_value_names().and_then(|names| names.first());
+    let name = given.map_or_else(|| arg.get_id().as_str().to_uppercase(), ToString::to_string);
     if arg.is_required_set() { name } else { format!("[{name}]") }
 }
 

@@ -145,6 +145,7 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l context -d 'The context of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s n -l namespace -d 'The namespace of pods, Services and workloads; default: that of the context' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l probelet-namespace -d 'The namespace in which probelet runs; default: where an agent is found' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l account -d 'The service account of the namespace whose token agents are shown, for those who may see some namespaces only; default: that of probelet\'s viewer, else the own token of the kubeconfig' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s o -l output -d 'Output format' -r -f -a "table\t'Text for people'

@@ -40,6 +40,21 @@ fn told(world: &World) -> String {
     world.own.as_ref().map_or("Bpf", |own| own["spec"]["source"].as_str().unwrap()).to_owned()
 }
 
+/// The agent's metrics, unless it is being started again.
+fn metrics(world: &mut World) -> (u16, String) {
+    if world.away > 0 {
+        world.away -= 1;
+        return (503, String::new());
+    }
+    world.reads += 1;
+    let (cpu, source) = (f64::from(world.reads) / 1000.0, word(&told(world)));
+    let text = format!(
+        "process_cpu_seconds_total {cpu}\nprobelet_agent_cpu_budget_cores 0.005\n\
+         probelet_agent_source_info{{source=\"{source}\"}} 1\n"
+    );
+    (200, text)
+}
+
 fn answer(world: &Shared, method: &str, path: &str, body: Value) -> (u16, String) {
     let mut world = world.lock().unwrap();
     if method != "GET" && !path.contains("dryRun=All") && !path.ends_with("/token") {
@@ -72,20 +87,7 @@ fn answer(world: &Shared, method: &str, path: &str, body: Value) -> (u16, String
             json!({})
         }
         (_, path) if path.contains("/proxy/metrics") => {
-            if world.away > 0 {
-                world.away -= 1;
-                return (503, String::new());
-            }
-            world.reads += 1;
-            let source = word(&told(&world));
-            return (
-                200,
-                format!(
-                    "process_cpu_seconds_total {}\nprobelet_agent_cpu_budget_cores 0.005\n\
-                     probelet_agent_source_info{{source=\"{source}\"}} 1\n",
-                    f64::from(world.reads) / 1000.0
-                ),
-            );
+            return metrics(&mut world);
         }
         (_, path) if path.contains("/pods?") => json!({"metadata": {}, "items": [{
             "metadata": {"name": "probelet-agent-x", "namespace": "probelet"},

@@ -106,14 +106,14 @@ def few_series(cluster):
 
 @contextlib.contextmanager
 def missed(cluster):
-    """Connections live shorter than the time between two looks, and end without a trace."""
+    """Connections live shorter than the time between two looks, and end without a trace, where the kernel is not asked for ends."""
     load = cluster.python("node1", RESETS.format(seconds=75))
     try:
-        cluster.edit(intervals={"sockets": "20s", "processes": "20s", "containers": "20s", "bytes": "20s"})
+        cluster.edit(shortLived="Counters", intervals={"sockets": "20s", "processes": "20s", "containers": "20s", "bytes": "20s"})
         yield
     finally:
         load.wait(150)
-        cluster.edit(intervals={"sockets": "1s", "processes": "1s", "containers": "10s", "bytes": "10s"})
+        cluster.edit(shortLived="Auto", intervals={"sockets": "1s", "processes": "1s", "containers": "10s", "bytes": "10s"})
 
 
 @contextlib.contextmanager

@@ -216,6 +216,7 @@ fn is_withstood(more: &[&str], hellos: &[&[u8]]) {
 }
 
 #[test]
+#[ignore = "forty seconds of storm; make test runs it"]
 fn a_storm_of_requests_costs_no_more_than_the_readers_share() {
     is_withstood(
         &[],
@@ -238,6 +239,7 @@ const HELLO: &[u8] = b"\x16\x03\x01\x00\x7c\x01\x00\x00\x78\x03\x03\
     \x00\x2d\x00\x02\x01\x01";
 
 #[test]
+#[ignore = "forty seconds of storm; make test runs it"]
 fn a_storm_of_handshakes_costs_no_more_than_the_readers_share() {
     is_withstood(
         &["--tls", "self-signed"],

@@ -4,11 +4,11 @@
 //! It must not decide who is heard.
 //!
 //! I/O: one system call.
-#![allow(unsafe_code, reason = "rustix has no such option; the call reads a program of ours")]
 
+use super::socket::set;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 /// Instructions at most (`BPF_MAXINSNS` is 4,096); so many addresses fit into a jump, which is a byte.
 const MOST: usize = 60;
@@ -29,7 +29,7 @@ pub fn only_from(listener: BorrowedFd<'_>, peers: &[IpAddr]) -> io::Result<()> {
     let mut program = program(peers);
     let length = u16::try_from(program.len()).map_err(io::Error::other)?;
     let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
-    set(listener, libc::SO_ATTACH_FILTER, &program)
+    set(listener, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
 /// From now on it hears everybody again.
@@ -38,25 +38,10 @@ pub fn only_from(listener: BorrowedFd<'_>, peers: &[IpAddr]) -> io::Result<()> {
 /// What setsockopt(2) says.
 pub fn anybody(listener: BorrowedFd<'_>) -> io::Result<()> {
     let unused: libc::c_int = 0;
-    match set(listener, libc::SO_DETACH_FILTER, &unused) {
+    match set(listener, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &unused) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         done => done,
     }
-}
-
-fn set<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
-    // SAFETY: `value` and what it points to live until the call returns, and `length` is its size; the kernel copies.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            std::ptr::from_ref(value).cast(),
-            length,
-        )
-    };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 const fn step(code: u16, then: u8, otherwise: u8, k: u32) -> libc::sock_filter {

@@ -4,11 +4,9 @@
 //! not parse them.
 //!
 //! I/O: system calls; none of them waits.
-#![allow(
-    unsafe_code,
-    reason = "rustix has neither these options nor recvmmsg; the calls fill buffers of ours"
-)]
+#![allow(unsafe_code, reason = "rustix has no recvmmsg; the call fills buffers of ours")]
 
+use super::socket::set;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -22,26 +20,13 @@ const CONTROL: usize = 32;
 /// `NETLINK_LISTEN_ALL_NSID`, as an option and as the kind of control message that tells the number.
 const LISTEN_ALL_NSID: libc::c_int = 8;
 
-fn set(
-    socket: BorrowedFd<'_>,
-    level: libc::c_int,
-    option: libc::c_int,
-    value: libc::c_int,
-) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
-    // SAFETY: the pointer is to `value`, which lives until the call returns, and `length` is its size.
-    let answer = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length)
-    };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// From now on messages of all namespaces that have a short number in the socket's own are heard.
 ///
 /// # Errors
 /// What setsockopt(2) says: EPERM without `CAP_NET_BROADCAST`.
 pub fn listen_everywhere(socket: BorrowedFd<'_>) -> io::Result<()> {
-    set(socket, libc::SOL_NETLINK, LISTEN_ALL_NSID, 1)
+    let on: libc::c_int = 1;
+    set(socket, libc::SOL_NETLINK, LISTEN_ALL_NSID, &on)
 }
 
 /// Lets so many bytes wait, by the kernel's count, whatever the machine allows others; without `CAP_NET_ADMIN` as many as
@@ -52,9 +37,9 @@ pub fn listen_everywhere(socket: BorrowedFd<'_>) -> io::Result<()> {
 pub fn let_wait(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<bool> {
     // The kernel doubles it.
     let half = libc::c_int::try_from(bytes / 2).map_err(io::Error::other)?;
-    match set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, half) {
+    match set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &half) {
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-            set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, half)?;
+            set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &half)?;
             Ok(false)
         }
         done => done.map(|()| true),
@@ -68,7 +53,7 @@ pub fn let_wait(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<bool> {
 pub fn listen(socket: BorrowedFd<'_>, group: u32, on: bool) -> io::Result<()> {
     let group = libc::c_int::try_from(group).map_err(io::Error::other)?;
     let option = if on { libc::NETLINK_ADD_MEMBERSHIP } else { libc::NETLINK_DROP_MEMBERSHIP };
-    set(socket, libc::SOL_NETLINK, option, group)
+    set(socket, libc::SOL_NETLINK, option, &group)
 }
 
 #[repr(C, align(8))]

@@ -1,12 +1,27 @@
-//! `SO_RCVLOWAT`, socket(7): how many bytes have to wait in a TCP socket before it counts as readable.
+//! Options of sockets that rustix has no name for, and `SO_RCVLOWAT`, socket(7): how many bytes have to wait in a TCP socket
+//! before it counts as readable.
 //!
-//! In: a socket, a number of bytes. Out: nothing. It must not read or write.
+//! In: a socket, a value. Out: nothing. It must not read or write.
 //!
 //! I/O: one system call.
-#![allow(unsafe_code, reason = "rustix has no such option; the call reads one number of ours")]
+#![allow(unsafe_code, reason = "rustix has no such options; the call reads one value of ours")]
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+/// Sets an option to a value, which is of the type that the option has: a C int, or what its manual page says.
+pub(super) fn set<T>(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    let value = std::ptr::from_ref(value).cast();
+    // SAFETY: the value and what it points to live until the call returns, and `length` is its size; the kernel copies.
+    let answer = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, length) };
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 /// poll(2) and epoll(7) see the socket as readable from `bytes` on, since Linux 4.18 or so (`tcp_data_ready` in
 /// net/ipv4/tcp_input.c). An end or an error of the connection shows at once, and so does what waits already when the
@@ -16,18 +31,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 /// What setsockopt(2) says: not a socket.
 pub fn readable_from(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(0);
-    // SAFETY: the pointer is to `value`, which lives until the call returns, and `length` is its size.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVLOWAT,
-            (&raw const value).cast(),
-            length,
-        )
-    };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, &value)
 }
 
 #[cfg(test)]

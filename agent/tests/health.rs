@@ -10,6 +10,8 @@
 
 #[path = "health/agent.rs"]
 mod agent;
+#[path = "http/reading.rs"]
+mod reading;
 #[allow(dead_code, reason = "shared with other tests")]
 #[path = "bpf/sandbox.rs"]
 mod sandbox;

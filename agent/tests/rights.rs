@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 #[path = "rights/attack.rs"]
 mod attack;
+#[path = "http/reading.rs"]
+mod reading;
 #[path = "bpf/sandbox.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod sandbox;
@@ -71,13 +73,7 @@ impl Agent {
     }
 
     fn report(&self) -> Option<Value> {
-        let mut client = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        client.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        let request = "GET /v1/report HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        client.write_all(request.as_bytes()).ok()?;
-        let mut text = String::new();
-        client.read_to_string(&mut text).ok()?;
-        serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+        reading::report(TcpStream::connect(("127.0.0.1", self.port)).ok()?)
     }
 
     /// The first report in which this holds.

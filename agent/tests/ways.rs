@@ -13,11 +13,13 @@
 )]
 
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[path = "http/reading.rs"]
+mod reading;
 #[path = "bpf/sandbox.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod sandbox;
@@ -142,14 +144,11 @@ impl Agent {
     }
 
     fn report(&self) -> Option<Value> {
-        let mut client =
-            if self.apart { self.enter()? } else { TcpStream::connect(&self.listens).ok()? };
-        client.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        let request = "GET /v1/report HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        client.write_all(request.as_bytes()).ok()?;
-        let mut text = String::new();
-        client.read_to_string(&mut text).ok()?;
-        serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+        reading::report(if self.apart {
+            self.enter()?
+        } else {
+            TcpStream::connect(&self.listens).ok()?
+        })
     }
 
     /// A connection from inside its network: threads have namespaces of their own, so only one moves.

@@ -5,7 +5,7 @@
 //! I/O: one process, HTTP on loopback.
 
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -54,14 +54,7 @@ impl Agent {
     }
 
     pub fn report(&self) -> Option<Value> {
-        let mut stream = TcpStream::connect(self.address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let request = format!("GET /v1/report HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        head.starts_with("HTTP/1.0 200").then(|| serde_json::from_str(body).unwrap())
+        crate::reading::report(TcpStream::connect(self.address).ok()?)
     }
 
     /// A report, even if the agent is busy for a moment.

@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -34,7 +34,7 @@ const CHILD: &str = "PROBELET_TEST_ATTACKED";
 #[derive(Clone)]
 struct Prey {
     namespace: Arc<File>,
-    secret: std::path::PathBuf,
+    secret: PathBuf,
     stranger: std::net::SocketAddr,
     parent: i32,
 }
@@ -80,14 +80,14 @@ fn attacks(prey: &Prey) -> Vec<(&'static str, io::Result<()>)> {
     };
     let mut found: Vec<_> =
         calls.into_iter().map(|(name, answer)| (name, call_of(answer))).collect();
-    let file = |path: &std::path::Path| File::open(path).map(drop);
+    let file = |path: &Path| File::open(path).map(drop);
     found.push(("a file outside the list", file(&prey.secret)));
-    found.push(("the file of passwords", file(std::path::Path::new("/etc/shadow"))));
-    let root = format!("/proc/{}/root/etc/shadow", prey.parent);
-    found.push(("the same through a process", file(std::path::Path::new(&root))));
-    let pattern = std::path::Path::new("/proc/sys/kernel/core_pattern");
+    found.push(("the file of passwords", file(Path::new("/etc/shadow"))));
+    let process = Path::new("/proc").join(prey.parent.to_string());
+    found.push(("the same through a process", file(&process.join("root/etc/shadow"))));
+    let pattern = Path::new("/proc/sys/kernel/core_pattern");
     found.push(("a setting of the kernel", File::options().write(true).open(pattern).map(drop)));
-    found.push(("memory of a process", file(format!("/proc/{}/mem", prey.parent).as_ref())));
+    found.push(("memory of a process", file(&process.join("mem"))));
     found.push(("a connection to a stranger", TcpStream::connect(prey.stranger).map(drop)));
     found
 }

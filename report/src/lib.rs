@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// A report.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Report {
     /// Number of this picture; `since=` takes it.
     pub epoch: u64,
-    /// `false`: only what changed since the epoch that was asked for.
+    /// `false`: only what changed since the epoch that was asked for. An agent that does not say sends everything.
+    #[serde(default = "yes")]
     pub full: bool,
     /// What is gone since then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,34 +59,6 @@ pub struct Report {
     pub agent: Agent,
 }
 
-impl Default for Report {
-    fn default() -> Self {
-        Self {
-            epoch: 0,
-            // An agent that does not say sends everything.
-            full: true,
-            removed: None,
-            time: 0.0,
-            node: String::new(),
-            namespaces: Vec::new(),
-            source: String::new(),
-            level: String::new(),
-            short_lived: ShortLived::default(),
-            coverage: Coverage::default(),
-            processes: Vec::new(),
-            connections: Vec::new(),
-            listeners: Vec::new(),
-            pods: Vec::new(),
-            flows: Vec::new(),
-            risks: None,
-            losses: BTreeMap::new(),
-            unresolved: BTreeMap::new(),
-            cluster: BTreeMap::new(),
-            agent: Agent::default(),
-        }
-    }
-}
-
 impl Report {
     /// Whether it is of some namespaces only, as the reader may see no others.
     #[must_use]
@@ -103,6 +76,10 @@ impl Report {
 
 /// The loss that [`Report::unseen`] is the present value of.
 pub const UNSEEN: &str = "unseen";
+
+const fn yes() -> bool {
+    true
+}
 
 /// Ids of records that are gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]

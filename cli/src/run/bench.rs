@@ -109,10 +109,7 @@ impl Run {
         let from = Instant::now();
         while from.elapsed() < PATIENCE {
             let stored: Value = self.ask.get(&probe_path(&place.node)).await?;
-            let answered =
-                stored["status"]["observedGeneration"] == stored["metadata"]["generation"];
-            let told = stored["spec"]["config"]["source"] == *before;
-            if told && answered && self.reading(place).await.is_ok() {
+            if is_answered(&stored, before) && self.reading(place).await.is_ok() {
                 break;
             }
             sleep(STEP).await;
@@ -178,11 +175,9 @@ impl Run {
                 return Ok(Err(why));
             }
             let stored: Value = self.ask.get(&probe_path(&place.node)).await?;
-            let (spec, status) = (&stored["spec"], &stored["status"]);
-            let told = spec["config"]["source"] == json!(source);
-            let answered = status["observedGeneration"] == stored["metadata"]["generation"];
-            if told && answered {
-                let conditions = status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+            if is_answered(&stored, &json!(source)) {
+                let conditions =
+                    stored["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
                 let applied = conditions
                     .iter()
                     .find(|one| one["type"] == probelet_crds::condition::CONFIG_APPLIED);
@@ -199,6 +194,12 @@ impl Run {
         }
         Ok(Err(format!("not in use after {}s", PATIENCE.as_secs())))
     }
+}
+
+/// Whether a node is assigned this source, and its agent has answered that.
+fn is_answered(probe: &Value, source: &Value) -> bool {
+    probe["spec"]["config"]["source"] == *source
+        && probe["status"]["observedGeneration"] == probe["metadata"]["generation"]
 }
 
 /// Why the operator took the newest content of a configuration back, if it did.

@@ -169,7 +169,7 @@ __noinline int put_file(__u64 fp, __u32 pid)
 }
 
 /* Another look at sockets that were read before. The same hash at the same place is the same socket, or one between
- * the same ends: whoever put that there has run. */
+ * the same ends: the process that put that there has run. */
 static int look_again(__u32 idx, void *unused)
 {
 	struct ctl *c = control();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
- * Every socket of a hash, whoever holds it: run when the kernel counts more sockets than were met through
+ * Every socket of a hash, held by any process: run when the kernel counts more sockets than were met through
  * files, to find those in the tables of single threads, of io_uring, on their way over a Unix socket, and
  * the kernel's own. */
 #pragma once

@@ -7,7 +7,7 @@
 
 use super::clock;
 use super::governor::Governor;
-use crate::discover::ends::{Ends, Heard};
+use crate::discover::ends::{Ends, Error, Heard};
 use crate::snapshot::ShortLived;
 use probelet_core::facts::Facts;
 use probelet_core::short_lived::{Judge, Look, Mode, WORKER_NS, Wish};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 /// Opens what ends are heard with; a function so that tests can leave it out.
-pub type Open = Box<dyn Fn() -> Result<Ends, crate::discover::ends::Error> + Send>;
+pub type Open = Box<dyn Fn() -> Result<Ends, Error> + Send>;
 
 /// The kernel's work for ends that are told whatever they cost is charged up to this part of the budget: collection goes on.
 const PART: u64 = 2;
@@ -41,8 +41,7 @@ impl Told {
         let (ends, refused) = match open.map(|open| open()) {
             Some(Ok(ends)) => (Some(ends), None),
             Some(Err(error)) => {
-                let reason: Arc<str> =
-                    format!("ends of connections are not reported ({})", error.hint()).into();
+                let reason = refusal(&error);
                 if wish != Wish::Counters {
                     warn!(
                         error = &*reason,
@@ -130,9 +129,9 @@ impl Told {
     fn listen(&mut self, mode: Mode) {
         let Some(ends) = &mut self.ends else { return };
         if let Err(error) = ends.listen(mode == Mode::Exact, clock::boot_ns() / 1_000_000) {
-            let reason = format!("ends of connections are not reported ({})", error.hint());
-            warn!(error = reason, "short connections are counted by what the kernel keeps");
-            (self.ends, self.refused) = (None, Some(reason.into()));
+            let reason = refusal(&error);
+            warn!(error = &*reason, "short connections are counted by what the kernel keeps");
+            (self.ends, self.refused) = (None, Some(reason));
         }
         if mode == Mode::Exact {
             self.opened = None;
@@ -179,10 +178,13 @@ impl Told {
     }
 }
 
+fn refusal(error: &Error) -> Arc<str> {
+    format!("ends of connections are not reported ({})", error.hint()).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::ends::Error;
     use std::io;
 
     fn refused(wish: Wish) -> Told {

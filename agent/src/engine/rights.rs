@@ -64,8 +64,8 @@ impl Giving {
 impl Engine {
     /// Gives back what the source in use does not need, once there was a full report and, in a cluster, the configuration is known.
     pub(super) fn give_rights_back(&mut self) {
-        let now = clock::boot_ns();
         let Some(plan) = &self.setup.rights else { return };
+        let now = clock::boot_ns();
         let waits = match plan.wait {
             Wait::No => false,
             Wait::ForConfiguration(most) => {

@@ -11,7 +11,7 @@ use super::tag::Instance;
 use crate::engine::boot_ns;
 use crate::rights::{Protection, Rights, capabilities::Set};
 use crate::serve::sight::Sight;
-use crate::snapshot::{Intervals, Snapshot};
+use crate::snapshot::{Intervals, Snapshot, Vitals};
 use crate::sys::seccomp;
 use probelet_core::cluster::objects::Kind;
 use probelet_core::coverage::Count;
@@ -114,18 +114,27 @@ pub(crate) fn narrow_tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
         ),
     );
     let now = boot_ns();
-    let numbers = [
-        ("freshnessSeconds", vitals.freshness_at(now)),
-        ("verified", vitals.verified_unix),
-        ("started", vitals.started_unix),
-    ];
-    for (name, value) in numbers {
-        write(out, format_args!(",\"{name}\":"));
-        float(out, value);
-    }
+    numbers(out, age(vitals, now));
     intervals(out, "desiredIntervalSeconds", vitals.desired);
     intervals(out, "effectiveIntervalSeconds", vitals.effective_at(now));
     out.extend_from_slice(b"}}\n");
+}
+
+/// How old the picture is, and the agent.
+fn age(vitals: &Vitals, now: u64) -> [(&'static str, f64); 3] {
+    [
+        ("freshnessSeconds", vitals.freshness_at(now)),
+        ("verified", vitals.verified_unix),
+        ("started", vitals.started_unix),
+    ]
+}
+
+/// Fields that follow others.
+fn numbers(out: &mut Vec<u8>, fields: [(&'static str, f64); 3]) {
+    for (name, value) in fields {
+        write(out, format_args!(",\"{name}\":"));
+        float(out, value);
+    }
 }
 
 /// From the lists to the closing brace.
@@ -140,18 +149,13 @@ pub(crate) fn tail(out: &mut Vec<u8>, snapshot: &Snapshot) {
     write(out, format_args!(",\"level\":\"{}\",\"levelReason\":", vitals.level.name()));
     string(out, vitals.level_reason.as_bytes());
     let now = boot_ns();
-    let numbers = [
+    let cost = [
         ("cpuCores", vitals.cpu_cores),
         ("budgetCores", vitals.budget_cores),
         ("windowSeconds", vitals.window_seconds),
-        ("freshnessSeconds", vitals.freshness_at(now)),
-        ("verified", vitals.verified_unix),
-        ("started", vitals.started_unix),
     ];
-    for (name, value) in numbers {
-        write(out, format_args!(",\"{name}\":"));
-        float(out, value);
-    }
+    numbers(out, cost);
+    numbers(out, age(vitals, now));
     out.extend_from_slice(b",\"rssBytes\":");
     int(out, vitals.rss_bytes);
     intervals(out, "desiredIntervalSeconds", vitals.desired);

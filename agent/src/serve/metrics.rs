@@ -10,6 +10,7 @@ mod family;
 mod flows;
 mod health;
 pub(super) mod http;
+mod keys;
 mod kubernetes;
 mod narrow;
 mod process;
@@ -132,13 +133,13 @@ pub(super) fn answer(shared: &Shared, sight: &Sight) -> Answer {
 
 /// A scrape, for tests.
 #[cfg(test)]
-pub(super) fn text(snapshot: &Snapshot, labels: &Labels) -> String {
+pub(super) fn text(snapshot: &Snapshot, labels: &Arc<Labels>) -> String {
     text_with(snapshot, labels, SeriesLimits { max_series: 5000, ..SeriesLimits::default() })
 }
 
 /// The same with limits of one's own.
 #[cfg(test)]
-fn text_with(snapshot: &Snapshot, labels: &Labels, limits: SeriesLimits) -> String {
+fn text_with(snapshot: &Snapshot, labels: &Arc<Labels>, limits: SeriesLimits) -> String {
     let families = Families::default();
     let (_, text) = Metrics::default().families(snapshot, labels, limits, families, Instant::now());
     String::from_utf8_lossy(&text).into_owned()
@@ -149,7 +150,7 @@ impl Metrics {
     fn families(
         &mut self,
         snapshot: &Snapshot,
-        labels: &Labels,
+        labels: &Arc<Labels>,
         limits: SeriesLimits,
         mut families: Families,
         now: Instant,
@@ -175,7 +176,7 @@ impl Metrics {
         &mut self,
         families: &mut Families,
         snapshot: &Snapshot,
-        labels: &Labels,
+        labels: &Arc<Labels>,
         limits: SeriesLimits,
         now: Instant,
     ) {

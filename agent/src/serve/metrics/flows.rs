@@ -11,6 +11,7 @@
 
 use super::SeriesLimits;
 use super::family::Families;
+use super::keys::{Keys, Seen};
 use super::series::{Sample, Series};
 use super::workloads::{
     FLOW_SHARE, OTHER, RESERVED, name, namespace_of, port_name, shown, source_name,
@@ -20,11 +21,11 @@ use crate::serve::report::records::source_node;
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::names::Name;
 use probelet_core::facts::Protocol;
-use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowRecord, Reporter, Workload};
 use probelet_core::report::Picture;
 use probelet_core::text::clean;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Series of one flow: current, opened, closed, bytes sent, bytes received.
@@ -37,10 +38,10 @@ const SERVICES: usize = 512;
 /// For whom all flows from other nodes are counted; no workload is called so.
 const OTHER_NODES: &str = "node:";
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct FlowKey {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct FlowKey {
     source_namespace: Box<str>,
-    source: Box<str>,
+    pub(super) source: Box<str>,
     source_node: Box<str>,
     destination_namespace: Box<str>,
     /// Who answers; empty where no more than the Service is known.
@@ -134,16 +135,20 @@ impl<'a> Row<'a> {
 type FlowSample = Sample<4, 1>;
 
 /// The flows of one reporter.
-type FlowSeries = Series<FlowKey, 4, 1>;
+#[derive(Default)]
+struct Reported {
+    keys: Keys,
+    /// By the numbers of `keys`.
+    series: Series<u32, 4, 1>,
+}
 
 /// The flows.
 #[derive(Default)]
 pub(super) struct Flows {
     /// Those whose source is on this node, and the others: apart, so that what is folded of one is not in the
     /// sum of the other.
-    series: [FlowSeries; 2],
-    /// Counters of each flow at the last scrape, by its id.
-    last: HashMap<u64, [u64; 4]>,
+    reported: [Reported; 2],
+    seen: Seen,
 }
 
 const REPORTERS: [Reporter; 2] = [Reporter::Source, Reporter::Destination];
@@ -152,47 +157,48 @@ impl Flows {
     pub(super) fn update(
         &mut self,
         snapshot: &Snapshot,
-        labels: &Labels,
+        labels: &Arc<Labels>,
         limits: SeriesLimits,
         now: Instant,
     ) {
-        let mut samples: [BTreeMap<FlowKey, FlowSample>; 2] = Default::default();
-        let mut last = HashMap::default();
+        let mut samples: [BTreeMap<u32, FlowSample>; 2] = Default::default();
         let picture = &snapshot.picture;
+        self.seen.begin(labels, picture);
         for flow in picture.flows.iter() {
-            let [opened, closed] = flow.counted_once();
-            let mut counters = [opened, closed, flow.bytes_sent, flow.bytes_received];
-            let before = self.last.get(&flow.id).copied().unwrap_or_default();
-            let mut grown = [0.0; 4];
-            for (grown, (now, before)) in grown.iter_mut().zip(counters.iter_mut().zip(before)) {
-                *grown = now.saturating_sub(before) as f64;
-                // What turned out to be counted twice is not counted when it comes back.
-                *now = before.max(*now);
-            }
-            last.insert(flow.id, counters);
-            let weight = flow.opened as f64 + f64::from(flow.current);
-            let sample = Sample { counters: grown, gauges: [f64::from(flow.current)], weight };
             let of = usize::from(flow.key.reporter() == Reporter::Destination);
-            samples[of].entry(key(flow, labels, picture)).or_default().add(&sample);
+            let keys = &mut self.reported[of].keys;
+            let (number, grown) = self.seen.number(flow, keys, labels, picture);
+            let weight = flow.opened as f64 + f64::from(flow.current);
+            let counters = grown.map(|grown| grown as f64);
+            let sample = Sample { counters, gauges: [f64::from(flow.current)], weight };
+            samples[of].entry(number).or_default().add(&sample);
         }
-        self.last = last;
+        self.seen.end();
         // One key's worth of the share is for each `other`.
         let room = (limits.max_series * FLOW_SHARE / 10 / PER_FLOW).saturating_sub(2);
         let accepted = room / ACCEPTED_PART;
         let [out, inward] = [samples[0].len(), samples[1].len()];
         let rooms = [room - inward.min(accepted), room - out.min(room - accepted)];
-        for ((series, samples), room) in self.series.iter_mut().zip(&samples).zip(rooms) {
-            series.update(now, samples, room, limits.ttl, FlowKey::owner);
+        for ((reported, samples), room) in self.reported.iter_mut().zip(&samples).zip(rooms) {
+            let Reported { keys, series } = reported;
+            series.update(now, samples, room, limits.ttl, |number| keys.get(*number).owner());
+            keys.keep(|number| samples.contains_key(&number) || series.has(&number));
         }
     }
 
     pub(super) fn add(&self, families: &mut Families) {
         let folded = REPORTERS.map(FlowKey::folded);
         let mut rows: Vec<Row<'_>> = Vec::new();
-        for ((reporter, series), folded) in REPORTERS.into_iter().zip(&self.series).zip(&folded) {
+        for ((reporter, reported), folded) in REPORTERS.into_iter().zip(&self.reported).zip(&folded)
+        {
             let row = |key, protocol, value| Row { reporter, key, protocol, value };
-            rows.extend(series.iter().map(|(key, value)| row(key, key.protocol.name(), value)));
-            rows.extend(series.other().map(|value| row(folded, OTHER, value)));
+            let first = rows.len();
+            rows.extend(reported.series.iter().map(|(number, value)| {
+                let key = reported.keys.get(*number);
+                row(key, key.protocol.name(), value)
+            }));
+            rows[first..].sort_unstable_by_key(|row| row.key);
+            rows.extend(reported.series.other().map(|value| row(folded, OTHER, value)));
         }
         families.gauge(
             "probelet_flows",
@@ -222,14 +228,14 @@ impl Flows {
 
     /// Series exported and folded.
     pub(super) fn count(&self) -> (f64, f64) {
-        let counts = self.series.each_ref().map(Series::count);
+        let counts = self.reported.each_ref().map(|reported| reported.series.count());
         let exported: usize = counts.iter().map(|count| count.0).sum();
         let folded: usize = counts.iter().map(|count| count.1).sum();
         ((exported * PER_FLOW) as f64, (folded * PER_FLOW) as f64)
     }
 }
 
-fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
+pub(super) fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
     let FlowRecord { key, .. } = flow;
     let dialled = key.service_port;
     let service_port = if dialled == 0 { Box::default() } else { dialled.to_string().into() };

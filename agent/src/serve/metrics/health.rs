@@ -103,7 +103,7 @@ impl Health {
         }
         self.last = last;
         let room = limits.max_series / PART / PER_FLOW;
-        self.flows.update(now, &samples, room, limits.ttl, EdgeKey::owner);
+        self.flows.update(now, &samples, room, limits.ttl, |key| Box::<str>::from(key.owner()));
     }
 
     pub(super) fn add(&mut self, families: &mut Families, picture: &Picture, labels: &Labels) {

@@ -58,13 +58,13 @@ impl<K, const C: usize, const G: usize> Default for Series<K, C, G> {
 
 impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
     /// Takes in what there is now, exporting at most `room` keys.
-    pub(super) fn update(
+    pub(super) fn update<O: Ord + Clone>(
         &mut self,
         now: Instant,
         samples: &BTreeMap<K, Sample<C, G>>,
         room: usize,
         ttl: Duration,
-        owner: impl Fn(&K) -> &str,
+        owner: impl Fn(&K) -> O,
     ) {
         self.exported
             .retain(|key, entry| samples.contains_key(key) || now.duration_since(entry.seen) < ttl);
@@ -103,34 +103,33 @@ impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
 
     /// Room for owners who have less of it than others, until no one who waits has two keys fewer
     /// than another. `waiting` are the keys without room, the heaviest first.
-    fn share<'a>(
+    fn share<'a, O: Ord + Clone>(
         &mut self,
         samples: &'a BTreeMap<K, Sample<C, G>>,
         waiting: impl Iterator<Item = &'a K>,
         now: Instant,
-        owner: impl Fn(&K) -> &str,
+        owner: impl Fn(&K) -> O,
     ) where
         K: 'a,
     {
-        let mut held: BTreeMap<Box<str>, usize> = BTreeMap::new();
+        let mut held: BTreeMap<O, usize> = BTreeMap::new();
         for key in self.exported.keys() {
-            *held.entry(owner(key).into()).or_default() += 1;
+            *held.entry(owner(key)).or_default() += 1;
         }
-        let mut queues: BTreeMap<&str, VecDeque<&K>> = BTreeMap::new();
+        let mut queues: BTreeMap<O, VecDeque<&K>> = BTreeMap::new();
         for key in waiting {
             queues.entry(owner(key)).or_default().push_back(key);
         }
-        let have =
-            |held: &BTreeMap<Box<str>, usize>, owner: &str| held.get(owner).copied().unwrap_or(0);
+        let have = |held: &BTreeMap<O, usize>, owner: &O| held.get(owner).copied().unwrap_or(0);
         loop {
-            let poorest = queues.keys().copied().min_by_key(|owner| have(&held, owner));
+            let poorest = queues.keys().min_by_key(|owner| have(&held, owner)).cloned();
             let richest = held.iter().max_by_key(|(_, count)| **count);
             let (Some(poorest), Some((richest, &most))) = (poorest, richest) else { return };
-            if have(&held, poorest) + 1 >= most {
+            if have(&held, &poorest) + 1 >= most {
                 return;
             }
             let richest = richest.clone();
-            let its = self.exported.iter().filter(|(key, _)| *owner(key) == *richest);
+            let its = self.exported.iter().filter(|(key, _)| owner(key) == richest);
             let lightest = its.min_by(|(a, x), (b, y)| {
                 let there = samples.contains_key(a).cmp(&samples.contains_key(b));
                 there.then(x.value.weight.total_cmp(&y.value.weight))
@@ -138,8 +137,8 @@ impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
             let Some(gone) = lightest.map(|(key, _)| key.clone()) else { return };
             self.exported.remove(&gone);
             *held.entry(richest).or_default() -= 1;
-            *held.entry(poorest.into()).or_default() += 1;
-            let next = queues.get_mut(poorest).and_then(VecDeque::pop_front);
+            let next = queues.get_mut(&poorest).and_then(VecDeque::pop_front);
+            *held.entry(poorest).or_default() += 1;
             if let Some(next) = next {
                 self.export(next.clone(), now);
             }
@@ -162,6 +161,11 @@ impl<K: Ord + Clone, const C: usize, const G: usize> Series<K, C, G> {
     /// Every exported key with its value.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Sample<C, G>)> + '_ {
         self.exported.iter().map(|(key, entry)| (key, &entry.value))
+    }
+
+    /// Whether a key has a series of its own.
+    pub(super) fn has(&self, key: &K) -> bool {
+        self.exported.contains_key(key)
     }
 
     /// What was folded, if anything ever was.
@@ -204,7 +208,7 @@ mod tests {
             &samples(&[("a", 1.0), ("b", 9.0), ("c", 5.0)]),
             2,
             TTL,
-            |key| key,
+            |key| *key,
         );
 
         assert_eq!(keys(&series), ["b", "c"]);
@@ -215,9 +219,9 @@ mod tests {
     #[test]
     fn an_exported_key_is_not_pushed_out_by_a_heavier_one() {
         let (mut series, now) = (Series::default(), Instant::now());
-        series.update(now, &samples(&[("a", 1.0)]), 1, TTL, |key| key);
+        series.update(now, &samples(&[("a", 1.0)]), 1, TTL, |key| *key);
 
-        series.update(now, &samples(&[("a", 0.0), ("b", 99.0)]), 1, TTL, |key| key);
+        series.update(now, &samples(&[("a", 0.0), ("b", 99.0)]), 1, TTL, |key| *key);
 
         assert_eq!(keys(&series), ["a"]);
         assert_eq!(counted(&series), "a 1");
@@ -226,11 +230,11 @@ mod tests {
     #[test]
     fn a_key_that_comes_back_in_time_goes_on_counting() {
         let (mut series, now) = (Series::default(), Instant::now());
-        series.update(now, &samples(&[("a", 7.0)]), 5, TTL, |key| key);
-        series.update(now + TTL / 2, &samples(&[]), 5, TTL, |key| key);
+        series.update(now, &samples(&[("a", 7.0)]), 5, TTL, |key| *key);
+        series.update(now + TTL / 2, &samples(&[]), 5, TTL, |key| *key);
         assert_eq!(series.iter().map(|(_, v)| v.gauges[0].to_string()).collect::<String>(), "0");
 
-        series.update(now + TTL, &samples(&[("a", 2.0)]), 5, TTL, |key| key);
+        series.update(now + TTL, &samples(&[("a", 2.0)]), 5, TTL, |key| *key);
 
         assert_eq!(counted(&series), "a 9");
     }
@@ -238,9 +242,9 @@ mod tests {
     #[test]
     fn a_key_that_is_gone_for_long_leaves() {
         let (mut series, now) = (Series::default(), Instant::now());
-        series.update(now, &samples(&[("a", 7.0)]), 5, TTL, |key| key);
+        series.update(now, &samples(&[("a", 7.0)]), 5, TTL, |key| *key);
 
-        series.update(now + TTL, &samples(&[]), 5, TTL, |key| key);
+        series.update(now + TTL, &samples(&[]), 5, TTL, |key| *key);
 
         assert_eq!(series.count(), (0, 0));
     }
@@ -248,9 +252,9 @@ mod tests {
     #[test]
     fn a_lowered_limit_drops_the_lightest() {
         let (mut series, now) = (Series::default(), Instant::now());
-        series.update(now, &samples(&[("a", 3.0), ("b", 1.0), ("c", 2.0)]), 3, TTL, |key| key);
+        series.update(now, &samples(&[("a", 3.0), ("b", 1.0), ("c", 2.0)]), 3, TTL, |key| *key);
 
-        series.update(now, &samples(&[("a", 0.0), ("b", 0.0), ("c", 0.0)]), 1, TTL, |key| key);
+        series.update(now, &samples(&[("a", 0.0), ("b", 0.0), ("c", 0.0)]), 1, TTL, |key| *key);
 
         assert_eq!(keys(&series), ["a"]);
     }
@@ -268,7 +272,7 @@ mod tests {
                 &samples(&now_here),
                 3,
                 TTL,
-                |key| key,
+                |key| *key,
             );
 
             let mut after: BTreeMap<_, _> =
@@ -283,7 +287,7 @@ mod tests {
 
     #[test]
     fn who_came_first_does_not_keep_the_room_from_others() {
-        fn owner<'a>(key: &'a &'static str) -> &'a str {
+        fn owner(key: &&'static str) -> &'static str {
             key.split('/').next().unwrap_or_default()
         }
         let (mut series, now) = (Series::default(), Instant::now());

@@ -7,7 +7,6 @@
 use super::SeriesLimits;
 use super::family::Families;
 use super::flows::Flows;
-use crate::names::shown::Labels;
 use crate::serve::testing::snapshot;
 use crate::snapshot::Snapshot;
 use probelet_core::facts::Comm;
@@ -15,6 +14,7 @@ use probelet_core::records::{FlowKey as Key, FlowRecord, Origin, Workload};
 use probelet_core::report::Health;
 use probelet_core::report::Picture;
 use probelet_core::table::Table;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn flow(id: u64, source: &str, origin: Origin, opened: u64, moved: i64) -> FlowRecord {
@@ -48,7 +48,7 @@ fn scrape(flows: &mut Flows, records: &[FlowRecord], max_series: usize) -> Vec<S
     let snapshot = Snapshot { picture, ..snapshot() };
     let limits =
         SeriesLimits { max_series, ttl: Duration::from_mins(5), ..SeriesLimits::default() };
-    flows.update(&snapshot, &Labels::default(), limits, Instant::now());
+    flows.update(&snapshot, &Arc::default(), limits, Instant::now());
     let mut families = Families::default();
     flows.add(&mut families);
     let families = families.sorted();

@@ -142,7 +142,8 @@ impl Usage {
         self.add_up(snapshot, labels, &measured, &mut samples);
         let share = limits.max_series - limits.max_series * FLOW_SHARE / 10;
         let room = (share / PER_WORKLOAD).saturating_sub(1);
-        self.series.update(now, &samples, room, limits.ttl, |name| namespace(name));
+        self.series
+            .update(now, &samples, room, limits.ttl, |name| Box::<str>::from(namespace(name)));
     }
 
     /// Containers by their cgroups; returns those whose CPU time is known from there.

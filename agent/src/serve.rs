@@ -29,6 +29,7 @@ use http::purse::{Paid, Purse};
 use http::tls::Tls;
 use http::{connection, profile, watch};
 use metrics::http::Counters;
+use report::kept::Kept;
 use report::{filter, query, render};
 use std::io;
 use std::net::SocketAddr;
@@ -169,6 +170,7 @@ impl State {
             limits: watch::Limits::default(),
             labels: Mutex::default(),
             learned: Mutex::default(),
+            kept: Mutex::default(),
             metrics: Mutex::default(),
             http: Counters::default(),
             renderers: Arc::new(Semaphore::new(RENDERERS)),
@@ -197,6 +199,8 @@ pub(crate) struct Shared {
     limits: watch::Limits,
     labels: Mutex<Arc<Labels>>,
     learned: Mutex<Learned>,
+    /// The last whole report that was sent encoded to who may see all of it.
+    kept: Mutex<Option<Kept>>,
     metrics: Mutex<metrics::Metrics>,
     http: Counters,
     renderers: Arc<Semaphore>,
@@ -214,6 +218,14 @@ impl Shared {
 
     fn learn(&self, full: bool, records: usize, cpu: Duration) {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner).learn(full, records, cpu);
+    }
+
+    fn keep(&self, report: Kept) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn learned(&self) -> Learned {

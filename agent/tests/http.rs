@@ -20,6 +20,7 @@ use node::Node;
 use probelet_agent::serve::http::cost::{Admission, Cost};
 use probelet_agent::serve::{SeriesLimits, bind, full_report};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -183,6 +184,40 @@ async fn a_budget_that_is_used_up_refuses_reports_and_nothing_else() {
     assert_eq!(report.error(), message);
     assert_eq!(server.get("/healthz").await.status, 200);
     assert_eq!(server.get("/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_gives_the_last_whole_report_with_its_age() {
+    let spent = Arc::new(AtomicBool::new(false));
+    let budget = Arc::clone(&spent);
+    let admit = move |cost| match cost {
+        Cost::Cpu(_) if budget.load(Ordering::Relaxed) => {
+            Admission::RetryAfter(Duration::from_secs(2))
+        }
+        _ => Admission::Granted,
+    };
+    let mut node = Node::new(100);
+    let server = start_with(node.pass(0), SeriesLimits::default(), false, admit).await;
+    let gzip = "Accept-Encoding: gzip\r\n";
+    let first = server.send("GET", "/v1/report", gzip).await;
+    server.snapshots.send_replace(node.pass(3));
+    spent.store(true, Ordering::Relaxed);
+
+    let again = server.send("GET", "/v1/report", gzip).await;
+
+    assert_eq!((again.status, again.header("age")), (200, Some("0")));
+    assert_eq!(again.header("content-encoding"), Some("gzip"));
+    assert_eq!(again.header("etag"), first.header("etag"), "it is the one before");
+    assert!(again.body == first.body);
+    assert_eq!(first.header("age"), None);
+    // Who has it, asks for a part or takes no encoding would be misled or is not helped by it.
+    let condition = format!("{gzip}If-None-Match: {}\r\n", first.header("etag").unwrap());
+    assert_eq!(server.send("GET", "/v1/report", &condition).await.status, 503);
+    for (target, headers) in
+        [("/v1/report?since=1", gzip), ("/v1/report?pid=1001", gzip), ("/v1/report", "")]
+    {
+        assert_eq!(server.send("GET", target, headers).await.status, 503, "{target} {headers}");
+    }
 }
 
 #[tokio::test]

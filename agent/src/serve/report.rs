@@ -9,6 +9,7 @@ pub(super) mod body;
 pub(super) mod encoding;
 pub(super) mod filter;
 pub(super) mod json;
+pub(super) mod kept;
 pub(super) mod query;
 pub(in crate::serve) mod records;
 pub(super) mod render;
@@ -25,11 +26,12 @@ use body::{Reply, Stream};
 use encoding::{Encoder, Encoding};
 use filter::Sieve;
 use hyper::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_NONE_MATCH, VARY,
 };
 use hyper::http::request::Parts as Head;
 use hyper::{Response, StatusCode};
+use kept::{Keeping, Kept};
 use query::{Filter, Query};
 use render::{Renderer, Span};
 use std::sync::Arc;
@@ -85,7 +87,9 @@ pub(super) async fn answer(
             _ => return busy(),
         }
     }
-    stream(shared, headers, query, sight, turn)
+    // Who waits for a change or says what he has is to get no older one.
+    let plain = condition.is_none() && query == Query::default();
+    stream(shared, headers, query, sight, plain, turn)
 }
 
 /// Waits until the picture is not the one that the client has.
@@ -110,6 +114,7 @@ fn stream(
     headers: &HeaderMap,
     query: Query,
     sight: Sight,
+    plain: bool,
     turn: Option<OwnedSemaphorePermit>,
 ) -> Answer {
     let snapshot = Arc::clone(&shared.snapshots.borrow());
@@ -123,25 +128,61 @@ fn stream(
         (_, span) => span,
     };
     let mut answer = tagged(&snapshot, &sight, StatusCode::OK);
+    let plain = plain && !sight.is_narrow();
     let sieve = Sieve::new(query.filter, &labels).seen_by(sight);
     let full = matches!(span, Span::Full { .. }) && sieve.is_open();
+    let encoding = Encoding::negotiate(text(headers, &ACCEPT_ENCODING));
+    // Of this one everyone who may see all gets the same.
+    let common = full && plain;
+    let kept = common.then(|| last(shared, encoding)).flatten();
+    let tag = tag::etag(instance(&snapshot), snapshot.picture.epoch);
+    if let Some((kept, age)) = &kept
+        && kept.tag == tag
+    {
+        return again(kept, *age);
+    }
     let learned = shared.learned();
     let estimate = if full { learned.full(records(&snapshot)) } else { learned.partial() };
     if let Admission::RetryAfter(wait) = (shared.admit)(Cost::Cpu(estimate)) {
-        return over_budget(&snapshot, wait);
+        return kept.map_or_else(|| over_budget(&snapshot, wait), |(kept, age)| again(&kept, age));
     }
-    let encoding = Encoding::negotiate(text(headers, &ACCEPT_ENCODING));
+    let keeping = common.then(|| Keeping::new(encoding, &tag, std::time::Instant::now())).flatten();
     let Ok(encoder) = Encoder::new(encoding) else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the encoder could not be started");
     };
+    described(&mut answer, encoding);
+    let renderer = Renderer::new(snapshot, labels, sieve, span);
+    let stream = Stream::new(renderer, encoder, full, Arc::clone(shared), keeping, turn);
+    answer.map(|_| Reply::Report(Box::new(stream)))
+}
+
+/// Says what the body is.
+fn described(answer: &mut Answer, encoding: Encoding) {
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if encoding != Encoding::Identity {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
     }
-    let renderer = Renderer::new(snapshot, labels, sieve, span);
-    let stream = Stream::new(renderer, encoder, full, Arc::clone(shared), turn);
-    answer.map(|_| Reply::Report(Box::new(stream)))
+}
+
+/// The last whole report, and how old it is, if it may be sent.
+fn last(shared: &Shared, encoding: Encoding) -> Option<(Kept, Duration)> {
+    let kept = shared.kept()?;
+    let age = kept.age(encoding, std::time::Instant::now())?;
+    Some((kept, age))
+}
+
+/// A whole report that was sent before.
+fn again(kept: &Kept, age: Duration) -> Answer {
+    let mut answer = Response::new(Reply::Whole(Some(kept.body.clone())));
+    described(&mut answer, kept.encoding);
+    let headers = answer.headers_mut();
+    if let Ok(tag) = HeaderValue::try_from(&kept.tag) {
+        headers.insert(ETAG, tag);
+    }
+    headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    answer
 }
 
 /// Whether the answer is a whole report. Only those wait for a turn: who reads one slowly must not

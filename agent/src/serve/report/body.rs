@@ -6,6 +6,7 @@
 //! I/O: reads the thread's CPU clock, to learn what a response costs.
 
 use super::encoding::Encoder;
+use super::kept::Keeping;
 use super::render::Renderer;
 use crate::serve::Shared;
 use crate::serve::http::watch::Phase;
@@ -38,6 +39,8 @@ pub(crate) struct Stream {
     full: bool,
     cpu: Duration,
     shared: Arc<Shared>,
+    /// What was sent so far, while it may be kept for others.
+    keeping: Option<Keeping>,
     /// Its turn, if it had to wait for one.
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -48,6 +51,7 @@ impl Stream {
         encoder: Encoder,
         full: bool,
         shared: Arc<Shared>,
+        keeping: Option<Keeping>,
         turn: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
@@ -57,6 +61,7 @@ impl Stream {
             full,
             cpu: Duration::ZERO,
             shared,
+            keeping,
             _turn: turn,
         }
     }
@@ -78,8 +83,12 @@ impl Stream {
             }
         }
         self.cpu += cpu_now().saturating_sub(began);
+        self.keeping = self.keeping.take().and_then(|keeping| keeping.and(&ready));
         if self.encoder.is_none() && !ready.is_empty() {
             self.shared.learn(self.full, self.renderer.records(), self.cpu);
+            if let Some(keeping) = self.keeping.take() {
+                self.shared.keep(keeping.done());
+            }
         }
         self.shared.http.report_bytes.inc_by(ready.len() as u64);
         Ok((!ready.is_empty()).then(|| ready.into()))

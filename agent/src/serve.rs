@@ -56,8 +56,10 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {}; {}", reason(source), advice(source))]
+    #[error("cannot listen on {address}: {}; {}", reason(source), advice(source, flag))]
     Listen {
+        /// The flag that chooses it.
+        flag: &'static str,
         /// The address that was asked for.
         address: SocketAddr,
         /// What the kernel said.
@@ -75,17 +77,19 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-fn advice(error: &io::Error) -> &'static str {
+fn advice(error: &io::Error, flag: &str) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "choose another with --listen or stop the other process",
-        io::ErrorKind::PermissionDenied => "choose a port of 1024 or more with --listen",
-        _ => "choose another with --listen",
+        io::ErrorKind::AddrInUse => {
+            format!("choose another with {flag} or stop the process that has it")
+        }
+        io::ErrorKind::PermissionDenied => format!("choose a port of 1024 or more with {flag}"),
+        _ => format!("choose another with {flag}"),
     }
 }
 
 /// Listens on `address`.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    listen(address, BACKLOG).map_err(|source| Error::Listen { address, source })
+    listen(address, BACKLOG).map_err(|source| Error::Listen { flag: "--listen", address, source })
 }
 
 fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {

@@ -18,7 +18,7 @@ mod web;
 use client::{start, start_with};
 use node::Node;
 use probelet_agent::serve::http::cost::{Admission, Cost};
-use probelet_agent::serve::{SeriesLimits, bind, full_report};
+use probelet_agent::serve::{SeriesLimits, bind, full_report, http::probes};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -366,8 +366,12 @@ async fn a_port_in_use_is_explained() {
 
     let error = bind(address).unwrap_err().to_string();
 
-    let advice = "choose another with --listen or stop the other process";
-    assert_eq!(error, format!("cannot listen on {address}: address in use; {advice}"));
+    let said = |error: String, flag: &str| {
+        let advice = format!("choose another with {flag} or stop the process that has it");
+        assert_eq!(error, format!("cannot listen on {address}: address in use; {advice}"));
+    };
+    said(error, "--listen");
+    said(probes::bind(address).unwrap_err().to_string(), "--probe-listen");
 }
 
 #[tokio::test]

@@ -284,10 +284,10 @@ fn a_masqueraded_connection_is_one_flow_between_its_two_ends() {
     });
 }
 
-/// What the chart asks for, by whether the pod is on the node's network; `e2e/chart/checks/agent_pod.py` has the same lists.
+/// What the chart asks for, by whether the pod has a network of its own; `e2e/chart/checks/agent_pod.py` has the same lists.
 const CHART: [(bool, &str); 2] = [
-    (true, "-all,+bpf,+perfmon,+net_admin,+setpcap,+sys_admin,+sys_ptrace"),
-    (false, "-all,+bpf,+perfmon,+net_admin,+setpcap"),
+    (true, "-all,+bpf,+perfmon,+net_admin,+net_broadcast,+setpcap,+sys_admin,+sys_ptrace"),
+    (false, "-all,+bpf,+perfmon,+net_admin,+net_broadcast,+setpcap"),
 ];
 
 #[test]

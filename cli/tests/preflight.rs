@@ -27,7 +27,7 @@ const QUOTAS: &str = "/api/v1/namespaces/probelet/resourcequotas";
 const RANGES: &str = "/api/v1/namespaces/probelet/limitranges";
 const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
-const DAEMONS: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets";
+const DAEMONS: &str = "/apis/apps/v1/daemonsets";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/probelet-cluster";
 
 impl Playing {
@@ -216,6 +216,37 @@ async fn pod_security_of_the_namespace_is_in_the_way_if_it_is_strict() {
     missing.0.remove(SPACE);
     let (clear, page) = missing.page().await;
     assert!(clear && page.contains("kubectl create namespace probelet"), "{page}");
+}
+
+#[tokio::test]
+async fn a_port_that_a_daemon_set_has_on_nodes_is_in_the_way_and_another_one_is_named() {
+    let daemon = |name: &str, labels: Value, network: bool, port: Value| {
+        json!({"metadata": {"name": name, "namespace": "mon", "labels": labels}, "spec": {"template": {"spec": {
+            "hostNetwork": network, "containers": [{"ports": [port]}]}}}})
+    };
+    let page = |daemons: Vec<Value>| Playing::plain().with(DAEMONS, list(daemons)).page();
+    let (clear, said) = page(vec![
+        daemon("a", json!({}), true, json!({"containerPort": 9466})),
+        daemon("b", json!({}), false, json!({"containerPort": 80, "hostPort": 9468})),
+        daemon("c", json!({}), false, json!({"containerPort": 80, "hostPort": 19466})),
+    ])
+    .await;
+    assert!(!clear, "{said}");
+    for part in
+        ["mon/a has port 9466", "agent.port=19467", "mon/b has port 9468", "agent.probePort=19468"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+
+    let ours =
+        json!({"app.kubernetes.io/part-of": "probelet", "app.kubernetes.io/component": "agent"});
+    let (clear, said) = page(vec![
+        daemon("agent", ours, true, json!({"containerPort": 9466, "hostPort": 9466})),
+        daemon("pods-own", json!({}), false, json!({"containerPort": 9466})),
+        daemon("udp", json!({}), true, json!({"containerPort": 9466, "protocol": "UDP"})),
+    ])
+    .await;
+    assert!(clear && said.contains("no DaemonSet has them"), "{said}");
 }
 
 #[tokio::test]

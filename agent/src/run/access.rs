@@ -9,7 +9,7 @@ use crate::args::{Args, Auth, Tls};
 use crate::kube::Reviewer;
 use crate::serve::http::{auth, tls};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// The parts, or why they cannot be had.
 pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Guard>, Option<tls::Tls>)> {
@@ -32,7 +32,8 @@ pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Guard>, Option<t
         (None, Some(access)) => {
             let own = args.auth == Auth::Token && auth::network_is_a_pods_own();
             if args.auth == Auth::Token && !own {
-                warn!("agent may share the host network; loopback requests require a token");
+                // As the chart has it. What cannot be told is taken for that.
+                info!("no network of this pod's own: loopback requests require a token");
             }
             let reviewer = Reviewer::new(access, args.audience.clone());
             Some(auth::Auth::new(reviewer, auth::Terms::default(), own)?.into())

@@ -212,15 +212,14 @@ true
 {{- toYaml (concat $names $wanted.extra | uniq) -}}
 {{- end -}}
 
-{{/* The agent's AppArmor profile as a YAML map. The runtimes' default refuses a look into processes outside of the container, such as
-     the one by which the node's network namespace is found. */}}
+{{/* The agent's AppArmor profile as a YAML map, or nothing, which is the runtime's default wherever there is AppArmor: asked for by name
+     (RuntimeDefault), the kubelet refuses the pod on nodes without. That default refuses a look into processes outside of the container, such
+     as the one by which the node's network namespace is found. */}}
 {{- define "probelet.agent.appArmorProfile" -}}
 {{- if .Values.agent.appArmorProfile -}}
 {{- toYaml .Values.agent.appArmorProfile -}}
 {{- else if or .Values.agent.capabilities.fallback (include "probelet.agent.enters" .) -}}
 type: Unconfined
-{{- else -}}
-type: RuntimeDefault
 {{- end -}}
 {{- end -}}
 

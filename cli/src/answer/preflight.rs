@@ -6,6 +6,7 @@
 mod admission;
 mod network;
 mod nodes;
+mod ports;
 mod rules;
 
 use serde::Serialize;
@@ -64,6 +65,7 @@ impl Preflight {
         findings.extend(rules::quotas(cluster, wanted, &mut asked));
         findings.extend(admission::admission(cluster));
         findings.extend(network::network(cluster));
+        findings.extend(ports::ports(cluster, &mut asked));
         findings.extend(metrics(cluster, &mut asked));
         if nodes.as_ref().is_some_and(|nodes| nodes.old > 0) {
             // Whatever the platform's page says: these nodes would have no source.
@@ -199,7 +201,7 @@ fn unseen(cluster: &Cluster) -> Vec<String> {
         ("validating webhooks", cluster.validating.as_ref().err()),
         ("mutating webhooks", cluster.mutating.as_ref().err()),
         ("admission policies", cluster.policies.as_ref().err()),
-        ("DaemonSets of kube-system", cluster.daemons.as_ref().err()),
+        ("DaemonSets", cluster.daemons.as_ref().err()),
         ("another installation", cluster.operated.as_ref().err()),
     ];
     parts.into_iter().filter_map(|(what, why)| Some(format!("{what}: {}", why?))).collect()

@@ -27,7 +27,6 @@ impl Ask {
             "validatingadmissionpolicies",
         ]
         .map(|kind| format!("{ADMISSION}/{kind}"));
-        let system = "/apis/apps/v1/namespaces/kube-system/daemonsets";
         let (
             machines,
             groups,
@@ -49,7 +48,7 @@ impl Ask {
             self.all(&validating),
             self.all(&mutating),
             self.all(&policies),
-            self.all(system),
+            self.all("/apis/apps/v1/daemonsets"),
         );
         Ok(Cluster {
             server: self.server().to_owned(),

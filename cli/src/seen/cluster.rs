@@ -38,8 +38,8 @@ pub struct Cluster {
     pub mutating: Known<Vec<Webhooks>>,
     /// Policies that the API server judges by itself.
     pub policies: Known<Vec<Policy>>,
-    /// `DaemonSets` of kube-system: the network's among them.
-    pub daemons: Known<Vec<Named>>,
+    /// All `DaemonSets`: the network's among them, and those that take ports of nodes.
+    pub daemons: Known<Vec<Daemon>>,
     /// The operators' lease for the whole cluster: probelet is here already.
     pub operated: Known<bool>,
 }
@@ -125,12 +125,73 @@ pub struct Space {
     pub metadata: Meta,
 }
 
-/// An object of which only the name counts.
+/// A `DaemonSet`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Named {
-    /// Its name.
+pub struct Daemon {
+    /// Its name and labels.
     pub metadata: Meta,
+    /// Its pods.
+    pub spec: DaemonSpec,
+}
+
+/// The pods of a `DaemonSet`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct DaemonSpec {
+    /// What each is made from.
+    pub template: Template,
+}
+
+/// What pods are made from.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Template {
+    /// Their spec.
+    pub spec: TemplateSpec,
+}
+
+/// What a pod of it takes of its node.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TemplateSpec {
+    /// It is on the node's network.
+    pub host_network: bool,
+    /// Its containers.
+    pub containers: Vec<Listening>,
+}
+
+/// What a container listens on.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Listening {
+    /// As far as it says.
+    pub ports: Vec<Port>,
+}
+
+/// A port.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Port {
+    /// In the pod.
+    pub container_port: u16,
+    /// On the node; 0 if it is not.
+    pub host_port: u16,
+    /// `UDP` and others are not ours; TCP if empty.
+    pub protocol: String,
+}
+
+impl Daemon {
+    /// The TCP ports that it takes on each node.
+    pub fn taken(&self) -> impl Iterator<Item = u16> + '_ {
+        let spec = &self.spec.template.spec;
+        let ports = spec.containers.iter().flat_map(|container| &container.ports);
+        let tcp = ports.filter(|port| matches!(port.protocol.as_str(), "" | "TCP"));
+        tcp.filter_map(|port| match port.host_port {
+            0 => spec.host_network.then_some(port.container_port),
+            port => Some(port),
+        })
+    }
 }
 
 /// A `ResourceQuota`.

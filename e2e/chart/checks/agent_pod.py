@@ -10,15 +10,42 @@ from expect import capabilities, env_of, pods, same, says
 
 def the_agent_asks_for_named_capabilities_and_no_more(helm):
     # The same lists are tried on a kernel by agent/tests/ways.rs (CHART).
-    same(capabilities(helm.template()), {
-        "drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "NET_BROADCAST", "SYS_PTRACE", "SYS_ADMIN", "SETPCAP"]})
-
-
-def on_the_nodes_network_or_without_connection_tracking_it_asks_for_nothing_to_enter_namespaces(helm):
-    objects = helm.template({"agent": {"hostNetwork": True}})
-    same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "NET_BROADCAST", "SETPCAP"]})
+    same(capabilities(helm.template()), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "NET_BROADCAST", "SETPCAP"]})
     objects = helm.template({"agent": {"capabilities": {"conntrack": False}}})
     same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "SETPCAP"]})
+
+
+def a_network_of_its_own_takes_the_rights_to_enter_the_nodes(helm):
+    objects = helm.template({"agent": {"hostNetwork": False}})
+    same(capabilities(objects), {
+        "drop": ["ALL"], "add": ["BPF", "PERFMON", "NET_ADMIN", "NET_BROADCAST", "SYS_PTRACE", "SYS_ADMIN", "SETPCAP"]})
+    assert "hostNetwork" not in objects.agent()
+    objects = helm.template({"agent": {"hostNetwork": False, "capabilities": {"conntrack": False}}})
+    same(capabilities(objects), {"drop": ["ALL"], "add": ["BPF", "PERFMON", "SETPCAP"]})
+
+
+def on_the_nodes_network_one_port_is_open_to_others_and_the_scheduler_knows_both(helm):
+    def listens(**agent):
+        pod = helm.template({"agent": agent}).agent()
+        container = pod["containers"][0]
+        env = env_of(pod)
+        return (pod.get("hostNetwork"), env["PROBELET_LISTEN"], env["PROBELET_PROBE_LISTEN"],
+                [(port["containerPort"], port.get("hostPort")) for port in container["ports"]],
+                {container[probe]["httpGet"].get("host") for probe in ("livenessProbe", "readinessProbe")})
+
+    same(listens(), (True, "[::]:9466", "127.0.0.1:9468", [(9466, 9466), (9468, 9468)], {"127.0.0.1"}))
+    same(listens(port=19466, probePort=19468, listenAddress="0.0.0.0"),
+         (True, "0.0.0.0:19466", "127.0.0.1:19468", [(19466, 19466), (19468, 19468)], {"127.0.0.1"}))
+    same(listens(hostNetwork=False), (None, "[::]:9466", "[::]:9468", [(9466, None), (9468, None)], {None}))
+    # A broken DNS of the cluster must not blind agents, and the node's own reaches no Service.
+    same(helm.template().agent()["dnsPolicy"], "Default")
+
+
+def two_agents_of_one_node_would_want_the_same_ports(helm):
+    surge = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    says(helm.refusal({"agent": {"updateStrategy": surge}}), "agent.updateStrategy: ", "maxSurge", "agent.hostNetwork")
+    helm.template({"agent": {"updateStrategy": surge, "hostNetwork": False}})
+    helm.template({"agent": {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "0%", "maxUnavailable": 1}}}})
 
 
 def the_fallback_is_asked_for(helm):
@@ -97,8 +124,10 @@ def probes_have_a_port_of_their_own(helm):
 
     # Plain HTTP whatever the certificate: there is nothing to read, and a handshake would have to be paid.
     asked = [{"path": path, "port": "probes", "scheme": "HTTP"} for path in ("/healthz", "/readyz")]
-    same(probed({}), ({"https": 9466, "probes": 9468}, asked))
-    same(probed({"agent": {"tls": {"mode": "none"}, "port": 1234, "probePort": 1235}}), ({"http": 1234, "probes": 1235}, asked))
+    inside = [{"host": "127.0.0.1", **each} for each in asked]
+    same(probed({}), ({"https": 9466, "probes": 9468}, inside))
+    same(probed({"agent": {"tls": {"mode": "none"}, "port": 1234, "probePort": 1235}}), ({"http": 1234, "probes": 1235}, inside))
+    same(probed({"agent": {"hostNetwork": False}}), ({"https": 9466, "probes": 9468}, asked))
     operator = helm.template().get("Deployment")["spec"]["template"]["spec"]["containers"][0]
     same([operator[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe")], asked)
     says(env_of({"containers": [operator]})["PROBELET_PROBE_LISTEN"],
@@ -116,7 +145,7 @@ def a_certificate_of_ones_own_is_mounted(helm):
 def the_agent_is_told_its_node_its_certificate_and_whom_to_answer(helm):
     env = env_of(helm.template().agent())
     same({name: value for name, value in env.items() if value}, {
-        "PROBELET_LISTEN": "[::]:9466", "PROBELET_PROBE_LISTEN": "[::]:9468", "PROBELET_NODE_PROBE": "true", "PROBELET_STATE_DIR": "/var/lib/probelet",
+        "PROBELET_LISTEN": "[::]:9466", "PROBELET_PROBE_LISTEN": "127.0.0.1:9468", "PROBELET_NODE_PROBE": "true", "PROBELET_STATE_DIR": "/var/lib/probelet",
         "PROBELET_AUTH": "token", "PROBELET_TOKEN_AUDIENCE": "probelet", "PROBELET_ACCEPT_API_SERVER_TOKENS": "false",
         "PROBELET_TLS": "self-signed", "PROBELET_WEB": "off", "PROBELET_DOCKER": "off", "PROBELET_LOG_FORMAT": "json",
         "PROBELET_LOG": "info"})
@@ -127,8 +156,10 @@ def the_agent_is_told_its_node_its_certificate_and_whom_to_answer(helm):
 
 def apparmor_is_in_the_way_of_who_looks_into_other_processes_only(helm):
     profile = lambda **agent: helm.template({"agent": agent}).agent()["containers"][0]["securityContext"].get("appArmorProfile")
-    same(profile(), {"type": "Unconfined"})
-    same(profile(hostNetwork=True), {"type": "RuntimeDefault"})
-    same(profile(capabilities={"conntrack": False}), {"type": "RuntimeDefault"})
-    same(profile(hostNetwork=True, capabilities={"fallback": True}), {"type": "Unconfined"})
-    same(profile(appArmorProfile={"type": "RuntimeDefault"}), {"type": "RuntimeDefault"})
+    # None is the runtime's default profile wherever there is AppArmor. Asked for by name, a kubelet refuses the pod where there is none.
+    same(profile(), None)
+    same(helm.template().agent()["containers"][0]["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+    same(profile(hostNetwork=False), {"type": "Unconfined"})
+    same(profile(hostNetwork=False, capabilities={"conntrack": False}), None)
+    same(profile(capabilities={"fallback": True}), {"type": "Unconfined"})
+    same(profile(hostNetwork=False, appArmorProfile={"type": "RuntimeDefault"}), {"type": "RuntimeDefault"})

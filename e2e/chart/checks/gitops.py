@@ -52,6 +52,8 @@ def _pod(pod):
                 if "scheme" not in probe["httpGet"]:
                     yield f"{name}: httpGet.scheme"
         yield from (f"port {port['name']}: protocol" for port in container.get("ports", []) if "protocol" not in port)
+        if pod.get("hostNetwork"):
+            yield from (f"port {port['name']}: hostPort" for port in container.get("ports", []) if "hostPort" not in port)
         for variable in container.get("env", []):
             if "apiVersion" not in variable.get("valueFrom", {}).get("fieldRef", {"apiVersion": 1}):
                 yield f"env {variable['name']}: fieldRef.apiVersion"

@@ -180,9 +180,14 @@ def notes_have_three_commands_and_warn_of_odd_values(helm):
     assert plain.count("  * ") == 1, plain  # the registry
     says(_notes(helm, "image.registry=r.example", "agent.auth=none", "agent.tls.mode=none", "admissionPolicy.enabled=false",
                  "operator.replicas=1", "crds.keep=false", "agent.hostPID=false", "agent.resources.limits.cpu=5m",
-                 "agent.capabilities.fallback=true", "agent.capabilities.conntrack=false"),
+                 "agent.capabilities.fallback=true", "agent.capabilities.conntrack=false", "networkPolicy.ingressFrom[0].podSelector.matchLabels.app=x"),
           "agent.auth is none", "admissionPolicy.enabled is false", "operator.replicas is less than 2", "crds.keep is false",
-          "agent.hostPID is false", "limits.cpu is set", "fallback is true", "conntrack is false", "http://127.0.0.1:9466")
+          "agent.hostPID is false", "limits.cpu is set", "fallback is true", "conntrack is false", "http://127.0.0.1:9466",
+          "networkPolicy.ingressFrom does not hold for agents")
+    says(_notes(helm, "image.registry=r.example", "agent.hostNetwork=false"), "agent.hostNetwork is false: agents start with SYS_ADMIN and SYS_PTRACE")
+    # Through the loopback of a node anyone on it may come: the token is asked for there as well.
+    for mode in ("operator", "none"):
+        says(_notes(helm, "image.registry=r.example", f"agent.tls.mode={mode}"), 'curl', 'Authorization: Bearer $TOKEN', "create token probelet-metrics")
     assert "Note:" not in _notes(helm, "image.registry=r.example")
 
 

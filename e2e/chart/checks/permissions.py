@@ -103,21 +103,30 @@ def the_flow_schema_names_the_agents_service_account(helm):
 
 
 def a_network_policy_opens_the_port_that_is_served(helm):
-    objects = helm.template({"networkPolicy": {"enabled": True}, "agent": {"port": 1234}})
+    objects = helm.template({"networkPolicy": {"enabled": True}, "agent": {"port": 1234, "hostNetwork": False}})
     ports = lambda name: [port["port"] for port in objects.get("NetworkPolicy", name)["spec"]["ingress"][0]["ports"]]
     same((ports("probelet-agent"), ports("probelet-operator")), ([1234], [9467]))
     same(objects.get("Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"], 9467)
     same(helm.template({"networkPolicy": {"enabled": False}}).all("NetworkPolicy"), [])
 
 
+def no_policy_selects_agents_on_the_nodes_network(helm):
+    # It would have no effect, or one that differs between network plugins.
+    peer = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
+    objects = helm.template({"networkPolicy": {"ingressFrom": [peer], "egress": True}})
+    same([policy["metadata"]["name"] for policy in objects.all("NetworkPolicy")], ["probelet-operator"])
+    assert peer in objects.get("NetworkPolicy")["spec"]["ingress"][0]["from"]
+
+
 def the_default_network_policies_cannot_cut_the_api_server_off(helm):
-    for policy in helm.template().all("NetworkPolicy"):
+    for policy in helm.template({"agent": {"hostNetwork": False}}).all("NetworkPolicy"):
         same((policy["spec"]["policyTypes"], "egress" in policy["spec"]), (["Ingress"], False))
         same(["from" in rule for rule in policy["spec"]["ingress"]], [False])
 
 
 def a_network_policy_with_egress_leads_to_the_api_server_and_the_operator(helm):
-    values = {"networkPolicy": {"egress": True, "apiServerPorts": [16443], "apiServerCIDRs": ["192.0.2.7/32"]}}
+    values = {"agent": {"hostNetwork": False},
+              "networkPolicy": {"egress": True, "apiServerPorts": [16443], "apiServerCIDRs": ["192.0.2.7/32"]}}
     for policy in helm.template(values).all("NetworkPolicy"):
         server, operator = policy["spec"]["egress"]
         same(server, {"ports": [{"port": 16443, "protocol": "TCP"}], "to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]})
@@ -127,7 +136,7 @@ def a_network_policy_with_egress_leads_to_the_api_server_and_the_operator(helm):
 
 def a_network_policy_with_named_peers_lets_the_pods_of_the_release_in(helm):
     peer = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
-    objects = helm.template({"networkPolicy": {"ingressFrom": [peer]}, "nameOverride": "x"})
+    objects = helm.template({"agent": {"hostNetwork": False}, "networkPolicy": {"ingressFrom": [peer]}, "nameOverride": "x"})
     own, given = objects.get("NetworkPolicy", "probelet-agent")["spec"]["ingress"][0]["from"]
     same(given, peer)
     for labels in (objects.get("Pod")["metadata"]["labels"], objects.get("DaemonSet")["spec"]["template"]["metadata"]["labels"]):

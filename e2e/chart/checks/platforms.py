@@ -47,14 +47,16 @@ def the_scc_allows_what_the_agent_asks_for_and_no_more(helm):
     found, objects = scc({})
     same(found["allowedCapabilities"], capabilities(objects)["add"])
     same((found["allowPrivilegedContainer"], found["allowPrivilegeEscalation"], found["readOnlyRootFilesystem"]), (False, False, True))
-    same((found["allowHostPID"], found["allowHostIPC"], found["allowHostNetwork"], found["allowHostDirVolumePlugin"]), (True, False, False, True))
+    same((found["allowHostPID"], found["allowHostIPC"], found["allowHostNetwork"], found["allowHostPorts"], found["allowHostDirVolumePlugin"]),
+         (True, False, True, True, True))
     same(found["users"], ["system:serviceaccount:there:x-probelet-agent"])
     kinds = {kind for volume in objects.agent()["volumes"] for kind in volume if kind != "name"}
     assert kinds <= set(found["volumes"]), kinds
-    found, objects = scc({"capabilities": {"fallback": False}, "hostCgroup": False, "hostNetwork": True,
+    found, objects = scc({"capabilities": {"fallback": False}, "hostCgroup": False, "hostNetwork": False,
                           "seccompProfile": {"type": "Localhost", "localhostProfile": "a.json"}})
     same(found["allowedCapabilities"], capabilities(objects)["add"])
-    same((found["allowHostNetwork"], found["allowHostDirVolumePlugin"], found["seccompProfiles"]), (True, False, ["localhost/a.json"]))
+    same((found["allowHostNetwork"], found["allowHostPorts"], found["allowHostDirVolumePlugin"], found["seccompProfiles"]),
+         (False, False, False, ["localhost/a.json"]))
     same(helm.template().all("SecurityContextConstraints"), [])
 
 

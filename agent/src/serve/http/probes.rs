@@ -44,7 +44,11 @@ const QUIET: Duration = Duration::from_mins(1);
 
 /// Listens on `address`.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    listen(address, BACKLOG).map_err(|source| Error::Listen { address, source })
+    listen(address, BACKLOG).map_err(|source| Error::Listen {
+        flag: "--probe-listen",
+        address,
+        source,
+    })
 }
 
 /// Answers until `stop` is true.

@@ -1,6 +1,6 @@
 //! What carries the network, and what that means for names and policies.
 //!
-//! In: groups of the API, `DaemonSets` of kube-system. Out: findings. Pure: values only.
+//! In: groups of the API, `DaemonSets`. Out: findings. Pure: values only.
 
 use super::super::explain::{Finding, Mark};
 use crate::seen::cluster::Cluster;
@@ -43,9 +43,9 @@ pub(super) fn network(cluster: &Cluster) -> Vec<Finding> {
         format!("{}: agents read the kernel, so nothing is to be set for it", names.join(", ")),
     );
     found.push(if carriers.iter().any(|(.., enforces)| *enforces) {
-        finding.next("the chart's NetworkPolicies (networkPolicy.enabled) are enforced; where networkPolicy.ingressFrom is set, it must name the control plane's addresses for kubectl probelet")
+        finding.next("the chart's NetworkPolicy of the operator is enforced; agents are on the nodes' network, where none holds: their token says who reads")
     } else {
-        finding.next("NetworkPolicies may not be enforced: who reaches an agent's port is then limited by its token alone")
+        finding.next("NetworkPolicies may not be enforced, and agents are on the nodes' network, where none holds: their token says who reads")
     });
     // Agents ask connection tracking which pod is behind a Service's address; with socket-level load balancing there is none to ask.
     if cluster.daemons.is_ok()

@@ -33,7 +33,7 @@ pub(super) fn space(cluster: &Cluster) -> Vec<Finding> {
         Some("privileged") => finding(Mark::Ok, format!("{name} admits privileged pods")),
         Some(level) => finding(
             Mark::Bad,
-            format!("{name} enforces Pod Security {level}, which refuses the agents: hostPID, capabilities, a host path"),
+            format!("{name} enforces Pod Security {level}, which refuses the agents: hostPID, hostNetwork, capabilities, a host path"),
         )
         .next(format!("{label} --overwrite")),
         None => finding(

@@ -73,7 +73,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Ok(())
         }),
         Scenario::new("access", "a token for the API server is refused", for_the_server),
-        Scenario::new("access", "by port-forward no token is needed", by_port_forward),
+        Scenario::new(
+            "access",
+            "through the loopback of a node a token is needed, and by port-forward it reads",
+            by_port_forward,
+        ),
         Scenario::new("access", "the report names the pods and Services of connections", names),
         Scenario::new(
             "access",
@@ -102,10 +106,16 @@ fn by_port_forward(world: &mut World) -> anyhow::Result<()> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let ports = format!("{port}:9466");
     let words = ["-n", NAMESPACE, "port-forward", "daemonset/probelet-agent", &ports];
+    let token = token(&world.kube, "probelet-viewer")?;
+    let header = format!("Authorization: Bearer {token}");
     let mut forward = world.kube.kubectl_behind(&words)?;
     let seen = until("a report by port-forward", PATIENCE, || {
-        let reply = curl(&format!("https://127.0.0.1:{port}/v1/report"), &[])?;
+        let url = format!("https://127.0.0.1:{port}/v1/report");
+        let reply = curl(&url, &[&header])?;
         ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
+        // Agents are on the nodes' network: any process there comes that way.
+        let reply = curl(&url, &[])?;
+        ensure!(reply.status == 401, "without a token: {} {}", reply.status, reply.body);
         Ok(())
     });
     forward.kill()?;

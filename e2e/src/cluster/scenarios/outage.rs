@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::cluster::{
     Scenario, World,
     act::{PATIENCE, edit},
-    look::{self, Pod, agent_metrics, report, token},
+    look::{self, Pod, agent_metrics, ask_agent, report, token},
     probe::{list, text},
     wait::until,
 };
@@ -55,6 +55,9 @@ fn outage(world: &mut World) -> anyhow::Result<()> {
     meanwhile.context("while the API server hung")?;
     ensure!(status.success(), "the outage ended with {status}");
     until("the API server answers", PATIENCE, || look::nodes(&world.kube).map(drop))?;
+    let picture =
+        until("a report of the agent that was killed", PATIENCE, || report(&agents[1], &viewer))?;
+    ensure!(epoch(&picture)? > 5, "it did not collect meanwhile: epoch {}", picture["epoch"]);
     let before = look::writes(&world.kube)?;
     edit(world, &json!({"intervals": {"sockets": "1s"}})).context("the edit after it")?;
     let applied = back.elapsed().as_secs_f64();
@@ -137,13 +140,12 @@ fn meanwhile(
         Ok(())
     });
     let restarted = until("the killed agent collects by its last configuration", left(), || {
-        let report = inside(world, "node2", "/v1/report")?;
-        let report: Value = serde_json::from_str(&report)?;
-        open(&report, &format!("{}:{PORT}", addresses[0]))?;
-        let metrics = inside(world, "node2", "/metrics")?;
-        let wanted = "probelet_agent_desired_interval_seconds";
-        let sockets = crate::cluster::metrics::sum(&metrics, wanted, &[("kind", "sockets")]);
-        ensure!(sockets == Some(1.5), "it reads sockets every {sockets:?} s");
+        // Ready is: it has a picture. What that shows it tells no one whom it cannot ask about.
+        inside(world, "node2", "http://127.0.0.1:9468/readyz")?;
+        let said = said(world, &agents[1])?;
+        ensure!(said.contains("using the last good configuration"), "it says {said}");
+        let reply = ask_agent(&agents[1], "/v1/report", Some(viewer))?;
+        ensure!(reply.status == 503, "its report: {} {}", reply.status, reply.body);
         Ok(())
     });
     for child in [&mut server, &mut client] {
@@ -171,11 +173,13 @@ fn open(report: &Value, end: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks an agent from inside its pod, where no token is needed: no one could check one now.
-fn inside(world: &World, node: &str, path: &str) -> anyhow::Result<String> {
-    let pid = agent_process(world, node)?;
-    let url = format!("https://127.0.0.1:9466{path}");
-    world
-        .kube
-        .cluster(&["exec", node, "nsenter", "-t", &pid, "-n", "curl", "-skf", "-m", "5", &url])
+/// Asks an agent from its node, as the kubelet does.
+fn inside(world: &World, node: &str, url: &str) -> anyhow::Result<String> {
+    world.kube.cluster(&["exec", node, "curl", "-sf", "-m", "5", url])
+}
+
+/// The log of an agent, of which the API server can be asked no more: all of its starts.
+fn said(world: &World, agent: &Pod) -> anyhow::Result<String> {
+    let files = format!("/var/log/pods/probelet_{}_{}/agent/*.log", agent.name, agent.uid);
+    world.kube.cluster(&["exec", &agent.node, "sh", "-c", &format!("cat {files}")])
 }

@@ -191,7 +191,7 @@ async fn a_budget_that_is_used_up_gives_the_last_whole_report_with_its_age() {
     let spent = Arc::new(AtomicBool::new(false));
     let budget = Arc::clone(&spent);
     let admit = move |cost| match cost {
-        Cost::Cpu(_) if budget.load(Ordering::Relaxed) => {
+        Cost::Cpu(_) | Cost::Newer(_) if budget.load(Ordering::Relaxed) => {
             Admission::RetryAfter(Duration::from_secs(2))
         }
         _ => Admission::Granted,

@@ -44,7 +44,7 @@ class Soak:
     """The cluster while it runs, and what was found wrong."""
 
     def __init__(self, cluster, prometheus, minutes):
-        self.cluster, self.prometheus, self.seconds = cluster, prometheus, minutes * 60
+        self.cluster, self.prometheus, self.seconds = cluster, prometheus, int(minutes * 60)
         self.failed, self.over = False, threading.Event()
         self.churned = 0
 
@@ -80,7 +80,8 @@ class Soak:
     def own_count(self):
         """What both clients say that they opened; nothing until both have said it."""
         names = self.cluster.kubectl("-n", "soak", "get", "pods", "-l", "app=counter", "-o", "name").split()
-        logs = [self.cluster.kubectl("-n", "soak", "logs", name).split() for name in names]
+        # Nothing, too, while a container is being made.
+        logs = [self.cluster.kubectl("-n", "soak", "logs", name, quiet=True).split() for name in names]
         return sum(int(words[1]) for words in logs) if len(logs) == 2 and all(logs) else None
 
 

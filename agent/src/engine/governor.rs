@@ -115,6 +115,12 @@ impl Governor {
         })
     }
 
+    /// The same for a piece of work that something else can stand for: it has to leave a quarter of what can be saved up at once.
+    pub fn spare(&self, cost_ns: u64) -> Option<Duration> {
+        let whole = self.account().readers.window_budget_ns() / 2;
+        self.room(cost_ns.min(whole * 3 / 4).saturating_add(whole / 4))
+    }
+
     /// Serving took so much CPU time. `Some` says that its share is used up, and for how long it has to stop.
     pub fn served(&self, cpu: Duration) -> Option<Duration> {
         self.served_ns.fetch_add(nanos(cpu), Ordering::Relaxed);
@@ -209,6 +215,18 @@ mod tests {
         assert_eq!(governor.room(u64::MAX), None);
         governor.served(seconds(61));
         assert!(governor.room(u64::MAX).is_some());
+    }
+
+    #[test]
+    fn what_could_be_left_undone_leaves_something_for_those_who_come_next() {
+        let governor = governor(8 * CORE);
+
+        assert_eq!(governor.spare(30 * CORE), None);
+        governor.served(seconds(20));
+
+        assert!(governor.spare(30 * CORE).is_some(), "40 of 60 s are left, and 15 are to be");
+        assert_eq!(governor.room(30 * CORE), None);
+        assert_eq!(governor.spare(20 * CORE), None);
     }
 
     #[test]

@@ -81,11 +81,16 @@ pub(super) fn admit(governor: Arc<Governor>) -> Admit {
     Arc::new(move |cost| {
         let answer = match cost {
             Cost::Request => governor.request(),
-            Cost::Cpu(time) => governor.room(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            Cost::Cpu(time) => governor.room(nanos(time)),
+            Cost::Newer(time) => governor.spare(nanos(time)),
             Cost::Spent(time) => governor.served(time),
             Cost::Accept => governor.accept(),
             Cost::Probes(time) => governor.probed(time),
         };
         answer.map_or(Admission::Granted, Admission::RetryAfter)
     })
+}
+
+fn nanos(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

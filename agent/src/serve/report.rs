@@ -143,7 +143,8 @@ fn stream(
     }
     let learned = shared.learned();
     let estimate = if full { learned.full(records(&snapshot)) } else { learned.partial() };
-    if let Admission::RetryAfter(wait) = (shared.admit)(Cost::Cpu(estimate)) {
+    let cost = if kept.is_some() { Cost::Newer(estimate) } else { Cost::Cpu(estimate) };
+    if let Admission::RetryAfter(wait) = (shared.admit)(cost) {
         return kept.map_or_else(|| over_budget(&snapshot, wait), |(kept, age)| again(&kept, age));
     }
     let keeping = common.then(|| Keeping::new(encoding, &tag, std::time::Instant::now())).flatten();

@@ -15,6 +15,8 @@ pub enum Cost {
     Request,
     /// So much CPU time, estimated, for rendering a report.
     Cpu(Duration),
+    /// The same for what has an answer already, only older: granted while enough is saved up to answer many others besides.
+    Newer(Duration),
     /// So much CPU time was used, measured, whatever for. Not granted means: stop serving for so long.
     Spent(Duration),
     /// Letting someone new in.

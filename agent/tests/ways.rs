@@ -292,48 +292,54 @@ const CHART: [(bool, &str); 2] = [
 
 #[test]
 #[ignore = "needs root, BPF and iptables"]
-fn the_rights_that_the_chart_asks_for_name_who_is_behind_a_service() {
-    in_sandbox("the_rights_that_the_chart_asks_for_name_who_is_behind_a_service", || {
-        for (round, (apart, set)) in (0..).zip(CHART) {
-            let bounding = format!("--bounding-set={set}");
-            let start = [
-                "sh",
-                "-c",
-                r#"ip link set lo up; exec setpriv "$0" --inh-caps=-all --no-new-privs -- "$@""#,
-                &bounding,
-            ];
-            let own = ["unshare", "--net", "--"];
-            let before: Vec<_> = own.into_iter().filter(|_| apart).chain(start).collect();
-            let Some(agent) = Agent::start_as(&before, apart, "bpf") else { continue };
-            let (first, second) = (10 * round, 10 * round + 1);
-            let mut server = Place::at("backend", SERVER, "172.18.2.2", "172.18.2.1", first);
-            let client = "c=[socket.create_connection(('172.18.1.1',8080))]";
-            let mut client = Place::at("client", client, "172.18.1.2", "172.18.1.1", second);
-            nat(&[
-                "PREROUTING -p tcp -d 172.18.1.1 --dport 8080 -j DNAT --to-destination 172.18.2.2:80",
-            ]);
-            std::thread::sleep(Duration::from_millis(1500));
-            server.go();
-            client.go();
+fn the_rights_that_the_chart_asks_for_name_who_is_behind_a_service_and_count_exactly() {
+    in_sandbox(
+        "the_rights_that_the_chart_asks_for_name_who_is_behind_a_service_and_count_exactly",
+        || {
+            for (round, (apart, set)) in (0..).zip(CHART) {
+                let bounding = format!("--bounding-set={set}");
+                let start = [
+                    "sh",
+                    "-c",
+                    r#"ip link set lo up; exec setpriv "$0" --inh-caps=-all --no-new-privs -- "$@""#,
+                    &bounding,
+                ];
+                let own = ["unshare", "--net", "--"];
+                let before: Vec<_> = own.into_iter().filter(|_| apart).chain(start).collect();
+                let Some(agent) = Agent::start_as(&before, apart, "bpf") else { continue };
+                let (first, second) = (10 * round, 10 * round + 1);
+                let mut server = Place::at("backend", SERVER, "172.18.2.2", "172.18.2.1", first);
+                let client = "c=[socket.create_connection(('172.18.1.1',8080))]";
+                let mut client = Place::at("client", client, "172.18.1.2", "172.18.1.1", second);
+                nat(&[
+                    "PREROUTING -p tcp -d 172.18.1.1 --dport 8080 -j DNAT --to-destination 172.18.2.2:80",
+                ]);
+                std::thread::sleep(Duration::from_millis(1500));
+                server.go();
+                client.go();
 
-            let expected = ["client backend:8080 at 80 1"];
-            assert_eq!(agent.flows(&[80, 8080], &expected), expected, "{set}");
-            let rights = agent.report().unwrap()["agent"]["rights"].clone();
-            let held = serde_json::json!([{"thread": "connection-tracking", "capabilities": ["NET_ADMIN"]}]);
-            assert_eq!(rights["held"], held, "{set}: {rights}");
-            assert!(
-                rights["protections"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .take(4)
-                    .all(|one| one["inForce"] == true),
-                "{rights}"
-            );
-            assert_eq!(rights["refusedCalls"], 0, "{rights}");
-            sh("iptables -w -t nat -F");
-        }
-    });
+                let expected = ["client backend:8080 at 80 1"];
+                assert_eq!(agent.flows(&[80, 8080], &expected), expected, "{set}");
+                let report = agent.report().unwrap();
+                let short_lived = &report["shortLived"];
+                assert_eq!(short_lived["mode"], "Exact", "{set}: {short_lived}");
+                let rights = report["agent"]["rights"].clone();
+                let held = serde_json::json!([{"thread": "connection-tracking", "capabilities": ["NET_ADMIN"]}]);
+                assert_eq!(rights["held"], held, "{set}: {rights}");
+                assert!(
+                    rights["protections"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .take(4)
+                        .all(|one| one["inForce"] == true),
+                    "{rights}"
+                );
+                assert_eq!(rights["refusedCalls"], 0, "{rights}");
+                sh("iptables -w -t nat -F");
+            }
+        },
+    );
 }
 
 #[test]

@@ -22,9 +22,7 @@ use probelet_core::facts::{Endpoint, Protocol};
 use probelet_core::report::Entry;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::net::{RecvFlags, SendFlags};
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// An entry with all its attributes is about 400 bytes long.
@@ -119,22 +117,10 @@ impl Conntrack {
     /// Goes to the node's namespace for good, so that no later batch needs a right to enter it. What is refused shows in the next
     /// batch.
     pub fn settle(&mut self) {
-        let entered = File::open(&self.namespace).and_then(|node| enter::stay(node.as_fd()));
-        match entered {
-            Err(error) if !self.is_at_home() => {
-                self.beyond = Some(error.raw_os_error().unwrap_or(libc::EPERM));
-            }
-            _ => self.settled = true,
+        match enter::node(&self.proc).and_then(|node| enter::stay(node.as_fd())) {
+            Err(error) => self.beyond = Some(error.raw_os_error().unwrap_or(libc::EPERM)),
+            Ok(()) => self.settled = true,
         }
-    }
-
-    /// Whether the thread is in the node's namespace already. A directory of `/proc` has a number in each namespace of its own,
-    /// which anyone may look at; the link takes `CAP_SYS_PTRACE`.
-    fn is_at_home(&self) -> bool {
-        let number = |process: &str| {
-            std::fs::metadata(self.proc.join(process).join("net/dev")).map(|there| there.ino()).ok()
-        };
-        number("1").is_some_and(|node| number("thread-self") == Some(node))
     }
 
     /// Begins a batch.
@@ -151,13 +137,7 @@ impl Conntrack {
             let socket = enter::netfilter().map_err(Error::Asking)?;
             return Ok(Batch { conntrack: self, socket });
         }
-        let namespace = match File::open(path) {
-            Err(_) if self.is_at_home() => {
-                self.settled = true;
-                return self.open();
-            }
-            opened => opened.map_err(named)?,
-        };
+        let namespace = enter::node(&self.proc).map_err(named)?;
         let opened = enter::open_in(namespace.as_fd(), rustix::net::netlink::NETFILTER);
         self.stranded = matches!(opened, Err(enter::Error::Stranded(_)));
         let socket = opened.map_err(Error::Entering)?;

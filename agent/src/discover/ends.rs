@@ -21,7 +21,6 @@ use probelet_core::facts::{Ended, Facts, Loss};
 use probelet_core::hash::HashMap;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::net::netlink::SocketAddrNetlink;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -128,7 +127,7 @@ impl Ends {
     }
 
     fn open_groups(proc: &Path, room: u32, groups: [u32; 2]) -> Result<Self, Error> {
-        let namespace = File::open(proc.join("1/ns/net")).map_err(Error::Namespace)?;
+        let namespace = enter::node(proc).map_err(Error::Namespace)?;
         let own = enter::inode(namespace.as_fd()).map_err(Error::Namespace)?;
         let protocol = rustix::net::netlink::SOCK_DIAG;
         let socket = enter::open_in(namespace.as_fd(), protocol).map_err(Error::Entering)?;

@@ -1,12 +1,14 @@
 //! A netlink socket inside another network namespace: `sock_diag`, or another protocol.
 //!
-//! In: an open `/proc/PID/ns/net`. Out: a socket that talks to that namespace, with the calling
+//! In: an open `/proc/PID/ns/net`, or a `/proc` for the node's. Out: a socket that talks to that namespace, with the calling
 //! thread back in its own. It must not keep the namespace: the caller closes what it got within the
 //! pass. Only the calling thread moves, so other threads never notice.
 //!
 //! I/O: `setns`, opens `/proc/thread-self/ns/net`, reads one file of `/proc/sys/net`.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use probelet_core::facts::PortRange;
@@ -31,6 +33,25 @@ pub enum Error {
     /// The thread could not go back to where it came from; it must not be used any more.
     #[error("cannot return to the own network namespace")]
     Stranded(#[source] io::Error),
+}
+
+/// The network namespace of the node: of the first process that `proc` shows. Its link takes `CAP_SYS_PTRACE`; where the calling
+/// thread is in that namespace already, its own link does as well, and takes nothing.
+pub fn node(proc: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    match rustix::fs::open(proc.join("1/ns/net"), flags, Mode::empty()) {
+        Err(_) if is_the_nodes(proc) => own(),
+        opened => Ok(opened?),
+    }
+}
+
+/// Whether the calling thread is in the node's namespace. A directory of `/proc` has a number in each network namespace, which
+/// anyone may look at.
+fn is_the_nodes(proc: &Path) -> bool {
+    let number = |process: &str| {
+        std::fs::metadata(proc.join(process).join("net/dev")).map(|there| there.ino()).ok()
+    };
+    number("1").is_some_and(|node| number("thread-self") == Some(node))
 }
 
 /// Opens a `sock_diag` socket in `namespace`, and reads its range of ephemeral ports.

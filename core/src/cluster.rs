@@ -1,4 +1,4 @@
-//! What is known of the Kubernetes cluster around this node: pods, Services, endpoints, namespaces.
+//! What is known of the Kubernetes cluster around this node: pods, Services, endpoints.
 //!
 //! In: changes of objects, from anyone who watches them. Out: who is behind a container or an address.
 //! It must not ask the API server anything, and a change that comes late, twice or out of order must
@@ -50,8 +50,6 @@ pub use unresolved::{Gaps, Unresolved};
 
 /// Addresses that are remembered as changed; beyond, everything counts as changed.
 const DIRTY: usize = 4096;
-/// Namespaces whose names are kept; 10,000 are the most that Kubernetes is made for.
-const NAMESPACES: usize = 32_768;
 /// Addresses that are kept of this node: with kube-proxy in IPVS mode it has those of all Services.
 const HOST: usize = 4096;
 /// Objects of others that may make way for a single one.
@@ -122,8 +120,6 @@ pub struct Cluster {
     nodes: Nodes,
     /// Addresses of this node's own network namespace.
     host: HashSet<u128>,
-    namespaces: BTreeSet<Box<str>>,
-    listed_namespaces: BTreeSet<Box<str>>,
     members: Members,
     seed: u64,
     shown: Vec<Option<Shown>>,
@@ -168,8 +164,6 @@ impl Cluster {
             slices: Slices::default(),
             nodes: Nodes::default(),
             host: HashSet::default(),
-            namespaces: BTreeSet::new(),
-            listed_namespaces: BTreeSet::new(),
             members: Members::new(seed),
             seed,
             shown: Vec::new(),
@@ -226,24 +220,9 @@ impl Cluster {
             Event::SliceGone(namespace, name) => {
                 self.slices.remove(&namespace, &name, &mut self.dirt);
             }
-            Event::Namespace(namespace) => {
-                let room = self.namespaces.len().max(self.listed_namespaces.len()) < NAMESPACES
-                    || self.namespaces.contains(&namespace.name);
-                self.refused(Kind::Namespace, !room);
-                if room {
-                    self.listed_namespaces.insert(namespace.name.clone());
-                    self.namespaces.insert(namespace.name);
-                }
-            }
-            Event::NamespaceGone(name) => {
-                self.namespaces.remove(&name);
-            }
             Event::Nodes(nodes) => self.dirt.all |= self.nodes.replace(nodes),
             Event::Listing(kind) => {
                 self.rounds[kind as usize] = self.rounds[kind as usize].wrapping_add(1);
-                if kind == Kind::Namespace {
-                    self.listed_namespaces.clear();
-                }
             }
             Event::Listed(kind) => self.listed(kind, now_ms),
             Event::Unwatched(kind) => self.unwatched(kind),
@@ -334,7 +313,6 @@ impl Cluster {
                     self.slices.remove(&namespace, &name, &mut self.dirt);
                 }
             }
-            Kind::Namespace => self.namespaces = std::mem::take(&mut self.listed_namespaces),
         }
         if !std::mem::replace(&mut self.known.synced[kind as usize], true) {
             self.dirt.all = true;
@@ -349,7 +327,6 @@ impl Cluster {
                 self.members = Members::new(self.seed);
             }
             Kind::Slice => self.slices.clear(),
-            Kind::Namespace => self.namespaces.clear(),
         }
         self.known.synced[kind as usize] = false;
         self.dirt.all = true;
@@ -437,8 +414,7 @@ impl Cluster {
     /// What is known, in numbers.
     #[must_use]
     pub fn known(&self) -> Known {
-        let objects =
-            [self.pods.len(), self.services.len(), self.slices.len(), self.namespaces.len()];
+        let objects = [self.pods.len(), self.services.len(), self.slices.len()];
         let mut refused = self.known.refused;
         refused[Kind::Pod as usize] += self.pods.cut;
         refused[Kind::Service as usize] += self.services.cut;

@@ -29,6 +29,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tower::ServiceBuilder;
 
+/// The form that costs least to read.
+const JSON: &str = "application/json";
 /// A dead connection is found after one of these and [`PING_TIMEOUT`].
 const PING: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
@@ -141,14 +143,9 @@ impl Connection {
         }
     }
 
-    /// Asks for `url`; the body of the answer is still to be read.
-    pub(crate) async fn get(
-        &self,
-        url: &str,
-        accept: &'static str,
-        patience: Duration,
-    ) -> Result<Response<Body>, Error> {
-        let request = Request::get(url).header(ACCEPT, accept);
+    /// Asks for `url`, to be answered in JSON; the body of the answer is still to be read.
+    pub(crate) async fn get(&self, url: &str, patience: Duration) -> Result<Response<Body>, Error> {
+        let request = Request::get(url).header(ACCEPT, JSON);
         self.ask(request, Body::empty(), patience).await
     }
 
@@ -164,7 +161,7 @@ impl Connection {
         let request = Request::builder()
             .method(method)
             .uri(url)
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, JSON)
             .header(CONTENT_TYPE, content_type);
         self.ask(request, Body::from(body), patience).await
     }

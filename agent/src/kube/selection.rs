@@ -1,11 +1,8 @@
-//! Which objects are asked for, and in which form.
+//! Which objects are asked for.
 //!
 //! In: a path, what narrows it down, parameters. Out: a URL. Pure: no I/O.
 
 use std::fmt::Write as _;
-
-/// The form that costs least to read.
-pub(crate) const JSON: &str = "application/json";
 
 /// The objects of one kind that are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +10,6 @@ pub(crate) struct Selection {
     pub(crate) path: &'static str,
     /// A parameter that narrows the kind down, ready for a URL; empty is all of it.
     pub(crate) filter: String,
-    /// The form in which a watch comes.
-    pub(crate) accept: &'static str,
-    /// The form in which a list comes.
-    pub(crate) accept_list: &'static str,
 }
 
 impl Selection {
@@ -44,7 +37,7 @@ impl Selection {
 pub(crate) fn named(path: &'static str, name: &str) -> Selection {
     let mut filter = "fieldSelector=metadata.name%3D".to_owned();
     encode(&mut filter, name);
-    Selection { path, filter, accept: JSON, accept_list: JSON }
+    Selection { path, filter }
 }
 
 /// Appends `text` as a URL's query takes it.

@@ -151,7 +151,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         let seconds = timing.watch(random());
         let until = Instant::now() + Duration::from_secs(seconds) + timing.grace;
         let url = self.url(seconds);
-        let answer = self.single.connection.get(&url, self.selection.accept, timing.silence).await;
+        let answer = self.single.connection.get(&url, timing.silence).await;
         let mut body = answer.map_err(End::Failed)?.into_body();
         self.begin();
         if self.stateless && !matches!(self.from, From::Version(_)) {
@@ -187,7 +187,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         let cached = if self.from == From::Any { "?resourceVersion=0" } else { "" };
         let url = format!("{}/{}{cached}", self.single.resource, self.single.name);
         let silence = self.single.timing.silence;
-        let answer = match self.single.connection.get(&url, self.selection.accept, silence).await {
+        let answer = match self.single.connection.get(&url, silence).await {
             Ok(answer) => connection::whole(answer.into_body(), MAX_OBJECT, silence).await?,
             Err(Error::Refused { failure, .. }) if failure.code == 404 => {
                 if std::mem::take(&mut self.there) {

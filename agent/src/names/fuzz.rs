@@ -10,12 +10,10 @@ use crate::kube::split::{Items, Lines, Part};
 use probelet_core::cluster::objects::{Event, Kind};
 use probelet_core::cluster::{Cluster, Settings};
 
-const KINDS: [Kind; 4] = [Kind::Pod, Kind::Service, Kind::Slice, Kind::Namespace];
-
 /// The first byte says what it is, the second in what pieces it arrives.
 pub(crate) fn api(data: &[u8]) {
     let [what, size, bytes @ ..] = data else { return };
-    let (kind, size) = (KINDS[usize::from(what % 4)], usize::from(*size) + 1);
+    let (kind, size) = (Kind::ALL[usize::from(what % 4) % Kind::ALL.len()], usize::from(*size) + 1);
     match what / 4 % 4 {
         0 => {
             let events = lines(kind, bytes, bytes.len().max(1));
@@ -79,10 +77,10 @@ fn taken_in(events: &[Event]) {
     for event in events.iter().cloned().chain(events.iter().rev().cloned()) {
         cluster.apply(event, 1000);
     }
-    for kind in KINDS {
+    for kind in Kind::ALL {
         cluster.apply(Event::Listing(kind), 2000);
         cluster.apply(Event::Listed(kind), 2000);
     }
     let left = cluster.known().objects;
-    assert!(KINDS.iter().all(|&kind| left[kind as usize] == 0), "{left:?} after empty lists");
+    assert!(left.iter().all(|&left| left == 0), "{left:?} after empty lists");
 }

@@ -21,7 +21,6 @@ use tracing::{debug, info};
 
 /// The server's cache answers; servers of today keep to the limit there as well.
 const URL: &str = "/api/v1/nodes?limit=500&resourceVersion=0";
-const JSON: &str = "application/json";
 /// In a larger cluster the lists of all agents would be more than anybody asked for: 500 nodes are
 /// 7 MB, and with an agent on each, once an hour, 1 MB a second in all.
 const NODES: usize = 500;
@@ -84,7 +83,7 @@ pub(super) async fn once(connection: &Connection, events: &mpsc::Sender<Vec<Even
 }
 
 async fn list(connection: &Connection, silence: Duration) -> Result<Listed, Error> {
-    let mut body = connection.get(URL, JSON, silence).await?.into_body();
+    let mut body = connection.get(URL, silence).await?.into_body();
     let (mut items, mut nodes) = (Items::default(), Vec::new());
     let (mut more, mut bytes) = (false, 0);
     while let Some(chunk) = connection::chunk(&mut body, silence).await? {

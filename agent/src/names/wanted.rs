@@ -5,7 +5,7 @@
 //!
 //! Pure: no I/O.
 
-use crate::kube::selection::{JSON, Selection, encode};
+use crate::kube::selection::{Selection, encode};
 use probelet_core::cluster::objects::Kind;
 use probelet_crds::{Match, Peers, ServiceMatching};
 
@@ -15,8 +15,7 @@ const NOT_FROM_SELECTORS: &str =
     "labelSelector=endpointslice.kubernetes.io%2Fmanaged-by%21%3Dendpointslice-controller.k8s.io";
 /// What is watched of `kind` on this node.
 pub(crate) fn wanted(kind: Kind, config: &Match, node: &str) -> Option<Selection> {
-    let selection =
-        |path, filter: String| Some(Selection { path, filter, accept: JSON, accept_list: JSON });
+    let selection = |path, filter: String| Some(Selection { path, filter });
     let slices = config.peers == Peers::EndpointSlices
         || config.service_matching == ServiceMatching::EndpointSlices;
     let services = config.peers != Peers::Off || config.service_matching != ServiceMatching::Off;
@@ -26,12 +25,6 @@ pub(crate) fn wanted(kind: Kind, config: &Match, node: &str) -> Option<Selection
             encode(&mut filter, node);
             selection("/api/v1/pods", filter)
         }
-        Kind::Namespace => Some(Selection {
-            path: "/api/v1/namespaces",
-            filter: String::new(),
-            accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-            accept_list: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-        }),
         Kind::Service if services => selection("/api/v1/services", String::new()),
         Kind::Slice if slices => selection(SLICES, String::new()),
         Kind::Slice if config.service_matching == ServiceMatching::Selectors => {
@@ -55,14 +48,13 @@ mod tests {
 
     const PODS: &str = "/api/v1/pods?fieldSelector=spec.nodeName%3Dn-1.example&watch=1";
     const SERVICES: &str = "/api/v1/services?watch=1";
-    const NAMESPACES: &str = "/api/v1/namespaces?watch=1";
     const ALL_SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices?watch=1";
 
     #[test]
     fn by_default_everything_that_names_both_ends_is_watched() {
         assert_eq!(
             watched(ServiceMatching::Selectors, Peers::EndpointSlices),
-            [PODS, SERVICES, ALL_SLICES, NAMESPACES]
+            [PODS, SERVICES, ALL_SLICES]
         );
     }
 
@@ -71,10 +63,7 @@ mod tests {
         for peers in [Peers::ServiceIPs, Peers::Off] {
             let slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=endpointslice.kubernetes.io\
                           %2Fmanaged-by%21%3Dendpointslice-controller.k8s.io&watch=1";
-            assert_eq!(
-                watched(ServiceMatching::Selectors, peers),
-                [PODS, SERVICES, slices, NAMESPACES]
-            );
+            assert_eq!(watched(ServiceMatching::Selectors, peers), [PODS, SERVICES, slices]);
         }
     }
 
@@ -82,18 +71,18 @@ mod tests {
     fn matching_by_slices_needs_all_of_them_whatever_names_the_peers() {
         assert_eq!(
             watched(ServiceMatching::EndpointSlices, Peers::Off),
-            [PODS, SERVICES, ALL_SLICES, NAMESPACES]
+            [PODS, SERVICES, ALL_SLICES]
         );
     }
 
     #[test]
     fn service_addresses_alone_need_no_slices() {
-        assert_eq!(watched(ServiceMatching::Off, Peers::ServiceIPs), [PODS, SERVICES, NAMESPACES]);
+        assert_eq!(watched(ServiceMatching::Off, Peers::ServiceIPs), [PODS, SERVICES]);
     }
 
     #[test]
     fn with_both_off_nothing_of_services_is_watched() {
-        assert_eq!(watched(ServiceMatching::Off, Peers::Off), [PODS, NAMESPACES]);
+        assert_eq!(watched(ServiceMatching::Off, Peers::Off), [PODS]);
     }
 
     #[test]

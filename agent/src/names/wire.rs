@@ -8,7 +8,6 @@
 //!
 //! Pure: no I/O.
 
-mod namespace;
 mod node;
 mod pod;
 mod service;
@@ -17,7 +16,6 @@ mod text;
 
 use crate::kube::failure::Failure;
 use crate::kube::status::Malformed;
-use namespace::Namespace;
 pub(super) use node::node;
 use pod::Pod;
 use probelet_core::cluster::objects::{Event, Kind};
@@ -133,7 +131,6 @@ pub(super) fn line(
         Kind::Pod => change::<Pod<'_>>(text, version, wrong),
         Kind::Service => change::<Service<'_>>(text, version, wrong),
         Kind::Slice => change::<Slice<'_>>(text, version, wrong),
-        Kind::Namespace => change::<Namespace<'_>>(text, version, wrong),
     }
 }
 
@@ -143,7 +140,6 @@ pub(super) fn item(kind: Kind, text: &[u8], wrong: &mut dyn FnMut(Malformed)) ->
         Kind::Pod => one::<Pod<'_>>(text, wrong),
         Kind::Service => one::<Service<'_>>(text, wrong),
         Kind::Slice => one::<Slice<'_>>(text, wrong),
-        Kind::Namespace => one::<Namespace<'_>>(text, wrong),
     }
 }
 

@@ -66,7 +66,7 @@ async fn a_forbidden_kind_is_asked_for_slowly_and_the_others_go_on() {
     server.next(Kind::Slice).await.refuse(403, "Forbidden", &[]);
 
     feed.until(Kind::Slice, |status| status.state == State::Forbidden).await;
-    for kind in [Kind::Pod, Kind::Service, Kind::Namespace] {
+    for kind in [Kind::Pod, Kind::Service] {
         feed.watching(kind).await;
     }
     assert!(server.quiet(Duration::from_millis(200)).await);

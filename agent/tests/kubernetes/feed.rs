@@ -163,8 +163,6 @@ pub(crate) fn told(event: &Event) -> (Kind, String) {
         Event::ServiceGone(_, name) => (Kind::Service, format!("-{name}")),
         Event::Slice(slice) => (Kind::Slice, format!("+{}", slice.name)),
         Event::SliceGone(_, name) => (Kind::Slice, format!("-{name}")),
-        Event::Namespace(namespace) => (Kind::Namespace, format!("+{}", namespace.name)),
-        Event::NamespaceGone(name) => (Kind::Namespace, format!("-{name}")),
         Event::Nodes(nodes) => unreachable!("no one asked for nodes: {nodes:?}"),
         Event::Listing(kind) => (*kind, "listing".to_owned()),
         Event::Listed(kind) => (*kind, "listed".to_owned()),

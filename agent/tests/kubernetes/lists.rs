@@ -38,15 +38,6 @@ async fn a_streaming_list_of_the_nodes_own_pods_comes_from_the_servers_cache() {
     feed.stop().await;
 }
 
-#[tokio::test]
-async fn namespaces_come_as_their_metadata_only() {
-    let (mut server, feed) = start(&[Kind::Namespace]).await;
-    let asked = server.next(Kind::Namespace).await;
-    let accept = asked.headers["accept"].to_str().unwrap();
-    assert_eq!(accept, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
-    feed.stop().await;
-}
-
 /// Serves the list that follows a refused streaming list, in two pages.
 async fn pages(server: &mut Server, feed: &mut Running) {
     let first = server.next(Kind::Pod).await;

@@ -216,7 +216,6 @@ async fn answer(request: Request<Incoming>, front: Front) -> Result<Response<Bod
     let topic = match request.uri().path() {
         "/api/v1/pods" => Kind::Pod.into(),
         "/api/v1/services" => Kind::Service.into(),
-        "/api/v1/namespaces" => Kind::Namespace.into(),
         "/apis/discovery.k8s.io/v1/endpointslices" => Kind::Slice.into(),
         path if path.starts_with("/apis/probelet.io/v1alpha1/nodeprobes") => Topic::NodeProbe,
         other => panic!("no one may ask for {other}"),

@@ -64,7 +64,7 @@ async fn all_watches_share_one_connection() {
 
 #[tokio::test]
 async fn a_server_without_http2_gets_a_connection_for_each_watch() {
-    assert_eq!(everything_is_watched(&["http/1.1"]).await, 4);
+    assert_eq!(everything_is_watched(&["http/1.1"]).await, 3);
 }
 
 #[tokio::test]

@@ -148,15 +148,6 @@ pub enum OnNode {
     Is,
 }
 
-/// A namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Namespace {
-    /// `metadata.name`.
-    pub name: Box<str>,
-    /// `metadata.labels`, sorted by key.
-    pub labels: Vec<(Box<str>, Box<str>)>,
-}
-
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -181,10 +172,6 @@ pub enum Event {
     Slice(Slice),
     /// An EndpointSlice was deleted: namespace, name.
     SliceGone(Box<str>, Box<str>),
-    /// A namespace was added or changed.
-    Namespace(Namespace),
-    /// A namespace was deleted.
-    NamespaceGone(Box<str>),
     /// All nodes of the cluster.
     Nodes(Vec<Node>),
     /// A list of this kind begins: what it does not name until [`Event::Listed`] is gone then, and
@@ -206,13 +193,11 @@ pub enum Kind {
     Service,
     /// `EndpointSlice` objects.
     Slice,
-    /// Namespaces.
-    Namespace,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Pod, Self::Service, Self::Slice, Self::Namespace];
+    pub const ALL: [Self; 3] = [Self::Pod, Self::Service, Self::Slice];
 
     /// As the API calls it, in metrics and logs.
     #[must_use]
@@ -221,7 +206,6 @@ impl Kind {
             Self::Pod => "pods",
             Self::Service => "services",
             Self::Slice => "endpointslices",
-            Self::Namespace => "namespaces",
         }
     }
 }

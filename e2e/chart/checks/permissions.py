@@ -11,7 +11,7 @@ OWN_NODE = "probelet-agent-own-node"
 
 
 def the_agents_role_is_the_least(helm):
-    agent = [("/namespaces", "list watch"), ("/pods", "list watch"), ("/services", "list watch"),
+    agent = [("/pods", "list watch"), ("/services", "list watch"),
              ("authentication.k8s.io/tokenreviews", "create"), ("authorization.k8s.io/subjectaccessreviews", "create"),
              ("discovery.k8s.io/endpointslices", "list watch"), ("probelet.io/nodeprobes", "get watch"),
              ("probelet.io/nodeprobes/status", "patch")]

@@ -120,7 +120,7 @@ impl<'a> Session<'a> {
         let seconds = timing.watch(random());
         let until = Instant::now() + Duration::from_secs(seconds) + timing.grace;
         let url = self.watch_url(seconds);
-        let mut body = match self.open(&url, self.selection.accept).await {
+        let mut body = match self.open(&url).await {
             Err(End::Failed(Error::Refused { failure, .. }))
                 if !self.listed && NO_STREAMING.contains(&failure.code) =>
             {
@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
         let mut page: Option<String> = None;
         loop {
             let url = self.list_url(page.as_deref());
-            let mut body = self.open(&url, self.selection.accept_list).await?;
+            let mut body = self.open(&url).await?;
             if page.is_none() {
                 self.begin();
             }
@@ -196,10 +196,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn open(&mut self, url: &str, accept: &'static str) -> Result<Body, End> {
+    async fn open(&mut self, url: &str) -> Result<Body, End> {
         let silence = self.watcher.timing.silence;
-        let answer =
-            self.watcher.connection.get(url, accept, silence).await.map_err(End::Failed)?;
+        let answer = self.watcher.connection.get(url, silence).await.map_err(End::Failed)?;
         Ok(answer.into_body())
     }
 

@@ -16,7 +16,6 @@ const EXTERNAL_NAME: &str =
 const SELECTORLESS: &str =
     include_str!("../../../tests/fixtures/kubernetes/selectorless_service.json");
 const SLICE: &str = include_str!("../../../tests/fixtures/kubernetes/slice.json");
-const NAMESPACE: &str = include_str!("../../../tests/fixtures/kubernetes/namespace.json");
 
 /// What an item amounts to, and what was wrong with it.
 fn read(kind: Kind, text: &str) -> (Option<Event>, Vec<Malformed>) {
@@ -223,14 +222,6 @@ fn a_slice_of_host_names_has_no_addresses() {
 }
 
 #[test]
-fn a_namespace_is_its_name_and_labels() {
-    let (event, wrong) = read(Kind::Namespace, NAMESPACE);
-    let labels = labels([("kubernetes.io/metadata.name", "shop"), ("team", "shop")]);
-    assert_eq!(event, Some(Event::Namespace(objects::Namespace { name: "shop".into(), labels })));
-    assert_eq!(wrong, []);
-}
-
-#[test]
 fn what_is_wrong_with_a_pod_is_counted_and_the_rest_of_it_is_used() {
     let text = POD
         .replace("\"10.244.1.17\"", "\"10.244.1.1700\"")
@@ -264,7 +255,6 @@ fn an_object_that_does_not_say_which_it_is_is_counted_and_left_out() {
             Kind::Slice,
             format!(r#"{{"metadata":{{"namespace":"n","name":"{}"}}}}"#, "s".repeat(254)),
         ),
-        (Kind::Namespace, r#"{"metadata":{}}"#.to_owned()),
     ] {
         assert_eq!(read(kind, &text), (None, vec![Malformed::Identity]), "{text}");
     }
@@ -308,8 +298,6 @@ fn deleted_objects_of_every_kind_are_gone() {
     assert_eq!(gone(Kind::Service, SERVICE), Line::Change(Some(service)));
     let slice = Event::SliceGone("shop".into(), "web-9tq2s".into());
     assert_eq!(gone(Kind::Slice, SLICE), Line::Change(Some(slice)));
-    let namespace = Event::NamespaceGone("shop".into());
-    assert_eq!(gone(Kind::Namespace, NAMESPACE), Line::Change(Some(namespace)));
 }
 
 #[test]

@@ -24,8 +24,6 @@ const AGENT: &[&str] = &[
     "watch /pods",
     "list /services",
     "watch /services",
-    "list /namespaces",
-    "watch /namespaces",
     "list discovery.k8s.io/endpointslices",
     "watch discovery.k8s.io/endpointslices",
     "create authentication.k8s.io/tokenreviews",

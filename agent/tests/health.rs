@@ -10,6 +10,9 @@
 
 #[path = "health/agent.rs"]
 mod agent;
+#[path = "agent/program.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod program;
 #[path = "http/reading.rs"]
 mod reading;
 #[allow(dead_code, reason = "shared with other tests")]
@@ -206,7 +209,7 @@ fn of_two_paths_the_one_that_loses_two_in_a_hundred_is_named_within_half_a_minut
                 echo(pid, &format!("10.9.{n}.2:700{n}"));
                 chat(&format!("10.9.{n}.2:700{n}"), 6);
             }
-            let agent = Agent::start(&[]);
+            let agent = Agent::start();
             agent.wait_for("flows", 2, Duration::from_secs(15));
             thread::sleep(Duration::from_secs(11));
             assert!(agent.sick().is_empty(), "{:?}", agent.sick());
@@ -358,7 +361,7 @@ fn a_healthy_load_is_neither_sick_nor_at_risk() {
         let listener = TcpListener::bind("127.0.0.1:9103").unwrap();
         let churn = TcpListener::bind("127.0.0.1:9104").unwrap();
         let mut held = connect(&listener, 200);
-        let agent = Agent::start(&[]);
+        let agent = Agent::start();
         let until = Instant::now() + Duration::from_secs(25);
         let mut opened = 0;
         while Instant::now() < until {

@@ -8,16 +8,24 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test that cannot go on panics, one that cannot run says so"
 )]
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+#[path = "agent/program.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod program;
+#[path = "http/reading.rs"]
+mod reading;
+use program::Agent;
 
 const TIERS: [&str; 4] = ["procfs", "netlink", "bpf-compat", "bpf"];
 const BPF: [&str; 2] = ["bpf-compat", "bpf"];
@@ -82,33 +90,22 @@ impl Elsewhere {
 
 /// What a running agent serves under this path, as soon as it satisfies.
 fn served(tier: &str, path: &str, satisfied: impl Fn(&str) -> bool) -> String {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     // A debug build needs several times the CPU.
-    let mut config = tempfile::NamedTempFile::new().unwrap();
-    config.write_all(b"budget: {cpu: 500m}\n").unwrap();
-    let (listen, config) = (format!("127.0.0.1:{port}"), config.path().to_str().unwrap());
-    let mut agent = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
-        .args(["--listen", &listen, "--docker", "off", "--source", tier, "--config", config])
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let agent = Agent::start(&["--source", tier], "budget: {cpu: 500m}\n");
     let mut text = String::new();
     for _ in 0..60 {
         std::thread::sleep(Duration::from_millis(500));
-        let Ok(mut client) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+        let Ok(mut client) = TcpStream::connect(agent.serves) else { continue };
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         client.write_all(request.as_bytes()).unwrap();
         text.clear();
         if client.read_to_string(&mut text).is_ok() && satisfied(&text) {
-            break;
+            return text;
         }
     }
-    agent.kill().unwrap();
-    agent.wait().unwrap();
-    assert!(satisfied(&text), "{tier} {path}: {text}");
-    text
+    panic!("{tier} {path}: {text}");
 }
 
 impl Drop for Elsewhere {

@@ -1,71 +1,41 @@
 //! What strangers can make the real agent do: wait, and show their name as it is.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on panics, and one that cannot run says so"
+)]
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// An agent of our own, with what it said about its listeners.
-struct Agent {
-    child: Child,
-    front: SocketAddr,
-    probes: SocketAddr,
+#[path = "agent/program.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod program;
+#[path = "http/reading.rs"]
+mod reading;
+use program::Agent;
+
+/// An agent with a listener for probes.
+fn start(config: &str, more: &[&str]) -> Agent {
+    let probes: &[&str] = &["--probe-listen", "127.0.0.1:0", "--kubernetes", "off"];
+    Agent::start(&[probes, more].concat(), config)
 }
 
-impl Agent {
-    fn start(config: &str, more: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("config.yaml");
-        fs::write(&file, config).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
-            .args(["--listen", "127.0.0.1:0", "--probe-listen", "127.0.0.1:0"])
-            .args(["--docker", "off", "--kubernetes", "off", "--node-name", "lab", "--config"])
-            .arg(file)
-            .args(more)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let (mut front, mut probes) = (None, None);
-        while front.is_none() {
-            let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the agent ended");
-            let address = || {
-                let plain = line.split("address=").nth(1).unwrap();
-                plain.split_whitespace().next().unwrap().parse().unwrap()
-            };
-            if line.contains("answering probes") {
-                probes = Some(address());
-            } else if line.contains("serving") {
-                front = Some(address());
-            }
-        }
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, front: front.unwrap(), probes: probes.unwrap() }
-    }
-
-    /// CPU time that all its threads have used.
-    fn cpu(&self) -> Duration {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let used = tasks.filter_map(|task| {
-            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(used.sum())
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+/// CPU time that all its threads have used.
+fn cpu(agent: &Agent) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{}/task", agent.child.id())).unwrap();
+    let used = tasks.filter_map(|task| {
+        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(used.sum())
 }
 
 /// A connection from an address of its own: all of 127/8 is this machine.
@@ -114,17 +84,17 @@ fn value(metrics: &str, name: &str) -> f64 {
 
 #[test]
 fn connections_that_say_nothing_keep_out_neither_readers_nor_probes() {
-    let agent = Agent::start("budget: {cpu: 200m}", &[]);
-    let silent: Vec<_> = (0..70).map(|_| from(9, agent.front).unwrap()).collect();
-    let at_the_probes: Vec<_> = (0..70).map(|_| from(9, agent.probes).unwrap()).collect();
+    let agent = start("budget: {cpu: 200m}", &[]);
+    let silent: Vec<_> = (0..70).map(|_| from(9, agent.serves).unwrap()).collect();
+    let at_the_probes: Vec<_> = (0..70).map(|_| from(9, agent.probes.unwrap()).unwrap()).collect();
     thread::sleep(Duration::from_millis(500));
 
-    let readers: Vec<_> = (0..10).map(|_| status(2, agent.front, "/metrics")).collect();
-    let probes: Vec<_> = (0..10).map(|_| status(3, agent.probes, "/healthz")).collect();
+    let readers: Vec<_> = (0..10).map(|_| status(2, agent.serves, "/metrics")).collect();
+    let probes: Vec<_> = (0..10).map(|_| status(3, agent.probes.unwrap(), "/healthz")).collect();
 
     assert_eq!(readers, [200; 10]);
     assert_eq!(probes, [200; 10]);
-    assert_eq!(status(3, agent.probes, "/metrics"), 404);
+    assert_eq!(status(3, agent.probes.unwrap(), "/metrics"), 404);
     drop((silent, at_the_probes));
 }
 
@@ -168,9 +138,9 @@ fn answered(reader: &mut TcpStream) -> String {
 fn is_withstood(more: &[&str], hellos: &[&[u8]]) {
     const WINDOW: Duration = Duration::from_secs(10);
     let config = "{budget: {cpu: 40m, window: 10s}, intervals: {sockets: 1s}}";
-    let agent = Agent::start(config, more);
+    let agent = start(config, more);
     let secured = more.contains(&"self-signed");
-    let mut reader = (!secured).then(|| from(2, agent.front).unwrap());
+    let mut reader = (!secured).then(|| from(2, agent.serves).unwrap());
     let metrics = |reader: &mut Option<TcpStream>| {
         reader.as_mut().map(|reader| ask(reader, "/metrics").unwrap().1)
     };
@@ -181,12 +151,12 @@ fn is_withstood(more: &[&str], hellos: &[&[u8]]) {
     thread::scope(|scope| {
         let calm = Calm(&storming);
         for hello in hellos {
-            scope.spawn(|| storm(&storming, &sent, agent.front, hello));
+            scope.spawn(|| storm(&storming, &sent, agent.serves, hello));
         }
         let mut marks = Vec::new();
         let began = Instant::now();
         while began.elapsed() < WINDOW * 2 + Duration::from_secs(2) {
-            marks.push((Instant::now(), agent.cpu()));
+            marks.push((Instant::now(), cpu(&agent)));
             thread::sleep(Duration::from_millis(250));
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -211,7 +181,7 @@ fn is_withstood(more: &[&str], hellos: &[&[u8]]) {
         if let Some(report) = report {
             assert!(report.contains(&format!("127.0.0.1:{port}")), "a listener of 5 s ago");
         }
-        assert_eq!(status(3, agent.probes, "/healthz"), 200);
+        assert_eq!(status(3, agent.probes.unwrap(), "/healthz"), 200);
     });
 }
 
@@ -274,9 +244,9 @@ fn what_a_process_calls_itself_acts_on_no_one() {
         command.args(["once", "--docker", "off", "--kubernetes", "off"]).args(more);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
-    let agent = Agent::start("budget: {cpu: 200m}", &[]);
+    let agent = start("budget: {cpu: 200m}", &[]);
     thread::sleep(Duration::from_secs(2));
-    let served = |path| ask(&mut from(2, agent.front).unwrap(), path).unwrap().1;
+    let served = |path| ask(&mut from(2, agent.serves).unwrap(), path).unwrap().1;
 
     let outputs = [
         once(&[]),

@@ -18,15 +18,20 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[path = "agent/program.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod program;
 #[path = "http/reading.rs"]
 mod reading;
 #[path = "bpf/sandbox.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod sandbox;
+use program::Agent;
 use sandbox::in_sandbox;
 
 const TIERS: [&str; 4] = ["procfs", "netlink", "bpf-compat", "bpf"];
-const PORT: u16 = 19_466;
+/// A debug build needs several times the CPU.
+const BUDGET: &str = "budget: {cpu: 500m}\n";
 
 fn sh(script: &str) {
     let output = Command::new("sh").args(["-ec", script]).output().unwrap();
@@ -97,117 +102,41 @@ fn until(holds: impl Fn() -> bool) {
 
 const SERVER: &str = "l=socket.create_server(('0.0.0.0',80));k=[]\nwhile 1:k.append(l.accept())";
 
-/// An agent in the box, with a source of its own, and its configuration.
-struct Agent {
-    child: Child,
-    listens: String,
-    /// It has a network of its own, as a pod has.
-    apart: bool,
-    _config: tempfile::NamedTempFile,
-}
-
-impl Agent {
-    fn start(tier: &str) -> Option<Self> {
-        Self::start_as(&[], false, tier)
-    }
-
-    /// Started by `before`, which ends with the agent's words.
-    fn start_as(before: &[&str], apart: bool, tier: &str) -> Option<Self> {
-        // A debug build needs several times the CPU.
-        let mut config = tempfile::NamedTempFile::new().unwrap();
-        config.write_all(b"budget: {cpu: 500m}\n").unwrap();
-        let listen = format!("127.0.0.1:{PORT}");
-        let program: Vec<_> =
-            before.iter().copied().chain([env!("CARGO_BIN_EXE_probelet-agent")]).collect();
-        let child = Command::new(program[0])
-            .args(&program[1..])
-            .args(["--listen", &listen, "--docker", "off", "--node-name", "box", "--source", tier])
-            .arg("--config")
-            .arg(config.path())
-            .env("PROBELET_LOG", "error")
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut agent = Self { child, listens: listen, apart, _config: config };
-        let began = Instant::now();
-        loop {
-            if agent.child.try_wait().unwrap().is_some() {
-                eprintln!("SKIP: no BPF: {tier} is refused");
-                return None;
-            }
-            if agent.report().is_some_and(|report| report["epoch"].as_u64() > Some(0)) {
-                return Some(agent);
-            }
-            assert!(began.elapsed() < Duration::from_secs(20), "{tier}: no report");
-            std::thread::sleep(Duration::from_millis(100));
+/// The flows to these ports, as soon as they are what is expected; what they are in the end.
+fn flows(agent: &Agent, ports: &[u64], expected: &[&str]) -> Vec<String> {
+    let began = Instant::now();
+    loop {
+        let report = agent.report().unwrap_or_default();
+        let end = |flow: &Value, end: &str| flow[end]["name"].as_str().unwrap_or("?").to_owned();
+        let mut flows: Vec<_> = report["flows"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|flow| dialled(flow).is_some_and(|port| ports.contains(&port)))
+            .filter(|flow| flow["current"] != 0)
+            .map(|flow| {
+                let (source, destination) = (end(flow, "source"), end(flow, "destination"));
+                let (dialled, port) = (dialled(flow).unwrap_or(0), &flow["port"]);
+                format!("{source} {destination}:{dialled} at {port} {}", flow["current"])
+            })
+            .collect();
+        flows.sort();
+        if flows == expected {
+            return flows;
         }
-    }
-
-    fn report(&self) -> Option<Value> {
-        reading::report(if self.apart {
-            self.enter()?
-        } else {
-            TcpStream::connect(&self.listens).ok()?
-        })
-    }
-
-    /// A connection from inside its network: threads have namespaces of their own, so only one moves.
-    fn enter(&self) -> Option<TcpStream> {
-        let space = std::fs::File::open(format!("/proc/{}/ns/net", self.child.id())).ok()?;
-        let listens = self.listens.clone();
-        let inside = move || {
-            let network = Some(rustix::thread::LinkNameSpaceType::Network);
-            let space = std::os::fd::AsFd::as_fd(&space);
-            rustix::thread::move_into_link_name_space(space, network).ok()?;
-            TcpStream::connect(listens).ok()
-        };
-        std::thread::spawn(inside).join().unwrap()
-    }
-
-    /// The flows to these ports, as soon as they are what is expected; what they are in the end.
-    fn flows(&self, ports: &[u64], expected: &[&str]) -> Vec<String> {
-        let began = Instant::now();
-        loop {
-            let report = self.report().unwrap_or_default();
-            let end =
-                |flow: &Value, end: &str| flow[end]["name"].as_str().unwrap_or("?").to_owned();
-            let mut flows: Vec<_> = report["flows"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|flow| dialled(flow).is_some_and(|port| ports.contains(&port)))
-                .filter(|flow| flow["current"] != 0)
-                .map(|flow| {
-                    let (source, destination) = (end(flow, "source"), end(flow, "destination"));
-                    let (dialled, port) = (dialled(flow).unwrap_or(0), &flow["port"]);
-                    format!("{source} {destination}:{dialled} at {port} {}", flow["current"])
-                })
-                .collect();
-            flows.sort();
-            if flows == expected {
-                return flows;
-            }
-            if began.elapsed() > Duration::from_secs(25) {
-                let connections = report["connections"].as_array().into_iter().flatten();
-                connections.for_each(|connection| eprintln!("{connection}"));
-                return flows;
-            }
-            // A report costs a share of the budget, and of a debug build a large one.
-            std::thread::sleep(Duration::from_millis(1100));
+        if began.elapsed() > Duration::from_secs(25) {
+            let connections = report["connections"].as_array().into_iter().flatten();
+            connections.for_each(|connection| eprintln!("{connection}"));
+            return flows;
         }
+        // A report costs a share of the budget, and of a debug build a large one.
+        std::thread::sleep(Duration::from_millis(1100));
     }
 }
 
 /// The port that the client dialled.
 fn dialled(flow: &Value) -> Option<u64> {
     flow["servicePort"].as_u64().or_else(|| flow["port"].as_u64())
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
 }
 
 fn nat(rules: &[&str]) {
@@ -222,7 +151,7 @@ fn nat(rules: &[&str]) {
 fn a_published_port_leads_past_who_holds_it_to_its_container() {
     in_sandbox("a_published_port_leads_past_who_holds_it_to_its_container", || {
         for (round, tier) in (0..).zip(TIERS) {
-            let Some(agent) = Agent::start(tier) else { continue };
+            let Some(agent) = Agent::with_source(&[], tier, BUDGET) else { continue };
             let (first, second) = (10 * round, 10 * round + 1);
             let mut server = Place::at("backend", SERVER, "172.18.2.2", "172.18.2.1", first);
             let client = "c=[socket.create_connection(('172.18.1.1',p)) for p in (8080,8081)]";
@@ -240,7 +169,7 @@ fn a_published_port_leads_past_who_holds_it_to_its_container() {
             client.go();
 
             let expected = ["client backend:8080 at 80 1", "client backend:8081 at 80 1"];
-            assert_eq!(agent.flows(&[80, 8080, 8081], &expected), expected, "{tier}");
+            assert_eq!(flows(&agent, &[80, 8080, 8081], &expected), expected, "{tier}");
             sh("iptables -w -t nat -F");
         }
     });
@@ -251,7 +180,7 @@ fn a_published_port_leads_past_who_holds_it_to_its_container() {
 fn a_masqueraded_connection_is_one_flow_between_its_two_ends() {
     in_sandbox("a_masqueraded_connection_is_one_flow_between_its_two_ends", || {
         for (round, tier) in (0..).zip(TIERS) {
-            let Some(agent) = Agent::start(tier) else { continue };
+            let Some(agent) = Agent::with_source(&[], tier, BUDGET) else { continue };
             let (first, second) = (10 * round, 10 * round + 1);
             // To the Service of its own (hairpin), and from elsewhere to a port of the node.
             let program = SERVER.replace("k=[]", "k=[]\nimport threading")
@@ -278,7 +207,7 @@ fn a_masqueraded_connection_is_one_flow_between_its_two_ends() {
             // Nine connections; a Service's address is no one's outside of a cluster, and is who answers.
             let expected =
                 ["cart cart:80 at 80 4", "web cart:30080 at 80 3", "web cart:80 at 80 2"];
-            assert_eq!(agent.flows(&[80, 30_080], &expected), expected, "{tier}");
+            assert_eq!(flows(&agent, &[80, 30_080], &expected), expected, "{tier}");
             sh("iptables -w -t nat -F");
         }
     });
@@ -292,54 +221,51 @@ const CHART: [(bool, &str); 2] = [
 
 #[test]
 #[ignore = "needs root, BPF and iptables"]
-fn the_rights_that_the_chart_asks_for_name_who_is_behind_a_service_and_count_exactly() {
-    in_sandbox(
-        "the_rights_that_the_chart_asks_for_name_who_is_behind_a_service_and_count_exactly",
-        || {
-            for (round, (apart, set)) in (0..).zip(CHART) {
-                let bounding = format!("--bounding-set={set}");
-                let start = [
-                    "sh",
-                    "-c",
-                    r#"ip link set lo up; exec setpriv "$0" --inh-caps=-all --no-new-privs -- "$@""#,
-                    &bounding,
-                ];
-                let own = ["unshare", "--net", "--"];
-                let before: Vec<_> = own.into_iter().filter(|_| apart).chain(start).collect();
-                let Some(agent) = Agent::start_as(&before, apart, "bpf") else { continue };
-                let (first, second) = (10 * round, 10 * round + 1);
-                let mut server = Place::at("backend", SERVER, "172.18.2.2", "172.18.2.1", first);
-                let client = "c=[socket.create_connection(('172.18.1.1',8080))]";
-                let mut client = Place::at("client", client, "172.18.1.2", "172.18.1.1", second);
-                nat(&[
-                    "PREROUTING -p tcp -d 172.18.1.1 --dport 8080 -j DNAT --to-destination 172.18.2.2:80",
-                ]);
-                std::thread::sleep(Duration::from_millis(1500));
-                server.go();
-                client.go();
+fn the_rights_that_the_chart_asks_for_name_who_is_behind_a_service() {
+    in_sandbox("the_rights_that_the_chart_asks_for_name_who_is_behind_a_service", || {
+        for (round, (apart, set)) in (0..).zip(CHART) {
+            let bounding = format!("--bounding-set={set}");
+            let start = [
+                "sh",
+                "-c",
+                r#"ip link set lo up; exec setpriv "$0" --inh-caps=-all --no-new-privs -- "$@""#,
+                &bounding,
+            ];
+            let own = ["unshare", "--net", "--"];
+            let before: Vec<_> = own.into_iter().filter(|_| apart).chain(start).collect();
+            let Some(agent) = Agent::with_source(&before, "bpf", BUDGET) else { continue };
+            let (first, second) = (10 * round, 10 * round + 1);
+            let mut server = Place::at("backend", SERVER, "172.18.2.2", "172.18.2.1", first);
+            let client = "c=[socket.create_connection(('172.18.1.1',8080))]";
+            let mut client = Place::at("client", client, "172.18.1.2", "172.18.1.1", second);
+            nat(&[
+                "PREROUTING -p tcp -d 172.18.1.1 --dport 8080 -j DNAT --to-destination 172.18.2.2:80",
+            ]);
+            std::thread::sleep(Duration::from_millis(1500));
+            server.go();
+            client.go();
 
-                let expected = ["client backend:8080 at 80 1"];
-                assert_eq!(agent.flows(&[80, 8080], &expected), expected, "{set}");
-                let report = agent.report().unwrap();
-                let short_lived = &report["shortLived"];
-                assert_eq!(short_lived["mode"], "Exact", "{set}: {short_lived}");
-                let rights = report["agent"]["rights"].clone();
-                let held = serde_json::json!([{"thread": "connection-tracking", "capabilities": ["NET_ADMIN"]}]);
-                assert_eq!(rights["held"], held, "{set}: {rights}");
-                assert!(
-                    rights["protections"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .take(4)
-                        .all(|one| one["inForce"] == true),
-                    "{rights}"
-                );
-                assert_eq!(rights["refusedCalls"], 0, "{rights}");
-                sh("iptables -w -t nat -F");
-            }
-        },
-    );
+            let expected = ["client backend:8080 at 80 1"];
+            assert_eq!(flows(&agent, &[80, 8080], &expected), expected, "{set}");
+            let report = agent.report().unwrap();
+            let short_lived = &report["shortLived"];
+            assert_eq!(short_lived["mode"], "Exact", "{set}: {short_lived}");
+            let rights = report["agent"]["rights"].clone();
+            let held = serde_json::json!([{"thread": "connection-tracking", "capabilities": ["NET_ADMIN"]}]);
+            assert_eq!(rights["held"], held, "{set}: {rights}");
+            assert!(
+                rights["protections"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .take(4)
+                    .all(|one| one["inForce"] == true),
+                "{rights}"
+            );
+            assert_eq!(rights["refusedCalls"], 0, "{rights}");
+            sh("iptables -w -t nat -F");
+        }
+    });
 }
 
 #[test]
@@ -347,7 +273,7 @@ fn the_rights_that_the_chart_asks_for_name_who_is_behind_a_service_and_count_exa
 fn a_namespace_number_that_is_used_again_takes_no_address_along() {
     in_sandbox("a_namespace_number_that_is_used_again_takes_no_address_along", || {
         for (round, tier) in (0..).zip(TIERS) {
-            let Some(agent) = Agent::start(tier) else { continue };
+            let Some(agent) = Agent::with_source(&[], tier, BUDGET) else { continue };
             let (first, second) = (10 * round, 10 * round + 1);
             let mut old = Place::at("old", SERVER, "10.1.1.5", "10.1.0.1", first);
             old.go();
@@ -362,7 +288,7 @@ fn a_namespace_number_that_is_used_again_takes_no_address_along() {
             std::fs::write("/proc/self/comm", "tester").unwrap();
             let before = connect();
             let expected = ["tester old:80 at 80 1"];
-            assert_eq!(agent.flows(&[80], &expected), expected, "{tier}");
+            assert_eq!(flows(&agent, &[80], &expected), expected, "{tier}");
             drop(before);
             drop(old);
             let mut taken = None;
@@ -384,7 +310,7 @@ fn a_namespace_number_that_is_used_again_takes_no_address_along() {
             let _connections = [connect(), connect()];
 
             let expected = ["tester new:80 at 80 2"];
-            assert_eq!(agent.flows(&[80], &expected), expected, "{tier}");
+            assert_eq!(flows(&agent, &[80], &expected), expected, "{tier}");
             let report = agent.report().unwrap();
             let ours = report["connections"].as_array().unwrap().iter();
             let ours = ours.filter(|c| c["remote"] == "10.1.1.5:80" && c["state"] == "established");

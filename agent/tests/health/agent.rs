@@ -1,67 +1,35 @@
-//! An agent that runs in the box, and what its report says.
+//! What the report of a running agent says of flows and of what runs full.
 //!
 //! In: a source. Out: flows with which something is wrong, and risks.
 //!
 //! I/O: one process, HTTP on loopback.
 
+use crate::program;
 use serde_json::Value;
-use std::io::Write as _;
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const ADDRESS: &str = "127.0.0.1:19466";
+/// Readers have a part of the budget, and these look often.
+const BUDGET: &str = "budget: {cpu: \"1\"}\n";
 
 /// A running agent; it ends when dropped.
-pub struct Agent {
-    process: Child,
-    address: &'static str,
-    #[allow(dead_code, reason = "removed when dropped")]
-    config: tempfile::NamedTempFile,
-}
+pub struct Agent(program::Agent);
 
 impl Agent {
-    pub fn start(words: &[&str]) -> Self {
-        // Readers have a part of the budget, and these look often.
-        let mut config = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-        config.write_all(b"budget: {cpu: \"1\"}\n").unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
-            .args(["--listen", ADDRESS, "--docker", "off"])
-            .arg("--config")
-            .arg(config.path())
-            .args(words)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { process: child, address: ADDRESS, config }
+    pub fn start() -> Self {
+        Self(program::Agent::start(&[], BUDGET))
     }
 
     /// With this source, unless the kernel refuses it.
     pub fn start_with(source: &str) -> Option<Self> {
-        let mut agent = Self::start(&["--source", source]);
-        let began = Instant::now();
-        while agent.report().is_none() {
-            if agent.process.try_wait().unwrap().is_some() {
-                eprintln!("SKIP: no BPF: {source} is refused");
-                return None;
-            }
-            assert!(began.elapsed() < Duration::from_secs(20), "{source}: no report");
-            thread::sleep(Duration::from_millis(50));
-        }
-        Some(agent)
-    }
-
-    pub fn report(&self) -> Option<Value> {
-        crate::reading::report(TcpStream::connect(self.address).ok()?)
+        program::Agent::with_source(&[], source, BUDGET).map(Self)
     }
 
     /// A report, even if the agent is busy for a moment.
     fn must_report(&self) -> Value {
         let began = Instant::now();
         loop {
-            if let Some(report) = self.report() {
+            if let Some(report) = self.0.report() {
                 return report;
             }
             assert!(began.elapsed() < Duration::from_secs(20), "no report");
@@ -98,12 +66,5 @@ impl Agent {
             (what, port, risk["used"].as_u64().unwrap())
         };
         report["risks"].as_array().unwrap().iter().map(of).collect()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
     }
 }

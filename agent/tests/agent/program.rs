@@ -1,0 +1,118 @@
+//! The agent's program, started as a user starts it, on a free port of loopback.
+//!
+//! In: its flags and its configuration. Out: where it serves, and its report. It ends when it is dropped.
+//!
+//! I/O: one process and its log, a file, HTTP on loopback.
+
+use crate::reading;
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// For the first report: a debug build on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running agent.
+pub(crate) struct Agent {
+    pub(crate) child: Child,
+    pub(crate) serves: SocketAddr,
+    /// Where it answers probes, if `--probe-listen` is among its flags.
+    pub(crate) probes: Option<SocketAddr>,
+    _config: tempfile::NamedTempFile,
+}
+
+impl Agent {
+    pub(crate) fn start(words: &[&str], config: &str) -> Self {
+        Self::start_by(&[], words, config).unwrap()
+    }
+
+    /// Started by `before`, such as `setpriv` with its arguments; `None` if it ended before it served.
+    pub(crate) fn start_by(before: &[&str], words: &[&str], config: &str) -> Option<Self> {
+        let mut file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        file.write_all(config.as_bytes()).unwrap();
+        let program: Vec<_> =
+            before.iter().copied().chain([env!("CARGO_BIN_EXE_probelet-agent")]).collect();
+        let mut child = Command::new(program[0])
+            .args(&program[1..])
+            .args(["--listen", "127.0.0.1:0", "--docker", "off", "--node-name", "box"])
+            .args(words)
+            .arg("--config")
+            .arg(file.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let (mut serves, mut probes) = (None, None);
+        while serves.is_none() {
+            let mut line = String::new();
+            if log.read_line(&mut line).unwrap() == 0 {
+                child.wait().unwrap();
+                return None;
+            }
+            let address = || {
+                let plain = line.split("address=").nth(1).unwrap();
+                plain.split_whitespace().next().unwrap().parse().unwrap()
+            };
+            if line.contains("answering probes") {
+                probes = Some(address());
+            } else if line.contains("serving") {
+                serves = Some(address());
+            }
+        }
+        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Some(Self { child, serves: serves.unwrap(), probes, _config: file })
+    }
+
+    /// One with this source that has made its first report, unless the kernel refuses the source.
+    pub(crate) fn with_source(before: &[&str], source: &str, config: &str) -> Option<Self> {
+        let mut agent = Self::start_by(before, &["--source", source], config);
+        let began = Instant::now();
+        while let Some(running) = &mut agent {
+            if running.child.try_wait().unwrap().is_some() {
+                break;
+            }
+            if running.report().is_some_and(|report| report["epoch"].as_u64() > Some(0)) {
+                return agent;
+            }
+            assert!(began.elapsed() < PATIENCE, "{source}: no report");
+            thread::sleep(Duration::from_millis(100));
+        }
+        eprintln!("SKIP: no BPF: {source} is refused");
+        None
+    }
+
+    pub(crate) fn report(&self) -> Option<Value> {
+        reading::report(self.connect()?)
+    }
+
+    /// A connection from inside its network, if that is not ours: threads have namespaces of their own, so only one moves.
+    fn connect(&self) -> Option<TcpStream> {
+        let network = |pid: &str| format!("/proc/{pid}/ns/net");
+        let theirs = network(&self.child.id().to_string());
+        let link = |path| fs::read_link(path).ok();
+        let serves = self.serves;
+        if link(theirs.clone())? == link(network("self"))? {
+            return TcpStream::connect(serves).ok();
+        }
+        let space = fs::File::open(theirs).ok()?;
+        let inside = move || {
+            let network = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(space.as_fd(), network).ok()?;
+            TcpStream::connect(serves).ok()
+        };
+        thread::spawn(inside).join().unwrap()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}

@@ -15,6 +15,7 @@ pub mod probes;
 pub(super) mod profile;
 pub(super) mod purse;
 pub(super) mod route;
+mod stamp;
 pub mod tls;
 pub(super) mod watch;
 mod web;

@@ -8,6 +8,7 @@
 //!
 //! I/O: the file.
 
+use super::super::stamp::Stamp;
 use super::cache::Key;
 use super::secret::Secret;
 use super::{MAX_TOKEN, is_token};
@@ -61,9 +62,6 @@ pub enum Error {
     Random(#[from] super::Error),
 }
 
-/// What tells one content of a file from the next.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
-
 /// The tokens of a file, read again when it changes.
 pub struct TokenFile {
     path: PathBuf,
@@ -84,7 +82,7 @@ impl TokenFile {
     pub fn open(path: &Path, look: Duration) -> Result<Self, Error> {
         let secret = Secret::new()?;
         // Before reading: what changes meanwhile is read again.
-        let judged = stamp(path);
+        let judged = Stamp::of(path);
         let digests = read(path, &secret)?;
         let state = Mutex::new(State { looked: Instant::now(), judged, digests });
         Ok(Self { path: path.to_owned(), look, secret, state })
@@ -102,7 +100,7 @@ impl TokenFile {
             return;
         }
         state.looked = Instant::now();
-        let stamp = stamp(&self.path);
+        let stamp = Stamp::of(&self.path);
         if stamp == state.judged {
             return;
         }
@@ -115,11 +113,6 @@ impl TokenFile {
             Err(error) => tracing::warn!(%error, "the last good tokens stay in force"),
         }
     }
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let file = fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino(), file.size(), file.ctime(), file.ctime_nsec()))
 }
 
 fn read(path: &Path, secret: &Secret) -> Result<Vec<Key>, Error> {

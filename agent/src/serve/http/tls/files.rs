@@ -8,9 +8,9 @@
 //!
 //! I/O: two files.
 
+use super::super::stamp::Stamp;
 use super::{Error, provider};
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -24,22 +24,18 @@ const KEY: &str = "tls.key";
 /// A chain of a few certificates has some 8 KiB.
 const MAX_FILE: u64 = 256 << 10;
 
-/// What tells one content of a file from the next: device, inode, size, time of the last change. Kubernetes puts a new
-/// file where the old one was; others write into it.
-type Stamp = [Option<(u64, u64, u64, i64, i64)>; 2];
-
 /// The files.
 pub(super) struct Files {
     dir: PathBuf,
     look: Duration,
     looked: Instant,
-    judged: Stamp,
+    judged: [Stamp; 2],
 }
 
 impl Files {
     pub(super) fn open(dir: &Path, look: Duration) -> Result<(Self, CertifiedKey), Error> {
         // Before reading: what changes meanwhile is read again.
-        let judged = stamp(dir);
+        let judged = stamps(dir);
         let pair = read(dir)?;
         Ok((Self { dir: dir.to_owned(), look, looked: Instant::now(), judged }, pair))
     }
@@ -54,20 +50,17 @@ impl Files {
             return None;
         }
         self.looked = Instant::now();
-        let stamp = stamp(&self.dir);
-        if stamp == self.judged {
+        let stamps = stamps(&self.dir);
+        if stamps == self.judged {
             return None;
         }
-        self.judged = stamp;
+        self.judged = stamps;
         Some(read(&self.dir))
     }
 }
 
-fn stamp(dir: &Path) -> Stamp {
-    [CERTIFICATE, KEY].map(|name| {
-        let file = fs::metadata(dir.join(name)).ok()?;
-        Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
-    })
+fn stamps(dir: &Path) -> [Stamp; 2] {
+    [CERTIFICATE, KEY].map(|name| Stamp::of(&dir.join(name)))
 }
 
 /// The certificates of a text in PEM, of which there is at least one; the path is for the error.

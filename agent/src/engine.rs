@@ -11,6 +11,7 @@ mod ends;
 mod governor;
 mod matching;
 mod outlet;
+pub(crate) mod own_memory;
 mod pace;
 mod patience;
 mod rights;

@@ -7,6 +7,7 @@
 
 use super::governor::Governor;
 use super::matching::Matching;
+use super::own_memory::OwnMemory;
 use super::pace::Limiters;
 use super::tasks::{Tasks, Time};
 use super::tuning::Tuning;
@@ -22,8 +23,6 @@ use probelet_core::budget::Level;
 use probelet_core::facts::{Tier, Want};
 use probelet_core::report::Picture;
 use probelet_core::schedule::Schedule;
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 /// Weight of the newest value in a moving mean.
@@ -61,7 +60,7 @@ impl Rhythm {
 
 #[derive(Debug)]
 pub(super) struct Signs {
-    memory: Memory,
+    memory: OwnMemory,
     tier: Tier,
     refused: Arc<[String]>,
     denied: bool,
@@ -110,7 +109,7 @@ impl Signs {
             refused: chosen.refused.as_slice().into(),
             denied: chosen.denied,
             config: Arc::clone(config),
-            memory: Memory::open(),
+            memory: OwnMemory::open(),
             started_unix: seconds(clock::unix_ns()),
             began_ns: clock::boot_ns(),
             start_cpu: seconds(start_ns),
@@ -322,7 +321,7 @@ impl Signs {
             budget_cores: budget,
             window_seconds: window,
             cpu,
-            rss_bytes: self.memory.resident(),
+            rss_bytes: self.memory.read().map_or(0, |[_, resident]| resident),
             desired: self.desired(),
             effective: Intervals {
                 sockets: self.verified.interval.get(),
@@ -383,25 +382,5 @@ impl Signs {
             pure(matched + self.elsewhere_ns),
             Time { ns: process_ns.saturating_sub(thread_ns + self.elsewhere_ns), sampled: serve },
         ])
-    }
-}
-
-/// The agent's own memory, from a `/proc/self/statm` that stays open: opening it costs more than all else that a quiet second does.
-#[derive(Debug)]
-struct Memory(Option<File>);
-
-impl Memory {
-    fn open() -> Self {
-        Self(File::open("/proc/self/statm").ok())
-    }
-
-    /// Resident bytes, the second field in pages (proc(5)); 0 where it cannot be read.
-    fn resident(&self) -> u64 {
-        let mut text = [0; 128];
-        let read = self.0.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
-        let second = text[..read].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        let pages =
-            std::str::from_utf8(second).ok().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-        pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
     }
 }

@@ -7,6 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "the text format knows only floating point")]
 
 use super::family::Families;
+use crate::engine::own_memory::OwnMemory;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
@@ -24,16 +25,16 @@ pub(super) fn add(families: &mut Families, started_unix: f64) {
         "Start of the process, Unix time in seconds.",
         started_unix,
     );
-    if let Some((size, resident)) = memory() {
+    if let Some([size, resident]) = OwnMemory::open().read() {
         families.value(
             "process_virtual_memory_bytes",
             "Address space of the process, in bytes.",
-            size,
+            size as f64,
         );
         families.value(
             "process_resident_memory_bytes",
             "Memory of the process in RAM, in bytes.",
-            resident,
+            resident as f64,
         );
     }
     if let Ok(fds) = fs::read_dir("/proc/self/fd") {
@@ -53,11 +54,4 @@ pub(super) fn add(families: &mut Families, started_unix: f64) {
     if let Ok(threads) = fs::read_dir("/proc/self/task") {
         families.value("process_threads", "Threads of the process.", threads.count() as f64);
     }
-}
-
-fn memory() -> Option<(f64, f64)> {
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    let mut pages = statm.split_ascii_whitespace().map_while(|n| n.parse::<u64>().ok());
-    let page = rustix::param::page_size() as f64;
-    Some((pages.next()? as f64 * page, pages.next()? as f64 * page))
 }

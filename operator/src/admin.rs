@@ -20,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use probelet_runtime::places::Places;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -27,8 +28,10 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use crate::metrics::{self, Figures, Metrics};
-use crate::places::Places;
 
+/// Connections to a listener at a time, and of them those of one peer.
+const CONNECTIONS: usize = 32;
+const OF_A_PEER: usize = 8;
 /// The longest that a connection may last; scrapers make a new one.
 const LIFE: Duration = Duration::from_mins(5);
 /// The longest that a probe may.
@@ -86,7 +89,7 @@ pub async fn serve(
     parts: Parts,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (mut connections, mut places) = (JoinSet::new(), Places::default());
+    let (mut connections, mut places) = (JoinSet::new(), Places::new(CONNECTIONS, OF_A_PEER));
     loop {
         tokio::select! {
             // A sender that is gone has told, too.

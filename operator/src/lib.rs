@@ -21,7 +21,6 @@ pub mod metrics;
 mod outputs;
 pub mod pace;
 pub mod placement;
-pub mod places;
 pub mod queue;
 pub mod reconcile;
 pub mod rollout;

@@ -1,4 +1,5 @@
-//! What the programs share that is not pure: the log, how a process ends, the way to the API server.
+//! What the programs share that is not pure: the log, how a process ends, the way to the API server, who may
+//! stay connected to a small listener.
 //!
 //! In: checked flags, a kubeconfig, the environment's proxy variables. Out: a log on stderr, an exit code, connections. It
 //! must not know what a program does with them: whatever only one program needs belongs there, and whatever needs no I/O
@@ -10,6 +11,7 @@ pub mod access;
 pub mod error;
 pub mod exit;
 pub mod logging;
+pub mod places;
 pub mod reach;
 pub mod route;
 

@@ -17,9 +17,10 @@ use crate::engine::{boot_ns, thread_cpu_ns};
 use crate::serve::{ACCEPT_RETRY, Error, listen, told};
 use crate::snapshot::Snapshot;
 use crate::sys::filter;
+use probelet_runtime::places::Places;
 use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch as channel;
-use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::warn;
 
@@ -87,7 +88,7 @@ struct Serving {
 
 impl Serving {
     async fn run(&self) {
-        let (mut inside, mut places) = (JoinSet::new(), Places::default());
+        let (mut inside, mut places) = (JoinSet::new(), Places::new(ALL, EACH));
         let (mut shut, mut quiet) = (None, None);
         loop {
             tokio::select! {
@@ -108,7 +109,7 @@ impl Serving {
                             places.make_room(peer);
                             let work = answer(socket, self.snapshots.clone(), self.began_ns);
                             let work = measured(work, Arc::clone(&self.admit));
-                            places.0.push((peer, inside.spawn(work)));
+                            places.take(peer, inside.spawn(work));
                         }
                         Err(error) => {
                             warn!(%error, "cannot accept a probe");
@@ -161,32 +162,6 @@ impl Serving {
         if let Err(error) = filter::anybody(self.listener.as_fd()) {
             warn!(%error, "probes stay limited to the node's own addresses");
         }
-    }
-}
-
-/// Who is here, in the order in which they came.
-#[derive(Default)]
-struct Places(Vec<(IpAddr, AbortHandle)>);
-
-impl Places {
-    /// Makes room for one more from `peer`: who came first of a crowd goes.
-    fn make_room(&mut self, peer: IpAddr) {
-        let count = |peer| self.0.iter().filter(|(other, _)| *other == peer).count();
-        let crowded = if count(peer) >= EACH {
-            Some(peer)
-        } else if self.0.len() >= ALL {
-            self.0.iter().map(|(other, _)| *other).max_by_key(|other| count(*other))
-        } else {
-            None
-        };
-        let first = self.0.iter().position(|(other, _)| Some(*other) == crowded);
-        if let Some(first) = first {
-            self.0.remove(first).1.abort();
-        }
-    }
-
-    fn leave(&mut self, task: Id) {
-        self.0.retain(|(_, place)| place.id() != task);
     }
 }
 

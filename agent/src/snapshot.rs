@@ -247,7 +247,7 @@ impl Snapshot {
             boot_unix: 0.0,
             clock_steps: 0,
             picture: Picture::default(),
-            vitals: Vitals::unknown(),
+            vitals: Vitals::default(),
         }
     }
 }
@@ -290,8 +290,11 @@ impl Vitals {
             bytes: grown(was.bytes, last.bytes, now_ns),
         }
     }
+}
 
-    fn unknown() -> Self {
+impl Default for Vitals {
+    /// Nothing known yet.
+    fn default() -> Self {
         Self {
             tier: Tier::Procfs,
             refused: Arc::default(),
@@ -362,7 +365,7 @@ mod tests {
         let last = 100 * SECOND;
         let moments =
             Moments { sockets: last, processes: last, containers: 0, bytes: last, published: last };
-        Vitals { freshness_seconds: 1.6, effective: second, moments, ..Vitals::unknown() }
+        Vitals { freshness_seconds: 1.6, effective: second, moments, ..Vitals::default() }
     }
 
     #[test]

@@ -12,10 +12,7 @@ use super::{Parts, SeriesLimits, Shared, State, serve};
 use crate::discover::Limiter;
 use crate::serve::http::cost::Admission;
 use crate::serve::http::watch::Limits;
-use crate::snapshot::{
-    Asked, CpuTime, Histogram, Intervals, Moments, ShortLived, Skip, Snapshot, Task, Vitals,
-};
-use probelet_core::budget::Level;
+use crate::snapshot::{CpuTime, Intervals, ShortLived, Skip, Snapshot, Task, Vitals};
 use probelet_core::facts::{Endpoint, Facts, Process, Socket, Tier, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{self, Now, Picture, Report};
@@ -37,9 +34,6 @@ pub(crate) fn snapshot() -> Snapshot {
     let vitals = Vitals {
         tier: Tier::Netlink,
         refused: ["bpf: loading was refused (EPERM): CAP_BPF is missing".to_owned()].into(),
-        denied: false,
-        level: Level::Full,
-        level_reason: String::new(),
         cpu_cores: 0.001,
         budget_cores: 0.005,
         window_seconds: 60.0,
@@ -49,11 +43,7 @@ pub(crate) fn snapshot() -> Snapshot {
         effective: second,
         freshness_seconds: 1.0,
         verified_unix: 1_700_000_000.0,
-        moments: Moments::default(),
-        pass_duration: Histogram::default(),
-        pass_cpu: Histogram::default(),
         full_pass_cpu: 0.001,
-        translations: [0; Asked::ALL.len()],
         short_lived: ShortLived {
             reason: Some("reporting each end needs 55m at this rate of connections".into()),
             needs_cores: Some(0.055),
@@ -62,7 +52,6 @@ pub(crate) fn snapshot() -> Snapshot {
             worker_seconds: 0.002,
             ..ShortLived::default()
         },
-        conntrack_error: None,
         skipped: [3; Skip::ALL.len()],
         limiter_wait_seconds: [
             (Limiter::ProcfsReads, 0.0),
@@ -72,10 +61,8 @@ pub(crate) fn snapshot() -> Snapshot {
         config_generation: 1,
         config_hash: "abc".to_owned(),
         config_origin: "defaults".to_owned(),
-        config_name: String::new(),
-        config_error: None,
         started_unix: 1_699_999_000.5,
-        rights: Arc::default(),
+        ..Vitals::default()
     };
     Snapshot {
         node: "node-1".into(),

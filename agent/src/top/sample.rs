@@ -10,8 +10,7 @@ use super::state::{Fitted, Key, State as Settings};
 use super::view::View;
 use crate::discover::Limiter;
 use crate::names::label::Names;
-use crate::snapshot::{Asked, BUCKETS, CpuTime, Histogram, Intervals, Moments, Snapshot, Vitals};
-use probelet_core::budget::Level;
+use crate::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use probelet_core::coverage::Count;
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Loss, Losses, Process, Protocol, Runtime, State, Tier,
@@ -248,8 +247,6 @@ fn vitals(second: u64) -> Vitals {
         ]
         .into(),
         denied: true,
-        level: Level::Full,
-        level_reason: String::new(),
         cpu_cores: 0.0007,
         budget_cores: 0.005,
         window_seconds: 60.0,
@@ -264,13 +261,9 @@ fn vitals(second: u64) -> Vitals {
         effective: Intervals { processes: 4.1, ..every },
         freshness_seconds: 1.0,
         verified_unix: 1_750_000_000.0 + second as f64,
-        moments: Moments::default(),
         pass_duration: passes,
         pass_cpu: passes,
         full_pass_cpu: 0.000_71,
-        translations: [0; Asked::ALL.len()],
-        short_lived: crate::snapshot::ShortLived::default(),
-        conntrack_error: None,
         skipped: [second, 0, 0, 0, 1],
         limiter_wait_seconds: [
             (Limiter::ProcfsReads, 0.0),
@@ -280,9 +273,7 @@ fn vitals(second: u64) -> Vitals {
         config_generation: 1,
         config_hash: "1f2e3d4c".to_owned(),
         config_origin: "defaults".to_owned(),
-        config_name: String::new(),
-        config_error: None,
         started_unix: 1_750_000_000.0,
-        rights: Arc::default(),
+        ..Vitals::default()
     }
 }

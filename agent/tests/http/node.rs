@@ -1,10 +1,7 @@
 //! A made-up node of any size, as the engine would publish it.
 
 use probelet_agent::discover::Limiter;
-use probelet_agent::snapshot::{
-    Asked, CpuTime, Histogram, Intervals, Moments, ShortLived, Skip, Snapshot, Task, Vitals,
-};
-use probelet_core::budget::Level;
+use probelet_agent::snapshot::{CpuTime, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, Tier, Want,
 };
@@ -90,10 +87,6 @@ pub(crate) fn snapshot(picture: Picture) -> Snapshot {
     let second = Intervals { sockets: 1.0, processes: 1.0, containers: 10.0, bytes: 10.0 };
     let vitals = Vitals {
         tier: Tier::Bpf,
-        refused: Arc::default(),
-        denied: false,
-        level: Level::Full,
-        level_reason: String::new(),
         cpu_cores: 0.001,
         budget_cores: 0.005,
         window_seconds: 60.0,
@@ -103,13 +96,7 @@ pub(crate) fn snapshot(picture: Picture) -> Snapshot {
         effective: second,
         freshness_seconds: 1.0,
         verified_unix: 1_700_000_000.0,
-        moments: Moments::default(),
-        pass_duration: Histogram::default(),
-        pass_cpu: Histogram::default(),
         full_pass_cpu: 0.001,
-        translations: [0; Asked::ALL.len()],
-        short_lived: ShortLived::default(),
-        conntrack_error: None,
         skipped: [3; Skip::ALL.len()],
         limiter_wait_seconds: [
             (Limiter::ProcfsReads, 0.0),
@@ -119,10 +106,8 @@ pub(crate) fn snapshot(picture: Picture) -> Snapshot {
         config_generation: 1,
         config_hash: "abc".to_owned(),
         config_origin: "defaults".to_owned(),
-        config_name: String::new(),
-        config_error: None,
         started_unix: 1_699_999_000.0,
-        rights: std::sync::Arc::default(),
+        ..Vitals::default()
     };
     Snapshot { node: "node-1".into(), boot_unix: 1_600_000_000.0, clock_steps: 0, picture, vitals }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Config, ConfigId, Node, Object, World};
+use super::{Config, ConfigId, Node, World};
 use crate::pace::Millis;
 use crate::queue::{Key, NodeId};
 use crate::stages::observe::SeenProbe;
@@ -90,12 +90,6 @@ impl World {
     #[must_use]
     pub fn node_at(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id)
-    }
-
-    /// The node object at a place.
-    #[must_use]
-    pub fn object_at(&self, id: NodeId) -> Option<&Object> {
-        self.nodes.get(id)?.object.as_ref()
     }
 
     /// The configuration at a place.

@@ -184,7 +184,7 @@ impl Engine {
             }
             let now = clock::boot_ns();
             self.judge(now);
-            let more = self.take_news(now);
+            let more = self.take_events(now);
             match self.schedule.next(self.ladder.level()) {
                 Some((due, want)) if due <= now => {
                     self.turn(want, now);

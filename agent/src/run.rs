@@ -82,7 +82,7 @@ struct Parts {
     config: watch::Sender<Arc<Effective>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     governor: Arc<Governor>,
-    news: mpsc::Sender<Vec<Event>>,
+    events: mpsc::Sender<Vec<Event>>,
 }
 
 fn parts(args: &Args, config: Effective) -> Parts {
@@ -90,7 +90,7 @@ fn parts(args: &Args, config: Effective) -> Parts {
     let node: Arc<str> = args.node_name.as_str().into();
     let (config, config_seen) = watch::channel(Arc::new(config));
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(Arc::clone(&node))));
-    let (news, cluster) = names::channel();
+    let (events, cluster) = names::channel();
     let setup = Setup {
         node,
         source: args.source.and_then(choose::pinned),
@@ -102,16 +102,16 @@ fn parts(args: &Args, config: Effective) -> Parts {
         cluster: args.kubernetes.is_some().then_some(cluster),
         rights: None,
     };
-    Parts { setup, config, snapshots, governor, news }
+    Parts { setup, config, snapshots, governor, events }
 }
 
 fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Duration>) -> Exit {
-    let Parts { setup, config, governor: _governor, news, .. } = parts(args, config);
+    let Parts { setup, config, governor: _governor, events, .. } = parts(args, config);
     names::start::follow_cluster(
         args.kubernetes.clone(),
         Arc::clone(&setup.node),
         config.subscribe(),
-        news,
+        events,
     );
     let setup = Setup { ends: None, ..setup };
     let snapshot = match Engine::new(setup).and_then(|engine| engine.once(settle)) {

@@ -19,13 +19,13 @@ pub(crate) mod testing;
 
 use crate::engine::boot_ns;
 use crate::kube::{FeedStatus, SingleStatus};
-use crate::names::shown::{Labels, Names};
+use crate::names::shown::{DisplayNames, Names};
 use crate::node_probe::status as node_probe;
 use crate::snapshot::Snapshot;
 use http::auth::{Guard, Peer};
 use http::cost::{Admission, Admit, Cost, Learned};
 use http::places::{Known, Place, Places};
-use http::purse::{Paid, Purse};
+use http::readers_share::{Paid, ReadersShare};
 use http::tls::Tls;
 use http::{connection, profile, watch};
 use metrics::http::Counters;
@@ -47,7 +47,7 @@ pub use metrics::{SeriesLimits, Shown};
 const BACKLOG: u32 = 128;
 /// Whole reports under way at a time, some 200 KiB each; the others wait their turn.
 const RENDERERS: usize = 24;
-/// How long connections may take to end once the agent is told to.
+/// How long connections may take to end once the agent is to.
 const GRACE: Duration = Duration::from_millis(800);
 /// Accepting fails when file descriptors run out: then try again that often.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
@@ -201,7 +201,7 @@ pub(crate) struct Shared {
     auth: Option<Guard>,
     tls: Option<Tls>,
     limits: watch::Limits,
-    labels: Mutex<Arc<Labels>>,
+    labels: Mutex<Arc<DisplayNames>>,
     learned: Mutex<Learned>,
     /// The last whole report that was sent encoded to who may see all of it.
     kept: Mutex<Option<Kept>>,
@@ -212,11 +212,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn labels(&self, snapshot: &Snapshot) -> Arc<Labels> {
+    fn labels(&self, snapshot: &Snapshot) -> Arc<DisplayNames> {
         let picture = &snapshot.picture;
         let names = Arc::clone(&self.names.borrow());
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        *labels = Labels::refresh(&labels, picture, &names);
+        *labels = DisplayNames::refresh(&labels, picture, &names);
         Arc::clone(&labels)
     }
 
@@ -240,7 +240,7 @@ impl Shared {
 /// Serves until `stop` is true, then at most one second more.
 pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Receiver<bool>) {
     let State(shared) = state;
-    let purse = Purse::new(
+    let readers_share = ReadersShare::new(
         Arc::clone(&shared.admit),
         shared.snapshots.clone(),
         stop.clone(),
@@ -248,14 +248,14 @@ pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Recei
     );
     let mut intake = Intake {
         shared,
-        purse: Arc::new(purse),
+        readers_share: Arc::new(readers_share),
         places: Places::default(),
         inside: JoinSet::new(),
     };
     let (stopped, mut shut) = (stop.clone(), None);
     loop {
         tokio::select! {
-            () = told(&mut stop) => break,
+            () = until_stopped(&mut stop) => break,
             Some(ended) = intake.inside.join_next_with_id(), if !intake.inside.is_empty() => {
                 intake.places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
             }
@@ -273,7 +273,7 @@ pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Recei
                 shut = intake.shut();
             }
         }
-        intake.purse.pay(None);
+        intake.readers_share.pay(None);
     }
     drop(listener);
     let mut inside = intake.inside;
@@ -286,7 +286,7 @@ pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Recei
 /// Who is in, and what is paid for them.
 struct Intake {
     shared: Arc<Shared>,
-    purse: Arc<Purse>,
+    readers_share: Arc<ReadersShare>,
     places: Places,
     inside: JoinSet<()>,
 }
@@ -302,7 +302,7 @@ impl Intake {
         let (phase, known) = (watch::Phase::new(self.shared.limits), Known::default());
         let (shared, signs) = (Arc::clone(&self.shared), (phase.clone(), known.clone()));
         let work = connection::run(socket, peer, shared, signs, stopped.clone());
-        let task = self.inside.spawn(Paid::new(work, Arc::clone(&self.purse), peer.ip));
+        let task = self.inside.spawn(Paid::new(work, Arc::clone(&self.readers_share), peer.ip));
         self.places.take(Place { peer: peer.ip, phase, known, task });
     }
 
@@ -315,8 +315,8 @@ impl Intake {
     }
 }
 
-/// Waits until the agent is told to stop; a sender that is gone has told.
-async fn told(stop: &mut channel::Receiver<bool>) {
+/// Waits until the agent is to stop, or its sender is gone.
+async fn until_stopped(stop: &mut channel::Receiver<bool>) {
     drop(stop.wait_for(|&stop| stop).await);
 }
 
@@ -324,7 +324,7 @@ async fn told(stop: &mut channel::Receiver<bool>) {
 #[must_use]
 pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> Vec<u8> {
     let picture = &snapshot.picture;
-    let labels = Labels::refresh(&Arc::default(), picture, names);
+    let labels = DisplayNames::refresh(&Arc::default(), picture, names);
     let sieve = filter::Sieve::new(query::Filter::default(), &labels);
     let span = render::Span::Full { since: None };
     let mut renderer = render::Renderer::new(Arc::clone(snapshot), labels, sieve, span);

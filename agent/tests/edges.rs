@@ -14,7 +14,7 @@ mod node;
 use client::start;
 use probelet_agent::snapshot::Snapshot;
 use probelet_core::cluster::objects::{
-    Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
 };
 use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
@@ -122,7 +122,7 @@ fn objects(node: &str) -> Vec<Event> {
             node: Some(node.into()),
             ..Backend::default()
         });
-        events.push(Event::Slice(slice("shop", name, endpoints.collect(), target)));
+        events.push(Event::EndpointSlice(slice("shop", name, endpoints.collect(), target)));
     }
     events.push(Event::Service(Service {
         namespace: "default".into(),
@@ -136,12 +136,12 @@ fn objects(node: &str) -> Vec<Event> {
         ready: true,
         ..Backend::default()
     };
-    events.push(Event::Slice(slice("default", "kubernetes", vec![server], 6443)));
+    events.push(Event::EndpointSlice(slice("default", "kubernetes", vec![server], 6443)));
     events
 }
 
-fn slice(namespace: &str, service: &str, endpoints: Vec<Backend>, port: u16) -> Slice {
-    Slice {
+fn slice(namespace: &str, service: &str, endpoints: Vec<Backend>, port: u16) -> EndpointSlice {
+    EndpointSlice {
         namespace: namespace.into(),
         name: format!("{service}-abcde").into(),
         service: service.into(),

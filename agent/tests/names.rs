@@ -12,7 +12,7 @@ use client::{Server, start};
 use probelet_agent::once;
 use probelet_agent::snapshot::Snapshot;
 use probelet_core::cluster::objects::{
-    Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
 };
 use probelet_core::cluster::{Cluster, Grain, Settings};
 use probelet_core::facts::{
@@ -101,7 +101,7 @@ impl World {
     /// All that the API server knows.
     fn everything(&mut self) {
         self.apply(Kind::ALL.map(Event::Listing));
-        self.apply([Event::Pod(pod()), Event::Service(cart()), Event::Slice(slice())]);
+        self.apply([Event::Pod(pod()), Event::Service(cart()), Event::EndpointSlice(slice())]);
         self.apply(Kind::ALL.map(Event::Listed));
     }
 
@@ -139,7 +139,7 @@ fn cart() -> Service {
     }
 }
 
-fn slice() -> Slice {
+fn slice() -> EndpointSlice {
     let backend = Backend {
         addresses: vec!["10.1.7.5".parse().unwrap()],
         ready: true,
@@ -147,13 +147,13 @@ fn slice() -> Slice {
         node: Some("far".into()),
         ..Backend::default()
     };
-    Slice {
+    EndpointSlice {
         namespace: "shop".into(),
         name: "cart-1".into(),
         service: "cart".into(),
         endpoints: vec![backend],
         ports: vec![(Protocol::Tcp, 8080)],
-        ..Slice::default()
+        ..EndpointSlice::default()
     }
 }
 

@@ -20,7 +20,7 @@ pub use error::Error;
 pub(crate) use fleet::escape;
 pub use fleet::{Nodes, Pages, config_path, probe_path};
 pub use progress::Progress;
-pub use reply::{Reply, Room};
+pub use reply::{ByteBudget, Reply};
 pub use right::Right;
 
 use std::cell::Cell;
@@ -67,7 +67,7 @@ pub struct With<'a> {
     /// What kinds of answer are understood.
     pub accept: Option<&'static str>,
     /// What this answer may take, with others.
-    pub room: Option<Room>,
+    pub budget: Option<ByteBudget>,
 }
 
 impl Ask {
@@ -144,7 +144,7 @@ impl Ask {
 
     /// Sends one request and reads the whole answer.
     pub async fn send(&self, method: Method, path: &str, with: With<'_>) -> Result<Reply, Error> {
-        let With { body, token, etag, accept, room } = with;
+        let With { body, token, etag, accept, budget } = with;
         let mut request = Request::builder()
             .method(method.clone())
             .uri(path)
@@ -171,7 +171,7 @@ impl Ask {
         let unreachable = |why: String| Error::Unreachable { server: self.server.clone(), why };
         let sent = tokio::time::timeout(self.patience, async {
             let answer = self.client.send(request).await.map_err(|e| unreachable(chain(&e)))?;
-            self.read(&method, path, answer, room).await
+            self.read(&method, path, answer, budget).await
         });
         sent.await.map_err(|_| unreachable(format!("no answer in {:?}", self.patience)))?
     }
@@ -181,7 +181,7 @@ impl Ask {
         method: &Method,
         path: &str,
         answer: Response<Body>,
-        room: Option<Room>,
+        budget: Option<ByteBudget>,
     ) -> Result<Reply, Error> {
         let (head, body) = answer.into_parts();
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -193,8 +193,8 @@ impl Ask {
             server: self.server.clone(),
             why: chain(error),
         };
-        let raw = reply::whole(body, path, room.as_ref(), cut).await?;
-        let mut reply = Reply::new(raw, zipped, room);
+        let raw = reply::whole(body, path, budget.as_ref(), cut).await?;
+        let mut reply = Reply::new(raw, zipped, budget);
         if head.status.is_success() || head.status.as_u16() == 304 {
             (reply.etag, reply.unchanged) = (etag, head.status.as_u16() == 304);
             return Ok(reply);

@@ -4,7 +4,7 @@
 //! first list of the cluster's slices.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use probelet_core::cluster::objects::{Backend, Event, Kind, Service, ServicePort, Slice};
+use probelet_core::cluster::objects::{Backend, EndpointSlice, Event, Kind, Service, ServicePort};
 use probelet_core::cluster::{Cluster, Grain, Settings};
 use probelet_core::facts::{Endpoint, Facts, Netns, Process, Protocol, Socket, Want};
 use probelet_core::join::PortRange;
@@ -23,7 +23,7 @@ fn address(service: u32, member: u32) -> Ipv4Addr {
     Ipv4Addr::from(0x0a01_0000 + service * 16 + member)
 }
 
-fn slice(service: u32, ready: bool) -> Slice {
+fn slice(service: u32, ready: bool) -> EndpointSlice {
     let backend = |member: u32| Backend {
         addresses: vec![IpAddr::V4(address(service, member))],
         ready: ready || member > 0,
@@ -31,13 +31,13 @@ fn slice(service: u32, ready: bool) -> Slice {
         node: Some(format!("node-{member}").into()),
         ..Backend::default()
     };
-    Slice {
+    EndpointSlice {
         namespace: "shop".into(),
         name: format!("s-{service}-abcde").into(),
         service: format!("s-{service}").into(),
         endpoints: (0..MEMBERS).map(backend).collect(),
         ports: vec![(Protocol::Tcp, 8080)],
-        ..Slice::default()
+        ..EndpointSlice::default()
     }
 }
 
@@ -74,7 +74,7 @@ fn connected() -> Report {
         ..Facts::default()
     };
     apply(&mut report, (0..SERVICES).map(|n| Event::Service(service(n))));
-    apply(&mut report, (0..SERVICES).map(|n| Event::Slice(slice(n, true))));
+    apply(&mut report, (0..SERVICES).map(|n| Event::EndpointSlice(slice(n, true))));
     apply(&mut report, Kind::ALL.map(Event::Listed));
     report.update(&facts, NOW);
     report
@@ -97,7 +97,7 @@ fn names(c: &mut Criterion) {
         c.bench_function(name, |b| {
             let flip = || {
                 ready = !ready;
-                Event::Slice(slice(at, ready))
+                Event::EndpointSlice(slice(at, ready))
             };
             b.iter_batched(flip, |event| apply(&mut report, [event]), BatchSize::SmallInput);
         });
@@ -116,7 +116,8 @@ fn names(c: &mut Criterion) {
     c.bench_function("names/list", |b| {
         let fresh = || {
             let cluster = Cluster::new(Settings::default(), 7);
-            let events: Vec<_> = (0..SERVICES).map(|n| Event::Slice(slice(n, true))).collect();
+            let events: Vec<_> =
+                (0..SERVICES).map(|n| Event::EndpointSlice(slice(n, true))).collect();
             (cluster, events)
         };
         let list = |(mut cluster, events): (Cluster, Vec<Event>)| {

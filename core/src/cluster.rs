@@ -216,8 +216,8 @@ impl Cluster {
             Event::PodGone(_, _, uid) => self.pods.remove(&uid, now_ms, &mut self.dirt),
             Event::Service(service) => self.take_service(service, round(Kind::Service)),
             Event::ServiceGone(namespace, name) => self.remove_service(&namespace, &name),
-            Event::Slice(slice) => self.take_slice(slice, round(Kind::Slice)),
-            Event::SliceGone(namespace, name) => {
+            Event::EndpointSlice(slice) => self.take_slice(slice, round(Kind::EndpointSlice)),
+            Event::EndpointSliceGone(namespace, name) => {
                 self.slices.remove(&namespace, &name, &mut self.dirt);
             }
             Event::Nodes(nodes) => self.dirt.all |= self.nodes.replace(nodes),
@@ -248,20 +248,20 @@ impl Cluster {
         self.refused(Kind::Service, true);
     }
 
-    fn take_slice(&mut self, mut slice: objects::Slice, round: u32) {
+    fn take_slice(&mut self, mut slice: objects::EndpointSlice, round: u32) {
         use slices::Upsert;
         for _ in 0..EVICTIONS {
             match self.slices.upsert(slice, round, &mut self.dirt) {
                 Upsert::Taken => return,
                 Upsert::NoRoom => break,
                 Upsert::Instead((namespace, name), again) => {
-                    self.refused(Kind::Slice, true);
+                    self.refused(Kind::EndpointSlice, true);
                     self.slices.remove(&namespace, &name, &mut self.dirt);
                     slice = *again;
                 }
             }
         }
-        self.refused(Kind::Slice, true);
+        self.refused(Kind::EndpointSlice, true);
     }
 
     fn refused(&mut self, kind: Kind, refused: bool) {
@@ -308,7 +308,7 @@ impl Cluster {
                     self.remove_service(&namespace, &name);
                 }
             }
-            Kind::Slice => {
+            Kind::EndpointSlice => {
                 for (namespace, name) in self.slices.missing(round) {
                     self.slices.remove(&namespace, &name, &mut self.dirt);
                 }
@@ -326,7 +326,7 @@ impl Cluster {
                 self.services.clear();
                 self.members = Members::new(self.seed);
             }
-            Kind::Slice => self.slices.clear(),
+            Kind::EndpointSlice => self.slices.clear(),
         }
         self.known.synced[kind as usize] = false;
         self.dirt.all = true;
@@ -408,7 +408,7 @@ impl Cluster {
         let synced = |kind: Kind| self.known.synced[kind as usize];
         synced(Kind::Pod)
             && (synced(Kind::Service) || !services)
-            && (synced(Kind::Slice) || !slices)
+            && (synced(Kind::EndpointSlice) || !slices)
     }
 
     /// What is known, in numbers.
@@ -418,7 +418,7 @@ impl Cluster {
         let mut refused = self.known.refused;
         refused[Kind::Pod as usize] += self.pods.cut;
         refused[Kind::Service as usize] += self.services.cut;
-        refused[Kind::Slice as usize] += self.slices.cut;
+        refused[Kind::EndpointSlice as usize] += self.slices.cut;
         Known { objects, refused, ..self.known }
     }
 

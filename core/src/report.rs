@@ -27,7 +27,7 @@ use crate::facts::{Container, ContainerId, Endpoint, Facts, Loss, Losses, Protoc
 use crate::hash::HashSet;
 use crate::join::{self, Listeners, PortRange};
 use crate::table::{Epoch, Slot};
-pub use health::{Health, Ills, Recent, Rtt};
+pub use health::{Health, Problems, Recent, Rtt};
 pub use picture::{InCluster, Picture};
 pub use removed::{Removals, Removed};
 pub use risks::Risk;

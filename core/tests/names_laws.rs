@@ -7,7 +7,7 @@
 mod named;
 
 use named::*;
-use probelet_core::cluster::objects::{Event, Kind, Phase, Pod, Service, Slice};
+use probelet_core::cluster::objects::{EndpointSlice, Event, Kind, Phase, Pod, Service};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ enum Step {
     /// Name, whether with the selector, cluster address.
     Service(u8, Option<(bool, u8)>),
     /// Service, endpoints (address, pod, ready), port.
-    Slice(u8, Option<Endpoints>),
+    EndpointSlice(u8, Option<Endpoints>),
     /// A list of everything as it is at this point of the history.
     Relist,
 }
@@ -49,7 +49,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let endpoints = proptest::collection::vec(endpoint, 0..4);
     let port = prop_oneof![Just(8080u16), Just(9090)];
     let slice = (0..3u8, proptest::option::weighted(0.8, (endpoints, port)))
-        .prop_map(|(service, state)| Step::Slice(service, state));
+        .prop_map(|(service, state)| Step::EndpointSlice(service, state));
     let step = prop_oneof![4 => pod, 2 => service, 3 => slice, 1 => Just(Step::Relist)];
     proptest::collection::vec(step, 1..30)
 }
@@ -74,7 +74,7 @@ fn make_service(name: u8, (selects, ip): (bool, u8)) -> Service {
     Service { selector, ..service("ns", &format!("s{name}"), &format!("10.96.0.{ip}"), 80) }
 }
 
-fn make_slice(name: u8, (endpoints, port): &Endpoints) -> Slice {
+fn make_slice(name: u8, (endpoints, port): &Endpoints) -> EndpointSlice {
     let address = |n: u8| match n {
         4 => HOST_IP.to_owned(),
         n => format!("10.1.0.{}", 5 + n),
@@ -95,7 +95,7 @@ struct Objects {
     pods: BTreeMap<(u8, u8), Pod>,
     buried: Vec<(u8, u8)>,
     services: BTreeMap<u8, Service>,
-    slices: BTreeMap<u8, Slice>,
+    slices: BTreeMap<u8, EndpointSlice>,
 }
 
 impl Objects {
@@ -121,14 +121,14 @@ impl Objects {
                 self.services.remove(name);
                 vec![Event::ServiceGone("ns".into(), format!("s{name}").into())]
             }
-            Step::Slice(name, Some(state)) => {
+            Step::EndpointSlice(name, Some(state)) => {
                 let slice = make_slice(*name, state);
                 self.slices.insert(*name, slice.clone());
-                vec![Event::Slice(slice)]
+                vec![Event::EndpointSlice(slice)]
             }
-            Step::Slice(name, None) => {
+            Step::EndpointSlice(name, None) => {
                 self.slices.remove(name);
-                vec![Event::SliceGone("ns".into(), format!("s{name}-abcde").into())]
+                vec![Event::EndpointSliceGone("ns".into(), format!("s{name}-abcde").into())]
             }
             Step::Relist => self.list(),
         }
@@ -136,11 +136,11 @@ impl Objects {
 
     fn list(&self) -> Vec<Event> {
         let mut events = vec![Event::Listing(Kind::Pod), Event::Listing(Kind::Service)];
-        events.push(Event::Listing(Kind::Slice));
+        events.push(Event::Listing(Kind::EndpointSlice));
         events.extend(self.pods.values().cloned().map(Event::Pod));
         events.extend(self.services.values().cloned().map(Event::Service));
-        events.extend(self.slices.values().cloned().map(Event::Slice));
-        events.extend([Kind::Pod, Kind::Service, Kind::Slice].map(Event::Listed));
+        events.extend(self.slices.values().cloned().map(Event::EndpointSlice));
+        events.extend([Kind::Pod, Kind::Service, Kind::EndpointSlice].map(Event::Listed));
         events
     }
 }

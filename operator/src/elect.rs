@@ -51,8 +51,8 @@ struct Cluster {
     /// 1 while another installation holds the Lease.
     waits: IntGauge,
     /// Whom we said to wait for.
-    told: Option<String>,
-    /// Whether we may not look, which was told.
+    logged: Option<String>,
+    /// Whether we may not look, which was logged.
     forbidden: bool,
 }
 
@@ -61,7 +61,7 @@ impl Elector {
     /// one from before there was this election.
     #[must_use]
     pub fn among_installations(mut self, waits: IntGauge) -> Self {
-        self.cluster = Some(Cluster { waits, told: None, forbidden: false });
+        self.cluster = Some(Cluster { waits, logged: None, forbidden: false });
         self
     }
 
@@ -148,7 +148,7 @@ impl Elector {
     fn no_rival(&mut self) {
         if let Some(cluster) = &mut self.cluster {
             cluster.waits.set(0);
-            cluster.told = None;
+            cluster.logged = None;
         }
     }
 
@@ -156,10 +156,10 @@ impl Elector {
         let holder = self.candidate.holder().to_owned();
         let Some(cluster) = &mut self.cluster else { return };
         cluster.waits.set(1);
-        if cluster.told.as_ref() != Some(&holder) {
+        if cluster.logged.as_ref() != Some(&holder) {
             warn!(lease = %self.name, %holder,
                 "another installation operates this cluster: waiting for it to end");
-            cluster.told = Some(holder);
+            cluster.logged = Some(holder);
         }
     }
 

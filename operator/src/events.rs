@@ -1,7 +1,7 @@
-//! Events: what a person should act on, told once.
+//! Events: what a person should act on, written once.
 //!
 //! In: the status before and after. Out: events of the API (events.k8s.io/v1), at most a few a minute. What turned bad is
-//! told when it turns; what stays bad is in the status. That a rollout begins and ends, or that collection stops, is told
+//! written when it turns; what stays bad is in the status. That a rollout begins and ends, or that collection stops, is told
 //! too: anyone who looks later wants to know when. It must not be relied on: an event that cannot be written is
 //! lost.
 //!
@@ -76,7 +76,7 @@ pub fn notes(
 /// What happened between two statuses of a configuration that is no trouble; `turned` says whether its newest content stops
 /// collection or starts it again.
 #[must_use]
-pub fn news(
+pub fn turns(
     name: &str,
     uid: &str,
     before: &ProbeConfigStatus,
@@ -127,14 +127,14 @@ fn is_for_people(condition: &Condition) -> bool {
         || [degraded::ROLLED_BACK, degraded::WRITES_REFUSED].contains(&condition.reason.as_str())
 }
 
-/// Writes notes as events. What is told again in the same words within a few minutes is counted in the event that is
-/// there; what is told in other words is an event of its own.
+/// Writes notes as events. What is said again in the same words within a few minutes is counted in the event that is
+/// there; what is said in other words is an event of its own.
 pub struct Teller {
     client: Client,
     reporter: Reporter,
     /// The latest notes. A recorder tells events apart by their reason alone and keeps the words of the first one, so that
     /// each note has its own.
-    told: VecDeque<(Note, Recorder)>,
+    written: VecDeque<(Note, Recorder)>,
     bucket: Bucket,
 }
 
@@ -144,10 +144,10 @@ impl Teller {
     pub fn new(client: Client, identity: String, now: Millis) -> Self {
         let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(identity) };
         let bucket = Bucket::new(PER_MINUTE, 60_000, PER_MINUTE, now);
-        Self { client, reporter, told: VecDeque::new(), bucket }
+        Self { client, reporter, written: VecDeque::new(), bucket }
     }
 
-    /// The work of telling, to be run beside everything else; `None` if too much was told already.
+    /// The work of telling, to be run beside everything else; `None` if too much was written already.
     pub fn tell(&mut self, note: Note, now: Millis) -> Option<impl Future<Output = ()> + use<>> {
         if !self.bucket.take(now) {
             return None;
@@ -175,14 +175,14 @@ impl Teller {
     }
 
     fn recorder(&mut self, note: &Note) -> Recorder {
-        if let Some((_, recorder)) = self.told.iter().find(|(told, _)| told == note) {
+        if let Some((_, recorder)) = self.written.iter().find(|(written, _)| written == note) {
             return recorder.clone();
         }
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
-        if self.told.len() >= REMEMBERED {
-            self.told.pop_front();
+        if self.written.len() >= REMEMBERED {
+            self.written.pop_front();
         }
-        self.told.push_back((note.clone(), recorder.clone()));
+        self.written.push_back((note.clone(), recorder.clone()));
         recorder
     }
 }
@@ -226,8 +226,8 @@ mod tests {
 
     #[test]
     fn a_rollout_is_told_when_it_begins_and_when_it_ends() {
-        let told = |before: &ProbeConfigStatus, after: &ProbeConfigStatus| {
-            let notes = news("c", "u", before, after, None);
+        let written = |before: &ProbeConfigStatus, after: &ProbeConfigStatus| {
+            let notes = turns("c", "u", before, after, None);
             assert!(notes.iter().all(|note| !note.warning));
             notes.into_iter().map(|note| (note.reason, note.message)).collect::<Vec<_>>()
         };
@@ -236,23 +236,23 @@ mod tests {
         let pair = |reason: &str, message: &str| vec![(reason.to_owned(), message.to_owned())];
 
         let begins = pair("RolloutStarted", "generation 2: 2 of 40 nodes go first");
-        assert_eq!(told(&one, &canary), begins);
+        assert_eq!(written(&one, &canary), begins);
         assert_eq!(
-            told(&one, &on),
+            written(&one, &on),
             pair("RolloutStarted", "generation 2 is being rolled out to 40 nodes")
         );
-        assert_eq!(told(&canary, &on), []);
+        assert_eq!(written(&canary, &on), []);
         let ends = pair("RolloutCompleted", "generation 2: rolled out to all 40 nodes");
-        assert_eq!(told(&on, &done), ends);
-        assert_eq!(told(&one, &done), ends, "a quick one is told when it has ended");
-        assert_eq!(told(&done, &done), []);
+        assert_eq!(written(&on, &done), ends);
+        assert_eq!(written(&one, &done), ends, "a quick one is written when it has ended");
+        assert_eq!(written(&done, &done), []);
         // Taken back for what turned out to be something else.
-        assert_eq!(told(&rolling(2, Phase::RolledBack, 2), &canary), begins);
+        assert_eq!(written(&rolling(2, Phase::RolledBack, 2), &canary), begins);
     }
 
     #[test]
     fn a_pause_is_told() {
-        let notes = news(
+        let notes = turns(
             "c",
             "u",
             &rolling(1, Phase::Complete, 0),
@@ -289,7 +289,7 @@ mod tests {
                 telling.await;
             }
         }
-        assert_eq!(teller.told.len(), REMEMBERED);
+        assert_eq!(teller.written.len(), REMEMBERED);
     }
 
     #[test]

@@ -132,7 +132,7 @@ proptest! {
             texts(&serde_json::to_value(&status).unwrap(), &mut shown);
             let before = ProbeConfigStatus::default();
             let notes = events::notes(&config.name, "u", &before, &status).into_iter();
-            for note in notes.chain(events::news(&config.name, "u", &before, &status, Some(true))) {
+            for note in notes.chain(events::turns(&config.name, "u", &before, &status, Some(true))) {
                 shown.extend([note.reason, note.message]);
             }
         }

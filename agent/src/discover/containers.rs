@@ -42,7 +42,7 @@ const CGROUPS_MAX: usize = 4_096;
 /// Longest cgroup path that is kept: a pod of kind in a pod has 400 bytes. The kernel allows 4,096.
 const PATH_MAX: usize = 1024;
 
-/// What the text of a process told.
+/// What the text of a process says.
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
     container: Option<ContainerId>,
@@ -59,7 +59,7 @@ impl Found {
 struct Known {
     start_ns: u64,
     comm: Comm,
-    /// As the source told it, 0 if it did not.
+    /// As the source has it, 0 if it has none.
     cgroup: u64,
     found: Found,
     /// It is to be read once more.
@@ -80,8 +80,8 @@ pub struct Containers {
     sweep_at: usize,
     swept: u32,
     max: usize,
-    /// That there is no room was said, until there is room again.
-    told: bool,
+    /// That the table is full was logged, until it has space again.
+    logged: bool,
     unified: Option<Mount>,
     cgroups: HashMap<String, u64>,
     pass: u32,
@@ -101,7 +101,7 @@ impl Containers {
             sweep_at: SWEEP_FIRST,
             swept: 0,
             max: CONTAINERS_MAX,
-            told: false,
+            logged: false,
             // Without it, only sockets of other tiers' cgroup ids go without a name.
             unified: Hierarchies::mounted(proc_root).ok().and_then(|found| found.unified),
             cgroups: HashMap::default(),
@@ -150,8 +150,8 @@ impl Containers {
         self.swept = if left < self.sweep_at { 0 } else { self.pass };
         if left < before {
             facts.recycled += 1;
-            self.told = false;
-            // There is room again for those that found none.
+            self.logged = false;
+            // There is space again for those that found none.
             let unknown = |known: &&mut Known| known.found.container == Some(ContainerId::UNKNOWN);
             self.known.values_mut().filter(unknown).for_each(|known| known.unsure = true);
         }
@@ -221,7 +221,7 @@ impl Containers {
             return Ok(Some(*id));
         }
         if self.by_id.len() >= self.max {
-            if !std::mem::replace(&mut self.told, true) {
+            if !std::mem::replace(&mut self.logged, true) {
                 warn!(
                     containers = self.by_id.len(),
                     "container table is full: new containers stay unknown"

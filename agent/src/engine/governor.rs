@@ -102,8 +102,8 @@ impl Governor {
     }
 
     /// Asks whether a reader's piece of work fits that may cost `cost_ns` of CPU time; `Some` is how long it will take
-    /// until it does. What it costs in the end is told with [`Self::served`].
-    pub fn room(&self, cost_ns: u64) -> Option<Duration> {
+    /// until it does. What it costs in the end is reported by [`Self::served`].
+    pub fn admit_report(&self, cost_ns: u64) -> Option<Duration> {
         let (now, account) = self.charge();
         // What costs more than can ever be saved up is given when half of it is there: someone always asks for metrics.
         let cost = cost_ns.min(account.readers.window_budget_ns() / 2);
@@ -116,9 +116,9 @@ impl Governor {
     }
 
     /// The same for a piece of work that something else can stand for: it has to leave a quarter of what can be saved up at once.
-    pub fn spare(&self, cost_ns: u64) -> Option<Duration> {
+    pub fn admit_newer(&self, cost_ns: u64) -> Option<Duration> {
         let whole = self.account().readers.window_budget_ns() / 2;
-        self.room(cost_ns.min(whole * 3 / 4).saturating_add(whole / 4))
+        self.admit_report(cost_ns.min(whole * 3 / 4).saturating_add(whole / 4))
     }
 
     /// Serving took so much CPU time. `Some` says that its share is used up, and for how long it has to stop.
@@ -142,9 +142,9 @@ impl Governor {
         (account.probes.headroom_ns() == 0).then(|| pause(&account.probes, now))
     }
 
-    /// Asks for the CPU time that the last piece of news about the cluster took; `Some` is how long to wait before
+    /// Asks for the CPU time that the last events of the cluster took; `Some` is how long to wait before
     /// asking again, and before reading the next one.
-    pub fn news(&self, cost_ns: u64) -> Option<Duration> {
+    pub fn admit_events(&self, cost_ns: u64) -> Option<Duration> {
         let (now, mut account) = self.charge();
         if account.budget.headroom_ns() < SLICE_NS {
             return Some(Duration::from_nanos(account.budget.wait_ns(now, SLICE_NS)));
@@ -199,12 +199,12 @@ mod tests {
     #[test]
     fn a_greedy_reader_gets_half_of_a_quarter_of_the_budget_at_once() {
         let governor = governor(8 * CORE);
-        assert_eq!(governor.room(50 * CORE), None);
+        assert_eq!(governor.admit_report(50 * CORE), None);
 
         assert_eq!(governor.served(seconds(59)), None);
 
         assert!(governor.served(seconds(2)).is_some(), "half of 120 s is used");
-        let wait = governor.room(30 * CORE).expect("nothing is left");
+        let wait = governor.admit_report(30 * CORE).expect("nothing is left");
         assert!(wait > seconds(25), "{wait:?}");
     }
 
@@ -212,21 +212,21 @@ mod tests {
     fn a_report_more_expensive_than_the_share_is_given_while_half_of_it_is_left() {
         let governor = governor(8 * CORE);
 
-        assert_eq!(governor.room(u64::MAX), None);
+        assert_eq!(governor.admit_report(u64::MAX), None);
         governor.served(seconds(61));
-        assert!(governor.room(u64::MAX).is_some());
+        assert!(governor.admit_report(u64::MAX).is_some());
     }
 
     #[test]
     fn what_could_be_left_undone_leaves_something_for_those_who_come_next() {
         let governor = governor(8 * CORE);
 
-        assert_eq!(governor.spare(30 * CORE), None);
+        assert_eq!(governor.admit_newer(30 * CORE), None);
         governor.served(seconds(20));
 
-        assert!(governor.spare(30 * CORE).is_some(), "40 of 60 s are left, and 15 are to be");
-        assert_eq!(governor.room(30 * CORE), None);
-        assert_eq!(governor.spare(20 * CORE), None);
+        assert!(governor.admit_newer(30 * CORE).is_some(), "40 of 60 s are left, and 15 are to be");
+        assert_eq!(governor.admit_report(30 * CORE), None);
+        assert_eq!(governor.admit_newer(20 * CORE), None);
     }
 
     #[test]
@@ -270,9 +270,9 @@ mod tests {
         let governor = governor(8 * CORE);
         let quarter = 2 * 60 * CORE;
 
-        assert_eq!(governor.news(quarter), None);
-        assert!(governor.news(quarter / 2).is_some());
-        assert_eq!(governor.room(quarter), None);
+        assert_eq!(governor.admit_events(quarter), None);
+        assert!(governor.admit_events(quarter / 2).is_some());
+        assert_eq!(governor.admit_report(quarter), None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
 use tracing::warn;
 
-/// CPU time for news at a time, nanoseconds.
+/// CPU time for events at a time, nanoseconds.
 const SLICE_NS: u64 = 2_000_000;
 /// Events between two looks at the clock: the largest of them, a slice of a thousand endpoints, takes
 /// a tenth of a millisecond.
@@ -40,25 +40,25 @@ const RETRY_NS: u64 = 60_000_000_000;
 
 /// The node's own addresses are read so often: an interface seldom comes and goes.
 const ADDRESSES_MS: u64 = 60_000;
-/// While news keeps coming, names are given so often, milliseconds.
+/// While events keep coming, names are given so often, milliseconds.
 const LATE_MS: u64 = 500;
 /// How long a single look waits for names, and how often it looks whether they have come.
 const PATIENCE_NS: u64 = 5_000_000_000;
 const POLL: Duration = Duration::from_millis(10);
 
-/// What news led to.
+/// What events led to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct News {
+pub(super) struct Progress {
     /// Anything is called otherwise.
     pub(super) changed: bool,
-    /// More of it waits, and there is room for it.
+    /// More of it waits, and the budget allows it.
     pub(super) more: bool,
 }
 
 /// The feed's end, and connection tracking.
 #[derive(Debug)]
 pub(super) struct Matching {
-    news: Option<Receiver<Vec<Event>>>,
+    events: Option<Receiver<Vec<Event>>>,
     /// What is left of the last batch.
     begun: std::vec::IntoIter<Event>,
     /// There never was a feed; one that ended leaves its names.
@@ -80,14 +80,14 @@ pub(super) struct Matching {
 impl Matching {
     /// Has the report name things, if there is a cluster, or if ranges of addresses have names.
     pub(super) fn new(
-        news: Option<Receiver<Vec<Event>>>,
+        events: Option<Receiver<Vec<Event>>>,
         config: &Effective,
         node: &Arc<str>,
         report: &mut Report,
     ) -> Self {
         let matching = Self {
-            alone: news.is_none(),
-            news,
+            alone: events.is_none(),
+            events,
             begun: Vec::new().into_iter(),
             node: Arc::clone(node),
             asker: Asker::new(PathBuf::from("/proc")),
@@ -141,13 +141,13 @@ impl Matching {
         }
     }
 
-    /// Takes in news, as far as `room` nanoseconds of the budget go.
-    pub(super) fn take(&mut self, report: &mut Report, room: u64, now: Now) -> News {
-        let slice = SLICE_NS.min(room);
+    /// Takes in events, as far as `allowed` nanoseconds of the budget go.
+    pub(super) fn take(&mut self, report: &mut Report, allowed: u64, now: Now) -> Progress {
+        let slice = SLICE_NS.min(allowed);
         let began = clock::thread_cpu_ns();
         self.read_addresses(report, now);
         let mut more = false;
-        while let Some(news) = &mut self.news {
+        while let Some(events) = &mut self.events {
             more = clock::thread_cpu_ns() - began >= slice;
             if more {
                 break;
@@ -159,24 +159,24 @@ impl Matching {
                 }
                 continue;
             }
-            match news.try_recv() {
+            match events.try_recv() {
                 Ok(events) => self.begun = events.into_iter(),
                 Err(TryRecvError::Empty) => break,
                 // The feed has ended: the names that are known stay.
-                Err(TryRecvError::Disconnected) => self.news = None,
+                Err(TryRecvError::Disconnected) => self.events = None,
             }
         }
         // A list is taken in whole before names are given by it, if that does not take long: a
-        // moment without names is better than a flash of wrong ones. Without room, what is left
+        // moment without names is better than a flash of wrong ones. Without budget, what is left
         // waits for the next reading.
-        let soon = more && room >= SLICE_NS;
+        let soon = more && allowed >= SLICE_NS;
         let late = now.mono_ms.saturating_sub(self.named_ms) >= LATE_MS;
         let mut changed = false;
         if !soon || late {
             self.named_ms = now.mono_ms;
             changed = report.rename(now);
         }
-        News { changed, more: soon }
+        Progress { changed, more: soon }
     }
 
     /// The addresses of this node, of which the API server knows but some.
@@ -191,16 +191,16 @@ impl Matching {
         }
     }
 
-    /// Asks who stands behind the other ends of connections, as far as the rate and `room`
+    /// Asks who stands behind the other ends of connections, as far as the rate and `allowed`
     /// nanoseconds of the budget go; `true` when that changed anything. What cannot be asked waits.
     pub(super) fn translate(
         &mut self,
         report: &mut Report,
         now_ns: u64,
         now: Now,
-        room: u64,
+        allowed: u64,
     ) -> bool {
-        let (slice, began) = (SLICE_NS.min(room), clock::thread_cpu_ns());
+        let (slice, began) = (SLICE_NS.min(allowed), clock::thread_cpu_ns());
         let (mut changed, mut elsewhere) = (false, 0);
         while now_ns >= self.retry_ns {
             let wanted = report.waiting(now.mono_ms).min(QUESTIONS);
@@ -265,28 +265,28 @@ impl Matching {
 }
 
 impl Engine {
-    /// Takes in what the feed told of the cluster, and names everything by it; `true` when there is
+    /// Takes in what the feed says of the cluster, and names everything by it; `true` when there is
     /// more to take in.
-    pub(super) fn take_news(&mut self, now: u64) -> bool {
+    pub(super) fn take_events(&mut self, now: u64) -> bool {
         if self.report.cluster().is_none() {
             return false;
         }
         let cpu = clock::thread_cpu_ns();
-        let room = self.setup.governor.charged(|budget, _| budget.headroom_ns());
-        let news = self.matching.take(&mut self.report, room, clock::now());
-        if news.changed {
+        let allowed = self.setup.governor.charged(|budget, _| budget.headroom_ns());
+        let progress = self.matching.take(&mut self.report, allowed, clock::now());
+        if progress.changed {
             self.publish(now);
         }
         self.signs.matched(clock::thread_cpu_ns() - cpu);
-        news.more
+        progress.more
     }
 
     /// Waits for the first lists, without budget: for `once`.
     pub(super) fn await_names(&mut self) {
         let began = clock::boot_ns();
-        while self.matching.news.is_some() && clock::boot_ns() - began < PATIENCE_NS {
-            let news = self.matching.take(&mut self.report, u64::MAX, clock::now());
-            if !news.more && self.report.cluster().is_none_or(|cluster| cluster.is_synced()) {
+        while self.matching.events.is_some() && clock::boot_ns() - began < PATIENCE_NS {
+            let progress = self.matching.take(&mut self.report, u64::MAX, clock::now());
+            if !progress.more && self.report.cluster().is_none_or(|cluster| cluster.is_synced()) {
                 break;
             }
             thread::sleep(POLL);
@@ -301,8 +301,8 @@ impl Engine {
             return false;
         }
         let cpu = clock::thread_cpu_ns();
-        let room = self.setup.governor.charged(|budget, _| budget.headroom_ns());
-        let changed = self.matching.translate(&mut self.report, clock::boot_ns(), now, room);
+        let allowed = self.setup.governor.charged(|budget, _| budget.headroom_ns());
+        let changed = self.matching.translate(&mut self.report, clock::boot_ns(), now, allowed);
         self.signs.matched(clock::thread_cpu_ns() - cpu);
         changed
     }

@@ -104,8 +104,8 @@ struct Session<'a, F> {
     /// The version of what was seen last: a cache may be behind it.
     seen: Option<u64>,
     failures: u32,
-    /// A failure was told that is not over yet.
-    told: bool,
+    /// A failure was logged that is not over yet.
+    logged: bool,
     /// The object is there, as far as is known.
     there: bool,
     /// The server cannot begin a watch with the state of its cache.
@@ -122,7 +122,7 @@ impl Single {
             from: From::Any,
             seen: None,
             failures: 0,
-            told: false,
+            logged: false,
             there: false,
             stateless: false,
             each,
@@ -212,7 +212,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
         Ok(())
     }
 
-    /// Waits until the budget has room for what the last piece took.
+    /// Waits until the budget allows what the last piece took.
     async fn pay(&self, cost: Duration) {
         while let Some(wait) = (self.single.pace)(cost) {
             self.single.note(|status| status.budget_wait += wait);
@@ -229,7 +229,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
             status.resumes += u64::from(resumed);
             status.lists += u64::from(!resumed);
         });
-        if std::mem::take(&mut self.told) {
+        if std::mem::take(&mut self.logged) {
             info!(name = &*self.single.name, "the API server responds again");
         }
         (self.each)(Seen::Up);
@@ -332,7 +332,7 @@ impl<F: FnMut(Seen)> Session<'_, F> {
     fn tell(&mut self, error: &Error, wait: Duration) {
         let (resource, name, cause) = (self.single.resource, &*self.single.name, error.chain());
         // A gap is the server's daily business.
-        if error.class() == Class::Gone || std::mem::replace(&mut self.told, true) {
+        if error.class() == Class::Gone || std::mem::replace(&mut self.logged, true) {
             debug!(resource, name, error = cause, ?wait, "request to the API server failed");
         } else {
             warn!(resource, name, error = cause, ?wait, "request to the API server failed");

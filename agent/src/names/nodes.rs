@@ -44,7 +44,7 @@ pub(super) async fn follow(
     every: Duration,
     silence: Duration,
 ) {
-    let mut told = false;
+    let mut logged = false;
     sleep(share(start, random())).await;
     loop {
         let outcome = list(&connection, silence).await;
@@ -57,11 +57,11 @@ pub(super) async fn follow(
             Err(error) => Some(error.chain()),
         };
         match message {
-            Some(reason) if !std::mem::replace(&mut told, true) => {
+            Some(reason) if !std::mem::replace(&mut logged, true) => {
                 info!(reason, "addresses of other nodes are known from endpoints only");
             }
             Some(reason) => debug!(reason, "nodes are not listed"),
-            None => told = false,
+            None => logged = false,
         }
         if let Ok(Listed::Nodes(nodes)) = outcome
             && events.send(vec![Event::Nodes(nodes)]).await.is_err()

@@ -1,7 +1,7 @@
 //! Names of containers: what Docker or Kubernetes calls them, and what every view of the report
 //! shows.
 //!
-//! In: names by full container id, and a picture with the pods of its containers. Out: `Labels`, one
+//! In: names by full container id, and a picture with the pods of its containers. Out: `DisplayNames`, one
 //! entry per container of the picture, made once per change and not per record. It must not ask
 //! Docker anything.
 //!
@@ -57,7 +57,7 @@ pub(crate) struct Label {
 
 /// How each container is shown, by [`ContainerId`].
 #[derive(Debug, Default)]
-pub(crate) struct Labels {
+pub(crate) struct DisplayNames {
     containers: Arc<[Container]>,
     names: Arc<Names>,
     /// The pods that the cluster knows, if there is one.
@@ -67,7 +67,7 @@ pub(crate) struct Labels {
     pub(crate) changed: Epoch,
 }
 
-impl Labels {
+impl DisplayNames {
     /// The labels for the containers of a picture and these names: the old ones if neither changed.
     ///
     /// A container that is renamed after a client saw it counts as changed in the picture's epoch,
@@ -165,16 +165,16 @@ mod tests {
 
     #[test]
     fn a_container_without_a_name_is_shown_by_its_short_id() {
-        let labels = Labels::refresh(&Arc::default(), &picture(1), &Arc::default());
+        let labels = DisplayNames::refresh(&Arc::default(), &picture(1), &Arc::default());
 
         assert_eq!(&*labels.get(ContainerId(0)).unwrap().name, "0123456789ab");
     }
 
     #[test]
     fn a_name_that_comes_late_is_news_in_the_next_epoch() {
-        let before = Labels::refresh(&Arc::default(), &picture(5), &Arc::default());
+        let before = DisplayNames::refresh(&Arc::default(), &picture(5), &Arc::default());
 
-        let after = Labels::refresh(&before, &picture(7), &web());
+        let after = DisplayNames::refresh(&before, &picture(7), &web());
 
         assert_eq!((before.changed, after.changed), (0, 8));
         assert_eq!(&*after.get(ContainerId(0)).unwrap().name, "web");
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_container_is_found_by_name_and_by_three_characters_of_its_id() {
-        let labels = Labels::refresh(&Arc::default(), &picture(1), &web());
+        let labels = DisplayNames::refresh(&Arc::default(), &picture(1), &web());
 
         assert_eq!(labels.find("web"), [ContainerId(0)]);
         assert_eq!(labels.find("012"), [ContainerId(0)]);
@@ -213,7 +213,7 @@ mod tests {
         let mut picture = picture(1);
         picture.names = [Container { id: ID.into(), pod_uid, ..Container::default() }].into();
         let names = Arc::new(Names([(ID.into(), labelled("u1"))].into()));
-        let alone = Labels::refresh(&Arc::default(), &picture, &names);
+        let alone = DisplayNames::refresh(&Arc::default(), &picture, &names);
         let mut report = probelet_core::report::Report::new(
             probelet_core::report::Limits::default(),
             probelet_core::join::PortRange::default(),
@@ -224,7 +224,7 @@ mod tests {
         ));
         picture.cluster = report.picture(probelet_core::report::Now::default()).cluster;
 
-        let inside = Labels::refresh(&Arc::default(), &picture, &names);
+        let inside = DisplayNames::refresh(&Arc::default(), &picture, &names);
 
         assert_eq!(alone.get(ContainerId(0)).unwrap().pod.as_deref(), Some("shop/web-0"));
         assert_eq!(inside.get(ContainerId(0)).unwrap().pod, None);
@@ -232,12 +232,12 @@ mod tests {
 
     #[test]
     fn a_place_that_another_container_took_has_a_new_label() {
-        let before = Labels::refresh(&Arc::default(), &picture(1), &web());
+        let before = DisplayNames::refresh(&Arc::default(), &picture(1), &web());
         let mut later = picture(2);
         let id = "f".repeat(64);
         later.names = [Container { id, generation: 1, ..Container::default() }].into();
 
-        let after = Labels::refresh(&before, &later, &web());
+        let after = DisplayNames::refresh(&before, &later, &web());
 
         assert!(after.get(ContainerId(0)).is_none());
         assert_eq!(&*after.get(ContainerId::new(0, 1)).unwrap().name, "ffffffffffff");

@@ -47,7 +47,7 @@ pub(crate) fn follow_cluster(
     access: Option<Access>,
     node: Arc<str>,
     config: watch::Receiver<Arc<Effective>>,
-    news: mpsc::Sender<Vec<Event>>,
+    events: mpsc::Sender<Vec<Event>>,
 ) {
     let Some(access) = access else { return };
     let timing = Timing { start: Duration::ZERO, ..Timing::default() };
@@ -62,7 +62,7 @@ pub(crate) fn follow_cluster(
     let follow = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         if let Ok(runtime) = runtime {
-            LocalSet::new().block_on(&runtime, super::follow(feed, news));
+            LocalSet::new().block_on(&runtime, super::follow(feed, events));
         }
     };
     // Without the thread, the look waits without success for a while and shows no names.

@@ -26,11 +26,11 @@ pub(crate) fn wanted(kind: Kind, config: &Match, node: &str) -> Option<Selection
             selection("/api/v1/pods", filter)
         }
         Kind::Service if services => selection("/api/v1/services", String::new()),
-        Kind::Slice if slices => selection(SLICES, String::new()),
-        Kind::Slice if config.service_matching == ServiceMatching::Selectors => {
+        Kind::EndpointSlice if slices => selection(SLICES, String::new()),
+        Kind::EndpointSlice if config.service_matching == ServiceMatching::Selectors => {
             selection(SLICES, NOT_FROM_SELECTORS.to_owned())
         }
-        Kind::Service | Kind::Slice => None,
+        Kind::Service | Kind::EndpointSlice => None,
     }
 }
 

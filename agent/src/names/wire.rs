@@ -21,7 +21,7 @@ use pod::Pod;
 use probelet_core::cluster::objects::{Event, Kind};
 use serde::{Deserialize, de::IgnoredAny};
 use service::Service;
-use slice::Slice;
+use slice::EndpointSlice;
 use std::net::IpAddr;
 use text::{InitialEnd, Labels, Text};
 
@@ -130,7 +130,7 @@ pub(super) fn line(
     match kind {
         Kind::Pod => change::<Pod<'_>>(text, version, wrong),
         Kind::Service => change::<Service<'_>>(text, version, wrong),
-        Kind::Slice => change::<Slice<'_>>(text, version, wrong),
+        Kind::EndpointSlice => change::<EndpointSlice<'_>>(text, version, wrong),
     }
 }
 
@@ -139,7 +139,7 @@ pub(super) fn item(kind: Kind, text: &[u8], wrong: &mut dyn FnMut(Malformed)) ->
     match kind {
         Kind::Pod => one::<Pod<'_>>(text, wrong),
         Kind::Service => one::<Service<'_>>(text, wrong),
-        Kind::Slice => one::<Slice<'_>>(text, wrong),
+        Kind::EndpointSlice => one::<EndpointSlice<'_>>(text, wrong),
     }
 }
 

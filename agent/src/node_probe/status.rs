@@ -8,18 +8,18 @@
 
 mod account;
 mod conditions;
+mod context;
 mod digest;
 mod due;
 mod figures;
 mod memory;
-mod surroundings;
 #[cfg(test)]
 pub(crate) mod testing;
 mod top;
 
 pub use account::{Account, Outcome};
 pub(crate) use conditions::missing;
-pub(crate) use surroundings::lacking;
+pub(crate) use context::lacking;
 
 use crate::config::Effective;
 use crate::kube::{Connection, Error, FeedStatus, Pace, Timing, cpu, random, share, whole};
@@ -27,6 +27,7 @@ use crate::names::label::Names;
 use crate::node_probe::follow::{Assignment, RESOURCE};
 use crate::snapshot::Snapshot;
 use conditions::Scene;
+use context::Feed;
 use due::{Decision, Rules};
 use hyper::Method;
 use memory::{Memory, Stored, hash, version};
@@ -34,7 +35,6 @@ use probelet_crds::{AGENT, API_VERSION, NODE_PROBE, NodeProbeStatus, ReportingMo
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use surroundings::Feed;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
@@ -207,7 +207,7 @@ impl Writer {
                 self.account.count(Outcome::Written);
                 self.account.acknowledge(status.observed_generation, bytes);
                 memory.failures = 0;
-                if std::mem::take(&mut memory.told) {
+                if std::mem::take(&mut memory.logged) {
                     info!("the status is written again");
                 }
                 memory.stored = Some(Stored {
@@ -257,14 +257,14 @@ impl Writer {
         memory.due.refused(now, wait);
         self.account.count(outcome);
         let cause = error.chain();
-        if std::mem::replace(&mut memory.told, true) {
+        if std::mem::replace(&mut memory.logged, true) {
             debug!(error = cause, ?wait, "the status could not be written");
         } else {
             warn!(error = cause, ?wait, "the status could not be written; the newest one will be");
         }
     }
 
-    /// Waits until the budget has room for what was spent.
+    /// Waits until the budget allows what was spent.
     async fn pay(&self, cost: Duration) {
         while let Some(wait) = (self.pace)(cost) {
             sleep(wait).await;

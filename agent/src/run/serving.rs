@@ -81,8 +81,8 @@ pub(super) fn admit(governor: Arc<Governor>) -> Admit {
     Arc::new(move |cost| {
         let answer = match cost {
             Cost::Request => governor.request(),
-            Cost::Cpu(time) => governor.room(nanos(time)),
-            Cost::Newer(time) => governor.spare(nanos(time)),
+            Cost::Cpu(time) => governor.admit_report(nanos(time)),
+            Cost::Newer(time) => governor.admit_newer(nanos(time)),
             Cost::Spent(time) => governor.served(time),
             Cost::Accept => governor.accept(),
             Cost::Probes(time) => governor.probed(time),

@@ -44,7 +44,7 @@ pub(super) async fn run(
     parts: Parts,
     view: Option<(Option<Sort>, Option<String>)>,
 ) -> anyhow::Result<()> {
-    let Parts { setup, config, snapshots, governor, news } = parts;
+    let Parts { setup, config, snapshots, governor, events } = parts;
     let node = Arc::clone(&setup.node);
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
@@ -64,7 +64,7 @@ pub(super) async fn run(
         Arc::new(Connection::new(access, timing.renew, timing.gather))
     });
     let feed =
-        feed(connection.clone(), Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), news);
+        feed(connection.clone(), Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), events);
     let (mut node_probe, mut writing) = (None, None);
     if let Some(path) = args.config.clone() {
         spawn_local(config::watch(path, config));
@@ -237,7 +237,7 @@ async fn wake(mut config: watch::Receiver<Arc<Effective>>, engine: Thread) {
 /// Lets what comes from the API server draw on the governor's account.
 fn pace(governor: Arc<Governor>) -> Pace {
     Arc::new(move |cost: Duration| {
-        governor.news(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX))
+        governor.admit_events(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX))
     })
 }
 
@@ -247,7 +247,7 @@ fn feed(
     node: Arc<str>,
     config: watch::Receiver<Arc<Effective>>,
     pace: Pace,
-    news: mpsc::Sender<Vec<Event>>,
+    events: mpsc::Sender<Vec<Event>>,
 ) -> Option<Arc<FeedStatus>> {
     let status = Arc::new(FeedStatus::default());
     let feed = names::Feed {
@@ -258,7 +258,7 @@ fn feed(
         pace,
         timing: Timing::default(),
     };
-    spawn_local(names::follow(feed, news));
+    spawn_local(names::follow(feed, events));
     Some(status)
 }
 

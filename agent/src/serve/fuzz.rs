@@ -8,7 +8,7 @@
 use super::testing::everything;
 use super::{Parts, SeriesLimits, Shared, State};
 use crate::fuzz::is_json;
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::serve::http::auth::Peer;
 use crate::serve::http::connection;
 use crate::serve::http::cost::Admission;
@@ -121,7 +121,7 @@ pub(crate) fn query(data: &[u8]) {
         Err(error) => return assert!(error.to_string().len() < 1024, "{error}"),
     };
     assert!(query.wait.is_none_or(|wait| wait <= Duration::from_mins(1)));
-    let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &names);
+    let labels = DisplayNames::refresh(&Arc::default(), &snapshot.picture, &names);
     let sieve = Sieve::new(query.filter, &labels);
     let since =
         query.since.and_then(|since| since.known(instance(&snapshot), snapshot.picture.epoch));

@@ -13,7 +13,7 @@ mod host;
 pub(super) mod places;
 pub mod probes;
 pub(super) mod profile;
-pub(super) mod purse;
+pub(super) mod readers_share;
 pub(super) mod route;
 mod stamp;
 pub mod tls;

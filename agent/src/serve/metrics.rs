@@ -25,7 +25,7 @@ mod workloads;
 use super::Shared;
 use crate::doctor::Capability;
 use crate::engine::boot_ns;
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::node_probe::status as node_probe;
 use crate::serve::http::route::{Answer, later, whole};
 use crate::serve::sight::Sight;
@@ -133,13 +133,13 @@ pub(super) fn answer(shared: &Shared, sight: &Sight) -> Answer {
 
 /// A scrape, for tests.
 #[cfg(test)]
-pub(super) fn text(snapshot: &Snapshot, labels: &Arc<Labels>) -> String {
+pub(super) fn text(snapshot: &Snapshot, labels: &Arc<DisplayNames>) -> String {
     text_with(snapshot, labels, SeriesLimits { max_series: 5000, ..SeriesLimits::default() })
 }
 
 /// The same with limits of one's own.
 #[cfg(test)]
-fn text_with(snapshot: &Snapshot, labels: &Arc<Labels>, limits: SeriesLimits) -> String {
+fn text_with(snapshot: &Snapshot, labels: &Arc<DisplayNames>, limits: SeriesLimits) -> String {
     let families = Families::default();
     let (_, text) = Metrics::default().families(snapshot, labels, limits, families, Instant::now());
     String::from_utf8_lossy(&text).into_owned()
@@ -150,7 +150,7 @@ impl Metrics {
     fn families(
         &mut self,
         snapshot: &Snapshot,
-        labels: &Arc<Labels>,
+        labels: &Arc<DisplayNames>,
         limits: SeriesLimits,
         mut families: Families,
         now: Instant,
@@ -176,7 +176,7 @@ impl Metrics {
         &mut self,
         families: &mut Families,
         snapshot: &Snapshot,
-        labels: &Arc<Labels>,
+        labels: &Arc<DisplayNames>,
         limits: SeriesLimits,
         now: Instant,
     ) {

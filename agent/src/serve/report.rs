@@ -20,7 +20,7 @@ use super::http::auth::Peer;
 use super::http::cost::{Admission, Cost};
 use super::http::route::{self, Answer, bad, later, refuse, seconds};
 use super::sight::Sight;
-use super::{Shared, told};
+use super::{Shared, until_stopped};
 use crate::snapshot::Snapshot;
 use body::{Reply, Stream};
 use encoding::{Encoder, Encoding};
@@ -105,7 +105,7 @@ async fn until_news(
     tokio::select! {
         // Ended in either way, what there is now is the answer.
         _ = timeout_at(deadline, news) => {}
-        () = told(&mut stop) => {}
+        () = until_stopped(&mut stop) => {}
     }
 }
 

@@ -134,7 +134,8 @@ pub(crate) fn sick() -> Snapshot {
 /// A scrape.
 #[cfg(test)]
 pub(crate) fn metrics(snapshot: &Arc<Snapshot>, names: &Arc<crate::names::shown::Names>) -> String {
-    let labels = crate::names::shown::Labels::refresh(&Arc::default(), &snapshot.picture, names);
+    let labels =
+        crate::names::shown::DisplayNames::refresh(&Arc::default(), &snapshot.picture, names);
     super::metrics::text(snapshot, &labels)
 }
 

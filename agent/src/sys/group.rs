@@ -67,7 +67,7 @@ struct Slot {
 pub struct Messages {
     slots: Box<[Slot]>,
     /// Length and namespace of each message of the last call.
-    told: [(usize, Option<i32>); MESSAGES],
+    results: [(usize, Option<i32>); MESSAGES],
     count: usize,
 }
 
@@ -82,7 +82,7 @@ impl Default for Messages {
         let slot = Slot { control: [0; CONTROL], data: [0; LONGEST] };
         Self {
             slots: vec![slot; MESSAGES].into_boxed_slice(),
-            told: [(0, None); MESSAGES],
+            results: [(0, None); MESSAGES],
             count: 0,
         }
     }
@@ -123,9 +123,9 @@ impl Messages {
             let error = io::Error::last_os_error();
             return if error.kind() == io::ErrorKind::WouldBlock { Ok(0) } else { Err(error) };
         };
-        for (told, header) in self.told.iter_mut().zip(&headers[..count]) {
+        for (result, header) in self.results.iter_mut().zip(&headers[..count]) {
             let length = usize::try_from(header.msg_len).unwrap_or(0).min(LONGEST);
-            *told = (length, namespace(&header.msg_hdr));
+            *result = (length, namespace(&header.msg_hdr));
         }
         self.count = count;
         Ok(count)
@@ -133,7 +133,7 @@ impl Messages {
 
     /// The messages of the last call: the namespace by its short number, none for the socket's own.
     pub fn iter(&self) -> impl Iterator<Item = (Option<i32>, &[u8])> {
-        let slots = self.slots.iter().zip(&self.told).take(self.count);
+        let slots = self.slots.iter().zip(&self.results).take(self.count);
         slots.map(|(slot, (length, namespace))| (*namespace, &slot.data[..*length]))
     }
 }

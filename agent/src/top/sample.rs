@@ -19,7 +19,7 @@ use probelet_core::records::{
     ConnectionRecord, ContainerRecord, Direction, FlowKey, FlowRecord, ListenerRecord, Owner,
     ProcessRecord, Workload,
 };
-use probelet_core::report::{Health, Ills, Now, Picture, Recent, Rtt};
+use probelet_core::report::{Health, Now, Picture, Problems, Recent, Rtt};
 use probelet_core::table::{Frozen, Table};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -184,8 +184,8 @@ fn container(n: u32, second: u64) -> ContainerRecord {
 fn health(n: u32) -> Health {
     let recent = Recent { segments: 1000, retransmitted: u32::from(n % 11 == 10) * 25, failed: 0 };
     let (min_us, median_us, p99_us) = (90 + n, 200 + n, 4000 + n);
-    let ills = Ills { lossy: recent.retransmitted > 0, failing: false };
-    Health { rtt: Rtt { min_us, median_us, p99_us }, recent, ills, ..Health::default() }
+    let problems = Problems { lossy: recent.retransmitted > 0, failing: false };
+    Health { rtt: Rtt { min_us, median_us, p99_us }, recent, problems, ..Health::default() }
 }
 
 fn flow(n: u32, second: u64) -> FlowRecord {

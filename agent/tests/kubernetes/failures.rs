@@ -61,18 +61,18 @@ async fn a_server_that_takes_watches_only_to_end_them_is_not_asked_in_a_loop() {
 
 #[tokio::test]
 async fn a_forbidden_kind_is_asked_for_slowly_and_the_others_go_on() {
-    let (mut server, mut feed) = start(&[Kind::Slice]).await;
+    let (mut server, mut feed) = start(&[Kind::EndpointSlice]).await;
 
-    server.next(Kind::Slice).await.refuse(403, "Forbidden", &[]);
+    server.next(Kind::EndpointSlice).await.refuse(403, "Forbidden", &[]);
 
-    feed.until(Kind::Slice, |status| status.state == State::Forbidden).await;
+    feed.until(Kind::EndpointSlice, |status| status.state == State::Forbidden).await;
     for kind in [Kind::Pod, Kind::Service] {
         feed.watching(kind).await;
     }
     assert!(server.quiet(Duration::from_millis(200)).await);
-    server.next(Kind::Slice).await.stream().send(&end_of_list(4)).await;
-    assert_eq!(feed.take(Kind::Slice).await, ["listing", "listed"]);
-    assert_eq!(feed.of(Kind::Slice).errors(Class::Forbidden), 1);
+    server.next(Kind::EndpointSlice).await.stream().send(&end_of_list(4)).await;
+    assert_eq!(feed.take(Kind::EndpointSlice).await, ["listing", "listed"]);
+    assert_eq!(feed.of(Kind::EndpointSlice).errors(Class::Forbidden), 1);
     feed.stop().await;
 }
 

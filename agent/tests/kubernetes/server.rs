@@ -216,7 +216,7 @@ async fn answer(request: Request<Incoming>, front: Front) -> Result<Response<Bod
     let topic = match request.uri().path() {
         "/api/v1/pods" => Kind::Pod.into(),
         "/api/v1/services" => Kind::Service.into(),
-        "/apis/discovery.k8s.io/v1/endpointslices" => Kind::Slice.into(),
+        "/apis/discovery.k8s.io/v1/endpointslices" => Kind::EndpointSlice.into(),
         path if path.starts_with("/apis/probelet.io/v1alpha1/nodeprobes") => Topic::NodeProbe,
         other => panic!("no one may ask for {other}"),
     };

@@ -148,28 +148,28 @@ async fn malformed_objects_are_counted_and_the_watch_goes_on() {
 
 #[tokio::test]
 async fn narrower_peers_narrow_the_slices_and_disturb_nothing_else() {
-    let (mut server, mut feed) = start(&[Kind::Slice]).await;
-    let all = server.next(Kind::Slice).await;
+    let (mut server, mut feed) = start(&[Kind::EndpointSlice]).await;
+    let all = server.next(Kind::EndpointSlice).await;
     assert_eq!(all.parameter("labelSelector"), None);
     let all = all.stream();
     all.send(&end_of_list(5)).await;
-    assert_eq!(feed.take(Kind::Slice).await, ["listing", "listed"]);
+    assert_eq!(feed.take(Kind::EndpointSlice).await, ["listing", "listed"]);
     feed.watching(Kind::Pod).await;
 
     feed.configure(Match { peers: Peers::ServiceIPs, ..Match::default() });
 
-    assert_eq!(feed.next(Kind::Slice).await, "unwatched");
-    let some = server.next(Kind::Slice).await;
+    assert_eq!(feed.next(Kind::EndpointSlice).await, "unwatched");
+    let some = server.next(Kind::EndpointSlice).await;
     let selector = "endpointslice.kubernetes.io%2Fmanaged-by%21%3Dendpointslice-controller.k8s.io";
     assert_eq!(some.parameter("labelSelector"), Some(selector));
     assert_eq!(some.parameter("resourceVersion"), Some("0"));
     all.left().await;
     some.stream().send(&end_of_list(6)).await;
-    assert_eq!(feed.take(Kind::Slice).await, ["listing", "listed"]);
+    assert_eq!(feed.take(Kind::EndpointSlice).await, ["listing", "listed"]);
     assert_eq!((feed.of(Kind::Pod).lists, feed.of(Kind::Service).lists), (1, 1));
 
     feed.configure(Match::default());
-    assert_eq!(server.next(Kind::Slice).await.parameter("labelSelector"), None);
+    assert_eq!(server.next(Kind::EndpointSlice).await.parameter("labelSelector"), None);
     feed.stop().await;
 }
 
@@ -187,7 +187,7 @@ async fn what_the_configuration_does_not_want_is_forgotten_and_not_asked_for() {
     assert_eq!(feed.next(Kind::Service).await, "unwatched");
     services.left().await;
     feed.until(Kind::Service, |status| status.state == State::Off).await;
-    feed.until(Kind::Slice, |status| status.state == State::Off).await;
+    feed.until(Kind::EndpointSlice, |status| status.state == State::Off).await;
     assert!(server.quiet(Duration::from_millis(300)).await);
     feed.configure(Match::default());
     server.next(Kind::Service).await;

@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 
 use super::connect::OWN;
 use super::fleet::escape;
-use super::{Ask, Error, Reply, Room, With};
+use super::{Ask, ByteBudget, Error, Reply, With};
 use crate::seen::pod::Pod;
 use crate::seen::report::Report;
 
@@ -181,7 +181,7 @@ impl Agents {
 
     /// The report of a node; `query` narrows it down.
     pub async fn report(&self, node: &str, query: &str) -> Result<Report, Error> {
-        self.report_in(node, query, None, Room::new()).await
+        self.report_in(node, query, None, ByteBudget::new()).await
     }
 
     /// The report, or, where no more may be seen, that of the namespace.
@@ -190,25 +190,30 @@ impl Agents {
         node: &str,
         query: &str,
         namespace: Option<&str>,
-        room: Room,
+        budget: ByteBudget,
     ) -> Result<Report, Error> {
         let narrowed = namespace.filter(|_| !query.contains("namespace=")).map(|namespace| {
             let sign = if query.is_empty() { '?' } else { '&' };
             format!("{query}{sign}namespace={namespace}")
         });
-        let Some(narrowed) = narrowed else { return self.whole_report(node, query, room).await };
+        let Some(narrowed) = narrowed else { return self.whole_report(node, query, budget).await };
         if !self.narrow.load(Ordering::Relaxed) {
-            match self.whole_report(node, query, room.clone()).await {
+            match self.whole_report(node, query, budget.clone()).await {
                 Err(Error::Agent { refused: true, .. }) => {
                     self.narrow.store(true, Ordering::Relaxed);
                 }
                 report => return report,
             }
         }
-        self.whole_report(node, &narrowed, room).await
+        self.whole_report(node, &narrowed, budget).await
     }
 
-    async fn whole_report(&self, node: &str, query: &str, room: Room) -> Result<Report, Error> {
+    async fn whole_report(
+        &self,
+        node: &str,
+        query: &str,
+        budget: ByteBudget,
+    ) -> Result<Report, Error> {
         let path = format!("v1/report{query}");
         let pod = self.pod(node).await?.ok_or_else(|| Error::Agent {
             node: node.to_owned(),
@@ -220,7 +225,7 @@ impl Agents {
                 busy: false,
                 refused: false,
             })?;
-        self.served_by(node, &pod, &path, room).await?.decode(&path)
+        self.served_by(node, &pod, &path, budget).await?.decode(&path)
     }
 
     /// What the agent of a node serves at a path.
@@ -229,7 +234,7 @@ impl Agents {
         node: &str,
         pod: &Pod,
         path: &str,
-        room: Room,
+        budget: ByteBudget,
     ) -> Result<Reply, Error> {
         let name = &pod.metadata.name;
         if let Some(why) = pod.why_not().filter(|_| pod.status.phase != "Running") {
@@ -238,7 +243,7 @@ impl Agents {
         let token = self.token().await?;
         let path = self.path(&format!("pods/{}/proxy/{path}", pod.endpoint(ENDPOINT)));
         let with =
-            || With { token: Some(&token.header), room: Some(room.clone()), ..With::default() };
+            || With { token: Some(&token.header), budget: Some(budget.clone()), ..With::default() };
         let mut waits = BUSY.iter();
         loop {
             match self.ask.send(Method::GET, &path, with()).await {
@@ -323,10 +328,10 @@ impl Agents {
     ) -> Vec<Fetched> {
         let total = nodes.len();
         let progress = &self.ask.progress;
-        let room = &Room::new();
+        let budget = &ByteBudget::new();
         let fetched = stream::iter(nodes.iter().enumerate()).map(|(at, node)| async move {
             progress.say(&format!("reading reports: {at} of {total}"));
-            let report = self.report_in(node, query, namespace, room.clone()).await;
+            let report = self.report_in(node, query, namespace, budget.clone()).await;
             Fetched { node: node.clone(), report }
         });
         let mut all: Vec<Fetched> = fetched.buffer_unordered(AT_ONCE).collect().await;

@@ -25,9 +25,9 @@ const REFUSAL: u64 = 64 << 10;
 
 /// What several answers may take together.
 #[derive(Clone)]
-pub struct Room(Rc<Cell<usize>>);
+pub struct ByteBudget(Rc<Cell<usize>>);
 
-impl Room {
+impl ByteBudget {
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
@@ -50,7 +50,7 @@ impl Room {
     }
 }
 
-impl Default for Room {
+impl Default for ByteBudget {
     fn default() -> Self {
         Self::new()
     }
@@ -60,7 +60,7 @@ impl Default for Room {
 pub struct Reply {
     raw: Vec<u8>,
     zipped: bool,
-    room: Option<Room>,
+    budget: Option<ByteBudget>,
     /// Its entity tag.
     pub etag: Option<String>,
     /// Nothing changed since the tag that was sent.
@@ -69,8 +69,8 @@ pub struct Reply {
 
 impl Reply {
     /// A reply whose body has come.
-    pub(crate) const fn new(raw: Vec<u8>, zipped: bool, room: Option<Room>) -> Self {
-        Self { raw, zipped, room, etag: None, unchanged: false }
+    pub(crate) const fn new(raw: Vec<u8>, zipped: bool, budget: Option<ByteBudget>) -> Self {
+        Self { raw, zipped, budget, etag: None, unchanged: false }
     }
 
     /// The value that it is; every text in it is clean.
@@ -80,16 +80,17 @@ impl Reply {
 
     fn decode_within<T: DeserializeOwned>(self, path: &str, most: usize) -> Result<T, Error> {
         let mut over = false;
-        let room = self.room.as_ref();
-        let read = clean::read(Bounded { inner: self.reader(), left: most, room, over: &mut over });
+        let budget = self.budget.as_ref();
+        let read =
+            clean::read(Bounded { inner: self.reader(), left: most, budget, over: &mut over });
         read.map_err(|error| if over { too_long(path) } else { unreadable(path, &error) })
     }
 
     /// Its text.
     pub fn text(self, path: &str) -> Result<Vec<u8>, Error> {
         let (mut over, mut text) = (false, Vec::new());
-        let room = self.room.as_ref();
-        let mut bounded = Bounded { inner: self.reader(), left: MOST, room, over: &mut over };
+        let budget = self.budget.as_ref();
+        let mut bounded = Bounded { inner: self.reader(), left: MOST, budget, over: &mut over };
         match bounded.read_to_end(&mut text) {
             Ok(_) => Ok(text),
             Err(_) if over => Err(too_long(path)),
@@ -113,8 +114,8 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(room) = &self.room {
-            room.give(self.raw.len());
+        if let Some(budget) = &self.budget {
+            budget.give(self.raw.len());
         }
     }
 }
@@ -123,7 +124,7 @@ impl Drop for Reply {
 pub(super) async fn whole(
     mut body: Body,
     path: &str,
-    room: Option<&Room>,
+    budget: Option<&ByteBudget>,
     broke: impl Fn(&kube::Error) -> Error,
 ) -> Result<Vec<u8>, Error> {
     let mut raw = Vec::new();
@@ -133,7 +134,7 @@ pub(super) async fn whole(
             if raw.len() + bytes.len() > MOST {
                 return Err(too_long(path));
             }
-            if room.is_some_and(|room| !room.take(bytes.len())) {
+            if budget.is_some_and(|budget| !budget.take(bytes.len())) {
                 return Err(too_much());
             }
             raw.extend_from_slice(&bytes);
@@ -141,8 +142,8 @@ pub(super) async fn whole(
         Ok(())
     };
     let filled = fill.await;
-    if let (Err(_), Some(room)) = (&filled, room) {
-        room.give(raw.len());
+    if let (Err(_), Some(budget)) = (&filled, budget) {
+        budget.give(raw.len());
     }
     filled.map(|()| raw)
 }
@@ -167,14 +168,14 @@ fn too_much() -> Error {
 struct Bounded<'a, R> {
     inner: R,
     left: usize,
-    room: Option<&'a Room>,
+    budget: Option<&'a ByteBudget>,
     over: &'a mut bool,
 }
 
 impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(into)?;
-        let fits = read <= self.left && self.room.is_none_or(|room| room.take(read));
+        let fits = read <= self.left && self.budget.is_none_or(|budget| budget.take(read));
         if !fits {
             *self.over = true;
             return Err(io::Error::other("it is too long"));
@@ -212,11 +213,11 @@ mod tests {
 
     #[test]
     fn answers_share_their_room_and_give_back_what_came_over_the_wire() {
-        let room = Room::of(4 << 16);
+        let budget = ByteBudget::of(4 << 16);
         let ask = || {
             let raw = zipped(&vec![b' '; 60_000], 1);
-            assert!(room.take(raw.len()));
-            Reply::new(raw, true, Some(room.clone())).decode::<Report>("v1/report")
+            assert!(budget.take(raw.len()));
+            Reply::new(raw, true, Some(budget.clone())).decode::<Report>("v1/report")
         };
 
         let read: Vec<bool> = (0..6).map(|_| ask().is_ok()).collect();

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::change::{Made, PRIORITY};
 use super::{Run, checked};
 use crate::answer::bench::{Bench, Cost, Reading};
-use crate::ask::{Agents, Error, Patch, Room, config_path, probe_path};
+use crate::ask::{Agents, ByteBudget, Error, Patch, config_path, probe_path};
 use crate::seen::clean;
 use crate::seen::config::Config;
 use crate::seen::pod::Pod;
@@ -65,7 +65,8 @@ impl Run {
     }
 
     async fn reading(&self, place: &Place) -> Result<Reading, Error> {
-        let reply = place.agents.served_by(&place.node, &place.pod, "metrics", Room::new()).await?;
+        let reply =
+            place.agents.served_by(&place.node, &place.pod, "metrics", ByteBudget::new()).await?;
         let text = reply.text("metrics")?;
         Ok(Reading::of(&clean::lines(&String::from_utf8_lossy(&text))))
     }

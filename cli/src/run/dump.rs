@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{Run, redact};
-use crate::ask::{Agents, Error, Room, escape};
+use crate::ask::{Agents, ByteBudget, Error, escape};
 use crate::bundle::Bundle;
 use crate::seen::pod::Pod;
 use crate::show::{self, Answer as _};
@@ -162,7 +162,7 @@ impl Run {
         }
         let metrics = if component == "agent" {
             agents
-                .served_by(node, pod, "metrics", Room::new())
+                .served_by(node, pod, "metrics", ByteBudget::new())
                 .await
                 .and_then(|r| r.text("metrics"))
         } else {
@@ -177,7 +177,7 @@ impl Run {
         };
         all.put(&format!("metrics/{name}.txt"), metrics)?;
         if reports && component == "agent" {
-            let report = agents.served_by(node, pod, "v1/report", Room::new()).await;
+            let report = agents.served_by(node, pod, "v1/report", ByteBudget::new()).await;
             all.put(&format!("reports/{node}.json"), report.and_then(|r| r.text("v1/report")))?;
         }
         Ok(())

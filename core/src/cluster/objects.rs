@@ -104,7 +104,7 @@ pub struct ServicePort {
 
 /// An EndpointSlice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slice {
+pub struct EndpointSlice {
     /// `metadata.namespace`.
     pub namespace: Box<str>,
     /// `metadata.name`.
@@ -169,9 +169,9 @@ pub enum Event {
     /// A Service was deleted: namespace, name.
     ServiceGone(Box<str>, Box<str>),
     /// An EndpointSlice was added or changed.
-    Slice(Slice),
+    EndpointSlice(EndpointSlice),
     /// An EndpointSlice was deleted: namespace, name.
-    SliceGone(Box<str>, Box<str>),
+    EndpointSliceGone(Box<str>, Box<str>),
     /// All nodes of the cluster.
     Nodes(Vec<Node>),
     /// A list of this kind begins: what it does not name until [`Event::Listed`] is gone then, and
@@ -192,12 +192,12 @@ pub enum Kind {
     /// Services.
     Service,
     /// `EndpointSlice` objects.
-    Slice,
+    EndpointSlice,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Pod, Self::Service, Self::Slice];
+    pub const ALL: [Self; 3] = [Self::Pod, Self::Service, Self::EndpointSlice];
 
     /// As the API calls it, in metrics and logs.
     #[must_use]
@@ -205,7 +205,7 @@ impl Kind {
         match self {
             Self::Pod => "pods",
             Self::Service => "services",
-            Self::Slice => "endpointslices",
+            Self::EndpointSlice => "endpointslices",
         }
     }
 }

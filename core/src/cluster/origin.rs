@@ -8,7 +8,7 @@
 use super::names::{Name, NameId};
 use super::peers::{Question, private};
 use super::pods::Claim;
-use super::slices::{Endpoint as Place, Known as Slice, State};
+use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
 use super::{Cluster, Peers};
 use crate::facts::{Endpoint, Protocol};
 use crate::records::{Direction, Origin};
@@ -82,7 +82,7 @@ impl Cluster {
     /// The node on which the pod at an address is, if all endpoints there are of one.
     fn pod_node(&self, address: u128) -> Option<&str> {
         let believed = self.believed(address);
-        let alive = |(slice, e): &(&Slice, &Place)| {
+        let alive = |(slice, e): &(&EndpointSlice, &Place)| {
             e.pod.is_some() && e.state > State::Dead && self.is_believed(slice, believed)
         };
         let mut at = self.slices.at(address).filter(alive);

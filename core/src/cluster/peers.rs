@@ -14,7 +14,7 @@ use super::key::Key;
 use super::names::{Name, NameId};
 use super::pods::{Claim, Own, PodSlot};
 use super::services::At;
-use super::slices::{Endpoint as Place, Known as Slice, State};
+use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
 use super::{Cluster, Owner, Peers, Unresolved};
 use crate::facts::{Endpoint, Protocol};
 use crate::records::Direction;
@@ -206,7 +206,7 @@ impl Cluster {
             Claim::NoOne if self.settings.peers != Peers::EndpointSlices => return Ok(None),
             Claim::NoOne | Claim::One(_) => {}
         }
-        let serves = |slice: &Slice| port.is_some_and(|port| slice.serves(protocol, port));
+        let serves = |slice: &EndpointSlice| port.is_some_and(|port| slice.serves(protocol, port));
         let believed = self.believed(address);
         // A slice may name the last owner of an address for a while, but not as ready.
         for state in State::ALL {
@@ -242,7 +242,7 @@ impl Cluster {
         let ready = self.slices.at(address).filter(|(_, e)| e.state == State::Ready);
         let believed = self.believed(address);
         let ready = ready.filter(|(slice, _)| self.is_believed(slice, believed));
-        let its = |slice: &Slice, name: &str| {
+        let its = |slice: &EndpointSlice, name: &str| {
             *own.pod.name == *name && own.pod.namespace == slice.namespace
         };
         let mut others = ready.filter_map(|(slice, e)| Some((slice, e.pod.as_deref()?)));
@@ -257,19 +257,19 @@ impl Cluster {
         let mut pods = self.slices.at(address).filter(|(_, e)| e.pod.is_some());
         let Some((first, _)) = pods.next() else { return false };
         let mixed = self.slices.at(address).any(|(slice, _)| slice.namespace != first.namespace);
-        let kept = |(slice, e): (&Slice, &Place)| {
+        let kept = |(slice, e): (&EndpointSlice, &Place)| {
             e.pod.is_some() && e.state > State::Dead && self.is_kept(slice)
         };
         mixed && self.slices.at(address).any(kept)
     }
 
-    pub(super) fn is_believed(&self, slice: &Slice, believed: bool) -> bool {
+    pub(super) fn is_believed(&self, slice: &EndpointSlice, believed: bool) -> bool {
         !believed || self.is_kept(slice)
     }
 
     /// Whether the controller of slices keeps a slice as the selector of its Service says: what
     /// anybody else writes into it is gone at once.
-    fn is_kept(&self, slice: &Slice) -> bool {
+    fn is_kept(&self, slice: &EndpointSlice) -> bool {
         let service = || self.services.find(&slice.namespace, &slice.service);
         slice.managed && service().is_some_and(|s| !s.selector.is_empty() && !s.external_name)
     }
@@ -327,7 +327,7 @@ impl Cluster {
         }
         let node = node?;
         let ready = || at().filter(|(_, e)| e.state == State::Ready);
-        let hosted = |slice: &Slice| {
+        let hosted = |slice: &EndpointSlice| {
             let mut here = self.pods.hosts().flat_map(|host| self.slices.at(host));
             here.any(|(s, _)| s.service == slice.service && s.namespace == slice.namespace)
         };
@@ -367,9 +367,9 @@ impl Cluster {
         if self.settings.peers != Peers::EndpointSlices {
             return Ok(None);
         }
-        let serves = |slice: &Slice| port.is_some_and(|port| slice.serves(protocol, port));
+        let serves = |slice: &EndpointSlice| port.is_some_and(|port| slice.serves(protocol, port));
         // A pod is known by its Services whether it is ready or not: open connections keep theirs.
-        let its = |(slice, endpoint): &(&Slice, &Place)| match pod {
+        let its = |(slice, endpoint): &(&EndpointSlice, &Place)| match pod {
             Some(Pod::Far { namespace, name }) => {
                 *slice.namespace == *namespace && endpoint.pod.as_deref() == Some(name)
             }
@@ -413,7 +413,7 @@ enum Only<'a> {
 }
 
 /// The one pod that all of these endpoints are, if they are one.
-fn only<'a>(entries: impl Iterator<Item = (&'a Slice, &'a Place)>) -> Only<'a> {
+fn only<'a>(entries: impl Iterator<Item = (&'a EndpointSlice, &'a Place)>) -> Only<'a> {
     let mut found = Only::None;
     for (slice, endpoint) in entries {
         let Some(name) = endpoint.pod.as_deref() else { continue };

@@ -9,7 +9,7 @@
 use super::few::MultiMap;
 use super::key::{Key, Pair};
 use super::objects::Service;
-use super::shares::{Room, Shares};
+use super::shares::{Shares, Space};
 use super::{Dirt, address, number};
 use crate::facts::Protocol;
 use std::collections::BTreeMap;
@@ -110,7 +110,7 @@ fn bytes(service: &Service) -> usize {
     300 + 2 * texts + pairs.sum::<usize>() + ips * 64 + ports.sum::<usize>()
 }
 
-/// Leaves of a Service what there is room for; how much that was not.
+/// Leaves of a Service what there is space for; how much that was not.
 fn cut(service: &mut Service) -> u64 {
     let mut gone = 0;
     for ips in [&mut service.cluster_ips, &mut service.outside_ips, &mut service.external_ips] {
@@ -144,15 +144,15 @@ impl Services {
         let bytes = bytes(service);
         let before = old.and_then(|slot| self.slots[slot as usize].as_ref()).map_or(0, |k| k.bytes);
         let full = old.is_none() && self.by_name.len() >= SERVICES;
-        match self.shares.room(&key.0, bytes.saturating_sub(before), full) {
-            Room::Free => {}
-            Room::From(namespace) if namespace != key.0 => {
+        match self.shares.space(&key.0, bytes.saturating_sub(before), full) {
+            Space::Free => {}
+            Space::From(namespace) if namespace != key.0 => {
                 if let Some(key) = self.last_of(&namespace) {
                     return Upsert::Instead(key);
                 }
                 return Upsert::NoRoom;
             }
-            Room::From(_) | Room::None => return Upsert::NoRoom,
+            Space::From(_) | Space::None => return Upsert::NoRoom,
         }
         self.cut += gone;
         let slot = if let Some(slot) = old {

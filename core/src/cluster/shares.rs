@@ -1,13 +1,13 @@
-//! Room that all namespaces have together, and who gives way when it is used up.
+//! Space that all namespaces have together, and who gives way when it is used up.
 //!
-//! In: what objects of a namespace take and give back. Out: whether there is room, or which namespace
+//! In: what objects of a namespace take and give back. Out: whether there is space, or which namespace
 //! has the most. No namespace displaces one that has less than itself.
 //!
 //! Pure: no I/O.
 
 use std::collections::BTreeMap;
 
-/// The room, and what each namespace has of it.
+/// The space, and what each namespace has of it.
 #[derive(Debug)]
 pub(super) struct Shares {
     used: BTreeMap<Box<str>, usize>,
@@ -15,9 +15,9 @@ pub(super) struct Shares {
     limit: usize,
 }
 
-/// What becomes of an object that needs room.
+/// What becomes of an object that needs space.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum Space {
     /// There is some.
     Free,
     /// There is when this namespace gives up something.
@@ -32,16 +32,16 @@ impl Shares {
     }
 
     /// Whether a namespace may have so much more; not if there is no place for another object.
-    pub(super) fn room(&self, namespace: &str, more: usize, full: bool) -> Room {
+    pub(super) fn space(&self, namespace: &str, more: usize, full: bool) -> Space {
         if !full && self.total + more <= self.limit {
-            return Room::Free;
+            return Space::Free;
         }
         let own = self.used.get(namespace).copied().unwrap_or(0);
         // Of equals the first by name, so that it is always the same one.
         let biggest = self.used.iter().rev().max_by_key(|(_, used)| **used);
         match biggest {
-            Some((name, &used)) if used > own + more => Room::From(name.clone()),
-            _ => Room::None,
+            Some((name, &used)) if used > own + more => Space::From(name.clone()),
+            _ => Space::None,
         }
     }
 
@@ -74,13 +74,13 @@ mod tests {
         shares.take("big", 8);
         shares.take("small", 2);
 
-        assert_eq!(shares.room("big", 1, false), Room::None);
-        assert_eq!(shares.room("small", 3, false), Room::From("big".into()));
-        assert_eq!(shares.room("small", 6, false), Room::None, "it would have as much itself");
+        assert_eq!(shares.space("big", 1, false), Space::None);
+        assert_eq!(shares.space("small", 3, false), Space::From("big".into()));
+        assert_eq!(shares.space("small", 6, false), Space::None, "it would have as much itself");
         shares.give_back("big", 3);
-        assert_eq!(shares.room("small", 3, false), Room::Free);
-        assert_eq!(shares.room("small", 4, false), Room::None);
-        assert_eq!(shares.room("small", 1, true), Room::From("big".into()));
+        assert_eq!(shares.space("small", 3, false), Space::Free);
+        assert_eq!(shares.space("small", 4, false), Space::None);
+        assert_eq!(shares.space("small", 1, true), Space::From("big".into()));
     }
 
     #[test]

@@ -7,8 +7,8 @@
 
 use super::few::MultiMap;
 use super::key::{Key, Pair};
-use super::objects::{Backend, OnNode, Slice};
-use super::shares::{Room, Shares};
+use super::objects::{Backend, EndpointSlice, OnNode};
+use super::shares::{Shares, Space};
 use super::{Dirt, address, number};
 use crate::facts::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,7 @@ pub(super) enum Upsert {
     Taken,
     NoRoom,
     /// There is room when this one, whose namespace has the most, is removed: here it is again.
-    Instead(Key, Box<Slice>),
+    Instead(Key, Box<EndpointSlice>),
 }
 
 /// The slices.
@@ -133,23 +133,23 @@ impl Default for Slices {
 }
 
 impl Slices {
-    /// Takes in a slice, if there is room.
-    pub(super) fn upsert(&mut self, slice: Slice, round: u32, dirt: &mut Dirt) -> Upsert {
+    /// Takes in a slice, if there is space.
+    pub(super) fn upsert(&mut self, slice: EndpointSlice, round: u32, dirt: &mut Dirt) -> Upsert {
         let key = (slice.namespace.clone(), slice.name.clone());
         let old = self.by_name.get(&key).copied();
         let before = old.and_then(|slot| self.slots[slot as usize].as_ref());
         let before = before.map_or(0, Known::weight);
         let weight = slice.endpoints.len() + 1;
         let full = old.is_none() && self.by_name.len() >= SLICES;
-        match self.shares.room(&key.0, weight.saturating_sub(before), full) {
-            Room::Free => {}
-            Room::From(namespace) if namespace != key.0 => {
+        match self.shares.space(&key.0, weight.saturating_sub(before), full) {
+            Space::Free => {}
+            Space::From(namespace) if namespace != key.0 => {
                 return match self.last_of(&namespace) {
                     Some(other) => Upsert::Instead(other, Box::new(slice)),
                     None => Upsert::NoRoom,
                 };
             }
-            Room::From(_) | Room::None => {
+            Space::From(_) | Space::None => {
                 // What was known of it is not so any more.
                 self.remove(&key.0, &key.1, dirt);
                 return Upsert::NoRoom;
@@ -199,8 +199,8 @@ impl Slices {
         own.last().map(|(key, _)| key.clone())
     }
 
-    fn cut(&mut self, slice: Slice) -> Known {
-        let Slice { namespace, name, service, endpoints, mut ports, managed } = slice;
+    fn cut(&mut self, slice: EndpointSlice) -> Known {
+        let EndpointSlice { namespace, name, service, endpoints, mut ports, managed } = slice;
         self.cut += ports.len().saturating_sub(PORTS) as u64;
         ports.truncate(PORTS);
         let mut cut = Vec::with_capacity(endpoints.len());

@@ -38,14 +38,14 @@ pub struct Rtt {
 
 /// What is wrong with a flow now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ills {
+pub struct Problems {
     /// A noticeable share of what it sends has to be sent again.
     pub lossy: bool,
     /// Attempts to connect fail.
     pub failing: bool,
 }
 
-impl Ills {
+impl Problems {
     /// Whether there is any.
     #[must_use]
     pub const fn any(self) -> bool {
@@ -108,7 +108,7 @@ pub struct Health {
     /// What happened lately.
     pub recent: Recent,
     /// What is wrong.
-    pub ills: Ills,
+    pub problems: Problems,
 }
 
 impl Health {
@@ -132,13 +132,13 @@ impl Health {
         let share = |permille: u64| {
             u64::from(retransmitted) * 1000 >= u64::from(segments.max(retransmitted)) * permille
         };
-        let lossy = if self.ills.lossy {
+        let lossy = if self.problems.lossy {
             retransmitted > 0 && share(SOUND_PERMILLE)
         } else {
             retransmitted >= LEAST_RETRANSMITTED && share(LOSSY_PERMILLE)
         };
-        let failing = if self.ills.failing { failed > 0 } else { failed >= FAILING };
-        Self { rtt, recent: self.recent.fade(), ills: Ills { lossy, failing }, ..self }
+        let failing = if self.problems.failing { failed > 0 } else { failed >= FAILING };
+        Self { rtt, recent: self.recent.fade(), problems: Problems { lossy, failing }, ..self }
     }
 }
 
@@ -257,9 +257,9 @@ mod tests {
 
     #[test]
     fn two_in_a_hundred_sent_again_are_lossy_at_once_and_one_in_a_thousand_is_not() {
-        assert!(after(Health::default(), (500, 10)).ills.lossy);
-        assert!(!after(Health::default(), (10_000, 10)).ills.lossy);
-        assert!(!after(Health::default(), (4, 4)).ills.lossy, "too few to be judged");
+        assert!(after(Health::default(), (500, 10)).problems.lossy);
+        assert!(!after(Health::default(), (10_000, 10)).problems.lossy);
+        assert!(!after(Health::default(), (4, 4)).problems.lossy, "too few to be judged");
     }
 
     #[test]
@@ -268,12 +268,12 @@ mod tests {
         for _ in 0..20 {
             (lossy, sound) = (after(lossy, (1000, 7)), after(sound, (1000, 7)));
         }
-        assert_eq!((lossy.ills.lossy, sound.ills.lossy), (true, false));
+        assert_eq!((lossy.problems.lossy, sound.problems.lossy), (true, false));
 
         for _ in 0..20 {
             lossy = after(lossy, (1000, 0));
         }
-        assert!(!lossy.ills.lossy);
+        assert!(!lossy.problems.lossy);
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
             health = after(health, (0, 0));
         }
 
-        assert_eq!((health.ills.any(), health.recent), (false, Recent::default()));
+        assert_eq!((health.problems.any(), health.recent), (false, Recent::default()));
         assert_eq!((health.segments, health.retransmitted), (500, 50));
     }
 
@@ -291,15 +291,15 @@ mod tests {
     fn three_failed_attempts_are_failing_until_they_are_forgotten() {
         let mut health = Health::default();
         health.failed(2);
-        assert!(!health.settled(Rtt::default()).ills.failing);
+        assert!(!health.settled(Rtt::default()).problems.failing);
         health.failed(1);
         health = health.settled(Rtt::default());
-        assert!(health.ills.failing);
+        assert!(health.problems.failing);
 
         for _ in 0..4 {
             health = health.settled(Rtt::default());
         }
-        assert!(!health.ills.failing);
+        assert!(!health.problems.failing);
         assert_eq!(health.failed, 3);
     }
 

@@ -49,7 +49,7 @@ fn web() -> Event {
 #[test]
 fn what_a_client_dials_and_what_answers_are_kept_apart() {
     let mut node = Node::synced();
-    let cart = Event::Slice(slice("shop", "cart", &[("10.1.7.5", "cart-y")], 8080));
+    let cart = Event::EndpointSlice(slice("shop", "cart", &[("10.1.7.5", "cart-y")], 8080));
     node.apply([web(), Event::Service(service("shop", "cart", "10.96.0.7", 80)), cart]);
     node.connect("10.1.0.5", "10.96.0.7:80");
 
@@ -66,8 +66,12 @@ fn a_service_whose_pods_listen_on_several_ports_has_the_port_that_was_dialled_un
     let mut node = Node::synced();
     let mut old = slice("shop", "cart", &[("10.1.7.6", "cart-z")], 9090);
     old.name = "cart-old".into();
-    let cart = Event::Slice(slice("shop", "cart", &[("10.1.7.5", "cart-y")], 8080));
-    node.apply([Event::Service(service("shop", "cart", "10.96.0.7", 80)), cart, Event::Slice(old)]);
+    let cart = Event::EndpointSlice(slice("shop", "cart", &[("10.1.7.5", "cart-y")], 8080));
+    node.apply([
+        Event::Service(service("shop", "cart", "10.96.0.7", 80)),
+        cart,
+        Event::EndpointSlice(old),
+    ]);
     node.ask("10.1.0.9", "10.96.0.7:80");
     assert_eq!((flow(&node).key.port, flow(&node).key.service_port), (80, 80));
 
@@ -82,7 +86,7 @@ fn a_pod_that_is_dialled_itself_has_no_port_of_a_service() {
     node.apply([
         web(),
         Event::Service(service("shop", "cart", "10.96.0.7", 80)),
-        Event::Slice(slice("shop", "cart", &[("10.1.7.5", "cart-y")], 8080)),
+        Event::EndpointSlice(slice("shop", "cart", &[("10.1.7.5", "cart-y")], 8080)),
     ]);
 
     node.connect("10.1.0.5", "10.1.7.5:8080");
@@ -110,7 +114,12 @@ fn the_destination_says_on_which_node_the_source_is() {
     let origin = |from: &str| {
         let mut node = Node::synced();
         node.apply(cart());
-        node.apply([Event::Slice(slice("shop", "front", &[("10.1.7.5", "front-x")], 8080))]);
+        node.apply([Event::EndpointSlice(slice(
+            "shop",
+            "front",
+            &[("10.1.7.5", "front-x")],
+            8080,
+        ))]);
         node.accept("10.1.0.6:8080", from);
         edge(&node, &flow(&node))
     };
@@ -243,7 +252,7 @@ fn the_api_server_has_its_name_when_it_connects() {
     let mut api = slice("default", "kubernetes", &[("172.18.0.9", "-")], 6443);
     api.endpoints[0].pod = None;
     api.endpoints[0].node = None;
-    node.apply([Event::Slice(api)]);
+    node.apply([Event::EndpointSlice(api)]);
 
     node.accept("10.1.0.6:8080", "172.18.0.9:41000");
 
@@ -290,7 +299,7 @@ fn the_name_of_an_edge_does_not_depend_on_where_the_scheduler_put_its_pods() {
         let [service, pod] = cart();
         let at = if server_here { "10.1.0.6" } else { "10.1.7.5" };
         let endpoint = slice("shop", "cart", &[(at, "cart-x")], 8080);
-        node.apply([web(), service, Event::Slice(endpoint)]);
+        node.apply([web(), service, Event::EndpointSlice(endpoint)]);
         if server_here {
             node.apply([pod]);
         }

@@ -11,7 +11,7 @@ fn the_backend_that_the_kernel_tells_is_named_beside_the_service() {
     let mut node = Node::synced();
     node.apply([
         Event::Service(service("shop", "cart", "10.96.0.7", 80)),
-        Event::Slice(slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080)),
+        Event::EndpointSlice(slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080)),
     ]);
     node.ask("10.1.0.9", "10.96.0.7:80");
 
@@ -46,7 +46,7 @@ fn an_entry_that_comes_late_is_found_while_the_connection_lives() {
     let mut node = Node::synced();
     node.apply([
         Event::Service(service("shop", "db", "10.96.0.7", 5432)),
-        Event::Slice(slice("shop", "db", &[("10.1.7.5", "db-0")], 5432)),
+        Event::EndpointSlice(slice("shop", "db", &[("10.1.7.5", "db-0")], 5432)),
     ]);
     node.ask("10.1.0.9", "10.96.0.7:5432");
     let question = node.report.unanswered(10)[0];
@@ -113,10 +113,10 @@ fn flows_are_counted_by_what_the_configuration_says() {
 #[test]
 fn what_is_not_watched_any_more_is_forgotten_without_being_called_gone() {
     let mut node = Node::synced();
-    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080))]);
+    node.apply([Event::EndpointSlice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080))]);
     node.ask("10.1.0.9", "10.1.7.5:8080");
 
-    node.apply([Event::Unwatched(Kind::Slice)]);
+    node.apply([Event::Unwatched(Kind::EndpointSlice)]);
 
     assert_eq!(node.peer(), "external 10.1.7.5");
     assert_eq!(node.gap(Unresolved::NotSynced), 1);
@@ -141,7 +141,7 @@ fn an_address_that_nothing_else_names_is_its_group() {
         s.ranges = ranges;
         s.groups = vec!["cluster".into(), "office".into()];
     });
-    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080))]);
+    node.apply([Event::EndpointSlice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080))]);
 
     let asked = ["192.0.2.7:443", "10.1.7.5:8080", "10.1.7.6:8080"].map(|at| {
         node.ask("10.1.0.9", at);

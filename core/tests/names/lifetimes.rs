@@ -101,7 +101,7 @@ fn a_deleted_pods_address_may_be_an_endpoints_of_another_node_at_once() {
     node.apply([gone(&old)]);
     assert_eq!(node.peer(), "pod shop/old");
 
-    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.0.5", "cart-x")], 8080))]);
+    node.apply([Event::EndpointSlice(slice("shop", "cart", &[("10.1.0.5", "cart-x")], 8080))]);
 
     assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), "shop/cart".into()));
 }

@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test binaries")]
 
 use probelet_core::cluster::objects::{
-    Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
 };
 use probelet_core::cluster::{Cluster, PodShown, Settings, Unresolved};
 use probelet_core::facts::{
@@ -63,7 +63,7 @@ pub fn service(namespace: &str, name: &str, ip: &str, port: u16) -> Service {
 }
 
 /// A slice of a Service with ready pods of another node.
-pub fn slice(namespace: &str, service: &str, at: &[(&str, &str)], port: u16) -> Slice {
+pub fn slice(namespace: &str, service: &str, at: &[(&str, &str)], port: u16) -> EndpointSlice {
     let backend = |&(ip, pod): &(&str, &str)| Backend {
         addresses: vec![ip.parse().unwrap()],
         ready: true,
@@ -71,13 +71,13 @@ pub fn slice(namespace: &str, service: &str, at: &[(&str, &str)], port: u16) -> 
         node: Some("far-node".into()),
         ..Backend::default()
     };
-    Slice {
+    EndpointSlice {
         namespace: namespace.into(),
         name: format!("{service}-abcde").into(),
         service: service.into(),
         endpoints: at.iter().map(backend).collect(),
         ports: vec![(Protocol::Tcp, port)],
-        ..Slice::default()
+        ..EndpointSlice::default()
     }
 }
 

@@ -77,7 +77,12 @@ fn events_that_concern_no_one_change_nothing() {
 
     for n in 0..100 {
         node.apply([
-            Event::Slice(slice("far", &format!("s-{n}"), &[(&format!("10.9.0.{n}"), "p")], 80)),
+            Event::EndpointSlice(slice(
+                "far",
+                &format!("s-{n}"),
+                &[(&format!("10.9.0.{n}"), "p")],
+                80,
+            )),
             Event::Service(service("far", &format!("s-{n}"), &format!("10.96.9.{n}"), 80)),
             Event::Pod(pod("shop", "web-0", "10.1.0.5")),
         ]);

@@ -97,7 +97,7 @@ fn an_external_name_is_no_ones_address() {
 #[test]
 fn a_pod_of_another_node_is_named_by_its_endpoint_with_its_service() {
     let mut node = Node::synced();
-    node.apply([Event::Slice(slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080))]);
+    node.apply([Event::EndpointSlice(slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080))]);
 
     node.ask("10.1.0.9", "10.1.7.5:8080");
 
@@ -110,12 +110,12 @@ fn a_pod_of_another_node_is_named_by_its_endpoint_with_its_service() {
 fn an_endpoint_that_misses_a_probe_keeps_its_service() {
     let mut node = Node::synced();
     let mut cart = slice("shop", "cart", &[("10.1.7.5", "cart-x")], 8080);
-    node.apply([Event::Slice(cart.clone())]);
+    node.apply([Event::EndpointSlice(cart.clone())]);
     node.ask("10.1.0.9", "10.1.7.5:8080");
     let epoch = node.picture().epoch;
 
     cart.endpoints[0].ready = false;
-    node.apply([Event::Slice(cart)]);
+    node.apply([Event::EndpointSlice(cart)]);
 
     assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), "shop/cart".into()));
     let picture = node.picture();
@@ -129,7 +129,12 @@ fn a_headless_service_is_known_by_its_endpoints() {
     let headless = Service { cluster_ips: Vec::new(), ..service("shop", "db", "10.96.0.1", 5432) };
     node.apply([
         Event::Service(headless),
-        Event::Slice(slice("shop", "db", &[("10.1.7.5", "db-0"), ("10.1.7.6", "db-1")], 5432)),
+        Event::EndpointSlice(slice(
+            "shop",
+            "db",
+            &[("10.1.7.5", "db-0"), ("10.1.7.6", "db-1")],
+            5432,
+        )),
     ]);
 
     node.ask("10.1.0.9", "10.1.7.6:5432");
@@ -142,7 +147,7 @@ fn endpoints_that_are_no_pods_are_the_service_on_its_port_alone() {
     let mut node = Node::synced();
     let mut api = slice("default", "kubernetes", &[("172.18.0.9", "-")], 6443);
     api.endpoints[0].pod = None;
-    node.apply([Event::Slice(api)]);
+    node.apply([Event::EndpointSlice(api)]);
 
     node.ask("10.1.0.9", "172.18.0.9:6443");
     assert_eq!(node.peer(), "service default/kubernetes");
@@ -157,8 +162,8 @@ fn an_address_that_several_pods_of_a_node_have_is_the_node_unless_the_port_tells
     let at = [("172.18.0.3", "exporter-b")];
     let proxy = [("172.18.0.3", "proxy-b")];
     node.apply([
-        Event::Slice(slice("mon", "exporter", &at, 9100)),
-        Event::Slice(slice("net", "proxy", &proxy, 10_256)),
+        Event::EndpointSlice(slice("mon", "exporter", &at, 9100)),
+        Event::EndpointSlice(slice("net", "proxy", &proxy, 10_256)),
     ]);
 
     node.ask("10.1.0.9", "172.18.0.3:9100");
@@ -172,7 +177,7 @@ fn a_daemon_set_on_the_host_network_here_tells_the_addresses_of_the_other_nodes(
     let mut node = Node::synced();
     let own = Pod { host_network: true, ..pod("mon", "exporter-a", HOST_IP) };
     let at = [(HOST_IP, "exporter-a"), ("172.18.0.3", "exporter-b")];
-    node.apply([Event::Pod(own), Event::Slice(slice("mon", "exporter", &at, 9100))]);
+    node.apply([Event::Pod(own), Event::EndpointSlice(slice("mon", "exporter", &at, 9100))]);
 
     node.accept("10.1.0.9:8080", "172.18.0.3:41000");
     assert_eq!(node.peer(), "node far-node");
@@ -186,7 +191,7 @@ fn an_endpoint_of_the_system_that_is_a_node_tells_its_address_and_no_one_elses_d
         let mut kubelets = slice(namespace, "kubelet", &[(ip, "x")], 10_250);
         kubelets.endpoints[0].pod = None;
         kubelets.endpoints[0].on_node = OnNode::Is;
-        Event::Slice(kubelets)
+        Event::EndpointSlice(kubelets)
     };
     let mut node = Node::synced();
     node.apply([kubelets("kube-system", "172.18.0.3"), kubelets("shop", "172.18.0.4")]);
@@ -202,7 +207,7 @@ fn an_endpoint_of_the_system_that_is_a_node_tells_its_address_and_no_one_elses_d
 #[test]
 fn a_client_pod_of_another_node_is_named_when_it_connects_to_us() {
     let mut node = Node::synced();
-    node.apply([Event::Slice(slice("shop", "front", &[("10.1.7.5", "front-x")], 8080))]);
+    node.apply([Event::EndpointSlice(slice("shop", "front", &[("10.1.7.5", "front-x")], 8080))]);
 
     node.accept("10.1.0.9:8080", "10.1.7.5:41000");
 

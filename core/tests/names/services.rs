@@ -10,8 +10,8 @@ fn of_several_services_the_one_whose_address_was_used_is_named() {
     node.apply([
         Event::Service(service("shop", "a", "10.96.0.1", 80)),
         Event::Service(service("shop", "z", "10.96.0.2", 80)),
-        Event::Slice(slice("shop", "a", &[("10.1.7.5", "p")], 8080)),
-        Event::Slice(slice("shop", "z", &[("10.1.7.5", "p")], 8080)),
+        Event::EndpointSlice(slice("shop", "a", &[("10.1.7.5", "p")], 8080)),
+        Event::EndpointSlice(slice("shop", "z", &[("10.1.7.5", "p")], 8080)),
     ]);
     node.ask("10.1.0.9", "10.96.0.2:80");
 
@@ -26,8 +26,8 @@ fn of_several_services_the_one_that_serves_the_port_comes_before_the_first_by_na
     node.apply([
         Event::Service(service("shop", "a", "10.96.0.1", 80)),
         Event::Service(service("shop", "z", "10.96.0.2", 9090)),
-        Event::Slice(slice("shop", "a", &[("10.1.7.5", "p")], 8080)),
-        Event::Slice(slice("shop", "z", &[("10.1.7.5", "p")], 9090)),
+        Event::EndpointSlice(slice("shop", "a", &[("10.1.7.5", "p")], 8080)),
+        Event::EndpointSlice(slice("shop", "z", &[("10.1.7.5", "p")], 9090)),
     ]);
 
     node.ask("10.1.0.9", "10.1.7.5:9090");
@@ -41,8 +41,8 @@ fn a_service_with_an_address_comes_before_a_headless_one() {
     let mut node = Node::synced();
     let headless = Service { cluster_ips: Vec::new(), ..service("shop", "a", "10.96.0.1", 80) };
     node.apply([
-        Event::Slice(slice("shop", "a", &[("10.1.7.5", "p")], 8080)),
-        Event::Slice(slice("shop", "z", &[("10.1.7.5", "p")], 8080)),
+        Event::EndpointSlice(slice("shop", "a", &[("10.1.7.5", "p")], 8080)),
+        Event::EndpointSlice(slice("shop", "z", &[("10.1.7.5", "p")], 8080)),
         Event::Service(headless),
         Event::Service(service("shop", "z", "10.96.0.2", 80)),
     ]);
@@ -99,7 +99,7 @@ fn a_service_without_selector_has_the_members_of_its_slices() {
     node.apply([
         Event::Pod(pod("shop", "web-0", "10.1.0.5")),
         Event::Service(service("shop", "manual", "10.96.0.1", 80)),
-        Event::Slice(slice("shop", "manual", &[("10.1.0.5", "web-0")], 8080)),
+        Event::EndpointSlice(slice("shop", "manual", &[("10.1.0.5", "web-0")], 8080)),
     ]);
 
     assert_eq!(node.pods()[0].1.services, ["manual".into()]);
@@ -134,7 +134,7 @@ fn services_are_looked_for_as_configured() {
         };
         node.apply([
             Event::Service(selected),
-            Event::Slice(slice("shop", "b", &[("10.1.0.5", "web-0")], 8080)),
+            Event::EndpointSlice(slice("shop", "b", &[("10.1.0.5", "web-0")], 8080)),
             Event::Pod(web),
         ]);
         node.pods()[0].1.services.join(" ")
@@ -151,7 +151,7 @@ fn peers_are_named_as_far_as_configured() {
         let mut node = Node::with(|s| s.peers = peers);
         node.apply([
             Event::Service(service("shop", "cart", "10.96.0.7", 80)),
-            Event::Slice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080)),
+            Event::EndpointSlice(slice("shop", "cart", &[("10.1.7.5", "p")], 8080)),
         ]);
         ["10.96.0.7:80", "10.1.7.5:8080"].map(|at| {
             node.ask("10.1.0.9", at);

@@ -3,7 +3,7 @@
 use crate::node::*;
 use probelet_core::cluster::Unresolved;
 use probelet_core::cluster::objects::{
-    Event, Kind, Node as FarNode, Pod, Service, ServicePort, Slice,
+    EndpointSlice, Event, Kind, Node as FarNode, Pod, Service, ServicePort,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,17 +15,17 @@ fn kept(namespace: &str, service: &str, at: &[(&str, &str)]) -> [Event; 2] {
         selector,
         ..self::service(namespace, service, "10.96.0.1", 80)
     };
-    let slice = Slice { managed: true, ..slice(namespace, service, at, 8080) };
-    [Event::Service(headless), Event::Slice(slice)]
+    let slice = EndpointSlice { managed: true, ..slice(namespace, service, at, 8080) };
+    [Event::Service(headless), Event::EndpointSlice(slice)]
 }
 
 /// The same endpoints in another state: ready, serving, terminating.
 fn turned([service, slice]: [Event; 2], state: (bool, bool, bool)) -> [Event; 2] {
-    let Event::Slice(mut slice) = slice else { unreachable!() };
+    let Event::EndpointSlice(mut slice) = slice else { unreachable!() };
     for endpoint in &mut slice.endpoints {
         (endpoint.ready, endpoint.serving, endpoint.terminating) = state;
     }
-    [service, Event::Slice(slice)]
+    [service, Event::EndpointSlice(slice)]
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn a_slice_of_ones_own_takes_no_one_elses_name() {
         let mut node = Node::synced();
         node.apply(turned(kept("shop", "cart", &[("10.2.0.7", "cart-x")]), state));
         let forged =
-            Slice { managed: true, ..slice("evil", "bank", &[("10.2.0.7", "bank")], 8080) };
+            EndpointSlice { managed: true, ..slice("evil", "bank", &[("10.2.0.7", "bank")], 8080) };
         let bare = service("evil", "bank", "10.96.0.66", 80);
-        node.apply([Event::Service(bare), Event::Slice(forged)]);
+        node.apply([Event::Service(bare), Event::EndpointSlice(forged)]);
 
         node.ask("10.1.0.9", "10.2.0.7:8080");
 
@@ -91,7 +91,7 @@ fn a_slice_of_ones_own_takes_no_name_of_a_pod_of_this_node() {
     let mut node = Node::synced();
     node.apply([
         Event::Pod(pod("shop", "web-0", "10.1.0.5")),
-        Event::Slice(slice("evil", "bank", &[("10.1.0.5", "bank")], 8080)),
+        Event::EndpointSlice(slice("evil", "bank", &[("10.1.0.5", "bank")], 8080)),
     ]);
 
     node.ask("10.1.0.9", "10.1.0.5:8080");
@@ -105,7 +105,7 @@ fn a_thing_outside_that_two_namespaces_reach_is_no_ones() {
     let by_hand = |namespace| {
         let mut made = slice(namespace, "db", &[("10.7.0.1", "x")], 5432);
         made.endpoints[0].pod = None;
-        Event::Slice(made)
+        Event::EndpointSlice(made)
     };
     node.apply([by_hand("a")]);
     node.ask("10.1.0.9", "10.7.0.1:5432");
@@ -191,13 +191,19 @@ fn endpoints_of_one_namespace_displace_those_of_no_other() {
     let flood = |n: u32| {
         let ips: Vec<String> = (0..1000).map(|i| ip(n * 1000 + i)).collect();
         let at: Vec<(&str, &str)> = ips.iter().map(|ip| (&**ip, "p")).collect();
-        Event::Slice(Slice { name: format!("s-{n:04}").into(), ..slice("evil", "flood", &at, 80) })
+        Event::EndpointSlice(EndpointSlice {
+            name: format!("s-{n:04}").into(),
+            ..slice("evil", "flood", &at, 80)
+        })
     };
     node.apply((0..300).map(flood));
     let single = |n: u32| {
         let at = [(&*ip(400_000 + n), "p")].map(|(ip, pod)| (ip.to_owned(), pod));
         let at = [(&*at[0].0, at[0].1)];
-        Event::Slice(Slice { name: format!("t-{n:04}").into(), ..slice("evil", "flood", &at, 80) })
+        Event::EndpointSlice(EndpointSlice {
+            name: format!("t-{n:04}").into(),
+            ..slice("evil", "flood", &at, 80)
+        })
     };
     node.apply((0..500).map(single));
 
@@ -205,7 +211,7 @@ fn endpoints_of_one_namespace_displace_those_of_no_other() {
     node.ask("10.1.0.9", "10.2.0.7:8080");
 
     assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), "shop/cart".into()));
-    let refused = node.picture().cluster.unwrap().known.refused[Kind::Slice as usize];
+    let refused = node.picture().cluster.unwrap().known.refused[Kind::EndpointSlice as usize];
     assert!(
         (98..=100).contains(&refused),
         "{refused}: 39 large ones, 59 small ones and one for cart"
@@ -254,7 +260,7 @@ fn a_pod_and_not_its_node_is_behind_an_address_that_a_list_of_nodes_still_has() 
     let mut node = Node::synced();
     node.apply([Event::Nodes(vec![far("a", &["10.2.0.7", "10.9.9.9"]), far("b", &["10.9.9.9"])])]);
     let slice = slice("shop", "cart", &[("10.2.0.7", "cart-x")], 8080);
-    node.apply([Event::Slice(slice)]);
+    node.apply([Event::EndpointSlice(slice)]);
 
     node.ask("10.1.0.9", "10.2.0.7:8080");
     assert_eq!(node.peer(), "pod shop/cart-x");

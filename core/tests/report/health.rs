@@ -58,8 +58,8 @@ fn what_was_sent_again_before_the_agent_came_is_not_counted_and_what_comes_is() 
 
     let health = flow(&node, 80).health;
     assert_eq!((health.segments, health.retransmitted), (600, 12));
-    assert!(health.ills.lossy);
-    assert!(!flow(&node, 443).health.ills.any());
+    assert!(health.problems.lossy);
+    assert!(!flow(&node, 443).health.problems.any());
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn what_the_other_end_on_this_node_sends_again_is_of_the_same_flow() {
     node.pass(&facts(&processes, &sockets));
 
     let health = flow(&node, 8080).health;
-    assert_eq!((health.segments, health.retransmitted, health.ills.lossy), (1000, 20, true));
+    assert_eq!((health.segments, health.retransmitted, health.problems.lossy), (1000, 20, true));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn attempts_that_are_not_answered_or_end_without_a_connection_are_of_their_flow(
     let tried = with(attempt(1), 0, 2, 0);
     node.pass(&counted(2, 4, &[tried, client(2, 81)]));
     assert_eq!(flow(&node, 81).health.failed, 3);
-    assert!(flow(&node, 81).health.ills.failing);
+    assert!(flow(&node, 81).health.problems.failing);
 
     node.pass(&counted(3, 4, &[client(2, 81)]));
     assert_eq!(flow(&node, 81).health.failed, 3, "once for each");
@@ -122,7 +122,7 @@ fn a_flow_whose_syns_are_not_answered_is_failing_and_not_lossy() {
 
     let health = flow(&node, 81).health;
 
-    assert!(health.ills.failing && !health.ills.lossy, "{health:?}");
+    assert!(health.problems.failing && !health.problems.lossy, "{health:?}");
     assert_eq!((health.failed, health.retransmitted), (4, 0), "no segment with data was sent");
 }
 

@@ -117,7 +117,7 @@ impl Task {
         let (name, uid) = (config.name.to_string(), config.uid.clone());
         let mut notes = events::notes(&name, &uid, &config.status, &status);
         let turned = config.rollout.as_ref().and_then(|rollout| turned(rollout, &config.status));
-        notes.extend(events::news(&name, &uid, &config.status, &status, turned));
+        notes.extend(events::turns(&name, &uid, &config.status, &status, turned));
         for note in notes {
             self.tell(note, now);
         }

@@ -91,7 +91,7 @@ fn accepted(config: &Config) -> Says {
 }
 
 fn is_ready(config: &Config, counts: &Counts) -> Says {
-    let Counts { effective, applied, pending, failed, told, silent, .. } = *counts;
+    let Counts { effective, applied, pending, failed, assigned, silent, .. } = *counts;
     let progress = format!("{applied} of {effective} nodes have applied it");
     let stage = config.rollout.as_ref().map(|rollout| &rollout.stage);
     if config.rejected.is_some() {
@@ -111,9 +111,9 @@ fn is_ready(config: &Config, counts: &Counts) -> Says {
     let reason = match stage {
         _ if failed > 0 => ready::NODES_FAILED,
         _ if applied == effective => return (true, ready::ALL_APPLIED, progress),
-        Some(_) if config.rollout_paused && told < effective => ready::ROLLOUT_PAUSED,
+        Some(_) if config.rollout_paused && assigned < effective => ready::ROLLOUT_PAUSED,
         Some(Stage::Canary(_)) => ready::CANARIES_WATCHED,
-        _ if told == effective && silent == pending => ready::NODES_SILENT,
+        _ if assigned == effective && silent == pending => ready::NODES_SILENT,
         _ => ready::ROLLING_OUT,
     };
     (false, reason, progress)

@@ -59,7 +59,7 @@ impl World {
     pub(super) fn look(&mut self, id: NodeId, before: Option<&Verdict>) {
         let Some(node) = self.nodes.get(id) else { return };
         let verdict = self.verdict(node);
-        let waits = verdict.as_ref().is_some_and(|v| v.told && v.state == State::Pending);
+        let waits = verdict.as_ref().is_some_and(|v| v.assigned && v.state == State::Pending);
         let now = self.now;
         let Some(node) = self.nodes.get_mut(id) else { return };
         node.waits_since = waits.then(|| node.waits_since.unwrap_or(now));

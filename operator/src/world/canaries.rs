@@ -117,11 +117,11 @@ impl World {
         let Some(rollout) = self.configs.get(id).and_then(|config| config.rollout.as_ref()) else {
             return false;
         };
-        let told = |id: &NodeId| {
+        let assigned = |id: &NodeId| {
             let verdict = self.nodes.get(*id).and_then(|node| self.verdict(node));
-            verdict.is_none_or(|verdict| verdict.told)
+            verdict.is_none_or(|verdict| verdict.assigned)
         };
-        !rollout.canaries().0.iter().all(told)
+        !rollout.canaries().0.iter().all(assigned)
     }
 
     /// Whether there are nodes for the change, and none of them can show what it does: all agents are silent. The next one

@@ -25,10 +25,10 @@ pub struct Verdict {
     /// What became of the configuration.
     pub state: State,
     /// Whether the node's `NodeProbe` carries the newest content.
-    pub told: bool,
+    pub assigned: bool,
     /// Whether the agent could not stay within its budget.
     pub over_budget: bool,
-    /// Whether it was told long ago and has not answered.
+    /// Whether it was assigned it long ago and has not answered.
     pub silent: bool,
     /// Whether it has answered once, and has not been heard of for long.
     pub unheard: bool,
@@ -45,7 +45,7 @@ impl Verdict {
         let refused = node.refused.is_some();
         let unknown = Self {
             state: State::Pending,
-            told: false,
+            assigned: false,
             over_budget: false,
             silent: false,
             unheard: false,
@@ -56,15 +56,15 @@ impl Verdict {
         let Some(probe) = &node.probe else { return unknown };
         let Probe { content, origin, said, hash: word, .. } = probe;
         let carried = content.as_ref().map(|content| content.hash.as_str());
-        let told = carried.is_some()
+        let assigned = carried.is_some()
             && hash.is_none_or(|hash| carried == Some(hash))
             && origin.as_ref().map(|origin| origin.uid.as_str()) == uid;
         let answer =
             Answer { generation: said.generation, hash: &said.hash, applied: said.applied };
         // The word is that of its writer; what it stands for was compared above.
-        let state = if told { answer.to(probe.generation, word) } else { State::Pending };
+        let state = if assigned { answer.to(probe.generation, word) } else { State::Pending };
         let over_budget = said.within == Some(false);
-        Self { state, told, over_budget, cpu: said.cpu, ..unknown }
+        Self { state, assigned, over_budget, cpu: said.cpu, ..unknown }
     }
 
     /// The same of a node that is heard of as this one is.
@@ -100,8 +100,8 @@ pub struct Counts {
     pub pending: u32,
     /// [`State::Failed`].
     pub failed: u32,
-    /// See [`Verdict::told`].
-    pub told: u32,
+    /// See [`Verdict::assigned`].
+    pub assigned: u32,
     /// See [`Verdict::over_budget`].
     pub over_budget: u32,
     /// See [`Verdict::silent`].
@@ -122,14 +122,14 @@ pub struct Counts {
 
 impl Counts {
     fn add(&mut self, id: NodeId, node: &Node, verdict: &Verdict) {
-        let &Verdict { state, told, over_budget, silent, unheard, refused, cpu } = verdict;
+        let &Verdict { state, assigned, over_budget, silent, unheard, refused, cpu } = verdict;
         self.effective += 1;
         *match state {
             State::Applied => &mut self.applied,
             State::Pending => &mut self.pending,
             State::Failed => &mut self.failed,
         } += 1;
-        self.told += u32::from(told);
+        self.assigned += u32::from(assigned);
         self.over_budget += u32::from(over_budget);
         self.silent += u32::from(silent);
         self.unheard += u32::from(unheard);

@@ -61,7 +61,7 @@ impl World {
                 let count = if none { share.max(1) } else { usize::try_from(count).unwrap_or(0) };
                 // Who has it already was one, no matter who is alive by now.
                 let canaries = self.canaries(id, force.generation, count, |node| {
-                    self.verdict(node).is_some_and(|verdict| verdict.told)
+                    self.verdict(node).is_some_and(|verdict| verdict.assigned)
                 });
                 if phase == Phase::Canary {
                     rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
@@ -161,8 +161,8 @@ impl World {
     fn pending(&self, id: ConfigId, now: Millis) -> bool {
         self.effective(id).into_iter().any(|node| {
             self.nodes.get(node).is_some_and(|node| {
-                let told = self.verdict(node).is_some_and(|verdict| verdict.told);
-                !told && node.is_alive(now)
+                let assigned = self.verdict(node).is_some_and(|verdict| verdict.assigned);
+                !assigned && node.is_alive(now)
             })
         })
     }
@@ -210,7 +210,7 @@ impl World {
     pub fn complete(&mut self, id: ConfigId, counts: &Counts) {
         if let Some(rollout) = self.configs.get_mut(id).and_then(|config| config.rollout.as_mut())
             && matches!(rollout.stage, Stage::Rolling)
-            && counts.told == counts.effective
+            && counts.assigned == counts.effective
         {
             rollout.stage = Stage::Complete;
         }

@@ -52,11 +52,11 @@ struct State {
 #[derive(Clone, Default)]
 pub struct Fake {
     state: Arc<Mutex<State>>,
-    news: Arc<Notify>,
+    changed: Arc<Notify>,
 }
 
 impl Fake {
-    /// One whose agents acknowledge what they are told at once.
+    /// One whose agents acknowledge what they are assigned at once.
     #[must_use]
     pub fn applying() -> Self {
         let fake = Self::default();
@@ -99,7 +99,7 @@ impl Fake {
         state.log.push((collection.to_owned(), json!({"type": kind, "object": object})));
         state.objects.insert(key, object);
         drop(state);
-        self.news.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     /// Deletes an object as someone else would; returns what it was.
@@ -111,7 +111,7 @@ impl Fake {
         last["metadata"]["resourceVersion"] = json!(state.version.to_string());
         state.log.push((collection.to_owned(), json!({"type": "DELETED", "object": last})));
         drop(state);
-        self.news.notify_waiters();
+        self.changed.notify_waiters();
         Some(object)
     }
 
@@ -157,7 +157,7 @@ impl Fake {
     /// Never answers lists of this collection.
     pub fn hide(&self, collection: Option<&'static str>) {
         self.state.lock().unwrap().hidden = collection;
-        self.news.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     /// Allows nothing of this collection, or of this object.
@@ -263,11 +263,11 @@ impl Fake {
 
     async fn list(&self, collection: &str) -> Answer {
         loop {
-            let news = self.news.notified();
+            let changed = self.changed.notified();
             if self.state.lock().unwrap().hidden != Some(collection) {
                 break;
             }
-            news.await;
+            changed.await;
         }
         let state = self.state.lock().unwrap();
         let items: Vec<&Value> = state
@@ -298,7 +298,7 @@ impl Fake {
 
     async fn next_line(&self, collection: &str, since: i64, mut at: usize) -> (String, usize) {
         loop {
-            let news = self.news.notified();
+            let changed = self.changed.notified();
             {
                 let state = self.state.lock().unwrap();
                 while let Some((have, event)) = state.log.get(at) {
@@ -309,7 +309,7 @@ impl Fake {
                     }
                 }
             }
-            news.await;
+            changed.await;
         }
     }
 

@@ -68,8 +68,8 @@ pub(super) struct Session<'a> {
     failures: u32,
     /// When the server refused a streaming list.
     refused: Option<Instant>,
-    /// A failure was told that is not over yet.
-    told: bool,
+    /// A failure was logged that is not over yet.
+    logged: bool,
     first: bool,
 }
 
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
             listed: false,
             failures: 0,
             refused: None,
-            told: false,
+            logged: false,
             first: true,
         }
     }
@@ -243,7 +243,7 @@ impl<'a> Session<'a> {
     }
 
     fn recovered(&mut self) {
-        if std::mem::take(&mut self.told) {
+        if std::mem::take(&mut self.logged) {
             info!(kind = self.watcher.kind.name(), "the API server responds again");
         }
     }
@@ -333,7 +333,7 @@ impl<'a> Session<'a> {
         let kind = self.watcher.kind.name();
         let cause = error.chain();
         // A gap is the server's daily business.
-        let quiet = error.class() == Class::Gone || std::mem::replace(&mut self.told, true);
+        let quiet = error.class() == Class::Gone || std::mem::replace(&mut self.logged, true);
         if quiet {
             debug!(kind, error = cause, ?wait, "request to the API server failed");
         } else {

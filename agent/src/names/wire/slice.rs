@@ -1,6 +1,6 @@
 //! An `EndpointSlice`: the addresses behind a Service.
 //!
-//! In: JSON of `discovery.k8s.io/v1.EndpointSlice`. Out: [`objects::Slice`].
+//! In: JSON of `discovery.k8s.io/v1.EndpointSlice`. Out: [`objects::EndpointSlice`].
 //!
 //! Pure: no I/O.
 
@@ -20,7 +20,7 @@ const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Slice<'a> {
+pub(super) struct EndpointSlice<'a> {
     #[serde(borrow)]
     metadata: Metadata<'a>,
     #[serde(default)]
@@ -67,7 +67,7 @@ struct Port<'a> {
     port: Option<i64>,
 }
 
-impl<'a> Object<'a> for Slice<'a> {
+impl<'a> Object<'a> for EndpointSlice<'a> {
     fn metadata(&self) -> &Metadata<'a> {
         &self.metadata
     }
@@ -82,7 +82,7 @@ impl<'a> Object<'a> for Slice<'a> {
         let named = self.address_type.as_str() == "FQDN";
         let endpoints = self.endpoints.iter().flatten().filter(|_| !named);
         let endpoints = endpoints.map(|endpoint| endpoint.read(&namespace, wrong)).collect();
-        Some(Event::Slice(objects::Slice {
+        Some(Event::EndpointSlice(objects::EndpointSlice {
             namespace,
             name,
             service: service.unwrap_or_default(),
@@ -94,7 +94,7 @@ impl<'a> Object<'a> for Slice<'a> {
 
     fn gone(self) -> Option<Event> {
         let (namespace, name) = self.metadata.place()?;
-        Some(Event::SliceGone(namespace, name))
+        Some(Event::EndpointSliceGone(namespace, name))
     }
 }
 

@@ -38,9 +38,9 @@ fn service(text: &str) -> (objects::Service, Vec<Malformed>) {
     }
 }
 
-fn slice(text: &str) -> (objects::Slice, Vec<Malformed>) {
-    match read(Kind::Slice, text) {
-        (Some(Event::Slice(slice)), wrong) => (slice, wrong),
+fn slice(text: &str) -> (objects::EndpointSlice, Vec<Malformed>) {
+    match read(Kind::EndpointSlice, text) {
+        (Some(Event::EndpointSlice(slice)), wrong) => (slice, wrong),
         other => panic!("{other:?}"),
     }
 }
@@ -171,7 +171,7 @@ fn a_slice_names_the_pods_behind_its_addresses() {
     };
     assert_eq!(
         slice,
-        objects::Slice {
+        objects::EndpointSlice {
             namespace: "shop".into(),
             name: "web-9tq2s".into(),
             service: "web".into(),
@@ -252,7 +252,7 @@ fn an_object_that_does_not_say_which_it_is_is_counted_and_left_out() {
         (Kind::Pod, r#"{"metadata":{"namespace":"n","name":"p"}}"#.to_owned()),
         (Kind::Service, r#"{"metadata":{"name":"s","uid":"u"}}"#.to_owned()),
         (
-            Kind::Slice,
+            Kind::EndpointSlice,
             format!(r#"{{"metadata":{{"namespace":"n","name":"{}"}}}}"#, "s".repeat(254)),
         ),
     ] {
@@ -296,8 +296,8 @@ fn deleted_objects_of_every_kind_are_gone() {
 
     let service = Event::ServiceGone("shop".into(), "web".into());
     assert_eq!(gone(Kind::Service, SERVICE), Line::Change(Some(service)));
-    let slice = Event::SliceGone("shop".into(), "web-9tq2s".into());
-    assert_eq!(gone(Kind::Slice, SLICE), Line::Change(Some(slice)));
+    let slice = Event::EndpointSliceGone("shop".into(), "web-9tq2s".into());
+    assert_eq!(gone(Kind::EndpointSlice, SLICE), Line::Change(Some(slice)));
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
+use super::context::Feed;
 use super::figures::{self, cut};
-use super::surroundings::Feed;
 use crate::config::Effective;
 use crate::discover::choose;
 use crate::doctor::Capability;

@@ -7,7 +7,7 @@
 
 use super::conditions::{Judge, Scene, Verdict};
 use super::due::{Ask, Due};
-use super::{digest, surroundings, top};
+use super::{context, digest, top};
 use crate::doctor::Capability;
 use crate::kube::random;
 use crate::node_probe::follow::{Assigned, Assignment};
@@ -58,15 +58,15 @@ pub(super) struct Memory {
     /// The server said that there is no such object, when so many events had been seen.
     pub(super) missing: Option<u64>,
     pub(super) failures: u32,
-    /// A failure was told that is not over yet.
-    pub(super) told: bool,
+    /// A failure was logged that is not over yet.
+    pub(super) logged: bool,
 }
 
 impl Memory {
     pub(super) fn new() -> Self {
         Self {
             began: Instant::now(),
-            lacking: surroundings::lacking(),
+            lacking: context::lacking(),
             due: Due::default(),
             judge: Judge::default(),
             tops: top::Tops::default(),
@@ -81,7 +81,7 @@ impl Memory {
             pending: None,
             missing: None,
             failures: 0,
-            told: false,
+            logged: false,
         }
     }
 

@@ -8,7 +8,7 @@ use super::auth::Peer;
 use super::places::Known;
 use super::route;
 use super::watch::{Doing, Phase, Watched};
-use crate::serve::{Shared, told};
+use crate::serve::{Shared, until_stopped};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -55,7 +55,7 @@ pub(crate) async fn run(
                     Some(stream) => Box::new(stream),
                     None => return,
                 },
-                () = told(&mut stop) => return,
+                () = until_stopped(&mut stop) => return,
             }
         }
     };
@@ -88,7 +88,7 @@ pub(crate) async fn serve(
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut sleep = pin!(sleep_until(phase.get().1));
     let mut last_words = stop.clone();
-    let mut stopping = pin!(told(&mut last_words));
+    let mut stopping = pin!(until_stopped(&mut last_words));
     let mut leaving = false;
     let late = poll_fn(|cx| {
         if !leaving && stopping.as_mut().poll(cx).is_ready() {

@@ -14,7 +14,7 @@ mod own;
 use super::cost::{Admission, Admit, Cost};
 use super::health::{is_alive, is_ready};
 use crate::engine::{boot_ns, thread_cpu_ns};
-use crate::serve::{ACCEPT_RETRY, Error, listen, told};
+use crate::serve::{ACCEPT_RETRY, Error, listen, until_stopped};
 use crate::snapshot::Snapshot;
 use crate::sys::filter;
 use probelet_runtime::places::Places;
@@ -61,7 +61,7 @@ pub async fn serve(
 ) {
     let serving = Serving { listener, began_ns: boot_ns(), snapshots, admit: Arc::clone(&admit) };
     tokio::select! {
-        () = told(&mut stop) => {}
+        () = until_stopped(&mut stop) => {}
         () = measured(serving.run(), admit) => {}
     }
 }

@@ -8,7 +8,7 @@
 
 use super::route::{Answer, refuse, whole};
 use crate::serve::report::query::decode;
-use crate::serve::{Shared, told};
+use crate::serve::{Shared, until_stopped};
 use crate::sys::heap;
 use hyper::StatusCode;
 use pprof::protos::Message as _;
@@ -91,7 +91,7 @@ pub(crate) async fn cpu(shared: &Shared, query: &str, mut stop: channel::Receive
     };
     tokio::select! {
         () = tokio::time::sleep(Duration::from_secs(wanted.seconds)) => {}
-        () = told(&mut stop) => {}
+        () = until_stopped(&mut stop) => {}
     }
     // Naming the functions takes a good part of a second: not on the thread that serves.
     let named = tokio::task::spawn_blocking(move || {

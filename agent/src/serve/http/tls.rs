@@ -2,7 +2,7 @@
 //!
 //! In: a socket. Out: a stream, or a reason for which there is none. It must not wait for ever for a client, or go without
 //! a certificate because someone put a bad one in place of a good one. How many handshakes strangers can make the agent
-//! compute is a matter of their CPU time, which the purse keeps.
+//! compute is a matter of their CPU time, which the readers' share bounds.
 //!
 //! I/O: the socket; files of a certificate and a key, looked at no more often than connections come.
 

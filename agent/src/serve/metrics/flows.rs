@@ -16,7 +16,7 @@ use super::series::{Sample, Series};
 use super::workloads::{
     FLOW_SHARE, OTHER, RESERVED, name, namespace_of, port_name, shown, source_name,
 };
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::serve::report::records::source_node;
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::names::Name;
@@ -157,7 +157,7 @@ impl Flows {
     pub(super) fn update(
         &mut self,
         snapshot: &Snapshot,
-        labels: &Arc<Labels>,
+        labels: &Arc<DisplayNames>,
         limits: SeriesLimits,
         now: Instant,
     ) {
@@ -235,7 +235,7 @@ impl Flows {
     }
 }
 
-pub(super) fn key(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> FlowKey {
+pub(super) fn key(flow: &FlowRecord, labels: &DisplayNames, picture: &Picture) -> FlowKey {
     let FlowRecord { key, .. } = flow;
     let dialled = key.service_port;
     let service_port = if dialled == 0 { Box::default() } else { dialled.to_string().into() };

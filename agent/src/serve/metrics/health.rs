@@ -9,7 +9,7 @@ use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
 use super::workloads::{RESERVED, name, port_name, source_name};
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::snapshot::Snapshot;
 use probelet_core::facts::Protocol;
 use probelet_core::hash::HashMap;
@@ -54,7 +54,7 @@ impl EdgeKey {
     }
 }
 
-fn edge(flow: &FlowRecord, labels: &Labels, picture: &Picture) -> EdgeKey {
+fn edge(flow: &FlowRecord, labels: &DisplayNames, picture: &Picture) -> EdgeKey {
     let FlowRecord { key, .. } = flow;
     EdgeKey {
         source: source_name(key, labels, picture),
@@ -80,7 +80,7 @@ impl Health {
     pub(super) fn update(
         &mut self,
         snapshot: &Snapshot,
-        labels: &Labels,
+        labels: &DisplayNames,
         limits: SeriesLimits,
         now: Instant,
     ) {
@@ -92,7 +92,7 @@ impl Health {
             let before = self.last.get(&flow.id).copied().unwrap_or_default();
             last.insert(flow.id, counters);
             let shown = match limits.health {
-                Shown::Problems => flow.health.ills.any(),
+                Shown::Problems => flow.health.problems.any(),
                 Shown::All => true,
                 Shown::Off => false,
             };
@@ -106,7 +106,12 @@ impl Health {
         self.flows.update(now, &samples, room, limits.ttl, |key| Box::<str>::from(key.owner()));
     }
 
-    pub(super) fn add(&mut self, families: &mut Families, picture: &Picture, labels: &Labels) {
+    pub(super) fn add(
+        &mut self,
+        families: &mut Families,
+        picture: &Picture,
+        labels: &DisplayNames,
+    ) {
         let rows: Vec<_> = self
             .flows
             .iter()
@@ -161,7 +166,7 @@ impl Health {
         self.risks(families, picture, labels);
     }
 
-    fn risks(&mut self, families: &mut Families, picture: &Picture, labels: &Labels) {
+    fn risks(&mut self, families: &mut Families, picture: &Picture, labels: &DisplayNames) {
         let mut risks: Vec<&RiskRecord> = picture.risks.iter().collect();
         risks.sort_by(|a, b| fullness(b).total_cmp(&fullness(a)).then(a.id.cmp(&b.id)));
         let mut shown: BTreeMap<[String; 4], (f64, f64)> = BTreeMap::new();
@@ -255,7 +260,7 @@ mod tests {
 
     fn text(health: Shown) -> String {
         let snapshot = sick();
-        let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &Arc::default());
+        let labels = DisplayNames::refresh(&Arc::default(), &snapshot.picture, &Arc::default());
         let limits = SeriesLimits { health, ..SeriesLimits::default() };
         text_with(&snapshot, &labels, limits)
     }

@@ -7,14 +7,14 @@
 //! Pure: no I/O, no clock.
 
 use super::flows::{FlowKey, key};
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use probelet_core::cluster::Grain;
 use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowKey as Of, FlowRecord};
 use probelet_core::report::Picture;
 use std::sync::Arc;
 
-/// Labels by number, of the flows of one reporter.
+/// DisplayNames by number, of the flows of one reporter.
 #[derive(Default)]
 pub(super) struct Keys {
     numbers: HashMap<Arc<FlowKey>, u32>,
@@ -76,13 +76,13 @@ pub(super) struct Seen {
     scrape: u64,
     /// Grows when what the same flow is called may be another name than before.
     naming: u64,
-    labels: Option<Arc<Labels>>,
+    labels: Option<Arc<DisplayNames>>,
     grain: Option<Grain>,
 }
 
 impl Seen {
     /// A scrape begins: what containers are called now.
-    pub(super) fn begin(&mut self, labels: &Arc<Labels>, picture: &Picture) {
+    pub(super) fn begin(&mut self, labels: &Arc<DisplayNames>, picture: &Picture) {
         let grain = picture.cluster.as_ref().map(|cluster| cluster.grain);
         let same = self.labels.as_ref().is_some_and(|before| Arc::ptr_eq(before, labels));
         if !same || self.grain != grain {
@@ -98,7 +98,7 @@ impl Seen {
         &mut self,
         flow: &FlowRecord,
         keys: &mut Keys,
-        labels: &Labels,
+        labels: &DisplayNames,
         picture: &Picture,
     ) -> (u32, [u64; 4]) {
         let [opened, closed] = flow.counted_once();
@@ -166,7 +166,7 @@ mod tests {
     fn scrape(
         seen: &mut Seen,
         keys: &mut Keys,
-        labels: &Arc<Labels>,
+        labels: &Arc<DisplayNames>,
         flows: &[FlowRecord],
     ) -> Vec<u32> {
         let picture = picture();
@@ -195,14 +195,14 @@ mod tests {
     #[test]
     fn a_container_that_gets_a_name_gets_another_number() {
         let (mut seen, mut keys) = (Seen::default(), Keys::default());
-        let early = Labels::refresh(&Arc::default(), &picture(), &Arc::default());
+        let early = DisplayNames::refresh(&Arc::default(), &picture(), &Arc::default());
         let flows = [flow(1, Workload::Container(ContainerId(0)))];
         let before = scrape(&mut seen, &mut keys, &early, &flows);
         assert_eq!(&*keys.get(before[0]).source, "0123456789ab");
 
         let name = ContainerName { name: "web".into(), ..ContainerName::default() };
         let names = Arc::new(Names([(ID.into(), name)].into()));
-        let late = Labels::refresh(&early, &picture(), &names);
+        let late = DisplayNames::refresh(&early, &picture(), &names);
         let after = scrape(&mut seen, &mut keys, &late, &flows);
 
         assert_eq!(&*keys.get(after[0]).source, "web");

@@ -7,7 +7,7 @@
 use super::*;
 use crate::doctor::Capability;
 use crate::kube::{Class, FeedStatus, Malformed};
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::serve::NodeProbe;
 use crate::serve::testing::everything;
 use probelet_core::cluster::objects::Kind;
@@ -49,7 +49,7 @@ fn scraped() -> (Vec<MetricFamily>, String) {
     let mut families = Families::default();
     families.extend(http.gather());
     kubernetes::add(&mut families, &eventful(now), Some(&NodeProbe::default()), now);
-    let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &names);
+    let labels = DisplayNames::refresh(&Arc::default(), &snapshot.picture, &names);
     let mut metrics = Metrics { lacking: Capability::ALL.to_vec(), ..Metrics::default() };
     let (families, text) =
         metrics.families(&snapshot, &labels, SeriesLimits::default(), families, now);

@@ -15,7 +15,7 @@
 use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::Grain;
 use probelet_core::cluster::names::Name;
@@ -45,7 +45,7 @@ fn namespace(name: &str) -> &str {
 }
 
 /// A workload as a label: without anything that grows without bound on the other side.
-pub(super) fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Box<str> {
+pub(super) fn name(workload: Workload, labels: &DisplayNames, picture: &Picture) -> Box<str> {
     match workload {
         Workload::Container(id) => in_cluster(id, picture)
             .or_else(|| labels.get(id).map(|l| plain("container", &l.name)))
@@ -61,7 +61,7 @@ pub(super) fn name(workload: Workload, labels: &Labels, picture: &Picture) -> Bo
 }
 
 /// Who opened the connections of a flow, as a label.
-pub(super) fn source_name(key: &FlowKey, labels: &Labels, picture: &Picture) -> Box<str> {
+pub(super) fn source_name(key: &FlowKey, labels: &DisplayNames, picture: &Picture) -> Box<str> {
     match (key.origin, key.source) {
         // It is not known to be outside.
         (Origin::Unknown, Workload::External(_)) => UNRESOLVED.into(),
@@ -133,7 +133,7 @@ impl Usage {
     pub(super) fn update(
         &mut self,
         snapshot: &Snapshot,
-        labels: &Labels,
+        labels: &DisplayNames,
         limits: SeriesLimits,
         now: Instant,
     ) {
@@ -150,7 +150,7 @@ impl Usage {
     fn cgroups(
         &mut self,
         snapshot: &Snapshot,
-        labels: &Labels,
+        labels: &DisplayNames,
         samples: &mut BTreeMap<Box<str>, UsageSample>,
     ) -> HashSet<ContainerId> {
         let mut last = HashMap::default();
@@ -176,7 +176,7 @@ impl Usage {
     fn add_up(
         &mut self,
         snapshot: &Snapshot,
-        labels: &Labels,
+        labels: &DisplayNames,
         measured: &HashSet<ContainerId>,
         samples: &mut BTreeMap<Box<str>, UsageSample>,
     ) {

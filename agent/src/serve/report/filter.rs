@@ -6,7 +6,7 @@
 //! Pure: no I/O.
 
 use super::query::Filter;
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::serve::sight::Sight;
 use probelet_core::cluster::PodRecord;
 use probelet_core::facts::ContainerId;
@@ -25,7 +25,7 @@ pub(crate) struct Sieve {
 }
 
 impl Sieve {
-    pub(crate) fn new(filter: Filter, labels: &Labels) -> Self {
+    pub(crate) fn new(filter: Filter, labels: &DisplayNames) -> Self {
         let open = filter == Filter::default();
         let Filter { pod, namespaces, container, .. } = &filter;
         let narrowed = pod.is_some() || !namespaces.is_empty() || container.is_some();

@@ -7,7 +7,7 @@
 
 use super::json;
 use super::json::{address, decimal, endpoint, int, int_or_null, string, string_or_null};
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::serve::sight::Sight;
 use probelet_core::cluster::PodRecord;
 use probelet_core::cluster::names::Name;
@@ -24,7 +24,7 @@ use std::net::Ipv4Addr;
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) picture: &'a Picture,
-    pub(super) labels: &'a Labels,
+    pub(super) labels: &'a DisplayNames,
     /// What the reader may see: whatever is foreign is `other`, without a name and without an address.
     pub(super) sight: &'a Sight,
     /// Unix time of boot, microseconds.
@@ -374,8 +374,8 @@ fn health(out: &mut Vec<u8>, health: &Health) {
         None => lit!(out, "null"),
     }
     lit!(out, ",\"problems\":[");
-    for (n, ill) in health.ills.names().enumerate() {
-        json::write(out, format_args!("{}\"{ill}\"", if n > 0 { "," } else { "" }));
+    for (n, problem) in health.problems.names().enumerate() {
+        json::write(out, format_args!("{}\"{problem}\"", if n > 0 { "," } else { "" }));
     }
     out.push(b']');
 }

@@ -12,7 +12,7 @@
 use super::filter::Sieve;
 use super::records::{Scene, pod_of_node};
 use super::{json, summary};
-use crate::names::shown::Labels;
+use crate::names::shown::DisplayNames;
 use crate::serve::sight::Sight;
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::PodRecord;
@@ -96,7 +96,7 @@ impl Kind {
 /// The stream.
 pub(crate) struct Renderer {
     snapshot: Arc<Snapshot>,
-    labels: Arc<Labels>,
+    labels: Arc<DisplayNames>,
     sieve: Sieve,
     span: Span,
     step: Step,
@@ -108,7 +108,7 @@ pub(crate) struct Renderer {
 impl Renderer {
     pub(crate) const fn new(
         snapshot: Arc<Snapshot>,
-        labels: Arc<Labels>,
+        labels: Arc<DisplayNames>,
         sieve: Sieve,
         span: Span,
     ) -> Self {
@@ -339,7 +339,7 @@ fn walk_pods(
     walk(&picture.cluster.as_ref()?.pods, at, floor, out, each)
 }
 
-fn scene<'a>(snapshot: &'a Snapshot, labels: &'a Labels, sight: &'a Sight) -> Scene<'a> {
+fn scene<'a>(snapshot: &'a Snapshot, labels: &'a DisplayNames, sight: &'a Sight) -> Scene<'a> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -350,7 +350,7 @@ fn scene<'a>(snapshot: &'a Snapshot, labels: &'a Labels, sight: &'a Sight) -> Sc
 }
 
 /// Chunks unchanged since this epoch may be passed by; a label that changed may be shown anywhere.
-fn floor(labels: &Labels, span: Span) -> Epoch {
+fn floor(labels: &DisplayNames, span: Span) -> Epoch {
     let since = span.floor();
     if labels.changed > since { 0 } else { since }
 }
@@ -360,7 +360,7 @@ fn held_by(owner: &Owner) -> Workload {
     owner.pod().map_or_else(|| owner.workload(), Workload::Container)
 }
 
-fn renamed(labels: &Labels, workload: Workload, since: Epoch) -> bool {
+fn renamed(labels: &DisplayNames, workload: Workload, since: Epoch) -> bool {
     let Workload::Container(id) = workload else { return false };
     labels.changed > since && labels.get(id).is_some_and(|l| l.changed > since)
 }

@@ -11,7 +11,7 @@ use crate::names::shown::{ContainerName, Names};
 use crate::rights::{Rights, capabilities::Set};
 use crate::snapshot::{Asked, Snapshot};
 use probelet_core::cluster::objects::{
-    Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
 };
 use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
@@ -112,20 +112,20 @@ fn cluster(peers: &str) -> Vec<Event> {
         node: Some("node-2".into()),
         ..Backend::default()
     };
-    let slice = Slice {
+    let slice = EndpointSlice {
         namespace: peers.into(),
         name: "cart-abcde".into(),
         service: "cart".into(),
         endpoints: vec![backend],
         ports: vec![(Protocol::Tcp, 6379)],
-        ..Slice::default()
+        ..EndpointSlice::default()
     };
     let listing = Kind::ALL.into_iter().map(Event::Listing);
     let objects = [
         Event::Pod(pod),
         Event::Service(service("shop", "web", [10, 96, 0, 8], 80)),
         Event::Service(service(peers, "cart", [10, 96, 0, 9], 6379)),
-        Event::Slice(slice),
+        Event::EndpointSlice(slice),
     ];
     listing.chain(objects).chain(Kind::ALL.into_iter().map(Event::Listed)).collect()
 }

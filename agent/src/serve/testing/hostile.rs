@@ -10,7 +10,7 @@ use crate::discover::containers::cgroup_path::{self, Node};
 use crate::names::shown::{ContainerName, Names};
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::objects::{
-    Backend, Event, Kind, Phase, Pod, Service, ServicePort, Slice,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
 };
 use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
@@ -131,15 +131,15 @@ impl Hostile {
             node: Some(self.text().into()),
             ..Backend::default()
         };
-        let slice = Slice {
+        let slice = EndpointSlice {
             namespace: service.namespace.clone(),
             name: self.text().into(),
             service: service.name.clone(),
             endpoints: vec![backend],
             ports: vec![(Protocol::Tcp, 80)],
-            ..Slice::default()
+            ..EndpointSlice::default()
         };
-        vec![Event::Pod(pod(UID, 5)), Event::Service(service), Event::Slice(slice)]
+        vec![Event::Pod(pod(UID, 5)), Event::Service(service), Event::EndpointSlice(slice)]
     }
 
     fn facts(&self, containers: Vec<Container>) -> Facts {

@@ -79,7 +79,7 @@ pub(in crate::top) static FLOWS: [Column<FlowRecord>; 12] = [
         rank: |_, flow| Rank::of(flow.health.recent.share()),
         text: |_, flow, out| {
             put_or_dash(out, flow.health.recent.share().map(Share));
-            if flow.health.ills.any() {
+            if flow.health.problems.any() {
                 out.push('!');
             }
         },

@@ -98,7 +98,7 @@ fn summary(world: &World) -> Vec<String> {
             applied,
             pending,
             failed,
-            told,
+            assigned,
             over_budget,
             absent,
             ..
@@ -112,7 +112,7 @@ fn summary(world: &World) -> Vec<String> {
         let worst: Vec<u64> = counts.by_cpu.iter().map(|(cpu, _)| *cpu).collect();
         let cpu = (counts.cpu, counts.cpu_p99());
         format!(
-            "{name} {matched} {effective} {overridden} {applied} {pending} {failed} {told} {over_budget} {absent} {conflicts:?} {bad:?} {worst:?} {cpu:?}"
+            "{name} {matched} {effective} {overridden} {applied} {pending} {failed} {assigned} {over_budget} {absent} {conflicts:?} {bad:?} {worst:?} {cpu:?}"
         )
     };
     let mut lines = vec![show("", &of(world, None))];

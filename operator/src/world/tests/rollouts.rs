@@ -6,7 +6,7 @@ use crate::rollout::Stage;
 use probelet_crds::Phase;
 
 pub(super) fn told(world: &World) -> u32 {
-    counts(world, "default").told
+    counts(world, "default").assigned
 }
 
 pub(super) fn phase(world: &World) -> Phase {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 type Node = (Arc<Snapshot>, Arc<Names>, u64);
 
 fn text((snapshot, names, _): Node, namespace: &str) -> String {
-    let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &names);
+    let labels = DisplayNames::refresh(&Arc::default(), &snapshot.picture, &names);
     let sight = Sight::Namespaces([namespace.into()].into());
     let sieve = Sieve::new(Filter::default(), &labels).seen_by(sight);
     let mut renderer = Renderer::new(snapshot, labels, sieve, Span::Full { since: None });

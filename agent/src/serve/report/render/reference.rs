@@ -48,7 +48,7 @@ fn collect(path: &str, value: &Value, fields: &mut Fields) {
 
 fn report(span: Span, sight: Sight) -> Value {
     let (snapshot, names, _) = everything();
-    let labels = Labels::refresh(&Arc::default(), &snapshot.picture, &names);
+    let labels = DisplayNames::refresh(&Arc::default(), &snapshot.picture, &names);
     let sieve = Sieve::new(Filter::default(), &labels).seen_by(sight);
     let mut renderer = Renderer::new(snapshot, labels, sieve, span);
     let mut text = Vec::new();

@@ -129,7 +129,7 @@ impl World {
     }
 }
 
-fn render(snapshot: &Arc<Snapshot>, labels: &Arc<Labels>, query: &str, span: Span) -> Value {
+fn render(snapshot: &Arc<Snapshot>, labels: &Arc<DisplayNames>, query: &str, span: Span) -> Value {
     let filter = Query::parse(query, false).unwrap().filter;
     let sieve = Sieve::new(filter, labels);
     let mut renderer = Renderer::new(Arc::clone(snapshot), Arc::clone(labels), sieve, span);
@@ -142,8 +142,8 @@ fn render(snapshot: &Arc<Snapshot>, labels: &Arc<Labels>, query: &str, span: Spa
         .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&text)))
 }
 
-fn labels(snapshot: &Snapshot) -> Arc<Labels> {
-    Labels::refresh(&Arc::default(), &snapshot.picture, &Arc::default())
+fn labels(snapshot: &Snapshot) -> Arc<DisplayNames> {
+    DisplayNames::refresh(&Arc::default(), &snapshot.picture, &Arc::default())
 }
 
 const FULL: Span = Span::Full { since: None };
@@ -229,7 +229,7 @@ fn a_name_that_comes_late_reaches_clients_of_deltas() {
     let before = labels(&snapshot);
     let name = ContainerName { name: "web".into(), ..ContainerName::default() };
     let names = Arc::new(Names([(ID.into(), name)].into()));
-    let after = Labels::refresh(&before, &snapshot.picture, &names);
+    let after = DisplayNames::refresh(&before, &snapshot.picture, &names);
 
     let delta = render(&snapshot, &after, "", Span::Delta(snapshot.picture.epoch));
 

@@ -35,7 +35,7 @@ const REST: Duration = Duration::from_millis(50);
 const LONG_REST: Duration = Duration::from_secs(1);
 
 /// Pays.
-pub(crate) struct Purse {
+pub(crate) struct ReadersShare {
     admit: Admit,
     snapshots: channel::Receiver<Arc<Snapshot>>,
     stop: channel::Receiver<bool>,
@@ -75,7 +75,7 @@ impl Bin {
     }
 }
 
-impl Purse {
+impl ReadersShare {
     pub(crate) fn new(
         admit: Admit,
         snapshots: channel::Receiver<Arc<Snapshot>>,
@@ -155,14 +155,14 @@ impl Bins {
 /// Work for a peer that is paid piece by piece, and waits while its peer has nothing left.
 pub(crate) struct Paid<F> {
     work: Pin<Box<F>>,
-    purse: Arc<Purse>,
+    readers_share: Arc<ReadersShare>,
     peer: IpAddr,
     rest: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F: Future<Output = ()>> Paid<F> {
-    pub(crate) fn new(work: F, purse: Arc<Purse>, peer: IpAddr) -> Self {
-        Self { work: Box::pin(work), purse, peer, rest: None }
+    pub(crate) fn new(work: F, readers_share: Arc<ReadersShare>, peer: IpAddr) -> Self {
+        Self { work: Box::pin(work), readers_share, peer, rest: None }
     }
 }
 
@@ -177,13 +177,15 @@ impl<F: Future<Output = ()>> Future for Paid<F> {
                 }
                 self.rest = None;
             }
-            match self.purse.wait(self.peer) {
-                Some(wait) if !*self.purse.stop.borrow() => self.rest = Some(Box::pin(sleep(wait))),
+            match self.readers_share.wait(self.peer) {
+                Some(wait) if !*self.readers_share.stop.borrow() => {
+                    self.rest = Some(Box::pin(sleep(wait)));
+                }
                 _ => break,
             }
         }
         let done = self.work.as_mut().poll(cx);
-        self.purse.pay(Some(self.peer));
+        self.readers_share.pay(Some(self.peer));
         done
     }
 }
@@ -194,11 +196,11 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    fn purse(admit: Admit) -> (Arc<Purse>, channel::Sender<bool>) {
+    fn readers_share(admit: Admit) -> (Arc<ReadersShare>, channel::Sender<bool>) {
         let snapshots = channel::channel(Arc::new(Snapshot::empty("n".into()))).1;
         let (stop, told) = channel::channel(false);
         let rested = Counter::new("rested", "Rested.").unwrap();
-        (Arc::new(Purse::new(admit, snapshots, told, rested)), stop)
+        (Arc::new(ReadersShare::new(admit, snapshots, told, rested)), stop)
     }
 
     const SECOND: u64 = 1_000_000_000;
@@ -217,16 +219,16 @@ mod tests {
 
     #[tokio::test]
     async fn work_of_a_peer_that_used_much_waits_and_that_of_another_does_not() {
-        let (purse, _stop) = purse(Arc::new(|_| Admission::Granted));
+        let (readers_share, _stop) = readers_share(Arc::new(|_| Admission::Granted));
         let peer = |n| IpAddr::from(Ipv4Addr::new(10, 0, 0, n));
         let other = (2..255).map(peer).find(|&other| {
-            let bins = purse.bins.lock().unwrap();
+            let bins = readers_share.bins.lock().unwrap();
             bins.seed.hash_one(other) % 64 != bins.seed.hash_one(peer(1)) % 64
         });
-        purse.bins.lock().unwrap().of(peer(1)).used_ns = u64::MAX / 2;
-        purse.bins.lock().unwrap().of(peer(1)).at_ns = boot_ns();
+        readers_share.bins.lock().unwrap().of(peer(1)).used_ns = u64::MAX / 2;
+        readers_share.bins.lock().unwrap().of(peer(1)).at_ns = boot_ns();
         let work = |peer| {
-            let paid = Paid::new(async {}, Arc::clone(&purse), peer);
+            let paid = Paid::new(async {}, Arc::clone(&readers_share), peer);
             tokio::time::timeout(Duration::from_millis(200), paid)
         };
 
@@ -244,13 +246,13 @@ mod tests {
             }
             Admission::Granted
         });
-        let (purse, _stop) = purse(admit);
+        let (readers_share, _stop) = readers_share(admit);
         let burn = async {
             let began = thread_cpu_ns();
             while thread_cpu_ns() - began < 5_000_000 {}
         };
 
-        Paid::new(burn, purse, Ipv4Addr::LOCALHOST.into()).await;
+        Paid::new(burn, readers_share, Ipv4Addr::LOCALHOST.into()).await;
 
         let told = told.load(Ordering::Relaxed);
         assert!((5_000_000..50_000_000).contains(&told), "{told}");

@@ -6,7 +6,6 @@
 //! I/O: only through its source, the container resolver and the clocks; it runs on a thread of its
 //! own, which sleeps when nothing is due or the budget has no room.
 
-mod clock;
 mod ends;
 mod governor;
 mod matching;
@@ -19,6 +18,7 @@ mod tasks;
 mod tuning;
 mod vitals;
 
+use crate::clock::{self, seconds};
 use crate::config::{Effective, Origin};
 use crate::discover::ceilings::Ceilings;
 use crate::discover::containers::{Containers, usage::Usage};
@@ -26,7 +26,6 @@ use crate::discover::{self, Pass, Source, choose::Chosen};
 use crate::rights::Plan;
 use crate::snapshot::{Skip, Snapshot};
 use crate::sys::text;
-pub(crate) use clock::{boot_ns, thread_cpu_ns};
 pub use ends::Open as OpenEnds;
 pub use governor::Governor;
 use matching::Matching;
@@ -467,12 +466,4 @@ impl Engine {
 /// Whether the configuration is the one that an earlier run saved, and another one may come from the API server.
 const fn follows(config: &Effective) -> bool {
     matches!(config.origin, Origin::NodeProbe { .. })
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "seconds for people; nanoseconds of 2026 fit to 0.2 µs"
-)]
-fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
 }

@@ -17,7 +17,7 @@ pub(crate) mod sight;
 #[cfg_attr(not(test), allow(dead_code, reason = "the fuzzer takes the snapshots alone"))]
 pub(crate) mod testing;
 
-use crate::engine::boot_ns;
+use crate::clock::boot_ns;
 use crate::kube::{FeedStatus, SingleStatus};
 use crate::names::shown::{DisplayNames, Names};
 use crate::node_probe::status as node_probe;

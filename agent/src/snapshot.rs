@@ -8,6 +8,7 @@
 
 use crate::discover::Limiter;
 use crate::rights::Rights;
+pub use crate::sys::usage::CpuTime;
 use probelet_core::budget::Level;
 use probelet_core::facts::Tier;
 use probelet_core::report::Picture;
@@ -42,15 +43,6 @@ impl Task {
             Self::Serve => "serve",
         }
     }
-}
-
-/// CPU time split into the kernel's two kinds, seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CpuTime {
-    /// In user space.
-    pub user: f64,
-    /// In the kernel.
-    pub system: f64,
 }
 
 /// Why a pass that was due did not run, or ran for less.

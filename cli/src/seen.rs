@@ -3,6 +3,7 @@
 //! In: the API server's and the agents' JSON. Out: values that keep what is needed: 5,000 nodes fit into a few MiB.
 //! Unknown fields are skipped, missing ones have a default: other releases of probelet are no error. Pure: data.
 
+pub mod age;
 pub mod clean;
 pub mod cluster;
 pub mod config;

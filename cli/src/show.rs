@@ -4,12 +4,11 @@
 //! Pure: values only; the caller prints.
 
 mod figures;
-mod picture;
 mod table;
 
+pub use crate::seen::age::age;
 pub(crate) use figures::put;
-pub use figures::{age, bytes, count, cpu, percent, took};
-pub use picture::{dot, mermaid, svg};
+pub use figures::{bytes, count, cpu, percent, took};
 pub use table::{Align, Cell, Column, Table, Tone};
 
 use serde::Serialize;

@@ -23,8 +23,8 @@ mod sums;
 mod workloads;
 
 use super::Shared;
+use crate::clock::boot_ns;
 use crate::doctor::Capability;
-use crate::engine::boot_ns;
 use crate::names::shown::DisplayNames;
 use crate::node_probe::status as node_probe;
 use crate::serve::http::route::{Answer, later, whole};

@@ -5,8 +5,16 @@
 //! I/O: one system call.
 #![allow(unsafe_code, reason = "rustix has no getrusage; the call fills a plain struct of ours")]
 
-use crate::snapshot::CpuTime;
 use std::mem::MaybeUninit;
+
+/// CPU time split into the kernel's two kinds, seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CpuTime {
+    /// In user space.
+    pub user: f64,
+    /// In the kernel.
+    pub system: f64,
+}
 
 fn usage(who: libc::c_int) -> CpuTime {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();

@@ -4,6 +4,7 @@
 //! connection is counted once. Pure: values only.
 
 mod naming;
+mod picture;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -174,9 +175,9 @@ impl Map {
     #[must_use]
     pub fn picture(&self, format: Format) -> Option<String> {
         match format {
-            Format::Dot => Some(show::dot(&self.edges)),
-            Format::Mermaid => Some(show::mermaid(&self.edges)),
-            Format::Svg => Some(show::svg(&self.edges)),
+            Format::Dot => Some(picture::dot(&self.edges)),
+            Format::Mermaid => Some(picture::mermaid(&self.edges)),
+            Format::Svg => Some(picture::svg(&self.edges)),
             _ => None,
         }
     }

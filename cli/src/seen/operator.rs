@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::Lease;
 use super::pod::Pod;
-use crate::show;
 
 /// A lease may be older than it says by so much, for clocks differ.
 const TOLERANCE: i64 = 5;
@@ -95,7 +94,7 @@ fn held(lease: &Lease, now: Timestamp) -> Option<Operator> {
 
 fn let_go(lease: &Lease, now: Timestamp) -> String {
     let age = age(lease, now).map(|seconds| {
-        show::age(std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+        super::age::age(std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     });
     match (holder(lease), age) {
         (Some(holder), Some(age)) => format!("{holder} has not renewed its lease for {age}"),

@@ -3,7 +3,6 @@
 //! In: numbers. Out: text of few letters. Pure: values only.
 
 use std::fmt::{self, Write as _};
-use std::time::Duration;
 
 /// Appends formatted text.
 pub(crate) fn put(out: &mut String, text: fmt::Arguments<'_>) {
@@ -64,19 +63,6 @@ pub fn took(seconds: f64) -> String {
     }
 }
 
-/// A time span as kubectl has it: `12s`, `5m`, `3h20m`, `4d`.
-#[must_use]
-pub fn age(time: Duration) -> String {
-    let s = time.as_secs();
-    match s {
-        0..120 => format!("{s}s"),
-        120..600 if !s.is_multiple_of(60) => format!("{}m{}s", s / 60, s % 60),
-        120..10_800 => format!("{}m", s / 60),
-        10_800..172_800 => format!("{}h{}m", s / 3600, s % 3600 / 60),
-        _ => format!("{}d", s / 86_400),
-    }
-}
-
 /// One to three digits, a fraction only where it tells something.
 fn short(value: f64) -> String {
     let text = if value < 10.0 { format!("{value:.2}") } else { format!("{value:.1}") };
@@ -109,7 +95,8 @@ mod tests {
             [0.000_061, 0.000_61, 0.0205, 1.2].map(took),
             ["61µs", "0.61ms", "20.5ms", "1.2s"]
         );
-        let ages = [5, 125, 700, 12_000, 400_000].map(|s| age(Duration::from_secs(s)));
+        let ages = [5, 125, 700, 12_000, 400_000]
+            .map(|s| crate::show::age(std::time::Duration::from_secs(s)));
         assert_eq!(ages, ["5s", "2m5s", "11m", "3h20m", "4d"]);
     }
 }

@@ -8,8 +8,8 @@
 //! I/O: through [`super::Conntrack`]; a thread.
 
 use super::{Conntrack, Error};
+use crate::clock::thread_cpu_ns;
 use crate::doctor::Capability;
-use crate::engine::thread_cpu_ns;
 use crate::rights::capabilities::{Given, Set, give_back};
 use crate::rights::reach;
 use crate::sys::{landlock, seccomp};

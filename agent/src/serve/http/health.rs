@@ -5,7 +5,7 @@
 //! I/O: reads the clock.
 
 use super::route::{Answer, whole};
-use crate::engine::boot_ns;
+use crate::clock::boot_ns;
 use crate::serve::Shared;
 use crate::snapshot::Snapshot;
 use hyper::StatusCode;

@@ -13,7 +13,7 @@ mod own;
 
 use super::cost::{Admission, Admit, Cost};
 use super::health::{is_alive, is_ready};
-use crate::engine::{boot_ns, thread_cpu_ns};
+use crate::clock::{boot_ns, thread_cpu_ns};
 use crate::serve::{ACCEPT_RETRY, Error, listen, until_stopped};
 use crate::snapshot::Snapshot;
 use crate::sys::filter;

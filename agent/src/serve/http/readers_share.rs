@@ -9,7 +9,7 @@
 //! I/O: reads clocks; sleeps on the calling thread, which is to serve and nothing else.
 
 use super::cost::{Admission, Admit, Cost};
-use crate::engine::{boot_ns, thread_cpu_ns};
+use crate::clock::{boot_ns, thread_cpu_ns};
 use crate::snapshot::Snapshot;
 use prometheus::Counter;
 use std::future::Future;

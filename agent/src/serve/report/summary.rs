@@ -8,7 +8,7 @@
 use super::json::{decimal, float, int, int_or_null, string, string_or_null, write};
 use super::render::Span;
 use super::tag::Instance;
-use crate::engine::boot_ns;
+use crate::clock::boot_ns;
 use crate::rights::{Protection, Rights, capabilities::Set};
 use crate::serve::sight::Sight;
 use crate::snapshot::{Intervals, Snapshot, Vitals};

@@ -6,7 +6,7 @@
 //! Pure: no I/O.
 
 use super::{BAD, DIM, GOOD, TITLE, WARN, bar};
-use crate::engine::boot_ns;
+use crate::clock::boot_ns;
 use crate::figures::{Age, Bytes, Count, Every, Share, float};
 use crate::snapshot::Vitals;
 use crate::top::view::{View, uptime_ms};

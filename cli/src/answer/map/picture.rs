@@ -7,8 +7,8 @@ mod layout;
 use std::collections::BTreeMap;
 
 use self::layout::{Layout, Place};
-use super::put;
-use crate::answer::map::Edge;
+use super::Edge;
+use crate::show::put;
 
 /// Fills of namespaces, in turn; dark text is readable on all of them.
 const FILLS: [&str; 6] = ["#dbeafe", "#dcfce7", "#fef3c7", "#fce7f3", "#ede9fe", "#ccfbf1"];
@@ -56,7 +56,7 @@ const SICK: (&str, u32) = ("#dc2626", 3);
 
 /// For Graphviz.
 #[must_use]
-pub fn dot(edges: &[Edge]) -> String {
+pub(super) fn dot(edges: &[Edge]) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let mut out = String::from(
         "digraph probelet {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fillcolor=\"#f3f4f6\"];\n",
@@ -102,7 +102,7 @@ pub fn dot(edges: &[Edge]) -> String {
 
 /// For Markdown pages.
 #[must_use]
-pub fn mermaid(edges: &[Edge]) -> String {
+pub(super) fn mermaid(edges: &[Edge]) -> String {
     let all = ends(edges);
     let id = |end: &str| format!("n{}", all.binary_search(&end).unwrap_or(0));
     // A number sign begins a letter that is written by its number: the name's own come first.
@@ -134,7 +134,7 @@ pub fn mermaid(edges: &[Edge]) -> String {
 
 /// A picture for browsers, of one file.
 #[must_use]
-pub fn svg(edges: &[Edge]) -> String {
+pub(super) fn svg(edges: &[Edge]) -> String {
     let all = ends(edges);
     let groups: Vec<Option<&str>> = grouped(&all).into_iter().map(|(group, _)| group).collect();
     let Layout { places, width, height } = layout::layout(&all, edges);

@@ -3,7 +3,7 @@
 //! In: ends and edges. Out: a place for each end. Circles are cut where a walk from the left meets itself; within a column
 //! an end stands near those who call it. Pure: values only.
 
-use crate::answer::map::Edge;
+use super::super::Edge;
 
 const WIDE: i64 = 7;
 const HIGH: i64 = 40;

@@ -49,6 +49,8 @@ use vitals::Signs;
 /// A snapshot is published at least so often when nothing changed: who looks sees the agent's own
 /// cost move and that it lives. Publishing wakes another thread, so it is not done for nothing.
 const PUBLISH_NS: u64 = 5_000_000_000;
+/// And so much later if something is to be read until then.
+const PUBLISH_LATE_NS: u64 = 1_000_000_000;
 /// News of the cluster that is left for later is left for so long.
 const BACKLOG_NS: u64 = 1_000_000;
 /// The first reading need not wait for so much CPU time: there is nothing to show before it. It is in the account.
@@ -137,9 +139,9 @@ impl Engine {
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
         let mut report = Report::new(tuning.report_limits, PortRange::UNKNOWN);
         let matching = Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
-        let schedule =
-            Schedule::new(tuning.intervals, tuning::looks(tier), tuning.phase_ns(&setup.node));
         let told = ends::Told::new(setup.ends.as_ref(), tuning.short_lived);
+        let looks = tuning::looks(tier, told.kept());
+        let schedule = Schedule::new(tuning.intervals, looks, tuning.phase_ns(&setup.node));
         let start_ns = setup.governor.charged(|budget, _| budget.used_ns());
         let signs = Signs::new(&config, &chosen, start_ns, rights::before(setup.rights.is_some()));
         Ok(Self {
@@ -176,6 +178,8 @@ impl Engine {
     /// Reads the node until the governor is told to stop. Anyone who changes the configuration or
     /// calls the end unparks this thread.
     pub fn run(mut self) -> End {
+        // What loading took of the program is not there beside the first reading, which takes the most.
+        give_back_code();
         while !self.setup.governor.stopped() {
             self.take_config();
             if let Some(why) = self.giving.restart.take() {
@@ -225,13 +229,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Waits for what is due. A snapshot that only says that nothing changed waits for a reading that comes soon: it makes
+    /// one then, and no one is woken twice.
     fn idle(&mut self, due: u64, now: u64) {
         let publish = self.published_ns + PUBLISH_NS;
-        if publish <= now {
+        if due <= publish + PUBLISH_LATE_NS {
+            thread::park_timeout(Duration::from_nanos(due - now));
+        } else if publish <= now {
             self.publish(now);
-            return;
+        } else {
+            thread::park_timeout(Duration::from_nanos(publish - now));
         }
-        thread::park_timeout(Duration::from_nanos(due.min(publish) - now));
+    }
+
+    fn looks(&self) -> u64 {
+        tuning::looks(self.source.tier(), self.told.kept())
     }
 
     /// Is there room for what is due? If so, do it; if not, note when there will be.
@@ -251,15 +263,18 @@ impl Engine {
         let cpu = clock::thread_cpu_ns();
         // Before the node: whatever is read alive after that is another socket.
         self.told.read(&self.setup.governor);
+        self.schedule.set_looks(self.looks());
         let outcome = self.read(want);
-        let read_ns = clock::thread_cpu_ns() - cpu;
         match outcome {
             Ok(Pass::Complete) => {
                 self.patience.well();
-                self.signs.read(want, read_ns, clock::boot_ns() - now);
-                self.take_in(want, now);
-                let all = clock::thread_cpu_ns() - cpu;
-                self.signs.spent(want, all);
+                // Each of these clocks is a system call, and most turns are looks that cost few.
+                if want > Want::Counters {
+                    let read_ns = clock::thread_cpu_ns() - cpu;
+                    self.signs.read(read_ns, clock::boot_ns() - now);
+                }
+                let ended = self.take_in(want, now);
+                self.signs.spent(want, ended - cpu);
                 self.pay(want, now);
             }
             Ok(Pass::Abandoned) => {
@@ -298,7 +313,8 @@ impl Engine {
         work.source.pass(want, work.facts, &mut pace)
     }
 
-    fn take_in(&mut self, want: Want, began: u64) {
+    /// Takes in what was read; the thread's CPU clock when that is done.
+    fn take_in(&mut self, want: Want, began: u64) -> u64 {
         if want >= Want::Processes {
             self.containers.resolve(&mut self.facts, || self.report.held_containers());
         }
@@ -329,7 +345,7 @@ impl Engine {
             self.signs.saw_bytes(began);
             self.end_start();
         }
-        let cpu = clock::thread_cpu_ns();
+        let cpu = (want > Want::Counters).then(clock::thread_cpu_ns);
         let mut changed = self.report.update(&self.facts, clock::now());
         if want == Want::Processes && self.report.handed_over() {
             self.schedule.moved();
@@ -347,7 +363,9 @@ impl Engine {
         if changed || began.saturating_sub(self.published_ns) >= PUBLISH_NS {
             self.publish(began);
         }
-        self.signs.reported(clock::thread_cpu_ns() - cpu);
+        let ended = clock::thread_cpu_ns();
+        self.signs.reported(cpu.map_or(0, |cpu| ended - cpu));
+        ended
     }
 
     /// What no source reads: limits of open files, how full connection tracking is.
@@ -364,10 +382,8 @@ impl Engine {
     fn end_start(&mut self) {
         self.everything = self.everything.saturating_add(1);
         self.giving.full_report(clock::boot_ns());
-        if self.everything == 2
-            && let Err(error) = text::release()
-        {
-            debug!(%error, "code and constants of the start stay in memory");
+        if self.everything == 2 {
+            give_back_code();
         }
     }
 
@@ -455,11 +471,17 @@ impl Engine {
         if reload {
             self.load(self.tuning.pin, false);
         }
-        self.schedule.set(self.tuning.intervals, tuning::looks(self.source.tier()));
+        self.schedule.set(self.tuning.intervals, self.looks());
         // What was promised under the old budget does not bind the new one.
         self.schedule.hold_all(0);
         self.signs.config(&config);
         self.published_ns = 0;
+    }
+}
+
+fn give_back_code() {
+    if let Err(error) = text::release() {
+        debug!(%error, "code and constants of the start stay in memory");
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Schedule {
     sockets_ns: u64,
     bytes_ns: u64,
     moved: bool,
+    /// The last look found that sockets had changed: the next one probably does.
+    stirred: bool,
     /// Nothing was read yet.
     fresh: bool,
     /// The budget has no room before these, by [`Want`].
@@ -62,6 +64,7 @@ impl Schedule {
             sockets_ns,
             bytes_ns,
             moved,
+            stirred: false,
             fresh,
             not_before: [0; 4],
             phase_ns,
@@ -71,6 +74,11 @@ impl Schedule {
     /// Takes over new intervals without losing what was read when.
     pub const fn set(&mut self, intervals: Intervals, looks: u64) {
         self.intervals = intervals;
+        self.looks = looks;
+    }
+
+    /// So many looks at the counters in a sockets interval from now on.
+    pub const fn set_looks(&mut self, looks: u64) {
         self.looks = looks;
     }
 
@@ -98,12 +106,20 @@ impl Schedule {
         let first = due.iter().flatten().map(|&(at, _)| at).min()?;
         let together = due.iter().flatten().filter(|&&(at, _)| at <= first + TOGETHER_NS);
         let want = together.map(|&(_, want)| want).max()?;
-        Some((first, want))
+        // A reading of sockets reads processes too, so where one is likely it is asked for first.
+        let asks = want == Want::Processes
+            && self.stirred
+            && due.iter().flatten().any(|&(at, want)| want == Want::Counters && at <= first)
+            && self.sockets_ns + self.intervals.sockets <= first + TOGETHER_NS;
+        Some((first, if asks { Want::Counters } else { want }))
     }
 
     /// Notes that a reading began at `now_ns`.
     pub const fn began(&mut self, want: Want, now_ns: u64) {
         self.looked_ns = now_ns;
+        if matches!(want, Want::Counters | Want::Processes) {
+            self.stirred = false;
+        }
         if matches!(want, Want::Processes | Want::Sockets | Want::Everything) {
             self.processes_ns = now_ns;
         }
@@ -171,7 +187,7 @@ impl Schedule {
 
     /// Notes that sockets have changed since they were last read.
     pub const fn moved(&mut self) {
-        self.moved = true;
+        (self.moved, self.stirred) = (true, true);
     }
 
     /// Notes that what was read is no good: everything is due again.
@@ -239,6 +255,48 @@ mod tests {
         let shares = schedule.shares([10_000, 200_000, 50_000_000, 60_000_000], 0);
 
         assert_eq!(shares[Want::Sockets as usize], 50_000_000);
+    }
+
+    /// Readings by kind, in the order of `Want`.
+    fn by_kind(ran: &[(u64, Want)]) -> [usize; 4] {
+        Want::ALL.map(|kind| ran.iter().filter(|(_, want)| *want == kind).count())
+    }
+
+    #[test]
+    fn with_one_look_an_interval_a_quiet_node_wakes_no_one_more_often() {
+        let ran = ran(1, 9, |_| false);
+
+        assert_eq!(by_kind(&ran), [0, 8, 0, 1], "{ran:?}");
+    }
+
+    #[test]
+    fn with_one_look_an_interval_a_busy_node_has_no_processes_read_before_its_sockets() {
+        let ran = ran(1, 9, |_| true);
+
+        let [looks, processes, sockets, everything] = by_kind(&ran);
+        assert_eq!((processes, sockets, everything), (1, 8, 1), "{ran:?}");
+        assert!(looks <= sockets, "{ran:?}");
+    }
+
+    #[test]
+    fn with_one_look_an_interval_a_change_is_read_within_one() {
+        let changed_ms = 3_240;
+        let ran = ran(1, 6, |now| (changed_ms..changed_ms + 1000).contains(&(now / 1_000_000)));
+
+        let (at, _) = ran.iter().find(|(at, want)| *at > 0 && *want == Want::Sockets).unwrap();
+        assert!((changed_ms..=changed_ms + 1005).contains(at), "{ran:?}");
+    }
+
+    #[test]
+    fn when_a_busy_node_calms_down_its_processes_are_read_at_once_all_the_same() {
+        let ran = ran(1, 9, |now| now < 4 * SECOND);
+
+        let calm: Vec<_> =
+            ran.iter().filter(|(at, want)| *at > 4_500 && *want >= Want::Processes).collect();
+        assert!(
+            calm.len() >= 4 && calm.iter().all(|(_, want)| *want == Want::Processes),
+            "{ran:?}"
+        );
     }
 
     #[test]

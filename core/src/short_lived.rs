@@ -111,6 +111,12 @@ impl Judge {
         self.rate.saturating_mul(WORKER_NS + OWN_NS) / 1000
     }
 
+    /// Ends a second, a moving mean.
+    #[must_use]
+    pub const fn a_second(&self) -> u64 {
+        self.rate / 1000
+    }
+
     /// Decides.
     pub fn look(&mut self, wish: Wish, look: &Look) -> Mode {
         self.count(look);

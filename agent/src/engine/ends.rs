@@ -9,6 +9,7 @@ use super::clock;
 use super::governor::Governor;
 use crate::discover::ends::{Ends, Error, Heard};
 use crate::snapshot::ShortLived;
+use probelet_core::budget::Budget;
 use probelet_core::facts::Facts;
 use probelet_core::short_lived::{Judge, Look, Mode, WORKER_NS, Wish};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub type Open = Box<dyn Fn() -> Result<Ends, Error> + Send>;
 
 /// The kernel's work for ends that are told whatever they cost is charged up to this part of the budget: collection goes on.
 const PART: u64 = 2;
+/// Ends a second above which a whole interval is too long for what may wait in the kernel: a fifth of its room.
+const RUSH: u64 = 2_400;
 
 /// The ends of the node, and the decision about them.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl Told {
         self.worker_ns += worker_ns;
         let charged = if self.wish == Wish::Exact {
             let passed = now.saturating_sub(self.looked_ns).min(1_000_000_000);
-            let most = governor.charged(|budget, _| budget.cores()) / PART * passed / 1_000_000_000;
+            let most = governor.looked(Budget::cores) / PART * passed / 1_000_000_000;
             worker_ns.min(most)
         } else {
             worker_ns
@@ -110,7 +113,7 @@ impl Told {
     fn judge_by(&mut self, governor: &Governor, ends: u64, overrun: bool, now: u64) {
         self.looked_ns = now;
         let takes = if self.judge.mode() == Mode::Exact { self.judge.takes() } else { 0 };
-        let look = governor.charged(|budget, _| Look {
+        let look = governor.looked(|budget| Look {
             now_ms: now / 1_000_000,
             ends,
             overrun,
@@ -136,6 +139,11 @@ impl Told {
         if mode == Mode::Exact {
             self.opened = None;
         }
+    }
+
+    /// Whether the kernel keeps what ends between two looks, so that looking more often finds no more of it.
+    pub(super) fn kept(&self) -> bool {
+        self.ends.as_ref().is_some_and(Ends::listens) && self.judge.a_second() < RUSH
     }
 
     /// Hands over what was told before the sockets of these facts were read.

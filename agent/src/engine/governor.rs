@@ -95,6 +95,11 @@ impl Governor {
         look(&account.budget, now)
     }
 
+    /// Looks at the account as of the last charge: for what a moment more or less says nothing new.
+    pub fn looked<T>(&self, look: impl FnOnce(&Budget) -> T) -> T {
+        look(&self.account().budget)
+    }
+
     /// Asks for one request of a reader; `Some` is how long to wait before asking again.
     pub fn request(&self) -> Option<Duration> {
         let now = clock::boot_ns();

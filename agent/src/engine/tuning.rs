@@ -85,11 +85,12 @@ impl Tuning {
     }
 }
 
-/// Looks at the counters in a sockets interval: several where a look costs microseconds.
-pub(super) const fn looks(tier: Tier) -> u64 {
+/// Looks at the counters in a sockets interval: several where a look costs microseconds, unless it finds nothing that the
+/// kernel does not keep for the next one anyway.
+pub(super) const fn looks(tier: Tier, kept: bool) -> u64 {
     match tier {
-        Tier::Bpf | Tier::BpfCompat => 2,
-        Tier::Netlink | Tier::Procfs => 1,
+        Tier::Bpf | Tier::BpfCompat if !kept => 2,
+        _ => 1,
     }
 }
 

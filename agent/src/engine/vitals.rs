@@ -160,12 +160,10 @@ impl Signs {
         self.skipped[skip as usize] += 1;
     }
 
-    /// A pass of the source ended.
-    pub(super) fn read(&mut self, want: Want, cpu_ns: u64, wall_ns: u64) {
-        if want > Want::Counters {
-            self.pass_cpu.observe(seconds(cpu_ns));
-            self.pass_duration.observe(seconds(wall_ns));
-        }
+    /// A pass of the source ended that was more than a look.
+    pub(super) fn read(&mut self, cpu_ns: u64, wall_ns: u64) {
+        self.pass_cpu.observe(seconds(cpu_ns));
+        self.pass_duration.observe(seconds(wall_ns));
     }
 
     /// A turn ended: pass, join, report and all.

@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use probelet_core::facts::{Facts, Loss, Losses, Netns, PortRange, Tier, Want};
 use probelet_core::hash::HashSet;
+use tracing::debug;
 
 use self::{
     closed::Follow,
@@ -31,7 +32,10 @@ use self::{
 };
 use crate::{
     discover::{Error, Limits, Pace, Pass, Source, shares::Shares},
-    sys::{bpf, mmap},
+    sys::{
+        bpf,
+        mmap::{self, Window},
+    },
 };
 
 /// A loaded source.
@@ -100,6 +104,9 @@ pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
     })
 }
 
+/// Sockets of one pass for which the list of those that were met is kept, to be used again.
+const HELD: usize = 1024;
+
 /// A namespace that goes away while the list is read sends the walk back to its start; this often.
 const MOST_RESTARTS: u64 = 3;
 
@@ -119,7 +126,11 @@ impl Source for Bpf {
         // which namespaces are ours is known from the processes
         let want = if self.here.is_empty() { want.max(Want::Processes) } else { want };
         (facts.fresh, facts.compared) = (None, false);
-        if self.sections(want, facts, pace)?.is_none() {
+        let done = self.sections(want, facts, pace);
+        if want >= Want::Sockets {
+            self.let_go();
+        }
+        if done?.is_none() {
             return Ok(Pass::Abandoned);
         }
         facts.fresh = Some(want);
@@ -232,7 +243,9 @@ impl Bpf {
         self.set(&[(Ctl::Detail, u64::from(detail))]);
         loop {
             run("netns", &self.loaded.netns)?;
-            for i in 0..self.count(Ctl::Nnets, records::NETS) {
+            let count = self.count(Ctl::Nnets, records::NETS);
+            reach("namespaces", &mut self.loaded.nets, count)?;
+            for i in 0..count {
                 let (mut netns, tables) = records::netns(&self.loaded.nets.get(i));
                 if self.get(Ctl::Restarted) > 0 {
                     into.retain(|n| n.inode != netns.inode);
@@ -287,8 +300,8 @@ impl Bpf {
         self.set(&[(Ctl::Fd, 0), (Ctl::FromStart, 0), (Ctl::Lost, 0)]);
         loop {
             run("tasks", &self.loaded.tasks)?;
-            self.take_processes(facts);
-            self.take_sockets(facts);
+            self.take_processes(facts)?;
+            self.take_sockets(facts)?;
             if self.get(Ctl::Done) != 0 {
                 break;
             }
@@ -313,7 +326,7 @@ impl Bpf {
         self.threads.retain(|(pid, _)| self.pids.contains(pid));
         self.here.extend(self.threads.iter().map(|(_, netns)| netns));
         if sockets {
-            self.mark_gone();
+            self.mark_gone()?;
             self.memory.remember(&facts.sockets, &self.places, &facts.netns);
             self.note_holding(facts);
         }
@@ -327,6 +340,7 @@ impl Bpf {
     fn look_again(&mut self, want: Want, facts: &Facts, pace: &mut dyn Pace) -> Slices {
         let everything = want == Want::Everything;
         for some in self.memory.doubtful(want, &facts.netns).chunks(records::LOOKS) {
+            reach("sockets to look at", &mut self.loaded.looks, some.len())?;
             for (at, &nth) in some.iter().enumerate() {
                 for (word, to) in self.memory.place(nth).words().into_iter().enumerate() {
                     self.loaded.looks.set(at, word, to);
@@ -337,6 +351,7 @@ impl Bpf {
             for (at, &nth) in some.iter().enumerate() {
                 let look = records::look(&self.loaded.looks.get(at), everything);
                 if let Some(pid) = self.memory.settle(nth, look) {
+                    reach("known processes", &mut self.loaded.known, records::KNOWN)?;
                     self.loaded.known.set(pid as usize % records::KNOWN, 0, records::stale(pid));
                 }
             }
@@ -349,13 +364,30 @@ impl Bpf {
 
     /// Has the walk of the hash look where sockets were that no one holds any more: they may go on
     /// without an owner, in a chain whose head says nothing of it.
-    fn mark_gone(&mut self) {
+    fn mark_gone(&mut self) -> Result<(), Error> {
         let buckets = self.get(Ctl::Buckets);
         for place in self.memory.gone(&self.kept, &self.held) {
             if let Some((block, word, bits)) = records::head(place.hash, buckets) {
+                reach("heads of buckets", &mut self.loaded.heads, records::HEADS)?;
                 let was = self.loaded.heads.word(block, word);
                 self.loaded.heads.set(block, word, was & !bits);
             }
+        }
+        Ok(())
+    }
+
+    /// What this pass read is copied: the windows onto it need not stay as wide as they were.
+    fn let_go(&mut self) {
+        let Loaded { socks, procs, nets, looks, known, heads, .. } = &mut self.loaded;
+        let gone = [socks.let_go(), procs.let_go(), nets.let_go(), looks.let_go()];
+        if let Some(error) = gone.into_iter().find_map(Result::err) {
+            debug!(%error, "a window could not be made smaller; it is opened again when it is needed");
+        }
+        known.let_go_unused();
+        heads.let_go_unused();
+        // Who has not run is not in it, so it is large in one reading of everything of six.
+        if self.held.capacity() > HELD {
+            self.held = HashSet::default();
         }
     }
 
@@ -373,8 +405,10 @@ impl Bpf {
         }
     }
 
-    fn take_processes(&mut self, facts: &mut Facts) {
-        for i in 0..self.count(Ctl::Nprocs, records::PROCS) {
+    fn take_processes(&mut self, facts: &mut Facts) -> Result<(), Error> {
+        let count = self.count(Ctl::Nprocs, records::PROCS);
+        reach("processes", &mut self.loaded.procs, count)?;
+        for i in 0..count {
             let visit = records::visit(&self.loaded.procs.get(i), self.page);
             if visit.elsewhere {
                 let thread = (visit.process.pid, visit.process.netns);
@@ -399,10 +433,13 @@ impl Bpf {
                 }
             }
         }
+        Ok(())
     }
 
-    fn take_sockets(&mut self, facts: &mut Facts) {
-        for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
+    fn take_sockets(&mut self, facts: &mut Facts) -> Result<(), Error> {
+        let count = self.count(Ctl::Nsocks, records::SOCKS);
+        reach("sockets", &mut self.loaded.socks, count)?;
+        for i in 0..count {
             match records::sock(&self.loaded.socks.get(i)) {
                 // a process may hold one socket by several fds
                 Ok(Sock::Open(socket, _)) if !self.held.insert((socket.pid, socket.inode)) => {}
@@ -415,7 +452,21 @@ impl Bpf {
                 Err(loss) => facts.losses.add(loss, 1),
             }
         }
+        Ok(())
     }
+}
+
+/// Has so many values of a window mapped.
+fn reach<const WORDS: usize>(
+    name: &'static str,
+    window: &mut Window<WORDS>,
+    values: usize,
+) -> Result<(), Error> {
+    window.reach(values).map_err(|source| Error::Read {
+        operation: "map",
+        path: format!("the BPF window of {name}"),
+        source,
+    })
 }
 
 fn run(name: &'static str, program: &OwnedFd) -> Result<(), Error> {

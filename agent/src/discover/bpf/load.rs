@@ -133,19 +133,18 @@ fn take(
 }
 
 fn prepare(build: &Build, maps: Vec<OwnedFd>, progs: Vec<OwnedFd>) -> Result<Loaded, Failed> {
-    const MAP: &str = "map the windows";
     let mut maps: Vec<_> = maps.into_iter().map(Some).collect();
     let mut progs: Vec<_> = progs.into_iter().map(Some).collect();
     let mut map = |name| take(build, "map ", name, &mut maps);
     let mut prog = |name| take(build, "prog ", name, &mut progs);
     let mut loaded = Loaded {
-        ctl: Window::new(map("ctl")?.as_fd(), 1).at(MAP)?,
-        socks: Window::new(map("socks")?.as_fd(), records::SOCKS).at(MAP)?,
-        procs: Window::new(map("procs")?.as_fd(), records::PROCS).at(MAP)?,
-        nets: Window::new(map("nets")?.as_fd(), records::NETS).at(MAP)?,
-        known: Window::new(map("known")?.as_fd(), records::KNOWN).at(MAP)?,
-        looks: Window::new(map("looks")?.as_fd(), records::LOOKS).at(MAP)?,
-        heads: Window::new(map("heads")?.as_fd(), records::HEADS).at(MAP)?,
+        ctl: Window::new(map("ctl")?, 1),
+        socks: Window::new(map("socks")?, records::SOCKS),
+        procs: Window::new(map("procs")?, records::PROCS),
+        nets: Window::new(map("nets")?, records::NETS),
+        known: Window::new(map("known")?, records::KNOWN),
+        looks: Window::new(map("looks")?, records::LOOKS),
+        heads: Window::new(map("heads")?, records::HEADS),
         tasks: prog("tasks")?,
         sockhash: prog("sockhash")?,
         states: prog("states")?,
@@ -154,6 +153,7 @@ fn prepare(build: &Build, maps: Vec<OwnedFd>, progs: Vec<OwnedFd>) -> Result<Loa
         hz: 0,
     };
     let calibrate = prog("calibrate")?;
+    loaded.ctl.reach(1).at("map the control block")?;
     loaded.ctl.set(0, Ctl::SliceNs as usize, SLICE_NS);
     learn(&mut loaded, &calibrate)?;
     Ok(loaded)

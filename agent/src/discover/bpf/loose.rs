@@ -11,7 +11,7 @@ use probelet_core::facts::{Closed, Facts, Loss, Netns, Protocol, Socket, Want};
 use probelet_core::hash::{HashMap, HashSet};
 
 use super::{
-    Bpf, Slices, push,
+    Bpf, Slices, push, reach,
     records::{self, Ctl, Heads, Kind, Place, Sock},
     run,
 };
@@ -81,7 +81,7 @@ impl Bpf {
                     self.follow.begin(now, self.loaded.hz);
                     first = false;
                 }
-                self.take_unowned(now, facts);
+                self.take_unowned(now, facts)?;
                 facts.losses.add(Loss::ChainCut, self.get(Ctl::Cut));
                 if self.get(Ctl::Done) != 0 {
                     break;
@@ -109,8 +109,10 @@ impl Bpf {
         distinct
     }
 
-    fn take_unowned(&mut self, now: u64, facts: &mut Facts) {
-        for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
+    fn take_unowned(&mut self, now: u64, facts: &mut Facts) -> Result<(), Error> {
+        let count = self.count(Ctl::Nsocks, records::SOCKS);
+        reach("sockets", &mut self.loaded.socks, count)?;
+        for i in 0..count {
             match records::sock(&self.loaded.socks.get(i)) {
                 Ok(Sock::Open(socket, place)) if self.here.contains(&socket.netns) => {
                     self.loose.met.insert(place.address);
@@ -129,6 +131,7 @@ impl Bpf {
                 Err(loss) => facts.losses.add(loss, 1),
             }
         }
+        Ok(())
     }
 
     /// Adds the strays that are known, and with everything compares what was met with what the kernel
@@ -184,6 +187,7 @@ impl Bpf {
             return Ok(());
         }
         strays.truncate(records::LOOKS);
+        reach("sockets to look at", &mut self.loaded.looks, strays.len())?;
         for (at, (_, place)) in strays.iter().enumerate() {
             for (word, to) in place.words().into_iter().enumerate() {
                 self.loaded.looks.set(at, word, to);
@@ -233,7 +237,9 @@ impl Bpf {
             self.set(&[(Ctl::Table, table), (Ctl::Kind, *kind as u64), (Ctl::Place, 0)]);
             loop {
                 run("strays", &self.loaded.strays)?;
-                for i in 0..self.count(Ctl::Nsocks, records::SOCKS) {
+                let count = self.count(Ctl::Nsocks, records::SOCKS);
+                reach("sockets", &mut self.loaded.socks, count)?;
+                for i in 0..count {
                     let Ok(Sock::Open(unmet, entry)) = records::sock(&self.loaded.socks.get(i))
                     else {
                         continue;

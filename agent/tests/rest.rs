@@ -1,0 +1,101 @@
+//! How often an agent wakes that has nothing to do: counted by the kernel, not timed.
+//!
+//! In: the real agent in namespaces of its own, alone with a few sleepers. Out: a verdict on how often its threads waited and
+//! were woken. Needs root and BPF.
+//!
+//! I/O: yes.
+#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "tests, and a skipped one says so")]
+
+#[path = "bpf/sandbox.rs"]
+#[allow(dead_code, reason = "shared with the tests of one pass")]
+mod sandbox;
+
+use sandbox::in_sandbox;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// How long is counted, seconds.
+const SECONDS: u64 = 12;
+
+/// And the folder of its configuration, which has to stay.
+struct Agent(Child, tempfile::TempDir);
+
+impl Agent {
+    fn start(short_lived: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.yaml");
+        // A budget in which nothing waits, whatever an unoptimised build takes.
+        fs::write(&file, format!("budget: {{cpu: \"1\"}}\nshortLived: {short_lived}\n")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
+            .args(["--listen", "127.0.0.1:9466", "--docker", "off", "--source", "bpf", "--config"])
+            .arg(&file)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        sleep(Duration::from_secs(4));
+        Self(child, dir)
+    }
+
+    /// How often its threads have waited for something.
+    fn waits(&self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        let of = |path: std::path::PathBuf| {
+            let status = fs::read_to_string(path.join("status")).unwrap();
+            let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
+            line.unwrap().trim().parse::<u64>().unwrap()
+        };
+        tasks.map(|task| of(task.unwrap().path())).sum()
+    }
+
+    /// What of BPF maps is in its memory, kilobytes.
+    fn windows(&self) -> u64 {
+        let maps = fs::read_to_string(format!("/proc/{}/smaps", self.0.id())).unwrap();
+        let (mut inside, mut sum) = (false, 0);
+        for line in maps.lines() {
+            if let Some(rss) = line.strip_prefix("Rss:").filter(|_| inside) {
+                sum += rss.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+            } else if line.split(' ').next().is_some_and(|first| first.contains('-')) {
+                inside = line.ends_with("bpf-map");
+            }
+        }
+        sum
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn counted(short_lived: &str) -> (u64, u64) {
+    let agent = Agent::start(short_lived);
+    let before = agent.waits();
+    sleep(Duration::from_secs(SECONDS));
+    (agent.waits() - before, agent.windows())
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn with_nothing_to_do_it_wakes_once_a_second_and_maps_few_windows() {
+    in_sandbox("with_nothing_to_do_it_wakes_once_a_second_and_maps_few_windows", || {
+        let (waits, kilobytes) = counted("Exact");
+
+        assert!(waits <= SECONDS * 3 / 2, "{waits} in {SECONDS} s");
+        assert!(waits >= SECONDS / 2, "{waits} in {SECONDS} s: it looks no more");
+        assert!((1..=256).contains(&kilobytes), "{kilobytes} kB of windows");
+    });
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn where_ends_are_not_reported_it_looks_twice_a_second() {
+    in_sandbox("where_ends_are_not_reported_it_looks_twice_a_second", || {
+        let (waits, _) = counted("Counters");
+
+        assert!((SECONDS * 3 / 2..=SECONDS * 5 / 2).contains(&waits), "{waits} in {SECONDS} s");
+    });
+}

@@ -14,8 +14,9 @@ pub type Epoch = u64;
 /// Place of a record in its table; reused after removal.
 pub type Slot = u32;
 
-/// Records in a chunk: a write after a snapshot copies one chunk, about 8 KiB.
-const CHUNK: usize = 64;
+/// Records in a chunk: a write after a snapshot copies one chunk. As many as make a chunk of connections fit into an
+/// allocation of 14 KiB, which one more would make 16.
+const CHUNK: usize = 63;
 
 #[derive(Clone, Debug)]
 struct Chunk<T> {
@@ -204,6 +205,13 @@ fn iter_chunks<T>(chunks: &[Arc<Chunk<T>>], since: Epoch) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::ConnectionRecord;
+
+    #[test]
+    fn a_chunk_of_connections_fits_into_an_allocation() {
+        let counts = 2 * size_of::<usize>();
+        assert!(size_of::<Chunk<ConnectionRecord>>() + counts <= 14 << 10);
+    }
 
     #[test]
     fn a_snapshot_does_not_see_later_writes() {

@@ -12,9 +12,10 @@ use super::health::{Health, Samples};
 use super::{Pass, Removed};
 use crate::cluster::names::NameId;
 use crate::facts::Loss;
-use crate::hash::{HashMap, HashSet};
+use crate::hash::{self, HashMap, HashSet};
 use crate::records::{FlowKey, FlowRecord, Origin, Workload};
 use crate::table::{Frozen, Slot, Table};
+use hashbrown::HashTable;
 use shares::{Account, Shares};
 
 /// Of the flows, that many more stand for those of one owner that have no place of their own, and so
@@ -32,7 +33,8 @@ const SWEEP_MS: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Flows {
     table: Table<FlowRecord>,
-    by_key: HashMap<FlowKey, Slot>,
+    /// By the key that stands in the table already.
+    by_key: HashTable<Slot>,
     shares: Shares,
     /// For whom the flow in each slot is counted; none for those that stand for others.
     accounts: Vec<Option<Account>>,
@@ -72,7 +74,7 @@ impl Flows {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             table: Table::new(Self::most(limit)),
-            by_key: HashMap::default(),
+            by_key: HashTable::new(),
             shares: Shares::default(),
             accounts: Vec::new(),
             counted: 0,
@@ -116,10 +118,15 @@ impl Flows {
         self.table.get(slot).map_or(0, |flow| flow.id)
     }
 
+    fn find(&self, key: &FlowKey) -> Option<Slot> {
+        let same = |slot: &Slot| self.table.get(*slot).is_some_and(|flow| flow.key == *key);
+        self.by_key.find(hash::of(key), same).copied()
+    }
+
     /// Finds or makes the flow of `own`, which is one of its ends; `u32::MAX` only if not even `other`
     /// has a place.
     pub(super) fn slot(&mut self, key: FlowKey, own: Workload, pass: &mut Pass<'_>) -> Slot {
-        if let Some(&slot) = self.by_key.get(&key) {
+        if let Some(slot) = self.find(&key) {
             return slot;
         }
         let account = Account::of(&key, own);
@@ -128,14 +135,14 @@ impl Flows {
         }
         pass.losses.add(Loss::FlowsFull, 1);
         let (folded, all) = (account.folded(&key), other(&key));
-        if let Some(&slot) = self.by_key.get(&folded) {
+        if let Some(slot) = self.find(&folded) {
             return slot;
         }
         if self.table.len() + ALL_OTHER < Self::most(self.limit) {
             return self.make(folded, None, pass);
         }
-        match self.by_key.get(&all) {
-            Some(&slot) => slot,
+        match self.find(&all) {
+            Some(slot) => slot,
             None => self.make(all, None, pass),
         }
     }
@@ -156,7 +163,9 @@ impl Flows {
         };
         let Ok(slot) = self.table.insert(record, pass.epoch) else { return Slot::MAX };
         self.next_id += 1;
-        self.by_key.insert(key, slot);
+        let table = &self.table;
+        let rehash = |slot: &Slot| table.get(*slot).map_or(0, |flow| hash::of(&flow.key));
+        self.by_key.insert_unique(hash::of(key), slot, rehash);
         if let Origin::Node(id) = key.origin {
             *self.nodes.entry(id).or_default() += 1;
         }
@@ -235,12 +244,14 @@ impl Flows {
 
     /// Names that flows hold.
     pub(super) fn held(&self, held: &mut HashSet<NameId>) {
-        held.extend(self.by_key.keys().flat_map(FlowKey::names));
+        held.extend(self.table.iter().flat_map(|(_, flow)| flow.key.names()));
     }
 
     fn remove(&mut self, slot: Slot, pass: &mut Pass<'_>) {
         if let Some(flow) = self.table.remove(slot, pass.epoch) {
-            self.by_key.remove(&flow.key);
+            if let Ok(entry) = self.by_key.find_entry(hash::of(&flow.key), |&other| other == slot) {
+                entry.remove();
+            }
             if let Origin::Node(id) = flow.key.origin
                 && let Some(flows) = self.nodes.get_mut(&id)
             {

@@ -127,8 +127,11 @@ impl Containers {
             }
         }
         facts.processes = processes;
+        // Each process has one entry at most, so with no more entries than processes there is none to look for.
         let pass = self.pass;
-        self.known.retain(|_, known| known.seen == pass);
+        if self.known.len() > facts.processes.len() {
+            self.known.retain(|_, known| known.seen == pass);
+        }
     }
 
     /// Gives up the places of containers that have no process and that no one holds.
@@ -159,18 +162,16 @@ impl Containers {
 
     fn of(&mut self, process: &Process, now_ns: u64, facts: &mut Facts) -> Found {
         let pass = self.pass;
-        let before = self.known.get(&process.pid).filter(|k| k.start_ns == process.start_ns);
-        let before = before.copied();
-        if let Some(known) = before {
+        let known = self.known.get_mut(&process.pid).filter(|k| k.start_ns == process.start_ns);
+        let mut before = None;
+        if let Some(known) = known {
             // A pass that reads no processes leaves the id that we filled in ourselves.
             let same_cgroup = [known.cgroup, known.found.cgroup].contains(&process.cgroup);
-            let same = known.comm == process.comm && same_cgroup;
-            if same && !known.unsure {
-                if let Some(known) = self.known.get_mut(&process.pid) {
-                    known.seen = pass;
-                }
+            if known.comm == process.comm && same_cgroup && !known.unsure {
+                known.seen = pass;
                 return known.found;
             }
+            before = Some(*known);
         }
         let read = self.read(process.pid, facts);
         let found = match read {

@@ -6,7 +6,7 @@
 //! Pure: no I/O.
 
 use probelet_core::facts::{Netns, Protocol, Socket, State};
-use probelet_core::hash::{HashMap, HashSet};
+use probelet_core::hash::{HashMap, HashSet, Seeded};
 
 /// Sockets of one namespace that a reading met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,11 +56,12 @@ impl Seen {
 #[must_use]
 pub fn missing(sockets: &[Socket], before: &[Netns], after: &[Netns]) -> u64 {
     let mut seen: HashMap<u32, Seen> = HashMap::default();
+    let twice = twice(sockets);
     let mut shared = HashSet::default();
     for socket in sockets {
         // the parts of an MPTCP connection have one inode
         let id = (socket.inode, socket.netns, socket.local, socket.remote);
-        if socket.inode == 0 || shared.insert(id) {
+        if !twice.contains(&socket.inode) || shared.insert(id) {
             seen.entry(socket.netns).or_default().add(socket);
         }
     }
@@ -68,6 +69,13 @@ pub fn missing(sockets: &[Socket], before: &[Netns], after: &[Netns]) -> u64 {
     let pairs = after.iter().filter_map(|after| Some((*before.get(&after.inode)?, after)));
     let of = |netns: u32| seen.get(&netns).copied().unwrap_or_default();
     pairs.map(|(before, after)| of(before.inode).missing(before, after)).sum()
+}
+
+/// The inodes that come more than once: few, so that what else there is of a socket is compared for these alone.
+fn twice(sockets: &[Socket]) -> HashSet<u32> {
+    let mut once = HashSet::with_capacity_and_hasher(sockets.len(), Seeded::default());
+    let inodes = sockets.iter().map(|socket| socket.inode).filter(|&inode| inode != 0);
+    inodes.filter(|&inode| !once.insert(inode)).collect()
 }
 
 /// What was missing in two checks in a row is missing; in one it may have been on its way.
@@ -120,6 +128,17 @@ mod tests {
         let sockets = [socket(2, State::Established)];
 
         assert_eq!(missing(&sockets, &[netns(2, 3)], &[netns(2, 3)]), 2);
+    }
+
+    #[test]
+    fn the_parts_of_a_connection_with_one_inode_count_each_and_their_holders_once() {
+        let part = |port| Socket {
+            local: Endpoint::v4(Ipv4Addr::LOCALHOST, port),
+            ..socket(7, State::Established)
+        };
+        let sockets = [part(80), part(81), part(80), part(81), socket(0, State::Established)];
+
+        assert_eq!(missing(&sockets, &[netns(4, 4)], &[netns(4, 4)]), 1);
     }
 
     #[test]

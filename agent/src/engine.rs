@@ -13,6 +13,7 @@ mod outlet;
 pub(crate) mod own_memory;
 mod pace;
 mod patience;
+mod rest;
 mod rights;
 mod tasks;
 mod tuning;
@@ -25,7 +26,6 @@ use crate::discover::containers::{Containers, usage::Usage};
 use crate::discover::{self, Pass, Source, choose::Chosen};
 use crate::rights::Plan;
 use crate::snapshot::{Skip, Snapshot};
-use crate::sys::text;
 pub use ends::Open as OpenEnds;
 pub use governor::Governor;
 use matching::Matching;
@@ -37,6 +37,7 @@ use probelet_core::facts::{Facts, Loss, Losses, PortRange, Tier, Want};
 use probelet_core::gate::Gate;
 use probelet_core::report::Report;
 use probelet_core::schedule::Schedule;
+use rest::PUBLISH_NS;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -46,11 +47,6 @@ use tracing::{debug, info, warn};
 use tuning::Tuning;
 use vitals::Signs;
 
-/// A snapshot is published at least so often when nothing changed: who looks sees the agent's own
-/// cost move and that it lives. Publishing wakes another thread, so it is not done for nothing.
-const PUBLISH_NS: u64 = 5_000_000_000;
-/// And so much later if something is to be read until then.
-const PUBLISH_LATE_NS: u64 = 1_000_000_000;
 /// News of the cluster that is left for later is left for so long.
 const BACKLOG_NS: u64 = 1_000_000;
 /// The first reading need not wait for so much CPU time: there is nothing to show before it. It is in the account.
@@ -179,7 +175,8 @@ impl Engine {
     /// calls the end unparks this thread.
     pub fn run(mut self) -> End {
         // What loading took of the program is not there beside the first reading, which takes the most.
-        give_back_code();
+        rest::give_back_code();
+        rest::wake_with_others();
         while !self.setup.governor.stopped() {
             self.take_config();
             if let Some(why) = self.giving.restart.take() {
@@ -227,23 +224,6 @@ impl Engine {
         self.signs.verified(began, clock::boot_ns(), clock::unix_ns());
         self.signs.spent(Want::Everything, clock::thread_cpu_ns() - cpu);
         Ok(())
-    }
-
-    /// Waits for what is due. A snapshot that only says that nothing changed waits for a reading that comes soon: it makes
-    /// one then, and no one is woken twice.
-    fn idle(&mut self, due: u64, now: u64) {
-        let publish = self.published_ns + PUBLISH_NS;
-        if due <= publish + PUBLISH_LATE_NS {
-            thread::park_timeout(Duration::from_nanos(due - now));
-        } else if publish <= now {
-            self.publish(now);
-        } else {
-            thread::park_timeout(Duration::from_nanos(publish - now));
-        }
-    }
-
-    fn looks(&self) -> u64 {
-        tuning::looks(self.source.tier(), self.told.kept())
     }
 
     /// Is there room for what is due? If so, do it; if not, note when there will be.
@@ -383,7 +363,7 @@ impl Engine {
         self.everything = self.everything.saturating_add(1);
         self.giving.full_report(clock::boot_ns());
         if self.everything == 2 {
-            give_back_code();
+            rest::give_back_code();
         }
     }
 
@@ -476,12 +456,6 @@ impl Engine {
         self.schedule.hold_all(0);
         self.signs.config(&config);
         self.published_ns = 0;
-    }
-}
-
-fn give_back_code() {
-    if let Err(error) = text::release() {
-        debug!(%error, "code and constants of the start stay in memory");
     }
 }
 

@@ -19,8 +19,11 @@ use std::time::Duration;
 /// How long is counted, seconds.
 const SECONDS: u64 = 12;
 
-/// And the folder of its configuration, which has to stay.
-struct Agent(Child, tempfile::TempDir);
+struct Agent {
+    child: Child,
+    /// Its configuration, which has to stay.
+    _dir: tempfile::TempDir,
+}
 
 impl Agent {
     fn start(short_lived: &str) -> Self {
@@ -35,12 +38,12 @@ impl Agent {
             .spawn()
             .unwrap();
         sleep(Duration::from_secs(4));
-        Self(child, dir)
+        Self { child, _dir: dir }
     }
 
     /// How often its threads have waited for something.
     fn waits(&self) -> u64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let of = |path: std::path::PathBuf| {
             let status = fs::read_to_string(path.join("status")).unwrap();
             let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
@@ -51,7 +54,7 @@ impl Agent {
 
     /// What of BPF maps is in its memory, kilobytes.
     fn windows(&self) -> u64 {
-        let maps = fs::read_to_string(format!("/proc/{}/smaps", self.0.id())).unwrap();
+        let maps = fs::read_to_string(format!("/proc/{}/smaps", self.child.id())).unwrap();
         let (mut inside, mut sum) = (false, 0);
         for line in maps.lines() {
             if let Some(rss) = line.strip_prefix("Rss:").filter(|_| inside) {
@@ -66,8 +69,8 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 

@@ -164,7 +164,7 @@ impl Flows {
         let Ok(slot) = self.table.insert(record, pass.epoch) else { return Slot::MAX };
         self.next_id += 1;
         let table = &self.table;
-        let rehash = |slot: &Slot| table.get(*slot).map_or(0, |flow| hash::of(&flow.key));
+        let rehash = |slot: &Slot| table.get(*slot).map_or(0, |flow| hash::of(flow.key));
         self.by_key.insert_unique(hash::of(key), slot, rehash);
         if let Origin::Node(id) = key.origin {
             *self.nodes.entry(id).or_default() += 1;
@@ -249,7 +249,7 @@ impl Flows {
 
     fn remove(&mut self, slot: Slot, pass: &mut Pass<'_>) {
         if let Some(flow) = self.table.remove(slot, pass.epoch) {
-            if let Ok(entry) = self.by_key.find_entry(hash::of(&flow.key), |&other| other == slot) {
+            if let Ok(entry) = self.by_key.find_entry(hash::of(flow.key), |&other| other == slot) {
                 entry.remove();
             }
             if let Origin::Node(id) = flow.key.origin

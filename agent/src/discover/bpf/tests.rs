@@ -71,7 +71,7 @@ fn a_process_that_exits_under_the_cursor_costs_no_other_one() {
 
         while source.get(Ctl::Done) == 0 || facts.processes.is_empty() {
             run("tasks", &source.loaded.tasks).unwrap();
-            source.take_processes(&mut facts);
+            source.take_processes(&mut facts).unwrap();
             let under_cursor = starts.iter().position(|&s| s == source.get(Ctl::TaskStart));
             if let (None, Some(nth)) = (killed, under_cursor) {
                 children[nth].kill().unwrap();

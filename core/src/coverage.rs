@@ -22,6 +22,8 @@ const MOST: u64 = 1 << 36;
 const BUCKETS: u8 = 6;
 /// Width of a bucket, milliseconds.
 const BUCKET_MS: u64 = 10_000;
+/// Readings within which the kernel reports an attempt that failed and whose socket was closed at once.
+const LATE: usize = 4;
 
 /// Ends opened and ends seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +83,10 @@ struct Space {
     failing: u64,
     /// Ended by a reset in that time.
     resets: u64,
+    /// Failed since it is known, and no flow's yet.
+    unblamed: u64,
+    /// Of these, as of the last readings, the newest first.
+    lately: [u64; LATE],
     /// Since it is known.
     count: Count,
     /// Seen, and not yet covered by what was opened.
@@ -94,6 +100,21 @@ struct Space {
 impl Space {
     const fn room(&self) -> u64 {
         self.count.room().saturating_sub(self.failing)
+    }
+
+    fn fail(&mut self, failing: u64) {
+        add(&mut self.unblamed, failing);
+        self.lately.rotate_right(1);
+        self.lately[0] = failing;
+    }
+
+    fn blame(&mut self, mut attempts: u64) {
+        self.unblamed = self.unblamed.saturating_sub(attempts);
+        for of_one in self.lately.iter_mut().rev() {
+            let taken = attempts.min(*of_one);
+            *of_one -= taken;
+            attempts -= taken;
+        }
     }
 }
 
@@ -175,6 +196,7 @@ impl Coverage {
             add(&mut space.count.opened, both);
             add(&mut opened, both);
             add(&mut failed, failing);
+            space.fail(failing);
             self.spaces.insert(now.inode, space);
         }
         self.spaces.retain(|_, space| space.reading == reading);
@@ -244,9 +266,40 @@ impl Coverage {
             return false;
         };
         space.failing -= 1;
+        space.blame(1);
         space.count.opened = space.count.opened.saturating_sub(1);
         self.take_off(1, since_ms / BUCKET_MS);
         true
+    }
+
+    /// Attempts of a namespace that failed and were blamed on no flow yet: since it is known, and of those lately.
+    #[must_use]
+    pub fn unblamed(&self, netns: u32) -> (u64, u64) {
+        let space = self.spaces.get(&netns);
+        space.map_or((0, 0), |space| {
+            let lately = space.lately.iter().fold(0_u64, |sum, n| sum.saturating_add(*n));
+            (space.unblamed, space.unblamed.min(lately))
+        })
+    }
+
+    /// So many of them are a flow's now.
+    pub fn blamed(&mut self, netns: u32, attempts: u64) {
+        if let Some(space) = self.spaces.get_mut(&netns) {
+            space.blame(attempts);
+        }
+    }
+
+    /// So many attempts ended that the kernel neither connected nor counted as failed, since their process gave them up:
+    /// they are no connections either, and are taken off.
+    pub fn given_up(&mut self, netns: u32, attempts: u64) {
+        let Some(space) = self.spaces.get_mut(&netns).filter(|space| !space.history) else {
+            return;
+        };
+        let off = attempts.min(space.room());
+        space.count.opened -= off;
+        add(&mut self.debt, off);
+        let bucket = self.bucket;
+        self.take_off(off, bucket);
     }
 
     /// Ends a pass: failures of attempts that no one saw are taken off what opened meanwhile.

@@ -11,7 +11,7 @@ mod loss;
 mod role;
 mod tcp;
 
-pub use ended::Ended;
+pub use ended::{Ended, UNANSWERED};
 pub use endpoint::Endpoint;
 pub use loss::{Loss, Losses};
 pub use role::{PortRange, Role};

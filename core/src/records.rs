@@ -167,6 +167,8 @@ pub struct ConnectionRecord {
     pub ends: u8,
     /// The kernel told that its socket is gone: what is left of it is counted already.
     pub told: bool,
+    /// The end that is the other one of this connection, on this node, was told: no further one is.
+    pub paired: bool,
     /// The last change.
     pub changed: Epoch,
 }

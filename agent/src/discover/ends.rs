@@ -231,7 +231,7 @@ impl Ends {
                 continue;
             };
             // Listeners and sockets that were never used are no connection.
-            if !ended.established && ended.forgot() {
+            if !ended.established && !ended.attempt() {
                 continue;
             }
             if self.waiting.len() < WAITING {

@@ -38,7 +38,7 @@ pub(crate) struct Pod {
 }
 
 pub(crate) const PROGRAM: &str = r"
-import socket, struct, sys, threading, os, time
+import select, socket, struct, sys, threading, os, time
 LINGER = struct.pack('ii', 1, 0)
 servers, held = {}, []
 def serve(port, how, family):
@@ -94,11 +94,33 @@ def talk(ip, port, count, how, pause):
             pass
         c.close()
         if pause: time.sleep(pause)
+def attempt(ip, port, count, wait):
+    family = socket.AF_INET6 if ':' in ip else socket.AF_INET
+    poll, trying = select.poll(), {}
+    for _ in range(count):
+        c = socket.socket(family, socket.SOCK_STREAM); c.setblocking(False)
+        c.connect_ex((ip, port)); trying[c.fileno()] = c
+        poll.register(c, select.POLLOUT)
+    until = time.time() + wait
+    while trying and time.time() < until:
+        for fd, _ in poll.poll(100):
+            poll.unregister(fd)
+            trying[fd].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR); trying.pop(fd).close()
+    for c in trying.values(): c.close()
+def turns(port, count):
+    l = socket.socket(); l.bind(('127.0.0.1', port)); l.listen(64)
+    for n in range(count):
+        c = socket.create_connection(('127.0.0.1', port)); a, _ = l.accept()
+        first, second = (c, a) if n % 2 == 0 else (a, c)
+        if n % 4 >= 2: first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+        first.close(); second.close()
 print('ready', flush=True)
 for line in sys.stdin:
     w = line.split()
     if w[0] == 'serve': serve(int(w[1]), w[2], socket.AF_INET6 if w[3] == '6' else socket.AF_INET)
     elif w[0] == 'talk': talk(w[1], int(w[2]), int(w[3]), w[4], float(w[5]))
+    elif w[0] == 'attempt': attempt(w[1], int(w[2]), int(w[3]), float(w[4]))
+    elif w[0] == 'turns': turns(int(w[1]), int(w[2]))
     elif w[0] == 'drop':
         for h in held: h.close()
         held.clear()

@@ -215,3 +215,22 @@ fn counters_that_jump_by_anything_break_no_sum() {
     coverage.settle();
     assert_eq!(coverage.opened(1), Opened { active: MOST, passive: MOST });
 }
+
+#[test]
+fn attempts_that_were_given_up_are_no_connections_and_the_total_does_not_shrink() {
+    let mut coverage = Coverage::default();
+    let read = |coverage: &mut Coverage, active_opens| {
+        let netns = [Netns { inode: 1, active_opens, ..Netns::default() }];
+        coverage.counters(&netns, |_| false, 1000);
+    };
+    read(&mut coverage, 0);
+    read(&mut coverage, 5);
+    coverage.observed(1, 2, 1000);
+
+    coverage.given_up(1, 4);
+
+    assert_eq!(coverage.minute(), Count { opened: 2, observed: 2 }, "never more than is missing");
+    assert_eq!(coverage.total().opened, 5);
+    read(&mut coverage, 10);
+    assert_eq!(coverage.total().opened, 7);
+}

@@ -7,6 +7,9 @@
 
 use super::{Endpoint, Quality, Role};
 
+/// Retransmissions of a SYN after which it is not answered: the second one leaves after three seconds.
+pub const UNANSWERED: u32 = 2;
+
 /// A TCP socket that is gone, told once and by nothing else. One that closed by a reset of its own with no time to
 /// linger (`SO_LINGER` of 0) has forgotten the port of its peer, perhaps its own address, and what it counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Ended {
     pub interface: u32,
     /// It was connected once. Else it was an attempt that failed, a listener, or never used.
     pub established: bool,
+    /// Its peer sent it something, be it only a reset.
+    pub answered: bool,
     /// Bytes that the peer acknowledged, SYN and FIN included, as `tcp_info` counts them.
     pub acknowledged: u64,
     /// Bytes received, the FIN included.
@@ -48,6 +53,20 @@ impl Ended {
     #[must_use]
     pub const fn forgot(&self) -> bool {
         self.remote.port == 0
+    }
+
+    /// Whether it tried to connect, and nothing came of it. One that failed in a blocking `connect()` has forgotten the
+    /// port of its peer; listeners and sockets that were never used have no peer at all.
+    #[must_use]
+    pub const fn attempt(&self) -> bool {
+        !self.established && self.local.port != 0 && !self.remote.is_wildcard()
+    }
+
+    /// Whether that failed for certain: it was refused, or not answered. One that its own process gave up before looks
+    /// like one that a message of ICMP ended.
+    #[must_use]
+    pub const fn failed(&self) -> bool {
+        self.attempt() && (self.answered || self.retransmitted >= UNANSWERED)
     }
 
     /// Who dialled, where the counts leave no doubt: only who sent a SYN has two marks acknowledged, and who has not

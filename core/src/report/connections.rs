@@ -7,6 +7,7 @@
 //! Pure: no I/O; time is an argument.
 
 mod addresses;
+mod attempts;
 mod closed;
 mod ended;
 mod health;
@@ -232,6 +233,7 @@ impl Connections {
         }
         self.open = open;
         changed |= self.count_ended(facts, flows, &mut evidence, pass);
+        changed |= self.count_attempts(facts, flows, &mut evidence, pass);
         changed
     }
 

@@ -215,7 +215,11 @@ impl Flows {
     /// Drops a flow that holds nothing and never did: its connections turned out to be another's.
     pub(super) fn drop_if_empty(&mut self, slot: Slot, pass: &mut Pass<'_>) {
         let empty = |f: &FlowRecord| {
-            f.current == 0 && f.opened == 0 && f.closed == 0 && f.counted_once() == [0; 2]
+            f.current == 0
+                && f.opened == 0
+                && f.closed == 0
+                && f.health.failed == 0
+                && f.counted_once() == [0; 2]
         };
         if self.table.get(slot).is_some_and(empty) {
             self.remove(slot, pass);

@@ -238,3 +238,140 @@ fn connection_tracking_is_the_nodes() {
     let [risk] = risks(&node)[..] else { panic!() };
     assert_eq!((risk.risk, risk.netns, risk.owner.pid), (Risk::Conntrack, 0, 0));
 }
+
+/// What the kernel tells of attempts that no scan met.
+mod attempts {
+    use super::*;
+    use probelet_core::facts::{Ended, Loss};
+
+    fn attempt(n: u16, port: u16) -> Ended {
+        let (local, remote) = (local(50_000 + n), outside(port));
+        Ended { netns: HOST, local, remote, answered: true, ..Ended::default() }
+    }
+
+    /// As one that failed in a blocking `connect()`.
+    fn blocking(n: u16) -> Ended {
+        let local = at([0; 4], 50_000 + n);
+        Ended { local, answered: false, ..attempt(n, 0) }
+    }
+
+    /// As one that was given up, or ended by ICMP.
+    fn silent(n: u16, port: u16) -> Ended {
+        Ended { answered: false, ..attempt(n, port) }
+    }
+
+    /// The kernel has counted so many failures since the start.
+    fn told(attempt_fails: u64, ended: Vec<Ended>, sockets: &[Socket]) -> Facts {
+        let active_opens = attempt_fails;
+        let netns = vec![Netns { inode: HOST, attempt_fails, active_opens, ..Netns::default() }];
+        Facts { netns, ended, told: vec![(HOST, 1)], ..of(sockets) }
+    }
+
+    fn failed(node: &Node) -> Vec<(u16, u64)> {
+        let picture = node.picture();
+        let mut all: Vec<_> = picture.flows.iter().map(|f| (f.key.port, f.health.failed)).collect();
+        all.sort_unstable();
+        assert_eq!(picture.losses.get(Loss::Overcounted), 0);
+        assert!(picture.flows.iter().all(|f| (f.opened, f.current) == (0, 0)));
+        assert_eq!((picture.coverage[1].opened, picture.coverage[1].observed), (0, 0));
+        all
+    }
+
+    fn started() -> Node {
+        let mut node = Node::new();
+        node.pass(&told(0, vec![], &[]));
+        node
+    }
+
+    #[test]
+    fn refused_at_once_are_of_their_flow_each_once() {
+        let mut node = started();
+
+        node.pass(&told(1000, (0..900).map(|n| attempt(n, 81)).collect(), &[]));
+        // The kernel's worker is late for some of them.
+        node.pass(&told(1000, (900..1000).map(|n| attempt(n, 82)).collect(), &[]));
+
+        assert_eq!(failed(&node), [(81, 900), (82, 100)]);
+        assert!(flow(&node, 81).health.ills.failing);
+    }
+
+    #[test]
+    fn never_more_than_the_kernel_says_failed_in_their_namespace() {
+        let mut node = started();
+
+        node.pass(&told(7, (0..10).map(|n| attempt(n, 81)).collect(), &[]));
+
+        assert_eq!(failed(&node), [(81, 7)]);
+    }
+
+    #[test]
+    fn one_that_forgot_the_port_is_of_a_flow_without_it() {
+        let mut node = started();
+
+        node.pass(&told(5, (0..5).map(blocking).collect(), &[]));
+
+        assert_eq!(failed(&node), [(0, 5)]);
+    }
+
+    #[test]
+    fn who_gives_up_is_no_failure_and_what_icmp_ended_is() {
+        let mut node = started();
+        let all = || (0..5).map(|n| silent(n, 81)).collect::<Vec<_>>();
+
+        let mut given_up = told(0, all(), &[]);
+        given_up.netns[0].active_opens = 5;
+        node.pass(&given_up);
+        assert!(node.picture().flows.is_empty());
+        assert_eq!(node.picture().coverage[0].opened, 0, "no connection was meant to come of it");
+        let mut node = started();
+        node.pass(&told(5, all(), &[]));
+        assert_eq!(failed(&node), [(81, 5)]);
+
+        // Of ten, to two ports, five failed: whose these were no one knows.
+        let both = (0..10).map(|n| silent(n, 82 + n % 2)).collect();
+        node.pass(&told(10, both, &[]));
+        assert_eq!(failed(&node), [(81, 5)]);
+        // Of those that are certain it is known all the same.
+        node.pass(&told(
+            15,
+            (0..10).map(|n| silent(n, 82)).chain([attempt(10, 84)]).collect(),
+            &[],
+        ));
+        assert!(failed(&node).contains(&(84, 1)), "{:?}", failed(&node));
+    }
+
+    #[test]
+    fn one_that_a_scan_met_is_counted_once_whenever_the_kernel_tells_of_it() {
+        let trying = |n: u16| Socket {
+            state: State::SynSent,
+            ..socket(20, 100 + u32::from(n), local(50_000 + n), outside(81))
+        };
+        for (forgets, late) in [(false, 0), (false, 2), (true, 0), (true, 2)] {
+            let end = |n| if forgets { blocking(n) } else { attempt(n, 81) };
+            let mut node = started();
+            node.pass(&told(0, vec![], &[trying(1), trying(2)]));
+            let both = vec![end(1), end(2)];
+            let (soon, later) = if late == 0 { (both, vec![]) } else { (vec![], both) };
+            node.pass(&told(2, soon, &[]));
+            node.pass(&told(2, vec![], &[]));
+            node.pass(&told(2, later, &[]));
+
+            assert_eq!(failed(&node), [(81, 2)], "forgets: {forgets}, late: {late}");
+            // The next one on these ports is another one.
+            node.pass(&told(3, vec![attempt(1, 81)], &[]));
+            assert_eq!(failed(&node), [(81, 3)]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_attempt_counts_nothing() {
+        let mut node = started();
+        let never = Ended { netns: HOST, ..Ended::default() };
+        let bound = Ended { local: local(8080), ..never };
+
+        node.pass(&told(3, vec![never, bound, Ended { established: true, ..attempt(1, 81) }], &[]));
+
+        let picture = node.picture();
+        assert_eq!(picture.flows.iter().map(|f| f.health.failed).sum::<u64>(), 0);
+    }
+}

@@ -22,6 +22,7 @@ const RTT: usize = 68;
 const RETRANSMITTED: usize = 100;
 const BYTES_ACKED: usize = 120;
 const BYTES_RECEIVED: usize = 128;
+const SEGMENTS_RECEIVED: usize = 140;
 const MIN_RTT: usize = 148;
 const SEGMENTS: usize = 156;
 const DELIVERED: usize = 192;
@@ -50,6 +51,7 @@ pub fn ended(bytes: &[u8]) -> Option<Ended> {
         interface: word(head, 40)?,
         // Of one that was never bound nothing can be told.
         established: (measured || counted) && local.port != 0,
+        answered: word(info, SEGMENTS_RECEIVED)? > 0,
         acknowledged,
         received,
         sent: long(info, BYTES_SENT)?.saturating_sub(long(info, BYTES_RETRANSMITTED)?),
@@ -132,6 +134,21 @@ mod tests {
         assert!(!established(&[]));
         assert!(established(&[(MIN_RTT, 8, 4)]));
         assert!(established(&[(DELIVERED, 1, 4)]));
+    }
+
+    /// As Linux 6.18 tells of them: the second one was refused in a blocking `connect()`.
+    #[test]
+    fn an_attempt_that_was_refused_is_told_from_one_that_was_given_up() {
+        let failed = |port, numbers: &[_]| {
+            let ended = ended(&message(port, numbers)).unwrap();
+            (ended.attempt(), ended.forgot(), ended.failed())
+        };
+
+        assert_eq!(failed(9, &[(SEGMENTS_RECEIVED, 1, 4)]), (true, false, true));
+        assert_eq!(failed(0, &[]), (true, true, false));
+        assert_eq!(failed(9, &[]), (true, false, false));
+        assert_eq!(failed(9, &[(RETRANSMITTED, 5, 4)]), (true, false, true));
+        assert_eq!(failed(9, &[(MIN_RTT, 7, 4)]), (false, false, false));
     }
 
     #[test]

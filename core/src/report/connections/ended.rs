@@ -38,11 +38,15 @@ pub(super) struct Ledger {
     /// Counted for the connection of which they are the other end.
     pub(super) partners: Tokens,
     /// Records that count a connection, by what an end that forgot its peer knows of it: of this pass.
-    pub(super) sketches: HashMap<End, u32>,
+    pub(super) sketches: HashMap<End, Vec<Slot>>,
     /// Closed records that were not told, by the same: of this pass.
     pub(super) traces: HashMap<Vague, Vec<Slot>>,
     /// Ends that forgot their peer and wait a pass for it.
     pub(super) held: Vec<Ended>,
+    /// Attempts of this pass of which nothing came, by number.
+    pub(super) attempts: Vec<u32>,
+    /// Records of attempts that went before the kernel told of them.
+    pub(super) attempted: Tokens,
     /// Whose each namespace was in the last passes: its ends may be told when its processes are gone.
     inside: HashMap<u32, (Owner, u32)>,
 }
@@ -76,7 +80,7 @@ impl Ledger {
         if forgot {
             ends.any(|end| self.partners.take_vague(end))
         } else {
-            ends.any(|end| self.partners.take(end).is_some())
+            ends.any(|end| self.partners.take_lenient(end))
         }
     }
 
@@ -85,13 +89,13 @@ impl Ledger {
         [end, anywhere(end)].iter().any(|&end| self.partners.has_vague(end))
     }
 
-    pub(super) fn take_sketch(&mut self, end: End) -> bool {
-        let Some(count) = self.sketches.get_mut(&end) else { return false };
-        *count = count.saturating_sub(1);
-        if *count == 0 {
+    pub(super) fn take_sketch(&mut self, end: End) -> Option<Slot> {
+        let slots = self.sketches.get_mut(&end)?;
+        let slot = slots.pop();
+        if slots.is_empty() {
             self.sketches.remove(&end);
         }
-        true
+        slot
     }
 
     pub(super) fn owner(&self, netns: u32, pass: &Pass<'_>) -> Owner {
@@ -127,11 +131,12 @@ pub(super) const fn key_of(ended: &Ended, netns: u32) -> Key {
 impl Connections {
     /// Begins a pass: which records are the ends of, as far as the records of the last pass say?
     pub(super) fn begin_ended(&mut self, facts: &Facts, pass: &Pass<'_>) {
-        let Ledger { told, marked, unknown, forgot, before, .. } = &mut self.ledger;
+        let Ledger { told, marked, unknown, forgot, before, attempts, .. } = &mut self.ledger;
         before.clear();
         told.clone_from(&facts.told);
-        [unknown, forgot].into_iter().for_each(Vec::clear);
+        [unknown, forgot, &mut *attempts].into_iter().for_each(Vec::clear);
         marked.clear();
+        attempts.extend((0..).zip(&facts.ended).filter(|(_, e)| e.attempt()).map(|(n, _)| n));
         self.note_inside(pass);
         for (n, ended) in (0..).zip(&facts.ended).filter(|(_, ended)| ended.established) {
             let netns = self.netns_of(ended);
@@ -218,6 +223,7 @@ impl Connections {
         }
         self.ledger.marked = marked;
         self.settle_forgot(facts, flows, evidence, pass);
+        self.settle_attempts(facts, pass);
     }
 
     /// An end that forgot its peer is of the record with its port and the peer's address that is gone now.
@@ -295,11 +301,15 @@ impl Connections {
             self.ledger.awaited.leave(end_of(record), left);
         }
         // The other end may be one that no pass saw, or be there still and get another owner.
-        if record.counted {
+        if record.counted && !record.paired {
             let there = self.peer_netns(record);
             self.ledger.partners.leave(other_end(there, record), left);
-        } else {
-            self.ledger.partners.take(end_of(record));
+        } else if !record.counted
+            && !self.ledger.partners.take_lenient(end_of(record))
+            && let Some(netns) = self.peer_netns(record)
+        {
+            // Of the two records of a connection the one that counts it goes later: this end is not told a second time.
+            self.claimed(netns, record, true);
         }
     }
 
@@ -312,7 +322,7 @@ impl Connections {
 }
 
 pub(super) fn claims(record: &ConnectionRecord) -> bool {
-    record.counted && (record.state != State::TimeWait || record.opened)
+    record.counted && !record.paired && (record.state != State::TimeWait || record.opened)
 }
 
 /// Where it is not known whose the address is, because nothing of it was seen yet, the end is anywhere.
@@ -336,7 +346,7 @@ pub(super) fn dialled(direction: Direction, role: Role) -> bool {
 }
 
 /// What the flow of a record has of its connection.
-fn left_of(record: &ConnectionRecord, flows: &Flows) -> Left {
+pub(super) fn left_of(record: &ConnectionRecord, flows: &Flows) -> Left {
     let flow = if record.counted { (record.flow, flows.id(record.flow)) } else { (Slot::MAX, 0) };
     // What one that is new sent is its flow's from the first byte; of one that was there before us only what is new.
     let from = if record.opened { Some(Quality::default()) } else { None };
@@ -347,6 +357,7 @@ fn left_of(record: &ConnectionRecord, flows: &Flows) -> Left {
         observed: record.ends != 0,
         quality: record.quality.or(from),
         reset: false,
+        failed: false,
         since_ms: record.since_ms,
     }
 }

@@ -6,13 +6,10 @@
 //! Pure: no I/O.
 
 use super::{Connections, Evidence, Flows, Pass};
-use crate::facts::{Quality, State};
+use crate::facts::{Quality, State, UNANSWERED};
 use crate::records::ConnectionRecord;
 use crate::report::Health;
 use crate::table::Slot;
-
-/// Retransmissions of a SYN after which it is not answered: the second one leaves after three seconds.
-const UNANSWERED: u32 = 2;
 
 /// A connection that went without a TIME_WAIT: it may have been reset.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +29,7 @@ impl Lost {
 }
 
 /// Whether a SYN was sent so often that it does not look as if an answer will come.
-fn unanswered(state: State, quality: Option<Quality>) -> bool {
+pub(super) fn unanswered(state: State, quality: Option<Quality>) -> bool {
     state == State::SynSent && quality.is_some_and(|quality| quality.retransmitted >= UNANSWERED)
 }
 

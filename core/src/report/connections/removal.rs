@@ -27,10 +27,14 @@ impl Connections {
             if record.state == State::TimeWait {
                 continue;
             }
-            if let Some(since_ms) = self.attempts.remove(&slot)
-                && evidence.coverage.failed(record.netns, since_ms)
-            {
-                health::failed(&record, flows, pass);
+            if let Some(since_ms) = self.attempts.remove(&slot) {
+                let failed = evidence.coverage.failed(record.netns, since_ms);
+                if failed {
+                    health::failed(&record, flows, pass);
+                } else if record.told {
+                    evidence.coverage.given_up(record.netns, 1);
+                }
+                self.expect_attempt(&record, failed, flows);
             }
             // Where ends are told, each says itself whether it was reset.
             if !self.ledger.tells(record.netns) {

@@ -46,6 +46,8 @@ pub(super) struct Left {
     pub(super) quality: Option<Quality>,
     /// Its reset is in the flow already.
     pub(super) reset: bool,
+    /// That nothing came of it is.
+    pub(super) failed: bool,
     /// When it was counted, Unix milliseconds.
     pub(super) since_ms: u64,
 }
@@ -79,6 +81,12 @@ impl Tokens {
     /// Takes one for the end, if there is one.
     pub(super) fn take(&mut self, end: End) -> Option<Left> {
         self.0.iter_mut().find_map(|tokens| tokens.take(end))
+    }
+
+    /// The same where a token too few would count a connection twice: one that was taken for an end that forgot its peer,
+    /// and was another's, is good for its own end all the same.
+    pub(super) fn take_lenient(&mut self, end: End) -> bool {
+        self.0.iter_mut().any(|tokens| tokens.take_exact(end).is_some())
     }
 
     /// How many there are for the end, at most.
@@ -117,6 +125,13 @@ impl Tokens {
 
 impl Generation {
     fn take(&mut self, end: End) -> Option<Left> {
+        let (left, had) = self.take_exact(end)?;
+        // One that forgot its peer may have had it.
+        had.then_some(left)
+    }
+
+    /// What was left, and whether it was there in the vague way, too.
+    fn take_exact(&mut self, end: End) -> Option<(Left, bool)> {
         let key = end.exact();
         let (left, count) = self.exact.get_mut(&key)?;
         let left = *left;
@@ -124,8 +139,7 @@ impl Generation {
         if *count == 0 {
             self.exact.remove(&key);
         }
-        // One that forgot its peer may have had it.
-        self.less(end.vague()).then_some(left)
+        Some((left, self.less(end.vague())))
     }
 
     fn less(&mut self, vague: u64) -> bool {

@@ -223,7 +223,7 @@ impl Connections {
         traces.clear();
         for (slot, record) in self.table.iter().filter(|(_, r)| r.protocol == Protocol::Tcp) {
             if claims(record) {
-                *sketches.entry(sketch(end_of(record))).or_default() += 1;
+                sketches.entry(sketch(end_of(record))).or_default().push(slot);
             }
             if is_untold(record, seen[slot as usize]) {
                 traces.entry(vague(record)).or_default().push(slot);
@@ -255,12 +255,13 @@ impl Connections {
         let by_record = if forgot {
             let other = sketch(other_end(None, record));
             if take {
-                self.ledger.take_sketch(other)
+                let slot = self.ledger.take_sketch(other);
+                slot.is_some_and(|slot| self.pair(slot))
             } else {
                 self.ledger.sketches.contains_key(&other)
             }
         } else {
-            self.peer_netns(record).is_some_and(|netns| self.claimed(netns, record))
+            self.peer_netns(record).is_some_and(|netns| self.claimed(netns, record, take))
         };
         by_record
             || if take {
@@ -270,10 +271,22 @@ impl Connections {
             }
     }
 
-    /// Whether the record of the other end counts this connection. What is a trace of a closed one does not.
-    fn claimed(&self, netns: u32, record: &ConnectionRecord) -> bool {
+    /// Whether the record of the other end counts this connection; if so and `take` says so, it does for no further one.
+    /// What is a trace of a closed one does not.
+    pub(super) fn claimed(&mut self, netns: u32, record: &ConnectionRecord, take: bool) -> bool {
         let there = self.between(netns, record.protocol, record.remote, record.local);
-        there.and_then(|slot| self.table.get(slot)).is_some_and(claims)
+        let there = there.filter(|&slot| self.table.get(slot).is_some_and(claims));
+        let Some(slot) = there else { return false };
+        !take || self.pair(slot)
+    }
+
+    /// The other end of this record's connection was told. No reader sees that, so nothing changed.
+    fn pair(&mut self, slot: Slot) -> bool {
+        let Some(changed) = self.table.get(slot).map(|record| record.changed) else { return false };
+        if let Some(record) = self.table.get_mut(slot, changed) {
+            record.paired = true;
+        }
+        true
     }
 
     /// Who is at the other end, in a namespace of this node. Behind an address of the node itself that no one

@@ -342,9 +342,10 @@ fn a_storm_that_uses_its_ports_again_is_counted_and_never_too_much() {
         println!("{flows} of 20000 counted, {total:?}");
         assert_eq!(losses.get(Loss::Overcounted), 0);
         assert!(flows <= 20_000 && total.opened == 40_000, "{flows} {total:?}");
-        // A machine that stops for seconds lets the buffer overflow: then coverage says what is missing.
-        let whole = flows == 20_000 && total.observed == 40_000;
-        assert!(whole || agent.overruns > 0, "{flows} {total:?}");
+        // Each port is used again within a scan or two, so that a few ends are taken for one another's; see ADR 11. A machine
+        // that stops for seconds lets the buffer overflow: then coverage says what is missing.
+        let nearly = flows >= 19_600 && total.observed == 40_000;
+        assert!(nearly || agent.overruns > 0, "{flows} {total:?}");
         pod.kill();
     });
 }

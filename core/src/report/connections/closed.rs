@@ -141,6 +141,7 @@ impl Connections {
             opened: !pass.first && !trace,
             ends: if trace || self.is_history(key.netns, evidence, pass) { HISTORY } else { 0 },
             told: trace,
+            paired: trace,
             changed: pass.epoch,
             ..ConnectionRecord::default()
         };

@@ -80,7 +80,7 @@ impl Ledger {
         if forgot {
             ends.any(|end| self.partners.take_vague(end))
         } else {
-            ends.any(|end| self.partners.take_lenient(end))
+            ends.any(|end| self.partners.take(end).is_some())
         }
     }
 
@@ -300,12 +300,14 @@ impl Connections {
         if !record.told {
             self.ledger.awaited.leave(end_of(record), left);
         }
+        if record.paired {
+            return;
+        }
         // The other end may be one that no pass saw, or be there still and get another owner.
-        if record.counted && !record.paired {
+        if record.counted {
             let there = self.peer_netns(record);
             self.ledger.partners.leave(other_end(there, record), left);
-        } else if !record.counted
-            && !self.ledger.partners.take_lenient(end_of(record))
+        } else if self.ledger.partners.take(end_of(record)).is_none()
             && let Some(netns) = self.peer_netns(record)
         {
             // Of the two records of a connection the one that counts it goes later: this end is not told a second time.

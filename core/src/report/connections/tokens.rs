@@ -52,11 +52,19 @@ pub(super) struct Left {
     pub(super) since_ms: u64,
 }
 
+/// Tokens for ends that differ by no more than an end without its peer's port can tell.
+#[derive(Debug, Default)]
+struct Alike {
+    count: usize,
+    /// Those for which tokens were left, the newest last; some of them were taken since.
+    ends: Vec<u64>,
+}
+
 #[derive(Debug, Default)]
 struct Generation {
     exact: HashMap<u64, (Left, u32)>,
-    vague: HashMap<u64, u32>,
-    /// Left since it began, taken or not: what is taken in the vague way leaves a trace in the exact one.
+    vague: HashMap<u64, Alike>,
+    /// Left since it began, taken or not.
     count: usize,
 }
 
@@ -75,7 +83,9 @@ impl Tokens {
         new.count += 1;
         let known = new.exact.entry(end.exact()).or_default();
         *known = (left, known.1 + 1);
-        *new.vague.entry(end.vague()).or_default() += 1;
+        let alike = new.vague.entry(end.vague()).or_default();
+        alike.count += 1;
+        alike.ends.push(end.exact());
     }
 
     /// Takes one for the end, if there is one.
@@ -83,19 +93,9 @@ impl Tokens {
         self.0.iter_mut().find_map(|tokens| tokens.take(end))
     }
 
-    /// The same where a token too few would count a connection twice: one that was taken for an end that forgot its peer,
-    /// and was another's, is good for its own end all the same.
-    pub(super) fn take_lenient(&mut self, end: End) -> bool {
-        self.0.iter_mut().any(|tokens| tokens.take_exact(end).is_some())
-    }
-
-    /// How many there are for the end, at most.
+    /// How many there are for the end.
     pub(super) fn count(&self, end: End) -> u32 {
-        let of = |tokens: &Generation| {
-            let vague = tokens.vague.get(&end.vague()).copied().unwrap_or(0);
-            tokens.exact.get(&end.exact()).map_or(0, |known| known.1.min(vague))
-        };
-        self.0.iter().map(of).sum()
+        self.0.iter().map(|tokens| tokens.exact.get(&end.exact()).map_or(0, |known| known.1)).sum()
     }
 
     /// Whether there is one for an end of which only its port and the address of its peer are known.
@@ -105,15 +105,13 @@ impl Tokens {
 
     /// Whether there is one for the end.
     pub(super) fn has(&self, end: End) -> bool {
-        // One that forgot its peer may have had it.
-        let there =
-            |tokens: &&Generation| tokens.count > 0 && tokens.vague.contains_key(&end.vague());
-        self.0.iter().filter(there).any(|tokens| tokens.exact.contains_key(&end.exact()))
+        let mut some = self.0.iter().filter(|tokens| tokens.count > 0);
+        some.any(|tokens| tokens.exact.contains_key(&end.exact()))
     }
 
     /// Takes one for an end of which only its port and the address of its peer are known.
     pub(super) fn take_vague(&mut self, end: End) -> bool {
-        self.0.iter_mut().any(|tokens| tokens.less(end.vague()))
+        self.0.iter_mut().any(|tokens| tokens.take_vague(end))
     }
 
     /// Entries that are held.
@@ -125,30 +123,40 @@ impl Tokens {
 
 impl Generation {
     fn take(&mut self, end: End) -> Option<Left> {
-        let (left, had) = self.take_exact(end)?;
-        // One that forgot its peer may have had it.
-        had.then_some(left)
+        let left = self.less(end.exact())?;
+        if let Some(alike) = self.vague.get_mut(&end.vague()) {
+            alike.count = alike.count.saturating_sub(1);
+            if alike.count == 0 {
+                self.vague.remove(&end.vague());
+            }
+        }
+        Some(left)
     }
 
-    /// What was left, and whether it was there in the vague way, too.
-    fn take_exact(&mut self, end: End) -> Option<(Left, bool)> {
-        let key = end.exact();
-        let (left, count) = self.exact.get_mut(&key)?;
+    /// Takes the newest of those that are alike: what is known of the end is no more, and then none of them is one too many.
+    fn take_vague(&mut self, end: End) -> bool {
+        let Some(mut alike) = self.vague.remove(&end.vague()) else { return false };
+        let taken = loop {
+            let Some(exact) = alike.ends.pop() else { break false };
+            if self.less(exact).is_some() {
+                break true;
+            }
+        };
+        alike.count = alike.count.saturating_sub(1);
+        if taken && alike.count > 0 {
+            self.vague.insert(end.vague(), alike);
+        }
+        taken
+    }
+
+    fn less(&mut self, exact: u64) -> Option<Left> {
+        let (left, count) = self.exact.get_mut(&exact)?;
         let left = *left;
         *count -= 1;
         if *count == 0 {
-            self.exact.remove(&key);
+            self.exact.remove(&exact);
         }
-        Some((left, self.less(end.vague())))
-    }
-
-    fn less(&mut self, vague: u64) -> bool {
-        let Some(count) = self.vague.get_mut(&vague) else { return false };
-        *count -= 1;
-        if *count == 0 {
-            self.vague.remove(&vague);
-        }
-        true
+        Some(left)
     }
 }
 
@@ -183,6 +191,19 @@ mod tests {
 
         assert!(tokens.take(forgot).is_none());
         assert!(tokens.take_vague(forgot) && !tokens.take_vague(forgot));
+    }
+
+    #[test]
+    fn what_an_end_without_its_peers_port_took_is_no_ones_any_more() {
+        let (mut tokens, other) =
+            (Tokens::default(), End { remote: Endpoint { addr: 2, port: 81 }, ..end(1) });
+        tokens.leave(other, Left::default());
+        tokens.leave(end(1), Left::default());
+        assert!(tokens.take_vague(other));
+
+        assert_eq!((tokens.count(end(1)), tokens.count(other)), (0, 1), "the newest is gone");
+        assert!(tokens.take(end(1)).is_none() && tokens.take(other).is_some());
+        assert_eq!(tokens.len(), 0);
     }
 
     #[test]

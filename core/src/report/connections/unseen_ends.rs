@@ -209,11 +209,11 @@ impl Connections {
             ..Left::default()
         };
         finish(&left, ended, (record.direction, record.role), flows, &mut self.samples, pass);
-        if claim.is_none() {
-            let other = other_end(there, &record);
-            let left = Left { reset: there.is_none(), ..left };
-            self.ledger.partners.leave(if forgot { sketch(other) } else { other }, left);
-        }
+        // Also where it counts in the stead of an end that forgot its peer: that may have been another connection's to the same
+        // port. Then this one's other end is still to come; if not, a token too many counts nothing twice.
+        let other = other_end(there, &record);
+        let left = Left { reset: there.is_none(), ..left };
+        self.ledger.partners.leave(if forgot { sketch(other) } else { other }, left);
     }
 
     /// Which records an end that forgot its peer may be the other end of, and which closed ones are not told yet.

@@ -90,6 +90,8 @@ pub struct Judge {
     rate: u64,
     /// What exact would take, when it was last given up for it.
     needs: Option<Nanocores>,
+    /// It was given up since the kernel had no room for more.
+    overflowed: bool,
 }
 
 impl Judge {
@@ -103,6 +105,12 @@ impl Judge {
     #[must_use]
     pub fn needs(&self) -> Option<Nanocores> {
         self.needs.filter(|_| self.mode == Mode::Counters)
+    }
+
+    /// Whether exact was given up since ends overflowed the kernel's buffer.
+    #[must_use]
+    pub fn overflowed(&self) -> bool {
+        self.overflowed && self.mode == Mode::Counters
     }
 
     /// What the ends of these moments take if each is told, in nanocores.
@@ -158,6 +166,7 @@ impl Judge {
             let storm = burst > window / u128::from(BURST);
             if look.overrun || storm || (expensive && stayed) || takes > look.budget {
                 self.needs = Some(all.max(look.budget.saturating_add(1)));
+                self.overflowed = look.overrun;
                 return Mode::Counters;
             }
             return Mode::Exact;
@@ -221,7 +230,21 @@ mod tests {
         let (now, _) = steady(&mut judge, 1000, 60, 100);
 
         assert_eq!(judge.look(Wish::Auto, &look(now + 500, 20_000)), Mode::Counters);
+        assert!(!judge.overflowed());
         assert_eq!(steady(&mut judge, now + 500, 20, 0).1, Mode::Counters);
+    }
+
+    #[test]
+    fn an_overflow_ends_it_for_a_while_and_is_told_from_a_small_budget() {
+        let mut judge = Judge::default();
+        let (now, _) = steady(&mut judge, 1000, 60, 100);
+
+        let overrun = Look { overrun: true, ..look(now + 500, 100) };
+        assert_eq!(judge.look(Wish::Auto, &overrun), Mode::Counters);
+        assert!(judge.overflowed());
+
+        assert_eq!(steady(&mut judge, now + 500, 40, 100).1, Mode::Exact);
+        assert!(!judge.overflowed());
     }
 
     #[test]

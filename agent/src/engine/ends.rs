@@ -9,7 +9,7 @@ use super::clock;
 use super::governor::Governor;
 use crate::discover::ends::{Ends, Error, Heard};
 use crate::snapshot::ShortLived;
-use probelet_core::budget::Budget;
+use probelet_core::budget::{Budget, Nanocores};
 use probelet_core::facts::Facts;
 use probelet_core::short_lived::{Judge, Look, Mode, WORKER_NS, Wish};
 use std::sync::Arc;
@@ -169,13 +169,7 @@ impl Told {
                 (false, Some(refused), _) if self.wish != Wish::Counters => {
                     Some(Arc::clone(refused))
                 }
-                (false, _, Some(needs)) => {
-                    let needs = needs.div_ceil(1_000_000);
-                    Some(
-                        format!("reporting each end needs {needs}m at this rate of connections")
-                            .into(),
-                    )
-                }
+                (false, _, Some(needs)) => Some(reason(needs, self.judge.overflowed())),
                 _ => None,
             },
             needs_cores: needs.map(super::seconds),
@@ -184,6 +178,17 @@ impl Told {
             worker_seconds: super::seconds(self.worker_ns),
         }
     }
+}
+
+/// Why ends are not reported for a while.
+fn reason(needs: Nanocores, overflowed: bool) -> Arc<str> {
+    let overflow = if overflowed {
+        "ends overflowed the kernel's buffer and are reported again in half a minute at the earliest; "
+    } else {
+        ""
+    };
+    let needs = needs.div_ceil(1_000_000);
+    format!("{overflow}reporting each end needs {needs}m at this rate of connections").into()
 }
 
 fn refusal(error: &Error) -> Arc<str> {
@@ -209,6 +214,15 @@ mod tests {
         let reason = shown.reason.unwrap();
         assert!(reason.contains("inet_diag"), "{reason}");
         assert_eq!(shown.needs_cores, None, "no budget would help");
+    }
+
+    #[test]
+    fn an_overflow_is_said_beside_what_each_end_would_need() {
+        assert!(reason(5_000_001, true).starts_with("ends overflowed the kernel's buffer"));
+        assert_eq!(
+            &*reason(5_000_001, false),
+            "reporting each end needs 6m at this rate of connections"
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 pub use reasons::{
-    accepted, config_applied, conflicted, data_complete, degraded, node_ready, overridden,
-    permissions_ok, ready, within_budget,
+    accepted, config_applied, conflicted, connections_healthy, data_complete, degraded, node_ready,
+    overridden, permissions_ok, ready, within_budget,
 };
 
 /// `ProbeConfig`: the configuration is valid and in force where it wins.
@@ -31,12 +31,15 @@ pub const WITHIN_BUDGET: &str = "WithinBudget";
 pub const DATA_COMPLETE: &str = "DataComplete";
 /// `NodeProbe`: the agent may do what the chosen source needs.
 pub const PERMISSIONS_OK: &str = "PermissionsOK";
+/// `NodeProbe`: no flow of the node is lossy or failing, and nothing there is about to run full. This is about
+/// workloads, not about the agent.
+pub const CONNECTIONS_HEALTHY: &str = "ConnectionsHealthy";
 
 /// The types of a `ProbeConfig`, in the order in which a person wants to read them.
 pub const OF_PROBE_CONFIG: [&str; 5] = [ACCEPTED, READY, DEGRADED, OVERRIDDEN, CONFLICTED];
 /// The types of a `NodeProbe`, likewise.
-pub const OF_NODE_PROBE: [&str; 5] =
-    [READY, CONFIG_APPLIED, WITHIN_BUDGET, DATA_COMPLETE, PERMISSIONS_OK];
+pub const OF_NODE_PROBE: [&str; 6] =
+    [READY, CONFIG_APPLIED, WITHIN_BUDGET, DATA_COMPLETE, PERMISSIONS_OK, CONNECTIONS_HEALTHY];
 
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

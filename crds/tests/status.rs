@@ -145,7 +145,7 @@ fn fitting_gives_up_the_least_of_it() {
     let connections: Vec<i64> =
         fitted.top.as_ref().unwrap().flows.iter().map(|flow| flow.connections).collect();
     assert!(connections.iter().copied().eq((0..).map(|n| 10 - n).take(connections.len())));
-    assert_eq!(fitted.conditions.len(), 5);
+    assert_eq!(fitted.conditions.len(), condition::OF_NODE_PROBE.len());
     assert!(fitted.conditions.iter().all(|condition| condition.message.len() == 60));
     assert!(fitted.conditions[0].message.ends_with("mm.."));
 }
@@ -189,7 +189,7 @@ fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
 }
 
 fn conditions() -> impl Strategy<Value = Vec<Condition>> {
-    let types = &["Ready", "ConfigApplied", "WithinBudget", "DataComplete", "PermissionsOK"];
+    let types = &condition::OF_NODE_PROBE;
     let one = (
         word(types),
         word(&["True", "False", "Unknown"]),

@@ -98,6 +98,18 @@ def a_box_of_the_map_lists_its_flows_by_mouse_and_by_keyboard(t):
     assert t.page.run("chosen") == ""
 
 
+def a_flow_that_fails_is_red_and_named(t):
+    port = t.tell("fail 20")
+    t.show("map")
+    told = t.page.until("[...document.querySelectorAll('.edge.sick title')].map(e => e.textContent).find(s => s.includes('failing'))", 25)
+    assert "20 attempts failed" in told and f"{port}/tcp" in told, told
+    said = t.page.run("[...$('wronglist').children].map(e => e.textContent)")
+    assert not t.page.run("$('wrong').hidden") and any(f"port {port}/tcp" in line for line in said), said
+    t.picture("sick")
+    t.show("flows")
+    t.page.until("[...document.querySelectorAll('td.bad')].some(td => td.textContent === 'failing')")
+
+
 def a_filter_leaves_what_contains_its_words(t):
     t.show("connections")
     t.page.press("/")
@@ -211,7 +223,7 @@ def after_a_restart_of_the_agent_it_begins_fresh(t):
 CHECKS = [
     it_opens_and_says_whose_report_it_shows, the_table_shows_a_connection_that_was_made, a_new_connection_appears_by_itself,
     the_name_of_a_process_stays_text, the_map_has_an_edge_for_the_flow, a_box_of_the_map_lists_its_flows_by_mouse_and_by_keyboard,
-    a_filter_leaves_what_contains_its_words, a_header_sorts_and_says_so, keys_change_the_view, it_fits_a_narrow_window_and_a_dark_one,
+    a_flow_that_fails_is_red_and_named, a_filter_leaves_what_contains_its_words, a_header_sorts_and_says_so, keys_change_the_view, it_fits_a_narrow_window_and_a_dark_one,
     two_hundred_flows_are_a_map_too, a_page_that_no_one_looks_at_asks_for_nothing, nothing_went_to_the_console_and_nowhere_else,
     a_policy_keeps_scripts_out_that_are_not_ours, it_says_stale_when_the_agent_stops_and_recovers, after_a_restart_of_the_agent_it_begins_fresh,
 ]

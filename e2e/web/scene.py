@@ -78,6 +78,19 @@ class Scene:
         """A client of that name with so many connections to the server; its ports."""
         return named(name, lambda: connect(self.server * int(count)))
 
+    def fail(self, count):
+        """So many attempts to connect that are refused at once; the port that no one listens at."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        for _ in range(int(count)):
+            attempt = socket.socket()
+            attempt.setblocking(False)
+            attempt.connect_ex(("127.0.0.1", port))
+            select.select([], [attempt], [])
+            attempt.close()
+        return port
+
     def crowd(self, services, ports):
         """Services with so many ports each; each calls all ports of the two after it."""
         services, ports = int(services), int(ports)

@@ -90,11 +90,15 @@ pub struct Removed {
 }
 
 /// How connections that end are counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ShortLived {
     /// `Exact` or `Counters`.
     pub mode: String,
+    /// Why it is not `Exact` although that was asked for.
+    pub reason: Option<String>,
+    /// What `Exact` would need.
+    pub needed_cores: Option<f64>,
     /// Messages of the kernel.
     pub received: u64,
     /// How often it had no space.

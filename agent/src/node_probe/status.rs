@@ -12,6 +12,7 @@ mod context;
 mod digest;
 mod due;
 mod figures;
+mod health;
 mod memory;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -136,6 +136,7 @@ fn conditions(saying: &Saying<'_>) -> Vec<Condition> {
         one(condition::WITHIN_BUDGET, true, "WithinBudget", ""),
         one(condition::DATA_COMPLETE, true, "Complete", ""),
         one(condition::PERMISSIONS_OK, true, "Complete", ""),
+        one(condition::CONNECTIONS_HEALTHY, true, "Healthy", ""),
     ]
 }
 

@@ -88,6 +88,11 @@ impl Checkup {
         Self { target: target.to_string(), well, findings, unasked: Vec::new() }
     }
 
+    /// What is wrong, and nothing else.
+    pub(super) fn wrong(self) -> Vec<Finding> {
+        self.findings.into_iter().filter(|finding| finding.mark == Mark::Bad).collect()
+    }
+
     /// Nothing is wrong, as far as all could be asked.
     #[must_use]
     pub fn is_well(&self) -> bool {

@@ -7,6 +7,7 @@ use probelet_crds::condition::PERMISSIONS_OK;
 use serde::Serialize;
 
 use super::explain::{Finding, Mark, Seen, agent, lines, unreported};
+use super::status::TOLERATED;
 use crate::seen::report::{Report, UNSEEN};
 use crate::show::{self, Cell, Page};
 
@@ -189,7 +190,7 @@ fn losses(report: &Report) -> Vec<Finding> {
             )
         },
     );
-    let well = report.coverage.ratio.is_none_or(|share| share >= 0.95);
+    let well = report.coverage.ratio.is_none_or(|share| share >= 1.0 - TOLERATED);
     all.push(Finding::new(if well { Mark::Ok } else { Mark::Lost }, "coverage", coverage));
     let told = report.losses.iter().map(|(reason, count)| match reason.as_str() {
         UNSEEN => (reason, report.unseen()),

@@ -3,21 +3,24 @@
 //! In: its `NodeProbe`, its agent's pod, the configuration that won, its report if it can be had. Out: findings, each
 //! with the next step. Pure: values only.
 
-use probelet_crds::condition::{
-    CONFIG_APPLIED, DATA_COMPLETE, PERMISSIONS_OK, READY, WITHIN_BUDGET, data_complete,
-    permissions_ok,
-};
+mod missing;
+
+use probelet_crds::condition::{CONFIG_APPLIED, CONNECTIONS_HEALTHY, WITHIN_BUDGET};
 use probelet_crds::{ROLLOUT_PAUSED, State};
 use serde::Serialize;
 
-use super::doctor::loss;
+use super::checkup::Checkup;
 use super::status::is_reduced;
 use crate::ask::Error;
 use crate::seen::config::Config;
 use crate::seen::pod::Pod;
 use crate::seen::probe::{Agent, Level, Probe};
-use crate::seen::report::{Report, UNSEEN};
+use crate::seen::report::Report;
 use crate::show::{self, Cell, Page, Tone};
+use crate::target::Target;
+
+/// Faults of workloads that are shown.
+const WORKLOADS: usize = 20;
 
 /// What is known of a node.
 pub struct Seen<'a> {
@@ -97,18 +100,23 @@ impl Explanation {
     #[must_use]
     pub fn of(seen: &Seen<'_>) -> Self {
         let mut findings = vec![agent(seen)];
+        let now = seen.probe.and_then(|probe| probe.agent.as_ref()).map(|agent| agent.level);
+        // Who collects nothing has no intervals and no coverage.
+        let collects = now != Some(Level::Paused);
+        let (lost, rest) = if collects { missing::picture(seen) } else { Default::default() };
+        // What is missing is said first: the figures that follow are read with it in mind.
+        findings.extend(lost);
         findings.push(config(seen));
         if let Some((probe, agent)) = seen.probe.and_then(|p| Some((p, p.agent.as_ref()?))) {
             findings.push(level(seen, probe, agent));
             findings.push(budget(seen, probe, agent));
         }
-        let level = seen.probe.and_then(|probe| probe.agent.as_ref()).map(|agent| agent.level);
-        // Who collects nothing has no intervals and no coverage.
-        if level != Some(Level::Paused) {
+        if collects {
             findings.push(intervals(seen));
-            findings.extend(picture(seen));
+            findings.extend(rest);
+            findings.extend(workloads(seen));
         }
-        Self { node: seen.node.to_owned(), level, findings }
+        Self { node: seen.node.to_owned(), level: now, findings }
     }
 }
 
@@ -268,72 +276,24 @@ pub(super) fn unreported(no: &Unreported) -> Finding {
     Finding::new(mark, "report", no.why.as_str())
 }
 
-/// What is missing from the picture.
-fn picture(seen: &Seen<'_>) -> Vec<Finding> {
-    let Some(probe) = seen.probe else { return Vec::new() };
-    let mut all = Vec::new();
-    for (kind, about) in
-        [(READY, "report"), (DATA_COMPLETE, "data"), (PERMISSIONS_OK, "permissions")]
-    {
-        let Some(trouble) = probe.trouble(kind).filter(|trouble| trouble.certain) else {
-            continue;
-        };
-        let found = if trouble.message.is_empty() {
-            trouble.reason.to_string()
-        } else {
-            format!("{}: {}", trouble.reason, trouble.message)
-        };
-        let next = remedy_of(seen, &trouble.reason);
-        all.push(Finding::new(Mark::Lost, about, found).next(next));
-    }
-    let told =
-        probe.trouble(DATA_COMPLETE).is_some_and(|t| &*t.reason == data_complete::LOW_COVERAGE);
-    if let Some(share) = probe.coverage.filter(|_| !told) {
-        let mark = if share >= 0.95 { Mark::Ok } else { Mark::Lost };
-        let found = format!(
-            "{} of the connections opened in the last minute were seen",
-            show::percent(share)
-        );
-        all.push(Finding::new(mark, "coverage", found));
-    }
-    if let Ok(report) = &seen.report {
-        let unseen = Some(report.unseen()).filter(|count| *count > 0);
-        all.extend(unseen.map(|count| loss(Mark::Lost, UNSEEN, count)));
-        let nameless: u64 = report.unresolved.values().sum();
-        if nameless > 0 {
-            let reasons = report.unresolved.iter().filter(|(_, n)| **n > 0);
-            let reasons: Vec<String> = reasons.map(|(why, n)| format!("{why} {n}")).collect();
-            let found =
-                format!("{nameless} ends of connections have no name: {}", reasons.join(", "));
-            all.push(
-                Finding::new(Mark::Note, "names", found)
-                    .next("docs/user/names.md says what each reason means"),
-            );
+/// What is wrong with the workloads of the node, which is none of the agent's faults: all of it by the report, else the worst
+/// by the status.
+fn workloads(seen: &Seen<'_>) -> Vec<Finding> {
+    if let Ok(report) = seen.report {
+        let node = Target::Node(seen.node.to_owned());
+        let mut wrong = Checkup::of(&node, std::slice::from_ref(report)).wrong();
+        let more = wrong.len().saturating_sub(WORKLOADS);
+        wrong.truncate(WORKLOADS);
+        if more > 0 {
+            let found = format!("and {more} more, of flows and of what runs full");
+            wrong.push(Finding::new(Mark::Note, "workloads", found));
         }
+        return wrong;
     }
-    all
-}
-
-/// What each shortcoming asks for.
-fn remedy_of(seen: &Seen<'_>, reason: &str) -> String {
-    let config = seen.probe.and_then(|probe| probe.config.as_deref());
-    let config = config.unwrap_or(probelet_crds::DEFAULT);
-    let (namespace, node) = (seen.place.0, seen.node);
-    match reason {
-        data_complete::LOW_COVERAGE => format!(
-            "connections shorter than intervals.sockets may be missed: kubectl patch probeconfig {config} --type=merge -p '{{\"spec\":{{\"intervals\":{{\"sockets\":\"250ms\"}}}}}}'"
-        ),
-        data_complete::TABLE_FULL => format!("kubectl edit probeconfig {config}"),
-        data_complete::UNRESOLVED => "docs/user/names.md says what is needed for a name".to_owned(),
-        data_complete::REDUCED => "raise budget.cpu, as above".to_owned(),
-        permissions_ok::CAPABILITIES_MISSING
-        | permissions_ok::KERNEL_REFUSED
-        | permissions_ok::API_REFUSED => format!("kubectl probelet doctor {node}"),
-        _ => match seen.pod {
-            Some(pod) => format!("kubectl -n {namespace} logs {}", pod.metadata.name),
-            None => "see the agent above".to_owned(),
-        },
-    }
+    let trouble = seen.probe.and_then(|probe| probe.trouble(CONNECTIONS_HEALTHY));
+    let trouble = trouble.filter(|trouble| trouble.certain);
+    let found = trouble.map(|trouble| format!("{}: {}", trouble.reason, trouble.message));
+    found.map(|found| Finding::new(Mark::Bad, "workloads", found)).into_iter().collect()
 }
 
 /// Findings one below the other.

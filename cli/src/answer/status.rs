@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use causes::{Cause, Severity};
-use gaps::{Gaps, TOLERATED};
+use gaps::Gaps;
+pub(super) use gaps::TOLERATED;
 
 use crate::seen::config::Config;
 use crate::seen::operator::Operator;
@@ -189,7 +190,7 @@ impl Status {
     /// Whether all is as it should be, and all of it was seen.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let harmless = |cause: &Cause| cause.severity == Severity::Note;
+        let harmless = |cause: &Cause| matches!(cause.severity, Severity::Sick | Severity::Note);
         self.causes.iter().all(harmless)
             && self.missing.is_empty()
             && self.unjudged.is_empty()

@@ -3,16 +3,18 @@
 //! In: all nodes, reports of some of them, the look before. Out: a ranking. Where the cluster is too large to ask every
 //! agent, flows and processes come from what each node says is largest. Pure: values only.
 
+mod page;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use probelet_crds::condition::CONNECTIONS_HEALTHY;
 use serde::Serialize;
 
 use super::map::{Map, Names};
 use crate::args::Ranking;
 use crate::seen::probe::{Level, Probe};
 use crate::seen::report::Report;
-use crate::show::{self, Align, Cell, Column, Page, Table};
 
 /// One look at the cluster.
 #[derive(Default)]
@@ -58,6 +60,8 @@ struct NodeRow {
     processes: i64,
     connections: i64,
     coverage: Option<f64>,
+    /// What is wrong with its workloads, if that is known.
+    sick: Option<String>,
     reason: String,
 }
 
@@ -71,6 +75,18 @@ struct FlowRow {
     open: u64,
     opened_per_second: Option<f64>,
     bytes_per_second: Option<f64>,
+    /// Absent where only the status of nodes was asked.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    health: Option<FlowHealth>,
+}
+
+/// How the connections of a flow fare.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FlowHealth {
+    retransmitted_share: Option<f64>,
+    failed: u64,
+    problems: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,6 +100,12 @@ struct ProcRow {
     cpu_seconds: Option<f64>,
     rss_bytes: Option<u64>,
     open_fds: Option<u64>,
+}
+
+impl Row {
+    const fn has_health(&self) -> bool {
+        matches!(self, Self::Flow(FlowRow { health: Some(_), .. }))
+    }
 }
 
 impl Top {
@@ -132,6 +154,10 @@ fn nodes(look: &Look) -> Vec<Row> {
                 processes: summary.processes,
                 connections: summary.connections,
                 coverage: probe.coverage,
+                sick: probe
+                    .trouble(CONNECTIONS_HEALTHY)
+                    .filter(|trouble| trouble.certain)
+                    .map(|trouble| trouble.reason.to_string()),
                 reason: agent.level_reason.to_string(),
             })
         })
@@ -180,12 +206,23 @@ fn flows(look: &Look, before: Option<&Look>) -> Vec<Row> {
                 port: edge.port,
                 protocol: edge.protocol,
                 open: edge.current,
+                health: Some(FlowHealth {
+                    retransmitted_share: edge.health.retransmitted_share,
+                    failed: edge.health.failed,
+                    problems: edge.health.problems.into_iter().collect(),
+                }),
             }
         })
         .collect();
     rows.sort_by(|a, b| {
         let busy = |row: &FlowRow| row.opened_per_second.unwrap_or(0.0);
-        b.open.cmp(&a.open).then(busy(b).total_cmp(&busy(a))).then(a.from.cmp(&b.from))
+        let sick = |row: &FlowRow| row.health.as_ref().is_some_and(|h| !h.problems.is_empty());
+        // What is sick first: on a large cluster it would be among the many that are not shown.
+        sick(b)
+            .cmp(&sick(a))
+            .then(b.open.cmp(&a.open))
+            .then(busy(b).total_cmp(&busy(a)))
+            .then(a.from.cmp(&b.from))
     });
     rows.into_iter().map(Row::Flow).collect()
 }
@@ -210,6 +247,7 @@ fn top_flows(look: &Look) -> Vec<Row> {
                 open: u64::try_from(connections).unwrap_or(0),
                 opened_per_second: None,
                 bytes_per_second: None,
+                health: None,
             })
         })
         .collect()
@@ -275,107 +313,4 @@ fn top_procs(look: &Look) -> Vec<Row> {
     }
     rows.sort_by_key(|row| Reverse(row.cpu_nanocores));
     rows.into_iter().map(Row::Proc).collect()
-}
-
-impl show::Answer for Top {
-    fn page(&self, _: bool) -> Page {
-        let mut page = Page::default();
-        let mut table = match self.of {
-            "nodes" => table(
-                &["NODE", "LEVEL", "SOURCE"],
-                &["CPU", "BUDGET", "MEMORY", "PROCS", "CONNS", "COVERAGE"],
-                &["WHY"],
-            ),
-            "flows" => table(&["FROM", "TO"], &["PORT", "OPEN", "OPENED/S", "BYTES/S"], &[]),
-            _ => table(
-                &["PROCESS", "POD", "NODE"],
-                &["PID", "CPU", "CPU-TIME", "MEMORY", "FILES"],
-                &[],
-            ),
-        };
-        for row in &self.rows {
-            table.row(match row {
-                Row::Node(row) => node_cells(row),
-                Row::Flow(row) => flow_cells(row),
-                Row::Proc(row) => proc_cells(row),
-            });
-        }
-        if table.is_empty() {
-            page.line("Nothing has been reported yet.");
-        }
-        page.table(table);
-        if self.more > 0 {
-            page.line(Cell::dim(format!("and {} more (--most)", self.more)));
-        }
-        if let Some(note) = &self.note {
-            page.line(Cell::dim(note));
-        }
-        super::conns::unasked(&mut page, &self.unasked);
-        page
-    }
-
-    fn names(&self) -> Vec<String> {
-        let name = |row: &Row| match row {
-            Row::Node(row) => format!("node/{}", row.node),
-            Row::Flow(row) => format!("{} {} {}", row.from, row.to, row.port),
-            Row::Proc(row) => row.process.clone(),
-        };
-        self.rows.iter().map(name).collect()
-    }
-}
-
-fn table(left: &[&'static str], right: &[&'static str], last: &[&'static str]) -> Table {
-    let mut columns: Vec<Column> = left.iter().map(|name| Column(name, Align::Left)).collect();
-    columns.extend(right.iter().map(|name| Column(name, Align::Right)));
-    columns.extend(last.iter().map(|name| Column(name, Align::Left)));
-    Table::new(&columns)
-}
-
-fn node_cells(row: &NodeRow) -> Vec<Cell> {
-    let level = row.level.name();
-    let count = |n: i64| show::count(u64::try_from(n).unwrap_or(0));
-    vec![
-        row.node.as_str().into(),
-        if row.level == Level::Full { Cell::good(level) } else { Cell::warn(level) },
-        row.source.as_str().into(),
-        if row.cpu_nanocores > row.budget_nanocores {
-            Cell::warn(show::cpu(row.cpu_nanocores))
-        } else {
-            show::cpu(row.cpu_nanocores).into()
-        },
-        show::cpu(row.budget_nanocores).into(),
-        show::bytes(row.memory_bytes).into(),
-        count(row.processes).into(),
-        count(row.connections).into(),
-        row.coverage.map_or("-".to_owned(), show::percent).into(),
-        row.reason.as_str().into(),
-    ]
-}
-
-fn flow_cells(row: &FlowRow) -> Vec<Cell> {
-    let udp = if row.protocol == "udp" { "/udp" } else { "" };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; bytes")]
-    let bytes = |rate: f64| show::bytes(rate.max(0.0) as u64);
-    vec![
-        row.from.as_str().into(),
-        row.to.as_str().into(),
-        format!("{}{udp}", row.port).into(),
-        show::count(row.open).into(),
-        row.opened_per_second.map_or("-".to_owned(), |rate| format!("{rate:.1}")).into(),
-        row.bytes_per_second.map_or("-".to_owned(), bytes).into(),
-    ]
-}
-
-fn proc_cells(row: &ProcRow) -> Vec<Cell> {
-    let dash = || "-".to_owned();
-    vec![
-        row.process.as_str().into(),
-        row.pod.clone().unwrap_or_else(dash).into(),
-        row.node.as_str().into(),
-        row.pid.map_or_else(dash, |pid| pid.to_string()).into(),
-        row.cpu_nanocores.map_or_else(dash, show::cpu).into(),
-        row.cpu_seconds.map_or_else(dash, |seconds| format!("{seconds:.2}s")).into(),
-        row.rss_bytes.map_or_else(dash, show::bytes).into(),
-        row.open_fds.map_or_else(dash, |n| n.to_string()).into(),
-    ]
 }

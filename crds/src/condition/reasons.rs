@@ -152,3 +152,25 @@ pub mod permissions_ok {
     /// Unknown: nothing was tried yet.
     pub const UNTRIED: &str = "Untried";
 }
+
+/// Reasons of `ConnectionsHealthy` (`NodeProbe`).
+pub mod connections_healthy {
+    /// True: no flow is lossy or failing, and nothing is about to run full.
+    pub const HEALTHY: &str = "Healthy";
+    /// False: attempts to connect fail; the message names the worst flow.
+    pub const FLOW_FAILING: &str = "FlowFailing";
+    /// False: a flow has to send a noticeable share of its segments again; the message names the worst one.
+    pub const FLOW_LOSSY: &str = "FlowLossy";
+    /// False: connections wait to be accepted, nearly as many as the listener lets wait.
+    pub const ACCEPT_QUEUE_FULL: &str = "AcceptQueueFull";
+    /// False: a process leaves connections open that the other end closed.
+    pub const CLOSE_WAIT_LEAK: &str = "CloseWaitLeak";
+    /// False: a process has nearly as many files open as it may.
+    pub const OPEN_FILES_FULL: &str = "OpenFilesFull";
+    /// False: the ephemeral ports for a destination are nearly used up.
+    pub const PORTS_USED_UP: &str = "PortsUsedUp";
+    /// False: the node tracks nearly as many connections as it may.
+    pub const CONNTRACK_FULL: &str = "ConntrackFull";
+    /// Unknown: nothing was read yet, or collection is stopped because the configuration says so.
+    pub const NOT_READ: &str = "NotRead";
+}

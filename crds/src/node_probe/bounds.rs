@@ -51,4 +51,4 @@ pub(crate) const SOURCES: [&str; 5] = ["bpf", "bpf-compat", "netlink", "procfs",
 pub(crate) const LEVELS: [&str; 4] = ["Full", "Stretched", "CountersOnly", "Paused"];
 pub(crate) const PROTOCOLS: [&str; 2] = ["tcp", "udp"];
 pub(crate) const STATUSES: [&str; 3] = ["True", "False", "Unknown"];
-pub(crate) const TYPES: [&str; 5] = condition::OF_NODE_PROBE;
+pub(crate) const TYPES: [&str; 6] = condition::OF_NODE_PROBE;

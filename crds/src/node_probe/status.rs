@@ -41,7 +41,7 @@ pub struct NodeProbeStatus {
     /// What the agent may not do; absent if nothing is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
-    /// `Ready`, `ConfigApplied`, `WithinBudget`, `DataComplete` and `PermissionsOK`.
+    /// `Ready`, `ConfigApplied`, `WithinBudget`, `DataComplete`, `PermissionsOK` and `ConnectionsHealthy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -1,6 +1,6 @@
 //! The conditions of a `NodeProbe`: what a person, or an alert, acts on.
 //!
-//! In: a snapshot, what the operator asked for, how the feed is doing, the time. Out: five conditions with a reason from
+//! In: a snapshot, what the operator asked for, how the feed is doing, the time. Out: six conditions with a reason from
 //! `probelet_crds::condition` and a short message. What comes and goes within a minute must not turn one: turning is
 //! written at once, on every node that has the same trouble.
 //!
@@ -8,6 +8,7 @@
 
 use super::context::Feed;
 use super::figures::{self, cut};
+use super::health::Health;
 use crate::config::Effective;
 use crate::discover::choose;
 use crate::doctor::Capability;
@@ -78,6 +79,7 @@ pub(super) struct Judge {
     full_until: Duration,
     coverage: Lasting,
     unresolved: Lasting,
+    health: Health,
 }
 
 /// A trouble with a threshold to begin and one to end, which counts once it has lasted.
@@ -101,7 +103,7 @@ type Finding = (Status, &'static str, String);
 
 impl Judge {
     /// All of them, in the order in which they are shown.
-    pub(super) fn look(&mut self, scene: &Scene<'_>) -> [Verdict; 5] {
+    pub(super) fn look(&mut self, scene: &Scene<'_>) -> [Verdict; 6] {
         let verdict = |kind, (status, reason, message): Finding| Verdict {
             kind,
             status,
@@ -114,6 +116,7 @@ impl Judge {
             verdict(condition::WITHIN_BUDGET, self.budget(scene)),
             verdict(condition::DATA_COMPLETE, self.complete(scene)),
             verdict(condition::PERMISSIONS_OK, permissions(scene)),
+            verdict(condition::CONNECTIONS_HEALTHY, self.health.look(scene.snapshot, scene.now)),
         ]
     }
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use probelet_crds::condition::{
-    self, ACCEPTED, CONFIG_APPLIED, CONFLICTED, DATA_COMPLETE, DEGRADED, PERMISSIONS_OK, READY,
-    WITHIN_BUDGET, degraded,
+    self, ACCEPTED, CONFIG_APPLIED, CONFLICTED, CONNECTIONS_HEALTHY, DATA_COMPLETE, DEGRADED,
+    PERMISSIONS_OK, READY, WITHIN_BUDGET, degraded,
 };
 use probelet_crds::{Phase, State};
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub enum Severity {
     Bad,
     /// Something is missing from what is shown.
     Warn,
+    /// A fault of workloads: probelet is well and says so.
+    Sick,
     /// As it was asked for, and worth knowing.
     Note,
 }
@@ -236,6 +238,7 @@ fn judged(trouble: &Trouble) -> Option<(Severity, String)> {
         DATA_COMPLETE if reason == condition::data_complete::PAUSED => return None,
         DATA_COMPLETE => (Severity::Warn, format!("data incomplete: {reason}")),
         PERMISSIONS_OK => (Severity::Warn, format!("permissions: {reason}")),
+        CONNECTIONS_HEALTHY => (Severity::Sick, format!("workloads: {reason}")),
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use crate::seen::probe::{Level, Probe};
 use crate::show;
 
 /// One of a thousand, if no one says otherwise: what the agents themselves aim at.
-pub(super) const TOLERATED: f64 = 0.001;
+pub(in crate::answer) const TOLERATED: f64 = 0.001;
 
 /// What is missing, counted.
 #[derive(Debug, Default)]

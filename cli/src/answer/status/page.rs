@@ -212,6 +212,7 @@ fn row(table: &mut Table, cause: &Cause) {
     let mark = match cause.severity {
         Severity::Bad => Cell::bad("BAD"),
         Severity::Warn => Cell::warn("warn"),
+        Severity::Sick => Cell::bad("sick"),
         Severity::Note => Cell::dim("note"),
     };
     let more = cause.nodes.unwrap_or(0).saturating_sub(cause.examples.len());

@@ -94,7 +94,9 @@ fn probes_belong_to_nodes(world: &World) -> anyhow::Result<()> {
     for node in list(&nodes, "/items") {
         let probe = look::probe(&world.kube, name(node))?;
         has(&probe, "Ready", "True")?;
-        for kind in ["ConfigApplied", "WithinBudget", "DataComplete", "PermissionsOK"] {
+        for kind in
+            ["ConfigApplied", "WithinBudget", "DataComplete", "PermissionsOK", "ConnectionsHealthy"]
+        {
             condition(&probe, kind)?;
         }
         let owners = list(&probe, "/metadata/ownerReferences");

@@ -5,6 +5,7 @@ use crate::serve::testing;
 use probelet_core::facts::{Facts, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Report};
+use probelet_crds::condition::connections_healthy;
 
 /// A healthy agent, ten minutes after its start.
 struct Node {
@@ -35,7 +36,7 @@ impl Node {
         }
     }
 
-    fn all(&mut self) -> [Verdict; 5] {
+    fn all(&mut self) -> [Verdict; 6] {
         let scene = Scene {
             snapshot: &self.snapshot,
             config: &self.config,
@@ -270,4 +271,72 @@ fn a_kernel_that_refuses_what_is_granted_is_told_apart() {
     node.snapshot.vitals.denied = true;
 
     assert_eq!(node.now(condition::PERMISSIONS_OK), (NO, permissions_ok::KERNEL_REFUSED));
+}
+
+#[test]
+fn the_worst_of_what_is_wrong_with_workloads_is_named_at_once_and_for_a_minute() {
+    let mut node = Node::new();
+    let well = node.snapshot.picture.clone();
+    node.snapshot.picture = testing::sick().picture;
+    let kind = condition::CONNECTIONS_HEALTHY;
+
+    assert_eq!(node.now(kind), (NO, connections_healthy::ACCEPT_QUEUE_FULL));
+    let verdict = node.all().into_iter().find(|v| v.kind == kind).unwrap();
+    for part in ["8080", "of 128 (accept-queue)", "and 1 more"] {
+        assert!(verdict.message.contains(part), "{part}: {}", verdict.message);
+    }
+    assert_eq!(node.now(condition::DATA_COMPLETE).0, Status::True, "nothing is missing");
+
+    node.snapshot.picture = well;
+    assert_eq!(node.after(59, kind), (NO, connections_healthy::ACCEPT_QUEUE_FULL));
+    assert_eq!(node.after(1, kind), (Status::True, connections_healthy::HEALTHY));
+    node.snapshot.vitals.level = Level::Paused;
+    assert_eq!(node.now(kind), (Status::Unknown, connections_healthy::NOT_READ));
+}
+
+#[test]
+fn a_flow_that_fails_comes_before_what_runs_full_and_each_risk_has_its_reason() {
+    use probelet_core::facts::{Endpoint, Netns, Process, Role, Socket, State, Tracked};
+    let failing = |attempt_fails, tracked, sockets: u16| {
+        let attempt = |n| Socket {
+            netns: 7,
+            inode: 9 + u32::from(n),
+            pid: 42,
+            state: State::SynSent,
+            role: Role::Dialled,
+            local: Endpoint::v4([10, 0, 0, 1].into(), 40_000 + n),
+            remote: Endpoint::v4([192, 0, 2, 1].into(), 5432),
+            ..Socket::default()
+        };
+        let (netns, active_opens) = (Netns { inode: 7, attempt_fails, ..Netns::default() }, 5);
+        Facts {
+            fresh: Some(Want::Everything),
+            processes: vec![Process { pid: 42, netns: 7, ..Process::default() }],
+            netns: vec![Netns { active_opens, ..netns }],
+            sockets: (0..sockets).map(attempt).collect(),
+            conntrack: Some(Tracked { now: tracked, most: 1000 }),
+            ..Facts::default()
+        }
+    };
+    let mut report = Report::new(Limits::default(), PortRange::default());
+    let mut node = Node::new();
+    let mut look = |facts: &Facts, mono_ms| {
+        let now = Now { unix_ms: mono_ms, mono_ms };
+        report.update(facts, now);
+        node.snapshot.picture = report.picture(now);
+        let kind = condition::CONNECTIONS_HEALTHY;
+        let verdict = node.all().into_iter().find(|v| v.kind == kind).unwrap();
+        (verdict.reason, verdict.message)
+    };
+
+    // What is met in the first scan may be older than the counters.
+    look(&failing(0, 0, 0), 500);
+    assert_eq!(look(&failing(0, 0, 5), 1000).0, connections_healthy::HEALTHY);
+    let (reason, message) = look(&failing(0, 900, 5), 2000);
+    assert_eq!(reason, connections_healthy::CONNTRACK_FULL);
+    assert_eq!(message, "node: 900 of 1000 (conntrack)");
+    let (reason, message) = look(&failing(5, 900, 0), 3000);
+    assert_eq!(reason, connections_healthy::FLOW_FAILING);
+    assert!(message.contains("port 5432: 5 attempts failed"), "{message}");
+    assert!(message.ends_with("; and 1 more"), "{message}");
 }

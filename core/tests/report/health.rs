@@ -292,7 +292,7 @@ mod attempts {
         node.pass(&told(1000, (900..1000).map(|n| attempt(n, 82)).collect(), &[]));
 
         assert_eq!(failed(&node), [(81, 900), (82, 100)]);
-        assert!(flow(&node, 81).health.ills.failing);
+        assert!(flow(&node, 81).health.problems.failing);
     }
 
     #[test]

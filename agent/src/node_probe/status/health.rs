@@ -60,12 +60,12 @@ const fn unread(tier: Tier) -> &'static str {
 /// The worst thing on the node. What fails comes before what runs full, and that before what is slow.
 fn worst(picture: &Picture) -> Option<(&'static str, String)> {
     let flows = || picture.flows.iter();
-    let failing = flows().filter(|flow| flow.health.ills.failing);
+    let failing = flows().filter(|flow| flow.health.problems.failing);
     let failing = failing.max_by_key(|flow| (flow.health.recent.failed, flow.id));
-    let lossy = flows().filter(|flow| flow.health.ills.lossy);
+    let lossy = flows().filter(|flow| flow.health.problems.lossy);
     let lossy = lossy.max_by_key(|flow| (flow.health.recent.retransmitted, flow.id));
     let full = picture.risks.iter().max_by_key(|risk| (fill(risk), risk.id));
-    let sick = flows().filter(|flow| flow.health.ills.any()).count();
+    let sick = flows().filter(|flow| flow.health.problems.any()).count();
     let (reason, mut message) = match (failing, full, lossy) {
         (Some(flow), ..) => {
             let failed = flow.health.failed;

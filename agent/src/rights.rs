@@ -281,6 +281,17 @@ impl Rights {
     }
 }
 
+/// What a thread keeps its capabilities for, in a few words.
+#[must_use]
+pub fn purpose(thread: &str) -> &'static str {
+    match thread {
+        "connection-tracking" => "to ask who is behind a Service's address",
+        "engine" => "to look into other processes, as the source needs",
+        "all" => "nothing is given back yet, or --rights keep",
+        _ => "could not be given back",
+    }
+}
+
 /// What a source needs for as long as it runs: those of BPF run without any capability once they are loaded.
 #[must_use]
 pub fn keeps(tier: Tier) -> Set {

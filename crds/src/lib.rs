@@ -26,8 +26,8 @@ pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
 pub use node_probe::{
     AgentStatus, Answer, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec,
-    NodeProbeStatus, Origin, Quality, ReportStatus, State, Summary, Top, TopFlow, TopProcess,
-    Unknown,
+    NodeProbeStatus, Origin, Quality, ReportStatus, RightsStatus, State, Summary, Top, TopFlow,
+    TopProcess, Unknown,
 };
 pub use probe_config::{
     Budget, BudgetPolicy, CidrGroup, Failure, Fleet, FlowHealth, Granularity, Intervals, Limits,

@@ -21,8 +21,8 @@ pub use bounds::MAX_STATUS;
 pub use config::NodeConfig;
 pub use reading::Unknown;
 pub use status::{
-    AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, Summary, Top, TopFlow,
-    TopProcess,
+    AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, RightsStatus, Summary, Top,
+    TopFlow, TopProcess,
 };
 
 /// What the operator decided for one node. Edits by hand are put right: edit the `ProbeConfig` that `origin` names.

@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use probelet_crds::{
     AgentStatus, Capabilities, CpuQuantity, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec,
-    NodeProbeStatus, Quality, ReportStatus, Summary, Top, TopFlow, TopProcess, condition,
+    NodeProbeStatus, Quality, ReportStatus, RightsStatus, Summary, Top, TopFlow, TopProcess,
+    condition,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -125,6 +126,9 @@ fn cut(status: &NodeProbeStatus, most: usize) -> NodeProbeStatus {
     texts.extend(top.processes.iter_mut().filter_map(|process| process.pod.as_mut()));
     if let Some(Capabilities { missing, lost }) = &mut status.capabilities {
         texts.extend(missing.iter_mut().chain(lost));
+    }
+    if let Some(RightsStatus { start, kept, unprotected }) = &mut status.rights {
+        texts.extend(start.iter_mut().chain(kept).chain(unprotected));
     }
     for text in texts {
         text.truncate(most);
@@ -275,11 +279,14 @@ fn statuses() -> impl Strategy<Value = NodeProbeStatus> {
         .prop_map(|(epoch, digest, bytes)| ReportStatus { epoch, digest, bytes });
     let capabilities = (vec(".{0,30}", 0..10), vec(".{0,100}", 0..8))
         .prop_map(|(missing, lost)| Capabilities { missing, lost });
+    let rights = (vec(".{0,30}", 0..12), vec(".{0,100}", 0..5), vec(".{0,30}", 0..8))
+        .prop_map(|(start, kept, unprotected)| RightsStatus { start, kept, unprotected });
     (
         any::<i64>(),
         ".{0,20}",
         (prop::option::of(agent()), prop::option::of(summary), prop::option::of(quality())),
-        (prop::option::of(top()), prop::option::of(report), prop::option::of(capabilities)),
+        (prop::option::of(top()), prop::option::of(report)),
+        (prop::option::of(capabilities), prop::option::of(rights)),
         conditions(),
     )
         .prop_map(
@@ -287,7 +294,8 @@ fn statuses() -> impl Strategy<Value = NodeProbeStatus> {
                 observed_generation,
                 applied_config_hash,
                 (agent, summary, quality),
-                (top, report, capabilities),
+                (top, report),
+                (capabilities, rights),
                 conditions,
             )| {
                 NodeProbeStatus {
@@ -300,6 +308,7 @@ fn statuses() -> impl Strategy<Value = NodeProbeStatus> {
                     top,
                     report,
                     capabilities,
+                    rights,
                     conditions,
                 }
             },

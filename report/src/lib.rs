@@ -368,6 +368,42 @@ pub struct Agent {
     pub refused: Vec<String>,
     /// What is wrong with the configuration that it was told last.
     pub config_error: Option<String>,
+    /// What it may do.
+    pub rights: Rights,
+}
+
+/// What an agent could do at its start, and what of that it kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Rights {
+    /// Capabilities of the start.
+    pub start: Vec<String>,
+    /// Threads that keep any.
+    pub held: Vec<Held>,
+    /// What keeps it from more.
+    pub protections: Vec<Protection>,
+}
+
+/// Capabilities of a thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Held {
+    /// Its name.
+    pub thread: String,
+    /// Which.
+    pub capabilities: Vec<String>,
+}
+
+/// What keeps an agent from more than it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Protection {
+    /// As in `seccomp`.
+    pub name: String,
+    /// It does.
+    pub in_force: bool,
+    /// Why not.
+    pub why: Option<String>,
 }
 
 impl Pod {

@@ -291,7 +291,7 @@ fn files(read: &Read) -> Finding {
     }
 }
 
-/// The rights that a running agent would have.
+/// The rights that an agent would begin with, and those that it would keep.
 fn kept(read: &Read, chosen: Option<Tier>) -> Finding {
     let held = |set: Set| {
         let all = Capability::ALL.into_iter().filter(|one| set.has(*one) && read.status.has(*one));
@@ -300,9 +300,11 @@ fn kept(read: &Read, chosen: Option<Tier>) -> Finding {
     let mut kept = vec![held(chosen.map_or_else(Set::default, rights::keeps))];
     kept.push(held(Set::of([Capability::NetAdmin])));
     kept.retain(|names| !names.is_empty());
-    let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
-    finding("rights while it runs", Mark::Good, kept)
-        .meaning("all others are given back after the first full report")
+    let none = |names: String| if names.is_empty() { "none".to_owned() } else { names };
+    let start = none(held(Set::of(Capability::ALL)));
+    let kept = none(kept.join(", "));
+    finding("rights while it runs", Mark::Good, format!("{start} → {kept}"))
+        .meaning("what is on the left is given back after the first full report, but for what is on the right")
 }
 
 fn docker(read: &Read, places: &Places) -> Finding {

@@ -83,6 +83,17 @@ fn root_on_a_new_kernel_loses_nothing() {
 }
 
 #[test]
+fn the_rights_of_the_start_are_shown_beside_those_that_are_kept() {
+    // BPF, PERFMON and NET_ADMIN.
+    let (_root, places) = host("6.18.44", "000000c000001000", true);
+
+    let diagnosis = examine(&places, &mut |_| Ok(()));
+
+    let rights = found(&diagnosis, "rights while it runs");
+    assert_eq!(rights.found, "BPF, PERFMON, NET_ADMIN → NET_ADMIN");
+}
+
+#[test]
 fn missing_capabilities_are_named_with_their_loss_and_their_remedy() {
     let (_root, places) = host("6.18.44", "0000000000080004", true);
 

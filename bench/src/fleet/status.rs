@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use probelet_crds::{
     API_VERSION, AgentStatus, CpuQuantity, NODE_PROBE, NodeProbeStatus, Quality, ReportStatus,
-    Summary, Top, TopFlow, TopProcess, condition,
+    RightsStatus, Summary, Top, TopFlow, TopProcess, condition,
 };
 use serde_json::json;
 
@@ -82,6 +82,13 @@ fn status(saying: &Saying<'_>, dice: &mut Dice) -> NodeProbeStatus {
             bytes: about(410_000, 900),
         }),
         capabilities: None,
+        rights: Some(RightsStatus {
+            start: ["SETPCAP", "NET_BROADCAST", "NET_ADMIN", "PERFMON", "BPF"]
+                .map(str::to_owned)
+                .into(),
+            kept: vec!["NET_ADMIN: to ask who is behind a Service's address".to_owned()],
+            unprotected: Vec::new(),
+        }),
         conditions: conditions(saying),
     }
 }

@@ -79,6 +79,7 @@ impl Diagnosis {
             Ok(report) => {
                 findings.extend(source(report));
                 findings.extend(permissions(seen));
+                findings.extend(rights(report));
                 findings.extend(cluster(report));
                 findings.extend(losses(report));
             }
@@ -136,6 +137,39 @@ fn permissions(seen: &Seen<'_>) -> Option<Finding> {
                 .next("docs/user/security.md says what each capability is for; the chart grants them by agent.capabilities")
         }
     })
+}
+
+/// What it was started with and what it kept; an agent of 0.1.0 does not say.
+fn rights(report: &Report) -> Vec<Finding> {
+    let rights = &report.agent.rights;
+    if rights.protections.is_empty() {
+        return Vec::new();
+    }
+    let names = |list: &[String]| match list.is_empty() {
+        true => "no capability".to_owned(),
+        false => list.join(", "),
+    };
+    let kept: Vec<String> = rights
+        .held
+        .iter()
+        .map(|one| format!("{} (thread {})", names(&one.capabilities), one.thread))
+        .collect();
+    let found = format!("started with {}; keeps {}", names(&rights.start), names(&kept));
+    let lacking: Vec<String> = rights
+        .protections
+        .iter()
+        .filter(|one| !one.in_force)
+        .map(|one| format!("{} ({})", one.name, one.why.as_deref().unwrap_or("no reason given")))
+        .collect();
+    let mut all = vec![Finding::new(Mark::Ok, "rights", found)];
+    if !lacking.is_empty() {
+        let found = format!("not in force: {}", lacking.join(", "));
+        all.push(
+            Finding::new(Mark::Note, "rights", found)
+                .next("docs/user/security.md#what-a-running-agent-gives-back"),
+        );
+    }
+    all
 }
 
 fn cluster(report: &Report) -> Vec<Finding> {

@@ -34,6 +34,11 @@ pub(crate) const MISSING: usize = 8;
 pub(crate) const CAPABILITY: usize = 20;
 pub(crate) const LOST: usize = 5;
 pub(crate) const LOST_TEXT: usize = 80;
+/// Capabilities of the start, threads that keep any, protections.
+pub(crate) const START: usize = 10;
+pub(crate) const KEPT: usize = 3;
+pub(crate) const KEPT_TEXT: usize = 80;
+pub(crate) const UNPROTECTED: usize = 6;
 pub(crate) const REASON: usize = 24;
 pub(crate) const MESSAGE: usize = 256;
 

@@ -2,7 +2,7 @@
 //!
 //! In: what the agent would like to say, whatever its size. Out: the same if it follows the schema, else as much of it as
 //! fits: first it follows each field's own bound, then generations that say nothing new go, texts get shorter, and the
-//! least of the top entries, of the unresolved reasons and of the lost capabilities go until all of it is at most
+//! least of the top entries, of the unresolved reasons, of the lost capabilities and of the rights go until all of it is at most
 //! [`MAX_STATUS`] bytes. Pure: values only.
 
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::bounds::{
-    self, BYTES, CAPABILITY, COMM, COUNT, COVERAGE, DIGEST, EPOCH, GENERATION, HASH, LEVEL_REASON,
-    LOST, LOST_TEXT, MAX_STATUS, MEMORY, MESSAGE, MISSING, NAME, PORT, REASON, SECONDS, SLACK, TOP,
-    UNRESOLVED, UNRESOLVED_REASON, VERSION,
+    self, BYTES, CAPABILITY, COMM, COUNT, COVERAGE, DIGEST, EPOCH, GENERATION, HASH, KEPT,
+    KEPT_TEXT, LEVEL_REASON, LOST, LOST_TEXT, MAX_STATUS, MEMORY, MESSAGE, MISSING, NAME, PORT,
+    REASON, SECONDS, SLACK, START, TOP, UNPROTECTED, UNRESOLVED, UNRESOLVED_REASON, VERSION,
 };
-use super::{AgentStatus, Capabilities, NodeProbeStatus, Quality, Summary, Top};
+use super::{AgentStatus, Capabilities, NodeProbeStatus, Quality, RightsStatus, Summary, Top};
 use crate::{CpuQuantity, condition};
 
 /// Texts are cut to this before whole entries go: a message that still says what is wrong.
@@ -74,14 +74,13 @@ impl NodeProbeStatus {
             clamp(&mut report.bytes, BYTES);
         }
         if let Some(Capabilities { missing, lost }) = &mut self.capabilities {
-            missing.truncate(MISSING);
-            for name in missing {
-                text(name, CAPABILITY);
-            }
-            lost.truncate(LOST);
-            for what in lost {
-                text(what, LOST_TEXT);
-            }
+            texts(missing, MISSING, CAPABILITY);
+            texts(lost, LOST, LOST_TEXT);
+        }
+        if let Some(RightsStatus { start, kept, unprotected }) = &mut self.rights {
+            texts(start, START, CAPABILITY);
+            texts(kept, KEPT, KEPT_TEXT);
+            texts(unprotected, UNPROTECTED, CAPABILITY);
         }
         let mut seen = BTreeSet::new();
         self.conditions.retain_mut(|condition| {
@@ -128,10 +127,25 @@ impl NodeProbeStatus {
             quality.unresolved.remove(&least);
             return true;
         }
-        match &mut self.capabilities {
-            Some(Capabilities { missing, lost }) => lost.pop().or_else(|| missing.pop()).is_some(),
+        if let Some(Capabilities { missing, lost }) = &mut self.capabilities
+            && lost.pop().or_else(|| missing.pop()).is_some()
+        {
+            return true;
+        }
+        match &mut self.rights {
+            Some(RightsStatus { start, kept, unprotected }) => {
+                [start, unprotected, kept].into_iter().any(|list| list.pop().is_some())
+            }
             None => false,
         }
+    }
+}
+
+/// So many of them, each so long.
+fn texts(list: &mut Vec<String>, most: usize, letters: usize) {
+    list.truncate(most);
+    for each in list {
+        text(each, letters);
     }
 }
 

@@ -41,6 +41,9 @@ pub struct NodeProbeStatus {
     /// What the agent may not do; absent if nothing is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
+    /// What the agent could do at its start, and what of that it kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rights: Option<RightsStatus>,
     /// `Ready`, `ConfigApplied`, `WithinBudget`, `DataComplete`, `PermissionsOK` and `ConnectionsHealthy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
@@ -171,4 +174,19 @@ pub struct Capabilities {
     /// What is not seen for that, a few words each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
+}
+
+/// What an agent could do at its start, and what of that it kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RightsStatus {
+    /// Capabilities that it was started with, such as `BPF`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub start: Vec<String>,
+    /// Those that it keeps while it runs, and what for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
+    /// Protections that are not in force, such as `landlock-tcp`; the report says why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unprotected: Vec<String>,
 }

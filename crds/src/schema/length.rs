@@ -54,6 +54,7 @@ pub(super) fn of_status(status: &str) -> String {
         ),
         block("report", vec![number("epoch"), text("digest"), number("bytes")]),
         block("capabilities", vec![texts("missing"), texts("lost"), if_empty()]),
+        block("rights", vec![texts("start"), texts("kept"), texts("unprotected"), if_empty()]),
         list("conditions", condition.into()),
     ];
     object(status, &members)

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::{LIST, MAP, RULES, at, cel, length, set};
 use crate::condition;
 use crate::node_probe::bounds::{
-    BYTES, CAPABILITY, COMM, COUNT, COVERAGE, CPU, DIGEST, EPOCH, GENERATION, HASH, KEY,
-    LEVEL_REASON, LEVELS, LOST, LOST_TEXT, MAX_STATUS, MEMORY, MESSAGE, MISSING, NAME, PORT,
-    PROTOCOLS, REASON, SECONDS, SOURCES, STATUSES, TEXT, TOP, UNRESOLVED, UNRESOLVED_REASON,
-    VERSION,
+    BYTES, CAPABILITY, COMM, COUNT, COVERAGE, CPU, DIGEST, EPOCH, GENERATION, HASH, KEPT,
+    KEPT_TEXT, KEY, LEVEL_REASON, LEVELS, LOST, LOST_TEXT, MAX_STATUS, MEMORY, MESSAGE, MISSING,
+    NAME, PORT, PROTOCOLS, REASON, SECONDS, SOURCES, START, STATUSES, TEXT, TOP, UNPROTECTED,
+    UNRESOLVED, UNRESOLVED_REASON, VERSION,
 };
 
 /// Names of Kubernetes' objects.
@@ -75,6 +75,9 @@ pub(super) fn of_node_probe(root: &mut Value) {
     list(status, "top.processes", TOP);
     list(status, "capabilities.missing", MISSING);
     list(status, "capabilities.lost", LOST);
+    list(status, "rights.start", START);
+    list(status, "rights.kept", KEPT);
+    list(status, "rights.unprotected", UNPROTECTED);
     list(status, "conditions", condition::OF_NODE_PROBE.len());
     condition(&mut status["properties"]["conditions"]["items"], &condition::OF_NODE_PROBE, MESSAGE);
     let keys = cel::plain(
@@ -112,6 +115,9 @@ fn texts(status: &mut Value) {
         ("report.digest", DIGEST),
         ("capabilities.missing.[]", CAPABILITY),
         ("capabilities.lost.[]", LOST_TEXT),
+        ("rights.start.[]", CAPABILITY),
+        ("rights.kept.[]", KEPT_TEXT),
+        ("rights.unprotected.[]", CAPABILITY),
     ] {
         set(status, path, [("maxLength", most.into()), ("pattern", TEXT.into())]);
     }

@@ -11,16 +11,20 @@
 
 use super::conditions::{self, Scene, Verdict};
 use super::figures;
+use crate::rights::{self, Protection, Rights};
 use crate::serve::report::summary;
 use crate::snapshot::Snapshot;
 use probelet_crds::{
-    AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, ReportingMode, Summary,
+    AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, ReportingMode, RightsStatus,
+    Summary,
 };
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Reasons for missing names that are shown.
 const REASONS: usize = 8;
+/// Capabilities of the start that are named; an agent that someone made privileged has them all.
+const NAMED: usize = 10;
 /// What is not a quarter more or less is the same, and so is what differs by less than this.
 const FEW: i64 = 10;
 /// CPU and memory count as changed when they doubled or halved.
@@ -44,6 +48,7 @@ pub(super) fn of(scene: &Scene<'_>) -> NodeProbeStatus {
         quality: known.then(|| quality(scene)),
         report: known.then(|| report(snapshot)),
         capabilities: capabilities(scene),
+        rights: known.then(|| kept(&snapshot.vitals.rights)),
         ..NodeProbeStatus::default()
     }
 }
@@ -123,6 +128,26 @@ fn capabilities(scene: &Scene<'_>) -> Option<Capabilities> {
     Some(Capabilities { missing, lost })
 }
 
+/// Before and after; the reasons of what is not in force are in the report.
+fn kept(rights: &Rights) -> RightsStatus {
+    let mut start: Vec<String> = rights.start.names().collect();
+    if start.len() > NAMED {
+        let more = start.len() + 1 - NAMED;
+        start.truncate(NAMED - 1);
+        start.push(format!("and {more} more"));
+    }
+    let kept = rights.held.iter().map(|(thread, set)| {
+        let names = set.names().collect::<Vec<_>>().join(", ");
+        format!("{names}: {}", rights::purpose(thread))
+    });
+    let unprotected = Protection::ALL.into_iter().filter(|one| !rights.is_in_force(*one));
+    RightsStatus {
+        start,
+        kept: kept.collect(),
+        unprotected: unprotected.map(|one| one.name().to_owned()).collect(),
+    }
+}
+
 /// Whether a verdict differs from the condition that was written.
 pub(super) fn turned(written: &NodeProbeStatus, verdicts: &[Verdict]) -> bool {
     verdicts.iter().any(|verdict| {
@@ -144,6 +169,7 @@ pub(super) fn changed(
     let lacks = |status: &NodeProbeStatus| status.capabilities.clone().unwrap_or_default().missing;
     reasons
         || lacks(written) != lacks(now)
+        || written.rights != now.rights
         || differ(written.agent.as_ref(), now.agent.as_ref(), agents_differ)
         || differ(written.summary.as_ref(), now.summary.as_ref(), summaries_differ)
         || differ(written.quality.as_ref(), now.quality.as_ref(), qualities_differ)

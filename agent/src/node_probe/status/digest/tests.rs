@@ -4,8 +4,10 @@ use super::*;
 use crate::config::Effective;
 use crate::doctor::Capability;
 use crate::node_probe::follow::Assigned;
+use crate::rights::capabilities::Set;
 use crate::serve::testing;
 use probelet_core::facts::Tier;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn status(snapshot: &Snapshot, config: &Effective, lacking: &[Capability]) -> NodeProbeStatus {
@@ -65,6 +67,33 @@ fn what_is_missing_is_told_with_what_is_lost() {
     let capabilities = status.capabilities.unwrap();
     assert_eq!(capabilities.missing, ["BPF"]);
     assert!(capabilities.lost[0].contains("bpf"), "{capabilities:?}");
+}
+
+#[test]
+fn the_rights_of_the_start_are_named_with_what_is_kept_and_what_for() {
+    let mut snapshot = testing::big(3);
+    let rights = Arc::make_mut(&mut snapshot.vitals.rights);
+    rights.start = Set::of([Capability::Bpf, Capability::Perfmon, Capability::NetAdmin]);
+    rights.held = vec![("connection-tracking", Set::of([Capability::NetAdmin]))];
+    rights.lacking = Default::default();
+    rights.lacking[Protection::Connections as usize] = Some("an old kernel".to_owned());
+    let written = status(&snapshot, &Effective::defaults(), &[]);
+
+    assert_eq!(
+        serde_json::to_value(&written.rights).unwrap(),
+        serde_json::json!({"start": ["NET_ADMIN", "PERFMON", "BPF"],
+            "kept": ["NET_ADMIN: to ask who is behind a Service's address"],
+            "unprotected": ["landlock-tcp"]})
+    );
+    assert_eq!(written.clone().fit().rights, written.rights, "the schema takes it");
+
+    Arc::make_mut(&mut snapshot.vitals.rights).held.clear();
+    let now = status(&snapshot, &Effective::defaults(), &[]);
+    assert!(changed(&written, &now, &[]));
+
+    Arc::make_mut(&mut snapshot.vitals.rights).start = Set(u64::MAX >> 23);
+    let privileged = status(&snapshot, &Effective::defaults(), &[]).rights.unwrap().start;
+    assert_eq!((privileged.len(), privileged[9].as_str()), (10, "and 32 more"));
 }
 
 #[test]

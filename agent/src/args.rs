@@ -22,6 +22,7 @@ use probelet_runtime::logging::{self, Filter, Format};
 pub use probelet_runtime::{Exit, Refused};
 
 use crate::kube::{Access, Audience};
+use crate::serve::Address;
 use access::Web;
 pub use access::{Auth, Rights, Tls};
 use server::{Kubernetes, access};
@@ -54,7 +55,7 @@ pub struct Args {
     /// The file with the configuration, if not the defaults.
     pub config: Option<PathBuf>,
     /// Where to serve; `None` is not at all.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Address>,
     /// Where to answer probes and nothing else; `None` is not at all.
     pub probe_listen: Option<SocketAddr>,
     /// Overrides `spec.source`.
@@ -161,14 +162,19 @@ impl Args {
         if typed.client_ca.is_some() && typed.tls == Tls::Off {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::PLAIN));
         }
+        let at_file = matches!(&typed.listen.0, Some(Address::Unix(_)));
+        if at_file && typed.tls != Tls::Off {
+            return Err(Refused::new(ErrorKind::ArgumentConflict, access::AT_FILE));
+        }
         let guarded =
             typed.auth.is_some() || typed.token_file.is_some() || typed.client_ca.is_some();
-        if !guarded && command == Command::Run && access::is_open(typed.listen.0) {
+        if !guarded && command == Command::Run && access::is_open(typed.listen.0.as_ref()) {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::OPEN));
         }
         Ok(Self {
             command,
             config: typed.config,
+            web: typed.web.is_on(typed.listen.0.as_ref()),
             listen: typed.listen.0,
             probe_listen: typed.probe_listen.0,
             source: typed.source.map(Into::into),
@@ -187,7 +193,6 @@ impl Args {
             client_ca: typed.client_ca,
             tls: typed.tls,
             debug_pprof: typed.debug_pprof,
-            web: typed.web.is_on(typed.listen.0),
             log_format: typed.log_format,
             log_level: typed.log_level,
         })
@@ -208,14 +213,15 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_CONFIG", value_name = "FILE", value_parser = file)]
     config: Option<PathBuf>,
 
-    /// Where to serve the report, metrics and health: an address and port, or `off`
+    /// Where to serve the report, metrics and health: an address and port, `unix:/PATH` for a socket that only this user may
+    /// open, or `off`
     #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9466", value_parser = listen)]
     listen: Listen,
 
     /// Where to answer /healthz and /readyz and nothing else, in plain HTTP, for the kubelet or another supervisor that
     /// restarts the agent: an address and port, or `off`. No reader can take the places there
-    #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen)]
-    probe_listen: Listen,
+    #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = probe_listen)]
+    probe_listen: ProbeListen,
 
     /// How to read the kernel; overrides the configuration's `source`
     #[arg(long, global = true, env = "PROBELET_SOURCE", value_name = "SOURCE")]
@@ -387,7 +393,9 @@ impl From<TypedSource> for Source {
 
 // Clap reads an `Option` as "may be left out", so that "switched off" needs a type of its own.
 #[derive(Debug, Clone)]
-struct Listen(Option<SocketAddr>);
+struct Listen(Option<Address>);
+#[derive(Debug, Clone)]
+struct ProbeListen(Option<SocketAddr>);
 #[derive(Debug, Clone)]
 struct Docker(Option<PathBuf>);
 
@@ -395,7 +403,14 @@ fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(Listen(None));
     }
-    let address = text.parse().map(|address| Listen(Some(address)));
+    text.parse().map(|address| Listen(Some(address)))
+}
+
+fn probe_listen(text: &str) -> Result<ProbeListen, String> {
+    if text == "off" {
+        return Ok(ProbeListen(None));
+    }
+    let address = text.parse().map(|address| ProbeListen(Some(address)));
     address.map_err(|_| {
         "give an IP address with a port, such as 127.0.0.1:9466 or [::]:9466, or off".to_owned()
     })

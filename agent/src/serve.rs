@@ -10,6 +10,7 @@
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 pub mod http;
+mod listener;
 mod metrics;
 pub(crate) mod report;
 pub(crate) mod sight;
@@ -28,6 +29,7 @@ use http::places::{Known, Place, Places};
 use http::readers_share::{Paid, ReadersShare};
 use http::tls::Tls;
 use http::{connection, profile, watch};
+use listener::Stream;
 use metrics::http::Counters;
 use report::kept::Kept;
 use report::{filter, query, render};
@@ -35,12 +37,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
+pub use listener::{Address, Detached, Listener, bind as bind_at};
 pub use metrics::{SeriesLimits, Shown};
 
 /// Connections that wait in the kernel while no one is let in. More would wait for longer than anybody is patient.
@@ -56,12 +59,12 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {}; {}", reason(source), advice(source, flag))]
+    #[error("cannot listen on {address}: {}; {}", reason(source), advice(source, address, flag))]
     Listen {
         /// The flag that chooses it.
         flag: &'static str,
         /// The address that was asked for.
-        address: SocketAddr,
+        address: Address,
         /// What the kernel said.
         #[source]
         source: io::Error,
@@ -77,8 +80,11 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-fn advice(error: &io::Error, flag: &str) -> String {
+fn advice(error: &io::Error, address: &Address, flag: &str) -> String {
     match error.kind() {
+        io::ErrorKind::PermissionDenied if matches!(address, Address::Unix(_)) => {
+            format!("choose a directory that this user may write to with {flag}")
+        }
         io::ErrorKind::AddrInUse => {
             format!("choose another with {flag} or stop the process that has it")
         }
@@ -89,7 +95,11 @@ fn advice(error: &io::Error, flag: &str) -> String {
 
 /// Listens on `address`.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    listen(address, BACKLOG).map_err(|source| Error::Listen { flag: "--listen", address, source })
+    listen(address, BACKLOG).map_err(|source| Error::Listen {
+        flag: "--listen",
+        address: Address::Tcp(address),
+        source,
+    })
 }
 
 fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
@@ -238,7 +248,8 @@ impl Shared {
 }
 
 /// Serves until `stop` is true, then at most one second more.
-pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Receiver<bool>) {
+pub async fn serve(listener: impl Into<Listener>, state: State, mut stop: channel::Receiver<bool>) {
+    let listener = listener.into();
     let State(shared) = state;
     let readers_share = ReadersShare::new(
         Arc::clone(&shared.admit),
@@ -264,7 +275,7 @@ pub async fn serve(listener: TcpListener, state: State, mut stop: channel::Recei
             }
             accepted = listener.accept(), if shut.is_none() => {
                 match accepted {
-                    Ok((socket, _)) => intake.enter(socket, &stopped),
+                    Ok((socket, peer)) => intake.enter(socket, peer, &stopped),
                     Err(error) => {
                         warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_RETRY).await;
@@ -292,8 +303,7 @@ struct Intake {
 }
 
 impl Intake {
-    fn enter(&mut self, socket: TcpStream, stopped: &channel::Receiver<bool>) {
-        let peer = Peer::of(&socket);
+    fn enter(&mut self, socket: Stream, peer: Peer, stopped: &channel::Receiver<bool>) {
         match self.places.make_room(peer.ip) {
             None => return self.shared.http.closed("limit"),
             Some(true) => self.shared.http.closed("evicted"),

@@ -15,7 +15,7 @@ mod tls;
 #[path = "http/web.rs"]
 mod web;
 
-use client::{start, start_with};
+use client::{start, start_at_file, start_with};
 use node::Node;
 use probelet_agent::serve::http::cost::{Admission, Cost};
 use probelet_agent::serve::{SeriesLimits, bind, full_report, http::probes};
@@ -357,6 +357,26 @@ async fn stopping_takes_less_than_a_second_even_with_waiting_clients() {
     server.task.await.unwrap();
 
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_file_serves_whom_its_rights_let_and_is_gone_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.sock");
+    let (stop, task) = start_at_file(Node::new(20).pass(0), &path).await;
+    for host in ["localhost", "anything.example"] {
+        let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+        let asked = format!("GET /v1/report HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        client.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\"node\":"), "{host}");
+    }
+
+    stop.send_replace(true);
+    task.await.unwrap();
+
+    assert!(!path.exists());
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@
 //!
 //! Pure: no I/O.
 
+use crate::serve::Address;
 use clap::ValueEnum;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Tokens are required, and there is no API server to review them.
@@ -14,7 +14,11 @@ pub(super) const NO_ONE: &str =
 
 /// Clients of other machines could read everything, and that was not allowed explicitly.
 pub(super) const OPEN: &str = "--listen is not loopback, so any client that reaches it could read this host's processes and connections: in a cluster choose --auth token or \
-     --auth always; elsewhere give --token-file FILE, or --client-ca FILE with --tls; or allow every client with --auth off\n";
+     --auth always; elsewhere give --token-file FILE, or --client-ca FILE with --tls, or listen at unix:/PATH; or allow every client with --auth off\n";
+
+/// A certificate is for an address.
+pub(super) const AT_FILE: &str =
+    "--tls is for ports: who may read at unix:/PATH is whom the rights of that file let open it\n";
 
 /// Certificates of clients are part of a handshake.
 pub(super) const PLAIN: &str =
@@ -24,8 +28,8 @@ pub(super) const PLAIN: &str =
 const MAX_AUDIENCE: usize = 253;
 
 /// Whether others than who sits at this machine can come.
-pub(super) fn is_open(listen: Option<SocketAddr>) -> bool {
-    listen.is_some_and(|address| !address.ip().to_canonical().is_loopback())
+pub(super) fn is_open(listen: Option<&Address>) -> bool {
+    listen.is_some_and(|address| !address.is_near())
 }
 
 /// Who needs a token that the cluster's API server accepts.
@@ -69,9 +73,10 @@ pub(super) enum Web {
 
 impl Web {
     /// Without being asked, only to who sits at this machine.
-    pub(super) fn is_on(self, listen: Option<SocketAddr>) -> bool {
+    pub(super) fn is_on(self, listen: Option<&Address>) -> bool {
         match self {
-            Self::Auto => listen.is_some_and(|address| address.ip().to_canonical().is_loopback()),
+            // No browser opens a file's socket.
+            Self::Auto => listen.is_some_and(|at| at.is_near() && at.of_network().is_some()),
             Self::Off => false,
             Self::On => true,
         }

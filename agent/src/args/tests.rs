@@ -31,7 +31,7 @@ fn nothing_typed_is_run_with_the_defaults() {
 #[test]
 fn flags_may_stand_before_and_after_the_subcommand() {
     let before = args("--listen off --config c.yaml run");
-    assert_eq!((before.listen, before.config.as_deref()), (None, Some(Path::new("c.yaml"))));
+    assert_eq!((&before.listen, before.config.as_deref()), (&None, Some(Path::new("c.yaml"))));
     assert_eq!(args("run --listen off --config c.yaml"), before);
 }
 
@@ -78,7 +78,7 @@ fn a_bad_listen_address_is_one_message() {
     assert_eq!(
         first,
         "error: invalid value 'localhost' for '--listen <ADDR>': give an IP address with a port, such as \
-         127.0.0.1:9466 or [::]:9466, or off"
+         127.0.0.1:9466 or [::]:9466, or unix:/PATH, or off"
     );
 }
 
@@ -201,6 +201,18 @@ fn a_listener_to_the_network_has_to_be_asked_for() {
     assert_eq!(args("--listen [::ffff:127.0.0.1]:9466").auth, Auth::Off);
     assert_eq!(args("--listen off").auth, Auth::Off);
     assert_eq!(args("once --listen 0.0.0.0:9466").auth, Auth::Off, "nothing is served");
+}
+
+#[test]
+fn a_socket_that_only_its_user_may_open_needs_no_token_and_no_certificate() {
+    let near = args("--listen unix:/run/probelet/agent.sock");
+    assert_eq!(near.listen.unwrap().to_string(), "unix:/run/probelet/agent.sock");
+    assert_eq!((near.auth, near.web), (Auth::Off, false));
+    let asked = args("--listen unix:/a.sock --token-file /etc/tokens");
+    assert_eq!(asked.token_file, Some(PathBuf::from("/etc/tokens")));
+    assert!(told("--listen unix:/a.sock --tls self-signed").contains("--tls is for ports"));
+    assert!(told("--listen unix:a.sock").contains("absolute path"));
+    assert!(told("--probe-listen unix:/a.sock").contains("give an IP address with a port"));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 use crate::args::{Args, Auth, Tls};
 use crate::kube::Reviewer;
+use crate::serve::Address;
 use crate::serve::http::{auth, tls};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use tracing::{info, warn};
@@ -16,12 +17,14 @@ pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Guard>, Option<t
     let clients = args.client_ca.as_deref();
     let secured = match &args.tls {
         Tls::Off => None,
-        Tls::SelfSigned => {
-            Some(tls::Tls::self_signed(&args.node_name, &addresses(args.listen), clients)?)
-        }
+        Tls::SelfSigned => Some(tls::Tls::self_signed(
+            &args.node_name,
+            &addresses(args.listen.as_ref().and_then(Address::of_network)),
+            clients,
+        )?),
         Tls::Dir(dir) => Some(tls::Tls::from_dir(dir, tls::LOOK, clients)?),
     };
-    let loopback = args.listen.is_some_and(|address| address.ip().to_canonical().is_loopback());
+    let loopback = args.listen.as_ref().is_some_and(Address::is_near);
     // The flags say that there is an API server wherever tokens are asked for.
     let reviews = args.kubernetes.clone().filter(|_| args.auth != Auth::Off);
     let guard = match (&args.token_file, reviews) {

@@ -6,14 +6,13 @@
 
 use crate::engine::Governor;
 use crate::serve::http::cost::{Admission, Admit, Cost};
-use crate::serve::{self, State};
+use crate::serve::{self, Listener, State};
 use crate::snapshot::Snapshot;
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, Thread};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
 use tracing::info;
@@ -37,18 +36,18 @@ impl Serving {
 
 /// Starts it.
 pub(super) fn start(
-    listener: TcpListener,
+    listener: Listener,
     state: State,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Serving> {
     // It is of this thread's runtime, and has to become the other one's.
-    let listener = listener.into_std().context("cannot hand on the listening socket")?;
+    let listener = listener.detach().context("cannot hand on the listening socket")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime that serves")?;
     let (end, ended) = oneshot::channel();
     let serve = move || {
         let serving = async {
-            match TcpListener::from_std(listener) {
+            match listener.attach() {
                 Ok(listener) => serve::serve(listener, state, stop).await,
                 Err(error) => tracing::error!(%error, "cannot serve"),
             }

@@ -48,7 +48,8 @@ pub(super) async fn run(
     let node = Arc::clone(&setup.node);
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
-    let listener = args.listen.filter(|_| view.is_none()).map(serve::bind).transpose()?;
+    let listener = args.listen.as_ref().filter(|_| view.is_none());
+    let listener = listener.map(serve::bind_at).transpose()?;
     let access = listener.as_ref().map(|_| super::access::open(&args)).transpose()?;
     let (config_seen, config_now) = (config.subscribe(), config.subscribe());
     let admit = serving::admit(Arc::clone(&governor));
@@ -81,7 +82,7 @@ pub(super) async fn run(
     }
     let mut serving = None;
     if let Some((listener, (auth, tls))) = listener.zip(access) {
-        info!(address = %listener.local_addr().context("own address")?, "serving");
+        info!(address = %listener.address().context("own address")?, "serving");
         let state = serve::State::new(serve::Parts {
             snapshots: snapshots.clone(),
             names: names.clone(),

@@ -4,7 +4,7 @@ use probelet_agent::names::shown::Names;
 use probelet_agent::serve::http::auth::{Auth, Guard};
 use probelet_agent::serve::http::cost::{Admission, Cost};
 use probelet_agent::serve::http::tls::Tls;
-use probelet_agent::serve::{Parts, SeriesLimits, State, bind, serve};
+use probelet_agent::serve::{Address, Parts, SeriesLimits, State, bind, bind_at, serve};
 use probelet_agent::snapshot::Snapshot;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -72,6 +72,28 @@ async fn launch(
     // The server begins.
     tokio::task::yield_now().await;
     Server { address, snapshots, stop, task, _names: sender }
+}
+
+/// Starts a server at a file, and gives back where; the sender ends it.
+pub(crate) async fn start_at_file(
+    snapshot: Arc<Snapshot>,
+    path: &std::path::Path,
+) -> (watch::Sender<bool>, JoinHandle<()>) {
+    let listener = bind_at(&Address::Unix(path.to_owned())).unwrap();
+    let (stop, told) = watch::channel(false);
+    let server = State::new(Parts {
+        snapshots: watch::channel(snapshot).1,
+        names: watch::channel(Arc::new(Names::default())).1,
+        series: Arc::new(SeriesLimits::default),
+        admit: Arc::new(|_| Admission::Granted),
+        debug_pprof: false,
+        web: false,
+        kubernetes: None,
+        node_probe: None,
+        auth: None,
+        tls: None,
+    });
+    (stop, tokio::spawn(serve(listener, server, told)))
 }
 
 /// Starts a server that asks for tokens.

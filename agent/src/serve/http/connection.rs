@@ -8,6 +8,7 @@ use super::auth::Peer;
 use super::places::Known;
 use super::route;
 use super::watch::{Doing, Phase, Watched};
+use crate::serve::listener::Stream;
 use crate::serve::{Shared, until_stopped};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,7 +19,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::watch as channel;
 use tokio::time::sleep_until;
 use tracing::debug;
@@ -35,20 +35,24 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 /// Serves one connection, and says by `phase` and `known` how it goes.
 pub(crate) async fn run(
-    socket: TcpStream,
+    socket: Stream,
     peer: Peer,
     shared: Arc<Shared>,
     (phase, known): (Phase, Known),
     mut stop: channel::Receiver<bool>,
 ) {
     let _open = shared.http.open();
-    // An answer is written in large pieces; the last one must not wait for an acknowledgement.
-    if let Err(error) = socket.set_nodelay(true) {
+    if let Stream::Tcp(socket) = &socket
+        // An answer is written in large pieces; the last one must not wait for an acknowledgement.
+        && let Err(error) = socket.set_nodelay(true)
+    {
         debug!(%error, "cannot set TCP_NODELAY");
     }
-    let socket: Box<dyn Socket> = match &shared.tls {
-        None => Box::new(socket),
-        Some(tls) => {
+    let socket: Box<dyn Socket> = match (socket, &shared.tls) {
+        // No network is between, and no certificate is for a file.
+        (Stream::Unix(socket), _) => Box::new(socket),
+        (Stream::Tcp(socket), None) => Box::new(socket),
+        (Stream::Tcp(socket), Some(tls)) => {
             let accepted = tls.accept(socket, shared.limits.handshake, &shared.http);
             tokio::select! {
                 stream = accepted => match stream {

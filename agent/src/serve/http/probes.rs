@@ -14,7 +14,7 @@ mod own;
 use super::cost::{Admission, Admit, Cost};
 use super::health::{is_alive, is_ready};
 use crate::clock::{boot_ns, thread_cpu_ns};
-use crate::serve::{ACCEPT_RETRY, Error, listen, until_stopped};
+use crate::serve::{ACCEPT_RETRY, Address, Error, listen, until_stopped};
 use crate::snapshot::Snapshot;
 use crate::sys::filter;
 use probelet_runtime::places::Places;
@@ -47,7 +47,7 @@ const QUIET: Duration = Duration::from_mins(1);
 pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     listen(address, BACKLOG).map_err(|source| Error::Listen {
         flag: "--probe-listen",
-        address,
+        address: Address::Tcp(address),
         source,
     })
 }

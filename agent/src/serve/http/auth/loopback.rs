@@ -30,6 +30,11 @@ impl Peer {
         }
     }
 
+    /// Who came through a file: the rights of that are the question, and tokens where they are asked for.
+    pub(crate) const fn at_file() -> Self {
+        Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), loopback: false }
+    }
+
     fn between(peer: SocketAddr, own: SocketAddr) -> Self {
         let ip = peer.ip().to_canonical();
         Self { ip, loopback: is_the_loopback(ip) && is_the_loopback(own.ip().to_canonical()) }

@@ -25,7 +25,7 @@ function __fish_probelet_agent_using_subcommand
 end
 
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l config -d 'YAML file with the spec of a `ProbeConfig`; read again whenever it changes. Without it the defaults are in force' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l listen -d 'Where to serve the report, metrics and health: an address and port, or `off`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l listen -d 'Where to serve the report, metrics and health: an address and port, `unix:/PATH` for a socket that only this user may open, or `off`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l probe-listen -d 'Where to answer /healthz and /readyz and nothing else, in plain HTTP, for the kubelet or another supervisor that restarts the agent: an address and port, or `off`. No reader can take the places there' -r
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l source -d 'How to read the kernel; overrides the configuration\'s `source`' -r -f -a "auto\t''
 bpf\t''
@@ -65,7 +65,7 @@ complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -f -a "top" 
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -f -a "doctor" -d 'Check what this host allows, what is missing and what is lost without it'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l config -d 'YAML file with the spec of a `ProbeConfig`; read again whenever it changes. Without it the defaults are in force' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l listen -d 'Where to serve the report, metrics and health: an address and port, or `off`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l listen -d 'Where to serve the report, metrics and health: an address and port, `unix:/PATH` for a socket that only this user may open, or `off`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l probe-listen -d 'Where to answer /healthz and /readyz and nothing else, in plain HTTP, for the kubelet or another supervisor that restarts the agent: an address and port, or `off`. No reader can take the places there' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l source -d 'How to read the kernel; overrides the configuration\'s `source`' -r -f -a "auto\t''
 bpf\t''
@@ -100,7 +100,7 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l de
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l settle -d 'Scan a second time after this long, so that rates are known: 500ms, 2s' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l config -d 'YAML file with the spec of a `ProbeConfig`; read again whenever it changes. Without it the defaults are in force' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l listen -d 'Where to serve the report, metrics and health: an address and port, or `off`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l listen -d 'Where to serve the report, metrics and health: an address and port, `unix:/PATH` for a socket that only this user may open, or `off`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l probe-listen -d 'Where to answer /healthz and /readyz and nothing else, in plain HTTP, for the kubelet or another supervisor that restarts the agent: an address and port, or `off`. No reader can take the places there' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l source -d 'How to read the kernel; overrides the configuration\'s `source`' -r -f -a "auto\t''
 bpf\t''
@@ -141,7 +141,7 @@ connections\t'Connections'
 bytes\t'Bytes sent and received'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l filter -d 'Show only rows that contain this text' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l config -d 'YAML file with the spec of a `ProbeConfig`; read again whenever it changes. Without it the defaults are in force' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l listen -d 'Where to serve the report, metrics and health: an address and port, or `off`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l listen -d 'Where to serve the report, metrics and health: an address and port, `unix:/PATH` for a socket that only this user may open, or `off`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l probe-listen -d 'Where to answer /healthz and /readyz and nothing else, in plain HTTP, for the kubelet or another supervisor that restarts the agent: an address and port, or `off`. No reader can take the places there' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l source -d 'How to read the kernel; overrides the configuration\'s `source`' -r -f -a "auto\t''
 bpf\t''
@@ -175,7 +175,7 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l ac
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l config -d 'YAML file with the spec of a `ProbeConfig`; read again whenever it changes. Without it the defaults are in force' -r -F
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l listen -d 'Where to serve the report, metrics and health: an address and port, or `off`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l listen -d 'Where to serve the report, metrics and health: an address and port, `unix:/PATH` for a socket that only this user may open, or `off`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l probe-listen -d 'Where to answer /healthz and /readyz and nothing else, in plain HTTP, for the kubelet or another supervisor that restarts the agent: an address and port, or `off`. No reader can take the places there' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l source -d 'How to read the kernel; overrides the configuration\'s `source`' -r -f -a "auto\t''
 bpf\t''

@@ -48,8 +48,7 @@ pub(super) async fn run(
     let node = Arc::clone(&setup.node);
     let (stop, stopped) = watch::channel(false);
     // Bound before anything is loaded: a port in use is the most likely mistake.
-    let listener = args.listen.as_ref().filter(|_| view.is_none());
-    let listener = listener.map(serve::bind_at).transpose()?;
+    let listener = listener(&args, view.is_some())?;
     let access = listener.as_ref().map(|_| super::access::open(&args)).transpose()?;
     let (config_seen, config_now) = (config.subscribe(), config.subscribe());
     let admit = serving::admit(Arc::clone(&governor));
@@ -105,6 +104,11 @@ pub(super) async fn run(
     stop.send_replace(true);
     finish(ended, writing, serving).await;
     outcome
+}
+
+/// No one else is served beside a view in the terminal.
+fn listener(args: &Args, viewed: bool) -> Result<Option<serve::Listener>, serve::Error> {
+    args.listen.as_ref().filter(|_| !viewed).map(serve::bind_at).transpose()
 }
 
 /// Waits a bounded time for what is still running: a pass that hangs in the kernel must not keep a process that was asked

@@ -145,9 +145,8 @@ fn rights(report: &Report) -> Vec<Finding> {
     if rights.protections.is_empty() {
         return Vec::new();
     }
-    let names = |list: &[String]| match list.is_empty() {
-        true => "no capability".to_owned(),
-        false => list.join(", "),
+    let names = |list: &[String]| {
+        if list.is_empty() { "no capability".to_owned() } else { list.join(", ") }
     };
     let kept: Vec<String> = rights
         .held

@@ -121,6 +121,10 @@ pub struct Named {
 
 /// One end of a TCP connection, or a connected UDP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is known of it, each with or without the others"
+)]
 pub struct ConnectionRecord {
     /// Unique while the agent runs.
     pub id: u64,

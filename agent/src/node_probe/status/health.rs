@@ -66,7 +66,7 @@ fn worst(picture: &Picture) -> Option<(&'static str, String)> {
     let lossy = lossy.max_by_key(|flow| (flow.health.recent.retransmitted, flow.id));
     let full = picture.risks.iter().max_by_key(|risk| (fill(risk), risk.id));
     let sick = flows().filter(|flow| flow.health.problems.any()).count();
-    let (reason, mut message) = match (failing, full, lossy) {
+    let (reason, message) = match (failing, full, lossy) {
         (Some(flow), ..) => {
             let failed = flow.health.failed;
             (
@@ -82,10 +82,8 @@ fn worst(picture: &Picture) -> Option<(&'static str, String)> {
         (None, None, None) => return None,
     };
     let others = sick + picture.risks.len() - 1;
-    if others > 0 {
-        message.push_str(&format!("; and {others} more"));
-    }
-    Some((reason, message))
+    let more = if others > 0 { format!("; and {others} more") } else { String::new() };
+    Some((reason, format!("{message}{more}")))
 }
 
 /// How full it is, in thousands.

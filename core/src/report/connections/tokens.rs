@@ -33,6 +33,10 @@ impl End {
 
 /// Where goes what is told later, and what is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is known of it, each with or without the others"
+)]
 pub(super) struct Left {
     /// The flow by slot and id; `Slot::MAX` for none.
     pub(super) flow: (Slot, u64),

@@ -166,7 +166,7 @@ mod tests {
     fn a_status_is_as_large_as_a_real_one_and_within_its_bound() {
         let length = serde_json::to_vec(&status(&saying(true), &mut Dice::new(1))).unwrap().len();
 
-        assert!((1400..=2000).contains(&length), "{length} bytes");
+        assert!((1400..=probelet_crds::MAX_STATUS).contains(&length), "{length} bytes");
     }
 
     #[test]

@@ -16,8 +16,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// How long is counted, seconds.
-const SECONDS: u64 = 12;
+/// How long is counted, seconds, and how often: a machine that is busy makes a thread wait for more than its timer, for its
+/// own code for example, so the calmest of these says how often it has to wake.
+const SECONDS: u64 = 6;
+const TIMES: usize = 4;
 
 struct Agent {
     child: Child,
@@ -76,9 +78,12 @@ impl Drop for Agent {
 
 fn counted(short_lived: &str) -> (u64, u64) {
     let agent = Agent::start(short_lived);
-    let before = agent.waits();
-    sleep(Duration::from_secs(SECONDS));
-    (agent.waits() - before, agent.windows())
+    let counts = (0..TIMES).map(|_| {
+        let before = agent.waits();
+        sleep(Duration::from_secs(SECONDS));
+        agent.waits() - before
+    });
+    (counts.min().unwrap(), agent.windows())
 }
 
 #[test]

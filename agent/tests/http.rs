@@ -363,7 +363,7 @@ async fn stopping_takes_less_than_a_second_even_with_waiting_clients() {
 async fn a_file_serves_whom_its_rights_let_and_is_gone_afterwards() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("agent.sock");
-    let (stop, task) = start_at_file(Node::new(20).pass(0), &path).await;
+    let (stop, task) = start_at_file(Node::new(20).pass(0), &path);
     for host in ["localhost", "anything.example"] {
         let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
         let asked = format!("GET /v1/report HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

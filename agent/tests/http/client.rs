@@ -75,7 +75,7 @@ async fn launch(
 }
 
 /// Starts a server at a file, and gives back where; the sender ends it.
-pub(crate) async fn start_at_file(
+pub(crate) fn start_at_file(
     snapshot: Arc<Snapshot>,
     path: &std::path::Path,
 ) -> (watch::Sender<bool>, JoinHandle<()>) {

@@ -73,11 +73,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Ok(())
         }),
         Scenario::new("access", "a token for the API server is refused", for_the_server),
-        Scenario::new(
-            "access",
-            "through the loopback of a node a token is needed, and by port-forward it reads",
-            by_port_forward,
-        ),
+        Scenario::new("access", "by port-forward a token is needed, and reads", by_port_forward),
         Scenario::new("access", "the report names the pods and Services of connections", names),
         Scenario::new(
             "access",

@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct Keys {
     numbers: HashMap<Arc<FlowKey>, u32>,
-    keys: Vec<Option<Arc<FlowKey>>>,
+    by_number: Vec<Option<Arc<FlowKey>>>,
     free: Vec<u32>,
 }
 
@@ -30,26 +30,26 @@ impl Keys {
         }
         let key = Arc::new(key);
         let number = self.free.pop().unwrap_or_else(|| {
-            self.keys.push(None);
-            u32::try_from(self.keys.len() - 1).expect("fewer flows than numbers")
+            self.by_number.push(None);
+            u32::try_from(self.by_number.len() - 1).expect("fewer flows than numbers")
         });
-        self.keys[number as usize] = Some(Arc::clone(&key));
+        self.by_number[number as usize] = Some(Arc::clone(&key));
         self.numbers.insert(key, number);
         number
     }
 
     /// The labels of a number that [`Seen::number`] gave and [`Keys::keep`] did not free since.
     pub(super) fn get(&self, number: u32) -> &FlowKey {
-        self.keys[number as usize].as_ref().expect("a number in use has labels")
+        self.by_number[number as usize].as_ref().expect("a number in use has labels")
     }
 
     /// Frees the numbers that nothing uses.
     pub(super) fn keep(&mut self, used: impl Fn(u32) -> bool) {
-        let Self { numbers, keys, free } = self;
+        let Self { numbers, by_number, free } = self;
         numbers.retain(|_, number| {
             let kept = used(*number);
             if !kept {
-                keys[*number as usize] = None;
+                by_number[*number as usize] = None;
                 free.push(*number);
             }
             kept
@@ -217,7 +217,7 @@ mod tests {
             scrape(&mut seen, &mut keys, &labels, &[process(2 * n), process(2 * n + 1)]);
         }
 
-        assert!(keys.keys.len() <= 4, "{} numbers", keys.keys.len());
+        assert!(keys.by_number.len() <= 4, "{} numbers", keys.by_number.len());
         assert_eq!(seen.flows.len(), 2);
     }
 }

@@ -40,7 +40,7 @@ async fn a_write_is_a_whole_status_applied_by_the_agents_own_field_manager() {
     let body: serde_json::Value = serde_json::from_slice(&write.asked.body).unwrap();
     assert_eq!(body["metadata"], json!({"name": "node-1"}));
     assert_eq!(body["spec"], serde_json::Value::Null);
-    assert_eq!(write.status.conditions.len(), 5);
+    assert_eq!(write.status.conditions.len(), 6);
     assert!(write.asked.body.len() < 2048 + 100, "{}", write.asked.body.len());
 }
 }

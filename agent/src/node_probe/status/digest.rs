@@ -169,10 +169,20 @@ pub(super) fn changed(
     let lacks = |status: &NodeProbeStatus| status.capabilities.clone().unwrap_or_default().missing;
     reasons
         || lacks(written) != lacks(now)
-        || written.rights != now.rights
+        || differ(written.rights.as_ref(), now.rights.as_ref(), rights_differ)
         || differ(written.agent.as_ref(), now.agent.as_ref(), agents_differ)
         || differ(written.summary.as_ref(), now.summary.as_ref(), summaries_differ)
         || differ(written.quality.as_ref(), now.quality.as_ref(), qualities_differ)
+}
+
+/// What was written was shortened first, and its lists may have lost their ends to make the status fit.
+fn rights_differ(written: &RightsStatus, now: &RightsStatus) -> bool {
+    let now = NodeProbeStatus { rights: Some(now.clone()), ..NodeProbeStatus::default() }.fit();
+    let now = now.rights.unwrap_or_default();
+    let lists = |rights: &RightsStatus| {
+        [&rights.start, &rights.kept, &rights.unprotected].map(|list| list.as_slice().to_vec())
+    };
+    lists(&now).iter().zip(lists(written)).any(|(now, written)| !now.starts_with(&written))
 }
 
 fn differ<T>(a: Option<&T>, b: Option<&T>, differ: impl Fn(&T, &T) -> bool) -> bool {

@@ -177,12 +177,12 @@ pub(super) fn changed(
 
 /// What was written was shortened first, and its lists may have lost their ends to make the status fit.
 fn rights_differ(written: &RightsStatus, now: &RightsStatus) -> bool {
-    let now = NodeProbeStatus { rights: Some(now.clone()), ..NodeProbeStatus::default() }.fit();
-    let now = now.rights.unwrap_or_default();
     let lists = |rights: &RightsStatus| {
-        [&rights.start, &rights.kept, &rights.unprotected].map(|list| list.as_slice().to_vec())
+        let alone = NodeProbeStatus { rights: Some(rights.clone()), ..NodeProbeStatus::default() };
+        let RightsStatus { start, kept, unprotected } = alone.fit().rights.unwrap_or_default();
+        [start, kept, unprotected]
     };
-    lists(&now).iter().zip(lists(written)).any(|(now, written)| !now.starts_with(&written))
+    lists(now).iter().zip(lists(written)).any(|(now, written)| !now.starts_with(&written))
 }
 
 fn differ<T>(a: Option<&T>, b: Option<&T>, differ: impl Fn(&T, &T) -> bool) -> bool {

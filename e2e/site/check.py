@@ -14,7 +14,7 @@ import sys
 import urllib.parse
 
 # Where pages may lead outside of the site: the project's own place (PROBELET_HOME).
-HOSTS = {"github.com", "docs.sigstore.dev", "slsa.dev"}
+HOSTS = {"github.com", "docs.sigstore.dev", "olm.operatorframework.io", "slsa.dev"}
 
 
 class Page(html.parser.HTMLParser):

@@ -16,5 +16,7 @@ mod owners;
 mod peers;
 #[path = "names/services.rs"]
 mod services;
+#[path = "names/short.rs"]
+mod short;
 #[path = "names/strangers.rs"]
 mod strangers;

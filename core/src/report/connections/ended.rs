@@ -37,6 +37,8 @@ pub(super) struct Ledger {
     pub(super) awaited: Tokens,
     /// Counted for the connection of which they are the other end.
     pub(super) partners: Tokens,
+    /// Counted by the end that dialled a Service or the one that was reached through it: the other end knows other addresses.
+    pub(super) translated: Tokens,
     /// Records that count a connection, by what an end that forgot its peer knows of it: of this pass.
     pub(super) sketches: HashMap<End, Vec<Slot>>,
     /// Closed records that were not told, by the same: of this pass.
@@ -87,6 +89,42 @@ impl Ledger {
     /// The same for an end that forgot its peer, without taking it.
     pub(super) fn has_partner(&self, end: End) -> bool {
         [end, anywhere(end)].iter().any(|&end| self.partners.has_vague(end))
+    }
+
+    /// Whether the other end of a connection through a Service's address counts it. A token that was left for an end that
+    /// turned out to be known by its addresses is taken, too, and stands for nothing.
+    pub(super) fn take_translated(
+        &mut self,
+        record: &ConnectionRecord,
+        there: Option<u32>,
+    ) -> bool {
+        match (record.direction, there) {
+            (Direction::Inbound, Some(_)) => self.translated.take(accepts(record.remote)).is_some(),
+            (Direction::Outbound, _) => {
+                self.translated.take(dials(record.netns, record.local)).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Leaves a token for the other end of a connection that is counted, if that may know other addresses: one to a
+    /// `service`, whose pods may be on this node, and one that was accepted from this node.
+    pub(super) fn expect_translated(
+        &mut self,
+        record: &ConnectionRecord,
+        there: Option<u32>,
+        service: bool,
+        left: Left,
+    ) {
+        match (record.direction, there) {
+            (Direction::Inbound, Some(netns)) => {
+                self.translated.leave(dials(netns, record.remote), left);
+            }
+            (Direction::Outbound, None) if service => {
+                self.translated.leave(accepts(record.local), left);
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn take_sketch(&mut self, end: End) -> Option<Slot> {
@@ -337,6 +375,16 @@ pub(super) fn other_end(there: Option<u32>, record: &ConnectionRecord) -> End {
 pub(super) const fn sketch(end: End) -> End {
     let (local, remote) = (Endpoint { port: 0, ..end.local }, Endpoint { addr: 0, ..end.remote });
     End { netns: 0, local, remote }
+}
+
+/// Who dialled, by its own end: what it dialled may have been translated.
+fn dials(netns: u32, client: Endpoint) -> End {
+    End { netns, local: client, remote: Endpoint::default() }
+}
+
+/// Who was reached by a client, wherever that is.
+fn accepts(client: Endpoint) -> End {
+    End { netns: 0, local: Endpoint::default(), remote: client }
 }
 
 pub(super) const fn anywhere(end: End) -> End {

@@ -192,6 +192,7 @@ impl Connections {
         let around = Around { pod: pod.filter(|_| peer == Workload::Unresolved), ..around };
         let ends = pass.naming.ends(&record, &around);
         let key = flows.kept(super::resolve::flow_key(&record, &ends));
+        let to_service = key.service.is_some();
         let flow = flows.slot(key, ends.own, pass);
         flows.change(flow, pass, |flow| {
             flow.opened += 1;
@@ -213,6 +214,7 @@ impl Connections {
         // port. Then this one's other end is still to come; if not, a token too many counts nothing twice.
         let other = other_end(there, &record);
         let left = Left { reset: there.is_none(), ..left };
+        self.ledger.expect_translated(&record, there, to_service, left);
         self.ledger.partners.leave(if forgot { sketch(other) } else { other }, left);
     }
 
@@ -263,12 +265,12 @@ impl Connections {
         } else {
             self.peer_netns(record).is_some_and(|netns| self.claimed(netns, record, take))
         };
-        by_record
-            || if take {
-                self.ledger.take_partner(end, forgot)
-            } else {
-                self.ledger.has_partner(end)
-            }
+        if !take {
+            return by_record || self.ledger.has_partner(end);
+        }
+        let claimed = by_record || self.ledger.take_partner(end, forgot);
+        let there = self.peer_netns(record);
+        self.ledger.take_translated(record, there) || claimed
     }
 
     /// Whether the record of the other end counts this connection; if so and `take` says so, it does for no further one.

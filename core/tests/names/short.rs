@@ -1,0 +1,120 @@
+//! Short connections through a Service's address, both of whose ends are on this node and known only from how they ended.
+
+use crate::node::*;
+use probelet_core::cluster::objects::Event;
+use probelet_core::facts::{Ended, Endpoint};
+
+const SERVICE: &str = "10.96.0.7:80";
+const SERVER: &str = "10.1.0.6:8080";
+
+/// Two pods and a Service; what was seen of them is over.
+fn node() -> Node {
+    let mut node = Node::synced();
+    node.apply([
+        Event::Pod(pod("shop", "web-0", "10.1.0.5")),
+        Event::Pod(pod("shop", "cart-x", "10.1.0.6")),
+        Event::Service(service("shop", "cart", "10.96.0.7", 80)),
+    ]);
+    node.both_ends("10.1.0.5", SERVICE, SERVER);
+    node.translate(SERVER);
+    let told: Vec<_> = node.facts.netns.iter().map(|netns| (netns.inode, 0)).collect();
+    node.facts.told = told;
+    let ends: Vec<_> = node.facts.sockets.drain(..).map(|s| (s.local, s.remote)).collect();
+    for (local, remote) in ends {
+        let netns = netns_of(&node, local);
+        node.facts.ended.push(told_of(netns, local, remote));
+    }
+    node.pass();
+    node.facts.ended.clear();
+    node.pass();
+    assert_eq!(opened(&node), 1);
+    node
+}
+
+fn netns_of(node: &Node, local: Endpoint) -> u32 {
+    let ip = local.ip().to_string();
+    let id = container_id(&ip);
+    let n = node.facts.containers.iter().position(|container| container.id == id).unwrap();
+    1000 + u32::try_from(n).unwrap()
+}
+
+fn told_of(netns: u32, local: Endpoint, remote: Endpoint) -> Ended {
+    let (sent, received) = (100, 101);
+    let acknowledged = sent + 2;
+    Ended {
+        netns,
+        local,
+        remote,
+        established: true,
+        sent,
+        acknowledged,
+        received,
+        ..Ended::default()
+    }
+}
+
+fn client(node: &Node, port: u16, to: &str) -> Ended {
+    let local = end(&format!("10.1.0.5:{port}"));
+    told_of(netns_of(node, local), local, end(to))
+}
+
+fn server(node: &Node, port: u16) -> Ended {
+    let local = end(SERVER);
+    let ended = told_of(netns_of(node, local), local, end(&format!("10.1.0.5:{port}")));
+    // No SYN of its own is acknowledged.
+    Ended { acknowledged: ended.sent + 1, ..ended }
+}
+
+fn opened(node: &Node) -> u64 {
+    node.picture().flows.iter().map(|flow| flow.opened).sum()
+}
+
+/// Each list is told in a pass of its own; how many connections that makes.
+fn counted(node: &mut Node, passes: &[&[Ended]]) -> u64 {
+    let before = opened(node);
+    for ended in passes {
+        node.facts.ended = ended.to_vec();
+        node.pass();
+    }
+    node.facts.ended.clear();
+    node.pass();
+    opened(node) - before
+}
+
+#[test]
+fn a_short_connection_through_a_service_is_one_connection_whichever_end_is_told_first() {
+    let mut node = node();
+    let ends = |node: &Node, port| (client(node, port, SERVICE), server(node, port));
+
+    let (dials, accepts) = ends(&node, 50_001);
+    assert_eq!(counted(&mut node, &[&[dials, accepts]]), 1, "in one pass");
+    let (dials, accepts) = ends(&node, 50_002);
+    assert_eq!(counted(&mut node, &[&[dials], &[accepts]]), 1, "the client's first");
+    let (dials, accepts) = ends(&node, 50_003);
+    assert_eq!(counted(&mut node, &[&[accepts], &[dials]]), 1, "the server's first");
+}
+
+#[test]
+fn ports_that_are_used_again_for_another_way_to_the_server_count_each_connection() {
+    let mut node = node();
+    let port = 50_001;
+    let (through, direct, accepts) =
+        (client(&node, port, SERVICE), client(&node, port, SERVER), server(&node, port));
+
+    // A server of another node, then one of this node without the Service, and both again.
+    assert_eq!(counted(&mut node, &[&[through]]), 1);
+    assert_eq!(counted(&mut node, &[&[direct, accepts]]), 1);
+    assert_eq!(counted(&mut node, &[&[accepts], &[direct]]), 1);
+    assert_eq!(counted(&mut node, &[&[through]]), 1);
+    assert_eq!(counted(&mut node, &[&[through], &[direct], &[accepts]]), 2);
+}
+
+#[test]
+fn many_short_connections_through_a_service_are_counted_once_each() {
+    let mut node = node();
+    let all: Vec<Ended> = (50_000..50_100)
+        .flat_map(|port| [client(&node, port, SERVICE), server(&node, port)])
+        .collect();
+
+    assert_eq!(counted(&mut node, &[&all[..133], &all[133..]]), 100);
+}

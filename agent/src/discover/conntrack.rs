@@ -77,7 +77,6 @@ impl Error {
 #[derive(Debug)]
 pub struct Conntrack {
     proc: PathBuf,
-    namespace: PathBuf,
     sequence: u32,
     request: Vec<u8>,
     buffer: Vec<u8>,
@@ -99,19 +98,9 @@ impl Conntrack {
     /// The node whose first process this `/proc` shows.
     #[must_use]
     pub fn new(proc: &Path) -> Self {
-        let namespace = proc.join("1/ns/net");
         let (request, buffer) = (Vec::with_capacity(128), vec![0; BUFFER]);
         let proc = proc.to_owned();
-        Self {
-            proc,
-            namespace,
-            sequence: 0,
-            request,
-            buffer,
-            stranded: false,
-            settled: false,
-            beyond: None,
-        }
+        Self { proc, sequence: 0, request, buffer, stranded: false, settled: false, beyond: None }
     }
 
     /// Goes to the node's namespace for good, so that no later batch needs a right to enter it. What is refused shows in the next
@@ -125,8 +114,8 @@ impl Conntrack {
 
     /// Begins a batch.
     pub fn open(&mut self) -> Result<Batch<'_>, Error> {
-        let path = &self.namespace;
-        let named = |source| Error::Namespace { path: path.clone(), source };
+        let proc = &self.proc;
+        let named = |source| Error::Namespace { path: proc.join("1/ns/net"), source };
         if self.stranded {
             return Err(named(io::ErrorKind::Other.into()));
         }

@@ -17,9 +17,9 @@ use crate::{
 
 /// The budget that leaves the agent free: a whole core.
 pub(super) const FREE: Option<&str> = Some("budget:\n  cpu: \"1\"\n");
-/// The default budget, and each end reported; or none.
-const EXACT: &str = "shortLived: Exact\n";
-const COUNTERS: &str = "shortLived: Counters\n";
+/// Each end reported, or none, with a budget that a storm fits into: beyond it the listener rests, and what asks how ends are counted gets no answer.
+const EXACT: &str = "shortLived: Exact\nbudget:\n  cpu: \"1\"\n";
+const COUNTERS: &str = "shortLived: Counters\nbudget:\n  cpu: \"1\"\n";
 /// The smallest budget there is, 0.1 % of a core.
 const LEAST: Option<&str> = Some("budget:\n  cpu: 1m\n");
 /// `TIME_WAIT` lasts 60 s: after this long a stream of connections has as many of them as it will ever have.

@@ -14,11 +14,11 @@ mod node;
 use client::start;
 use probelet_agent::snapshot::Snapshot;
 use probelet_core::cluster::objects::{
-    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
 use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
-    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Protocol, Role, Socket, Want,
+    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Role, Socket, Want,
 };
 use probelet_core::join::PortRange;
 use probelet_core::report::{Entry, Limits, Now, Report, Translated};
@@ -146,7 +146,7 @@ fn slice(namespace: &str, service: &str, endpoints: Vec<Backend>, port: u16) -> 
         name: format!("{service}-abcde").into(),
         service: service.into(),
         endpoints,
-        ports: vec![(Protocol::Tcp, port)],
+        ports: vec![SlicePort { port, ..SlicePort::default() }],
         managed: true,
     }
 }

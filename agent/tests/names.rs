@@ -12,11 +12,11 @@ use client::{Server, start};
 use probelet_agent::once;
 use probelet_agent::snapshot::Snapshot;
 use probelet_core::cluster::objects::{
-    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
 use probelet_core::cluster::{Cluster, Grain, Settings};
 use probelet_core::facts::{
-    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Protocol, Socket, State, Want,
+    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, State, Want,
 };
 use probelet_core::join::PortRange;
 use probelet_core::report::{Entry, Limits, Now, Report, Translated};
@@ -152,7 +152,7 @@ fn slice() -> EndpointSlice {
         name: "cart-1".into(),
         service: "cart".into(),
         endpoints: vec![backend],
-        ports: vec![(Protocol::Tcp, 8080)],
+        ports: vec![SlicePort { port: 8080, ..SlicePort::default() }],
         ..EndpointSlice::default()
     }
 }

@@ -4,9 +4,11 @@
 //! first list of the cluster's slices.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use probelet_core::cluster::objects::{Backend, EndpointSlice, Event, Kind, Service, ServicePort};
+use probelet_core::cluster::objects::{
+    Backend, EndpointSlice, Event, Kind, Service, ServicePort, SlicePort,
+};
 use probelet_core::cluster::{Cluster, Grain, Settings};
-use probelet_core::facts::{Endpoint, Facts, Netns, Process, Protocol, Socket, Want};
+use probelet_core::facts::{Endpoint, Facts, Netns, Process, Socket, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Report};
 use std::hint::black_box;
@@ -36,7 +38,7 @@ fn slice(service: u32, ready: bool) -> EndpointSlice {
         name: format!("s-{service}-abcde").into(),
         service: format!("s-{service}").into(),
         endpoints: (0..MEMBERS).map(backend).collect(),
-        ports: vec![(Protocol::Tcp, 8080)],
+        ports: vec![SlicePort { port: 8080, ..SlicePort::default() }],
         ..EndpointSlice::default()
     }
 }

@@ -113,10 +113,21 @@ pub struct EndpointSlice {
     pub service: Box<str>,
     /// `endpoints`.
     pub endpoints: Vec<Backend>,
-    /// `ports`: protocol and number; 0 stands for all ports.
-    pub ports: Vec<(Protocol, u16)>,
+    /// `ports`.
+    pub ports: Vec<SlicePort>,
     /// It says that the controller of EndpointSlices wrote it.
     pub managed: bool,
+}
+
+/// One port of an EndpointSlice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlicePort {
+    /// `name`: that of the Service's port which it serves.
+    pub name: Box<str>,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// `port`: what the endpoints listen on; 0 stands for all ports.
+    pub port: u16,
 }
 
 /// One endpoint of an EndpointSlice.

@@ -70,13 +70,19 @@ impl Cluster {
         self.names.intern(Name::Service { namespace, name })
     }
 
-    /// The port on which a Service's endpoints answer, where all have the same and the Service has one port.
-    pub(crate) fn answers_on(&self, service: NameId, protocol: Protocol) -> Option<u16> {
+    /// The port on which a Service's endpoints answer who dials this port of it or of a node, where all have the same.
+    pub(crate) fn answers_on(
+        &self,
+        service: NameId,
+        protocol: Protocol,
+        dialled: u16,
+    ) -> Option<u16> {
         let Some(Name::Service { namespace, name }) = self.names.get(service) else { return None };
         let service = self.services.find(namespace, name)?;
         let mut ports = service.ports.iter().filter(|p| p.protocol == protocol);
-        ports.next().filter(|_| ports.next().is_none())?;
-        self.slices.only_port(namespace, name, protocol)
+        // No client dials the port 0, which is that of a Service without ports of nodes.
+        let port = ports.find(|p| p.port == dialled || p.node_port == dialled)?;
+        self.slices.only_port(namespace, name, (&port.name, protocol))
     }
 
     /// The node on which the pod at an address is, if all endpoints there are of one.

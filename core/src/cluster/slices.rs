@@ -7,7 +7,7 @@
 
 use super::few::MultiMap;
 use super::key::{Key, Pair};
-use super::objects::{Backend, EndpointSlice, OnNode};
+use super::objects::{Backend, EndpointSlice, OnNode, SlicePort};
 use super::shares::{Shares, Space};
 use super::{Dirt, address, number};
 use crate::facts::Protocol;
@@ -66,13 +66,22 @@ impl State {
     }
 }
 
+/// A port of a slice, small: anyone may write a hundred of them into each of 65,536 slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Port {
+    /// Of its name, which is compared with those of one Service's ports and never shown.
+    name: u32,
+    protocol: Protocol,
+    number: u16,
+}
+
 /// A slice.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) namespace: Box<str>,
     name: Box<str>,
     pub(super) service: Box<str>,
-    ports: Box<[(Protocol, u16)]>,
+    ports: Box<[Port]>,
     /// It says that the controller of slices wrote it.
     pub(super) managed: bool,
     /// Sorted.
@@ -88,7 +97,7 @@ impl Known {
 
     /// Whether its endpoints serve this port; 0 stands for all ports.
     pub(super) fn serves(&self, protocol: Protocol, port: u16) -> bool {
-        self.ports.iter().any(|&(p, n)| p == protocol && (n == port || n == 0))
+        self.ports.iter().any(|p| p.protocol == protocol && (p.number == port || p.number == 0))
     }
 }
 
@@ -217,7 +226,12 @@ impl Slices {
         }
         cut.sort_unstable();
         cut.dedup();
-        let (ports, endpoints) = (ports.into(), cut.into());
+        let ports = ports.into_iter().map(|SlicePort { name, protocol, port }| Port {
+            name: tag(&name),
+            protocol,
+            number: port,
+        });
+        let (ports, endpoints) = (ports.collect(), cut.into());
         Known { namespace, name, service, ports, managed, endpoints, seen: 0 }
     }
 
@@ -285,25 +299,32 @@ impl Slices {
         slices.flat_map(|known| &known.endpoints).map(|e| e.address).for_each(each);
     }
 
-    /// The port that all slices of a Service have for a protocol, if it is one.
+    /// The port that all slices of a Service have for a port of it, if it is one.
     pub(super) fn only_port(
         &self,
         namespace: &str,
         service: &str,
-        protocol: Protocol,
+        (name, protocol): (&str, Protocol),
     ) -> Option<u16> {
+        let name = tag(name);
         let slots = self.by_service.get(&hash(namespace, service)).iter();
         let slices = slots.filter_map(|&slot| self.slots.get(slot as usize)?.as_ref());
         let slices = slices.filter(|k| *k.service == *service && *k.namespace == *namespace);
-        let mut ports = slices.flat_map(|known| &known.ports).filter(|port| port.0 == protocol);
-        let first = ports.next()?.1;
-        (first > 0 && ports.all(|port| port.1 == first)).then_some(first)
+        let ports = slices.flat_map(|known| &known.ports);
+        let mut ports = ports.filter(|p| (p.protocol, p.name) == (protocol, name));
+        let first = ports.next()?.number;
+        (first > 0 && ports.all(|p| p.number == first)).then_some(first)
     }
 
     /// Slices.
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
     }
+}
+
+/// Half of the seeded hash of a port's name.
+fn tag(name: &str) -> u32 {
+    (crate::hash::of(name) >> 32) as u32
 }
 
 fn hash(namespace: &str, service: &str) -> u64 {

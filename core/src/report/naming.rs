@@ -255,7 +255,8 @@ impl Naming {
             ends.service = ends.named.service;
             if let (Some(service), None, true) = (ends.service, ends.port, ends.translated) {
                 let cluster = self.cluster.as_deref();
-                ends.port = cluster.and_then(|c| c.answers_on(service, record.protocol));
+                ends.port = cluster
+                    .and_then(|c| c.answers_on(service, record.protocol, record.remote.port));
             }
         }
         ends

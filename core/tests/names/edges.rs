@@ -1,7 +1,9 @@
 //! Which node reports a connection, and that its ends are called the same wherever they are.
 
 use crate::node::*;
-use probelet_core::cluster::objects::{Event, Node as FarNode, Pod, Service};
+use probelet_core::cluster::objects::{
+    EndpointSlice, Event, Node as FarNode, Pod, Service, ServicePort, SlicePort,
+};
 use probelet_core::facts::{Closed, Facts, Netns, Process, Role, Want};
 use probelet_core::records::{FlowRecord, Origin, Reporter};
 use probelet_core::report::{Entry, Translated};
@@ -78,6 +80,37 @@ fn a_service_whose_pods_listen_on_several_ports_has_the_port_that_was_dialled_un
     node.translate("10.1.7.6:9090");
 
     assert_eq!((flow(&node).key.port, flow(&node).key.service_port), (9090, 80));
+}
+
+#[test]
+fn each_port_of_a_service_is_answered_by_the_port_of_its_name() {
+    let port = |name: &str, port, node_port| ServicePort {
+        name: name.into(),
+        port,
+        node_port,
+        ..ServicePort::default()
+    };
+    let answers = |name: &str, port| SlicePort { name: name.into(), port, ..SlicePort::default() };
+    let cart = Service {
+        ports: vec![port("http", 80, 30_080), port("admin", 81, 0)],
+        ..service("shop", "cart", "10.96.0.7", 80)
+    };
+    let at = EndpointSlice {
+        ports: vec![answers("admin", 9090), answers("http", 8080)],
+        ..slice("shop", "cart", &[("10.1.7.5", "cart-y")], 0)
+    };
+
+    // It is one edge, whether connection tracking says who answered or is not asked in time.
+    for (dialled, answer) in [(80, 8080), (81, 9090)] {
+        let mut node = Node::synced();
+        node.apply([web(), Event::Service(cart.clone()), Event::EndpointSlice(at.clone())]);
+        node.connect("10.1.0.5", &format!("10.96.0.7:{dialled}"));
+        assert_eq!((flow(&node).key.port, flow(&node).key.service_port), (answer, dialled));
+
+        node.translate(&format!("10.1.7.5:{answer}"));
+
+        assert_eq!((flow(&node).key.port, flow(&node).key.service_port), (answer, dialled));
+    }
 }
 
 #[test]

@@ -4,11 +4,11 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test binaries")]
 
 use probelet_core::cluster::objects::{
-    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
 use probelet_core::cluster::{Cluster, PodShown, Settings, Unresolved};
 use probelet_core::facts::{
-    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Protocol, Socket, Want,
+    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, Want,
 };
 use probelet_core::join::PortRange;
 use probelet_core::records::{ConnectionRecord, Workload};
@@ -76,7 +76,7 @@ pub fn slice(namespace: &str, service: &str, at: &[(&str, &str)], port: u16) -> 
         name: format!("{service}-abcde").into(),
         service: service.into(),
         endpoints: at.iter().map(backend).collect(),
-        ports: vec![(Protocol::Tcp, port)],
+        ports: vec![SlicePort { port, ..SlicePort::default() }],
         ..EndpointSlice::default()
     }
 }

@@ -8,8 +8,7 @@ use super::service::protocol;
 use super::text::Text;
 use super::{MAX_NAME, MAX_NAMESPACE, MAX_UID, Metadata, Object, addresses};
 use crate::kube::Malformed;
-use probelet_core::cluster::objects::{self, Backend, Event, OnNode};
-use probelet_core::facts::Protocol;
+use probelet_core::cluster::objects::{self, Backend, Event, OnNode, SlicePort};
 use serde::Deserialize;
 
 /// Names the Service that a slice belongs to.
@@ -63,8 +62,10 @@ struct Target<'a> {
 #[serde(default)]
 struct Port<'a> {
     #[serde(borrow)]
+    name: Text<'a>,
     protocol: Text<'a>,
-    port: Option<i64>,
+    #[serde(rename = "port")]
+    number: Option<i64>,
 }
 
 impl<'a> Object<'a> for EndpointSlice<'a> {
@@ -126,12 +127,13 @@ impl Endpoint<'_> {
 
 impl Port<'_> {
     /// `None` for SCTP and for what no port is; no number stands for all ports.
-    fn read(&self, wrong: &mut dyn FnMut(Malformed)) -> Option<(Protocol, u16)> {
+    fn read(&self, wrong: &mut dyn FnMut(Malformed)) -> Option<SlicePort> {
         let protocol = protocol(&self.protocol)?;
-        let port = u16::try_from(self.port.unwrap_or(0)).ok();
+        let port = u16::try_from(self.number.unwrap_or(0)).ok();
         if port.is_none() {
             wrong(Malformed::Port);
         }
-        Some((protocol, port?))
+        let name = self.name.fit(MAX_NAMESPACE).unwrap_or_default();
+        Some(SlicePort { name, protocol, port: port? })
     }
 }

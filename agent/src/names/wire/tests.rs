@@ -1,7 +1,7 @@
 //! What the API server writes, and what is made of it.
 
 use super::*;
-use probelet_core::cluster::objects::{self, Backend, OnNode, Phase, ServicePort};
+use probelet_core::cluster::objects::{self, Backend, OnNode, Phase, ServicePort, SlicePort};
 use probelet_core::facts::Protocol;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -180,7 +180,7 @@ fn a_slice_names_the_pods_behind_its_addresses() {
                 backend("10.244.2.4", false, pod("web-7d4b9c6f5-qqq11", "u2"), other),
                 backend("203.0.113.50", true, None, None),
             ],
-            ports: vec![(Protocol::Tcp, 8080)],
+            ports: vec![SlicePort { name: "http".into(), port: 8080, ..SlicePort::default() }],
             managed: true,
         }
     );
@@ -218,7 +218,7 @@ fn a_slice_of_host_names_has_no_addresses() {
     let text = r#"{"metadata":{"name":"s","namespace":"n"},"addressType":"FQDN","endpoints":[{"addresses":["db.example.com"]}],"ports":[{"port":null}]}"#;
     let (slice, wrong) = slice(text);
     assert_eq!((slice.endpoints, wrong), (vec![], vec![]));
-    assert_eq!(slice.ports, [(Protocol::Tcp, 0)]);
+    assert_eq!(slice.ports, [SlicePort::default()]);
 }
 
 #[test]

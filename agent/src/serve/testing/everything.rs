@@ -11,12 +11,12 @@ use crate::names::shown::{ContainerName, Names};
 use crate::rights::{Rights, capabilities::Set};
 use crate::snapshot::{Asked, Snapshot};
 use probelet_core::cluster::objects::{
-    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
 use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
-    Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Protocol, Quality, Queue,
-    Socket, State, Tcp, Want,
+    Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Quality, Queue, Socket,
+    State, Tcp, Want,
 };
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Report};
@@ -117,7 +117,7 @@ fn cluster(peers: &str) -> Vec<Event> {
         name: "cart-abcde".into(),
         service: "cart".into(),
         endpoints: vec![backend],
-        ports: vec![(Protocol::Tcp, 6379)],
+        ports: vec![SlicePort { port: 6379, ..SlicePort::default() }],
         ..EndpointSlice::default()
     };
     let listing = Kind::ALL.into_iter().map(Event::Listing);

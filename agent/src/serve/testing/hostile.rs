@@ -10,11 +10,11 @@ use crate::discover::containers::cgroup_path::{self, Node};
 use crate::names::shown::{ContainerName, Names};
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::objects::{
-    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort,
+    Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
 use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
-    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Protocol, Socket, Want,
+    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, Want,
 };
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Report};
@@ -136,7 +136,7 @@ impl Hostile {
             name: self.text().into(),
             service: service.name.clone(),
             endpoints: vec![backend],
-            ports: vec![(Protocol::Tcp, 80)],
+            ports: vec![SlicePort { port: 80, ..SlicePort::default() }],
             ..EndpointSlice::default()
         };
         vec![Event::Pod(pod(UID, 5)), Event::Service(service), Event::EndpointSlice(slice)]

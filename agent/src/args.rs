@@ -6,6 +6,7 @@
 //! I/O: reads the environment and, for the default of `--node-name`, the host's name.
 
 mod access;
+mod address;
 mod server;
 
 use std::{
@@ -22,9 +23,9 @@ use probelet_runtime::logging::{self, Filter, Format};
 pub use probelet_runtime::{Exit, Refused};
 
 use crate::kube::{Access, Audience};
-use crate::serve::Address;
 use access::Web;
 pub use access::{Auth, Rights, Tls};
+pub use address::Address;
 use server::{Kubernetes, access};
 
 const EXAMPLES: &str = "\

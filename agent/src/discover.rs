@@ -13,6 +13,7 @@ pub mod choose;
 pub mod conntrack;
 pub mod containers;
 pub mod ends;
+pub(crate) mod mounts;
 pub mod netlink;
 pub mod netns_counters;
 pub(crate) mod node_addresses;

@@ -6,18 +6,16 @@
 //!
 //! I/O: reads a dozen small files, opens one netlink and one unix socket for a moment.
 
-mod capabilities;
 mod findings;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod kernel;
-mod mounts;
+mod read;
 mod render;
 mod sock_diag;
 mod status;
 mod tiers;
 
-pub use capabilities::Capability;
 pub use render::{json, render};
 
 use probelet_core::facts::Tier;
@@ -97,12 +95,6 @@ pub struct Verdict {
     pub remedy: Option<String>,
 }
 
-/// Whether `/proc` hides the processes of other users from those without `CAP_SYS_PTRACE`.
-pub(crate) fn hides_processes() -> bool {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts::parse(&text).hidepid.is_some()
-}
-
 /// Everything the doctor found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
@@ -149,7 +141,7 @@ fn tidy(text: &mut String) {
 /// Looks at everything. `probe` tries to load a source and says in a message why it cannot.
 #[must_use]
 pub fn examine(places: &Places, probe: &mut dyn FnMut(Tier) -> Result<(), String>) -> Diagnosis {
-    let facts = findings::read(places);
+    let facts = read::read(places);
     let sources = tiers::verdicts(&facts, places, probe);
     let chosen = Tier::ALL.into_iter().zip(&sources).find(|(_, v)| v.chosen).map(|(tier, _)| tier);
     let mut diagnosis = Diagnosis { findings: findings::judge(&facts, chosen, places), sources };

@@ -1,6 +1,7 @@
 //! The agent as a library: the binary is a thin entry to it, and the end-to-end tests use it too.
 
 pub mod args;
+pub mod capabilities;
 mod clock;
 pub mod config;
 pub mod discover;

@@ -10,14 +10,22 @@ pub mod status;
 
 use crate::args::Args;
 use crate::config::Effective;
-use crate::kube::{Connection, FeedStatus, Pace, Timing};
+use crate::kube::{Connection, FeedStatus, Pace, SingleStatus, Timing};
 use crate::names::label::Names;
-use crate::serve::NodeProbe;
 use crate::snapshot::Snapshot;
 use follow::Follow;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_local};
+
+/// How the agent gets on with its `NodeProbe`.
+#[derive(Clone, Debug, Default)]
+pub struct NodeProbe {
+    /// The watch that the configuration comes from.
+    pub watch: Arc<SingleStatus>,
+    /// The writes of its status.
+    pub writes: Arc<status::Account>,
+}
 
 /// What is shared with the feed of names.
 pub(crate) struct Cluster {

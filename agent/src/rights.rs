@@ -11,16 +11,15 @@
 //! I/O: prctl(2), capset(2), seccomp(2), landlock(7).
 
 pub mod calls;
-pub mod capabilities;
 pub mod filter;
 #[cfg(test)]
 mod profile;
 pub mod reach;
 
+use crate::capabilities::{self, Capability, Given, Set, give_back};
 use crate::discover::conntrack::asker::Asker;
-use crate::doctor::{Capability, hides_processes};
+use crate::discover::mounts::hides_processes;
 use crate::sys::{landlock, seccomp};
-use capabilities::{Given, Set, give_back};
 use probelet_core::facts::Tier;
 use reach::Reach;
 use std::io;

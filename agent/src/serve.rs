@@ -18,10 +18,11 @@ pub(crate) mod sight;
 #[cfg_attr(not(test), allow(dead_code, reason = "the fuzzer takes the snapshots alone"))]
 pub(crate) mod testing;
 
+use crate::args::Address;
 use crate::clock::boot_ns;
-use crate::kube::{FeedStatus, SingleStatus};
+use crate::kube::FeedStatus;
 use crate::names::shown::{DisplayNames, Names};
-use crate::node_probe::status as node_probe;
+use crate::node_probe::NodeProbe;
 use crate::snapshot::Snapshot;
 use http::auth::{Guard, Peer};
 use http::cost::{Admission, Admit, Cost, Learned};
@@ -32,6 +33,7 @@ use http::{connection, profile, watch};
 use listener::Stream;
 use metrics::http::Counters;
 use report::kept::Kept;
+use report::span::Span;
 use report::{filter, query, render};
 use std::io;
 use std::net::SocketAddr;
@@ -43,7 +45,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
-pub use listener::{Address, Detached, Listener, bind as bind_at};
+pub use listener::{Detached, Listener, bind as bind_at};
 pub use metrics::{SeriesLimits, Shown};
 
 /// Connections that wait in the kernel while no one is let in. More would wait for longer than anybody is patient.
@@ -131,15 +133,6 @@ pub struct Parts {
     pub auth: Option<Guard>,
     /// HTTPS; without it HTTP.
     pub tls: Option<Tls>,
-}
-
-/// How the agent gets on with its `NodeProbe`.
-#[derive(Clone, Debug, Default)]
-pub struct NodeProbe {
-    /// The watch that the configuration comes from.
-    pub watch: Arc<SingleStatus>,
-    /// The writes of its status.
-    pub writes: Arc<node_probe::Account>,
 }
 
 /// The server's state.
@@ -336,7 +329,7 @@ pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> Vec<u8> {
     let picture = &snapshot.picture;
     let labels = DisplayNames::refresh(&Arc::default(), picture, names);
     let sieve = filter::Sieve::new(query::Filter::default(), &labels);
-    let span = render::Span::Full { since: None };
+    let span = Span::Full { since: None };
     let mut renderer = render::Renderer::new(Arc::clone(snapshot), labels, sieve, span);
     let (mut text, mut piece) = (Vec::new(), Vec::new());
     loop {

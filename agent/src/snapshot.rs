@@ -6,6 +6,8 @@
 //!
 //! I/O: none.
 
+pub(crate) mod instance;
+
 use crate::discover::Limiter;
 use crate::rights::Rights;
 pub use crate::sys::usage::CpuTime;

@@ -30,7 +30,8 @@ use agent::Agent;
 use probelet_agent::discover::ceilings::Ceilings;
 use probelet_agent::discover::{Limits, Pass, Source, Unpaced, bpf, netlink};
 use probelet_core::facts::{Facts, PortRange, Quality, Tier, Want};
-use probelet_core::report::{self, Now, Report, Risk};
+use probelet_core::records::Risk;
+use probelet_core::report::{self, Now, Report};
 use sandbox::{allow_files, in_sandbox};
 
 /// Passes come each second and read everything every ten: in the first one after its interval, with the second

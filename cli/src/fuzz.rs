@@ -9,7 +9,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::answer::conns::{Conns, Which};
-use crate::answer::map::{Map, Names};
+use crate::answer::map::Map;
+use crate::answer::naming::Names;
 use crate::answer::netpol::{Ends, Policy, Subject};
 use crate::answer::procs::Procs;
 use crate::args::Format;

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use kubectl_probelet::answer::map::{Map, Names};
+use kubectl_probelet::answer::map::Map;
+use kubectl_probelet::answer::naming::Names;
 use kubectl_probelet::seen::report::Report;
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use kubectl_probelet::answer::map::Names;
+use kubectl_probelet::answer::naming::Names;
 use kubectl_probelet::answer::netpol::{Ends, Policy, Refusal, Subject};
 use kubectl_probelet::seen::report::Report;
 use proptest::prelude::*;

@@ -16,7 +16,6 @@ pub mod cidr;
 mod few;
 mod key;
 mod members;
-pub mod names;
 mod nodes;
 pub mod objects;
 mod origin;
@@ -27,14 +26,14 @@ mod settings;
 mod shares;
 mod shown;
 mod slices;
-mod unresolved;
 pub mod workload;
 
 use crate::facts::Container;
 use crate::hash::HashSet;
+use crate::names::{self, FrozenNames, Name, NameId, Names};
+use crate::records::Unresolved;
 use crate::table::{Frozen, Table};
 use members::Members;
-use names::{FrozenNames, Name, NameId, Names};
 use nodes::Nodes;
 use objects::{Event, Kind};
 pub use peers::{Answer, Question};
@@ -46,7 +45,6 @@ pub use shown::{PodRecord, PodShown};
 use slices::Slices;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-pub use unresolved::{Gaps, Unresolved};
 
 /// Addresses that are remembered as changed; beyond, everything counts as changed.
 const DIRTY: usize = 4096;

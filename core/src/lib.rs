@@ -19,6 +19,7 @@ pub mod fuzz;
 pub mod gate;
 pub mod hash;
 pub mod join;
+pub mod names;
 pub mod proxy;
 pub mod records;
 pub mod report;

@@ -6,10 +6,16 @@
 //!
 //! Pure: no I/O.
 
-use crate::cluster::Unresolved;
-use crate::cluster::names::NameId;
+mod health;
+mod risk;
+mod unresolved;
+
+pub use health::{Health, Problems, Recent, Rtt};
+pub use risk::Risk;
+pub use unresolved::{Gaps, Unresolved};
+
 use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, Quality, Queue, Role, State};
-use crate::report::{Health, Risk};
+use crate::names::NameId;
 use crate::table::Epoch;
 
 /// Who opened a connection, as far as there is evidence.

@@ -26,11 +26,10 @@ use crate::coverage::Coverage;
 use crate::facts::{Container, ContainerId, Endpoint, Facts, Loss, Losses, Protocol, Want};
 use crate::hash::HashSet;
 use crate::join::{self, Listeners, PortRange};
+use crate::records::Risk;
 use crate::table::{Epoch, Slot};
-pub use health::{Health, Problems, Recent, Rtt};
 pub use picture::{InCluster, Picture};
 pub use removed::{Removals, Removed};
-pub use risks::Risk;
 use std::cell::Cell;
 use std::sync::Arc;
 

@@ -9,13 +9,13 @@
 mod named;
 
 use named::{HOST_IP, container_id, end, gone, pod, service, uid};
-use probelet_core::cluster::names::{Name, NameId};
 use probelet_core::cluster::objects::{Event, Kind, Pod};
 use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
     Closed, Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, State, Want,
 };
 use probelet_core::join::PortRange;
+use probelet_core::names::{Name, NameId};
 use probelet_core::records::{ConnectionRecord, Direction, Workload};
 use probelet_core::report::{Entry, Limits, Now, Picture, Report, Translated};
 use proptest::prelude::*;

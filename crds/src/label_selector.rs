@@ -35,7 +35,7 @@ pub struct LabelSelectorRequirement {
 
 /// How a label relates to the values of its condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum LabelSelectorOperator {
     /// The label is there with one of the values.
     In,

@@ -18,6 +18,7 @@ mod label_selector;
 mod node_probe;
 mod probe_config;
 pub mod schema;
+mod variants;
 
 pub use cidr::{Cidr, CidrError};
 pub use cpu_quantity::CpuQuantity;

@@ -117,7 +117,7 @@ impl Default for ProbeConfigSpec {
 
 /// One way to read the kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum Source {
     /// The first of the sources below that works on the node.
     #[default]
@@ -186,7 +186,7 @@ impl Default for Budget {
 
 /// What is given up when the budget is too small.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum BudgetPolicy {
     /// First passes come less often, then the detail of processes goes.
     #[default]
@@ -232,7 +232,7 @@ impl Default for Limits {
 
 /// How connections that open and close between two passes are counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum ShortLived {
     /// `Exact` while what it costs fits into the budget beside all else, the kernel's part included; else `Counters`.
     #[default]
@@ -280,7 +280,7 @@ impl CidrGroup {
 
 /// How the Services of a pod are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum ServiceMatching {
     /// By matching the Services' label selectors to the pod's labels.
     #[default]
@@ -293,7 +293,7 @@ pub enum ServiceMatching {
 
 /// How the remote end of a connection is named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum Peers {
     /// By pod and Service, from a watch of all `EndpointSlice` objects: what kube-proxy pays already.
     #[default]
@@ -332,7 +332,7 @@ impl Default for Metrics {
 
 /// Of which flows the health is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum FlowHealth {
     /// Of those that lose segments or fail to connect.
     #[default]
@@ -345,7 +345,7 @@ pub enum FlowHealth {
 
 /// What one series stands for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum Granularity {
     /// A workload: a Deployment, a `DaemonSet`, a container's name.
     #[default]
@@ -384,7 +384,7 @@ impl Default for Reporting {
 
 /// Whether a status is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum ReportingMode {
     /// A summary of at most 2 KiB.
     #[default]

@@ -15,7 +15,6 @@ use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
 pub use manual::{fields, with_fields};
-pub(crate) use tidy::name_variants;
 
 use crate::{NodeProbe, ProbeConfig};
 

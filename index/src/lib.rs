@@ -39,6 +39,7 @@ mod edges;
 mod hash;
 mod identity;
 mod labels;
+mod ledger;
 mod namespaces;
 mod owners;
 mod pods;
@@ -53,9 +54,9 @@ pub use labels::{Irregular, MAX_KEY, MAX_LABELS, MAX_VALUE};
 pub use stats::{Counts, RefusedCounts, Stats};
 
 use classes::{Classes, Hashes};
-use edges::Ledger;
 use hash::Keyed;
 use labels::AsGiven;
+use ledger::Ledger;
 use namespaces::Namespaces;
 use owners::Owners;
 use pods::Pods;

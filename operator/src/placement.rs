@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use probelet_core::selector::Labels as _;
 
-use crate::world::Labels;
+use crate::labels::Labels;
 
 /// A node's taint, as far as it decides.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

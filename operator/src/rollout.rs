@@ -15,10 +15,10 @@ use std::sync::Arc;
 use probelet_crds::{NodeConfig, Phase, Rollout as Rules, RolloutStatus};
 use serde_json::Value;
 
+use crate::content::Content;
 use crate::pace::{Millis, Minute};
 use crate::queue::NodeId;
-use crate::stages::observe::Said;
-use crate::world::Content;
+use crate::seen::Said;
 
 /// How long all canaries must be well after the last of them acknowledged.
 const SOAK: Millis = 10_000;

@@ -20,7 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 use endpoint::{Answer, Endpoint, Shown};
 
 use crate::args::Exit;
-use crate::stages::observe::{RawConfig, RawProbe, SeenProbe};
+use crate::seen::SeenProbe;
+use crate::stages::observe::{RawConfig, RawProbe};
 use probelet_runtime::chain;
 
 /// The longest that one request may take.

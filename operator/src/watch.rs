@@ -13,9 +13,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 
 use crate::placement::Placement;
-use crate::stages::observe::{
-    RawConfig, RawDaemonSet, RawNode, RawProbe, SeenConfig, SeenNode, SeenProbe,
-};
+use crate::seen::{SeenConfig, SeenNode, SeenProbe};
+use crate::stages::observe::{RawConfig, RawDaemonSet, RawNode, RawProbe};
 use crate::world::Kind;
 
 /// Objects in one page of a list.

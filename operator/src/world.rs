@@ -9,9 +9,7 @@
 mod agents;
 mod canaries;
 mod configs;
-mod content;
 mod counts;
-mod labels;
 mod lead;
 mod nodes;
 mod outcome;
@@ -22,9 +20,7 @@ pub(crate) mod tests;
 mod want;
 
 pub use configs::{Config, Force};
-pub use content::{Content, Contents};
 pub use counts::{Counts, State, Verdict};
-pub use labels::Labels;
 pub use nodes::{Node, Object, Probe};
 pub use relist::Kind;
 pub use want::Want;
@@ -34,12 +30,14 @@ use std::sync::Arc;
 
 use probelet_crds::{CpuQuantity, NodeConfig};
 
+use crate::content::{Content, Contents};
+use crate::judged::Valid;
 use crate::pace::Millis;
 use crate::placement::Placement;
 pub use crate::queue::ConfigId;
 use crate::queue::{Key, NodeId, Queue};
-use crate::stages::observe::{SeenConfig, SeenNode, SeenProbe};
-use crate::stages::validate::{Valid, validate};
+use crate::seen::{SeenConfig, SeenNode, SeenProbe};
+use crate::stages::validate::validate;
 use relist::Epochs;
 use table::Table;
 

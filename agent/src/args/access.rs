@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use crate::serve::Address;
+use super::Address;
 use clap::ValueEnum;
 use std::path::PathBuf;
 

@@ -2,5 +2,5 @@
 
 /// The text of `/proc/self/mounts`.
 pub(crate) fn mounts(text: &str) {
-    _ = super::mounts::parse(text);
+    _ = crate::discover::mounts::parse(text);
 }

@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use super::Capability;
+use crate::capabilities::Capability;
 
 /// What was in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

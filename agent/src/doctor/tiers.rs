@@ -5,9 +5,10 @@
 //!
 //! Pure: the probe does what I/O there is.
 
-use super::findings::Read;
 use super::kernel::Version;
-use super::{Capability, Places, Verdict};
+use super::read::Read;
+use super::{Places, Verdict};
+use crate::capabilities::Capability;
 use probelet_core::facts::Tier;
 
 /// Tries every source in turn.

@@ -6,9 +6,8 @@
 //! I/O: through [`crate::rights`].
 
 use super::{Engine, clock};
+use crate::capabilities::{Capability, Set};
 use crate::config::Origin;
-use crate::doctor::Capability;
-use crate::rights::capabilities::Set;
 use crate::rights::{self, Rights, Wait, calls};
 use crate::sys::seccomp;
 use probelet_core::facts::Tier;

@@ -6,8 +6,8 @@
 //!
 //! Pure: no I/O of its own.
 
-use probelet_core::cluster::names::Name;
 use probelet_core::facts::{ContainerId, Endpoint};
+use probelet_core::names::Name;
 use probelet_core::records::Workload;
 use probelet_core::report::Picture;
 use probelet_core::text::clean;

@@ -8,8 +8,8 @@
 //! Pure: no I/O.
 
 use crate::names::label::short_id;
-use probelet_core::cluster::names::NameId;
 use probelet_core::facts::{Container, ContainerId};
+use probelet_core::names::NameId;
 use probelet_core::report::Picture;
 use probelet_core::table::Epoch;
 use std::collections::BTreeMap;

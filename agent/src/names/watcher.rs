@@ -5,6 +5,7 @@
 //!
 //! I/O: the network through its session.
 
+mod end;
 mod intake;
 mod outbox;
 mod session;

@@ -128,14 +128,6 @@ impl Reach {
     }
 }
 
-/// Rules by which nothing is reached: for a thread that has all it needs.
-///
-/// # Errors
-/// What landlock says.
-pub fn nothing(version: u32) -> io::Result<Rules> {
-    Rules::new(version, true)
-}
-
 fn allow(rules: &Rules, place: &Path, rights: u64) -> io::Result<()> {
     let Ok(open) = open(place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else {
         return Ok(());

@@ -5,9 +5,8 @@
 //!
 //! I/O: certificates; `/proc`; asks the kernel which addresses it would send from.
 
-use crate::args::{Args, Auth, Tls};
+use crate::args::{Address, Args, Auth, Tls};
 use crate::kube::Reviewer;
-use crate::serve::Address;
 use crate::serve::http::{auth, tls};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use tracing::{info, warn};

@@ -17,8 +17,8 @@ use crate::serve::http::watch::{Limits, Phase};
 use crate::serve::report::encoding::Encoding;
 use crate::serve::report::filter::Sieve;
 use crate::serve::report::query::Query;
-use crate::serve::report::summary::instance;
 use crate::serve::report::tag;
+use crate::snapshot::instance::instance;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +125,7 @@ pub(crate) fn query(data: &[u8]) {
     let sieve = Sieve::new(query.filter, &labels);
     let since =
         query.since.and_then(|since| since.known(instance(&snapshot), snapshot.picture.epoch));
-    let span = crate::serve::report::render::Span::Full { since };
+    let span = crate::serve::report::span::Span::Full { since };
     let mut renderer = crate::serve::report::render::Renderer::new(snapshot, labels, sieve, span);
     let (mut text, mut piece) = (Vec::new(), Vec::new());
     while renderer.piece(&mut piece) {

@@ -7,6 +7,7 @@
 
 mod agent;
 mod family;
+mod flow_key;
 mod flows;
 mod health;
 pub(super) mod http;
@@ -23,8 +24,8 @@ mod sums;
 mod workloads;
 
 use super::Shared;
+use crate::capabilities::Capability;
 use crate::clock::boot_ns;
-use crate::doctor::Capability;
 use crate::names::shown::DisplayNames;
 use crate::node_probe::status as node_probe;
 use crate::serve::http::route::{Answer, later, whole};

@@ -5,8 +5,8 @@
 //!
 //! Pure: no I/O.
 
-use probelet_core::cluster::names::{Name, NameId};
 use probelet_core::facts::ContainerId;
+use probelet_core::names::{Name, NameId};
 use probelet_core::records::{ConnectionRecord, FlowRecord, Owner, Workload};
 use probelet_core::report::Picture;
 use std::sync::Arc;

@@ -16,10 +16,10 @@ use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Loss, Losses, Process, Protocol, Runtime, State, Tier,
 };
 use probelet_core::records::{
-    ConnectionRecord, ContainerRecord, Direction, FlowKey, FlowRecord, ListenerRecord, Owner,
-    ProcessRecord, Workload,
+    ConnectionRecord, ContainerRecord, Direction, FlowKey, FlowRecord, Health, ListenerRecord,
+    Owner, Problems, ProcessRecord, Recent, Rtt, Workload,
 };
-use probelet_core::report::{Health, Now, Picture, Problems, Recent, Rtt};
+use probelet_core::report::{Now, Picture};
 use probelet_core::table::{Frozen, Table};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

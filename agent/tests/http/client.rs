@@ -1,10 +1,11 @@
 //! A server over a made-up node, and a client that reads answers byte for byte.
 
+use probelet_agent::args::Address;
 use probelet_agent::names::shown::Names;
 use probelet_agent::serve::http::auth::{Auth, Guard};
 use probelet_agent::serve::http::cost::{Admission, Cost};
 use probelet_agent::serve::http::tls::Tls;
-use probelet_agent::serve::{Address, Parts, SeriesLimits, State, bind, bind_at, serve};
+use probelet_agent::serve::{Parts, SeriesLimits, State, bind, bind_at, serve};
 use probelet_agent::snapshot::Snapshot;
 use serde_json::Value;
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::conns::unasked;
-use super::explain::{Finding, Mark, lines};
+use super::finding::{Finding, Mark, lines};
 use crate::seen::report::{Flow, Report, Risk};
 use crate::show::{self, Cell, Page};
 use crate::target::Target;

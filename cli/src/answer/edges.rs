@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::map::Names;
+use super::naming::Names;
 use crate::seen::report::{Flow, Report};
 
 /// A flow, and whether it counts.

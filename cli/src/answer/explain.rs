@@ -10,13 +10,14 @@ use probelet_crds::{ROLLOUT_PAUSED, State};
 use serde::Serialize;
 
 use super::checkup::Checkup;
+use super::finding::{Finding, Mark, lines};
 use super::status::is_reduced;
 use crate::ask::Error;
 use crate::seen::config::Config;
 use crate::seen::pod::Pod;
 use crate::seen::probe::{Agent, Level, Probe};
 use crate::seen::report::Report;
-use crate::show::{self, Cell, Page, Tone};
+use crate::show::{self, Cell, Page};
 use crate::target::Target;
 
 /// Faults of workloads that are shown.
@@ -62,37 +63,6 @@ pub struct Explanation {
     node: String,
     level: Option<Level>,
     findings: Vec<Finding>,
-}
-
-/// One thing that is so.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    pub(super) mark: Mark,
-    pub(super) about: &'static str,
-    pub(super) found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) next: Option<String>,
-}
-
-/// How a finding is to be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Mark {
-    Ok,
-    Note,
-    Lost,
-    Bad,
-}
-
-impl Finding {
-    pub(super) fn new(mark: Mark, about: &'static str, found: impl Into<String>) -> Self {
-        Self { mark, about, found: found.into(), next: None }
-    }
-
-    pub(super) fn next(mut self, next: impl Into<String>) -> Self {
-        self.next = Some(next.into());
-        self
-    }
 }
 
 impl Explanation {
@@ -294,26 +264,6 @@ fn workloads(seen: &Seen<'_>) -> Vec<Finding> {
     let trouble = trouble.filter(|trouble| trouble.certain);
     let found = trouble.map(|trouble| format!("{}: {}", trouble.reason, trouble.message));
     found.map(|found| Finding::new(Mark::Bad, "workloads", found)).into_iter().collect()
-}
-
-/// Findings one below the other.
-pub(super) fn lines(page: &mut Page, findings: &[Finding]) {
-    for finding in findings {
-        let (mark, tone) = match finding.mark {
-            Mark::Ok => ("ok", Tone::Good),
-            Mark::Note => ("note", Tone::Dim),
-            Mark::Lost => ("LOST", Tone::Warn),
-            Mark::Bad => ("BAD", Tone::Bad),
-        };
-        page.cells(vec![
-            Cell::new(format!("{mark:<6}"), tone),
-            Cell::bold(format!("{:<12}", finding.about)),
-            finding.found.as_str().into(),
-        ]);
-        for line in finding.next.iter().flat_map(|next| next.lines()) {
-            page.cells(vec![" ".repeat(18).into(), Cell::dim(format!("→ {}", line.trim_start()))]);
-        }
-    }
 }
 
 impl show::Answer for Explanation {

@@ -3,17 +3,15 @@
 //! In: reports of several nodes, and the Services' ports. Out: one edge for each pair of ends and port, in which each
 //! connection is counted once. Pure: values only.
 
-mod naming;
 mod picture;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-pub use naming::Names;
-
 use super::conns::unasked;
 use super::edges::all_flows;
+use super::naming::Names;
 use crate::args::Format;
 use crate::seen::report::{Flow, Report, Rtt};
 use crate::show::{self, Align, Cell, Column, Page, Table};

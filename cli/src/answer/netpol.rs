@@ -17,7 +17,7 @@ pub use select::Ends;
 use select::{Peer, Ports};
 
 use super::edges::{Counted, counted};
-use super::map::Names;
+use super::naming::Names;
 use crate::seen::clean;
 use crate::seen::report::Report;
 use crate::show::{self, Page};

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use self::nodes::{Alike, Nodes, Platform};
-use super::explain::{Finding, Mark, lines};
+use super::finding::{Finding, Mark, lines};
 use crate::seen::cluster::Cluster;
 use crate::show::{self, Align, Cell, Column, Page, Table};
 

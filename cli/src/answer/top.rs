@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use probelet_crds::condition::CONNECTIONS_HEALTHY;
 use serde::Serialize;
 
-use super::map::{Map, Names};
+use super::map::Map;
+use super::naming::Names;
 use crate::args::Ranking;
 use crate::seen::probe::{Level, Probe};
 use crate::seen::report::Report;

@@ -5,16 +5,14 @@
 //!
 //! Pure: no I/O.
 
-use super::names::{Name, NameId};
 use super::peers::{Question, private};
 use super::pods::Claim;
+use super::services::API_SERVER;
 use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
 use super::{Cluster, Peers};
 use crate::facts::{Endpoint, Protocol};
+use crate::names::{Name, NameId};
 use crate::records::{Direction, Origin};
-
-/// The Service of the API server: namespace and name.
-pub(super) const API_SERVER: [&str; 2] = ["default", "kubernetes"];
 
 impl Cluster {
     /// Where the source of a connection that was accepted here is. Only an address that is certainly none of a

@@ -11,13 +11,13 @@
 //! Pure: no I/O.
 
 use super::key::Key;
-use super::names::{Name, NameId};
 use super::pods::{Claim, Own, PodSlot};
-use super::services::At;
+use super::services::{API_SERVER, At};
 use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
-use super::{Cluster, Owner, Peers, Unresolved};
+use super::{Cluster, Owner, Peers};
 use crate::facts::{Endpoint, Protocol};
-use crate::records::Direction;
+use crate::names::{Name, NameId};
+use crate::records::{Direction, Unresolved};
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
@@ -108,7 +108,7 @@ impl Cluster {
         }
         // What connects from there is the server; what else listens there may be anything.
         if q.direction == Direction::Inbound && self.is_api_server(q.at.addr) {
-            let [namespace, name] = super::origin::API_SERVER.map(Into::into);
+            let [namespace, name] = API_SERVER.map(Into::into);
             let service = self.names.intern(Name::Service { namespace, name });
             let gap = service.is_none().then_some(Unresolved::NamesFull);
             return Answer { name: service, service, gap, translated: false };

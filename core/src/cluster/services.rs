@@ -15,6 +15,8 @@ use crate::facts::Protocol;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// The Service of the API server: namespace and name.
+pub(super) const API_SERVER: [&str; 2] = ["default", "kubernetes"];
 /// Services of a cluster; at about 600 bytes each. The largest clusters have 10,000.
 pub(super) const SERVICES: usize = 32_768;
 

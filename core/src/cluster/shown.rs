@@ -6,12 +6,12 @@
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
-use super::names::{Name, NameId};
 use super::objects::{Kind, Phase, Pod};
 use super::pods::{Own, PodSlot};
 use super::slices::State;
 use super::workload::workload;
 use super::{Cluster, ServiceMatching};
+use crate::names::{Name, NameId};
 use crate::table::{Epoch, Slot};
 use std::net::IpAddr;
 use std::sync::Arc;

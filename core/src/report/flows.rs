@@ -8,12 +8,12 @@
 
 mod shares;
 
-use super::health::{Health, Samples};
+use super::health::Samples;
 use super::{Pass, Removed};
-use crate::cluster::names::NameId;
 use crate::facts::Loss;
 use crate::hash::{self, HashMap, HashSet};
-use crate::records::{FlowKey, FlowRecord, Origin, Workload};
+use crate::names::NameId;
+use crate::records::{FlowKey, FlowRecord, Health, Origin, Workload};
 use crate::table::{Frozen, Slot, Table};
 use hashbrown::HashTable;
 use shares::{Account, Shares};

@@ -6,10 +6,10 @@
 //! Pure: no I/O.
 
 use super::listeners::ListenerTable;
-use super::risks::{Level, Risk};
+use super::risks::Level;
 use crate::facts::{Endpoint, Netns, Process, Tracked};
 use crate::hash::{self, HashMap};
-use crate::records::{ConnectionRecord, Direction, ListenerRecord, Owner};
+use crate::records::{ConnectionRecord, Direction, ListenerRecord, Owner, Risk};
 
 /// Queues of listeners that are half full at least.
 pub(super) fn queues(listeners: &ListenerTable) -> Vec<Level> {

@@ -7,11 +7,11 @@
 //!
 //! Pure: no I/O.
 
-use crate::cluster::names::{Name, NameId};
-use crate::cluster::{Cluster, Grain, Owner, Question, Unresolved};
+use crate::cluster::{Cluster, Grain, Owner, Question};
 use crate::facts::{Container, ContainerId, Endpoint};
 use crate::hash::{self, HashSet};
-use crate::records::{ConnectionRecord, Direction, Named, Origin, Workload};
+use crate::names::{Name, NameId};
+use crate::records::{ConnectionRecord, Direction, Named, Origin, Unresolved, Workload};
 use std::sync::Arc;
 
 /// Bits of the filter of addresses that were asked about: 8 KiB. A node with 10,000 peers fills a

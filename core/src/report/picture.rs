@@ -5,12 +5,12 @@
 //! Pure: no I/O.
 
 use super::{Now, Removals};
-use crate::cluster::names::{FrozenNames, Name, NameId};
-use crate::cluster::{Gaps, Grain, Known, PodRecord};
+use crate::cluster::{Grain, Known, PodRecord};
 use crate::coverage::{Count, Trouble};
 use crate::facts::{Container, ContainerId, Losses};
+use crate::names::{FrozenNames, Name, NameId};
 use crate::records::{
-    ConnectionRecord, ContainerRecord, FlowRecord, ListenerRecord, ProcessRecord, RiskRecord,
+    ConnectionRecord, ContainerRecord, FlowRecord, Gaps, ListenerRecord, ProcessRecord, RiskRecord,
 };
 use crate::table::{Epoch, Frozen};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! What the kernel translated, what flows are counted by, and limits.
 
 use crate::node::*;
+use probelet_core::cluster::Grain;
 use probelet_core::cluster::objects::{Event, Kind, Pod, Service};
-use probelet_core::cluster::{Grain, Unresolved};
-use probelet_core::records::Reporter;
+use probelet_core::records::{Reporter, Unresolved};
 use probelet_core::report::{Now, Translated};
 
 #[test]

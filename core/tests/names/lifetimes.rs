@@ -1,8 +1,8 @@
 //! Pods that come, go and come again: no one keeps an address or a name that is another's.
 
 use crate::node::*;
-use probelet_core::cluster::Unresolved;
 use probelet_core::cluster::objects::{Event, Kind, Phase, Pod};
+use probelet_core::records::Unresolved;
 use probelet_core::report::Removed;
 
 #[test]

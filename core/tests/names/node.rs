@@ -6,12 +6,12 @@
 use probelet_core::cluster::objects::{
     Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
-use probelet_core::cluster::{Cluster, PodShown, Settings, Unresolved};
+use probelet_core::cluster::{Cluster, PodShown, Settings};
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, Want,
 };
 use probelet_core::join::PortRange;
-use probelet_core::records::{ConnectionRecord, Workload};
+use probelet_core::records::{ConnectionRecord, Unresolved, Workload};
 use probelet_core::report::{Entry, Limits, Now, Picture, Report, Translated};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Whose a connection is: by container, by cgroup, early or late.
 
 use crate::node::*;
-use probelet_core::cluster::Unresolved;
 use probelet_core::cluster::objects::{Event, Pod};
+use probelet_core::records::Unresolved;
 
 #[test]
 fn a_containers_connections_are_its_pods() {

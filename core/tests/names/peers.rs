@@ -1,8 +1,8 @@
 //! The other end of a connection: Services, endpoints, nodes, the world.
 
 use crate::node::*;
-use probelet_core::cluster::Unresolved;
 use probelet_core::cluster::objects::{Event, OnNode, Pod, Service};
+use probelet_core::records::Unresolved;
 
 #[test]
 fn before_the_first_list_an_unknown_address_is_said_to_wait_for_it() {

@@ -1,10 +1,10 @@
 //! Names that drain, that strangers claim, and lists that someone made as long as they could.
 
 use crate::node::*;
-use probelet_core::cluster::Unresolved;
 use probelet_core::cluster::objects::{
     EndpointSlice, Event, Kind, Node as FarNode, Pod, Service, ServicePort,
 };
+use probelet_core::records::Unresolved;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The slice of the controller for a Service that selects.

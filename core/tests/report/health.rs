@@ -4,8 +4,7 @@ use super::node::*;
 use probelet_core::facts::{
     Facts, Netns, PortRange, Process, Quality, Queue, Socket, State, Tcp, Tracked, Want,
 };
-use probelet_core::records::{FlowRecord, RiskRecord};
-use probelet_core::report::{Risk, Rtt};
+use probelet_core::records::{FlowRecord, Risk, RiskRecord, Rtt};
 
 fn with(socket: Socket, rtt_us: u32, retransmitted: u32, segments: u32) -> Socket {
     Socket { tcp: Tcp::Quality(Quality { rtt_us, retransmitted, segments }), ..socket }

@@ -111,7 +111,7 @@ pub struct RolloutStatus {
 
 /// Where a rollout is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::name_variants)]
+#[schemars(transform = crate::variants::name_variants)]
 pub enum Phase {
     /// The first few nodes have it and are watched.
     Canary,

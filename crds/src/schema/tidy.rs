@@ -4,26 +4,8 @@
 //! strings in one, as Kubernetes writes them, formats that it knows, and no permission for null: a null is as good as
 //! nothing, because the API server then takes the default. Pure: values only.
 
-use schemars::Schema;
+use crate::variants::WORDS;
 use serde_json::{Map, Value, json};
-
-/// Where an enumeration keeps its words with their meaning until they are in the field's description: a keyword that
-/// kube's types let through and that are not needed.
-const WORDS: &str = "title";
-
-/// Notes what the words of an enumeration mean, before kube's own transformations forget it.
-pub(crate) fn name_variants(schema: &mut Schema) {
-    let Some(variants) = schema.get("oneOf").and_then(Value::as_array) else { return };
-    let words: Vec<String> = variants
-        .iter()
-        .filter_map(|variant| {
-            let word = variant.get("const").or_else(|| variant.get("enum")?.get(0))?.as_str()?;
-            let meaning = variant.get("description")?.as_str()?;
-            Some(format!("{word}: {meaning}"))
-        })
-        .collect();
-    schema.insert(WORDS.to_owned(), words.join(" ").into());
-}
 
 /// Makes the schema and everything in it presentable.
 pub(super) fn tidy(schema: &mut Value) {

@@ -21,9 +21,8 @@ use probelet_crds::{
 use probelet_runtime::chain;
 use serde_json::{Value, json};
 
-use crate::stages::observe::{
-    CONFIG_LABEL, RawConfig, RawProbe, SeenConfig, SeenProbe, cut, label_value,
-};
+use crate::seen::{SeenConfig, SeenProbe};
+use crate::stages::observe::{CONFIG_LABEL, RawConfig, RawProbe, cut, label_value};
 use crate::stages::plan::Order;
 
 /// The longest that a write may take.

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use probelet_crds::Origin;
 
+use crate::content::Content;
 use crate::pace::Millis;
 use crate::queue::NodeId;
-use crate::stages::observe::Owner;
-use crate::world::{Content, Node, Probe, Want, World};
+use crate::seen::Owner;
+use crate::world::{Node, Probe, Want, World};
 
 /// How long a `NodeProbe` may outlive its node: Kubernetes' own garbage collector is quicker, as a rule.
 const ORPHAN: Millis = 30_000;

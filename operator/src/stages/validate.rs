@@ -3,43 +3,16 @@
 //! In: the spec as people wrote it. Out: [`Valid`], with everything compiled that nodes are compared with, or
 //! [`Rejected`] with the reason and message of the condition `Accepted`. Pure: values only.
 
-use std::collections::BTreeSet;
-
 use probelet_core::selector::{Expression, Selector};
 use probelet_crds::condition::accepted;
-use probelet_crds::{CpuQuantity, FieldError, LabelSelector, NodeConfig, ProbeConfigSpec, Rollout};
+use probelet_crds::{CpuQuantity, FieldError, LabelSelector, ProbeConfigSpec};
 use serde_json::Value;
 
+use crate::judged::{Rejected, Valid};
 use crate::stages::observe::cut;
 
 /// The longest message of a condition that we write.
 pub const MAX_MESSAGE: usize = 256;
-
-/// A configuration that may be put in force.
-#[derive(Debug, Clone)]
-pub struct Valid {
-    /// Which one wins.
-    pub priority: i32,
-    /// Which nodes it is for.
-    pub selector: Selector,
-    /// Their names, if it names any; a node must be among them and fit the selector.
-    pub names: BTreeSet<Box<str>>,
-    /// What agents are told.
-    pub config: NodeConfig,
-    /// How it reaches them.
-    pub rollout: Rollout,
-}
-
-/// Why a configuration is not put in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// A reason of the condition `Accepted`.
-    pub reason: &'static str,
-    /// What is wrong and what would be right.
-    pub message: String,
-    /// Its priority, if at least that can be read: what is in force by it keeps its rank.
-    pub priority: i32,
-}
 
 /// Judges a spec; `max_budget` is the most that an agent may be given.
 ///
@@ -88,7 +61,8 @@ fn compile(selector: &LabelSelector) -> Result<Selector, probelet_core::selector
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::Labels;
+    use crate::labels::Labels;
+    use probelet_crds::NodeConfig;
     use serde_json::json;
 
     fn judge(spec: &Value) -> Result<Valid, Rejected> {

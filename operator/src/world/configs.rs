@@ -8,11 +8,11 @@ use std::sync::Arc;
 use probelet_core::selector::Selector;
 use probelet_crds::{ProbeConfigStatus, Rank, Rollout as Rules};
 
-use super::content::Content;
-use super::labels::Labels;
+use crate::content::Content;
+use crate::judged::Rejected;
+use crate::labels::Labels;
 use crate::queue::NodeId;
 use crate::rollout::Rollout;
-use crate::stages::validate::Rejected;
 
 /// A `ProbeConfig`.
 #[derive(Debug)]

@@ -173,7 +173,7 @@ impl World {
         self.nodes.iter().filter(wins).map(|(id, _)| id).collect()
     }
 
-    pub(super) fn said(&self, id: NodeId) -> Option<(NodeId, &crate::stages::observe::Said)> {
+    pub(super) fn said(&self, id: NodeId) -> Option<(NodeId, &crate::seen::Said)> {
         Some((id, &self.nodes.get(id)?.probe.as_ref()?.said))
     }
 

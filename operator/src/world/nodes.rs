@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use probelet_crds::Origin;
 
-use super::content::Content;
-use super::labels::Labels;
+use crate::content::Content;
+use crate::labels::Labels;
 use crate::pace::Millis;
 use crate::placement::Taint;
 use crate::queue::ConfigId;
-use crate::stages::observe::{Owner, Said};
+use crate::seen::{Owner, Said};
 
 /// A node, its `NodeProbe`, or both.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Config, ConfigId, Node, World};
 use crate::pace::Millis;
 use crate::queue::{Key, NodeId};
-use crate::stages::observe::SeenProbe;
+use crate::seen::SeenProbe;
 
 impl World {
     /// A `NodeProbe` was written; this is how it is now.

@@ -1,5 +1,6 @@
 use super::*;
-use crate::stages::observe::{Owner, Said};
+use crate::labels::Labels;
+use crate::seen::{Owner, Said};
 use crate::stages::plan::{Order, Step, plan};
 use probelet_crds::Origin;
 use serde_json::{Value, json};

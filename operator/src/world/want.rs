@@ -10,7 +10,7 @@ use probelet_crds::Origin;
 use super::{Config, ConfigId, Content, Node, Probe, World};
 use crate::queue::NodeId;
 use crate::rollout::{Edition, Give};
-use crate::stages::observe::Owner;
+use crate::seen::Owner;
 
 /// What a node should work by.
 #[derive(Debug)]

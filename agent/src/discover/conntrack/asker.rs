@@ -8,10 +8,8 @@
 //! I/O: through [`super::Conntrack`]; a thread.
 
 use super::{Conntrack, Error};
+use crate::capabilities::{Capability, Given, Set, give_back};
 use crate::clock::thread_cpu_ns;
-use crate::doctor::Capability;
-use crate::rights::capabilities::{Given, Set, give_back};
-use crate::rights::reach;
 use crate::sys::{landlock, seccomp};
 use probelet_core::report::{Translated, Translation};
 use std::io;
@@ -133,7 +131,7 @@ fn serve(mut conntrack: Conntrack, tasks: &Receiver<Task>, answers: &SyncSender<
 }
 
 fn reach_nothing() -> io::Result<()> {
-    reach::nothing(landlock::version()?)?.restrict()
+    landlock::Rules::new(landlock::version()?, true)?.restrict()
 }
 
 fn ask(conntrack: &mut Conntrack, questions: &[Translation]) -> Answers {

@@ -6,7 +6,7 @@
 //!
 //! I/O: the channel only.
 
-use super::session::End;
+use super::end::End;
 use probelet_core::cluster::objects::Event;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;

@@ -8,6 +8,7 @@
 //! I/O: the network through [`Connection`](connection::Connection); sleeps.
 
 use super::Watcher;
+use super::end::End;
 use super::intake::Intake;
 use super::outbox::Outbox;
 use crate::kube::connection::{self, Error};
@@ -41,17 +42,6 @@ enum From {
     NotOlderThan(String),
     /// What was seen is unknown to the server.
     Newest,
-}
-
-/// Why a session ended.
-pub(super) enum End {
-    /// No one receives events any more.
-    Closed,
-    /// The server ended the watch in good order.
-    Ended,
-    /// The server knows no streaming lists.
-    NoStreaming,
-    Failed(Error),
 }
 
 type Piece = Result<Option<bytes::Bytes>, Error>;

@@ -9,9 +9,9 @@
 use super::context::Feed;
 use super::figures::{self, cut};
 use super::health::Health;
+use crate::capabilities::Capability;
 use crate::config::Effective;
 use crate::discover::choose;
-use crate::doctor::Capability;
 use crate::node_probe::follow::{Assigned, Refusal};
 use crate::snapshot::{Snapshot, Vitals};
 use probelet_core::budget::Level;

@@ -4,7 +4,7 @@
 //!
 //! I/O: none of its own.
 
-use crate::doctor::Capability;
+use crate::capabilities::Capability;
 use crate::kube::{FeedStatus, State};
 use crate::rights;
 use probelet_core::cluster::objects::Kind;

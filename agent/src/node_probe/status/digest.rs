@@ -12,8 +12,8 @@
 use super::conditions::{self, Scene, Verdict};
 use super::figures;
 use crate::rights::{self, Protection, Rights};
-use crate::serve::report::summary;
 use crate::snapshot::Snapshot;
+use crate::snapshot::instance::instance;
 use probelet_crds::{
     AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, ReportingMode, RightsStatus,
     Summary,
@@ -113,7 +113,7 @@ fn report(snapshot: &Snapshot) -> ReportStatus {
     let bytes = records.iter().zip(RECORDS).map(|(&n, each)| n as u64 * each).sum::<u64>() + FRAME;
     ReportStatus {
         epoch: i64::try_from(picture.epoch).unwrap_or(i64::MAX),
-        digest: format!("{}-{}", summary::instance(snapshot), picture.epoch),
+        digest: format!("{}-{}", instance(snapshot), picture.epoch),
         bytes: figures::count(bytes),
     }
 }

@@ -10,8 +10,8 @@ use crate::names::label;
 use crate::snapshot::Snapshot;
 use probelet_core::budget::Level;
 use probelet_core::facts::Tier;
-use probelet_core::records::{FlowRecord, RiskRecord};
-use probelet_core::report::{Picture, Risk};
+use probelet_core::records::{FlowRecord, Risk, RiskRecord};
+use probelet_core::report::Picture;
 use probelet_crds::condition::{Status, connections_healthy as reasons};
 use std::time::Duration;
 

@@ -8,7 +8,7 @@
 use super::conditions::{Judge, Scene, Verdict};
 use super::due::{Ask, Due};
 use super::{context, digest, top};
-use crate::doctor::Capability;
+use crate::capabilities::Capability;
 use crate::kube::random;
 use crate::node_probe::follow::{Assigned, Assignment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

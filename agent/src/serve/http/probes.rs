@@ -13,8 +13,9 @@ mod own;
 
 use super::cost::{Admission, Admit, Cost};
 use super::health::{is_alive, is_ready};
+use crate::args::Address;
 use crate::clock::{boot_ns, thread_cpu_ns};
-use crate::serve::{ACCEPT_RETRY, Address, Error, listen, until_stopped};
+use crate::serve::{ACCEPT_RETRY, Error, listen, until_stopped};
 use crate::snapshot::Snapshot;
 use crate::sys::filter;
 use probelet_runtime::places::Places;

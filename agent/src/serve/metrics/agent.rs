@@ -8,8 +8,8 @@
 
 use super::family::Families;
 use super::rights;
+use crate::capabilities::Capability;
 use crate::discover::Limiter;
-use crate::doctor::Capability;
 use crate::node_probe::status::missing;
 use crate::snapshot::{Asked, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::budget::Level;

@@ -11,17 +11,13 @@
 
 use super::SeriesLimits;
 use super::family::Families;
+use super::flow_key::FlowKey;
 use super::keys::{Keys, Seen};
 use super::series::{Sample, Series};
-use super::workloads::{
-    FLOW_SHARE, OTHER, RESERVED, name, namespace_of, port_name, shown, source_name,
-};
+use super::workloads::{FLOW_SHARE, OTHER};
 use crate::names::shown::DisplayNames;
-use crate::serve::report::records::source_node;
 use crate::snapshot::Snapshot;
-use probelet_core::cluster::names::Name;
-use probelet_core::facts::Protocol;
-use probelet_core::records::{FlowRecord, Reporter, Workload};
+use probelet_core::records::Reporter;
 use probelet_core::report::Picture;
 use probelet_core::text::clean;
 use std::collections::BTreeMap;
@@ -34,56 +30,6 @@ const PER_FLOW: usize = 5;
 const ACCEPTED_PART: usize = 3;
 /// Pairs of a Service and a workload. A node has some 110 pods.
 const SERVICES: usize = 512;
-
-/// For whom all flows from other nodes are counted; no workload is called so.
-const OTHER_NODES: &str = "node:";
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct FlowKey {
-    source_namespace: Box<str>,
-    pub(super) source: Box<str>,
-    source_node: Box<str>,
-    destination_namespace: Box<str>,
-    /// Who answers; empty where no more than the Service is known.
-    destination: Box<str>,
-    service: Box<str>,
-    port: Box<str>,
-    service_port: Box<str>,
-    protocol: Protocol,
-}
-
-impl FlowKey {
-    /// What stands for all that has no place.
-    fn folded(reporter: Reporter) -> Self {
-        Self {
-            source_namespace: Box::default(),
-            source: OTHER.into(),
-            source_node: match reporter {
-                Reporter::Source => Box::default(),
-                Reporter::Destination => "node:other".into(),
-            },
-            destination_namespace: Box::default(),
-            destination: OTHER.into(),
-            service: Box::default(),
-            port: OTHER.into(),
-            service_port: Box::default(),
-            protocol: Protocol::Tcp,
-        }
-    }
-
-    /// Whose flow it is: who opened it, or who was connected to from outside. Those from other nodes, which
-    /// report them themselves, are the first to give way.
-    fn owner(&self) -> &str {
-        if !self.source_node.is_empty() {
-            return OTHER_NODES;
-        }
-        match RESERVED.contains(&&*self.source) {
-            false => &self.source,
-            true if self.destination.is_empty() => &self.service,
-            true => &self.destination,
-        }
-    }
-}
 
 /// A key with its value, to be written.
 struct Row<'a> {
@@ -232,35 +178,6 @@ impl Flows {
         let exported: usize = counts.iter().map(|count| count.0).sum();
         let folded: usize = counts.iter().map(|count| count.1).sum();
         ((exported * PER_FLOW) as f64, (folded * PER_FLOW) as f64)
-    }
-}
-
-pub(super) fn key(flow: &FlowRecord, labels: &DisplayNames, picture: &Picture) -> FlowKey {
-    let FlowRecord { key, .. } = flow;
-    let dialled = key.service_port;
-    let service_port = if dialled == 0 { Box::default() } else { dialled.to_string().into() };
-    let service = |id| match picture.name(id) {
-        Some(name @ Name::Service { .. }) => Some(shown(&name.to_string())),
-        _ => None,
-    };
-    let known = match key.destination {
-        Workload::Named(id) => service(id),
-        _ => None,
-    };
-    let destination = match known {
-        Some(_) => Box::default(),
-        None => name(key.destination, labels, picture),
-    };
-    FlowKey {
-        source_namespace: namespace_of(key.source, picture),
-        source: source_name(key, labels, picture),
-        source_node: source_node(key.origin, picture).unwrap_or_default().into(),
-        destination_namespace: namespace_of(key.destination, picture),
-        destination,
-        service: key.service.and_then(service).or(known).unwrap_or_default(),
-        port: port_name(key),
-        service_port,
-        protocol: key.protocol,
     }
 }
 

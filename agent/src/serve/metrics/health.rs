@@ -13,8 +13,8 @@ use crate::names::shown::DisplayNames;
 use crate::snapshot::Snapshot;
 use probelet_core::facts::Protocol;
 use probelet_core::hash::HashMap;
-use probelet_core::records::{FlowRecord, RiskRecord, Workload};
-use probelet_core::report::{Picture, Risk};
+use probelet_core::records::{FlowRecord, Risk, RiskRecord, Workload};
+use probelet_core::report::Picture;
 use std::collections::BTreeMap;
 use std::time::Instant;
 

@@ -6,7 +6,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use super::flows::{FlowKey, key};
+use super::flow_key::{FlowKey, key};
 use crate::names::shown::DisplayNames;
 use probelet_core::cluster::Grain;
 use probelet_core::hash::HashMap;
@@ -131,8 +131,8 @@ mod tests {
     use super::*;
     use crate::names::shown::{ContainerName, Names};
     use probelet_core::facts::{Comm, Container, ContainerId};
+    use probelet_core::records::Health;
     use probelet_core::records::{Origin, Workload};
-    use probelet_core::report::Health;
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 

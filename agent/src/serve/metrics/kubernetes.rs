@@ -9,8 +9,8 @@
 
 use super::family::Families;
 use crate::kube::{Class, FeedStatus, KindStatus, Malformed, State};
+use crate::node_probe::NodeProbe;
 use crate::node_probe::status::Account;
-use crate::serve::NodeProbe;
 use probelet_core::cluster::objects::Kind;
 use std::time::Instant;
 

@@ -5,10 +5,10 @@
 //! I/O: the page; the sources beside this file, for the names in them.
 
 use super::*;
-use crate::doctor::Capability;
+use crate::capabilities::Capability;
 use crate::kube::{Class, FeedStatus, Malformed};
 use crate::names::shown::DisplayNames;
-use crate::serve::NodeProbe;
+use crate::node_probe::NodeProbe;
 use crate::serve::testing::everything;
 use probelet_core::cluster::objects::Kind;
 use probelet_reference::{WRITTEN, hold, row};

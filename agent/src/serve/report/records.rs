@@ -10,14 +10,14 @@ use super::json::{address, decimal, endpoint, int, int_or_null, string, string_o
 use crate::names::shown::DisplayNames;
 use crate::serve::sight::Sight;
 use probelet_core::cluster::PodRecord;
-use probelet_core::cluster::names::Name;
 use probelet_core::cluster::objects::Phase;
 use probelet_core::facts::{Comm, ContainerId, Endpoint, Quality};
+use probelet_core::names::Name;
 use probelet_core::records::{
-    ConnectionRecord, ContainerRecord, Direction, FlowRecord, ListenerRecord, Origin, Owner,
-    ProcessRecord, RiskRecord, Workload,
+    ConnectionRecord, ContainerRecord, Direction, FlowRecord, Health, ListenerRecord, Origin,
+    Owner, ProcessRecord, RiskRecord, Rtt, Workload,
 };
-use probelet_core::report::{Health, Picture, Rtt};
+use probelet_core::report::Picture;
 use std::net::Ipv4Addr;
 
 /// What ids mean, for the length of one response.

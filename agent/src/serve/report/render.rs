@@ -11,6 +11,7 @@
 
 use super::filter::Sieve;
 use super::records::{Scene, pod_of_node};
+use super::span::Span;
 use super::{json, summary};
 use crate::names::shown::DisplayNames;
 use crate::serve::sight::Sight;
@@ -24,24 +25,6 @@ use std::sync::Arc;
 
 /// A piece ends with the first chunk of records after so many bytes.
 const PIECE: usize = 32 * 1024;
-
-/// What a response covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Span {
-    /// Everything; `since` is what the client asked for without success.
-    Full { since: Option<Epoch> },
-    /// What changed after this epoch.
-    Delta(Epoch),
-}
-
-impl Span {
-    const fn floor(self) -> Epoch {
-        match self {
-            Self::Full { .. } => 0,
-            Self::Delta(since) => since,
-        }
-    }
-}
 
 /// Where the stream stands.
 #[derive(Clone, Copy, Debug)]

@@ -6,11 +6,12 @@
 //! Pure: no I/O.
 
 use super::json::{decimal, float, int, int_or_null, string, string_or_null, write};
-use super::render::Span;
-use super::tag::Instance;
+use super::span::Span;
+use crate::capabilities::Set;
 use crate::clock::boot_ns;
-use crate::rights::{Protection, Rights, capabilities::Set};
+use crate::rights::{Protection, Rights};
 use crate::serve::sight::Sight;
+use crate::snapshot::instance::{Instance, instance};
 use crate::snapshot::{Intervals, Snapshot, Vitals};
 use crate::sys::seccomp;
 use probelet_core::cluster::objects::Kind;
@@ -18,19 +19,6 @@ use probelet_core::coverage::Count;
 
 /// Width of the window that `coverage.ratio` is about, seconds.
 const COVERAGE_WINDOW: u64 = 60;
-
-/// Which run of the agent a snapshot is of.
-pub(crate) fn instance(snapshot: &Snapshot) -> Instance {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "saturates; milliseconds fit"
-    )]
-    let started_ms = (snapshot.vitals.started_unix * 1000.0) as u64;
-    // Where the clock was set, all start times moved: what a client has is another report. No other run
-    // begins within milliseconds of this one.
-    Instance::new(started_ms + u64::from(snapshot.clock_steps))
-}
 
 /// From the opening brace to the lists.
 pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span, sight: &Sight) {

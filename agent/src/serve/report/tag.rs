@@ -8,32 +8,8 @@
 //!
 //! Pure: no I/O.
 
+use crate::snapshot::instance::Instance;
 use probelet_core::table::Epoch;
-
-/// A run of the agent, by the Unix milliseconds of its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Instance(u64);
-
-impl Instance {
-    pub(crate) const fn new(started_ms: u64) -> Self {
-        Self(started_ms)
-    }
-
-    /// The same run as seen by who may see a part of it: another report, on which no delta of the whole is built.
-    pub(crate) const fn narrowed(self) -> Self {
-        Self(self.0 | 1 << 63)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        u64::from_str_radix(text, 16).ok().map(Self)
-    }
-}
-
-impl std::fmt::Display for Instance {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:x}", self.0)
-    }
-}
 
 /// What a client says it has: an epoch, and of which run if it says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

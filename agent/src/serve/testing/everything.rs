@@ -6,9 +6,9 @@
 //! Pure: no I/O.
 
 use super::snapshot;
-use crate::doctor::Capability;
+use crate::capabilities::{Capability, Set};
 use crate::names::shown::{ContainerName, Names};
-use crate::rights::{Rights, capabilities::Set};
+use crate::rights::Rights;
 use crate::snapshot::{Asked, Snapshot};
 use probelet_core::cluster::objects::{
     Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,

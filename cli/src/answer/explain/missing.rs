@@ -7,8 +7,9 @@ use probelet_crds::condition::{
     DATA_COMPLETE, PERMISSIONS_OK, READY, data_complete, permissions_ok,
 };
 
-use super::{Finding, Mark, Seen};
-use crate::answer::doctor::loss;
+use super::Seen;
+use crate::answer::finding::{Finding, Mark};
+use crate::answer::losses::loss;
 use crate::answer::status::TOLERATED;
 use crate::seen::report::{Report, UNSEEN};
 use crate::show;

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::explain::{Finding, Mark};
 use super::rules::ENFORCE;
+use crate::answer::finding::{Finding, Mark};
 use crate::seen::cluster::{Cluster, Labelled, Rule, Space, Webhooks};
 
 /// So many names of one kind are shown.

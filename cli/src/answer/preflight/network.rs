@@ -2,7 +2,7 @@
 //!
 //! In: groups of the API, `DaemonSets`. Out: findings. Pure: values only.
 
-use super::super::explain::{Finding, Mark};
+use crate::answer::finding::{Finding, Mark};
 use crate::seen::cluster::Cluster;
 
 /// What carries the network: a `DaemonSet` of kube-system or a group of the API that gives it away, its name, whether it

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::explain::{Finding, Mark};
+use crate::answer::finding::{Finding, Mark};
 use crate::seen::cluster::{Machine, NodeInfo};
 
 /// Kernels on which `bpf` runs, and `bpf-compat` (docs/sources.md).

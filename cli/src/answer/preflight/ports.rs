@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::explain::{Finding, Mark};
+use crate::answer::finding::{Finding, Mark};
 use crate::seen::cluster::{Cluster, Daemon};
 
 /// The chart's defaults (charts/probelet/values.yaml), and what is tried instead.

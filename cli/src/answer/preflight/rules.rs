@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::explain::{Finding, Mark};
+use crate::answer::finding::{Finding, Mark};
 use crate::seen::cluster::{Cluster, Limit, Quota};
 
 /// The label by which a namespace says what it admits.

@@ -7,8 +7,7 @@
 
 use super::{Connections, Evidence, Flows, Pass};
 use crate::facts::{Quality, State, UNANSWERED};
-use crate::records::ConnectionRecord;
-use crate::report::Health;
+use crate::records::{ConnectionRecord, Health};
 use crate::table::Slot;
 
 /// A connection that went without a TIME_WAIT: it may have been reset.

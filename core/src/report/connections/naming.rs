@@ -6,8 +6,8 @@
 //! Pure: no I/O.
 
 use super::{Connections, Flows, Pass};
-use crate::cluster::names::NameId;
 use crate::hash::HashSet;
+use crate::names::NameId;
 use crate::records::ConnectionRecord;
 use crate::report::naming::Affected;
 use crate::table::Slot;

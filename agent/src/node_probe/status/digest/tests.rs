@@ -1,10 +1,9 @@
 //! What the digest holds, and what counts as a change.
 
 use super::*;
+use crate::capabilities::{Capability, Set};
 use crate::config::Effective;
-use crate::doctor::Capability;
 use crate::node_probe::follow::Assigned;
-use crate::rights::capabilities::Set;
 use crate::serve::testing;
 use probelet_core::facts::Tier;
 use std::sync::Arc;

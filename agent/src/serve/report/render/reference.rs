@@ -8,8 +8,8 @@ use super::super::query::Filter;
 use super::*;
 use crate::serve::testing::everything;
 use probelet_core::budget::Level;
-use probelet_core::cluster::Unresolved;
 use probelet_core::facts::Loss;
+use probelet_core::records::Unresolved;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

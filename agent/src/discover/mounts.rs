@@ -2,13 +2,13 @@
 //!
 //! In: the file's text. Out: two facts. It must not look at the mounts themselves: one may hang.
 //!
-//! Pure: no I/O.
+//! I/O: [`hides_processes`] reads that file; the rest is pure.
 
 use std::fmt;
 
 /// Which cgroup hierarchies are mounted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Cgroups {
+pub(crate) enum Cgroups {
     /// None at all.
     #[default]
     Absent,
@@ -33,16 +33,22 @@ impl fmt::Display for Cgroups {
 
 /// What was in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mounts {
+pub(crate) struct Mounts {
     /// The hierarchies.
-    pub(super) cgroups: Cgroups,
+    pub(crate) cgroups: Cgroups,
     /// The option `hidepid` of `/proc`, unless it is off.
-    pub(super) hidepid: Option<String>,
+    pub(crate) hidepid: Option<String>,
+}
+
+/// Whether `/proc` hides the processes of other users from those without `CAP_SYS_PTRACE`.
+pub(crate) fn hides_processes() -> bool {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    parse(&text).hidepid.is_some()
 }
 
 /// Reads the text. Fields before the separator `-` vary in number; after it stand the type, the
 /// device and the options of the file system itself.
-pub(super) fn parse(text: &str) -> Mounts {
+pub(crate) fn parse(text: &str) -> Mounts {
     let (mut v1, mut v2) = (false, false);
     let mut hidepid = None;
     for line in text.lines() {

@@ -6,7 +6,10 @@
 //!
 //! I/O: prctl(2), capget(2), capset(2).
 
-use crate::doctor::Capability;
+mod kinds;
+
+pub use kinds::Capability;
+
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
     clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,

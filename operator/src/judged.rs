@@ -7,6 +7,17 @@ use std::collections::BTreeSet;
 use probelet_core::selector::Selector;
 use probelet_crds::{NodeConfig, Rollout};
 
+use crate::seen::SeenConfig;
+
+/// A configuration, and whether it may be put in force.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// As it was seen.
+    pub seen: SeenConfig,
+    /// What came of its spec.
+    pub verdict: Result<Valid, Rejected>,
+}
+
 /// A configuration that may be put in force.
 #[derive(Debug, Clone)]
 pub struct Valid {

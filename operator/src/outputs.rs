@@ -15,6 +15,7 @@ use crate::stages::apply::{Error, sort};
 use crate::stages::observe::{RawConfig, RawNode, RawProbe};
 use crate::stages::plan::{Step, plan};
 use crate::stages::status::status;
+use crate::stages::validate::judge;
 use crate::world::World;
 
 /// What others call things.
@@ -71,7 +72,7 @@ fn cluster(text: &dyn Fn() -> String) -> World {
         let raw: RawConfig =
             read(json!({"metadata": {"name": name, "uid": format!("c{at}"), "generation": 1,
             "annotations": {"probelet.io/rollout": text()}}, "spec": spec, "status": {}}));
-        world.config(SeenConfig::of(raw).unwrap(), 0);
+        world.config(judge(SeenConfig::of(raw).unwrap(), None), 0);
     }
     world.lead(0);
     let mut at = 0;

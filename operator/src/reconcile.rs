@@ -28,6 +28,7 @@ use crate::metrics::{Figures, Metrics};
 use crate::pace::{Millis, Pace};
 use crate::placement::Placement;
 use crate::stages::apply::Writer;
+use crate::stages::validate::judge;
 use crate::watch::{Agents, Observation, is_forbidden, watch as follow};
 use crate::world::{Kind, World};
 use probelet_runtime::chain;
@@ -73,6 +74,8 @@ pub type Seed = Rc<dyn Fn() -> Result<Value, String>>;
 /// The task's state.
 pub(crate) struct Task {
     world: World,
+    /// The most CPU that a configuration may give an agent.
+    max_budget: Option<CpuQuantity>,
     writer: Writer,
     teller: Teller,
     pace: Pace,
@@ -102,7 +105,8 @@ async fn until_lost(parts: &mut Parts) -> bool {
     let client = parts.client.clone();
     let now = parts.clock.millis();
     let mut task = Task {
-        world: World::bounded(parts.max_budget),
+        world: World::default(),
+        max_budget: parts.max_budget,
         writer: Writer::new(&client),
         teller: Teller::new(client.clone(), parts.identity.clone(), now),
         pace: Pace::new(parts.writes_per_second, now),
@@ -193,7 +197,7 @@ impl Task {
                 world.probe(*seen, now);
             }
             Observation::ProbeGone(name, uid) => world.probe_gone(&name, uid.as_deref(), now),
-            Observation::Config(seen) => world.config(*seen, now),
+            Observation::Config(seen) => world.config(judge(*seen, self.max_budget), now),
             Observation::ConfigGone(name) => world.config_gone(&name),
             Observation::Failed(kind, error) => {
                 self.metrics.watch_failed(kind);

@@ -28,16 +28,15 @@ pub use want::Want;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use probelet_crds::{CpuQuantity, NodeConfig};
+use probelet_crds::NodeConfig;
 
 use crate::content::{Content, Contents};
-use crate::judged::Valid;
+use crate::judged::{Judged, Valid};
 use crate::pace::Millis;
 use crate::placement::Placement;
 pub use crate::queue::ConfigId;
 use crate::queue::{Key, NodeId, Queue};
 use crate::seen::{SeenConfig, SeenNode, SeenProbe};
-use crate::stages::validate::validate;
 use relist::Epochs;
 use table::Table;
 
@@ -56,8 +55,6 @@ pub struct World {
     deadlines: BTreeSet<(Millis, NodeId)>,
     /// Numbers the nodes that a person should look at, in the order in which they became such.
     turned_bad: u64,
-    /// The most CPU that a configuration may give an agent.
-    max_budget: Option<CpuQuantity>,
     /// Whether the watch of `NodeProbes` is broken: no one can be heard.
     pub blind: bool,
     /// The latest time that was told.
@@ -83,7 +80,6 @@ impl Default for World {
             placement: Placement::default(),
             deadlines: BTreeSet::new(),
             turned_bad: 0,
-            max_budget: None,
             blind: false,
             now: 0,
             queue: Queue::default(),
@@ -95,12 +91,6 @@ impl Default for World {
 }
 
 impl World {
-    /// A world in which no configuration may give an agent more CPU than this.
-    #[must_use]
-    pub fn bounded(max_budget: Option<CpuQuantity>) -> Self {
-        Self { max_budget, ..Self::default() }
-    }
-
     /// A node is there, or its labels or taints changed.
     pub fn node(&mut self, seen: SeenNode) {
         let SeenNode { name, uid, labels, taints, down } = seen;
@@ -191,13 +181,13 @@ impl World {
     }
 
     /// A configuration is there, or anything about it changed.
-    pub fn config(&mut self, seen: SeenConfig, now: Millis) {
+    pub fn config(&mut self, Judged { seen, verdict }: Judged, now: Millis) {
         self.now = self.now.max(now);
         let known = self.configs.find(&seen.name).and_then(|id| self.configs.get(id));
         if known.is_some_and(|config| config.uid != seen.uid) {
             self.config_gone(&seen.name);
         }
-        let SeenConfig { name, uid, generation, created, rollout_paused, spec, status } = seen;
+        let SeenConfig { name, uid, generation, created, rollout_paused, status, spec: _ } = seen;
         let epoch = self.epochs.configs;
         let found = self.configs.find(&name);
         if let Some(config) = found.and_then(|id| self.configs.get_mut(id)) {
@@ -209,7 +199,6 @@ impl World {
                 return;
             }
         }
-        let judged = validate(&spec, self.max_budget);
         let id = found.unwrap_or_else(|| {
             let name: Arc<str> = name.as_str().into();
             let config = Config {
@@ -227,7 +216,7 @@ impl World {
             };
             self.configs.insert(name, config)
         });
-        match judged {
+        match verdict {
             Ok(valid) => self.put_in_force(id, generation, valid, now),
             Err(rejected) => {
                 let Some(config) = self.configs.get_mut(id) else { return };

@@ -22,7 +22,7 @@ use crate::stages::apply::Error;
 use crate::stages::observe::cut;
 use crate::stages::plan::{Step, plan};
 use crate::stages::status::status;
-use crate::stages::validate::MAX_MESSAGE;
+use crate::stages::validate::{MAX_MESSAGE, judge};
 use crate::world::{ConfigId, Counts};
 
 /// Writes under way at a time.
@@ -204,7 +204,7 @@ impl Task {
                 match written {
                     Ok(seen) => {
                         self.world.queue.done(Key::Status(id), now);
-                        self.world.config(seen, now);
+                        self.world.config(judge(seen, self.max_budget), now);
                     }
                     Err(error) => {
                         warn!(%config, %error, "cannot write the status");
@@ -322,7 +322,7 @@ impl Task {
         match made {
             Ok(Some(seen)) => {
                 info!(name = DEFAULT, "created the default configuration");
-                self.world.config(seen, now);
+                self.world.config(judge(seen, self.max_budget), now);
             }
             Ok(None) => {}
             Err(error) => {

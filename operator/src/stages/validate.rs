@@ -8,17 +8,25 @@ use probelet_crds::condition::accepted;
 use probelet_crds::{CpuQuantity, FieldError, LabelSelector, ProbeConfigSpec};
 use serde_json::Value;
 
-use crate::judged::{Rejected, Valid};
+use crate::judged::{Judged, Rejected, Valid};
+use crate::seen::SeenConfig;
 use crate::stages::observe::cut;
 
 /// The longest message of a condition that we write.
 pub const MAX_MESSAGE: usize = 256;
 
+/// Judges a configuration; `max_budget` is the most that an agent may be given.
+#[must_use]
+pub fn judge(seen: SeenConfig, max_budget: Option<CpuQuantity>) -> Judged {
+    let verdict = validate(&seen.spec, max_budget);
+    Judged { seen, verdict }
+}
+
 /// Judges a spec; `max_budget` is the most that an agent may be given.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn validate(spec: &Value, max_budget: Option<CpuQuantity>) -> Result<Valid, Rejected> {
+fn validate(spec: &Value, max_budget: Option<CpuQuantity>) -> Result<Valid, Rejected> {
     let reject = |errors: &[FieldError]| {
         let unknown = errors.iter().any(|error| error.value.is_empty());
         let reason = if unknown { accepted::UNKNOWN_FIELD } else { accepted::INVALID };
@@ -65,13 +73,13 @@ mod tests {
     use probelet_crds::NodeConfig;
     use serde_json::json;
 
-    fn judge(spec: &Value) -> Result<Valid, Rejected> {
+    fn judge_spec(spec: &Value) -> Result<Valid, Rejected> {
         validate(spec, None)
     }
 
     #[test]
     fn an_empty_spec_is_for_all_nodes_by_the_defaults() {
-        let valid = judge(&Value::Null).unwrap();
+        let valid = judge_spec(&Value::Null).unwrap();
 
         assert!(valid.selector.is_empty());
         assert_eq!(valid.config, NodeConfig::default());
@@ -79,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_field_from_the_future_is_named() {
-        let rejected = judge(&json!({"priority": 7, "quantumMode": true})).unwrap_err();
+        let rejected = judge_spec(&json!({"priority": 7, "quantumMode": true})).unwrap_err();
 
         assert_eq!(rejected.reason, accepted::UNKNOWN_FIELD);
         assert!(rejected.message.contains("quantumMode"), "{}", rejected.message);
@@ -88,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_broken_rule_is_told_with_its_field() {
-        let rejected = judge(&json!({"budget": {"cpu": "0.1m"}})).unwrap_err();
+        let rejected = judge_spec(&json!({"budget": {"cpu": "0.1m"}})).unwrap_err();
 
         assert_eq!(rejected.reason, accepted::INVALID);
         assert!(rejected.message.contains("spec.budget.cpu"), "{}", rejected.message);
@@ -108,7 +116,7 @@ mod tests {
 
     #[test]
     fn nodes_are_known_by_their_names() {
-        let names = judge(&json!({"nodeNames": ["a", "b", "a"]})).unwrap().names;
+        let names = judge_spec(&json!({"nodeNames": ["a", "b", "a"]})).unwrap().names;
 
         assert_eq!(names, ["a", "b"].map(Into::into).into());
     }
@@ -118,12 +126,12 @@ mod tests {
         let many: serde_json::Map<_, _> =
             (0..50).map(|i| (format!("field-ü-{i}"), json!(1))).collect();
 
-        assert!(judge(&many.into()).unwrap_err().message.len() <= MAX_MESSAGE);
+        assert!(judge_spec(&many.into()).unwrap_err().message.len() <= MAX_MESSAGE);
     }
 
     #[test]
     fn both_halves_of_a_selector_must_hold() {
-        let selector = judge(&json!({"nodeSelector": {"matchLabels": {"pool": "gpu"},
+        let selector = judge_spec(&json!({"nodeSelector": {"matchLabels": {"pool": "gpu"},
             "matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["a"]}]}}));
         let selector = selector.unwrap().selector;
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::labels::Labels;
 use crate::seen::{Owner, Said};
 use crate::stages::plan::{Order, Step, plan};
+use crate::stages::validate::judge;
 use probelet_crds::Origin;
 use serde_json::{Value, json};
 
@@ -27,8 +28,8 @@ pub(crate) fn node(at: usize, pool: &str) -> SeenNode {
     SeenNode { uid: format!("u-{name}"), labels, taints: Box::default(), down: false, name }
 }
 
-pub(crate) fn config(name: &str, generation: i64, spec: Value) -> SeenConfig {
-    SeenConfig {
+pub(crate) fn config(name: &str, generation: i64, spec: Value) -> Judged {
+    let seen = SeenConfig {
         name: name.to_owned(),
         uid: format!("c-{name}"),
         generation,
@@ -36,7 +37,8 @@ pub(crate) fn config(name: &str, generation: i64, spec: Value) -> SeenConfig {
         rollout_paused: false,
         spec,
         status: probelet_crds::ProbeConfigStatus::default(),
-    }
+    };
+    judge(seen, None)
 }
 
 pub(crate) fn good(generation: i64, hash: &str) -> Said {
@@ -165,7 +167,8 @@ fn the_highest_priority_wins_then_the_oldest_then_the_first_by_name() {
     let gpu =
         json!({"priority": 10, "nodeSelector": {"matchLabels": {"pool": "b"}}, "jitterPercent": 1});
     world.config(config("gpu", 1, gpu), 1);
-    let other = SeenConfig { created: -5, ..config("zz-older", 1, json!({"jitterPercent": 2})) };
+    let mut other = config("zz-older", 1, json!({"jitterPercent": 2}));
+    other.seen.created = -5;
     world.config(other, 2);
 
     assert_eq!(counts(&world, "gpu").effective, 2);
@@ -408,7 +411,7 @@ fn an_edit_that_no_agent_notices_does_not_hide_one_that_never_answered() {
 fn a_configuration_made_fresh_is_another_one() {
     let mut world = settled(1, json!({}));
     let mut fresh = config("default", 1, json!({}));
-    fresh.uid = "another".into();
+    fresh.seen.uid = "another".into();
 
     world.config(fresh, 1);
 

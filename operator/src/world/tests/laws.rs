@@ -68,7 +68,7 @@ fn probe(at: usize, by: usize, bits: u8, generation: i64) -> SeenProbe {
 struct End {
     nodes: BTreeMap<usize, u8>,
     probes: BTreeMap<String, SeenProbe>,
-    configs: BTreeMap<usize, SeenConfig>,
+    configs: BTreeMap<usize, Judged>,
 }
 
 impl End {

@@ -24,7 +24,7 @@ fn found(change: impl Fn(&mut Value)) -> World {
         // Its default has changed since; who upgrades gets the new one by a rollout.
         config["spec"]["shortLived"] = "Counters".into();
         let config: RawConfig = serde_json::from_value(config).unwrap();
-        world.config(SeenConfig::of(config).unwrap(), 0);
+        world.config(judge(SeenConfig::of(config).unwrap(), None), 0);
     }
     for mut probe in serde_json::from_str::<Vec<Value>>(NODE_PROBES).unwrap() {
         change(&mut probe);

@@ -141,8 +141,9 @@ fn a_selector_that_takes_over_many_nodes_tries_a_few_first() {
 
 /// A person holds the rollout of `default`, or lets it go.
 fn hold(world: &mut World, generation: i64, spec: Value, paused: bool, now: Millis) {
-    let seen = SeenConfig { rollout_paused: paused, ..config("default", generation, spec) };
-    world.config(seen, now);
+    let mut judged = config("default", generation, spec);
+    judged.seen.rollout_paused = paused;
+    world.config(judged, now);
 }
 
 #[test]
@@ -291,9 +292,9 @@ pub(super) fn successor(world: &World) -> World {
             1 => json!({}),
             n => json!({"jitterPercent": n - 1}),
         };
-        let mut seen = self::config(&config.name, config.generation, spec);
-        seen.status = status;
-        next.config(seen, 0);
+        let mut judged = self::config(&config.name, config.generation, spec);
+        judged.seen.status = status;
+        next.config(judged, 0);
     }
     for (at, (_, node)) in world.nodes.iter().enumerate() {
         let uid = node.object.as_ref().unwrap().uid.to_string();
@@ -348,9 +349,9 @@ fn a_successor_leaves_a_stopped_rollout_stopped() {
 fn an_edit_made_while_no_one_led_is_rolled_out_from_what_was_in_force() {
     let world = settled(100, json!({}));
     let mut next = successor(&world);
-    let mut seen = config("default", 2, json!({"jitterPercent": 1}));
-    seen.status = next.config_named("default").unwrap().status.clone();
-    next.config(seen, 0);
+    let mut judged = config("default", 2, json!({"jitterPercent": 1}));
+    judged.seen.status = next.config_named("default").unwrap().status.clone();
+    next.config(judged, 0);
 
     next.lead(0);
 

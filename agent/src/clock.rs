@@ -50,7 +50,7 @@ pub(crate) fn now() -> Now {
 /// A clock that is set differs from before by more than this; a sample of two clocks by microseconds.
 const STEP_SECONDS: f64 = 1.0;
 
-/// When the machine was started, as far as the wall clock tells. It does not move with each look, since
+/// When the machine was started, as far as the wall clock shows. It does not move with each look, since
 /// it is half of the identity of every process that is shown, but when the clock is set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Boot {

@@ -115,7 +115,7 @@ pub enum Error {
         tier: &'static str,
         /// The step that failed, as a user can understand it.
         step: String,
-        /// One message: the missing capability or kernel feature, as far as can be told.
+        /// One message: the missing capability or kernel feature, as far as can be determined.
         hint: String,
         /// The kernel's answer.
         #[source]
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_permitted_is_told_by_its_number_in_whatever_words() {
+    fn what_is_not_permitted_is_known_by_its_number_in_whatever_words() {
         let refused = |errno| Error::Refused {
             tier: "bpf",
             step: "load (Operation not permitted)".to_owned(),

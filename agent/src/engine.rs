@@ -81,8 +81,8 @@ pub struct Setup {
 /// Why the engine ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It was told to.
-    Told,
+    /// It was asked to.
+    Asked,
     /// It has to begin again as a new process: what is asked for takes rights that were given back.
     Restart(String),
 }
@@ -103,7 +103,7 @@ pub struct Engine {
     ladder: Ladder,
     limiters: Limiters,
     matching: Matching,
-    told: ends::Told,
+    reported: ends::Reported,
     signs: Signs,
     published_ns: u64,
     boot: clock::Boot,
@@ -135,8 +135,8 @@ impl Engine {
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
         let mut report = Report::new(tuning.report_limits, PortRange::UNKNOWN);
         let matching = Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
-        let told = ends::Told::new(setup.ends.as_ref(), tuning.short_lived);
-        let looks = tuning::looks(tier, told.kept());
+        let reported = ends::Reported::new(setup.ends.as_ref(), tuning.short_lived);
+        let looks = tuning::looks(tier, reported.kept());
         let schedule = Schedule::new(tuning.intervals, looks, tuning.phase_ns(&setup.node));
         let start_ns = setup.governor.charged(|budget, _| budget.used_ns());
         let signs = Signs::new(&config, &chosen, start_ns, rights::before(setup.rights.is_some()));
@@ -154,7 +154,7 @@ impl Engine {
             ladder: Ladder::default(),
             limiters,
             matching,
-            told,
+            reported,
             signs,
             published_ns: 0,
             boot: clock::Boot::default(),
@@ -171,7 +171,7 @@ impl Engine {
         self.source.tier()
     }
 
-    /// Reads the node until the governor is told to stop. Anyone who changes the configuration or
+    /// Reads the node until the governor is asked to stop. Anyone who changes the configuration or
     /// calls the end unparks this thread.
     pub fn run(mut self) -> End {
         // What loading took of the program is not there beside the first reading, which takes the most.
@@ -197,7 +197,7 @@ impl Engine {
             }
         }
         debug!("engine stopped");
-        End::Told
+        End::Asked
     }
 
     /// One reading of everything, or two so far apart, without budget: for `once`.
@@ -242,7 +242,7 @@ impl Engine {
         self.facts.losses = Losses::default();
         let cpu = clock::thread_cpu_ns();
         // Before the node: whatever is read alive after that is another socket.
-        self.told.read(&self.setup.governor);
+        self.reported.read(&self.setup.governor);
         self.schedule.set_looks(self.looks());
         let outcome = self.read(want);
         match outcome {
@@ -299,10 +299,10 @@ impl Engine {
             self.containers.resolve(&mut self.facts, || self.report.held_containers());
         }
         self.look_up(want);
-        self.told.counted(&self.facts, &self.setup.governor);
+        self.reported.counted(&self.facts, &self.setup.governor);
         let moved = self.gate.moved(&self.facts.netns);
         if want >= Want::Sockets {
-            self.told.hand_over(&mut self.facts);
+            self.reported.hand_over(&mut self.facts);
             self.gate.arm(&self.facts.netns);
             let left = |loss| self.facts.losses.get(loss) > 0;
             if left(Loss::OwnerPending) && left(Loss::RateLimited) {
@@ -446,7 +446,7 @@ impl Engine {
             // What was left out, or is to be, shows in a reading of everything.
             self.start_over();
         }
-        self.told.wishes(tuning.short_lived);
+        self.reported.wishes(tuning.short_lived);
         self.tuning = tuning;
         if reload {
             self.load(self.tuning.pin, false);

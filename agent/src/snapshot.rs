@@ -17,7 +17,7 @@ use probelet_core::report::Picture;
 use probelet_core::short_lived::Mode;
 use std::sync::Arc;
 
-/// A kind of task, as `probelet_agent_cpu_seconds_total{task}` tells them apart.
+/// A kind of task, as `probelet_agent_cpu_seconds_total{task}` distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Task {
@@ -85,7 +85,7 @@ impl Skip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Asked {
-    /// It told the backend.
+    /// It reported the backend.
     Found,
     /// It knows no such connection: the Service is balanced elsewhere, or the entry is not there yet.
     Missing,

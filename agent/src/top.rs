@@ -60,7 +60,7 @@ pub enum Error {
         /// What there is.
         known: String,
     },
-    /// The terminal did not do as told.
+    /// The terminal did not do as asked.
     #[error("cannot {operation} the terminal")]
     Terminal {
         /// What was tried.
@@ -145,7 +145,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Puts the terminal back; when that fails, no one is left to be told.
+/// Puts the terminal back; when that fails, no one is left to see it.
 fn restore() {
     ratatui::restore();
     drop(execute!(io::stdout(), cursor::Show));

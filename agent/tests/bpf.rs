@@ -394,8 +394,8 @@ fn the_counters_are_those_of_proc_and_move_with_a_connection() {
             assert_eq!(after.curr_estab - before.curr_estab, 4);
             // /proc does not tell a namespace's birth.
             assert_ne!(after.cookie, 0);
-            let told = sandbox::counters_of_proc(netns_of_self());
-            assert_eq!(*after, Netns { cookie: after.cookie, ..told });
+            let reported = sandbox::counters_of_proc(netns_of_self());
+            assert_eq!(*after, Netns { cookie: after.cookie, ..reported });
         });
     });
 }

@@ -193,7 +193,7 @@ fn connections_on_the_same_ports_one_after_the_other_are_all_counted() {
             let Count { opened, observed } = node.total();
             assert_eq!(opened, 10, "{}", tier.name());
             assert_eq!(node.overcounted(), 0, "{}", tier.name());
-            // The text of /proc tells no two of them apart but by their time.
+            // The text of /proc distinguishes two of them by their time only.
             let least = if tier == Tier::Procfs { 2 } else { 10 };
             assert!((least..=10).contains(&observed), "{}: {observed} of 10", tier.name());
             let flows = node.report.picture(node.now()).flows;

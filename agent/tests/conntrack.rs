@@ -78,7 +78,7 @@ fn end(address: SocketAddr) -> Endpoint {
 
 #[test]
 #[ignore = "needs root and iptables"]
-fn the_backend_of_a_translated_connection_is_told_and_of_no_other() {
+fn the_backend_of_a_translated_connection_is_reported_and_of_no_other() {
     let space = Space::new().expect("a namespace with a DNAT rule: needs root and iptables");
     let (client, _server, datagrams) = space.within(|| {
         let server = TcpListener::bind(BACKEND).unwrap();
@@ -103,10 +103,10 @@ fn the_backend_of_a_translated_connection_is_told_and_of_no_other() {
         let entry = batch.entry(protocol, local, service).unwrap();
         entry.map(|entry| (entry.client, entry.service, entry.backend, entry.seen))
     };
-    let told = |local| Some((local, service, backend, local));
-    assert_eq!(ask(&mut batch, Protocol::Tcp, local), told(local));
+    let reported = |local| Some((local, service, backend, local));
+    assert_eq!(ask(&mut batch, Protocol::Tcp, local), reported(local));
     let datagrams = end(datagrams.local_addr().unwrap());
-    assert_eq!(ask(&mut batch, Protocol::Udp, datagrams), told(datagrams));
+    assert_eq!(ask(&mut batch, Protocol::Udp, datagrams), reported(datagrams));
     // The one who answers asks about the same connection, as it sees it.
     let asked = batch.entry(Protocol::Tcp, backend, local).unwrap();
     assert_eq!(asked.map(|entry| (entry.client, entry.service)), Some((local, service)));

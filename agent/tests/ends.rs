@@ -1,4 +1,4 @@
-//! Ends that the kernel tells, on the running kernel: every source, every way to end, counted as often as it happened.
+//! Ends that the kernel reports, on the running kernel: every source, every way to end, counted as often as it happened.
 //!
 //! In: connections in network namespaces of our own. Out: assertions about what the report counts of them.
 //!
@@ -85,7 +85,7 @@ impl Agent {
         Now { unix_ms: 1_700_000_000_000 + mono_ms, mono_ms }
     }
 
-    /// Passes until nothing is told any more: on a busy machine the kernel's worker is late.
+    /// Passes until nothing is reported any more: on a busy machine the kernel's worker is late.
     fn settle(&mut self) {
         let mut quiet = 0;
         while quiet < 8 {
@@ -133,7 +133,12 @@ impl Drop for Agent {
         }
         let losses = self.picture().losses;
         let losses: Vec<_> = losses.iter().filter(|(_, n)| *n > 0).collect();
-        println!("{:?} in {:?}, told {:?}", self.total(), self.began.elapsed(), self.facts.told);
+        println!(
+            "{:?} in {:?}, reported {:?}",
+            self.total(),
+            self.began.elapsed(),
+            self.facts.reported
+        );
         println!("losses {losses:?}, {} overruns", self.overruns);
     }
 }
@@ -297,7 +302,7 @@ fn a_storm_of_resets_is_counted_whole() {
 
         client.tell("talk 10.9.0.1 81 20000 reset 0");
         let began = Instant::now();
-        let told = std::thread::scope(|scope| {
+        let reported = std::thread::scope(|scope| {
             let answer = scope.spawn(|| client.answer());
             while !answer.is_finished() {
                 std::thread::sleep(Duration::from_millis(50));
@@ -305,13 +310,13 @@ fn a_storm_of_resets_is_counted_whole() {
             }
             answer.join().unwrap()
         });
-        assert_eq!(told, "done");
+        assert_eq!(reported, "done");
         println!("20,000 connections in {:?} at most", began.elapsed());
         agent.settle();
 
         assert_eq!(agent.overruns, 0);
         assert_eq!(agent.total(), Count { opened: 40_000, observed: 40_000 });
-        // A few clients that reset forgot the port, and are told before anything of the server is seen.
+        // A few clients that reset forgot the port, and are reported before anything of the server is seen.
         let (known, forgot) = (agent.counted(81), agent.counted(0));
         assert_eq!((known.0 + forgot.0, known.1 + forgot.1), (20_000, 20_000));
     });
@@ -364,7 +369,7 @@ fn without_net_broadcast_pods_stay_with_what_the_kernel_keeps() {
         client.ask("talk 10.9.0.1 81 50 second 0");
         agent.settle();
 
-        assert_eq!(agent.facts.told.len(), 1, "the node's own: {:?}", agent.facts.told);
+        assert_eq!(agent.facts.reported.len(), 1, "the node's own: {:?}", agent.facts.reported);
         // The server's ends leave nothing, and no scan met one that says whose the address is.
         let total = agent.total();
         assert!(total.opened == 100 && (50..=100).contains(&total.observed), "{total:?}");
@@ -394,7 +399,7 @@ fn a_namespace_without_a_number_stays_with_what_the_kernel_keeps() {
         pod.ask("talk 127.0.0.1 81 50 second 0");
         agent.settle();
 
-        assert!(agent.facts.told.len() == 1, "the node's own: {:?}", agent.facts.told);
+        assert!(agent.facts.reported.len() == 1, "the node's own: {:?}", agent.facts.reported);
         assert_eq!(agent.total(), Count { opened: 100, observed: 100 });
         assert_eq!(agent.counted(81), (50, 50));
         pod.kill();

@@ -89,8 +89,8 @@ fn by_ss() -> BTreeMap<(String, String), Quality> {
 fn by_source(source: &mut dyn Source) -> BTreeMap<(String, String), Quality> {
     let mut facts = Facts::default();
     assert_eq!(source.pass(Want::Everything, &mut facts, &mut Unpaced).unwrap(), Pass::Complete);
-    let told = facts.sockets.iter().filter_map(|socket| Some((socket, socket.tcp.quality()?)));
-    told.map(|(s, quality)| ((s.local.to_string(), s.remote.to_string()), quality)).collect()
+    let reported = facts.sockets.iter().filter_map(|socket| Some((socket, socket.tcp.quality()?)));
+    reported.map(|(s, quality)| ((s.local.to_string(), s.remote.to_string()), quality)).collect()
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn who_dials_from_the_port_that_it_listens_on_is_never_taken_for_a_server() {
 #[test]
 #[ignore = "needs root"]
 fn the_range_of_ports_is_the_namespaces_own() {
-    // connected UDP sockets: nothing but their ports tells who dialled
+    // connected UDP sockets: nothing but their ports shows who dialled
     let there = Elsewhere::start(
         "open('/proc/sys/net/ipv4/ip_local_port_range','w').write('10000 20000')\nu=socket.socket(2,2);u.connect(('127.0.0.1',50051));said=[u.getsockname()[1]]",
     );

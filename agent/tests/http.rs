@@ -221,7 +221,7 @@ async fn a_budget_that_is_used_up_gives_the_last_whole_report_with_its_age() {
 }
 
 #[tokio::test]
-async fn too_many_requests_are_told_when_to_come_again() {
+async fn too_many_requests_learn_when_to_come_again() {
     let admit = |cost| match cost {
         Cost::Request => Admission::RetryAfter(Duration::from_millis(50)),
         _ => Admission::Granted,

@@ -191,7 +191,7 @@ async fn the_report_names_both_ends_and_lists_the_pods() {
 }
 
 #[tokio::test]
-async fn a_backend_that_the_kernel_told_is_the_peer() {
+async fn a_backend_that_the_kernel_named_is_the_peer() {
     let mut world = World::new(Grain::Workload);
     world.everything();
     let questions = world.report.unanswered(10);

@@ -164,7 +164,7 @@ fn every_tier_sees_the_same_connections_with_the_same_owners() {
 
     by_tier(|report| {
         let mut report = report.clone();
-        // Nothing but its port tells who dialled a UDP socket, and procfs knows no range but its own.
+        // Nothing but its port shows who dialled a UDP socket, and procfs knows no range but its own.
         for row in report["connections"].as_array_mut().unwrap() {
             if row["protocol"] == "udp" {
                 assert_ne!(row["direction"], "inbound");

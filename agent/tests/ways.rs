@@ -38,7 +38,7 @@ fn sh(script: &str) {
     assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A Python program under a name of its own in a namespace of its own; it goes on when it is told to.
+/// A Python program under a name of its own in a namespace of its own; it goes on when it is asked to.
 struct Place(Child);
 
 impl Place {

@@ -61,7 +61,7 @@ impl Bench {
         Self { agent, pace, dir, standing: None }
     }
 
-    /// Runs the measurements that `wanted` names (none: all) and tells `out` of each as it ends.
+    /// Runs the measurements that `wanted` names (none: all) and notifies `out` of each as it ends.
     pub fn run(&mut self, wanted: &[String], out: &mut impl Write) -> anyhow::Result<Table> {
         let mut table = Table::new(goals::rows());
         for name in goals::measurements() {

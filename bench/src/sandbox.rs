@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-/// The argument that tells this program that it is inside.
+/// The argument by which this program knows that it is inside.
 pub const INSIDE: &str = "--inside";
 
 /// Whether boxes can be made here, or why not.

@@ -146,7 +146,7 @@ fn connections_of_a_service_are_those_that_come_in() {
 }
 
 #[test]
-fn what_opened_and_what_closed_is_told_between_two_looks() {
+fn what_opened_and_what_closed_is_reported_between_two_looks() {
     let target = Target::Workload("shop/StatefulSet/db".to_owned());
     let mut now = reports();
     let before = Conns::of(&target, &now, Which::default());
@@ -245,7 +245,7 @@ fn what_is_in_force_says_where_each_value_comes_from() {
 }
 
 #[test]
-fn a_dry_run_tells_which_nodes_change_and_what_it_would_cost() {
+fn a_dry_run_shows_which_nodes_change_and_what_it_would_cost() {
     let node = |name: &str, pool: &str| {
         serde_json::from_value::<Node>(
             json!({"metadata": {"name": name, "labels": {"pool": pool}}}),

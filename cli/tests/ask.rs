@@ -188,7 +188,7 @@ async fn an_agent_that_is_busy_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_cluster_without_agents_is_told_from_a_right_that_is_missing() {
+async fn a_cluster_without_agents_is_distinguished_from_a_right_that_is_missing() {
     let (ask, _) = server(|_, _, _| (200, json!({"items": []})));
 
     let error = Agents::find(&ask, None).await.err().unwrap();

@@ -35,8 +35,8 @@ fn word(source: &str) -> &'static str {
     }
 }
 
-/// The source that the node is told.
-fn told(world: &World) -> String {
+/// The source that the node is assigned.
+fn source_of(world: &World) -> String {
     world.own.as_ref().map_or("Bpf", |own| own["spec"]["source"].as_str().unwrap()).to_owned()
 }
 
@@ -47,7 +47,7 @@ fn metrics(world: &mut World) -> (u16, String) {
         return (503, String::new());
     }
     world.reads += 1;
-    let (cpu, source) = (f64::from(world.reads) / 1000.0, word(&told(world)));
+    let (cpu, source) = (f64::from(world.reads) / 1000.0, word(&source_of(world)));
     let text = format!(
         "process_cpu_seconds_total {cpu}\nprobelet_agent_cpu_budget_cores 0.005\n\
          probelet_agent_source_info{{source=\"{source}\"}} 1\n"
@@ -97,7 +97,7 @@ fn answer(world: &Shared, method: &str, path: &str, body: Value) -> (u16, String
         (_, path) if path.contains("/probeconfigs/") => world.own.clone().unwrap_or_default(),
         (_, path) if path.contains("/nodeprobes/") => {
             // One source does not run there.
-            let source = told(&world);
+            let source = source_of(&world);
             let applied = if source == "BpfCompat" { "False" } else { "True" };
             json!({"metadata": {"name": "n1", "generation": 1}, "spec": {"config": {"source": source}},
                 "status": {"observedGeneration": 1, "conditions": [{"type": "ConfigApplied", "status": applied,

@@ -185,7 +185,7 @@ fn outputs(hostile: &Hostile) -> Vec<(String, Format, String)> {
         down: vec![(pod.spec.node_name.clone(), pod.why_not().unwrap_or_default())],
         now: Timestamp::UNIX_EPOCH,
     };
-    let told = |report| explain::Seen {
+    let seen_with = |report| explain::Seen {
         node: &name,
         place: ("probelet", "probelet"),
         probe: Some(&probe),
@@ -211,12 +211,15 @@ fn outputs(hostile: &Hostile) -> Vec<(String, Format, String)> {
         add(&mut all, "top", &Top::of(ranking, &look(whole), None, 9));
     }
     add(&mut all, "status", &Status::of(&seen, 99));
-    add(&mut all, "explain", &Explanation::of(&told(Ok(&reports[0]))));
-    add(&mut all, "doctor", &Diagnosis::of(&told(Ok(&reports[0]))));
+    add(&mut all, "explain", &Explanation::of(&seen_with(Ok(&reports[0]))));
+    add(&mut all, "doctor", &Diagnosis::of(&seen_with(Ok(&reports[0]))));
     add(
         &mut all,
         "doctor",
-        &Diagnosis::of(&told(Err(explain::Unreported { why: unasked[0].1.clone(), busy: false }))),
+        &Diagnosis::of(&seen_with(Err(explain::Unreported {
+            why: unasked[0].1.clone(),
+            busy: false,
+        }))),
     );
     add(&mut all, "effective", &Effective::of(&stored, &probe, Some(&node), &configs, false));
     add(&mut all, "rollouts", &Rollouts::of(&configs));

@@ -137,7 +137,7 @@ fn labels_that_yaml_takes_for_something_else_are_quoted() {
             ports: 0,
         }],
         fronts: Vec::new(),
-        talks: vec![Talk { client: 0, server: 2, via: None, second: false, told: 0, udp: false }],
+        talks: vec![Talk { client: 0, server: 2, via: None, second: false, hidden: 0, udp: false }],
         blind: false,
     };
 

@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(budget.used_ns(), 1000);
     }
 
-    /// Whatever a pass costs, a worker that waits as told stays inside in every window.
+    /// Whatever a pass costs, a worker that waits as asked stays inside in every window.
     #[test]
     fn no_window_exceeds_the_budget_whatever_the_passes_cost() {
         for (cores, window, costs) in [

@@ -342,7 +342,7 @@ impl Cluster {
         std::mem::take(&mut self.dirt)
     }
 
-    /// The pod that a container belongs to: `None` when it is no pod's, as far as its cgroup tells.
+    /// The pod that a container belongs to: `None` when it is no pod's, as far as its cgroup shows.
     pub(crate) fn owner(&self, container: &Container) -> Result<Option<Owner>, Unresolved> {
         if container.foreign {
             return Ok(None);

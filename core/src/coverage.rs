@@ -118,11 +118,11 @@ impl Space {
     }
 }
 
-/// Whether this is the namespace that it was, by its birth if that is told; else by its counters,
+/// Whether this is the namespace that it was, by its birth if that is reported; else by its counters,
 /// which only grow.
 const fn same(before: &Netns, now: &Netns) -> bool {
-    let told = before.cookie != 0 && now.cookie != 0;
-    if told {
+    let known_birth = before.cookie != 0 && now.cookie != 0;
+    if known_birth {
         return before.cookie == now.cookie;
     }
     before.active_opens <= now.active_opens
@@ -149,7 +149,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Takes the counters of a pass that also reads sockets. `born` tells whether a namespace that
+    /// Takes the counters of a pass that also reads sockets. `born` shows whether a namespace that
     /// was not known came into being after the last pass: then all of its opens are news, else
     /// they are history.
     pub fn counters(&mut self, netns: &[Netns], born: impl Fn(u32) -> bool, mono_ms: u64) {

@@ -110,7 +110,7 @@ pub struct ContainerId(pub u32);
 impl ContainerId {
     /// Places that ids can tell apart.
     pub const PLACES: usize = 1 << PLACE;
-    /// A process whose container could not be told: it may be in one.
+    /// A process whose container could not be determined: it may be in one.
     pub const UNKNOWN: Self = Self(u32::MAX);
 
     /// The id of a place in that generation.
@@ -145,7 +145,7 @@ impl ContainerId {
 pub struct Container {
     /// The full id, 64 hexadecimal digits with the usual runtimes.
     pub id: String,
-    /// Who runs it, as the cgroup path tells.
+    /// Who runs it, as the cgroup path shows.
     pub runtime: Runtime,
     /// The pod's uid, when the path names one.
     pub pod_uid: Option<String>,
@@ -160,7 +160,7 @@ pub struct Container {
     pub generation: u32,
 }
 
-/// Who runs a container, as far as its cgroup path tells.
+/// Who runs a container, as far as its cgroup path shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Runtime {
     /// The path names a container but not its runtime (cgroupfs driver under kubepods).
@@ -437,9 +437,9 @@ pub struct Facts {
     /// Sockets that the kernel said are gone, each once; what is not [`Ended::established`] is among them. All of them
     /// went before the sockets of this pass were read.
     pub ended: Vec<Ended>,
-    /// The namespaces of which every end is told that way, by inode number and since when, monotonic milliseconds.
+    /// The namespaces of which every end is reported that way, by inode number and since when, monotonic milliseconds.
     /// Of these a TIME_WAIT socket is shown and not counted.
-    pub told: Vec<(u32, u64)>,
+    pub reported: Vec<(u32, u64)>,
     /// The kernel had no room for some of what it had to tell since the last pass.
     pub overrun: bool,
     /// The sockets of this pass were compared with the kernel's own counts: what it counts beyond them is
@@ -454,7 +454,7 @@ pub struct Facts {
     /// Connections that the node's connection tracking follows, and how many it may; `None` when that was
     /// not read. Filled in by the engine.
     pub conntrack: Option<Tracked>,
-    /// How often places were given up; with the length of the list it tells whether it changed.
+    /// How often places were given up; with the length of the list it shows whether it changed.
     pub recycled: u64,
     /// What this pass met, not a running total.
     pub losses: Losses,

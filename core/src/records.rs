@@ -52,9 +52,9 @@ pub enum Workload {
     /// An address that no socket of this node has, v4-mapped like [`Endpoint::addr`].
     External(u128),
     /// What the cluster knows by a name: a workload, a Service, a pod, a node. Ends of flows only;
-    /// in a connection it stands in [`Named`], beside what the kernel told.
+    /// in a connection it stands in [`Named`], beside what the kernel reported.
     Named(NameId),
-    /// On this node, but the owner could not be told.
+    /// On this node, but the owner could not be determined.
     #[default]
     Unresolved,
     /// Where flows go when the table of flows is full.
@@ -96,7 +96,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The container that tells the pod.
+    /// The container that determines the pod.
     #[must_use]
     pub fn pod(&self) -> Option<ContainerId> {
         self.container.or(self.sibling)
@@ -154,7 +154,7 @@ pub struct ConnectionRecord {
     pub remote: Endpoint,
     /// Who holds it; of several holders, the one that started first.
     pub owner: Owner,
-    /// The other end, as far as the kernel tells.
+    /// The other end, as far as the kernel reports.
     pub peer: Workload,
     /// The other end, as the cluster calls it.
     pub named: Named,
@@ -175,9 +175,9 @@ pub struct ConnectionRecord {
     /// Ends that coverage counts for it: 0 while it was never seen established, 2 when it stands for
     /// the other end too, 255 when it opened who knows when and is never counted.
     pub ends: u8,
-    /// The kernel told that its socket is gone: what is left of it is counted already.
-    pub told: bool,
-    /// The end that is the other one of this connection, on this node, was told: no further one is.
+    /// The kernel reported that its socket is gone: what is left of it is counted already.
+    pub reported: bool,
+    /// The end that is the other one of this connection, on this node, was reported: no further one is.
     pub paired: bool,
     /// The last change.
     pub changed: Epoch,
@@ -317,7 +317,7 @@ pub struct FlowRecord {
     /// Of both, how many were shown in another flow before they turned out to belong here, less those that
     /// went from here to another one: a sum of what flows grew by must not count them twice.
     pub moved: [i64; 2],
-    /// Bytes from source to destination, as far as a source of the tier tells.
+    /// Bytes from source to destination, as far as a source of the tier shows.
     pub bytes_sent: u64,
     /// Bytes from destination to source.
     pub bytes_received: u64,

@@ -1,10 +1,10 @@
-//! Whether each end of a connection is told by the kernel, or what it keeps of closed ones has to do.
+//! Whether each end of a connection is reported by the kernel, or what it keeps of closed ones has to do.
 //!
 //! In: what is wished, what the ends of the last moments were, what all else costs, and the budget. Out: a mode, why it
 //! is not the better one, and what that would take. It must not measure anything.
 //!
 //! What an end costs is an estimate, measured once on Linux 6.18 (docs/adr/0011): most of it is spent by a kernel worker,
-//! and no clock tells whose work that was.
+//! and no clock shows whose work that was.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
@@ -40,7 +40,7 @@ pub enum Wish {
 /// How ends are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// The kernel tells each.
+    /// The kernel reports each.
     Exact,
     /// By what the kernel keeps of closed connections.
     #[default]
@@ -66,7 +66,7 @@ impl Mode {
 pub struct Look {
     /// Monotonic milliseconds.
     pub now_ms: u64,
-    /// Ends since the last look, as they were told or, while they are not, as the kernel's counters have them.
+    /// Ends since the last look, as they were reported or, while they are not, as the kernel's counters have them.
     pub ends: u64,
     /// The kernel had no room for some of them.
     pub overrun: bool,
@@ -101,7 +101,7 @@ impl Judge {
         self.mode
     }
 
-    /// CPU that all of it would take if each end were told, the kernel's part included; `None` while each is.
+    /// CPU that all of it would take if each end were reported, the kernel's part included; `None` while each is.
     #[must_use]
     pub fn needs(&self) -> Option<Nanocores> {
         self.needs.filter(|_| self.mode == Mode::Counters)
@@ -113,7 +113,7 @@ impl Judge {
         self.overflowed && self.mode == Mode::Counters
     }
 
-    /// What the ends of these moments take if each is told, in nanocores.
+    /// What the ends of these moments take if each is reported, in nanocores.
     #[must_use]
     pub const fn takes(&self) -> Nanocores {
         self.rate.saturating_mul(WORKER_NS + OWN_NS) / 1000
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_is_told_while_all_of_it_fits_into_the_budget() {
+    fn each_end_is_reported_while_all_of_it_fits_into_the_budget() {
         let mut judge = Judge::default();
 
         let (_, mode) = steady(&mut judge, 1000, 120, 200);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overflow_ends_it_for_a_while_and_is_told_from_a_small_budget() {
+    fn an_overflow_ends_it_for_a_while_and_is_distinguished_from_a_small_budget() {
         let mut judge = Judge::default();
         let (now, _) = steady(&mut judge, 1000, 60, 100);
 

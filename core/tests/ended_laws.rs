@@ -1,4 +1,4 @@
-//! Laws of ends that the kernel tells: each connection is counted once, whatever passes, TIME_WAIT sockets and the
+//! Laws of ends that the kernel reports: each connection is counted once, whatever passes, TIME_WAIT sockets and the
 //! order of messages showed of it; where ports are used again at once, never more often than it was opened.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
@@ -38,7 +38,7 @@ struct Connection {
     /// When it opens, when the client's socket goes, and when the server's does.
     opens: u64,
     goes: [u64; 2],
-    /// How much later each is told.
+    /// How much later each is reported.
     late: [u64; 2],
     close: Close,
     /// The server is on another node.
@@ -82,7 +82,7 @@ fn server(c: &Connection) -> Endpoint {
     Endpoint::v4(if c.far { Ipv4Addr::new(192, 0, 2, 1) } else { Ipv4Addr::new(10, 0, 0, 2) }, 80)
 }
 
-fn told(c: &Connection, end: usize) -> Ended {
+fn reported(c: &Connection, end: usize) -> Ended {
     let (local, remote) = if end == 0 { (client(c), server(c)) } else { (server(c), client(c)) };
     let marks = u64::from(end == 0) + u64::from(c.close == Close::Fin);
     let sent = if end == 0 { 100 } else { 50 };
@@ -113,7 +113,7 @@ fn told(c: &Connection, end: usize) -> Ended {
     ended
 }
 
-/// What a pass sees of the sockets of one connection, and which of its ends were told since the last one.
+/// What a pass sees of the sockets of one connection, and which of its ends were reported since the last one.
 fn sockets(n: u32, c: &Connection, before: u64, now: u64, facts: &mut Facts) {
     if c.early && before < c.opens && now <= c.opens {
         let (local, remote) = (Endpoint { port: 0, ..client(c) }, server(c));
@@ -134,7 +134,7 @@ fn sockets(n: u32, c: &Connection, before: u64, now: u64, facts: &mut Facts) {
     }
     let ends = if c.far { 1 } else { 2 };
     for end in 0..ends {
-        let at = told(&Connection { close: Close::Fin, ..*c }, end);
+        let at = reported(&Connection { close: Close::Fin, ..*c }, end);
         let at_ms = (c.goes[end] + c.late[end]).max(c.goes[end]);
         if c.opens < now && now <= c.goes[end] {
             let held = end == 0 || !c.slow || c.opens < before;
@@ -150,7 +150,7 @@ fn sockets(n: u32, c: &Connection, before: u64, now: u64, facts: &mut Facts) {
             });
         }
         if before <= at_ms && at_ms < now {
-            facts.ended.push(told(c, end));
+            facts.ended.push(reported(c, end));
         }
     }
 }
@@ -182,7 +182,7 @@ fn pass(all: &[Connection], before: u64, now: u64) -> Facts {
             Netns { inode: CLIENT, active_opens: opened(true), ..Netns::default() },
             Netns { inode: SERVER, passive_opens: opened(false), ..Netns::default() },
         ],
-        told: vec![(CLIENT, 1), (SERVER, 1)],
+        reported: vec![(CLIENT, 1), (SERVER, 1)],
         sockets: vec![listener],
         ..Facts::default()
     };
@@ -282,7 +282,7 @@ proptest! {
         let received: u64 = picture.flows.iter().map(|f| f.bytes_received).sum();
         let n = all.len() as u64;
         prop_assert_eq!((sent, received), (100 * n, 50 * n));
-        // Of two ends here the one that is counted tells its segments, the other only what it had to send again.
+        // Of two ends here the one that is counted shows its segments, the other only what it had to send again.
         let segments: u64 = picture.flows.iter().map(|f| f.health.segments).sum();
         let resets: u64 = picture.flows.iter().map(|f| f.health.resets).sum();
         let reset = all.iter().filter(|c| c.close != Close::Fin).count() as u64;

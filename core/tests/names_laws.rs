@@ -1,5 +1,5 @@
 //! Laws of names: however a history of events comes in, twice, late or mixed, in the end everything
-//! is called what it would be called if only the last state of each object had ever been told.
+//! is called what it would be called if only the last state of each object had ever been reported.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -196,7 +196,7 @@ proptest! {
         for step in &steps {
             history.extend(objects.step(step));
         }
-        // What was told is told again: a pod's state at any later time if it was deleted, anything
+        // What was reported is reported again: a pod's state at any later time if it was deleted, anything
         // at once. Only a pod says of itself which one it is.
         for (at, later) in echoes {
             let Some(event) = history.get(at).cloned() else { continue };

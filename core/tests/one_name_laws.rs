@@ -53,7 +53,7 @@ struct Link {
 }
 
 #[derive(Clone, Debug)]
-enum Told {
+enum Reported {
     Pod(usize),
     PodGone(usize),
     /// The kernel answers what was asked, or knows nothing of it.
@@ -78,11 +78,11 @@ fn links() -> impl Strategy<Value = Vec<Link>> {
     proptest::collection::vec(link, 1..7)
 }
 
-fn told() -> impl Strategy<Value = Vec<(usize, Told)>> {
+fn reported() -> impl Strategy<Value = Vec<(usize, Reported)>> {
     let one = prop_oneof![
-        4 => (0..3usize).prop_map(Told::Pod),
-        1 => (0..3usize).prop_map(Told::PodGone),
-        2 => any::<bool>().prop_map(Told::Answers),
+        4 => (0..3usize).prop_map(Reported::Pod),
+        1 => (0..3usize).prop_map(Reported::PodGone),
+        2 => any::<bool>().prop_map(Reported::Answers),
     ];
     proptest::collection::vec((0..PASSES, one), 0..12)
 }
@@ -204,8 +204,8 @@ enum Called {
 fn own(picture: &Picture, record: &ConnectionRecord) -> Option<Called> {
     let pod = record.owner.pod().and_then(|id| picture.cluster.as_ref()?.owners[id.place()]);
     let workload = record.owner.workload();
-    let told = (workload != Workload::Unresolved).then_some(Called::As(workload));
-    pod.map(Called::Pod).or(told)
+    let reported = (workload != Workload::Unresolved).then_some(Called::As(workload));
+    pod.map(Called::Pod).or(reported)
 }
 
 fn other(record: &ConnectionRecord) -> Option<Called> {
@@ -236,14 +236,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn both_ends_of_a_connection_and_its_flow_say_the_same(links in links(), told in told()) {
+    fn both_ends_of_a_connection_and_its_flow_say_the_same(links in links(), reported in reported()) {
         let mut world = World::new(links);
         for pass in 0..PASSES + 2 {
-            for (_, told) in told.iter().filter(|(at, _)| *at == pass) {
-                match told {
-                    Told::Pod(n) => world.tell(vec![Event::Pod(made(*n))]),
-                    Told::PodGone(n) => world.tell(vec![gone(&made(*n))]),
-                    Told::Answers(known) => world.answer(*known),
+            for (_, reported) in reported.iter().filter(|(at, _)| *at == pass) {
+                match reported {
+                    Reported::Pod(n) => world.tell(vec![Event::Pod(made(*n))]),
+                    Reported::PodGone(n) => world.tell(vec![gone(&made(*n))]),
+                    Reported::Answers(known) => world.answer(*known),
                 }
             }
             world.read();
@@ -255,7 +255,7 @@ proptest! {
 
 fn check(picture: &Picture) -> Result<(), TestCaseError> {
     for (client, server) in pairs(picture) {
-        // By a Service the server is known only once the kernel has told.
+        // By a Service the server is known only once the kernel has reported.
         let joined =
             client.remote == server.local || client.named.peer.is_some_and(|p| is_pod(picture, p));
         for (one, another) in [(&client, &server), (&server, &client)] {

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_told_what_one_looks_like() {
+    fn what_is_no_range_is_refused_with_what_one_looks_like() {
         for text in ["", "10.0.0.0", "10.0.0/8", "10.0.0.0/", "10.0.0.0/+8", "a/8", "10.0.0.0/8/8"]
         {
             assert_eq!(parse(text), Err(CidrError::Shape.to_string()), "{text}");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_what_would_be_right() {
+    fn a_mistake_is_reported_with_what_would_be_right() {
         assert_eq!(
             parse("10.0.0.0/33"),
             Err("has a prefix that is too long; give at most /32".to_owned())

@@ -1,4 +1,4 @@
-//! `NodeProbe`: one object per node, through which the operator tells an agent what to do and the agent says how it is.
+//! `NodeProbe`: one object per node, through which the operator assigns what an agent is to do and the agent says how it is.
 //!
 //! In: nothing; these are the types of the wire. Out: the spec, which only the operator writes, and the status, which
 //! only the agent of that node writes and which never exceeds [`MAX_STATUS`]. Numbers with a history belong in

@@ -237,7 +237,7 @@ pub enum ShortLived {
     /// `Exact` while what it costs fits into the budget beside all else, the kernel's part included; else `Counters`.
     #[default]
     Auto,
-    /// Each end of each TCP connection, as the kernel tells it when a socket goes (the destroy groups of socket
+    /// Each end of each TCP connection, as the kernel reports it when a socket goes (the destroy groups of socket
     /// diagnosis). About 7 µs of CPU an end, most of it in a kernel worker, which is charged to the budget up to half
     /// of it; workloads pay about 1 µs a connection. Needs `CAP_NET_ADMIN` and `CAP_NET_BROADCAST`, and the node's
     /// network namespace.

@@ -1,4 +1,4 @@
-//! What people write into a ProbeConfig, and what they are told.
+//! What people write into a ProbeConfig, and what is said to it.
 
 use probelet_crds::{CpuQuantity, Interval, Peers, ProbeConfigSpec, Source};
 use serde_json::{Value, json};
@@ -138,11 +138,11 @@ fn a_broken_rule_is_one_message_that_says_what_would_be_right() {
 }
 
 #[test]
-fn all_mistakes_of_a_kind_are_told_at_once() {
-    let told = errors(
+fn all_mistakes_of_a_kind_are_reported_at_once() {
+    let reported = errors(
         &json!({"paused": 1, "jitterPercent": "x", "limits": {"maxSockets": true, "nope": 1}}),
     );
-    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(reported.len(), 4, "{reported:?}");
 }
 
 #[test]
@@ -219,7 +219,10 @@ fn a_mistake_in_a_named_range_is_one_message_that_names_its_place() {
 #[test]
 fn a_group_of_another_shape_is_refused() {
     for value in [json!([{"name": "a"}]), json!([{"name": "a", "cidrs": [], "x": 1}]), json!("a")] {
-        let told = errors(&groups(&value));
-        assert!(told.len() == 1 && told[0].starts_with("spec.match.cidrGroups: "), "{told:?}");
+        let reported = errors(&groups(&value));
+        assert!(
+            reported.len() == 1 && reported[0].starts_with("spec.match.cidrGroups: "),
+            "{reported:?}"
+        );
     }
 }

@@ -89,8 +89,10 @@ fn what_the_schemas_accept_is_accepted() {
 fn what_the_schemas_refuse_is_refused_with_a_message_at_its_field() {
     let server = Server::new();
     for example in examples("refused") {
-        let told = server.refuses(&example.object);
-        let [(field, message)] = told.as_slice() else { panic!("{}: {told:?}", example.name) };
+        let reported = server.refuses(&example.object);
+        let [(field, message)] = reported.as_slice() else {
+            panic!("{}: {reported:?}", example.name)
+        };
         assert_eq!(field, &example.field, "{}", example.name);
         assert!(
             message.is_empty() || example.says.ends_with(message.as_str()),
@@ -109,10 +111,10 @@ fn with(path: &str, value: Value) -> Value {
 /// What the server and the Rust rules say of it; of the server only what concerns the field.
 fn opinions(server: &Server, path: &str, value: Value) -> (Vec<String>, Vec<String>) {
     let object = with(path, value);
-    let told = server.refuses(&object).into_iter().filter(|(field, _)| field == path);
+    let reported = server.refuses(&object).into_iter().filter(|(field, _)| field == path);
     let ours = ProbeConfigSpec::from_value(&object["spec"]).err().unwrap_or_default();
     let ours = ours.iter().filter(|error| error.field == path).map(ToString::to_string);
-    (told.map(|(_, message)| message).collect(), ours.collect())
+    (reported.map(|(_, message)| message).collect(), ours.collect())
 }
 
 #[test]
@@ -140,10 +142,10 @@ fn beyond_its_bounds_each_number_and_each_time_is_refused_by_the_schema_and_by_t
             (below, format!("is too small; give at least {low}")),
             (above, format!("is too large; give at most {high}")),
         ] {
-            let (told, ours) = opinions(&server, &path, value.clone());
+            let (reported, ours) = opinions(&server, &path, value.clone());
             // A window of 1ms is too short for the sockets' interval as well.
             let fits = |message: &&String| message.is_empty() || message.ends_with(&says);
-            assert_eq!(told.iter().filter(fits).count(), 1, "{path}: {value}: {told:?}");
+            assert_eq!(reported.iter().filter(fits).count(), 1, "{path}: {value}: {reported:?}");
             assert!(ours.contains(&format!("{path}: {value} {says}")), "{path}: {value}: {ours:?}");
         }
         seen += 1;
@@ -284,8 +286,8 @@ fn the_api_server_adds_nothing_inside_of_lists_nor_to_what_the_operator_writes()
     walk(schema::schema(&config), "", &mut |path, place| {
         assert!(!path.contains("[]") || place["default"].is_null(), "{path}");
     });
-    let told = &schema::schema(&node)["properties"]["spec"]["properties"]["config"];
-    walk(told, "config", &mut |path, place| assert!(place["default"].is_null(), "{path}"));
+    let reported = &schema::schema(&node)["properties"]["spec"]["properties"]["config"];
+    walk(reported, "config", &mut |path, place| assert!(place["default"].is_null(), "{path}"));
 }
 
 #[test]
@@ -304,9 +306,9 @@ fn statuses_of_the_examples_are_judged_alike() {
     let server = Server::new();
     for (folder, good) in [("status/accepted", true), ("status/refused", false)] {
         for example in examples(folder) {
-            let told = server.refuses(&example.object);
-            assert_eq!(told.is_empty(), good, "{}: {told:?}", example.name);
-            assert!(good || told[0].0 == example.field, "{}: {told:?}", example.name);
+            let reported = server.refuses(&example.object);
+            assert_eq!(reported.is_empty(), good, "{}: {reported:?}", example.name);
+            assert!(good || reported[0].0 == example.field, "{}: {reported:?}", example.name);
             let status: NodeProbeStatus =
                 serde_json::from_value(example.object["status"].clone()).unwrap();
             assert_eq!(status.clone().fit() == status, good, "{}", example.name);

@@ -80,10 +80,10 @@ fn the_bounds_of_the_fields_alone_would_allow_more_so_that_the_rule_is_needed() 
     let status = all_bounds_used_up();
 
     assert!(length(&status) > MAX_STATUS);
-    let told = Server::new().refuses(&object(&status));
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0].0, "status");
-    assert!(told[0].1.ends_with("at most 2048 bytes of JSON"), "{told:?}");
+    let reported = Server::new().refuses(&object(&status));
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert_eq!(reported[0].0, "status");
+    assert!(reported[0].1.ends_with("at most 2048 bytes of JSON"), "{reported:?}");
 }
 
 #[test]
@@ -332,9 +332,9 @@ proptest! {
 
     #[test]
     fn the_api_server_takes_what_fits(status in statuses()) {
-        let told = SERVER.with(|server| server.refuses(&object(&status.fit())));
+        let reported = SERVER.with(|server| server.refuses(&object(&status.fit())));
 
-        prop_assert!(told.is_empty(), "{:?}", told);
+        prop_assert!(reported.is_empty(), "{:?}", reported);
     }
 }
 

@@ -20,7 +20,7 @@ MONITORING = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/S
 # The registry of the images: the chart has none of its own, and nearly all checks are about something else. Every other file wins.
 BASE = ("--values", str(ROOT / "e2e" / "chart" / "base-values.yaml"))
 REGISTRY = "registry.invalid/probelet"
-# Helm 3.22 takes a version for the cluster's that the chart refuses, unless told.
+# Helm 3.22 takes a version for the cluster's that the chart refuses, unless it is given one.
 KUBERNETES = "1.36.0"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

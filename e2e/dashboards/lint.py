@@ -9,7 +9,7 @@ import re
 SELECTOR = re.compile(r"\b((?:(?:node|fleet|top|operator):)?[a-z][a-z0-9_]*(?::[a-z0-9_]+)*)\{([^}]*)\}")
 # Rules that a dashboard breaks on purpose, with the reason.
 EXCEPTIONS = {
-    "template-instance": "nodes are told apart by `node`; pods, and with them instances, come and go on a node",
+    "template-instance": "nodes are distinguished by `node`; pods, and with them instances, come and go on a node",
     "target-instance": "a panel of all nodes reads recorded series, which have no node",
 }
 COUNTER = re.compile(r"_(total|sum|count|bucket)$")

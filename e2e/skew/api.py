@@ -23,7 +23,7 @@ def stamp():
 
 
 def put(resource, new):
-    """Stores an object and tells the watches; counts its generation."""
+    """Stores an object and notifies the watches; counts its generation."""
     with LOCK:
         name = new["metadata"]["name"]
         old = OBJECTS.get((resource, name))

@@ -82,7 +82,7 @@ def applies():
             and status.get("appliedConfigHash") == probe["spec"]["hash"])
 
 
-def told(cpu):
+def assigned(cpu):
     config = api.get("nodeprobes", NODE)["spec"].get("config", {})
     return config.get("budget", {}).get("cpu") == cpu  # an operator leaves out what is the default
 
@@ -110,7 +110,7 @@ def an_update_of_the_operator_rewrites_no_node(bench):
 
 def an_agent_of_the_first_release_follows_a_newer_operator(bench):
     edit(budget={"cpu": "9m"}, intervals={"sockets": "2s"})
-    until("told 9m", lambda: told("9m"))
+    until("assigned 9m", lambda: assigned("9m"))
     until("applied", applies)
 
 
@@ -133,7 +133,7 @@ def going_back_to_the_older_operator_rewrites_no_node(bench):
 
 def a_newer_agent_follows_an_operator_of_the_first_release(bench):
     edit(budget={"cpu": "11m"})
-    until("told 11m", lambda: told("11m"))
+    until("assigned 11m", lambda: assigned("11m"))
     until("applied", applies)
     edit(paused=True)
     until("paused", lambda: condition("Ready").get("reason") == "Paused")

@@ -82,8 +82,8 @@ def the_name_of_a_process_stays_text(t):
 
 def the_map_has_an_edge_for_the_flow(t):
     t.show("map")
-    told = t.page.until(f"[...document.querySelectorAll('.edge title')].map(e => e.textContent).find(s => s.startsWith('web-client → {TRAP}'))")
-    assert f"{t.server}/tcp: 3 open" in told, told
+    title = t.page.until(f"[...document.querySelectorAll('.edge title')].map(e => e.textContent).find(s => s.startsWith('web-client → {TRAP}'))")
+    assert f"{t.server}/tcp: 3 open" in title, title
 
 
 def a_box_of_the_map_lists_its_flows_by_mouse_and_by_keyboard(t):
@@ -101,8 +101,8 @@ def a_box_of_the_map_lists_its_flows_by_mouse_and_by_keyboard(t):
 def a_flow_that_fails_is_red_and_named(t):
     port = t.tell("fail 20")
     t.show("map")
-    told = t.page.until("[...document.querySelectorAll('.edge.sick title')].map(e => e.textContent).find(s => s.includes('failing'))", 25)
-    assert "20 attempts failed" in told and f"{port}/tcp" in told, told
+    title = t.page.until("[...document.querySelectorAll('.edge.sick title')].map(e => e.textContent).find(s => s.includes('failing'))", 25)
+    assert "20 attempts failed" in title and f"{port}/tcp" in title, title
     said = t.page.run("[...$('wronglist').children].map(e => e.textContent)")
     assert not t.page.run("$('wrong').hidden") and any(f"port {port}/tcp" in line for line in said), said
     t.picture("sick")

@@ -82,7 +82,7 @@ pub enum Serves {
     Probes,
 }
 
-/// Serves until told to stop.
+/// Serves until asked to stop.
 pub async fn serve(
     listener: TcpListener,
     serves: Serves,
@@ -92,8 +92,8 @@ pub async fn serve(
     let (mut connections, mut places) = (JoinSet::new(), Places::new(CONNECTIONS, OF_A_PEER));
     loop {
         tokio::select! {
-            // A sender that is gone has told, too.
-            _told = async { stop.wait_for(|&stop| stop).await.is_ok() } => return,
+            // A sender that is gone has asked, too.
+            _reported = async { stop.wait_for(|&stop| stop).await.is_ok() } => return,
             Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => {
                 places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
             }

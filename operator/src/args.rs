@@ -309,8 +309,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_told_what_would_be_right() {
-        for (words, told) in [
+    fn what_cannot_be_meant_is_refused_with_what_would_be_right() {
+        for (words, message) in [
             (&["--listen", "9467"][..], "127.0.0.1:9467"),
             (&["--lease", "A b"], "lower case letters"),
             (&["--writes-per-second", "0"], "1..=1000"),
@@ -322,7 +322,7 @@ mod tests {
         ] {
             let text = parse(words).unwrap_err();
 
-            assert!(text.contains(told), "{words:?}: {text}");
+            assert!(text.contains(message), "{words:?}: {text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Contents: what agents are told, each distinct one kept once.
+//! Contents: what agents are assigned, each distinct one kept once.
 //!
 //! In: the configuration of a node, as written by us or found in a `NodeProbe`. Out: one shared value per distinct
 //! configuration, so that 5,000 nodes under one `ProbeConfig` hold it once, and the content before a change is found
@@ -12,7 +12,7 @@ use probelet_crds::{NodeConfig, Origin};
 /// Dead entries are swept when a table has grown by so much, at least.
 const SWEEP: usize = 64;
 
-/// What agents are told, with its hash.
+/// What agents are assigned, with its hash.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Content {
     /// Sixteen hexadecimal digits: the word that we write into `NodeProbe.spec.hash`.

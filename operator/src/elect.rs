@@ -96,7 +96,7 @@ impl Elector {
         Self { api, name, candidate, clock, failing: false, cluster: None }
     }
 
-    /// Runs for the Lease until told to stop, telling `leads`; anyone who is told that it is lost must stop at once.
+    /// Runs for the Lease until asked to stop, telling `leads`; anyone who learns that it is lost must stop at once.
     pub async fn run(&mut self, leads: &watch::Sender<bool>, stop: &mut watch::Receiver<bool>) {
         let mut renewed = None;
         loop {
@@ -222,7 +222,7 @@ impl Elector {
     }
 }
 
-/// A conflict means that someone was quicker: who, the next look tells.
+/// A conflict means that someone was quicker: who, the next look shows.
 fn settle(written: kube::Result<Lease>) -> Result<bool, Option<kube::Error>> {
     match written {
         Ok(_) => Ok(true),

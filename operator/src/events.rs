@@ -1,7 +1,7 @@
 //! Events: what a person should act on, written once.
 //!
 //! In: the status before and after. Out: events of the API (events.k8s.io/v1), at most a few a minute. What turned bad is
-//! written when it turns; what stays bad is in the status. That a rollout begins and ends, or that collection stops, is told
+//! written when it turns; what stays bad is in the status. That a rollout begins and ends, or that collection stops, is reported
 //! too: anyone who looks later wants to know when. It must not be relied on: an event that cannot be written is
 //! lost.
 //!
@@ -132,14 +132,14 @@ fn is_for_people(condition: &Condition) -> bool {
 pub struct Teller {
     client: Client,
     reporter: Reporter,
-    /// The latest notes. A recorder tells events apart by their reason alone and keeps the words of the first one, so that
+    /// The latest notes. A recorder distinguishes events by their reason alone and keeps the words of the first one, so that
     /// each note has its own.
     written: VecDeque<(Note, Recorder)>,
     bucket: Bucket,
 }
 
 impl Teller {
-    /// Tells in the name of this process.
+    /// Shows in the name of this process.
     #[must_use]
     pub fn new(client: Client, identity: String, now: Millis) -> Self {
         let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(identity) };
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_turns_bad_is_told_once() {
+    fn what_turns_bad_is_reported_once() {
         let good = status(ACCEPTED, true, accepted::VALID);
         let bad = status(ACCEPTED, false, accepted::INVALID);
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_is_told_when_it_begins_and_when_it_ends() {
+    fn a_rollout_is_reported_when_it_begins_and_when_it_ends() {
         let written = |before: &ProbeConfigStatus, after: &ProbeConfigStatus| {
             let notes = turns("c", "u", before, after, None);
             assert!(notes.iter().all(|note| !note.warning));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_told() {
+    fn a_pause_is_reported() {
         let notes = turns(
             "c",
             "u",

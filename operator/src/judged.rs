@@ -27,7 +27,7 @@ pub struct Valid {
     pub selector: Selector,
     /// Their names, if it names any; a node must be among them and fit the selector.
     pub names: BTreeSet<Box<str>>,
-    /// What agents are told.
+    /// What agents are assigned.
     pub config: NodeConfig,
     /// How it reaches them.
     pub rollout: Rollout,

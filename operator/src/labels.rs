@@ -1,7 +1,7 @@
 //! The labels of one node, in one piece of memory.
 //!
 //! In: a map of labels. Out: the value of a key. 15,000 nodes with some fifteen labels each are held at about their own
-//! length, and equal labels are equal bytes, so that an update that changed none is told by one comparison. It must not
+//! length, and equal labels are equal bytes, so that an update that changed none is found by one comparison. It must not
 //! judge labels: the API server did. Pure: values only.
 
 use probelet_core::selector;

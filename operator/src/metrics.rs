@@ -34,7 +34,7 @@ const STATES: [&str; 8] =
 /// What stands for the configurations without series of their own; no object can have this name.
 const OTHER: &str = "_other";
 
-/// What a scrape is told about the world.
+/// What a scrape gets about the world.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Nodes by configuration and state, in the order of the names; the empty name is the built-in configuration.

@@ -50,7 +50,7 @@ pub struct Parts {
     pub stop: watch::Receiver<bool>,
     /// Questions of scrapes.
     pub questions: mpsc::Receiver<Question>,
-    /// Told once everything was listed.
+    /// Set once everything was listed.
     pub synced: watch::Sender<bool>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -94,12 +94,12 @@ pub(crate) struct Task {
     leads: bool,
 }
 
-/// Works until told to stop. Writes under way are broken off then.
+/// Works until asked to stop. Writes under way are broken off then.
 pub async fn run(mut parts: Parts) {
     while !until_lost(&mut parts).await {}
 }
 
-/// Works until this process does not lead any more, or is told to stop: whether it is. Writes under way are broken off, and
+/// Works until this process does not lead any more, or is asked to stop: whether it is. Writes under way are broken off, and
 /// nothing that was known is kept: another leader may have changed all of it.
 async fn until_lost(parts: &mut Parts) -> bool {
     let client = parts.client.clone();

@@ -30,7 +30,7 @@ const NAMED: usize = 3;
 /// A content and the generation of the configuration that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edition {
-    /// What agents are told.
+    /// What agents are assigned.
     pub content: Arc<Content>,
     /// The generation of the `ProbeConfig`.
     pub generation: i64,
@@ -57,7 +57,7 @@ pub enum Stage {
     Canary(Watch),
     /// The others are getting it.
     Rolling,
-    /// All were told.
+    /// All were assigned.
     Complete,
     /// It was taken back; why.
     RolledBack {
@@ -223,13 +223,13 @@ impl Rollout {
 
     /// What a node is given that carries `carried` (a hash) by order of this configuration, or nothing of it.
     #[must_use]
-    pub fn give(&self, id: NodeId, is_told: bool, carried: Option<&str>) -> Give {
+    pub fn give(&self, id: NodeId, is_reported: bool, carried: Option<&str>) -> Give {
         let before = || self.previous.clone().map_or(Give::Nothing, Give::Previous);
         let has_target = carried == Some(self.target.content.hash.as_str());
         match &self.stage {
             Stage::Rolling | Stage::Complete => Give::Target,
             // No one is protected by keeping the configuration from a node that has none.
-            _ if !is_told && self.previous.is_none() => Give::Target,
+            _ if !is_reported && self.previous.is_none() => Give::Target,
             Stage::Canary(watch) if has_target || watch.canaries.contains_key(&id) => Give::Target,
             Stage::RolledBack { canaries, .. }
                 if has_target && self.previous.is_none() && !canaries.contains(&id) =>
@@ -311,7 +311,7 @@ impl Rollout {
         Some(Verdict::Passed)
     }
 
-    /// A person holds the rollout: canaries that were not told cannot answer, and their time does not run.
+    /// A person holds the rollout: canaries without an assignment cannot answer, and their time does not run.
     pub fn hold(&mut self, now: Millis) {
         if let Stage::Canary(watch) = &mut self.stage {
             (watch.began, watch.well_since) = (now, None);

@@ -166,15 +166,15 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     });
     let mut elector =
         args.lease.map(|name| Elector::new(lease(namespace), name, args.identity, clock));
-    let (mut told, mut told_too) = (stopped.clone(), stopped);
+    let (mut stopping, mut stopping_too) = (stopped.clone(), stopped);
     let (held, is_held) = watch::channel(false);
     let election = async {
         match (&mut elector, &mut cluster) {
             (Some(own), Some(cluster)) => {
-                let second = cluster.follow(is_held, &lead, &mut told_too);
-                tokio::join!(own.run(&held, &mut told), second);
+                let second = cluster.follow(is_held, &lead, &mut stopping_too);
+                tokio::join!(own.run(&held, &mut stopping), second);
             }
-            (Some(own), None) => own.run(&lead, &mut told).await,
+            (Some(own), None) => own.run(&lead, &mut stopping).await,
             (None, _) => std::future::pending().await,
         }
     };

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_seed_is_told_by_its_field() {
+    fn a_wrong_seed_is_reported_by_its_field() {
         let error = written("budget: {cpu: 0.1m}\n").unwrap_err().to_string();
 
         assert!(error.contains("spec.yaml") && error.contains("spec.budget.cpu"), "{error}");

@@ -45,7 +45,7 @@ pub struct SeenProbe {
     pub owner: Owner,
     /// The configuration that won.
     pub origin: Option<Origin>,
-    /// What the agent is told, as far as it is known here; `None` if it cannot be read.
+    /// What the agent is assigned, as far as it is known here; `None` if it cannot be read.
     pub config: Option<NodeConfig>,
     /// The word by which its writer calls the content, and the agent acknowledges it.
     pub hash: Box<str>,

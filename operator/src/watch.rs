@@ -2,7 +2,7 @@
 //!
 //! In: a client. Out: small observations in batches, managed fields and everything else that is not needed dropped
 //! before they get here. Lists come in pages: streaming lists need a server that has them, and there is no way back in
-//! the client from one that has not. Streams never end: errors are told, and waited out with a jittered back-off.
+//! the client from one that has not. Streams never end: errors are reported, and waited out with a jittered back-off.
 //!
 //! I/O: four watches, or three if the agents' `DaemonSet` is not known.
 

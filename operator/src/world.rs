@@ -57,7 +57,7 @@ pub struct World {
     turned_bad: u64,
     /// Whether the watch of `NodeProbes` is broken: no one can be heard.
     pub blind: bool,
-    /// The latest time that was told.
+    /// The latest time that was given.
     now: Millis,
     /// Nodes to plan for, configurations whose status may have changed.
     pub queue: Queue,

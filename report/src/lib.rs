@@ -366,7 +366,7 @@ pub struct Agent {
     pub effective_interval_seconds: BTreeMap<String, Option<f64>>,
     /// What it could not use, a message each.
     pub refused: Vec<String>,
-    /// What is wrong with the configuration that it was told last.
+    /// What is wrong with the configuration that it was assigned last.
     pub config_error: Option<String>,
     /// What it may do.
     pub rights: Rights,

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_told_so() {
+    fn what_is_no_filter_is_refused() {
         for text in ["", "  ", "info,=", "a=b=c"] {
             assert!(filter(text).is_err(), "{text:?}");
         }

@@ -49,7 +49,7 @@ impl Route {
         self.proxy.is_none()
     }
 
-    /// The TCP port that is connected to on the way to `server`; none if the proxy's cannot be told.
+    /// The TCP port that is connected to on the way to `server`; none if the proxy's cannot be determined.
     #[must_use]
     pub fn ports(&self, server: &Uri) -> Vec<u16> {
         let Some(proxy) = &self.proxy else { return vec![place(server).2] };

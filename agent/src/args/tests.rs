@@ -1,4 +1,4 @@
-//! What people type, and what they are told.
+//! What people type, and what the program says to it.
 
 use clap::CommandFactory as _;
 
@@ -12,7 +12,7 @@ fn args(line: &str) -> Args {
     parse(line).unwrap_or_else(|refused| panic!("{line}: {refused}"))
 }
 
-fn told(line: &str) -> String {
+fn message(line: &str) -> String {
     parse(line).expect_err("a mistake").to_string()
 }
 
@@ -58,7 +58,7 @@ fn docker_is_a_socket_or_nothing() {
     assert_eq!(args("--docker unix:///run/x.sock").docker, Some(PathBuf::from("/run/x.sock")));
     assert_eq!(args("--docker off").docker, None);
     assert!(
-        told("--docker tcp://1.2.3.4:2375")
+        message("--docker tcp://1.2.3.4:2375")
             .contains("give auto, off, or a socket such as unix:///")
     );
 }
@@ -73,8 +73,8 @@ fn the_page_for_browsers_is_there_on_loopback_or_when_asked_for() {
 
 #[test]
 fn a_bad_listen_address_is_one_message() {
-    let told = told("--listen localhost");
-    let first = told.lines().next().unwrap();
+    let message = message("--listen localhost");
+    let first = message.lines().next().unwrap();
     assert_eq!(
         first,
         "error: invalid value 'localhost' for '--listen <ADDR>': give an IP address with a port, such as \
@@ -171,8 +171,8 @@ fn a_node_probe_needs_an_api_server_and_excludes_a_file() {
     assert!(args.node_probe);
     assert_eq!(args.state_dir.as_deref(), Some(Path::new("/var/lib/probelet")));
 
-    assert!(told("--node-probe --kubernetes off").contains("needs an API server"));
-    assert!(told("--node-probe --kubeconfig k --config c.yaml").contains("cannot be used with"));
+    assert!(message("--node-probe --kubernetes off").contains("needs an API server"));
+    assert!(message("--node-probe --kubeconfig k --config c.yaml").contains("cannot be used with"));
 }
 
 #[test]
@@ -180,9 +180,9 @@ fn tokens_are_asked_for_only_where_someone_can_be_asked_about_them() {
     assert_eq!(args("").auth, Auth::Off);
     assert_eq!(args("--auth token --kubeconfig k.yaml").auth, Auth::Token);
     assert_eq!(args("--auth always --kubeconfig k.yaml").auth, Auth::Always);
-    let told = told("--auth token --kubernetes off");
+    let message = message("--auth token --kubernetes off");
     assert_eq!(
-        told,
+        message,
         "error: --auth needs an API server to ask about tokens: run in a pod, or give --kubeconfig FILE\n"
     );
 }
@@ -190,8 +190,8 @@ fn tokens_are_asked_for_only_where_someone_can_be_asked_about_them() {
 #[test]
 fn a_listener_to_the_network_has_to_be_asked_for() {
     for open in ["--listen 0.0.0.0:9466", "run --listen [::]:9466", "--listen 10.0.0.7:1"] {
-        assert!(told(open).contains("choose --auth token"), "{open}");
-        assert!(told(open).contains("--token-file FILE"), "{open}");
+        assert!(message(open).contains("choose --auth token"), "{open}");
+        assert!(message(open).contains("--token-file FILE"), "{open}");
     }
     let guarded = args("--listen 0.0.0.0:9466 --token-file /etc/tokens");
     assert_eq!(guarded.token_file, Some(PathBuf::from("/etc/tokens")));
@@ -210,16 +210,16 @@ fn a_socket_that_only_its_user_may_open_needs_no_token_and_no_certificate() {
     assert_eq!((near.auth, near.web), (Auth::Off, false));
     let asked = args("--listen unix:/a.sock --token-file /etc/tokens");
     assert_eq!(asked.token_file, Some(PathBuf::from("/etc/tokens")));
-    assert!(told("--listen unix:/a.sock --tls self-signed").contains("--tls is for ports"));
-    assert!(told("--listen unix:a.sock").contains("absolute path"));
-    assert!(told("--probe-listen unix:/a.sock").contains("give an IP address with a port"));
+    assert!(message("--listen unix:/a.sock --tls self-signed").contains("--tls is for ports"));
+    assert!(message("--listen unix:a.sock").contains("absolute path"));
+    assert!(message("--probe-listen unix:/a.sock").contains("give an IP address with a port"));
 }
 
 #[test]
 fn who_decides_about_clients_is_one_thing() {
-    let both = told("--token-file /etc/tokens --auth always --kubeconfig k.yaml");
+    let both = message("--token-file /etc/tokens --auth always --kubeconfig k.yaml");
     assert!(both.contains("cannot be used with"), "{both}");
-    let plain = told("--client-ca /etc/ca.pem");
+    let plain = message("--client-ca /etc/ca.pem");
     assert!(plain.contains("--client-ca needs HTTPS: give --tls self-signed"), "{plain}");
 }
 
@@ -228,7 +228,7 @@ fn probes_have_a_listener_of_their_own_where_it_is_asked_for() {
     assert_eq!(args("").probe_listen, None);
     let address = args("--probe-listen [::]:9468").probe_listen;
     assert_eq!(address, Some("[::]:9468".parse().unwrap()));
-    assert!(told("--probe-listen here").contains("give an IP address with a port"));
+    assert!(message("--probe-listen here").contains("give an IP address with a port"));
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_certificate_is_the_agents_own_or_in_a_directory() {
     assert_eq!(args("").tls, Tls::Off);
     assert_eq!(args("--tls self-signed").tls, Tls::SelfSigned);
     assert_eq!(args("--tls /etc/tls").tls, Tls::Dir(PathBuf::from("/etc/tls")));
-    assert!(told("--tls=").contains("give off, self-signed, or the path of a directory"));
+    assert!(message("--tls=").contains("give off, self-signed, or the path of a directory"));
 }
 
 #[test]

@@ -198,7 +198,7 @@ impl<'de> de::Visitor<'de> for Node {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Vec<String> {
+    fn messages(text: &str) -> Vec<String> {
         spec(text.as_bytes()).expect_err("a mistake").iter().map(ToString::to_string).collect()
     }
 
@@ -219,14 +219,17 @@ mod tests {
     #[test]
     fn an_unknown_field_is_named_with_its_line_and_its_likely_meaning() {
         let text = "paused: false\n\nbudgte:\n  cpu: 5m\n";
-        assert_eq!(told(text), ["unknown field `budgte` in spec, did you mean `budget`? (line 3)"]);
+        assert_eq!(
+            messages(text),
+            ["unknown field `budgte` in spec, did you mean `budget`? (line 3)"]
+        );
     }
 
     #[test]
     fn a_value_of_the_wrong_kind_is_named_with_its_line() {
         let text = "limits:\n  maxSockets: many\nintervals: [1s]\n";
         assert_eq!(
-            told(text),
+            messages(text),
             [
                 r#"spec.intervals: ["1s"] is not a mapping of fields to values (line 3)"#,
                 r#"spec.limits.maxSockets: "many" is not a whole number (line 2)"#,
@@ -238,7 +241,7 @@ mod tests {
     fn a_broken_rule_is_named_with_its_line_in_a_whole_object() {
         let text = "apiVersion: probelet.io/v1alpha1\nkind: ProbeConfig\nspec:\n  budget:\n    cpu: 0.5m\n";
         assert_eq!(
-            told(text),
+            messages(text),
             [r#"spec.budget.cpu: "0.5m" is too small; give at least 1m (line 5)"#]
         );
     }
@@ -247,14 +250,14 @@ mod tests {
     fn a_rule_about_an_unwritten_field_has_the_line_of_what_would_contain_it() {
         let text = "intervals:\n  sockets: 20s\n";
         let message = r#"spec.intervals.bytes: "10s" is too short; give at least 20s, as spec.intervals.sockets (line 1)"#;
-        assert_eq!(told(text), [message]);
+        assert_eq!(messages(text), [message]);
     }
 
     #[test]
     fn another_kind_of_object_is_refused() {
         let text = "apiVersion: v1\nkind: ConfigMap\nspec: {}\n";
         assert_eq!(
-            told(text),
+            messages(text),
             [
                 r#"apiVersion: "v1" is of the wrong type or kind; give probelet.io/v1alpha1 (line 1)"#
             ]
@@ -263,9 +266,9 @@ mod tests {
 
     #[test]
     fn what_is_no_yaml_is_one_message_with_a_line() {
-        let told = told("budget:\n  cpu: [5m\npaused: }\n");
-        assert!(told[0].starts_with("is not readable as YAML: "), "{told:?}");
-        assert!(told[0].contains("(line "), "{told:?}");
+        let messages = messages("budget:\n  cpu: [5m\npaused: }\n");
+        assert!(messages[0].starts_with("is not readable as YAML: "), "{messages:?}");
+        assert!(messages[0].contains("(line "), "{messages:?}");
     }
 
     #[test]
@@ -278,7 +281,7 @@ mod tests {
             "*\u{9b}2J\n",
             "? \u{1b}\n",
         ] {
-            for message in told(text) {
+            for message in messages(text) {
                 assert!(!message.contains(char::is_control), "{message:?}");
             }
         }
@@ -286,12 +289,12 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_is_refused() {
-        assert!(told("paused: true\npaused: false\n")[0].contains("(line 2)"));
+        assert!(messages("paused: true\npaused: false\n")[0].contains("(line 2)"));
     }
 
     #[test]
     fn nesting_without_end_is_refused_and_not_a_stack_overflow() {
-        assert_eq!(told(&"[".repeat(1 << 19)).len(), 1);
+        assert_eq!(messages(&"[".repeat(1 << 19)).len(), 1);
     }
 
     #[test]
@@ -301,6 +304,6 @@ mod tests {
             let items = vec![format!("*a{}", i - 1); 10].join(", ");
             text = format!("{text}a{i}: &a{i} [{items}]\n");
         }
-        assert!(told(&text)[0].starts_with("is not readable as YAML: "));
+        assert!(messages(&text)[0].starts_with("is not readable as YAML: "));
     }
 }

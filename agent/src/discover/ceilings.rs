@@ -89,7 +89,7 @@ impl Ceilings {
         self.known.retain(|_, known| known.pass == pass);
     }
 
-    /// How full the node's connection tracking is; `None` where nothing is tracked, or it cannot be told.
+    /// How full the node's connection tracking is; `None` where nothing is tracked, or it cannot be determined.
     pub fn tracked(&mut self) -> Option<Tracked> {
         self.root.read(FIRST, ENTRIES, &mut self.text).ok()?;
         let now = entries(&self.text)?;

@@ -1,7 +1,7 @@
-//! Every end of a TCP connection, as the kernel tells it when the socket goes: the destroy groups of `sock_diag`.
+//! Every end of a TCP connection, as the kernel reports it when the socket goes: the destroy groups of `sock_diag`.
 //!
 //! In: multicast messages of all namespaces that have a short number in the node's, read in batches when a pass begins:
-//! no thread waits for them. Out: [`Facts::ended`], and of which namespaces every end is told. It must not hold anything
+//! no thread waits for them. Out: [`Facts::ended`], and of which namespaces every end is reported. It must not hold anything
 //! of a pod's namespace, nor attribute an end to more than its namespace.
 //!
 //! Both sockets are opened once, in the node's namespace, and hold all the rights that are needed: joining and leaving
@@ -100,7 +100,7 @@ pub struct Ends {
     /// The node's own namespace.
     own: u32,
     messages: Messages,
-    /// Told and not handed over yet, with the short number of the namespace: -1 for the node's own.
+    /// Reported and not handed over yet, with the short number of the namespace: -1 for the node's own.
     waiting: Vec<(i32, Ended)>,
     /// There was no room for some of them.
     overrun: bool,
@@ -132,7 +132,7 @@ impl Ends {
         let protocol = rustix::net::netlink::SOCK_DIAG;
         let socket = enter::open_in(namespace.as_fd(), protocol).map_err(Error::Entering)?;
         let questions = enter::route_in(namespace.as_fd()).map_err(Error::Entering)?;
-        // Who has no address is told nothing, member or not.
+        // Who has no address is given nothing, member or not.
         let anywhere = SocketAddrNetlink::new(0, 0);
         rustix::net::bind(&socket, &anywhere).map_err(|e| Error::Socket(e.into()))?;
         let everywhere = match group::listen_everywhere(socket.as_fd()) {
@@ -204,7 +204,7 @@ impl Ends {
     pub fn read(&mut self) -> Heard {
         let mut heard = Heard::default();
         let mut room = AT_ONCE;
-        // An error other than of room is one of a socket that is of no more use; its next reading tells the same.
+        // An error other than of room is one of a socket that is of no more use; its next reading shows the same.
         let mut failures = 0;
         while room > 0 && failures < 2 {
             match self.messages.receive(self.socket.as_fd()) {
@@ -242,10 +242,10 @@ impl Ends {
         }
     }
 
-    /// Hands over what was told before the pass that these facts are of, and says which namespaces tell.
+    /// Hands over what was reported before the pass that these facts are of, and says which namespaces report.
     pub fn hand_over(&mut self, facts: &mut Facts, mono_ms: u64) {
         facts.ended.clear();
-        facts.told.clear();
+        facts.reported.clear();
         facts.overrun = std::mem::take(&mut self.overrun);
         facts.losses.add(Loss::Malformed, std::mem::take(&mut self.malformed));
         if self.since_ms.is_none() && self.waiting.is_empty() {
@@ -265,8 +265,8 @@ impl Ends {
             self.waiting.shrink_to(1024);
         }
         if self.since_ms.is_some() {
-            facts.told.extend(self.spaces.values().map(|space| (space.inode, space.since_ms)));
-            facts.told.sort_unstable();
+            facts.reported.extend(self.spaces.values().map(|space| (space.inode, space.since_ms)));
+            facts.reported.sort_unstable();
         }
         // From the next pass on a number means who has it now.
         self.spaces.values_mut().for_each(|space| space.before = 0);
@@ -315,7 +315,7 @@ impl Ends {
             };
             spaces.insert(number, space);
         }
-        // What is gone may still be told of.
+        // What is gone may still be reported.
         for (number, mut space) in self.spaces.drain() {
             if facts.netns.iter().all(|netns| netns.inode != space.inode)
                 && space.cookie != u64::MAX

@@ -69,7 +69,7 @@ struct Candidate {
 
 impl Owners {
     /// Knows no holder yet. Sockets of other families than ours are remembered too, because they
-    /// cannot be told apart; hence twice as many as the node may have of ours.
+    /// cannot be distinguished; hence twice as many as the node may have of ours.
     #[must_use]
     pub fn new(max_sockets: u32) -> Self {
         Self {

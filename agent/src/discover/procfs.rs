@@ -106,7 +106,7 @@ impl Dump for Tables {
             Ok(_) => {}
             Err(error) => return Ok(missing(&error)),
         }
-        // Of other namespaces it is told only to who enters them.
+        // Of other namespaces it is reported only to who enters them.
         let own = std::fs::read_link("/proc/thread-self/ns/net").ok();
         if own.and_then(|own| bracketed(own.as_os_str().as_encoded_bytes())) == Some(target.netns) {
             intake.ports = port_range();

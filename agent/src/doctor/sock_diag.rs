@@ -1,7 +1,7 @@
 //! Whether the kernel answers `NETLINK_SOCK_DIAG`.
 //!
 //! In: nothing. Out: an answer, or the kernel's refusal. Modules may be missing and autoload
-//! forbidden, and a seccomp profile may refuse the socket: only asking tells. It must not dump
+//! forbidden, and a seccomp profile may refuse the socket: only asking shows. It must not dump
 //! more than listeners.
 //!
 //! I/O: one netlink socket, for a moment.

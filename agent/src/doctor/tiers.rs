@@ -88,7 +88,7 @@ fn grant_missing(read: &Read, tier: Tier, places: &Places) -> Option<String> {
     (!serving().all(|c| read.may(c))).then(|| grant(&serving().collect::<Vec<_>>(), places))
 }
 
-/// What has to change for a source to load, as far as that can be told.
+/// What has to change for a source to load, as far as that can be determined.
 fn remedy(read: &Read, tier: Tier, places: &Places) -> Option<String> {
     if matches!(tier, Tier::Bpf | Tier::BpfCompat) {
         let needed = Version::needed(tier);

@@ -1,4 +1,4 @@
-//! Ends that the kernel tells: when they are read, whether they are asked for at all, and what that costs whom.
+//! Ends that the kernel reports: when they are read, whether they are asked for at all, and what that costs whom.
 //!
 //! In: the wish of the configuration, what the readings were, the budget. Out: ends in the facts of a reading, the kernel's
 //! part of their cost in the account, and what is said of it. It must not count connections: the report does.
@@ -18,27 +18,27 @@ use tracing::{info, warn};
 /// Opens what ends are heard with; a function so that tests can leave it out.
 pub type Open = Box<dyn Fn() -> Result<Ends, Error> + Send>;
 
-/// The kernel's work for ends that are told whatever they cost is charged up to this part of the budget: collection goes on.
+/// The kernel's work for ends that are reported whatever they cost is charged up to this part of the budget: collection goes on.
 const PART: u64 = 2;
 /// Ends a second above which a whole interval is too long for what may wait in the kernel: a fifth of its room.
 const RUSH: u64 = 2_400;
 
 /// The ends of the node, and the decision about them.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Reported {
     ends: Option<Ends>,
     refused: Option<Arc<str>>,
     wish: Wish,
     judge: Judge,
     heard: Heard,
-    /// Connections' ends that the kernel's counters had at the last look, while ends are not told.
+    /// Connections' ends that the kernel's counters had at the last look, while ends are not reported.
     opened: Option<u64>,
     /// The kernel's part since the start, nanoseconds.
     worker_ns: u64,
     looked_ns: u64,
 }
 
-impl Told {
+impl Reported {
     /// Opens once, and hears nothing yet.
     pub(super) fn new(open: Option<&Open>, wish: Wish) -> Self {
         let (ends, refused) = match open.map(|open| open()) {
@@ -56,7 +56,7 @@ impl Told {
             }
             None => (None, None),
         };
-        let mut told = Self {
+        let mut reported = Self {
             ends,
             refused,
             wish,
@@ -67,16 +67,16 @@ impl Told {
             looked_ns: 0,
         };
         if wish != Wish::Counters {
-            told.listen(Mode::Exact);
+            reported.listen(Mode::Exact);
         }
-        told
+        reported
     }
 
     pub(super) const fn wishes(&mut self, wish: Wish) {
         self.wish = wish;
     }
 
-    /// Reads what was told since the last time, before the node itself is read. What that cost the kernel is charged.
+    /// Reads what was reported since the last time, before the node itself is read. What that cost the kernel is charged.
     pub(super) fn read(&mut self, governor: &Governor) {
         let Some(ends) = &mut self.ends else { return };
         if !ends.listens() {
@@ -99,7 +99,7 @@ impl Told {
         self.judge_by(governor, heard.messages, heard.overruns > 0, now);
     }
 
-    /// What the counters say that a reading brought, while ends are not told: whether they could be.
+    /// What the counters say that a reading brought, while ends are not reported: whether they could be.
     pub(super) fn counted(&mut self, facts: &Facts, governor: &Governor) {
         if self.ends.as_ref().is_none_or(Ends::listens) {
             return;
@@ -146,13 +146,13 @@ impl Told {
         self.ends.as_ref().is_some_and(Ends::listens) && self.judge.a_second() < RUSH
     }
 
-    /// Hands over what was told before the sockets of these facts were read.
+    /// Hands over what was reported before the sockets of these facts were read.
     pub(super) fn hand_over(&mut self, facts: &mut Facts) {
         if let Some(ends) = &mut self.ends {
             ends.hand_over(facts, clock::boot_ns() / 1_000_000);
         } else {
             facts.ended.clear();
-            facts.told.clear();
+            facts.reported.clear();
             facts.overrun = false;
         }
     }
@@ -200,10 +200,10 @@ mod tests {
     use super::*;
     use std::io;
 
-    fn refused(wish: Wish) -> Told {
+    fn refused(wish: Wish) -> Reported {
         let error = || Error::Joining(io::Error::from_raw_os_error(libc::EINVAL));
         let open: Open = Box::new(move || Err(error()));
-        Told::new(Some(&open), wish)
+        Reported::new(Some(&open), wish)
     }
 
     #[test]
@@ -231,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_before_is_not_handed_over_twice() {
-        let mut facts = Facts { overrun: true, told: vec![(1, 1)], ..Facts::default() };
+    fn what_was_reported_before_is_not_handed_over_twice() {
+        let mut facts = Facts { overrun: true, reported: vec![(1, 1)], ..Facts::default() };
         facts.ended.push(probelet_core::facts::Ended::default());
 
         refused(Wish::Auto).hand_over(&mut facts);
 
-        assert!(facts.ended.is_empty() && facts.told.is_empty() && !facts.overrun);
+        assert!(facts.ended.is_empty() && facts.reported.is_empty() && !facts.overrun);
     }
 }

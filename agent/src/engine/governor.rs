@@ -78,7 +78,7 @@ impl Governor {
         self.worker_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
-    /// Tells everybody who waits to stop waiting.
+    /// Asks everybody who waits to stop waiting.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn more_requests_than_the_limit_are_told_to_come_back() {
+    fn more_requests_than_the_limit_are_asked_to_come_back() {
         let governor = Governor::new(1_000_000_000, Duration::from_mins(1), 2);
 
         let answers: Vec<_> = (0..3).map(|_| governor.request().is_some()).collect();

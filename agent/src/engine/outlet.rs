@@ -27,7 +27,7 @@ pub(super) struct Outlet<'a> {
     report: &'a Report,
     schedule: &'a Schedule,
     matching: &'a Matching,
-    told: &'a super::ends::Told,
+    reported: &'a super::ends::Reported,
     ladder: &'a mut Ladder,
     signs: &'a mut Signs,
     published_ns: &'a mut u64,
@@ -54,7 +54,7 @@ impl Engine {
             report: &self.report,
             schedule: &self.schedule,
             matching: &self.matching,
-            told: &self.told,
+            reported: &self.reported,
             ladder: &mut self.ladder,
             signs: &mut self.signs,
             published_ns: &mut self.published_ns,
@@ -126,7 +126,7 @@ impl<'a> Outlet<'a> {
             limiters,
             &picture,
         );
-        vitals.short_lived = self.told.show();
+        vitals.short_lived = self.reported.show();
         if self.boot.look(clock::unix_ns(), clock::boot_ns()) {
             // Every start time is another one now, and with it the identity of every process.
             warn!(steps = self.boot.steps, "the clock was set: clients get a whole report");

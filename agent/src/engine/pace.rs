@@ -55,7 +55,7 @@ pub(super) struct Paced<'a> {
     pub(super) free_until_ns: u64,
     /// Whether something happened for which the pass is to be given up.
     pub(super) interrupted: &'a mut dyn FnMut() -> bool,
-    /// Told the time before it waits; says after how many nanoseconds it wants to be told again.
+    /// Gets the time before it waits; says after how many nanoseconds it wants to be called again.
     pub(super) waits: &'a mut dyn FnMut(&Limiters, u64) -> u64,
 }
 

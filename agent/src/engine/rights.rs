@@ -26,7 +26,7 @@ pub(super) struct Giving {
     /// Why the process has to begin again.
     pub(super) restart: Option<String>,
     /// Refused system calls that the log knows of, and since when.
-    told: (u64, u64),
+    reported: (u64, u64),
 }
 
 /// Refused system calls are said once in so long.
@@ -41,14 +41,14 @@ impl Giving {
     /// Says what was refused since it was last said.
     pub(super) fn tell_refused(&mut self, now: u64) {
         let (count, last) = seccomp::refused();
-        let (told, told_ns) = self.told;
-        if count == told || (told > 0 && now.saturating_sub(told_ns) < TELL_NS) {
+        let (reported, reported_ns) = self.reported;
+        if count == reported || (reported > 0 && now.saturating_sub(reported_ns) < TELL_NS) {
             return;
         }
-        self.told = (count, now);
+        self.reported = (count, now);
         let last = calls::name(last).map_or_else(|| last.to_string(), str::to_owned);
         warn!(
-            count = count - told,
+            count = count - reported,
             last, "system calls that are not on the agent's list were refused"
         );
     }

@@ -27,7 +27,7 @@ const UNSEEN: u32 = 32 << 10;
 /// What is written is a question, and its answer is not to wait.
 const ASKED: Duration = Duration::from_millis(300);
 
-/// A stream that can be told to wake its thread only for so many bytes.
+/// A stream that can be asked to wake its thread only for so many bytes.
 pub(super) trait Wakes {
     fn wake_for(&self, bytes: u32);
 }

@@ -6,7 +6,7 @@
 //! object's own version is no place to begin at: of one that no one wrote for long it is older than what any server
 //! remembers. Where the server has forgotten our version it is asked for the newest, and what its cache has from before
 //! that is left aside, lest the object goes back in time. Some servers want to send the state of their cache at the
-//! beginning of a watch, and cannot; those are told not to.
+//! beginning of a watch, and cannot; those are asked not to.
 //!
 //! I/O: the network through [`Connection`]; sleeps.
 

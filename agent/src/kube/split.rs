@@ -6,7 +6,7 @@
 //! Pure: no I/O.
 
 /// The store of the API server refuses requests of more than 1.5 MiB, which is less than 3 MiB as JSON; a server may
-/// be told to take more.
+/// be asked to take more.
 pub(crate) const MAX_OBJECT: usize = 8 << 20;
 /// Memory that is kept for the next object; more is given back.
 const KEEP: usize = 64 << 10;

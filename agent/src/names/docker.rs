@@ -105,12 +105,12 @@ struct Follower<'a> {
 impl Follower<'_> {
     async fn run(mut self) {
         let mut failures = 0;
-        let mut told = false;
+        let mut logged = false;
         loop {
             if self.names.state == State::Absent && !self.socket.exists() {
-                if !told {
+                if !logged {
                     tracing::info!(socket = %self.socket.display(), "Docker not found; checking again every minute");
-                    told = true;
+                    logged = true;
                 }
                 time::sleep(ABSENT).await;
                 continue;

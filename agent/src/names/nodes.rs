@@ -3,7 +3,7 @@
 //! In: answers of the server. Out: [`Event::Nodes`]. Nodes change often and their addresses almost
 //! never, so that they are not watched: each of them writes its status every five minutes. It must not
 //! read a list to its end that is longer than is kept, nor be missed: without it addresses of nodes
-//! that no endpoint tells of have no name.
+//! that no endpoint reports have no name.
 //!
 //! I/O: the network through [`Connection`]; sleeps.
 

@@ -51,7 +51,7 @@ pub(crate) struct Label {
     pub(crate) name: Box<str>,
     /// `namespace/name` of its pod.
     pub(crate) pod: Option<Box<str>>,
-    /// The epoch after which clients have to be told of this label.
+    /// The epoch after which clients have to be sent this label.
     pub(crate) changed: Epoch,
 }
 
@@ -84,7 +84,7 @@ impl DisplayNames {
             return Arc::clone(old);
         }
         let inside = names_inside(picture);
-        // What the cluster tells is part of the picture and of its epoch; what Docker tells is not.
+        // What the cluster reports is part of the picture and of its epoch; what Docker reports is not.
         let news = picture.epoch + u64::from(!Arc::ptr_eq(&old.names, names));
         let fresh = containers.iter().zip(0..).map(|(container, n)| {
             let known = names.0.get(&container.id);

@@ -53,7 +53,7 @@ pub(super) struct ListMetadata {
 /// An object of the API, as far as it is read.
 trait Object<'a>: Deserialize<'a> {
     fn metadata(&self) -> &Metadata<'a>;
-    /// What it is now; `None` if it cannot be told which object it is.
+    /// What it is now; `None` if it cannot be determined which object it is.
     fn changed(self, wrong: &mut dyn FnMut(Malformed)) -> Option<Event>;
     /// That it is gone.
     fn gone(self) -> Option<Event>;

@@ -100,14 +100,14 @@ pub(crate) fn take_in(
     config: &Sender<Arc<Effective>>,
     assignment: &Sender<Arc<Assignment>>,
 ) {
-    let told = assignment.borrow().clone();
-    let mut next = Assignment::clone(&told);
+    let known = assignment.borrow().clone();
+    let mut next = Assignment::clone(&known);
     match seen {
         Seen::Object(mut object) => {
             let spec = object.get_mut("spec").map(Value::take).unwrap_or_default();
             let mut assigned = read(&object, &spec, object["status"].clone());
             // Our own status comes back as news of the object; only another spec is judged.
-            let before = told.object.as_ref();
+            let before = known.object.as_ref();
             let judged = before.filter(|before| {
                 (&before.uid, before.generation) == (&assigned.uid, assigned.generation)
             });
@@ -122,7 +122,7 @@ pub(crate) fn take_in(
             next.events += 1;
         }
         Seen::Gone => {
-            let generation = told.object.as_ref().map(|object| object.generation);
+            let generation = known.object.as_ref().map(|object| object.generation);
             warn!(
                 generation,
                 "the NodeProbe was deleted, the last good configuration stays in force"
@@ -136,7 +136,7 @@ pub(crate) fn take_in(
             next.up = true;
         }
     }
-    if next != *told {
+    if next != *known {
         assignment.send_replace(Arc::new(next));
     }
 }
@@ -197,7 +197,7 @@ fn accept(spec: ProbeConfigSpec, assigned: &Assigned, tx: &Sender<Arc<Effective>
         let origin =
             Origin::NodeProbe { config: assigned.config.clone(), generation: assigned.generation };
         let changed = now.spec != spec;
-        let told = changed
+        let known = changed
             || now.hash != word
             || now.last_error.is_some()
             || now.origin.config() != origin.config();
@@ -205,7 +205,7 @@ fn accept(spec: ProbeConfigSpec, assigned: &Assigned, tx: &Sender<Arc<Effective>
         info!(config = %assigned.config, generation = assigned.generation, hash = %word, changed,
             "configuration in force");
         *now = Arc::new(Effective { spec, generation, hash: word, origin, last_error: None });
-        told
+        known
     });
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Effective, Error> {
 /// Writes the file whenever another configuration from the `NodeProbe` is in force, until there are none any more.
 pub async fn keep(directory: PathBuf, mut config: watch::Receiver<Arc<Effective>>) {
     let mut written = None;
-    let mut told = false;
+    let mut logged = false;
     while config.changed().await.is_ok() {
         let now = Arc::clone(&config.borrow_and_update());
         let what = (now.hash.clone(), now.spec.clone());
@@ -120,9 +120,9 @@ pub async fn keep(directory: PathBuf, mut config: watch::Receiver<Arc<Effective>
             Ok(()) => {
                 debug!(hash = %what.0, "configuration saved");
                 written = Some(what);
-                told = false;
+                logged = false;
             }
-            Err(error) if !std::mem::replace(&mut told, true) => {
+            Err(error) if !std::mem::replace(&mut logged, true) => {
                 warn!(directory = %directory.display(), %error,
                     "the configuration cannot be saved: a restart without the API server begins with the defaults");
             }

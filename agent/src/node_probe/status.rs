@@ -4,7 +4,7 @@
 //! as rarely as `due` allows. It must not create the object, write anything else, read it back to change it, or keep
 //! anything to be written later: what is written is always the newest.
 //!
-//! I/O: the network; its CPU time is on the account of what the API server tells.
+//! I/O: the network; its CPU time is on the account of what the API server says.
 
 mod account;
 mod conditions;
@@ -122,7 +122,7 @@ impl Writer {
     }
 
     /// Says that the agent ends in good order, so that its last status is not taken for one of a live agent. One attempt:
-    /// a process that was told to go does not wait for a server.
+    /// a process that was asked to go does not wait for a server.
     async fn say_goodbye(&mut self, memory: &mut Memory) {
         let assignment = Arc::clone(&self.assignment.borrow());
         if memory.writable(&assignment).is_none() {

@@ -39,7 +39,7 @@ pub struct Reach {
     read: Vec<PathBuf>,
     /// Written to, with all below it.
     write: Vec<PathBuf>,
-    /// TCP ports; `None` where they cannot be told.
+    /// TCP ports; `None` where they cannot be determined.
     ports: Option<Vec<u16>>,
     /// What the filter of system calls is to allow.
     pub(super) needs: Needs,

@@ -34,7 +34,7 @@ pub(super) fn open(args: &Args) -> anyhow::Result<(Option<auth::Guard>, Option<t
         (None, Some(access)) => {
             let own = args.auth == Auth::Token && auth::network_is_a_pods_own();
             if args.auth == Auth::Token && !own {
-                // As the chart has it. What cannot be told is taken for that.
+                // As the chart has it. What cannot be determined is taken for that.
                 info!("no network of this pod's own: loopback requests require a token");
             }
             let reviewer = Reviewer::new(access, args.audience.clone());

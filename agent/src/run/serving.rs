@@ -27,7 +27,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Waits for its end, of which it was told: it may be asleep.
+    /// Waits for its end, which it was asked for: it may be asleep.
     pub(super) async fn end(self) {
         self.thread.unpark();
         let _late = tokio::time::timeout(STOP, self.ended).await;

@@ -184,7 +184,7 @@ async fn start(
             }
             Err(error) => {
                 let _gone = loaded.send(Err(error));
-                End::Told
+                End::Asked
             }
         };
         let _gone = end.send(why);

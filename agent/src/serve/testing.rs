@@ -165,8 +165,8 @@ pub(super) async fn start(snapshot: Snapshot, limits: Limits) -> Server {
     let mut state = State::new(parts);
     Arc::get_mut(&mut state.0).unwrap().limits = limits;
     let shared = Arc::clone(&state.0);
-    let (stop, told) = watch::channel(false);
-    tokio::spawn(serve(listener, state, told));
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(serve(listener, state, stopping));
     Server { address, shared, _stop: stop }
 }
 

@@ -17,7 +17,7 @@ const MESSAGES: usize = 32;
 const LONGEST: usize = 640;
 /// Room for one control message with a number.
 const CONTROL: usize = 32;
-/// `NETLINK_LISTEN_ALL_NSID`, as an option and as the kind of control message that tells the number.
+/// `NETLINK_LISTEN_ALL_NSID`, as an option and as the kind of control message that shows the number.
 const LISTEN_ALL_NSID: libc::c_int = 8;
 
 /// From now on messages of all namespaces that have a short number in the socket's own are heard.

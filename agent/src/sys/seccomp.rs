@@ -1,4 +1,4 @@
-//! seccomp(2): a filter that the kernel asks before each system call, and the signal that tells of a refused one.
+//! seccomp(2): a filter that the kernel asks before each system call, and the signal that reports a refused one.
 //!
 //! In: instructions. Out: whether they are in force, and how many calls were refused since. It must not decide which calls are
 //! refused.

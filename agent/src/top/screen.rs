@@ -69,7 +69,7 @@ impl Screen {
         }
     }
 
-    /// The column that it is sorted by until told otherwise.
+    /// The column that it is sorted by until set otherwise.
     pub(super) const fn default_sort(self) -> &'static str {
         match self {
             Self::Flows => "now",

@@ -30,7 +30,7 @@ pub(crate) fn sh(command: &str) {
     assert!(status.success(), "{command}");
 }
 
-/// A program in a namespace of its own that does what it is told, a line each, and answers with a line.
+/// A program in a namespace of its own that does what it is asked, a line each, and answers with a line.
 pub(crate) struct Pod {
     pub(crate) child: Child,
     pub(crate) stdin: ChildStdin,

@@ -40,7 +40,7 @@ async fn without_a_token_there_is_health_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn who_shows_no_token_is_told_how() {
+async fn who_shows_no_token_learns_how() {
     let (_reviews, server) = start().await;
 
     let reply = server.get(REPORT).await;
@@ -61,7 +61,7 @@ async fn a_token_that_the_api_server_does_not_know_is_refused() {
 }
 
 #[tokio::test]
-async fn who_may_not_is_named_and_told_what_is_missing() {
+async fn who_may_not_is_named_with_what_is_missing() {
     let (_reviews, server) = start().await;
 
     let reply = server.send("GET", REPORT, "Authorization: Bearer weak\r\n").await;

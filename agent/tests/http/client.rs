@@ -56,7 +56,7 @@ async fn launch(
     let address = listener.local_addr().unwrap();
     let (snapshots, seen) = watch::channel(snapshot);
     let (sender, named) = watch::channel(Arc::new(Names::default()));
-    let (stop, told) = watch::channel(false);
+    let (stop, stopping) = watch::channel(false);
     let server = State::new(Parts {
         snapshots: seen,
         names: named,
@@ -69,7 +69,7 @@ async fn launch(
         auth,
         tls,
     });
-    let task = tokio::spawn(serve(listener, server, told));
+    let task = tokio::spawn(serve(listener, server, stopping));
     // The server begins.
     tokio::task::yield_now().await;
     Server { address, snapshots, stop, task, _names: sender }
@@ -81,7 +81,7 @@ pub(crate) fn start_at_file(
     path: &std::path::Path,
 ) -> (watch::Sender<bool>, JoinHandle<()>) {
     let listener = bind_at(&Address::Unix(path.to_owned())).unwrap();
-    let (stop, told) = watch::channel(false);
+    let (stop, stopping) = watch::channel(false);
     let server = State::new(Parts {
         snapshots: watch::channel(snapshot).1,
         names: watch::channel(Arc::new(Names::default())).1,
@@ -94,7 +94,7 @@ pub(crate) fn start_at_file(
         auth: None,
         tls: None,
     });
-    (stop, tokio::spawn(serve(listener, server, told)))
+    (stop, tokio::spawn(serve(listener, server, stopping)))
 }
 
 /// Starts a server that asks for tokens.

@@ -132,7 +132,7 @@ async fn a_renewed_certificate_is_shown_and_a_bad_one_is_not() {
     assert_eq!(after, Some(renewed.to_vec()));
 }
 
-/// Takes any certificate, as a client that was told to.
+/// Takes any certificate, as a client that was asked to.
 #[derive(Debug)]
 struct Anything(Arc<CryptoProvider>);
 
@@ -257,7 +257,7 @@ async fn a_file_without_authorities_of_clients_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn plain_http_is_told_to_come_with_https() {
+async fn plain_http_is_asked_to_come_with_https() {
     let server = start(Tls::self_signed("node-1", &[], None).unwrap()).await;
 
     let reply = server.get("/healthz").await;
@@ -285,13 +285,13 @@ async fn a_handshake_that_never_ends_is_cut_off() {
 
 #[tokio::test]
 async fn bad_files_are_a_message_with_their_name() {
-    let told = |dir: &Path| {
+    let message = |dir: &Path| {
         let Err(error) = Tls::from_dir(dir, Duration::ZERO, None) else { panic!("it was taken") };
         error.to_string().replace(dir.to_str().unwrap(), "DIR")
     };
     let (none, junk) = (tempfile::tempdir().unwrap(), dir());
     fs::write(junk.path().join("tls.key"), "hello").unwrap();
 
-    assert!(told(none.path()).starts_with("cannot read DIR/tls.crt: No such file or directory"));
-    assert_eq!(told(junk.path()), "DIR/tls.key holds no private key in PEM");
+    assert!(message(none.path()).starts_with("cannot read DIR/tls.crt: No such file or directory"));
+    assert_eq!(message(junk.path()), "DIR/tls.key holds no private key in PEM");
 }

@@ -21,7 +21,7 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
 }
 
-/// A server that lists nothing, then says so many changes when told, so far apart.
+/// A server that lists nothing, then says so many changes when asked, so far apart.
 fn server(changes: usize, pause: Duration, go: oneshot::Receiver<()>) -> SocketAddr {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -47,8 +47,8 @@ fn server(changes: usize, pause: Duration, go: oneshot::Receiver<()>) -> SocketA
 
 /// What so many changes take of this thread: bytes allocated, CPU time, time.
 fn cost(changes: usize, pause: Duration) -> (u64, Duration, Duration) {
-    let (go, told) = oneshot::channel();
-    let address = server(changes, pause, told);
+    let (go, begin) = oneshot::channel();
+    let address = server(changes, pause, begin);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut feed = Running::start(&url(address), quick(), no_limit());
@@ -63,7 +63,7 @@ fn cost(changes: usize, pause: Duration) -> (u64, Duration, Duration) {
         while left > 0 {
             // As the engine does it: now and then, without being woken.
             while let Ok(batch) = feed.events.try_recv() {
-                left -= batch.iter().filter(|event| told_of_pod(event)).count();
+                left -= batch.iter().filter(|event| is_of_pod(event)).count();
             }
             tokio::time::sleep(pause.max(Duration::from_millis(1)) * 5).await;
         }
@@ -73,7 +73,7 @@ fn cost(changes: usize, pause: Duration) -> (u64, Duration, Duration) {
     })
 }
 
-fn told_of_pod(event: &Event) -> bool {
+fn is_of_pod(event: &Event) -> bool {
     matches!(event, Event::Pod(_))
 }
 

@@ -101,7 +101,7 @@ impl Running {
     pub(crate) async fn next(&mut self, kind: Kind) -> String {
         loop {
             while let Some(event) = self.waiting.pop_front() {
-                let (of, text) = told(&event);
+                let (of, text) = summary(&event);
                 if of == kind {
                     return text;
                 }
@@ -155,7 +155,7 @@ impl Running {
 }
 
 /// The kind and a short text of an event.
-pub(crate) fn told(event: &Event) -> (Kind, String) {
+pub(crate) fn summary(event: &Event) -> (Kind, String) {
     match event {
         Event::Pod(pod) => (Kind::Pod, format!("+{}", pod.name)),
         Event::PodGone(_, name, uid) => (Kind::Pod, format!("-{name} {uid}")),

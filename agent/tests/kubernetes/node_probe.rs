@@ -203,7 +203,7 @@ async fn a_node_probe_that_was_there_before_the_agent_needs_no_event() {
 }
 
 local! {
-async fn a_server_that_cannot_send_its_state_first_is_told_not_to() {
+async fn a_server_that_cannot_send_its_state_first_is_asked_not_to() {
     let mut store = Store::start().await;
     let agent = Agent::start(&store.url());
     store.looked().await;

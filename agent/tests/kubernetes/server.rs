@@ -1,4 +1,4 @@
-//! An API server that answers as a test tells it to.
+//! An API server that answers as a test asks it to.
 //!
 //! In: connections. Out: requests, each with the means to answer it. Kinds that a test does not care about are served
 //! an empty list and a watch without events.

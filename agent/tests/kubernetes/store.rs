@@ -133,7 +133,7 @@ impl Store {
         Write { asked, status }
     }
 
-    /// Takes a write, as the server does, and tells the watch.
+    /// Takes a write, as the server does, and notifies the watch.
     pub(crate) async fn take(&mut self, write: Write) -> NodeProbeStatus {
         self.version += 1;
         self.status = serde_json::to_value(&write.status).unwrap();
@@ -231,7 +231,7 @@ impl Agent {
     }
 }
 
-/// The writer's view of what it is told: what may be ten seconds at least is half a second, so that tests need not wait.
+/// The writer's view of what it is given: what may be ten seconds at least is half a second, so that tests need not wait.
 /// A configuration arrives before the assignment that it is of, as it does from [`node_probe::follow`].
 fn hasty(
     config: &watch::Receiver<Arc<Effective>>,

@@ -99,7 +99,7 @@ fn call_of(answer: libc::c_long) -> io::Result<()> {
 
 type Verdicts = Vec<(String, bool)>;
 
-/// Reads by BPF, and once it is told to attacks from the engine's thread.
+/// Reads by BPF, and once it is asked to attacks from the engine's thread.
 struct Attacker {
     source: Box<dyn Source>,
     now: Arc<AtomicBool>,
@@ -145,7 +145,7 @@ fn attacked(kubeconfig: Option<&str>) {
     let namespace = Arc::new(File::open("/proc/self/ns/net").unwrap());
     let stranger_at = stranger.local_addr().unwrap();
     let prey = Prey { namespace, secret, stranger: stranger_at, parent };
-    let (now, (sender, told)) = (Arc::new(AtomicBool::new(false)), channel());
+    let (now, (sender, begun)) = (Arc::new(AtomicBool::new(false)), channel());
     let effective = Arc::new(Effective::defaults());
     let spec = &effective.spec.budget;
     let governor = Arc::new(Governor::new(1_000_000_000, spec.window.duration(), 10));
@@ -189,7 +189,7 @@ fn attacked(kubeconfig: Option<&str>) {
     let rights = Arc::clone(&seen.borrow().vitals.rights);
     println!("in force: {:?}", rights.lacking);
     now.store(true, Ordering::SeqCst);
-    let engine = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    let engine = begun.recv_timeout(Duration::from_secs(10)).unwrap();
     let other = std::thread::spawn({
         let prey = prey.clone();
         move || verdicts(&prey)

@@ -32,7 +32,7 @@ const LARGE: f64 = 1000.0;
 /// The wait after a write that failed, unless the server names one.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
-/// What agents are told by who directs the play, beside their configuration.
+/// What agents are assigned by who directs the play, beside their configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
     /// No one refreshes.
@@ -51,11 +51,11 @@ pub struct Agent {
     pub name: String,
     /// Its connection.
     pub api: Api,
-    /// What it is told.
+    /// What it is assigned.
     pub inbox: watch::Receiver<Option<Wanted>>,
     /// And by whom it is directed.
     pub orders: watch::Receiver<Orders>,
-    /// Where it tells what it did.
+    /// Where it reports what it did.
     pub story: Arc<Story>,
     /// When that began.
     pub began: Instant,

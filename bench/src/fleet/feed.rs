@@ -32,7 +32,7 @@ const WATCH: (u64, u64) = (290, 580);
 /// A line of a watch that is longer is not one of ours.
 const MAX_LINE: usize = 1 << 20;
 
-/// What an agent is told.
+/// What an agent is assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The generation of the spec.
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bookmark_moves_the_version_and_tells_no_one() {
+    fn a_bookmark_moves_the_version_and_reaches_no_one() {
         let (post, mut version) = (post(), None);
         let line = br#"{"type":"BOOKMARK","object":{"kind":"NodeProbe","apiVersion":"probelet.io/v1alpha1","metadata":{"resourceVersion":"1000"}}}"#;
 

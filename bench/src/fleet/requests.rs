@@ -1,7 +1,7 @@
 //! What the API server has served, by its own count.
 //!
 //! In: its metrics as text. Out: how many requests of each verb and resource, and the size of etcd's file. It must not
-//! guess who asked: which resource is written tells that, because every part of a `NodeProbe` has one writer.
+//! guess who asked: which resource is written shows that, because every part of a `NodeProbe` has one writer.
 //! Pure: no I/O.
 
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ apiserver_storage_size_bytes{storage_cluster_id="etcd-0"} 2.3625728e+07
 "#;
 
     #[test]
-    fn writes_are_told_from_reads_and_the_object_from_its_status() {
+    fn writes_are_distinguished_from_reads_and_the_object_from_its_status() {
         let requests = Requests::parse(TEXT);
 
         assert_eq!((requests.of_agents(), requests.of_operator()), (43, 1_200_000));

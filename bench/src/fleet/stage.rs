@@ -61,7 +61,7 @@ pub struct Stage {
     pub admin: Api,
     /// What happened.
     pub story: Arc<Story>,
-    /// What agents are told.
+    /// What agents are assigned.
     pub orders: watch::Sender<Orders>,
     /// When it began.
     pub began: Instant,
@@ -223,7 +223,7 @@ impl Stage {
     }
 }
 
-/// The hash of what a configuration tells agents.
+/// The hash of what a configuration assigns to agents.
 pub fn content(config: &Value) -> anyhow::Result<u64> {
     let spec = ProbeConfigSpec::from_value(&config["spec"])
         .map_err(|errors| anyhow::anyhow!("{errors:?}"))

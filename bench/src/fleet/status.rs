@@ -1,6 +1,6 @@
 //! The status that a simulated agent writes: as long and as detailed as a real one.
 //!
-//! In: what the agent was told and what it thinks of it. Out: the body of a server-side apply. It must not be smaller
+//! In: what the agent was assigned and what it thinks of it. Out: the body of a server-side apply. It must not be smaller
 //! than life: what a write costs the server and etcd goes by its size. Pure: the time is an argument.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub struct Saying<'a> {
     pub generation: i64,
     /// The hash of what it works by; empty before the first.
     pub applied: &'a str,
-    /// Whether that is what it was told.
+    /// Whether that is what it was assigned.
     pub applies: bool,
     /// Number of its report.
     pub epoch: i64,

@@ -1,4 +1,4 @@
-//! What each simulated node was told and what it answered, with times.
+//! What each simulated node was assigned and what it answered, with times.
 //!
 //! In: entries, as agents make them. Out: answers to the questions of the measurement: who has applied, when the last
 //! one did, how fast a change went out, who ever saw it, what was written without success. Pure but for its lock: the time is
@@ -51,7 +51,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// It works by `hash`, and has told so.
+    /// It works by `hash`, and has reported so.
     #[must_use]
     pub fn applies(&self, hash: u64) -> bool {
         self.hash == hash && self.applied == hash && self.judged == self.generation
@@ -60,10 +60,10 @@ impl Node {
 
 /// The whole of it.
 #[derive(Debug)]
-pub struct Story(Mutex<Told>);
+pub struct Story(Mutex<Record>);
 
 #[derive(Debug)]
-struct Told {
+struct Record {
     nodes: Vec<Node>,
     /// Since the last [`Story::chapter`].
     entries: Vec<Entry>,
@@ -75,7 +75,7 @@ impl Story {
     /// Of nodes to which nothing has happened.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
-        Self(Mutex::new(Told {
+        Self(Mutex::new(Record {
             nodes: vec![Node::default(); nodes],
             entries: Vec::new(),
             complaints: Vec::new(),
@@ -84,20 +84,20 @@ impl Story {
 
     /// Adds to it.
     pub fn tell(&self, entry: Entry) {
-        let mut told = self.told();
-        let Some(node) = told.nodes.get_mut(entry.node) else { return };
+        let mut record = self.record();
+        let Some(node) = record.nodes.get_mut(entry.node) else { return };
         match entry.what {
             What::Saw(generation, hash) => (node.generation, node.hash) = (generation, hash),
             What::Gone => *node = Node::default(),
             What::Wrote(judged, applied, ..) => (node.judged, node.applied) = (judged, applied),
             What::Refused(_) => {}
         }
-        told.entries.push(entry);
+        record.entries.push(entry);
     }
 
     /// Keeps what went wrong, if it is among the first.
     pub fn complain(&self, text: impl FnOnce() -> String) {
-        let complaints = &mut self.told().complaints;
+        let complaints = &mut self.record().complaints;
         if complaints.len() < COMPLAINTS {
             complaints.push(text());
         }
@@ -106,32 +106,32 @@ impl Story {
     /// What went wrong first.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
-        self.told().complaints.clone()
+        self.record().complaints.clone()
     }
 
     /// How many nodes hold to this.
     pub fn count(&self, holds: impl Fn(&Node) -> bool) -> usize {
-        self.told().nodes.iter().filter(|node| holds(node)).count()
+        self.record().nodes.iter().filter(|node| holds(node)).count()
     }
 
     /// How the nodes stand.
     #[must_use]
     pub fn nodes(&self) -> Vec<Node> {
-        self.told().nodes.clone()
+        self.record().nodes.clone()
     }
 
     /// Forgets what happened, not how the nodes stand.
     pub fn begin_chapter(&self) {
-        self.told().entries.clear();
+        self.record().entries.clear();
     }
 
     /// What happened since the chapter began.
     #[must_use]
     pub fn chapter(&self) -> Chapter {
-        Chapter { entries: self.told().entries.clone() }
+        Chapter { entries: self.record().entries.clone() }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn record(&self) -> MutexGuard<'_, Record> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -146,17 +146,17 @@ impl Chapter {
     /// When the last of those nodes that work by `hash` first said so.
     #[must_use]
     pub fn last_applied(&self, hash: u64) -> Option<f64> {
-        let mut told = BTreeSet::new();
+        let mut record = BTreeSet::new();
         let first = self.entries.iter().filter(|entry| {
             matches!(entry.what, What::Wrote(_, applied, true, _) if applied == hash)
-                && told.insert(entry.node)
+                && record.insert(entry.node)
         });
         first.map(|entry| entry.at).reduce(f64::max)
     }
 
-    /// The nodes that were ever told to work by `hash`.
+    /// The nodes that were ever asked to work by `hash`.
     #[must_use]
-    pub fn were_told(&self, hash: u64) -> BTreeSet<usize> {
+    pub fn were_assigned(&self, hash: u64) -> BTreeSet<usize> {
         let saw = |entry: &&Entry| matches!(entry.what, What::Saw(_, h) if h == hash);
         self.entries.iter().filter(saw).map(|entry| entry.node).collect()
     }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_was_told_twice_is_seen_and_a_repeated_event_is_not_a_write() {
+    fn a_node_that_was_assigned_twice_is_seen_and_a_repeated_event_is_not_a_write() {
         let story = story(&[
             (0.0, 0, What::Saw(2, 8)),
             (0.1, 0, What::Saw(2, 8)),
@@ -270,7 +270,7 @@ mod tests {
         ]);
 
         assert_eq!(story.chapter().specs(), (2, 3));
-        assert_eq!(story.chapter().were_told(7), BTreeSet::from([1]));
+        assert_eq!(story.chapter().were_assigned(7), BTreeSet::from([1]));
     }
 
     #[test]

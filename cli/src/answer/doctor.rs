@@ -180,11 +180,11 @@ fn losses(report: &Report) -> Vec<Finding> {
     );
     let well = report.coverage.ratio.is_none_or(|share| share >= 1.0 - TOLERATED);
     all.push(Finding::new(if well { Mark::Ok } else { Mark::Lost }, "coverage", coverage));
-    let told = report.losses.iter().map(|(reason, count)| match reason.as_str() {
+    let reported = report.losses.iter().map(|(reason, count)| match reason.as_str() {
         UNSEEN => (reason, report.unseen()),
         _ => (reason, *count),
     });
-    for (reason, count) in told.filter(|(_, count)| *count > 0) {
+    for (reason, count) in reported.filter(|(_, count)| *count > 0) {
         let mark = if USUAL.contains(&reason.as_str()) { Mark::Note } else { Mark::Lost };
         all.push(loss(mark, reason, count));
     }

@@ -115,7 +115,7 @@ impl DryRun {
         let by_name: BTreeMap<&str, &Probe> = probes.iter().map(|p| (&*p.name, p)).collect();
         let mut groups: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
         let mut cost = Cost::default();
-        let mut told: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut assigned: BTreeMap<&str, usize> = BTreeMap::new();
         for node in nodes {
             let name = node.metadata.name.as_str();
             let (was, will) = (winner(&now, node), winner(&then, node));
@@ -127,7 +127,7 @@ impl DryRun {
                 groups.entry((title(&now, was), title(&then, will))).or_default().push(name);
             }
             if old != new {
-                *told.entry(will.map_or("", |at| &then[at].0.metadata.name)).or_default() += 1;
+                *assigned.entry(will.map_or("", |at| &then[at].0.metadata.name)).or_default() += 1;
             }
             cost.add(by_name.get(name).copied(), &old, &new);
         }
@@ -141,7 +141,7 @@ impl DryRun {
                 examples: nodes.iter().take(NAMED).map(|&node| node.to_owned()).collect(),
             })
             .collect();
-        for (name, nodes) in told {
+        for (name, nodes) in assigned {
             let Some((_, valid)) = then.iter().find(|(c, _)| c.metadata.name == name) else {
                 continue;
             };

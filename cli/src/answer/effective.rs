@@ -62,7 +62,7 @@ impl Effective {
         let usual = leaves(&defaults);
         let mut values = usual.clone();
         values.extend(leaves(&object["spec"]["config"]));
-        // The API server writes defaults into what people wrote, so that only the value tells whether it is one.
+        // The API server writes defaults into what people wrote, so that only the value shows whether it is one.
         let by = won.map_or("ProbeConfig", |config| config.metadata.name.as_str());
         let origin = |field: &str, value: &Value| {
             let set = usual.get(field) != Some(value);

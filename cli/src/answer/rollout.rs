@@ -23,7 +23,7 @@ pub struct Rollout {
     generation: i64,
     /// The phase, with whether it is paused or not begun.
     pub phase: String,
-    told_generation: i64,
+    assigned_generation: i64,
     nodes: i64,
     applied: i64,
     pending: i64,
@@ -89,7 +89,7 @@ fn rollout(config: &Config) -> Rollout {
         config: config.metadata.name.clone(),
         generation: config.metadata.generation,
         phase: phase(config, &status),
-        told_generation: newest.map_or(0, |rollout| rollout.generation),
+        assigned_generation: newest.map_or(0, |rollout| rollout.generation),
         nodes: status.nodes.effective,
         applied: status.nodes.applied,
         pending: status.nodes.pending,

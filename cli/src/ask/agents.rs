@@ -24,7 +24,7 @@ use super::{Ask, ByteBudget, Error, Reply, With};
 use crate::seen::pod::Pod;
 use crate::seen::report::Report;
 
-/// The variable in which agents are told whom tokens have to be for.
+/// The variable in which agents learn whom tokens have to be for.
 const AUDIENCE: &str = "PROBELET_TOKEN_AUDIENCE";
 /// A label that no value of the chart changes, and what it is.
 const PART_OF: &str = "app.kubernetes.io/part-of=probelet";
@@ -270,7 +270,7 @@ impl Agents {
         }
     }
 
-    /// Tells the agent's refusals from the API server's.
+    /// Distinguishes the agent's refusals from the API server's.
     fn explain(&self, node: &str, pod: &Pod, token: &Token, error: Error) -> Error {
         let name = &pod.metadata.name;
         match error {

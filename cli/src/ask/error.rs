@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_without_probelet_is_told_from_a_node_without_one() {
+    fn a_cluster_without_probelet_is_distinguished_from_a_node_without_one() {
         let path = "/apis/probelet.io/v1alpha1/nodeprobes";
         let none = Error::refused(&Method::GET, path, 404, b"404 page not found\n");
         let gone = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agents_refusal_is_told_from_the_servers_by_its_form_and_not_by_its_words() {
+    fn an_agents_refusal_is_distinguished_from_the_servers_by_its_form_and_not_by_its_words() {
         let by_server = |body: &[u8]| match Error::refused(&Method::GET, "/x", 403, body) {
             Error::Forbidden { by_server, .. } => by_server,
             other => panic!("{other:?}"),

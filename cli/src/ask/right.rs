@@ -58,7 +58,7 @@ impl Right {
         }
     }
 
-    /// The command that tells whether one has it.
+    /// The command that shows whether one has it.
     #[must_use]
     pub fn check(&self) -> String {
         let namespace =

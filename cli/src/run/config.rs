@@ -33,7 +33,7 @@ impl Run {
         let stored = stored?;
         let probe: Probe = serde_json::from_value(stored.clone())
             .map_err(|error| Error::Unreadable { path: probe, why: error.to_string() })?;
-        // Who may not read nodes is told everything but who else would match.
+        // Who may not read nodes is given everything but who else would match.
         let labels = labels.ok().flatten();
         self.show(&Effective::of(&stored, &probe, labels.as_ref(), &configs?, changed))
     }

@@ -61,7 +61,7 @@ fn words(words: &mut [Value]) {
         let secret = is_secret(text.split('=').next().unwrap_or_default());
         next = flag && secret && !text.contains('=');
         if text.contains(char::is_whitespace) && is_secret(text) {
-            // A script: what in it is secret cannot be told from the rest.
+            // A script: what in it is secret cannot be distinguished from the rest.
             REDACTED.clone_into(text);
         } else if let Some((name, _)) = text.split_once('=').filter(|_| secret) {
             *text = format!("{name}={REDACTED}");

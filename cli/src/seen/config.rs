@@ -73,7 +73,7 @@ impl Valid {
             && self.selector.matches(&OfNode(node))
     }
 
-    /// What agents are told.
+    /// What agents are assigned.
     #[must_use]
     pub fn content(&self) -> NodeConfig {
         self.spec.clone().into()

@@ -64,7 +64,7 @@ pub enum Level {
     Stretched,
     /// The detail of processes.
     CountersOnly,
-    /// Everything: it was told to.
+    /// Everything: it was asked to.
     Paused,
     /// A word of another release.
     Unknown,

@@ -63,7 +63,7 @@ pub fn took(seconds: f64) -> String {
     }
 }
 
-/// One to three digits, a fraction only where it tells something.
+/// One to three digits, a fraction only where it shows something.
 fn short(value: f64) -> String {
     let text = if value < 10.0 { format!("{value:.2}") } else { format!("{value:.1}") };
     let value = if value >= 100.0 { format!("{value:.0}") } else { text };

@@ -1,4 +1,4 @@
-//! Random clusters with random connections, told as agents tell them.
+//! Random clusters with random connections, reported as agents report them.
 //!
 //! In: numbers. Out: pods and Services as the API server has them, flows as reports have them, and what is true. Pure: data.
 
@@ -50,7 +50,7 @@ pub(crate) struct Talk {
     /// The second port of the server.
     pub(crate) second: bool,
     /// How a node names the other end.
-    pub(crate) told: u8,
+    pub(crate) hidden: u8,
     pub(crate) udp: bool,
 }
 
@@ -118,12 +118,12 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
         any::<u8>(),
         any::<bool>(),
     )
-        .prop_map(|(client, server, via, second, told, udp)| Talk {
+        .prop_map(|(client, server, via, second, hidden, udp)| Talk {
             client,
             server,
             via,
             second,
-            told,
+            hidden,
             udp,
         });
     (
@@ -325,16 +325,16 @@ impl World {
         let mut flows = Vec::new();
         // The node of the server: it knows the true port.
         if let Side::Pod(server) = &to
-            && (is(&to) || talk.told & 1 == 0)
+            && (is(&to) || talk.hidden & 1 == 0)
         {
             flows.push(flow(self.other(&from, talk), own(server), port));
         }
         // The node of the client: it may know the Service only, or its port only.
         if let Side::Pod(client) = &from
-            && (is(&from) || talk.told & 2 == 0)
+            && (is(&from) || talk.hidden & 2 == 0)
         {
             let destination = match (via, &to) {
-                (Some(front), Side::Pod(server)) if talk.told & 4 == 0 || self.blind => {
+                (Some(front), Side::Pod(server)) if talk.hidden & 4 == 0 || self.blind => {
                     let _ = server;
                     (
                         json!({"kind": "service", "name": format!("{}/s{front}", self.kind_of(front).namespace)}),
@@ -352,20 +352,20 @@ impl World {
     /// How a node names an end that is not its own.
     pub(crate) fn other(&self, side: &Side, talk: &Talk) -> Value {
         match side {
-            Side::Pod(pod) if pod.host && talk.told & 8 == 0 => {
+            Side::Pod(pod) if pod.host && talk.hidden & 8 == 0 => {
                 json!({"kind": "node", "name": "n1"})
             }
-            Side::Pod(pod) if talk.told & 16 == 0 => {
+            Side::Pod(pod) if talk.hidden & 16 == 0 => {
                 json!({"kind": "pod", "name": format!("{}/{}", pod.namespace, pod.name)})
             }
-            Side::Pod(pod) if talk.told & 32 == 0 && !pod.host => {
+            Side::Pod(pod) if talk.hidden & 32 == 0 && !pod.host => {
                 json!({"kind": "external", "name": pod.ip})
             }
             Side::Pod(pod) => json!({"kind": "workload", "name": self.name(pod.workload)}),
             Side::Address(ip) if ip == GROUP.0 => json!({"kind": "group", "name": "office"}),
             Side::Address(ip) => json!({"kind": "external", "name": ip}),
-            Side::Node if talk.told & 64 == 0 => json!({"kind": "node", "name": "n1"}),
-            Side::Node if talk.told & 128 == 0 => json!({"kind": "process", "name": "kubelet"}),
+            Side::Node if talk.hidden & 64 == 0 => json!({"kind": "node", "name": "n1"}),
+            Side::Node if talk.hidden & 128 == 0 => json!({"kind": "process", "name": "kubelet"}),
             Side::Node => json!({"kind": "unresolved"}),
         }
     }

@@ -15,7 +15,7 @@ pub enum Level {
     Stretched,
     /// Process detail as well: only counters and sockets, as they can be had.
     CountersOnly,
-    /// Everything: told to pause.
+    /// Everything: asked to pause.
     Paused,
 }
 

@@ -1,4 +1,4 @@
-//! The nodes of the cluster by their addresses, as far as the cluster tells.
+//! The nodes of the cluster by their addresses, as far as the cluster shows.
 //!
 //! In: a list of nodes, as a whole. Out: the node of an address. It must not name one by an address
 //! that two have.

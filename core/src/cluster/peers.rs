@@ -2,7 +2,7 @@
 //!
 //! In: an address, a port, and whether it is the one that was connected to. Out: pod, Service,
 //! node or group, or the reason for which there is none. It must not name a pod by the address of
-//! a node, which several pods share, unless a port tells them apart.
+//! a node, which several pods share, unless a port distinguishes them.
 //!
 //! Of several Services of a pod the one is named whose address the connection used; else of those
 //! that serve the port the one with a cluster address before a headless one, then the first by
@@ -116,7 +116,7 @@ impl Cluster {
         Answer { gap: self.unexplained(q.at.ip()), ..Answer::default() }
     }
 
-    /// The Service of one of this node's pods that a connection to it used, as far as can be told.
+    /// The Service of one of this node's pods that a connection to it used, as far as can be determined.
     pub(crate) fn own_service(
         &mut self,
         owner: Owner,

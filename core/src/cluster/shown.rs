@@ -109,7 +109,7 @@ impl Cluster {
     fn note_stale(&mut self) {
         let Self { pods, dirt, reselect, .. } = self;
         if dirt.all || !dirt.addresses.is_empty() {
-            // What has this node's addresses tells which addresses are nodes'.
+            // What has this node's addresses shows which addresses are nodes'.
             dirt.all |= pods.hosts().any(|host| dirt.addresses.contains(&host));
             let touched = |own: &Own| {
                 let mut ips = own.pod.ips.iter().map(|ip| super::address(*ip));

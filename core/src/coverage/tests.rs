@@ -172,7 +172,7 @@ fn a_number_that_is_used_again_is_another_namespace() {
 }
 
 #[test]
-fn without_its_birth_a_namespace_is_told_by_counters_that_shrink() {
+fn without_its_birth_a_namespace_is_known_by_counters_that_shrink() {
     let mut coverage = Coverage::default();
     coverage.counters(&[netns(50, 9, 0)], |_| false, 0);
 

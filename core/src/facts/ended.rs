@@ -1,6 +1,6 @@
-//! The end of a TCP socket, as the kernel tells it once: what its connection had come to.
+//! The end of a TCP socket, as the kernel reports it once: what its connection had come to.
 //!
-//! In: what a message of the kernel says. Out: the same, with the bytes that are payload told from the SYN and
+//! In: what a message of the kernel says. Out: the same, with the bytes that are payload distinguished from the SYN and
 //! the FIN, which the kernel counts as bytes too. It must not say what the end belongs to.
 //!
 //! Pure: no I/O.
@@ -10,7 +10,7 @@ use super::{Endpoint, Quality, Role};
 /// Retransmissions of a SYN after which it is not answered: the second one leaves after three seconds.
 pub const UNANSWERED: u32 = 2;
 
-/// A TCP socket that is gone, told once and by nothing else. One that closed by a reset of its own with no time to
+/// A TCP socket that is gone, reported once and by nothing else. One that closed by a reset of its own with no time to
 /// linger (`SO_LINGER` of 0) has forgotten the port of its peer, perhaps its own address, and what it counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
@@ -126,9 +126,9 @@ mod tests {
         Ended { remote, established: true, sent, acknowledged, received, ..Ended::default() }
     }
 
-    /// As Linux 6.18 tells them of 5,000 bytes there and 700 back, on loopback.
+    /// As Linux 6.18 reports them of 5,000 bytes there and 700 back, on loopback.
     #[test]
-    fn payload_is_told_from_syn_and_fin() {
+    fn payload_is_distinguished_from_syn_and_fin() {
         let (client, server) = (ended(5000, 5002, 701), ended(700, 701, 5001));
 
         assert_eq!((client.role(), server.role()), (Role::Dialled, Role::Unknown));

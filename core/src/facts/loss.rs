@@ -17,7 +17,7 @@ pub enum Loss {
     NoOwner,
     /// The owner is not known yet: the fd walk has not come by.
     OwnerPending,
-    /// A TIME_WAIT socket whose owner could not be told from what was known before.
+    /// A TIME_WAIT socket whose owner could not be determined from what was known before.
     ClosedNoOwner,
     /// More sockets than `limits.maxSockets`.
     SocketsFull,

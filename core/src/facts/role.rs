@@ -28,7 +28,7 @@ impl Default for PortRange {
 }
 
 impl PortRange {
-    /// A range that no one told: no port is in it and none is out of it, so it is no evidence.
+    /// A range that no one reported: no port is in it and none is out of it, so it is no evidence.
     pub const UNKNOWN: Self = Self(1, 0);
 
     /// The range that `first` and `last` make, if they make one.

@@ -146,7 +146,7 @@ mod tests {
         Process { pid, netns, cgroup, container, ..Process::default() }
     }
 
-    fn told(owner: Owner) -> (Option<u32>, Option<u32>) {
+    fn pid_and_container(owner: Owner) -> (Option<u32>, Option<u32>) {
         (owner.container.map(|id| id.0), owner.sibling.map(|id| id.0))
     }
 
@@ -202,7 +202,7 @@ mod tests {
 
         processes.refill(&[within(1, 7, 0, Some(0)), within(2, 7, 0, Some(1))], &containers);
 
-        assert_eq!(told(processes.inside(7)), (None, None));
+        assert_eq!(pid_and_container(processes.inside(7)), (None, None));
     }
 
     #[test]
@@ -221,14 +221,14 @@ mod tests {
             &containers(),
         );
 
-        assert_eq!(told(processes.inside(7)), (None, Some(0)));
-        assert_eq!(told(processes.inside(8)), (None, None));
-        assert_eq!(told(processes.inside(9)), (None, None));
-        assert_eq!(told(processes.inside(10)), (None, None));
+        assert_eq!(pid_and_container(processes.inside(7)), (None, Some(0)));
+        assert_eq!(pid_and_container(processes.inside(8)), (None, None));
+        assert_eq!(pid_and_container(processes.inside(9)), (None, None));
+        assert_eq!(pid_and_container(processes.inside(10)), (None, None));
     }
 
     #[test]
-    fn a_cgroup_tells_the_container_unless_it_is_everybodys() {
+    fn a_cgroup_names_the_container_unless_it_is_everybodys() {
         let mut processes = Processes::default();
         processes.refill(
             &[
@@ -240,8 +240,8 @@ mod tests {
             &containers(),
         );
 
-        assert_eq!(told(processes.made_in(51)), (Some(1), None));
-        assert_eq!(told(processes.made_in(1)), (None, None));
-        assert_eq!(told(processes.made_in(52)), (None, None));
+        assert_eq!(pid_and_container(processes.made_in(51)), (Some(1), None));
+        assert_eq!(pid_and_container(processes.made_in(1)), (None, None));
+        assert_eq!(pid_and_container(processes.made_in(52)), (None, None));
     }
 }

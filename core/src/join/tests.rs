@@ -29,7 +29,7 @@ fn listening_on(port: u16) -> Listeners {
 }
 
 #[test]
-fn two_ephemeral_ports_are_told_apart_by_the_listener() {
+fn two_ephemeral_ports_are_distinguished_by_the_listener() {
     let listeners = listening_on(40_000);
 
     let ports = PortRange::default();

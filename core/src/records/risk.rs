@@ -61,7 +61,7 @@ impl Risk {
         }
     }
 
-    /// Whether what was a risk still is one; what is less than that need not be told.
+    /// Whether what was a risk still is one; what is less than that need not be reported.
     pub(crate) const fn still(self, used: u64, limit: u64) -> bool {
         match self {
             Self::AcceptQueue => used > 0 && used.saturating_mul(2) >= limit,

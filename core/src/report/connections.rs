@@ -38,7 +38,7 @@ use room::{Places, Room, was_established};
 struct Seen {
     pass: u32,
     pid: u32,
-    /// The pass before whose sockets its own was told to be gone.
+    /// The pass before whose sockets its own was reported to be gone.
     ended: u32,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct Connections {
     lost: Vec<health::Lost>,
     /// Those that this pass saw in CLOSE_WAIT.
     close_waits: Vec<Slot>,
-    /// What the kernel told of sockets that are gone.
+    /// What the kernel reported of sockets that are gone.
     ledger: ended::Ledger,
 }
 
@@ -329,7 +329,7 @@ impl Connections {
             self.remove(slot, flows, pass);
         }
         // The kernel reports the end of that socket, and that counts it.
-        if is_trace(socket) && !pass.first && self.ledger.tells(socket.netns) {
+        if is_trace(socket) && !pass.first && self.ledger.reports(socket.netns) {
             return false;
         }
         if let Room::Refused(_) = self.places.room(socket.state, self.table.len()) {

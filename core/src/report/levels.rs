@@ -91,16 +91,16 @@ pub(super) fn close_waits<'a>(
     all.chunk_by(|a, b| a.0 == b.0).filter_map(level).collect()
 }
 
-/// Ports in use for each destination, in namespaces whose range is told. `all` counts the records: a range
+/// Ports in use for each destination, in namespaces whose range is reported. `all` counts the records: a range
 /// that is larger cannot be used up.
 pub(super) fn ports<'a>(
     records: impl Iterator<Item = &'a ConnectionRecord>,
     all: usize,
     netns: &[Netns],
 ) -> Vec<Level> {
-    let told = netns.iter().filter_map(|there| Some((there.inode, there.ports?.size())));
+    let reported = netns.iter().filter_map(|there| Some((there.inode, there.ports?.size())));
     let ranges: HashMap<u32, u64> =
-        told.filter(|(_, size)| Risk::EphemeralPorts.still(all as u64, *size)).collect();
+        reported.filter(|(_, size)| Risk::EphemeralPorts.still(all as u64, *size)).collect();
     if ranges.is_empty() {
         return Vec::new();
     }

@@ -38,7 +38,7 @@ pub(super) fn listens(socket: &Socket) -> bool {
 }
 
 /// The owner of a listener that is new. Where no process holds it (the table of one thread, io_uring, the
-/// kernel's own), the cgroup that it was made in tells the container, else its namespace tells the pod.
+/// kernel's own), the cgroup that it was made in shows the container, else its namespace shows the pod.
 fn first_owner(socket: &Socket, pass: &Pass<'_>) -> Owner {
     let held = pass.processes.owner(socket.pid);
     if held == Owner::default() { pass.processes.made_in(socket.cgroup) } else { held }

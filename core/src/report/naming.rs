@@ -1,7 +1,7 @@
 //! Match: what the cluster calls the two ends of a connection.
 //!
 //! In: a cluster, if there is one, the containers of the node, a connection of which the kernel has
-//! told all it can. Out: the names of its ends. It must not overrule what the kernel told: an end
+//! reported all it can. Out: the names of its ends. It must not overrule what the kernel reported: an end
 //! whose socket was seen belongs to its process, whatever its address says. Without a cluster it
 //! does nothing at all.
 //!

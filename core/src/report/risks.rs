@@ -13,14 +13,14 @@ use crate::hash::HashMap;
 use crate::records::{Owner, Risk, RiskRecord};
 use crate::table::{Epoch, Frozen, Slot, Table};
 
-/// Risks that are kept; on a node where that many things run full one more tells no one anything.
+/// Risks that are kept; on a node where that many things run full one more helps no one.
 const MOST: usize = 256;
 /// Of one kind in one network namespace, so that one pod cannot fill the table.
 const MOST_OF_ONE: usize = 16;
 /// What may fill for a moment is a risk when it is still full so much later, milliseconds.
 const AGAIN_MS: u64 = 800;
 
-/// What tells one thing that can run full from another of its kind.
+/// What distinguishes one thing that can run full from another of its kind.
 pub(super) type Subject = (u32, u64);
 
 /// How full something is.
@@ -202,10 +202,11 @@ mod tests {
                 limit,
             };
             let levels: Vec<_> = of.iter().enumerate().map(level).collect();
-            let told: Vec<_> = levels.into_iter().filter(|l| risk.still(l.used, l.limit)).collect();
+            let reported: Vec<_> =
+                levels.into_iter().filter(|l| risk.still(l.used, l.limit)).collect();
             let now = Now { unix_ms: self.ms, mono_ms: self.ms };
             let Self { risks, removed, losses, .. } = self;
-            risks.judge(risk, &told, &mut Ledger { now, epoch: self.ms, removed, losses });
+            risks.judge(risk, &reported, &mut Ledger { now, epoch: self.ms, removed, losses });
             risks.table.len()
         }
     }

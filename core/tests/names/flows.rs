@@ -7,7 +7,7 @@ use probelet_core::records::{Reporter, Unresolved};
 use probelet_core::report::{Now, Translated};
 
 #[test]
-fn the_backend_that_the_kernel_tells_is_named_beside_the_service() {
+fn the_backend_that_the_kernel_reports_is_named_beside_the_service() {
     let mut node = Node::synced();
     node.apply([
         Event::Service(service("shop", "cart", "10.96.0.7", 80)),

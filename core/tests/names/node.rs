@@ -1,4 +1,4 @@
-//! A node of a cluster for tests: pods whose containers are told by their uid, connections by
+//! A node of a cluster for tests: pods whose containers are known by their uid, connections by
 //! address, and what everything is called.
 
 #![allow(dead_code, unreachable_pub, reason = "shared by several test binaries")]
@@ -261,7 +261,7 @@ impl Node {
         self.pass();
     }
 
-    /// The kernel tells the backend of the only connection to a Service.
+    /// The kernel reports the backend of the only connection to a Service.
     pub fn translate(&mut self, backend: &str) {
         let questions = self.report.unanswered(10);
         assert_eq!(questions.len(), 1);

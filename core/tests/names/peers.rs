@@ -157,7 +157,7 @@ fn endpoints_that_are_no_pods_are_the_service_on_its_port_alone() {
 }
 
 #[test]
-fn an_address_that_several_pods_of_a_node_have_is_the_node_unless_the_port_tells() {
+fn an_address_that_several_pods_of_a_node_have_is_the_node_unless_the_port_decides() {
     let mut node = Node::synced();
     let at = [("172.18.0.3", "exporter-b")];
     let proxy = [("172.18.0.3", "proxy-b")];
@@ -173,7 +173,7 @@ fn an_address_that_several_pods_of_a_node_have_is_the_node_unless_the_port_tells
 }
 
 #[test]
-fn a_daemon_set_on_the_host_network_here_tells_the_addresses_of_the_other_nodes() {
+fn a_daemon_set_on_the_host_network_here_shows_the_addresses_of_the_other_nodes() {
     let mut node = Node::synced();
     let own = Pod { host_network: true, ..pod("mon", "exporter-a", HOST_IP) };
     let at = [(HOST_IP, "exporter-a"), ("172.18.0.3", "exporter-b")];
@@ -186,7 +186,7 @@ fn a_daemon_set_on_the_host_network_here_tells_the_addresses_of_the_other_nodes(
 }
 
 #[test]
-fn an_endpoint_of_the_system_that_is_a_node_tells_its_address_and_no_one_elses_does() {
+fn an_endpoint_of_the_system_that_is_a_node_shows_its_address_and_no_one_elses_does() {
     let kubelets = |namespace: &str, ip: &str| {
         let mut kubelets = slice(namespace, "kubelet", &[(ip, "x")], 10_250);
         kubelets.endpoints[0].pod = None;

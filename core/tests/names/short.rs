@@ -17,12 +17,12 @@ fn node() -> Node {
     ]);
     node.both_ends("10.1.0.5", SERVICE, SERVER);
     node.translate(SERVER);
-    let told: Vec<_> = node.facts.netns.iter().map(|netns| (netns.inode, 0)).collect();
-    node.facts.told = told;
+    let reported: Vec<_> = node.facts.netns.iter().map(|netns| (netns.inode, 0)).collect();
+    node.facts.reported = reported;
     let ends: Vec<_> = node.facts.sockets.drain(..).map(|s| (s.local, s.remote)).collect();
     for (local, remote) in ends {
         let netns = netns_of(&node, local);
-        node.facts.ended.push(told_of(netns, local, remote));
+        node.facts.ended.push(end_of(netns, local, remote));
     }
     node.pass();
     node.facts.ended.clear();
@@ -38,7 +38,7 @@ fn netns_of(node: &Node, local: Endpoint) -> u32 {
     1000 + u32::try_from(n).unwrap()
 }
 
-fn told_of(netns: u32, local: Endpoint, remote: Endpoint) -> Ended {
+fn end_of(netns: u32, local: Endpoint, remote: Endpoint) -> Ended {
     let (sent, received) = (100, 101);
     let acknowledged = sent + 2;
     Ended {
@@ -55,12 +55,12 @@ fn told_of(netns: u32, local: Endpoint, remote: Endpoint) -> Ended {
 
 fn client(node: &Node, port: u16, to: &str) -> Ended {
     let local = end(&format!("10.1.0.5:{port}"));
-    told_of(netns_of(node, local), local, end(to))
+    end_of(netns_of(node, local), local, end(to))
 }
 
 fn server(node: &Node, port: u16) -> Ended {
     let local = end(SERVER);
-    let ended = told_of(netns_of(node, local), local, end(&format!("10.1.0.5:{port}")));
+    let ended = end_of(netns_of(node, local), local, end(&format!("10.1.0.5:{port}")));
     // No SYN of its own is acknowledged.
     Ended { acknowledged: ended.sent + 1, ..ended }
 }
@@ -69,7 +69,7 @@ fn opened(node: &Node) -> u64 {
     node.picture().flows.iter().map(|flow| flow.opened).sum()
 }
 
-/// Each list is told in a pass of its own; how many connections that makes.
+/// Each list is reported in a pass of its own; how many connections that makes.
 fn counted(node: &mut Node, passes: &[&[Ended]]) -> u64 {
     let before = opened(node);
     for ended in passes {
@@ -82,7 +82,7 @@ fn counted(node: &mut Node, passes: &[&[Ended]]) -> u64 {
 }
 
 #[test]
-fn a_short_connection_through_a_service_is_one_connection_whichever_end_is_told_first() {
+fn a_short_connection_through_a_service_is_one_connection_whichever_end_is_reported_first() {
     let mut node = node();
     let ends = |node: &Node, port| (client(node, port, SERVICE), server(node, port));
 

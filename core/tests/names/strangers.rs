@@ -239,7 +239,7 @@ fn far(name: &str, ips: &[&str]) -> FarNode {
 }
 
 #[test]
-fn a_node_is_known_by_every_address_that_the_cluster_tells() {
+fn a_node_is_known_by_every_address_that_the_cluster_shows() {
     let mut node = Node::synced();
     node.ask("10.1.0.9", "10.77.0.3:10250");
     assert_eq!(node.gap(Unresolved::UnknownAddress), 1);

@@ -238,7 +238,7 @@ fn connection_tracking_is_the_nodes() {
     assert_eq!((risk.risk, risk.netns, risk.owner.pid), (Risk::Conntrack, 0, 0));
 }
 
-/// What the kernel tells of attempts that no scan met.
+/// What the kernel reports attempts that no scan met.
 mod attempts {
     use super::*;
     use probelet_core::facts::{Ended, Loss};
@@ -260,10 +260,10 @@ mod attempts {
     }
 
     /// The kernel has counted so many failures since the start.
-    fn told(attempt_fails: u64, ended: Vec<Ended>, sockets: &[Socket]) -> Facts {
+    fn reported(attempt_fails: u64, ended: Vec<Ended>, sockets: &[Socket]) -> Facts {
         let active_opens = attempt_fails;
         let netns = vec![Netns { inode: HOST, attempt_fails, active_opens, ..Netns::default() }];
-        Facts { netns, ended, told: vec![(HOST, 1)], ..of(sockets) }
+        Facts { netns, ended, reported: vec![(HOST, 1)], ..of(sockets) }
     }
 
     fn failed(node: &Node) -> Vec<(u16, u64)> {
@@ -278,7 +278,7 @@ mod attempts {
 
     fn started() -> Node {
         let mut node = Node::new();
-        node.pass(&told(0, vec![], &[]));
+        node.pass(&reported(0, vec![], &[]));
         node
     }
 
@@ -286,9 +286,9 @@ mod attempts {
     fn refused_at_once_are_of_their_flow_each_once() {
         let mut node = started();
 
-        node.pass(&told(1000, (0..900).map(|n| attempt(n, 81)).collect(), &[]));
+        node.pass(&reported(1000, (0..900).map(|n| attempt(n, 81)).collect(), &[]));
         // The kernel's worker is late for some of them.
-        node.pass(&told(1000, (900..1000).map(|n| attempt(n, 82)).collect(), &[]));
+        node.pass(&reported(1000, (900..1000).map(|n| attempt(n, 82)).collect(), &[]));
 
         assert_eq!(failed(&node), [(81, 900), (82, 100)]);
         assert!(flow(&node, 81).health.problems.failing);
@@ -298,7 +298,7 @@ mod attempts {
     fn never_more_than_the_kernel_says_failed_in_their_namespace() {
         let mut node = started();
 
-        node.pass(&told(7, (0..10).map(|n| attempt(n, 81)).collect(), &[]));
+        node.pass(&reported(7, (0..10).map(|n| attempt(n, 81)).collect(), &[]));
 
         assert_eq!(failed(&node), [(81, 7)]);
     }
@@ -307,7 +307,7 @@ mod attempts {
     fn one_that_forgot_the_port_is_of_a_flow_without_it() {
         let mut node = started();
 
-        node.pass(&told(5, (0..5).map(blocking).collect(), &[]));
+        node.pass(&reported(5, (0..5).map(blocking).collect(), &[]));
 
         assert_eq!(failed(&node), [(0, 5)]);
     }
@@ -317,21 +317,21 @@ mod attempts {
         let mut node = started();
         let all = || (0..5).map(|n| silent(n, 81)).collect::<Vec<_>>();
 
-        let mut given_up = told(0, all(), &[]);
+        let mut given_up = reported(0, all(), &[]);
         given_up.netns[0].active_opens = 5;
         node.pass(&given_up);
         assert!(node.picture().flows.is_empty());
         assert_eq!(node.picture().coverage[0].opened, 0, "no connection was meant to come of it");
         let mut node = started();
-        node.pass(&told(5, all(), &[]));
+        node.pass(&reported(5, all(), &[]));
         assert_eq!(failed(&node), [(81, 5)]);
 
         // Of ten, to two ports, five failed: whose these were no one knows.
         let both = (0..10).map(|n| silent(n, 82 + n % 2)).collect();
-        node.pass(&told(10, both, &[]));
+        node.pass(&reported(10, both, &[]));
         assert_eq!(failed(&node), [(81, 5)]);
         // Of those that are certain it is known all the same.
-        node.pass(&told(
+        node.pass(&reported(
             15,
             (0..10).map(|n| silent(n, 82)).chain([attempt(10, 84)]).collect(),
             &[],
@@ -340,7 +340,7 @@ mod attempts {
     }
 
     #[test]
-    fn one_that_a_scan_met_is_counted_once_whenever_the_kernel_tells_of_it() {
+    fn one_that_a_scan_met_is_counted_once_whenever_the_kernel_reports_it() {
         let trying = |n: u16| Socket {
             state: State::SynSent,
             ..socket(20, 100 + u32::from(n), local(50_000 + n), outside(81))
@@ -348,16 +348,16 @@ mod attempts {
         for (forgets, late) in [(false, 0), (false, 2), (true, 0), (true, 2)] {
             let end = |n| if forgets { blocking(n) } else { attempt(n, 81) };
             let mut node = started();
-            node.pass(&told(0, vec![], &[trying(1), trying(2)]));
+            node.pass(&reported(0, vec![], &[trying(1), trying(2)]));
             let both = vec![end(1), end(2)];
             let (soon, later) = if late == 0 { (both, vec![]) } else { (vec![], both) };
-            node.pass(&told(2, soon, &[]));
-            node.pass(&told(2, vec![], &[]));
-            node.pass(&told(2, later, &[]));
+            node.pass(&reported(2, soon, &[]));
+            node.pass(&reported(2, vec![], &[]));
+            node.pass(&reported(2, later, &[]));
 
             assert_eq!(failed(&node), [(81, 2)], "forgets: {forgets}, late: {late}");
             // The next one on these ports is another one; whose process it was no scan saw.
-            node.pass(&told(3, vec![attempt(1, 81)], &[]));
+            node.pass(&reported(3, vec![attempt(1, 81)], &[]));
             assert_eq!(failed(&node).iter().map(|(_, n)| n).sum::<u64>(), 3);
         }
     }
@@ -368,7 +368,11 @@ mod attempts {
         let never = Ended { netns: HOST, ..Ended::default() };
         let bound = Ended { local: local(8080), ..never };
 
-        node.pass(&told(3, vec![never, bound, Ended { established: true, ..attempt(1, 81) }], &[]));
+        node.pass(&reported(
+            3,
+            vec![never, bound, Ended { established: true, ..attempt(1, 81) }],
+            &[],
+        ));
 
         let picture = node.picture();
         assert_eq!(picture.flows.iter().map(|f| f.health.failed).sum::<u64>(), 0);

@@ -29,7 +29,7 @@ fn inside(socket: Socket) -> Socket {
     Socket { netns: POD, ..socket }
 }
 
-fn told(owner: Owner) -> (Option<u32>, Option<u32>) {
+fn reported(owner: Owner) -> (Option<u32>, Option<u32>) {
     (owner.container.map(|id| id.0), owner.sibling.map(|id| id.0))
 }
 
@@ -43,7 +43,7 @@ fn a_short_connection_of_a_pod_with_a_sidecar_is_its_pods() {
     node.pass(&next);
 
     let owner = node.connection(from).unwrap().owner;
-    assert_eq!(told(owner), (None, Some(0)));
+    assert_eq!(reported(owner), (None, Some(0)));
     assert_eq!(owner.pod(), Some(ContainerId(0)));
     assert_eq!(node.picture().losses.get(Loss::ClosedNoOwner), 0);
 }
@@ -60,7 +60,7 @@ fn a_socket_without_a_file_is_the_container_whose_cgroup_it_was_made_in() {
     node.pass(&sidecar(&[orphan]));
 
     let record = node.connection(from).unwrap();
-    assert_eq!((record.owner.pid, told(record.owner)), (0, (Some(1), None)));
+    assert_eq!((record.owner.pid, reported(record.owner)), (0, (Some(1), None)));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_connection_that_is_not_accepted_yet_is_its_listeners() {
     node.pass(&sidecar(&[inside(listener(20, 5, 8080)), waiting]));
 
     let record = node.connection(here).unwrap();
-    assert_eq!((record.owner.pid, told(record.owner)), (0, (Some(1), None)));
+    assert_eq!((record.owner.pid, reported(record.owner)), (0, (Some(1), None)));
     let flow = *node.picture().flows.iter().next().unwrap();
     assert_eq!(flow.key.destination, Workload::Container(ContainerId(1)));
 }
@@ -98,6 +98,7 @@ fn a_listener_that_no_process_holds_is_the_container_or_the_pod_that_made_it() {
     node.pass(&sidecar(&[hidden(5, 80, 71), hidden(6, 81, 0)]));
 
     let picture = node.picture();
-    let of = |port| told(picture.listeners.iter().find(|l| l.local.port == port).unwrap().owner);
+    let of =
+        |port| reported(picture.listeners.iter().find(|l| l.local.port == port).unwrap().owner);
     assert_eq!((of(80), of(81)), ((Some(1), None), (None, Some(0))));
 }

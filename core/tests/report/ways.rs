@@ -113,7 +113,7 @@ fn a_masqueraded_connection_is_joined_by_how_the_backend_sees_its_client() {
 }
 
 #[test]
-fn what_the_servers_end_is_told_its_client_knows_too() {
+fn what_the_servers_end_reports_its_client_knows_too() {
     // The client connected to an address that no one knows as a Service's, so that it does not ask.
     let service = at([10, 96, 0, 10], 80);
     let mut node = Node::new();

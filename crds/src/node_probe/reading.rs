@@ -162,14 +162,14 @@ mod tests {
         assert_eq!(config.budget.cpu.to_string(), "9m");
         assert_eq!(config.matching.cidr_groups[0].name, "db");
         let names: BTreeSet<&str> = unknown.names.iter().map(String::as_str).collect();
-        let told = [
+        let reported = [
             "budget.joules",
             "budget.policy=Beg",
             "fromTheFuture",
             "match.cidrGroups[].colour",
             "source=Quantum",
         ];
-        assert_eq!((names, unknown.count), (told.into(), 5));
+        assert_eq!((names, unknown.count), (reported.into(), 5));
     }
 
     #[test]

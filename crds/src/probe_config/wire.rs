@@ -96,7 +96,7 @@ fn leaf(first: Option<&Tree>, ours: &Tree, default: &Tree, fill: bool) -> Option
     if ours != default {
         return Some(ours.clone());
     }
-    // By its own name, or who asks for what was the default would be called the same and never be told apart.
+    // By its own name, or who asks for what was the default would be called the same and never be distinguished.
     first.filter(|&first| fill || first == default).map(|_| ours.clone())
 }
 
@@ -207,7 +207,7 @@ mod tests {
 
         assert_eq!(composed(default, default, true), default);
         assert_eq!(composed(default, default, false), r#"{"a":1,"b":{"list":[]}}"#);
-        // Who asks for what was the default is told so.
+        // Who asks for what was the default is message so.
         let old = r#"{"a":1,"b":{"c":"x","list":[]}}"#;
         assert_eq!(composed(old, default, false), old);
         assert_eq!(composed(old, default, true), old);

@@ -79,19 +79,22 @@ pub(super) fn at_least_as_long(longer: &str, shorter: &str, name: &str) -> Value
 pub(super) fn cpu(low: u64, high: u64) -> Value {
     // Text is shown as text, a number as a number.
     let shown = r#"(self == string(self) ? '"' + string(self) + '"' : string(self))"#;
-    let told = |rest: String| format!("{shown} + {}", text(&rest));
+    let refusal = |rest: String| format!("{shown} + {}", text(&rest));
     let is_cpu = format!("(string(self).matches({}) && isQuantity(string(self)))", text(CPU));
     let amount = |millicores: u64| crate::CpuQuantity::from_millicores(millicores);
     let compare = |with| format!("quantity(string(self)).compareTo(quantity('{}'))", amount(with));
     json!([
-        rule(&is_cpu, &told(" is not an amount of CPU; write it like 5m, 0.005 or 1".to_owned())),
+        rule(
+            &is_cpu,
+            &refusal(" is not an amount of CPU; write it like 5m, 0.005 or 1".to_owned())
+        ),
         rule(
             &format!("!{is_cpu} || {} >= 0", compare(low)),
-            &told(format!(" is too small; give at least {}", amount(low))),
+            &refusal(format!(" is too small; give at least {}", amount(low))),
         ),
         rule(
             &format!("!{is_cpu} || {} <= 0", compare(high)),
-            &told(format!(" is too large; give at most {}", amount(high))),
+            &refusal(format!(" is too large; give at most {}", amount(high))),
         ),
     ])
 }

@@ -20,9 +20,9 @@ const CIDR: usize = 43;
 pub(super) fn complete(root: &mut Value) {
     let unselective = "self.metadata.name != 'NAME' || (self.spec.nodeSelector.matchLabels.size() == 0 \
          && self.spec.nodeSelector.matchExpressions.size() == 0)";
-    let told = "the configuration named default is for all nodes; give it no selector, and make another one with a \
+    let refusal = "the configuration named default is for all nodes; give it no selector, and make another one with a \
          higher priority for some nodes";
-    let rule = cel::plain(&unselective.replace("NAME", DEFAULT), told);
+    let rule = cel::plain(&unselective.replace("NAME", DEFAULT), refusal);
     let unnamed = "self.metadata.name != 'NAME' || self.spec.nodeNames.size() == 0";
     let names = cel::plain(
         &unnamed.replace("NAME", DEFAULT),
@@ -42,7 +42,7 @@ pub(super) fn complete(root: &mut Value) {
         };
         let place = at(spec, field);
         place.remove("pattern"); // its rules say the same with a message
-        place.remove("anyOf"); // says no more, and tells a person four lines more for a bare 0.5
+        place.remove("anyOf"); // says no more, and shows a person four lines more for a bare 0.5
         place.insert(RULES.to_owned(), rules);
     }
     for (longer, shorter) in bounds::AT_LEAST_AS_LONG {
@@ -114,13 +114,13 @@ fn add(place: &mut Map<String, Value>, rule: Value) {
 fn node_selector(spec: &mut Value) {
     let terms = bounds::SELECTOR_TERMS;
     let both = "self.matchLabels.size() + self.matchExpressions.size()";
-    let told = format!("labels and conditions are too many; give at most {terms} in all");
-    let many = cel::plain(&format!("{both} <= {terms}"), &told);
+    let refusal = format!("labels and conditions are too many; give at most {terms} in all");
+    let many = cel::plain(&format!("{both} <= {terms}"), &refusal);
     let selector = &mut spec["properties"]["nodeSelector"];
     set(selector, "", [(MAP, "atomic".into()), (RULES, json!([many]))]);
-    let told = format!("a label's name has 1 to {LABEL_KEY} letters");
+    let refusal = format!("a label's name has 1 to {LABEL_KEY} letters");
     let keys =
-        cel::plain(&format!("self.all(key, size(key) > 0 && size(key) <= {LABEL_KEY})"), &told);
+        cel::plain(&format!("self.all(key, size(key) > 0 && size(key) <= {LABEL_KEY})"), &refusal);
     set(selector, "matchLabels", [("maxProperties", terms.into()), (RULES, json!([keys]))]);
     set(selector, "matchLabels.{}", [("maxLength", LABEL_VALUE.into())]);
     let items = [("maxItems", Value::from(terms)), (LIST, "atomic".into())];

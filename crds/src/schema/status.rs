@@ -141,7 +141,7 @@ fn words(status: &mut Value, path: &str, words: &[&str]) {
 
 /// Kubernetes' own condition, bounded and with our words.
 fn condition(condition: &mut Value, types: &[&str], message: usize) {
-    let told = [
+    let refusal = [
         ("type", "What this condition is about."),
         ("status", "Whether it holds: True, False, or Unknown while it is not known."),
         ("reason", "Why, in one word for programs; the words and their meaning are in the manual."),
@@ -149,7 +149,7 @@ fn condition(condition: &mut Value, types: &[&str], message: usize) {
         ("lastTransitionTime", "When the status last turned."),
         ("observedGeneration", "The generation of the spec that this is about."),
     ];
-    for (field, text) in told {
+    for (field, text) in refusal {
         set(condition, field, [("description", text.into())]);
     }
     set(condition, "", [("description", "One condition of the object.".into())]);

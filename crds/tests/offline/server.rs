@@ -34,17 +34,17 @@ impl Server {
         let kind = self.kind(object);
         let schema = schema::schema(&self.definitions[kind]);
         let object = self.stored(object);
-        let mut told = Vec::new();
-        self.structure(schema, &object, "", &mut told);
-        if told.is_empty()
+        let mut reported = Vec::new();
+        self.structure(schema, &object, "", &mut reported);
+        if reported.is_empty()
             && let Err(errors) = self.rules.validate_compiled(&self.compiled[kind], &object, None)
         {
             let field = |path: &str| path.trim_start_matches('.').to_owned();
-            let told_by =
+            let reported_by =
                 |error: &ValidationError| (field(&error.field_path), error.message.clone());
-            told.extend(errors.iter().map(told_by));
+            reported.extend(errors.iter().map(reported_by));
         }
-        told
+        reported
     }
 
     fn structure(
@@ -52,7 +52,7 @@ impl Server {
         schema: &Value,
         value: &Value,
         path: &str,
-        told: &mut Vec<(String, String)>,
+        reported: &mut Vec<(String, String)>,
     ) {
         let number = |key: &str| schema[key].as_f64();
         let (low, high) = (number("minimum"), number("maximum"));
@@ -91,14 +91,20 @@ impl Server {
             fine &= required.iter().all(|name| map.contains_key(name.as_str().unwrap()));
         }
         if !fine {
-            told.push((path.to_owned(), String::new()));
+            reported.push((path.to_owned(), String::new()));
         }
-        self.inside(schema, value, path, told);
+        self.inside(schema, value, path, reported);
     }
 
-    fn inside(&self, schema: &Value, value: &Value, path: &str, told: &mut Vec<(String, String)>) {
+    fn inside(
+        &self,
+        schema: &Value,
+        value: &Value,
+        path: &str,
+        reported: &mut Vec<(String, String)>,
+    ) {
         for (position, item) in value.as_array().into_iter().flatten().enumerate() {
-            self.structure(&schema["items"], item, &format!("{path}[{position}]"), told);
+            self.structure(&schema["items"], item, &format!("{path}[{position}]"), reported);
         }
         for (name, member) in value.as_object().into_iter().flatten() {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -108,7 +114,7 @@ impl Server {
             };
             // Without a schema it is the server's own, such as metadata, or unknown and thrown away.
             if schema.is_object() && !["apiVersion", "kind", "metadata"].contains(&path.as_str()) {
-                self.structure(schema, member, &path, told);
+                self.structure(schema, member, &path, reported);
             }
         }
     }

@@ -1,4 +1,4 @@
-"""The agent's pod: what it may do, what it is told, where it runs.
+"""The agent's pod: what it may do, what it is given, where it runs.
 
 One check a function: in, a Helm; out, nothing or an AssertionError.
 I/O: renders the chart.
@@ -142,7 +142,7 @@ def a_certificate_of_ones_own_is_mounted(helm):
     says(helm.refusal({"agent": {"tls": {"mode": "secret"}}}), "agent.tls.secretName: ")
 
 
-def the_agent_is_told_its_node_its_certificate_and_whom_to_answer(helm):
+def the_agent_is_given_its_node_its_certificate_and_whom_to_answer(helm):
     env = env_of(helm.template().agent())
     same({name: value for name, value in env.items() if value}, {
         "PROBELET_LISTEN": "[::]:9466", "PROBELET_PROBE_LISTEN": "127.0.0.1:9468", "PROBELET_NODE_PROBE": "true", "PROBELET_STATE_DIR": "/var/lib/probelet",

@@ -65,7 +65,7 @@ def crds_are_what_is_generated_and_are_structural(helm):
         same(helm.template().get("CustomResourceDefinition", path.stem)["spec"], generated["spec"])
 
 
-def crds_survive_an_uninstall_unless_told_otherwise(helm):
+def crds_survive_an_uninstall_unless_set_otherwise(helm):
     policy = lambda objects: [crd["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
                               for crd in objects.all("CustomResourceDefinition")]
     same(policy(helm.template()), ["keep", "keep"])

@@ -1,4 +1,4 @@
-"""What Chart.yaml tells Artifact Hub: known annotations, well-formed, and true of this chart.
+"""What Chart.yaml says to Artifact Hub: known annotations, well-formed, and true of this chart.
 
 Artifact Hub's own linter (`ah lint`) is not served by Go's module proxy; the rules are those of its documentation.
 One check a function: in, a Helm; out, nothing or an AssertionError. I/O: reads the chart.
@@ -30,7 +30,7 @@ def _definitions():
     return {path.stem: yaml.load(path.read_text(), LOADER) for path in (CHART / "files" / "crds").glob("*.yaml")}
 
 
-def what_artifact_hub_is_told_is_known_to_it_and_of_the_right_form(helm):
+def what_artifact_hub_is_given_is_known_to_it_and_of_the_right_form(helm):
     del helm
     notes = _notes()
     assert not notes.keys() - KNOWN.keys(), notes.keys() - KNOWN.keys()
@@ -43,11 +43,11 @@ def what_artifact_hub_is_told_is_known_to_it_and_of_the_right_form(helm):
         assert all(link["name"] and re.match("https://", link["url"]) for link in links), links
 
 
-def artifact_hub_is_told_of_each_definition_and_shown_examples_that_hold(helm):
+def artifact_hub_is_given_each_definition_and_examples_that_hold(helm):
     del helm
     notes, definitions = _notes(), _definitions()
-    told = sorted((each["name"], each["kind"], each["version"]) for each in notes["crds"])
-    same(told, sorted((each["metadata"]["name"], each["spec"]["names"]["kind"], version["name"])
+    reported = sorted((each["name"], each["kind"], each["version"]) for each in notes["crds"])
+    same(reported, sorted((each["metadata"]["name"], each["spec"]["names"]["kind"], version["name"])
                       for each in definitions.values() for version in each["spec"]["versions"]))
     assert all(each["displayName"] and each["description"] for each in notes["crds"])
     kinds = {each["spec"]["names"]["kind"]: each["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for each in definitions.values()}

@@ -29,7 +29,7 @@ def without_a_registry_the_chart_is_refused_and_says_what_to_set(helm):
     same(said.count("image.registry: "), 1)
 
 
-def names_begin_with_the_release_unless_told_otherwise(helm):
+def names_begin_with_the_release_unless_set_otherwise(helm):
     name = lambda release, values=None: helm.template(values, release=release).get("DaemonSet")["metadata"]["name"]
     same(name("probelet"), "probelet-agent")
     same(name("my-probelet"), "my-probelet-agent")

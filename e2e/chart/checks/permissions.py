@@ -182,7 +182,7 @@ def who_may_see_some_namespaces_gets_the_way_to_agents_and_no_sight(helm):
     same(helm.template().all("RoleBinding", "probelet-tenant"), [])
 
 
-def agents_accept_tokens_for_themselves_unless_told_otherwise(helm):
+def agents_accept_tokens_for_themselves_unless_set_otherwise(helm):
     env = env_of(helm.template().agent())
     same((env["PROBELET_TOKEN_AUDIENCE"], env["PROBELET_ACCEPT_API_SERVER_TOKENS"]), ("probelet", "false"))
     objects = helm.template({"agent": {"tokens": {"audience": "mine", "acceptApiServer": True}}})

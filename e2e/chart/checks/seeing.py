@@ -76,7 +76,7 @@ def alerts_can_be_left_out_and_labelled(helm):
     same((down["labels"], down["annotations"]["runbook_url"]), ({"severity": "warning", "team": "a"}, "https://docs.example/books/agent-down"))
 
 
-def alerts_name_a_command_and_link_to_nowhere_unless_told(helm):
+def alerts_name_a_command_and_link_to_nowhere_unless_set(helm):
     for rule in _rules(helm.template(RULE, apis=MONITORING)):
         if "alert" in rule:
             assert "runbook_url" not in rule["annotations"], rule["alert"]

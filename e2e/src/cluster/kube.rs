@@ -119,7 +119,7 @@ impl Kube {
         Ok(said.out)
     }
 
-    /// Runs kubectl, which must be refused: what it was told.
+    /// Runs kubectl, which must be refused: what it said.
     pub fn refused(&self, words: &[&str], input: &str) -> anyhow::Result<String> {
         let said = self.try_kubectl(words, input)?;
         ensure!(!said.good, "kubectl {} was not refused: {}", words.join(" "), said.out);

@@ -1,6 +1,6 @@
 //! What a NodeProbe or a ProbeConfig says, as anybody with kubectl would read it.
 //!
-//! In: the object as the API server gives it. Out: its fields, and whether it acknowledges what it was told. The types of
+//! In: the object as the API server gives it. Out: its fields, and whether it acknowledges what it was assigned. The types of
 //! `crds` are not used on purpose: this is the wire. Pure: no I/O.
 
 use anyhow::{Context as _, ensure};
@@ -58,9 +58,9 @@ pub fn acknowledged(probe: &Value) -> anyhow::Result<()> {
     let (name, generation) = (name(probe), number(probe, "/metadata/generation"));
     let observed = number(probe, "/status/observedGeneration");
     ensure!(observed == generation, "{name} observed generation {observed} of {generation}");
-    let (told, applied) = (text(probe, "/spec/hash"), text(probe, "/status/appliedConfigHash"));
-    ensure!(told.len() == 16, "{name} has the hash `{told}`");
-    ensure!(told == applied, "{name} was told {told} and applied {applied}");
+    let (assigned, applied) = (text(probe, "/spec/hash"), text(probe, "/status/appliedConfigHash"));
+    ensure!(assigned.len() == 16, "{name} has the hash `{assigned}`");
+    ensure!(assigned == applied, "{name} was assigned {assigned} and applied {applied}");
     has(probe, "ConfigApplied", "True")
 }
 

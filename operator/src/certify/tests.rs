@@ -97,7 +97,7 @@ fn wanted() -> Wanted {
 }
 
 #[tokio::test]
-async fn an_empty_secret_is_filled_and_the_authorities_are_told_to_readers() {
+async fn an_empty_secret_is_filled_and_the_authorities_are_reported_to_readers() {
     let Server { client, patched, .. } = server();
 
     round(&client, "probelet", &wanted()).await.unwrap();

@@ -60,7 +60,7 @@ pub(crate) struct Done {
 #[derive(Default)]
 pub(crate) struct Seeding {
     read: Option<Seed>,
-    /// What is wrong with it, so that it is told once.
+    /// What is wrong with it, so that it is reported once.
     invalid: Option<String>,
     wanted: bool,
 }
@@ -257,7 +257,7 @@ impl Task {
     }
 
     /// Notices that there is no `default`, or that there is one again; `begins` has the seed read in any case, for what is
-    /// wrong with it is told before it is needed.
+    /// wrong with it is reported before it is needed.
     fn want_default(&mut self, begins: bool, now: Millis) {
         if self.seeding.read.is_none() {
             return;

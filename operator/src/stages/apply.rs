@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_that_cannot_be_called_is_told_by_reason_and_cause_whatever_its_name() {
+    fn a_webhook_that_cannot_be_called_is_reported_by_reason_and_cause_whatever_its_name() {
         // As Kubernetes 1.34 answers, in the order of its fields.
         let text = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
             "message":"Internal error occurred: failed calling hook \"x.example\": context deadline exceeded",

@@ -177,7 +177,7 @@ impl Said {
         let reason = failing.and_then(|condition| condition["reason"].as_str()).unwrap_or("");
         let cpu = status["agent"]["cpu"].as_str().and_then(|text| text.parse().ok());
         let why = find(condition::READY).and_then(|ready| ready["reason"].as_str());
-        // Agents of 0.1.0 do not say when they report; their report's digest tells as much.
+        // Agents of 0.1.0 do not say when they report; their report's digest shows as much.
         let beat = status["lastReport"].as_str().or(status["report"]["digest"].as_str());
         // One that ends in good order is replaced or taken away: that is no effect of a configuration.
         let ending = matches!(why, Some(node_ready::STOPPING | node_ready::AGENT_SILENT));

@@ -27,7 +27,7 @@ pub struct Order {
     pub uid: Box<str>,
     /// Who won.
     pub origin: Option<Origin>,
-    /// What the agent is told.
+    /// What the agent is assigned.
     pub content: Arc<Content>,
     /// Nodes of the cluster, rounded up to a power of two.
     pub cluster_size: i64,
@@ -106,7 +106,7 @@ fn is_misnamed(probe: &Probe, content: &Content) -> bool {
         && probe.said.generation == probe.generation
 }
 
-/// Nothing is to be told; perhaps something is to be said about whom no one hears.
+/// Nothing is to be assigned; perhaps something is to be said about whom no one hears.
 fn silence(node: &Node) -> Step {
     match &node.probe {
         Some(probe) if node.deaf && !probe.said.marked => {

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_rule_is_told_with_its_field() {
+    fn a_broken_rule_is_reported_with_its_field() {
         let rejected = judge_spec(&json!({"budget": {"cpu": "0.1m"}})).unwrap_err();
 
         assert_eq!(rejected.reason, accepted::INVALID);

@@ -9,7 +9,7 @@ use crate::pace::Millis;
 use crate::placement::Placement;
 use crate::queue::NodeId;
 
-/// An agent that was told so long ago and has not answered is silent.
+/// An agent that was assigned something so long ago and has not answered is silent.
 const SILENCE: Millis = 300_000;
 
 impl World {

@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Whether a canary has not been told yet: it waits for a token, or the API server refuses it.
+    /// Whether a canary has not been assigned anything yet: it waits for a token, or the API server refuses it.
     fn waits(&self, id: ConfigId) -> bool {
         let Some(rollout) = self.configs.get(id).and_then(|config| config.rollout.as_ref()) else {
             return false;
@@ -206,7 +206,7 @@ impl World {
         }
     }
 
-    /// Whether someone edited what is told by hand: it stands under a word of ours for something else.
+    /// Whether someone edited by hand what is assigned: it stands under a word of ours for something else.
     pub(crate) fn is_edited(&self, probe: &super::Probe) -> bool {
         let known = self.contents.find(&probe.hash);
         known.is_some_and(|known| probe.content.as_ref() != Some(&known))

@@ -51,7 +51,7 @@ pub struct Force {
     pub selector: Selector,
     /// Their names, if it names any.
     pub names: BTreeSet<Box<str>>,
-    /// What agents are told.
+    /// What agents are assigned.
     pub content: Arc<Content>,
     /// How it reaches them.
     pub rules: Rules,

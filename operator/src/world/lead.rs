@@ -177,7 +177,7 @@ impl World {
         Some((id, &self.nodes.get(id)?.probe.as_ref()?.said))
     }
 
-    /// Tells the rollout that watches this node, if one does, how it is.
+    /// Notifies the rollout that watches this node, if one does, how it is.
     pub(super) fn report(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(id) else { return };
         let (Some(probe), Some(verdict)) = (&node.probe, self.verdict(node)) else { return };

@@ -30,13 +30,13 @@ pub struct Node {
     pub waiting: Option<ConfigId>,
     /// Why the API server refused the last write.
     pub refused: Option<Box<str>>,
-    /// Whether it was told long ago and never answered.
+    /// Whether it was assigned something long ago and never answered.
     pub silent: bool,
     /// Whether an agent that has spoken has not been heard of for longer than it may be silent.
     pub deaf: bool,
     /// Whether no agent is wanted here.
     pub absent: bool,
-    /// Since when it has been told and has not answered.
+    /// Since when it has been assigned something and has not answered.
     pub(crate) waits_since: Option<Millis>,
     /// When it is to be looked at again.
     pub(crate) look_at: Option<Millis>,
@@ -74,7 +74,7 @@ pub struct Probe {
     pub owner: Owner,
     /// Who won when it was written.
     pub origin: Option<Arc<Origin>>,
-    /// What the agent is told; `None` if it cannot be read.
+    /// What the agent is assigned; `None` if it cannot be read.
     pub content: Option<Arc<Content>>,
     /// The word for it, by which the agent acknowledges.
     pub hash: Box<str>,

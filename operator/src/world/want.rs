@@ -15,7 +15,7 @@ use crate::seen::Owner;
 /// What a node should work by.
 #[derive(Debug)]
 pub struct Want<'a> {
-    /// What it is told.
+    /// What it is assigned.
     pub content: &'a Arc<Content>,
     /// Who won.
     pub origin: Option<Origin>,

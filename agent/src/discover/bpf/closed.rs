@@ -51,7 +51,7 @@ impl Follow {
         self.next.clear();
     }
 
-    /// Whether this socket is new: `sequence`, what it would receive next, tells it from another
+    /// Whether this socket is new: `sequence`, what it would receive next, distinguishes it from another
     /// one at the same address.
     pub(super) fn is_new(&mut self, (address, sequence): (u64, u32), expires: u64) -> bool {
         self.newest = self.newest.max(expires);

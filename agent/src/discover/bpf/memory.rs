@@ -5,7 +5,7 @@
 //! gone. It must not outlive a pass that was given up: the programs remember more than it does then.
 //!
 //! A process that has not run has opened and closed nothing. What others do to it (memory taken
-//! back, another cgroup or parent, bytes that arrive, a state of a socket that no counter tells) is read
+//! back, another cgroup or parent, bytes that arrive, a state of a socket that no counter shows) is read
 //! again with everything, from the process and its sockets; its files, which are many, are not walked for
 //! that but with every sixth reading of everything, in case someone shares them.
 //!
@@ -60,12 +60,12 @@ impl Memory {
         self.generation
     }
 
-    /// Whether the programs were told to forget when this pass began.
+    /// Whether the programs were asked to forget when this pass began.
     pub(super) const fn fresh(&self) -> bool {
         self.fresh
     }
 
-    /// Takes note of a process that was read, or tells what it was when it was read last.
+    /// Takes note of a process that was read, or says what it was when it was read last.
     pub(super) fn process(&mut self, read: Process, idle: bool) -> Option<Process> {
         if !idle {
             self.processes.insert(read.pid, read);

@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn another_look_tells_bytes_only_of_what_has_some() {
+    fn another_look_shows_bytes_only_of_what_has_some() {
         let bytes = |state: u64| look(&[0, state << 32, 10, 20, 0, 0], true).unwrap().bytes;
 
         assert_eq!(bytes(1), Some((10, 20)));

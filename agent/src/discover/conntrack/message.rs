@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_tells_how_each_end_sees_the_connection() {
+    fn an_entry_shows_how_each_end_sees_the_connection() {
         let entry = Entry {
             client: at(1, 40_000),
             service: at(2, 80),

@@ -3,7 +3,7 @@
 //! In: bytes as the kernel sent them. Out: ends. It must not send or receive.
 //!
 //! The message has no inode and no cgroup: the socket has left its file. Its state is always `CLOSE`, so whether it was
-//! ever connected has to be told from its counts: `min_rtt` has the largest number there is until the first measurement,
+//! ever connected has to be seen from its counts: `min_rtt` has the largest number there is until the first measurement,
 //! and keeps what was measured even when a reset makes the socket forget all else (tried on 6.18, see the tests).
 //!
 //! Pure: no I/O.
@@ -29,7 +29,7 @@ const DELIVERED: usize = 192;
 const BYTES_SENT: usize = 200;
 const BYTES_RETRANSMITTED: usize = 208;
 
-/// The end that a message tells, without its namespace; `None` if it is none, or has not all that is needed.
+/// The end that a message shows, without its namespace; `None` if it is none, or has not all that is needed.
 #[must_use]
 pub fn ended(bytes: &[u8]) -> Option<Ended> {
     let length = word(bytes, 0)? as usize;
@@ -49,7 +49,7 @@ pub fn ended(bytes: &[u8]) -> Option<Ended> {
         local,
         remote,
         interface: word(head, 40)?,
-        // Of one that was never bound nothing can be told.
+        // Of one that was never bound nothing can be determined.
         established: (measured || counted) && local.port != 0,
         answered: word(info, SEGMENTS_RECEIVED)? > 0,
         acknowledged,
@@ -136,9 +136,9 @@ mod tests {
         assert!(established(&[(DELIVERED, 1, 4)]));
     }
 
-    /// As Linux 6.18 tells of them: the second one was refused in a blocking `connect()`.
+    /// As Linux 6.18 reports them: the second one was refused in a blocking `connect()`.
     #[test]
-    fn an_attempt_that_was_refused_is_told_from_one_that_was_given_up() {
+    fn an_attempt_that_was_refused_is_distinguished_from_one_that_was_given_up() {
         let failed = |port, numbers: &[_]| {
             let ended = ended(&message(port, numbers)).unwrap();
             (ended.attempt(), ended.forgot(), ended.failed())

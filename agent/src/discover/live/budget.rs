@@ -130,12 +130,12 @@ fn a_socket_that_the_kernel_counts_and_no_table_shows_is_unseen_until_it_is_seen
         };
         let tier = source.tier().name();
 
-        let told: Vec<_> = (0..3).map(|_| unseen(&mut *source)).collect();
-        assert_eq!(told, [None, Some(2), Some(2)], "{tier}");
+        let reported: Vec<_> = (0..3).map(|_| unseen(&mut *source)).collect();
+        assert_eq!(reported, [None, Some(2), Some(2)], "{tier}");
         std::fs::write(&count, real).unwrap();
-        let told: Vec<_> = (0..2).map(|_| unseen(&mut *source)).collect();
+        let reported: Vec<_> = (0..2).map(|_| unseen(&mut *source)).collect();
         // Something has moved, so that the next one is the first to know.
-        assert_eq!(told, [Some(2), Some(0)], "{tier}");
+        assert_eq!(reported, [Some(2), Some(0)], "{tier}");
     }
 }
 

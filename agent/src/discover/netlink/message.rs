@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn who_sent_the_syn_has_it_acknowledged() {
-        let told = |acked: u64, sent: u64, unacked: u32, state: u8| {
+        let reported = |acked: u64, sent: u64, unacked: u32, state: u8| {
             let mut info = [0u8; 248];
             info[UNACKED..][..4].copy_from_slice(&unacked.to_ne_bytes());
             info[BYTES_ACKED..][..8].copy_from_slice(&acked.to_ne_bytes());
@@ -320,11 +320,11 @@ mod tests {
             socket(&message(COMPAT, state, &attribute(INET_DIAG_INFO, &info))).role
         };
 
-        assert_eq!(told(101, 100, 0, 1), Role::Dialled);
-        assert_eq!(told(100, 100, 0, 1), Role::Accepted);
-        assert_eq!(told(100, 100, 1, 1), Role::Unknown, "the last byte may be on its way");
-        assert_eq!(told(60, 100, 1, 1), Role::Unknown);
-        assert_eq!(told(101, 100, 0, 5), Role::Unknown, "the FIN counts as well");
+        assert_eq!(reported(101, 100, 0, 1), Role::Dialled);
+        assert_eq!(reported(100, 100, 0, 1), Role::Accepted);
+        assert_eq!(reported(100, 100, 1, 1), Role::Unknown, "the last byte may be on its way");
+        assert_eq!(reported(60, 100, 1, 1), Role::Unknown);
+        assert_eq!(reported(101, 100, 0, 5), Role::Unknown, "the FIN counts as well");
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn time_wait_tells_its_rest_in_milliseconds() {
+    fn time_wait_shows_its_rest_in_milliseconds() {
         let bytes = message(COMPAT, 6, &[]);
         let Some(Message::Row(Row::TimeWait(closed, _))) =
             Messages::new(&bytes, Protocol::Tcp).next()

@@ -13,7 +13,7 @@ use probelet_core::hash::HashMap;
 /// As many as the kernel keeps by default on a large node (`net.ipv4.tcp_max_tw_buckets`).
 const REMEMBERED_MAX: usize = 262_144;
 /// A `TIME_WAIT` that ends this much later than the one remembered belongs to a new connection, or its
-/// minute began again. The end is told to 10 ms, some time after it was read.
+/// minute began again. The end is known to 10 ms, some time after it was read.
 const SAME_END_MS: u64 = 500;
 /// How long one is remembered behind its end: its minute may have begun again unseen.
 const GRACE_MS: u64 = 15_000;
@@ -31,7 +31,7 @@ pub struct ClosedMemory {
 }
 
 impl ClosedMemory {
-    /// Takes note of one; `now_ms` is any clock that does not jump. `cookie` tells it from another one on
+    /// Takes note of one; `now_ms` is any clock that does not jump. `cookie` distinguishes it from another one on
     /// the same ports; where it is 0, `opened` says whether the namespace opened any since the last time:
     /// if not, one that ends later is the same, reached by a late segment.
     pub fn note(
@@ -96,10 +96,10 @@ mod tests {
     }
 
     fn seen(memory: &mut ClosedMemory, now_ms: u64, remaining_ms: u32) -> usize {
-        told(memory, now_ms, remaining_ms, 0, true)
+        reported(memory, now_ms, remaining_ms, 0, true)
     }
 
-    fn told(
+    fn reported(
         memory: &mut ClosedMemory,
         now_ms: u64,
         remaining_ms: u32,
@@ -116,19 +116,19 @@ mod tests {
     fn one_whose_minute_began_fresh_is_the_same_where_nothing_was_opened() {
         let mut memory = ClosedMemory::default();
 
-        assert_eq!(told(&mut memory, 1_000, 59_000, 0, true), 1);
-        assert_eq!(told(&mut memory, 9_000, 60_000, 0, false), 0);
-        assert_eq!(told(&mut memory, 10_000, 59_000, 0, true), 0);
-        assert_eq!(told(&mut memory, 11_300, 59_900, 0, true), 1);
+        assert_eq!(reported(&mut memory, 1_000, 59_000, 0, true), 1);
+        assert_eq!(reported(&mut memory, 9_000, 60_000, 0, false), 0);
+        assert_eq!(reported(&mut memory, 10_000, 59_000, 0, true), 0);
+        assert_eq!(reported(&mut memory, 11_300, 59_900, 0, true), 1);
     }
 
     #[test]
-    fn a_cookie_tells_connections_on_the_same_ports_apart() {
+    fn a_cookie_distinguishes_connections_on_the_same_ports() {
         let mut memory = ClosedMemory::default();
 
-        assert_eq!(told(&mut memory, 1_000, 59_000, 7, true), 1);
-        assert_eq!(told(&mut memory, 9_000, 60_000, 7, true), 0);
-        assert_eq!(told(&mut memory, 9_100, 59_900, 8, true), 1);
+        assert_eq!(reported(&mut memory, 1_000, 59_000, 7, true), 1);
+        assert_eq!(reported(&mut memory, 9_000, 60_000, 7, true), 0);
+        assert_eq!(reported(&mut memory, 9_100, 59_900, 8, true), 1);
     }
 
     #[test]

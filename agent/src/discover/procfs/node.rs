@@ -361,12 +361,13 @@ impl<D: Dump> Node<D> {
     }
 }
 
-/// A dump without bytes keeps those that an earlier one told.
+/// A dump without bytes keeps those that an earlier one reported.
 fn keep_bytes(old: &[Socket], new: &mut [Socket], by_inode: &mut HashMap<u32, Socket>) {
     by_inode.clear();
-    let told = |s: &&Socket| s.inode != 0 && (s.bytes_sent.is_some() || s.role != Role::Unknown);
-    let told = old.iter().filter(told);
-    by_inode.extend(told.map(|socket| (socket.inode, *socket)));
+    let reported =
+        |s: &&Socket| s.inode != 0 && (s.bytes_sent.is_some() || s.role != Role::Unknown);
+    let reported = old.iter().filter(reported);
+    by_inode.extend(reported.map(|socket| (socket.inode, *socket)));
     if by_inode.is_empty() {
         return;
     }

@@ -324,7 +324,7 @@ fn update(root: &Root, entry: &mut Entry, stat: &Stat, losses: &mut Losses) {
     process.cpu_ns = stat.cpu_ns;
     process.rss_bytes = stat.rss_bytes;
     process.comm = stat.comm;
-    // A zombie has no namespaces any more; what was read before still tells where it was.
+    // A zombie has no namespaces any more; what was read before still shows where it was.
     let unread = process.netns == 0 && !entry.denied;
     if (renamed || unread) && stat.state != b'Z' {
         read_netns(root, entry, losses);

@@ -158,7 +158,7 @@ impl Spaces {
         whole.then(|| self.by_inode.values_mut().map(Space::missing).sum())
     }
 
-    /// Tells the ranges of ports that dumps have read since the counters were.
+    /// Shows the ranges of ports that dumps have read since the counters were.
     pub fn tell_ports(&self, facts: &mut Facts) {
         for netns in &mut facts.netns {
             netns.ports = self.by_inode.get(&netns.inode).and_then(|space| space.ports);

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn kernel_threads_are_told_by_their_flags() {
+    fn kernel_threads_are_known_by_their_flags() {
         let line = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0 18446744073709551615 0 0 0 0 0 0 0 2147483647 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
 
         assert!(parse(line, UNITS).unwrap().kernel);

@@ -14,7 +14,7 @@ use super::stat::decimal;
 pub enum Row {
     /// A socket; its `netns` and `pid` are still 0.
     Socket(Socket),
-    /// A `TIME_WAIT` socket; its `netns` is still 0. With what tells it from another one on the same
+    /// A `TIME_WAIT` socket; its `netns` is still 0. With what distinguishes it from another one on the same
     /// ports, or 0.
     TimeWait(Closed, u64),
     /// A socket that is no connection and no listener: unbound UDP, or closed TCP.

@@ -1,6 +1,6 @@
 //! The account: which part of the budget is whose.
 //!
-//! In: clocks, as they are told. Out: what each part has left. It must not read a clock.
+//! In: clocks, as they are given. Out: what each part has left. It must not read a clock.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
@@ -17,7 +17,7 @@ pub(super) const READERS_LEAST: u64 = 16;
 const ACCEPT: u64 = 4;
 /// Probes have a share of their own: a kubelet's nine a minute take a thirtieth of it at the default budget.
 const PROBES: u64 = 32;
-/// What the cluster tells us gets another quarter at most: a storm of rollouts makes names late, not pictures.
+/// What the cluster reports gets another quarter at most: a storm of rollouts makes names late, not pictures.
 const FEED: u64 = 4;
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The running containers, bounded.
 //!
-//! In: what Docker lists and tells. Out: a map that is cheap to clone, and a count of what would not fit. Containers
+//! In: what Docker lists and reports. Out: a map that is cheap to clone, and a count of what would not fit. Containers
 //! that did not change keep their allocation when everything is listed again. Pure: values only.
 
 use std::{collections::BTreeMap, sync::Arc};

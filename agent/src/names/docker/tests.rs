@@ -81,7 +81,7 @@ fn a_dead_container_is_forgotten() {
     assert!(after(&[START, RENAME, DIE]).containers().is_empty());
 }
 
-/// Answers like Docker 20.10 on one connection, and tells which requests came. The first stream of events breaks off.
+/// Answers like Docker 20.10 on one connection, and reports which requests came. The first stream of events breaks off.
 async fn answer(mut stream: UnixStream, broken: Arc<AtomicUsize>, asked: mpsc::Sender<String>) {
     let mut head = Vec::new();
     let mut chunk = [0; 4096];

@@ -74,7 +74,7 @@ struct Address<'a> {
     address: Text<'a>,
 }
 
-/// Reads an item of a list of nodes; `None` if it cannot be told which one it is.
+/// Reads an item of a list of nodes; `None` if it cannot be determined which one it is.
 pub(in crate::names) fn node(text: &[u8]) -> Option<objects::Node> {
     let Node { metadata, spec, status } = serde_json::from_slice(text).ok()?;
     let name = metadata.name.fit(MAX_NAME)?;

@@ -138,7 +138,7 @@ fn a_headless_service_has_no_address_and_nothing_is_wrong_with_it() {
 }
 
 #[test]
-fn an_external_name_is_told_apart() {
+fn an_external_name_is_distinguished() {
     let (service, wrong) = service(EXTERNAL_NAME);
     assert!(service.external_name && service.cluster_ips.is_empty() && service.ports.is_empty());
     assert_eq!(wrong, []);
@@ -329,7 +329,7 @@ fn an_error_of_a_watch_is_a_failure_for_every_kind() {
 }
 
 #[test]
-fn a_version_from_the_future_is_told_by_its_cause() {
+fn a_version_from_the_future_is_reported_by_its_cause() {
     let text = r#"{"type":"ERROR","object":{"kind":"Status","status":"Failure","message":"Timeout: Too large resource version: 9, current: 3","reason":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1},"code":504}}"#;
 
     let (Line::Failed(failure), ..) = watched(Kind::Service, text) else { panic!("no failure") };

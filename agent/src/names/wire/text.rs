@@ -70,7 +70,7 @@ impl Labels<'_> {
         self.0.iter().find(|(k, _)| k.as_str() == key).map(|(_, value)| value)
     }
 
-    /// The labels that can be labels; each of the others is told as wrong.
+    /// The labels that can be labels; each of the others is reported as wrong.
     pub(super) fn valid(&self, wrong: &mut dyn FnMut(Malformed)) -> Vec<(Box<str>, Box<str>)> {
         let mut valid = Vec::with_capacity(self.0.len());
         for (key, value) in &self.0 {

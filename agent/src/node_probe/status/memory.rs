@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// An engine that has not taken up a configuration for so long is stuck, which is told.
+/// An engine that has not taken up a configuration for so long is stuck, which is reported.
 const PENDING: Duration = Duration::from_secs(30);
 
 /// What the server has of ours.
@@ -107,7 +107,7 @@ impl Memory {
         }
         self.returns = assignment.returns;
         self.events = assignment.events;
-        // While the server is away every attempt would only fail; the watch tells when it is back.
+        // While the server is away every attempt would only fail; the watch shows when it is back.
         assignment.up.then_some(assigned)
     }
 

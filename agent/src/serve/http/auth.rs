@@ -129,7 +129,7 @@ enum Turn<'a> {
 struct Flight<'a> {
     auth: &'a Auth,
     key: Key,
-    _told: channel::Sender<()>,
+    _asking: channel::Sender<()>,
 }
 
 impl Drop for Flight<'_> {
@@ -139,7 +139,7 @@ impl Drop for Flight<'_> {
 }
 
 impl Auth {
-    /// A listener that asks `reviewer`, and lets anyone who comes through loopback pass if told so: see
+    /// A listener that asks `reviewer`, and lets anyone who comes through loopback pass if set so: see
     /// [`network_is_a_pods_own`].
     pub fn new(reviewer: Reviewer, terms: Terms, loopback: bool) -> Result<Self, Error> {
         let secret = Secret::new()?;
@@ -189,9 +189,9 @@ impl Auth {
         }
         match state.ledger.next(key, peer.ip, now) {
             Next::Ask => {
-                let (told, seen) = channel::channel(());
+                let (asking, seen) = channel::channel(());
                 state.flights.insert(*key, seen);
-                Turn::Lead(Flight { auth: self, key: *key, _told: told })
+                Turn::Lead(Flight { auth: self, key: *key, _asking: asking })
             }
             next => Turn::Done(next),
         }

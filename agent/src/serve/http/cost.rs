@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the server asks the governor for, or tells it.
+/// What the server asks the governor for, or reports to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
     /// One request for a report, counted by `spec.limits.reportRequestsPerSecond`.
@@ -41,7 +41,7 @@ pub type Admit = Arc<dyn Fn(Cost) -> Admission + Send + Sync>;
 const FIRST_PER_RECORD: f64 = 1000.0;
 /// Weight of the newest measurement.
 const WEIGHT: f64 = 0.2;
-/// A response of fewer records tells nothing about the cost of one.
+/// A response of fewer records says nothing about the cost of one.
 const TELLING: usize = 256;
 
 /// What responses were seen to cost.

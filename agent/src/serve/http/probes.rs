@@ -2,7 +2,7 @@
 //!
 //! A kubelet that gets no answer restarts the agent, so anyone who could fill this listener could blind the node. Few bytes are
 //! read and one short answer is written, without TLS, without a token and without anything to choose; places are few, and
-//! who comes last has one. Its CPU time is a share of its own. When strangers use that up, the kernel is told to hear
+//! who comes last has one. Its CPU time is a share of its own. When strangers use that up, the kernel is asked to hear
 //! no one but the node's own addresses for a minute: the kubelet's is one of them.
 //!
 //! In: a listener, snapshots. Out: answers. It must not depend on the readers' share, the API server or a certificate.
@@ -67,7 +67,7 @@ pub async fn serve(
     }
 }
 
-/// Tells what each piece of the work takes. Other work is done on this thread between them.
+/// Shows what each piece of the work takes. Other work is done on this thread between them.
 async fn measured<T>(work: impl Future<Output = T>, admit: Admit) -> T {
     let mut work = pin!(work);
     poll_fn(|cx| {

@@ -1,7 +1,7 @@
 //! Profiles of the agent itself: where its CPU time goes, and what holds its memory.
 //!
 //! In: a query. Out: pprof's protobuf for CPU, jemalloc's own text for the heap (`jeprof` and
-//! `pprof` read both). Off unless asked for at the start: a profile tells much about a process.
+//! `pprof` read both). Off unless asked for at the start: a profile shows much about a process.
 //! It must not run two profiles at once: the kernel has one profiling timer per process.
 //!
 //! I/O: a timer and its signals; a temporary file for the heap.

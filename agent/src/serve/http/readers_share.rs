@@ -198,9 +198,9 @@ mod tests {
 
     fn readers_share(admit: Admit) -> (Arc<ReadersShare>, channel::Sender<bool>) {
         let snapshots = channel::channel(Arc::new(Snapshot::empty("n".into()))).1;
-        let (stop, told) = channel::channel(false);
+        let (stop, spent) = channel::channel(false);
         let rested = Counter::new("rested", "Rested.").unwrap();
-        (Arc::new(ReadersShare::new(admit, snapshots, told, rested)), stop)
+        (Arc::new(ReadersShare::new(admit, snapshots, spent, rested)), stop)
     }
 
     const SECOND: u64 = 1_000_000_000;
@@ -237,9 +237,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_a_piece_of_work_took_is_told() {
-        let told = Arc::new(AtomicU64::new(0));
-        let sum = Arc::clone(&told);
+    async fn all_that_a_piece_of_work_took_is_reported() {
+        let spent = Arc::new(AtomicU64::new(0));
+        let sum = Arc::clone(&spent);
         let admit: Admit = Arc::new(move |cost| {
             if let Cost::Spent(cpu) = cost {
                 sum.fetch_add(u64::try_from(cpu.as_nanos()).unwrap(), Ordering::Relaxed);
@@ -254,7 +254,7 @@ mod tests {
 
         Paid::new(burn, readers_share, Ipv4Addr::LOCALHOST.into()).await;
 
-        let told = told.load(Ordering::Relaxed);
-        assert!((5_000_000..50_000_000).contains(&told), "{told}");
+        let spent = spent.load(Ordering::Relaxed);
+        assert!((5_000_000..50_000_000).contains(&spent), "{spent}");
     }
 }

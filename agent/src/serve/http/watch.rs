@@ -129,7 +129,7 @@ impl Phase {
     }
 }
 
-/// A socket that tells its phase when a request begins.
+/// A socket that sets its phase when a request begins.
 pub(crate) struct Watched<T> {
     inner: T,
     phase: Phase,

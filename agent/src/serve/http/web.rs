@@ -1,7 +1,7 @@
 //! `GET /`: the page for people who look at this node in a browser.
 //!
 //! One static file with its style and its script inside. What it shows it asks `/v1/report` for, so the page itself
-//! tells nothing and needs no token; the report does. The policy sent with it allows this script, this style and
+//! says nothing and needs no token; the report does. The policy sent with it allows this script, this style and
 //! requests to this agent, and nothing else: even a mistake in the page could not make a process's name run.
 //!
 //! In: nothing. Out: the page. It must not be made from anything that changes.

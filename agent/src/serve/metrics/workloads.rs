@@ -96,7 +96,7 @@ fn in_cluster(id: ContainerId, picture: &Picture) -> Option<Box<str>> {
     Some(shown(&workload.unwrap_or(pod).label()))
 }
 
-/// A name that strangers choose, told from the words that stand for no workload and from the names that
+/// A name that strangers choose, distinguished from the words that stand for no workload and from the names that
 /// the cluster gives, all of which have a slash.
 fn plain(kind: &str, name: &str) -> Box<str> {
     if name.contains('/') || RESERVED.contains(&name) {

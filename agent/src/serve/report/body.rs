@@ -95,7 +95,7 @@ impl Stream {
     }
 }
 
-/// A reply that tells its connection when it ends.
+/// A reply that notifies its connection when it ends.
 pub(crate) struct Sending {
     reply: Reply,
     phase: Phase,

@@ -338,7 +338,7 @@ fn floor(labels: &DisplayNames, span: Span) -> Epoch {
     if labels.changed > since { 0 } else { since }
 }
 
-/// What tells the names that are shown of an owner.
+/// What determines the names that are shown of an owner.
 fn held_by(owner: &Owner) -> Workload {
     owner.pod().map_or_else(|| owner.workload(), Workload::Container)
 }

@@ -54,12 +54,21 @@ pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span, sight: &S
             vitals.level.name()
         ),
     );
-    let told = &vitals.short_lived;
-    write(out, format_args!(",\"shortLived\":{{\"mode\":\"{}\",\"reason\":", told.mode.name()));
-    string_or_null(out, told.reason.as_deref());
+    let short_lived = &vitals.short_lived;
+    write(
+        out,
+        format_args!(",\"shortLived\":{{\"mode\":\"{}\",\"reason\":", short_lived.mode.name()),
+    );
+    string_or_null(out, short_lived.reason.as_deref());
     out.extend_from_slice(b",\"neededCores\":");
-    float(out, told.needs_cores.unwrap_or(f64::NAN));
-    write(out, format_args!(",\"received\":{},\"overruns\":{}}}", told.messages, told.overruns));
+    float(out, short_lived.needs_cores.unwrap_or(f64::NAN));
+    write(
+        out,
+        format_args!(
+            ",\"received\":{},\"overruns\":{}}}",
+            short_lived.messages, short_lived.overruns
+        ),
+    );
     let [minute, total] = picture.coverage;
     out.extend_from_slice(b",\"coverage\":{");
     if sight.is_narrow() {

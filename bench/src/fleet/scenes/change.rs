@@ -80,20 +80,22 @@ impl Play<'_> {
         sleep(STAYS).await;
         let span = self.stage.end(&reading).await?;
 
-        let told = self.stage.story.chapter().were_told(bad).len();
+        let assigned = self.stage.story.chapter().were_assigned(bad).len();
         let back = self.stage.story.count(|node| node.applies(good));
         let degraded = condition(&self.default_config().await?, "Degraded");
-        let percent = 100.0 * float(told) / float(count);
+        let percent = 100.0 * float(assigned) / float(count);
         let writes = span.requests.writes("nodeprobes", "");
         self.table.figure(
             "canary.nodes",
             percent,
-            format!("{told} of {count} nodes; {writes} writes"),
+            format!("{assigned} of {count} nodes; {writes} writes"),
         );
         self.table.figure("canary.seconds", seconds, degraded.clone());
         self.check(
-            told > 0 && told <= (count * CANARIES).div_ceil(100),
-            &format!("a refused configuration reached the canaries only ({told} of {count} nodes)"),
+            assigned > 0 && assigned <= (count * CANARIES).div_ceil(100),
+            &format!(
+                "a refused configuration reached the canaries only ({assigned} of {count} nodes)"
+            ),
         )?;
         self.check(back == count, &format!("all nodes work by the old one again ({back})"))?;
         self.check(

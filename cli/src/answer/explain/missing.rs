@@ -37,9 +37,9 @@ fn picture_of(seen: &Seen<'_>) -> Vec<Finding> {
         let next = remedy_of(seen, &trouble.reason);
         all.push(Finding::new(Mark::Lost, about, found).next(next));
     }
-    let told =
+    let reported =
         probe.trouble(DATA_COMPLETE).is_some_and(|t| &*t.reason == data_complete::LOW_COVERAGE);
-    if let Some(share) = probe.coverage.filter(|_| !told) {
+    if let Some(share) = probe.coverage.filter(|_| !reported) {
         let mark = if share >= 1.0 - TOLERATED { Mark::Ok } else { Mark::Lost };
         let found = format!(
             "{} of the connections opened in the last minute were seen",

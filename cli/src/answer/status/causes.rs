@@ -24,7 +24,7 @@ const NAMED: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The fleet does not do as it was told.
+    /// The fleet does not apply what it was assigned.
     Bad,
     /// Something is missing from what is shown.
     Warn,
@@ -51,7 +51,7 @@ pub struct Cause {
     pub next: String,
 }
 
-/// Whether a node does not do as it was told.
+/// Whether a node does not apply what it was assigned.
 pub(super) fn has_not_applied(probe: &Probe) -> bool {
     probe.state != State::Applied || probe.trouble(WITHIN_BUDGET).is_some_and(|t| t.certain)
 }
@@ -184,11 +184,11 @@ fn nodes(seen: &Seen, all: &mut Vec<Cause>) {
     };
     for probe in &seen.probes {
         let name = &*probe.name;
-        let told = probe.trouble(CONFIG_APPLIED);
+        let reported = probe.trouble(CONFIG_APPLIED);
         match probe.state {
             State::Failed => {
-                let reason = told.map_or("", |told| &told.reason);
-                let why = told.map_or("", |told| &*told.message);
+                let reason = reported.map_or("", |reported| &reported.reason);
+                let why = reported.map_or("", |reported| &*reported.message);
                 put(Severity::Bad, format!("config refused: {reason}"), name, why);
             }
             State::Pending if !probe.heard && !down.contains(&name) => {

@@ -27,7 +27,7 @@ impl Gaps {
     pub(super) fn of(probes: &[Probe]) -> Self {
         let mut gaps = Self::default();
         for probe in probes {
-            // Who is paused was told to see nothing.
+            // Who is paused was asked to see nothing.
             if probe.agent.as_ref().is_some_and(|agent| agent.level == Level::Paused) {
                 continue;
             }

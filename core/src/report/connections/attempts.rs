@@ -1,6 +1,6 @@
 //! Attempts to connect of which nothing came and that no scan met: refused at once, mostly.
 //!
-//! In: sockets that are gone without ever having been connected, as the kernel told of them. Out: failed attempts of
+//! In: sockets that are gone without ever having been connected, as the kernel reported them. Out: failed attempts of
 //! flows. It must not count one twice that a scan saw under way, nor more of a namespace than the kernel says failed
 //! there: a process that gives up by itself (as who tries two addresses at a time does) is no failure, and no connection.
 //!
@@ -58,7 +58,7 @@ impl Connections {
             let mut exact: HashMap<End, Slot> = HashMap::default();
             let gone = self.attempts.keys().copied();
             for slot in gone.filter(|&slot| self.seen[slot as usize].pass != self.pass) {
-                let record = self.table.get(slot).filter(|record| !record.told);
+                let record = self.table.get(slot).filter(|record| !record.reported);
                 exact.extend(record.map(|record| (end_of(record), slot)));
             }
             attempts.retain(|&n| {
@@ -88,18 +88,18 @@ impl Connections {
 
     fn tell(&mut self, slot: Slot, pass: &Pass<'_>) -> bool {
         let Some(record) = self.table.get_mut(slot, pass.epoch) else { return false };
-        record.told = true;
+        record.reported = true;
         true
     }
 
-    /// The record of an attempt goes before the kernel told of it; whether its failure was counted now.
+    /// The record of an attempt goes before the kernel reported it; whether its failure was counted now.
     pub(super) fn expect_attempt(
         &mut self,
         record: &ConnectionRecord,
         failed: bool,
         flows: &Flows,
     ) {
-        if record.told || !self.ledger.tells(record.netns) {
+        if record.reported || !self.ledger.reports(record.netns) {
             return;
         }
         let failed = failed || unanswered(record.state, record.quality);
@@ -114,15 +114,15 @@ impl Connections {
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) -> bool {
-        let told = std::mem::take(&mut self.ledger.attempts);
+        let reported = std::mem::take(&mut self.ledger.attempts);
         let mut attempts = Vec::new();
-        for &n in &told {
+        for &n in &reported {
             let ended = &facts.ended[n as usize];
             if !self.explain(ended, flows, evidence, pass) && !pass.first {
                 attempts.push(self.attempt_of(ended, flows, pass));
             }
         }
-        self.ledger.attempts = told;
+        self.ledger.attempts = reported;
         attempts.sort_by_key(|attempt| (attempt.netns, attempt.proof));
         let mut changed = false;
         for alike in attempts.chunk_by(|a, b| (a.netns, a.proof) == (b.netns, b.proof)) {
@@ -164,7 +164,7 @@ impl Connections {
             self.ledger.attempted.take(end)
         };
         let Some(Left { flow: (slot, id), failed, .. }) = left else { return false };
-        // Nothing else will be told of it.
+        // Nothing else will be reported of it.
         if ended.forgot() {
             self.ledger.awaited.take_vague(end);
         } else {

@@ -35,9 +35,9 @@ impl Connections {
                 remote: closed.remote,
                 interface: closed.interface,
             };
-            // Of what the kernel tells the end of, this is no more than a trace.
+            // Of what the kernel reports the end of, this is no more than a trace.
             let began_ms = expires_ms.saturating_sub(TIME_WAIT_MS);
-            let trace = self.ledger.tells_since(closed.netns, began_ms);
+            let trace = self.ledger.reports_since(closed.netns, began_ms);
             if let Some(slot) = self.find(&key) {
                 let another = self.is_another(slot, expires_ms, facts.closed_fresh);
                 if !another {
@@ -118,7 +118,7 @@ impl Connections {
         pass: &mut Pass<'_>,
     ) {
         // Accepted sockets live in their listener's container; a namespace with one container, or
-        // one pod, leaves no choice either. The process cannot be told: a fork may have served it.
+        // one pod, leaves no choice either. The process cannot be determined: a fork may have served it.
         let listener = evidence.listeners.listening(key.netns, key.protocol, key.local, true);
         let known = listener.filter(|owner| *owner != Owner::default());
         let owner = known.unwrap_or_else(|| pass.processes.inside(key.netns));
@@ -140,7 +140,7 @@ impl Connections {
             flow: Slot::MAX,
             opened: !pass.first && !trace,
             ends: if trace || self.is_history(key.netns, evidence, pass) { HISTORY } else { 0 },
-            told: trace,
+            reported: trace,
             paired: trace,
             changed: pass.epoch,
             ..ConnectionRecord::default()
@@ -171,7 +171,7 @@ impl Connections {
         pass: &Pass<'_>,
     ) -> Result<Option<u32>, ()> {
         let Some(netns) = self.peer_netns(record) else { return Ok(None) };
-        if self.ledger.tells(netns) {
+        if self.ledger.reports(netns) {
             return Ok(None);
         }
         let peer = self.between(netns, record.protocol, record.remote, record.local);

@@ -1,11 +1,11 @@
-//! Ends that the kernel tells: each is counted once, whatever a pass or a TIME_WAIT socket showed of it.
+//! Ends that the kernel reports: each is counted once, whatever a pass or a TIME_WAIT socket showed of it.
 //!
-//! In: sockets that are gone, told before the sockets of the pass were read. Out: the last bytes of connections
+//! In: sockets that are gone, reported before the sockets of the pass were read. Out: the last bytes of connections
 //! that were known, and the counts of those that no pass saw, which get no record. It must not count an end
 //! that was counted already, nor a connection twice whose two ends are on this node.
 //!
-//! An end that is told is, in this order: of the record between these ends, if a pass saw that alive and this one
-//! does not; one whose record went before it was told (`awaited`); or one that no pass saw: then see `unseen_ends`.
+//! An end that is reported is, in this order: of the record between these ends, if a pass saw that alive and this one
+//! does not; one whose record went before it was reported (`awaited`); or one that no pass saw: then see `unseen_ends`.
 //!
 //! Pure: no I/O; time is an argument.
 
@@ -20,11 +20,11 @@ use crate::table::Slot;
 /// Clocks of the kernel differ by less than this, milliseconds.
 const MARGIN_MS: u64 = 50;
 
-/// What was told and what was counted.
+/// What was reported and what was counted.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Namespaces whose ends are told, and since when; in order.
-    told: Vec<(u32, u64)>,
+    /// Namespaces whose ends are reported, and since when; in order.
+    reported: Vec<(u32, u64)>,
     /// Records that an end of this pass may be of: slot, id, number of the end.
     marked: Vec<(Slot, u64, u32)>,
     /// Of this pass, how many may be of records that went before the ones that are known.
@@ -33,7 +33,7 @@ pub(super) struct Ledger {
     pub(super) unknown: Vec<u32>,
     /// Those that forgot their peer.
     pub(super) forgot: Vec<u32>,
-    /// Counted, and not told yet.
+    /// Counted, and not reported yet.
     pub(super) awaited: Tokens,
     /// Counted for the connection of which they are the other end.
     pub(super) partners: Tokens,
@@ -41,42 +41,42 @@ pub(super) struct Ledger {
     pub(super) translated: Tokens,
     /// Records that count a connection, by what an end that forgot its peer knows of it: of this pass.
     pub(super) sketches: HashMap<End, Vec<Slot>>,
-    /// Closed records that were not told, by the same: of this pass.
+    /// Closed records that were not reported, by the same: of this pass.
     pub(super) traces: HashMap<Vague, Vec<Slot>>,
     /// Ends that forgot their peer and wait a pass for it.
     pub(super) held: Vec<Ended>,
     /// Attempts of this pass of which nothing came, by number.
     pub(super) attempts: Vec<u32>,
-    /// Records of attempts that went before the kernel told of them.
+    /// Records of attempts that went before the kernel reported them.
     pub(super) attempted: Tokens,
-    /// Whose each namespace was in the last passes: its ends may be told when its processes are gone.
+    /// Whose each namespace was in the last passes: its ends may be reported when its processes are gone.
     inside: HashMap<u32, (Owner, u32)>,
 }
 
 impl Ledger {
-    /// Whether all ends of the namespace are told.
-    pub(super) fn tells(&self, netns: u32) -> bool {
+    /// Whether all ends of the namespace are reported.
+    pub(super) fn reports(&self, netns: u32) -> bool {
         self.since(netns).is_some()
     }
 
     /// Whether they were when this one ended.
-    pub(super) fn tells_since(&self, netns: u32, ended_ms: u64) -> bool {
+    pub(super) fn reports_since(&self, netns: u32, ended_ms: u64) -> bool {
         self.since(netns).is_some_and(|since_ms| ended_ms + MARGIN_MS >= since_ms)
     }
 
     fn since(&self, netns: u32) -> Option<u64> {
-        let at = self.told.binary_search_by_key(&netns, |told| told.0).ok()?;
-        Some(self.told[at].1)
+        let at = self.reported.binary_search_by_key(&netns, |reported| reported.0).ok()?;
+        Some(self.reported[at].1)
     }
 
-    /// Whether the other end of this connection was told and counted before this one was seen.
+    /// Whether the other end of this connection was reported and counted before this one was seen.
     pub(super) fn counted_there(&self, record: &ConnectionRecord) -> bool {
         let end = end_of(record);
         record.protocol == Protocol::Tcp
             && [end, anywhere(end), sketch(end)].iter().any(|&end| self.partners.has(end))
     }
 
-    /// Whether the end that was told is counted by the other one, which left a token for it.
+    /// Whether the end that was reported is counted by the other one, which left a token for it.
     pub(super) fn take_partner(&mut self, end: End, forgot: bool) -> bool {
         let mut ends = [end, anywhere(end)].into_iter();
         if forgot {
@@ -169,9 +169,9 @@ pub(super) const fn key_of(ended: &Ended, netns: u32) -> Key {
 impl Connections {
     /// Begins a pass: which records are the ends of, as far as the records of the last pass say?
     pub(super) fn begin_ended(&mut self, facts: &Facts, pass: &Pass<'_>) {
-        let Ledger { told, marked, unknown, forgot, before, attempts, .. } = &mut self.ledger;
+        let Ledger { reported, marked, unknown, forgot, before, attempts, .. } = &mut self.ledger;
         before.clear();
-        told.clone_from(&facts.told);
+        reported.clone_from(&facts.reported);
         [unknown, forgot, &mut *attempts].into_iter().for_each(Vec::clear);
         marked.clear();
         attempts.extend((0..).zip(&facts.ended).filter(|(_, e)| e.attempt()).map(|(n, _)| n));
@@ -188,7 +188,9 @@ impl Connections {
             let known = self.find(&key_of(ended, netns));
             let known = known.and_then(|slot| Some((slot, *self.table.get(slot)?)));
             match known {
-                Some((slot, record)) if !record.told && self.is_first(slot, end_of(&record)) => {
+                Some((slot, record))
+                    if !record.reported && self.is_first(slot, end_of(&record)) =>
+                {
                     self.ledger.marked.push((slot, record.id, n));
                     self.seen[slot as usize].ended = self.pass;
                 }
@@ -197,29 +199,29 @@ impl Connections {
         }
     }
 
-    /// Whether nothing else was told that may be the end of this record, or of one before it on these ports.
+    /// Whether nothing else was reported that may be the end of this record, or of one before it on these ports.
     fn is_first(&mut self, slot: Slot, end: End) -> bool {
         let awaited = self.ledger.awaited.count(end);
         if awaited > 0 {
-            let told = self.ledger.before.entry(end).or_default();
-            *told += 1;
-            if *told <= awaited {
+            let reported = self.ledger.before.entry(end).or_default();
+            *reported += 1;
+            if *reported <= awaited {
                 return false;
             }
         }
         self.seen[slot as usize].ended != self.pass
     }
 
-    /// Whose the namespaces are, for as long as their ends may be told.
+    /// Whose the namespaces are, for as long as their ends may be reported.
     fn note_inside(&mut self, pass: &Pass<'_>) {
-        let Ledger { told, inside, .. } = &mut self.ledger;
-        for &(netns, _) in &*told {
+        let Ledger { reported, inside, .. } = &mut self.ledger;
+        for &(netns, _) in &*reported {
             let owner = pass.processes.inside(netns);
             if owner != Owner::default() {
                 inside.insert(netns, (owner, self.pass));
             }
         }
-        if inside.len() > told.len() {
+        if inside.len() > reported.len() {
             let now = self.pass;
             inside.retain(|_, known| now.wrapping_sub(known.1) <= 2);
         }
@@ -235,7 +237,7 @@ impl Connections {
         if other != 0 && there() { other } else { ended.netns }
     }
 
-    /// The sockets were read: gives records that are not there any more what was told of their end.
+    /// The sockets were read: gives records that are not there any more what was reported of their end.
     pub(super) fn settle_ended(
         &mut self,
         facts: &Facts,
@@ -246,7 +248,7 @@ impl Connections {
         let marked = std::mem::take(&mut self.ledger.marked);
         for &(slot, id, n) in &marked {
             let record = self.table.get(slot).filter(|record| record.id == id);
-            // A socket was told to be gone before the sockets were read: one that is there now is another one, or
+            // A socket was reported to be gone before the sockets were read: one that is there now is another one, or
             // what is kept of a closed one.
             let alive = |record: &ConnectionRecord| {
                 self.seen[slot as usize].pass == self.pass
@@ -279,7 +281,10 @@ impl Connections {
         for n in (0..self.seen.len()).filter(|&n| self.seen[n].pass != self.pass) {
             let Ok(slot) = Slot::try_from(n) else { break };
             let Some(record) = self.table.get(slot) else { continue };
-            if record.protocol == Protocol::Tcp && record.state != State::TimeWait && !record.told {
+            if record.protocol == Protocol::Tcp
+                && record.state != State::TimeWait
+                && !record.reported
+            {
                 gone.entry(vague(record)).or_default().push(slot);
             }
         }
@@ -322,20 +327,20 @@ impl Connections {
             record.bytes = bytes.or(record.bytes);
             record.quality = ended.quality().or(record.quality);
             record.ends += u8::from(established);
-            record.told = true;
+            record.reported = true;
             record.changed = pass.epoch;
         }
     }
 
-    /// A record goes, and its connection is counted as closed, before the kernel told of its end.
+    /// A record goes, and its connection is counted as closed, before the kernel reported its end.
     pub(super) fn expect_end(&mut self, record: &ConnectionRecord, flows: &Flows) {
-        // Its namespace may have gone with it, so whether that tells now does not matter.
-        let tells = record.protocol == Protocol::Tcp && !self.ledger.told.is_empty();
-        if !tells {
+        // Its namespace may have gone with it, so whether that shows now does not matter.
+        let reports = record.protocol == Protocol::Tcp && !self.ledger.reported.is_empty();
+        if !reports {
             return;
         }
         let left = left_of(record, flows);
-        if !record.told {
+        if !record.reported {
             self.ledger.awaited.leave(end_of(record), left);
         }
         if record.paired {
@@ -348,7 +353,7 @@ impl Connections {
         } else if self.ledger.partners.take(end_of(record)).is_none()
             && let Some(netns) = self.peer_netns(record)
         {
-            // Of the two records of a connection the one that counts it goes later: this end is not told a second time.
+            // Of the two records of a connection the one that counts it goes later: this end is not reported a second time.
             self.claimed(netns, record, true);
         }
     }
@@ -412,7 +417,7 @@ pub(super) fn left_of(record: &ConnectionRecord, flows: &Flows) -> Left {
     }
 }
 
-/// What an end tells beyond what its flow has already: bytes, segments, its round-trip time, whether it was reset.
+/// What an end shows beyond what its flow has already: bytes, segments, its round-trip time, whether it was reset.
 pub(super) fn finish(
     left: &Left,
     ended: &Ended,

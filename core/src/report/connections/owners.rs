@@ -1,6 +1,6 @@
 //! Who holds a connection: at first, and when another process turns out to.
 //!
-//! In: sockets as a pass saw them, and processes. Out: owners. It must not take one away: who held it last is told when
+//! In: sockets as a pass saw them, and processes. Out: owners. It must not take one away: who held it last is reported when
 //! no process does.
 //!
 //! Pure: no I/O.
@@ -12,7 +12,7 @@ use crate::table::Slot;
 
 impl Connections {
     /// The owner of a socket that is new. Where no process holds it (not accepted yet, orphaned), the
-    /// cgroup that it was made in tells the container, else its listener does, else its namespace.
+    /// cgroup that it was made in shows the container, else its listener does, else its namespace.
     pub(super) fn first_owner(socket: &Socket, evidence: &Evidence<'_>, pass: &Pass<'_>) -> Owner {
         let held = pass.processes.owner(socket.pid);
         if held != Owner::default() {

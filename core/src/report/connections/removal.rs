@@ -31,13 +31,13 @@ impl Connections {
                 let failed = evidence.coverage.failed(record.netns, since_ms);
                 if failed {
                     health::failed(&record, flows, pass);
-                } else if record.told {
+                } else if record.reported {
                     evidence.coverage.given_up(record.netns, 1);
                 }
                 self.expect_attempt(&record, failed, flows);
             }
-            // Where ends are told, each says itself whether it was reset.
-            if !self.ledger.tells(record.netns) {
+            // Where ends are reported, each says itself whether it was reset.
+            if !self.ledger.reports(record.netns) {
                 self.lost.extend(health::Lost::of(&record));
             }
             self.expect_end(&record, flows);

@@ -88,7 +88,7 @@ impl Places {
         self.closed -= usize::from(record.state == State::TimeWait);
     }
 
-    /// The closed connection that gives way first; `there` tells whether one still is.
+    /// The closed connection that gives way first; `there` shows whether one still is.
     pub(super) fn oldest(&mut self, there: impl Fn(Slot, u64) -> bool) -> Option<Slot> {
         while let Some((slot, id)) = self.queue.pop_front() {
             if there(slot, id) {

@@ -1,6 +1,6 @@
-//! Ends that were counted already, for what is told of them later: each token is good for one.
+//! Ends that were counted already, for what is reported of them later: each token is good for one.
 //!
-//! In: ends that were counted before the kernel told of them, or on behalf of the other end. Out: yes or no,
+//! In: ends that were counted before the kernel reported them, or on behalf of the other end. Out: yes or no,
 //! once for each, and what is to be added. It must not grow without bound: the oldest give way.
 //!
 //! Pure: no I/O.
@@ -31,7 +31,7 @@ impl End {
     }
 }
 
-/// Where goes what is told later, and what is there already.
+/// Where goes what is reported later, and what is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,

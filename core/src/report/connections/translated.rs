@@ -223,12 +223,12 @@ impl Connections {
         let Some(&record) = self.table.get(slot).filter(|r| r.id == question.id) else {
             return false;
         };
-        let mut told = None;
+        let mut reported = None;
         let way = match reply {
             Reply::Entry(entry) => {
                 self.direct(slot, &record, &entry, pass);
                 let way = self.follow(slot, &record, &entry);
-                told = self.tell_client(slot, &record, &entry, pass);
+                reported = self.tell_client(slot, &record, &entry, pass);
                 way
             }
             Reply::Unknown => {
@@ -250,7 +250,7 @@ impl Connections {
             let (client, server) = if inbound { (peer, slot) } else { (slot, peer) };
             self.join_ends(client, server, flows, evidence, pass);
         }
-        if let Some(client) = told {
+        if let Some(client) = reported {
             self.resolve(client, flows, evidence, pass);
         }
         self.table.get(slot).is_some_and(|after| *after != record)
@@ -271,7 +271,7 @@ impl Connections {
         Way::To { other: client, own: service }
     }
 
-    /// The entry of a server's end tells its client's end on this node who stands behind what it connected to,
+    /// The entry of a server's end shows its client's end on this node who stands behind what it connected to,
     /// which nothing else makes it ask for: an address that is not known as a Service's. The client's end.
     fn tell_client(
         &mut self,
@@ -299,7 +299,7 @@ impl Connections {
         Some(slot)
     }
 
-    /// The entry tells who opened the connection, where nothing else did.
+    /// The entry shows who opened the connection, where nothing else did.
     fn direct(&mut self, slot: Slot, record: &ConnectionRecord, entry: &Entry, pass: &Pass<'_>) {
         let ends = (record.local, record.remote);
         let direction = match entry {

@@ -1,9 +1,9 @@
-//! Ends that the kernel told of and that no record explains: their connections were too short for any pass.
+//! Ends that the kernel reported and that no record explains: their connections were too short for any pass.
 //!
-//! In: ends that were told, and who would have them. Out: counts in flows, and what they had moved; no record is made. It
+//! In: ends that were reported, and who would have them. Out: counts in flows, and what they had moved; no record is made. It
 //! must not count a connection twice whose two ends are on this node.
 //!
-//! Of two ends on this node that no pass saw, the first that is told counts the connection, the client's if both are told
+//! Of two ends on this node that no pass saw, the first that is reported counts the connection, the client's if both are reported
 //! in one pass, and leaves a token for the other one (`partners`).
 //!
 //! Pure: no I/O; time is an argument.
@@ -73,7 +73,7 @@ impl Connections {
         changed
     }
 
-    /// An end that forgot its peer and that no record explains. The other end knows more, and may be told a little later:
+    /// An end that forgot its peer and that no record explains. The other end knows more, and may be reported a little later:
     /// a pass is worth the wait.
     fn count_forgot(
         &mut self,
@@ -166,7 +166,7 @@ impl Connections {
             return;
         }
         let there = self.peer_netns(&record);
-        // The other end was told before, and did not know whom it was connected to: this one counts in its stead.
+        // The other end was reported before, and did not know whom it was connected to: this one counts in its stead.
         let forgot = ended.forgot();
         let sketched = if forgot { None } else { Some(sketch(end_of(&record))) };
         let claim = sketched.and_then(|end| self.ledger.partners.take(end));
@@ -204,7 +204,7 @@ impl Connections {
             inbound: record.direction == Direction::Inbound,
             observed: true,
             quality: Some(Quality::default()),
-            // Of one that forgot its peer that one tells, if it is on this node, too: its flow has the right port.
+            // Of one that forgot its peer that one shows, if it is on this node, too: its flow has the right port.
             reset: instead.is_some_and(|left| left.reset) || (forgot && there.is_some()),
             since_ms: pass.now.unix_ms,
             ..Left::default()
@@ -218,7 +218,7 @@ impl Connections {
         self.ledger.partners.leave(if forgot { sketch(other) } else { other }, left);
     }
 
-    /// Which records an end that forgot its peer may be the other end of, and which closed ones are not told yet.
+    /// Which records an end that forgot its peer may be the other end of, and which closed ones are not reported yet.
     fn note_sketches(&mut self) {
         let Self { ledger: Ledger { sketches, traces, .. }, seen, .. } = self;
         sketches.clear();
@@ -233,20 +233,20 @@ impl Connections {
         }
     }
 
-    /// The closed record between these ends, if its end was not told: by now no other one is left that it may be.
+    /// The closed record between these ends, if its end was not reported: by now no other one is left that it may be.
     fn untold(&self, ended: &Ended, netns: u32) -> Option<Slot> {
         let slot = self.find(&key_of(ended, netns))?;
         let record = self.table.get(slot)?;
         is_untold(record, self.seen[slot as usize]).then_some(slot)
     }
 
-    /// Whether a closed record with this port and peer waits for its end: what was told of one before it on these ports
+    /// Whether a closed record with this port and peer waits for its end: what was reported of one before it on these ports
     /// may have been taken for that.
     fn take_trace(&mut self, record: &ConnectionRecord, pass: &Pass<'_>) -> bool {
         let slots = self.ledger.traces.get_mut(&vague(record));
         let Some(slot) = slots.and_then(Vec::pop) else { return false };
         if let Some(record) = self.table.get_mut(slot, pass.epoch) {
-            record.told = true;
+            record.reported = true;
         }
         true
     }
@@ -282,7 +282,7 @@ impl Connections {
         !take || self.pair(slot)
     }
 
-    /// The other end of this record's connection was told. No reader sees that, so nothing changed.
+    /// The other end of this record's connection was reported. No reader sees that, so nothing changed.
     fn pair(&mut self, slot: Slot) -> bool {
         let Some(changed) = self.table.get(slot).map(|record| record.changed) else { return false };
         if let Some(record) = self.table.get_mut(slot, changed) {
@@ -306,12 +306,12 @@ impl Connections {
     }
 }
 
-/// Whether a record is of what the kernel keeps of a socket that is gone, and its end was not told.
+/// Whether a record is of what the kernel keeps of a socket that is gone, and its end was not reported.
 fn is_untold(record: &ConnectionRecord, seen: Seen) -> bool {
     let kept = match record.state {
         State::TimeWait => true,
         State::FinWait2 => seen.pid == 0,
         _ => false,
     };
-    kept && !record.told
+    kept && !record.reported
 }

@@ -44,11 +44,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("pause stops a configuration's nodes and resume starts them", pause),
         scenario("a node that is paused by itself stops alone", pause_node),
         scenario(
-            "a paused rollout tells no one until it is resumed, and undo puts the content back",
+            "a paused rollout assigns to no further node until it is resumed, and undo puts the content back",
             rollout,
         ),
         scenario("dump is a bundle with objects, logs and metrics and without a token", dump),
-        scenario("who may not read agents is told which right is missing", refused),
+        scenario("who may not read agents learns which right is missing", refused),
         Scenario::new("cli", "the workload of these checks is gone", |world| remove_shop(world)),
     ]
 }
@@ -254,9 +254,9 @@ fn rollout(world: &mut World) -> anyhow::Result<()> {
         Ok(())
     })?;
     std::thread::sleep(Duration::from_secs(2));
-    let told = text(&look::probe(kube, "node1")?, "/spec/config/intervals/sockets").to_owned();
+    let assigned = text(&look::probe(kube, "node1")?, "/spec/config/intervals/sockets").to_owned();
     cli(world, &["rollout", "resume"])?;
-    ensure!(told != "3s", "node1 was told though the rollout was paused");
+    ensure!(assigned != "3s", "node1 was assigned it though the rollout was paused");
     until("the new content", PATIENCE, || all_apply(kube, "default"))?;
     let diff = cli(world, &["config", "diff", "default"])?;
     ensure!(diff.contains("+ intervals.sockets: 3s"), "{diff}");

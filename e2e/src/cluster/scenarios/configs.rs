@@ -66,11 +66,11 @@ fn pools(world: &mut World) -> anyhow::Result<()> {
     for (node, color, sockets) in [("node1", "blue", "2s"), ("node2", "green", "3s")] {
         let generation = create(kube, color, &pool(color, sockets))?;
         until_applied(kube, &[node], color, generation)?;
-        let told = look::probe(kube, node)?;
+        let assigned = look::probe(kube, node)?;
         ensure!(
-            text(&told, "/spec/config/intervals/sockets") == sockets,
+            text(&assigned, "/spec/config/intervals/sockets") == sockets,
             "{node}: {}",
-            told["spec"]
+            assigned["spec"]
         );
     }
     for color in ["blue", "green"] {

@@ -25,7 +25,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             "future",
-            "an agent that is told something from the future works by what it knows of it, and says what it does not",
+            "an agent that is given something from the future works by what it knows of it, and says what it does not",
             |world| with_unknown_fields(world, "nodeprobes", probe_from_the_future),
         ),
     ]
@@ -118,9 +118,16 @@ fn probe_from_the_future(world: &World) -> anyhow::Result<()> {
     // No one puts it right meanwhile.
     kube.kubectl(&["-n", NAMESPACE, "scale", "deployment/probelet-operator", "--replicas=0"])?;
     until("no operator runs", PATIENCE, || look::ready(kube, "operator", 0).map(drop))?;
-    let told = json!({"spec": {"hash": "0123456789abcdef", "config": {"fromTheFuture": {"a": 1}, "jitterPercent": 33}}});
+    let assigned = json!({"spec": {"hash": "0123456789abcdef", "config": {"fromTheFuture": {"a": 1}, "jitterPercent": 33}}});
     until("the CRD takes it", PATIENCE, || {
-        kube.kubectl(&["patch", "nodeprobe", "node2", "--type=merge", "-p", &told.to_string()])?;
+        kube.kubectl(&[
+            "patch",
+            "nodeprobe",
+            "node2",
+            "--type=merge",
+            "-p",
+            &assigned.to_string(),
+        ])?;
         let probe = look::probe(kube, "node2")?;
         probe.pointer("/spec/config/fromTheFuture").context("it was pruned").map(drop)
     })?;

@@ -66,7 +66,7 @@ fn stops(world: &World) -> anyhow::Result<()> {
     until("its last words", PATIENCE, || {
         let probe = look::probe(kube, NODE)?;
         let reason = text(condition(&probe, "Ready")?, "/reason").to_owned();
-        // The next agent may have spoken already: then the transition tells.
+        // The next agent may have spoken already: then the transition shows.
         ensure!(["Stopping", "Starting"].contains(&reason.as_str()), "Ready: {reason}");
         Ok(())
     })?;
@@ -114,9 +114,9 @@ fn events(world: &World) -> anyhow::Result<()> {
     };
     let spec = json!({"priority": 900, "paused": true, "nodeNames": [NODE]});
     create(kube, "events", &spec)?;
-    let told = until("a pause and the end of its rollout are told", PATIENCE, || {
+    let reported = until("a pause and the end of its rollout are reported", PATIENCE, || {
         seen("Paused")?;
         seen("RolloutCompleted")
     });
-    told.and(clear(world))
+    reported.and(clear(world))
 }

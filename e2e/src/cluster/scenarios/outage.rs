@@ -140,7 +140,7 @@ fn meanwhile(
         Ok(())
     });
     let restarted = until("the killed agent collects by its last configuration", left(), || {
-        // Ready is: it has a picture. What that shows it tells no one whom it cannot ask about.
+        // Ready is: it has a picture. What that shows it shows to no one whom it cannot ask about.
         inside(world, "node2", "http://127.0.0.1:9468/readyz")?;
         let said = said(world, &agents[1])?;
         ensure!(said.contains("using the last good configuration"), "it says {said}");

@@ -51,8 +51,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                     let unseen = &report["coverage"]["unseen"];
                     ensure!(unseen == 0, "{node}: {unseen} of source {}", report["source"]);
                     let status = look::probe(&world.kube, &node)?;
-                    let told = number(&status, "/status/quality/unseen");
-                    ensure!(told == 0, "{node} says {told} in its status");
+                    let reported = number(&status, "/status/quality/unseen");
+                    ensure!(reported == 0, "{node} says {reported} in its status");
                 }
                 Ok(())
             })

@@ -133,7 +133,7 @@ fn a_budget_beyond_the_operators_bound_is_a_condition() {
 }
 
 #[test]
-fn a_pause_and_a_rollout_are_told_in_events() {
+fn a_pause_and_a_rollout_are_reported_in_events() {
     scenario(async {
         let fake = Fake::applying();
         nodes(&fake, 2);
@@ -144,7 +144,7 @@ fn a_pause_and_a_rollout_are_told_in_events() {
         fake.config("default", &json!({"paused": true}));
         seconds(10).await;
 
-        // Paused, and that all were told.
+        // Paused, and that all were assigned.
         assert_eq!(count(&fake.writes(), "POST events"), 2);
     });
 }

@@ -10,7 +10,7 @@ fn pool(name: &str) -> Placement {
 }
 
 #[test]
-fn a_node_that_can_have_no_agent_is_told_nothing_and_counted_as_absent_only() {
+fn a_node_that_can_have_no_agent_is_assigned_nothing_and_counted_as_absent_only() {
     let mut world = world(2);
     world.node(node(7, "windows"));
     world.config(config("default", 1, json!({})), 0);
@@ -37,9 +37,9 @@ fn where_the_daemonset_wants_no_agent_any_more_no_one_is_waited_for() {
     gone.sort();
     assert_eq!(gone, ["-n1", "-n3"]);
     world.placement(pool("b"), 40_000);
-    let mut told = settle(&mut world, 40_000);
-    told.sort();
-    assert_eq!(told, ["n1", "n3"]);
+    let mut assigned = settle(&mut world, 40_000);
+    assigned.sort();
+    assert_eq!(assigned, ["n1", "n3"]);
     assert_eq!(counts(&world, "default").applied, 2);
 }
 

@@ -1,6 +1,6 @@
 //! Canaries to whom something else happens than the change: only what the change did counts.
 
-use super::rollouts::{canary, edit, jitter, phase, successor, told};
+use super::rollouts::{assigned, canary, edit, jitter, phase, successor};
 use super::*;
 use crate::rollout::Stage;
 use probelet_crds::Phase;
@@ -128,7 +128,7 @@ fn agents_that_were_silent_unwell_or_down_before_are_not_chosen_while_there_are_
 fn while_the_api_server_is_away_no_canary_is_late() {
     let mut world = settled(100, json!({}));
     edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
-    // They are told, and their answers are lost.
+    // They are assigned, and their answers are lost.
     while let Some(id) = next_node(&mut world, 5) {
         match plan(&world, id, 5) {
             Step::Apply(order) => {
@@ -138,7 +138,7 @@ fn while_the_api_server_is_away_no_canary_is_late() {
             _ => world.idle(id),
         }
     }
-    assert_eq!(told(&world), 5);
+    assert_eq!(assigned(&world), 5);
     world.blind = true;
 
     assert!(world.tick(600_000).is_empty());
@@ -149,7 +149,7 @@ fn while_the_api_server_is_away_no_canary_is_late() {
 }
 
 #[test]
-fn canaries_that_could_not_be_told_are_not_late() {
+fn canaries_that_could_not_be_assigned_are_not_late() {
     let mut world = settled(100, json!({}));
 
     edit(&mut world, 2, json!({"jitterPercent": 1}), 5);
@@ -190,7 +190,7 @@ fn a_successor_holds_against_a_change_what_it_did_before() {
 }
 
 #[test]
-fn a_successor_tells_no_further_canary_because_some_fell_silent() {
+fn a_successor_assigns_no_further_canary_because_some_fell_silent() {
     let mut world = trying();
     let names = canaries(&world);
     says(&mut world, &names[0], 6, |said| said.marked = true);
@@ -208,7 +208,7 @@ fn taken_back(recovers: bool) -> World {
     says(&mut world, &name, 6, exceeds);
     assert_eq!(world.tick(7).len(), 1);
     assert_eq!(settle(&mut world, 7).len(), 5);
-    assert_eq!((told(&world), phase(&world)), (0, Phase::RolledBack));
+    assert_eq!((assigned(&world), phase(&world)), (0, Phase::RolledBack));
     if !recovers {
         // A pod on it means to stop every change.
         says(&mut world, &name, 8, exceeds);
@@ -242,7 +242,7 @@ fn a_canary_that_is_well_again_without_the_change_has_shown_what_it_does() {
     let mut world = taken_back(true);
 
     assert_eq!(settle(&mut world, 500_000), Vec::<String>::new());
-    assert_eq!((told(&world), phase(&world)), (0, Phase::RolledBack));
+    assert_eq!((assigned(&world), phase(&world)), (0, Phase::RolledBack));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order, who wins where and what is counted of it is as in a world that was told only how
+//! Whatever happens in whatever order, who wins where and what is counted of it is as in a world that was given only how
 //! things ended.
 
 use super::*;
@@ -176,7 +176,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn a_world_is_what_it_was_told_in_whatever_order(
+    fn a_world_is_what_it_was_given_in_whatever_order(
         changes in prop::collection::vec(change(), 1..60)
     ) {
         let (mut world, mut end) = (World::default(), End::default());

@@ -82,8 +82,8 @@ fn an_agent_that_refuses_a_word_that_its_release_would_not_use_gets_its_own() {
         probe["status"]["conditions"][1]["status"] = json!("False");
     });
 
-    let mut told = settle(&mut world, 0);
-    told.sort();
-    assert_eq!(told, ["node-1", "node-2"]);
+    let mut assigned = settle(&mut world, 0);
+    assigned.sort();
+    assert_eq!(assigned, ["node-1", "node-2"]);
     assert_eq!(settle(&mut world, 1), Vec::<String>::new());
 }

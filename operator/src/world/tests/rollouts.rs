@@ -5,7 +5,7 @@ use super::*;
 use crate::rollout::Stage;
 use probelet_crds::Phase;
 
-pub(super) fn told(world: &World) -> u32 {
+pub(super) fn assigned(world: &World) -> u32 {
     counts(world, "default").assigned
 }
 
@@ -83,7 +83,10 @@ fn a_canary_that_refuses_takes_everything_back_and_an_edit_starts_fresh() {
 
     assert_eq!(stopped.len(), 1);
     assert_eq!(settle(&mut world, 7).len(), 5);
-    assert_eq!((jitter(&world, &name), told(&world), phase(&world)), (10, 0, Phase::RolledBack));
+    assert_eq!(
+        (jitter(&world, &name), assigned(&world), phase(&world)),
+        (10, 0, Phase::RolledBack)
+    );
     assert_eq!(settle(&mut world, 3_600_000), Vec::<String>::new());
     let now = 3_600_001;
     edit(&mut world, 3, json!({"jitterPercent": 2}), now);
@@ -147,7 +150,7 @@ fn hold(world: &mut World, generation: i64, spec: Value, paused: bool, now: Mill
 }
 
 #[test]
-fn a_paused_rollout_tells_no_further_node_until_it_is_resumed() {
+fn a_paused_rollout_assigns_no_further_node_until_it_is_resumed() {
     let slow = |jitter: i32| json!({"jitterPercent": jitter, "rollout": {"maxNodesPerMinute": 60, "canaryPercent": 0}});
     let mut world = settled(100, slow(10));
     edit(&mut world, 2, slow(1), 0);
@@ -176,7 +179,7 @@ fn hour(world: &mut World, speaks: impl Fn(&str) -> bool) {
 }
 
 #[test]
-fn canaries_that_were_not_told_are_not_judged_while_a_rollout_is_paused() {
+fn canaries_that_were_not_assigned_are_not_judged_while_a_rollout_is_paused() {
     let mut world = settled(100, json!({}));
 
     hold(&mut world, 2, json!({"jitterPercent": 1}), true, 5);

@@ -1,4 +1,4 @@
-//! What a person is told, and when.
+//! What a person reads, and when.
 
 use super::*;
 use crate::serve::testing;
@@ -96,7 +96,7 @@ fn an_old_picture_is_not_ready() {
 }
 
 #[test]
-fn a_pause_is_told_as_one() {
+fn a_pause_is_reported_as_one() {
     let mut node = Node::new();
     node.snapshot.vitals.level = Level::Paused;
     node.snapshot.vitals.verified_unix = 1.0;
@@ -145,7 +145,7 @@ fn stretching_is_within_the_budget_and_says_what_it_would_take() {
 }
 
 #[test]
-fn a_refused_configuration_is_told_with_its_field() {
+fn a_refused_configuration_is_reported_with_its_field() {
     let mut node = Node::new();
     node.assigned.refusal = Some(Refusal::Invalid("spec.budget.cpu: \"0\" is less than 1m".into()));
 
@@ -165,7 +165,7 @@ fn an_engine_that_has_not_applied_yet_is_pending() {
 }
 
 #[test]
-fn a_source_that_does_not_work_here_is_told() {
+fn a_source_that_does_not_work_here_is_reported() {
     let mut node = Node::new();
     node.config.spec.source = probelet_crds::Source::BpfCompat;
 
@@ -215,7 +215,7 @@ fn a_share_of_a_few_connections_says_nothing() {
 }
 
 #[test]
-fn a_full_table_is_told_for_a_while() {
+fn a_full_table_is_reported_for_a_while() {
     let mut node = Node::new();
     let mut facts = Facts { fresh: Some(Want::Everything), ..Facts::default() };
     facts.losses.add(Loss::SocketsFull, 7);
@@ -238,7 +238,7 @@ fn names_are_stale_when_the_server_was_silent_for_minutes() {
 }
 
 #[test]
-fn a_role_that_forbids_to_watch_is_told() {
+fn a_role_that_forbids_to_watch_is_reported() {
     let mut node = Node::new();
     node.feed.forbidden.push("pods");
 
@@ -260,7 +260,7 @@ fn a_capability_is_missing_when_a_better_source_was_refused_without_it() {
 }
 
 #[test]
-fn a_kernel_that_refuses_what_is_granted_is_told_apart() {
+fn a_kernel_that_refuses_what_is_granted_is_distinguished() {
     let mut node = Node::new();
     node.snapshot.vitals.refused =
         ["bpf refused at load: the words of whichever library (Operation not permitted)"

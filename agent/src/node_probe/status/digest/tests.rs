@@ -57,7 +57,7 @@ fn before_the_first_picture_there_are_no_zeros() {
 }
 
 #[test]
-fn what_is_missing_is_told_with_what_is_lost() {
+fn what_is_missing_is_reported_with_what_is_lost() {
     let mut snapshot = testing::big(3);
     snapshot.vitals.tier = Tier::Netlink;
 
@@ -110,7 +110,7 @@ fn a_tenth_more_is_the_same_and_a_half_more_is_not() {
 }
 
 #[test]
-fn one_socket_that_nothing_met_is_told_and_a_change() {
+fn one_socket_that_nothing_met_is_reported_and_a_change() {
     let with = |unseen| {
         let mut snapshot = testing::big(1000);
         snapshot.picture.unseen = unseen;

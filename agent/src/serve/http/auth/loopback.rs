@@ -4,7 +4,7 @@
 //! the API server asked whether the person may create `pods/portforward`, and by who may execute commands there. On the
 //! network of a host every process comes that way, so there loopback means nothing.
 //!
-//! In: a socket; `/proc`. Out: yes or no. What cannot be told is no.
+//! In: a socket; `/proc`. Out: yes or no. What cannot be determined is no.
 //!
 //! I/O: `/proc/1` and `/proc/self`, once.
 
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_no() {
+    fn what_cannot_be_determined_is_no() {
         assert!(!apart(proc(None, None).path()));
         assert!(!apart(proc(None, Some(("", "Main: b"))).path()));
     }

@@ -1,6 +1,6 @@
 //! The addresses of the node: those of the network namespace of process 1, which with `hostPID` is the node's.
 //!
-//! In: `/proc/1/net`. Out: addresses; none if they cannot be told. Without `hostPID` process 1 is the pod's own.
+//! In: `/proc/1/net`. Out: addresses; none if they cannot be determined. Without `hostPID` process 1 is the pod's own.
 //!
 //! I/O: two files, when asked.
 

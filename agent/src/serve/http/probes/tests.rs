@@ -9,7 +9,7 @@ fn status(head: &str, snapshot: &Snapshot, began_ns: u64) -> u16 {
 }
 
 #[test]
-fn a_probe_is_told_whether_the_engine_lives_and_whether_there_is_a_picture() {
+fn a_probe_learns_whether_the_engine_lives_and_whether_there_is_a_picture() {
     let (now, picture, none) = (boot_ns(), big(1), snapshot());
     let live = "GET /healthz HTTP/1.1\r\nHost: 10.0.0.1:9468\r\n\r\n";
     let ready = "GET /readyz HTTP/1.1\r\n\r\n";
@@ -37,9 +37,9 @@ fn anything_else_is_refused_in_a_word() {
 fn listener(admit: Admit) -> (SocketAddr, channel::Sender<bool>) {
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
-    let (stop, told) = channel::channel(false);
+    let (stop, stopping) = channel::channel(false);
     let snapshots = channel::channel(Arc::new(big(1))).1;
-    tokio::spawn(serve(listener, snapshots, admit, told));
+    tokio::spawn(serve(listener, snapshots, admit, stopping));
     (address, stop)
 }
 

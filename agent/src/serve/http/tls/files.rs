@@ -1,6 +1,6 @@
 //! A certificate and its key in files that someone else renews.
 //!
-//! In: a directory. Out: the pair, and a new one when the files changed. It must not look more often than told, or
+//! In: a directory. Out: the pair, and a new one when the files changed. It must not look more often than asked, or
 //! judge the same files twice.
 //!
 //! Looked at when a connection comes, not by a task: an agent that no one asks does nothing, and what no one asked for

@@ -1,4 +1,4 @@
-//! Developer tool: loads one tier, runs passes, prints their CPU time or what the last one saw.
+//! Developer tool: loads one source, runs passes, prints their CPU time or what the last one saw.
 //!
 //! In: `pass TIER WANT [RUNS] [dump]`, TIER as `--source` takes it, WANT = `counters|processes|sockets|everything`.
 //! Out: text. It must not be a second agent: no budget, no names.
@@ -10,7 +10,7 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, bail};
 use probelet_agent::discover::{Limits, Unpaced, choose::load};
-use probelet_core::facts::{Facts, Tier, Want};
+use probelet_core::facts::{Facts, SourceKind, Want};
 use rustix::time::{ClockId, clock_gettime};
 
 fn cpu_us() -> u64 {
@@ -31,8 +31,8 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let arg = |n: usize| args.get(n).map_or("", String::as_str);
-    let tier = Tier::ALL.into_iter().find(|tier| tier.name() == arg(0));
-    let tier = tier.with_context(|| format!("no tier {:?}", arg(0)))?;
+    let source_kind = SourceKind::ALL.into_iter().find(|source_kind| source_kind.name() == arg(0));
+    let source_kind = source_kind.with_context(|| format!("no source {:?}", arg(0)))?;
     let want = match arg(1) {
         "counters" => Want::Counters,
         "processes" => Want::Processes,
@@ -42,7 +42,7 @@ fn run() -> anyhow::Result<()> {
     };
     let runs: usize = arg(2).parse().unwrap_or(1).max(1);
     let (wall, cpu) = (Instant::now(), cpu_us());
-    let mut source = load(tier, Limits { max_sockets: 1_000_000, max_processes: 100_000 })?;
+    let mut source = load(source_kind, Limits { max_sockets: 1_000_000, max_processes: 100_000 })?;
     println!("loaded {}: {} us CPU, {:?}", arg(0), cpu_us() - cpu, wall.elapsed());
     let mut facts = Facts::default();
     source.pass(Want::Everything, &mut facts, &mut Unpaced)?; // warm up

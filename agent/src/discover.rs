@@ -5,7 +5,7 @@
 //!
 //! I/O: yes; every call may block for a bounded time, so it runs on its own thread.
 
-use probelet_core::facts::{Facts, Tier, Want};
+use probelet_core::facts::{Facts, SourceKind, Want};
 
 pub mod bpf;
 pub mod ceilings;
@@ -81,8 +81,8 @@ pub enum Pass {
 
 /// One way to read the kernel.
 pub trait Source {
-    /// Which tier it is.
-    fn tier(&self) -> Tier;
+    /// Which source it is.
+    fn kind(&self) -> SourceKind;
 
     /// Other limits from the next pass on. What is over them is left out and counted, as it would have been before.
     /// Nothing is loaded for it: a source that keeps no tables of such sizes has nothing to do.
@@ -109,10 +109,10 @@ impl Error {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A source refused to load.
-    #[error("{tier} refused at {step}: {hint}")]
+    #[error("{source_kind} refused at {step}: {hint}")]
     Refused {
-        /// The tier.
-        tier: &'static str,
+        /// The source.
+        source_kind: &'static str,
         /// The step that failed, as a user can understand it.
         step: String,
         /// One message: the missing capability or kernel feature, as far as can be determined.
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn what_is_not_permitted_is_known_by_its_number_in_whatever_words() {
         let refused = |errno| Error::Refused {
-            tier: "bpf",
+            source_kind: "bpf",
             step: "load (Operation not permitted)".to_owned(),
             hint: "Operation not permitted".to_owned(),
             source: std::io::Error::from_raw_os_error(errno),

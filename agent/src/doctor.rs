@@ -13,12 +13,12 @@ mod kernel;
 mod read;
 mod render;
 mod sock_diag;
+mod sources;
 mod status;
-mod tiers;
 
 pub use render::{json, render};
 
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use probelet_core::text::clean;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -140,10 +140,17 @@ fn tidy(text: &mut String) {
 
 /// Looks at everything. `probe` tries to load a source and says in a message why it cannot.
 #[must_use]
-pub fn examine(places: &Places, probe: &mut dyn FnMut(Tier) -> Result<(), String>) -> Diagnosis {
+pub fn examine(
+    places: &Places,
+    probe: &mut dyn FnMut(SourceKind) -> Result<(), String>,
+) -> Diagnosis {
     let facts = read::read(places);
-    let sources = tiers::verdicts(&facts, places, probe);
-    let chosen = Tier::ALL.into_iter().zip(&sources).find(|(_, v)| v.chosen).map(|(tier, _)| tier);
+    let sources = sources::verdicts(&facts, places, probe);
+    let chosen = SourceKind::ALL
+        .into_iter()
+        .zip(&sources)
+        .find(|(_, v)| v.chosen)
+        .map(|(source_kind, _)| source_kind);
     let mut diagnosis = Diagnosis { findings: findings::judge(&facts, chosen, places), sources };
     diagnosis.clean();
     diagnosis

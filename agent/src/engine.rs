@@ -33,7 +33,7 @@ use pace::{Limiters, Paced};
 use patience::Patience;
 use probelet_core::budget::{Ladder, Level};
 use probelet_core::cluster::objects::Event;
-use probelet_core::facts::{Facts, Loss, Losses, PortRange, Tier, Want};
+use probelet_core::facts::{Facts, Loss, Losses, PortRange, SourceKind, Want};
 use probelet_core::gate::Gate;
 use probelet_core::report::Report;
 use probelet_core::schedule::Schedule;
@@ -52,23 +52,23 @@ const BACKLOG_NS: u64 = 1_000_000;
 /// The first reading need not wait for so much CPU time: there is nothing to show before it. It is in the account.
 const FIRST_NS: u64 = 30_000_000;
 
-/// Loads a tier; a function so that tests can bring a source of their own.
+/// Loads a source; a function so that tests can bring a source of their own.
 pub type Load =
-    Box<dyn Fn(Option<Tier>, discover::Limits) -> Result<Chosen, discover::Error> + Send>;
+    Box<dyn Fn(Option<SourceKind>, discover::Limits) -> Result<Chosen, discover::Error> + Send>;
 
 /// What the engine starts from.
 pub struct Setup {
     /// Name of the node.
     pub node: Arc<str>,
     /// Pinned by the command line; wins over `spec.source`.
-    pub source: Option<Tier>,
+    pub source: Option<SourceKind>,
     /// The configuration in force, and its successors.
     pub config: watch::Receiver<Arc<Effective>>,
     /// The account of CPU time.
     pub governor: Arc<Governor>,
     /// Where snapshots go.
     pub snapshots: watch::Sender<Arc<Snapshot>>,
-    /// How tiers are loaded.
+    /// How sources are loaded.
     pub load: Load,
     /// How the ends of connections are heard; none for who reads once.
     pub ends: Option<OpenEnds>,
@@ -130,13 +130,13 @@ impl Engine {
             loaded => loaded?,
         };
         let giving = rights::Giving::after(chosen.refused.len());
-        let tier = chosen.source.tier();
-        info!(source = tier.name(), refused = chosen.refused.len(), "source loaded");
+        let source_kind = chosen.source.kind();
+        info!(source = source_kind.name(), refused = chosen.refused.len(), "source loaded");
         let limiters = Limiters::new(tuning.procfs_reads, tuning.fds, tuning.netns);
         let mut report = Report::new(tuning.report_limits, PortRange::UNKNOWN);
         let matching = Matching::new(setup.cluster.take(), &config, &setup.node, &mut report);
         let reported = ends::Reported::new(setup.ends.as_ref(), tuning.short_lived);
-        let looks = tuning::looks(tier, reported.kept());
+        let looks = tuning::looks(source_kind, reported.kept());
         let schedule = Schedule::new(tuning.intervals, looks, tuning.phase_ns(&setup.node));
         let start_ns = setup.governor.charged(|budget, _| budget.used_ns());
         let signs = Signs::new(&config, &chosen, start_ns, rights::before(setup.rights.is_some()));
@@ -167,8 +167,8 @@ impl Engine {
 
     /// Which source is in use.
     #[must_use]
-    pub fn tier(&self) -> Tier {
-        self.source.tier()
+    pub fn kind(&self) -> SourceKind {
+        self.source.kind()
     }
 
     /// Reads the node until the governor is asked to stop. Anyone who changes the configuration or
@@ -389,7 +389,7 @@ impl Engine {
         if next.first {
             warn!(
                 error = probelet_runtime::chain(error),
-                source = self.source.tier().name(),
+                source = self.source.kind().name(),
                 "pass failed"
             );
         }
@@ -403,13 +403,13 @@ impl Engine {
         self.schedule.restart();
     }
 
-    fn load(&mut self, pin: Option<Tier>, failed: bool) {
+    fn load(&mut self, pin: Option<SourceKind>, failed: bool) {
         if self.keeps_source(pin, failed) {
             return;
         }
         match (self.setup.load)(pin, self.tuning.source_limits) {
             Ok(chosen) => {
-                info!(source = chosen.source.tier().name(), "source loaded");
+                info!(source = chosen.source.kind().name(), "source loaded");
                 self.signs.chose(&chosen);
                 self.giving.refused = chosen.refused.len();
                 self.source = chosen.source;
@@ -439,7 +439,7 @@ impl Engine {
         self.limiters.set(tuning.procfs_reads, tuning.fds, tuning.netns);
         self.report.set_limits(tuning.report_limits);
         self.matching.configure(&config, &mut self.report);
-        let suits = tuning.pin.unwrap_or(Tier::ALL[0]) == self.source.tier();
+        let suits = tuning.pin.unwrap_or(SourceKind::ALL[0]) == self.source.kind();
         let reload = tuning.pin != self.tuning.pin && !suits;
         if tuning.source_limits != self.tuning.source_limits {
             self.source.set_limits(tuning.source_limits);

@@ -35,7 +35,7 @@ fn summary(out: &mut String, snapshot: &Snapshot) {
         picture.processes.iter().map(|p| p.fact.netns).filter(|&n| n != 0).collect();
     let count = |n: usize| Count(u64::try_from(n).unwrap_or(u64::MAX));
     row(out, "node", snapshot.node.as_ref());
-    row(out, "source", vitals.tier.name());
+    row(out, "source", vitals.source_kind.name());
     for why in vitals.refused.iter() {
         row(out, "", why);
     }

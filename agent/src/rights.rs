@@ -20,7 +20,7 @@ use crate::capabilities::{self, Capability, Given, Set, give_back};
 use crate::discover::conntrack::asker::Asker;
 use crate::discover::mounts::hides_processes;
 use crate::sys::{landlock, seccomp};
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use reach::Reach;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -219,10 +219,10 @@ impl Plan {
         self.reach.rules(landlock::version()?)?.restrict()
     }
 
-    /// The calling thread, which reads the kernel by `tier`, gives back what that does not need, and with it the one that asks
+    /// The calling thread, which reads the kernel by `source_kind`, gives back what that does not need, and with it the one that asks
     /// connection tracking. Then the filter of system calls is put over all threads.
-    pub fn finish(self, tier: Tier, asker: &mut Asker) -> Rights {
-        let mut keep = keeps(tier);
+    pub fn finish(self, source_kind: SourceKind, asker: &mut Asker) -> Rights {
+        let mut keep = keeps(source_kind);
         if hides_processes() {
             // Without it, no new process would be found in any container.
             keep.0 |= Set::of([Capability::SysPtrace]).0;
@@ -244,19 +244,21 @@ impl Plan {
                 let outcome = self.confine_files();
                 rights.landlocked(&outcome, Ok(()));
             } else {
-                let why =
-                    format!("the thread that reads by {} looks into other processes", tier.name());
+                let why = format!(
+                    "the thread that reads by {} looks into other processes",
+                    source_kind.name()
+                );
                 rights.lacks(Protection::Files, Err(io::Error::other(why)));
             }
-            let outcome = self.filter(tier, asker);
+            let outcome = self.filter(source_kind, asker);
             rights.lacks(Protection::SystemCalls, outcome);
         }
         rights.tell();
         rights
     }
 
-    fn filter(&self, tier: Tier, asker: &mut Asker) -> io::Result<()> {
-        let netlink = tier == Tier::Netlink;
+    fn filter(&self, source_kind: SourceKind, asker: &mut Asker) -> io::Result<()> {
+        let netlink = source_kind == SourceKind::Netlink;
         let needs = filter::Needs { namespaces: netlink, diag: netlink, ..self.reach.needs };
         let pid = std::process::id();
         seccomp::install(&mut filter::agent(needs, pid), true)?;
@@ -293,11 +295,11 @@ pub fn purpose(thread: &str) -> &'static str {
 
 /// What a source needs for as long as it runs: those of BPF run without any capability once they are loaded.
 #[must_use]
-pub fn keeps(tier: Tier) -> Set {
-    match tier {
-        Tier::Bpf | Tier::BpfCompat => Set::default(),
-        Tier::Netlink | Tier::Procfs => {
-            Set::of(Capability::ALL.into_iter().filter(|capability| capability.serves(tier)))
+pub fn keeps(source_kind: SourceKind) -> Set {
+    match source_kind {
+        SourceKind::Bpf | SourceKind::BpfCompat => Set::default(),
+        SourceKind::Netlink | SourceKind::Procfs => {
+            Set::of(Capability::ALL.into_iter().filter(|capability| capability.serves(source_kind)))
         }
     }
 }

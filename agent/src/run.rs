@@ -128,8 +128,9 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
 
 fn examine(json: bool) -> Exit {
     let limits = discover::Limits { max_sockets: 65_536, max_processes: 16_384 };
-    let mut probe =
-        |tier| choose::load(tier, limits).map(drop).map_err(|error| choose::message(&error));
+    let mut probe = |source_kind| {
+        choose::load(source_kind, limits).map(drop).map_err(|error| choose::message(&error))
+    };
     let diagnosis = doctor::examine(&doctor::Places::default(), &mut probe);
     let text = if json {
         doctor::json(&diagnosis).unwrap_or_default()

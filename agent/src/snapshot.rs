@@ -12,7 +12,7 @@ use crate::discover::Limiter;
 use crate::rights::Rights;
 pub use crate::sys::usage::CpuTime;
 use probelet_core::budget::Level;
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use probelet_core::report::Picture;
 use probelet_core::short_lived::Mode;
 use std::sync::Arc;
@@ -152,8 +152,8 @@ pub struct Intervals {
 #[derive(Clone, Debug)]
 pub struct Vitals {
     /// The source in use.
-    pub tier: Tier,
-    /// Why each better tier was refused: one message each.
+    pub source_kind: SourceKind,
+    /// Why each better source was refused: one message each.
     pub refused: Arc<[String]>,
     /// The best of them was refused as not permitted.
     pub denied: bool,
@@ -290,7 +290,7 @@ impl Default for Vitals {
     /// Nothing known yet.
     fn default() -> Self {
         Self {
-            tier: Tier::Procfs,
+            source_kind: SourceKind::Procfs,
             refused: Arc::default(),
             denied: false,
             level: Level::Full,

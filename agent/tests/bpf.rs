@@ -9,8 +9,8 @@
 
 #[path = "bpf/sandbox.rs"]
 mod sandbox;
-#[path = "bpf/tiers.rs"]
-mod tiers;
+#[path = "bpf/sources.rs"]
+mod sources;
 
 use std::{
     io::{Read as _, Write as _},
@@ -22,9 +22,11 @@ use probelet_agent::discover::{
     Limits, Pace, Pass, Source, Unpaced,
     bpf::{Bpf, load},
 };
-use probelet_core::facts::{Facts, Loss, Netns, Process, Protocol, Socket, State, Tier, Want};
+use probelet_core::facts::{
+    Facts, Loss, Netns, Process, Protocol, Socket, SourceKind, State, Want,
+};
 use sandbox::in_sandbox;
-use tiers::each_tier;
+use sources::each_source;
 
 fn pass(source: &mut Bpf, want: Want) -> Facts {
     let mut facts = Facts::default();
@@ -61,7 +63,7 @@ fn both_ends_and_the_listener_of_a_connection_are_seen() {
         accepted.read_exact(&mut [0; 5]).unwrap();
         let (server, dialer) = (listener.local_addr().unwrap(), client.local_addr().unwrap());
 
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Everything);
 
             let [outgoing] = find(&facts, dialer, Some(server))[..] else {
@@ -92,7 +94,7 @@ fn a_v4_peer_of_a_v6_socket_is_shown_as_v4() {
         let client = TcpStream::connect(server).unwrap();
         let _accepted = listener.accept().unwrap();
 
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Sockets);
 
             let [taken] = find(&facts, server, Some(client.local_addr().unwrap()))[..] else {
@@ -110,7 +112,7 @@ fn an_ipv6_connection_has_its_addresses() {
         let (listener, client, _accepted) = connection("[::1]:0");
         let (server, dialer) = (listener.local_addr().unwrap(), client.local_addr().unwrap());
 
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Sockets);
 
             assert_eq!(find(&facts, dialer, Some(server)).len(), 1, "{:?}", facts.sockets);
@@ -126,7 +128,7 @@ fn a_udp_socket_is_seen_once_it_is_bound() {
         let connected = UdpSocket::bind("[::1]:0").unwrap();
         connected.connect("[::1]:9").unwrap();
 
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Sockets);
 
             let [one] = find(&facts, bound.local_addr().unwrap(), None)[..] else {
@@ -149,7 +151,7 @@ fn a_udp_socket_is_seen_once_it_is_bound() {
 fn a_process_is_as_proc_shows_it() {
     in_sandbox("a_process_is_as_proc_shows_it", || {
         let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(std::thread::park)).collect();
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Processes);
             let me = procfs::process::Process::myself().unwrap();
             let stat = me.stat().unwrap();
@@ -194,7 +196,7 @@ fn the_process_list_is_that_of_proc_zombies_included() {
             std::thread::yield_now();
         }
 
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Processes);
             let mut seen: Vec<_> = facts.processes.iter().map(|p| (p.pid, p.ppid)).collect();
             seen.sort_unstable();
@@ -213,7 +215,7 @@ fn the_process_list_is_that_of_proc_zombies_included() {
 #[ignore = "needs root and BPF"]
 fn a_closed_connection_is_reported_by_one_pass_only() {
     in_sandbox("a_closed_connection_is_reported_by_one_pass_only", || {
-        each_tier(|source| {
+        each_source(|source| {
             pass(source, Want::Sockets);
             let mut seen = Vec::new();
             for _ in 0..5 {
@@ -247,7 +249,7 @@ fn a_connection_that_waits_to_be_accepted_has_no_owner() {
         let server = listener.local_addr().unwrap();
         let client = TcpStream::connect(server).unwrap();
 
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Sockets);
 
             let [waiting] = find(&facts, server, Some(client.local_addr().unwrap()))[..] else {
@@ -266,7 +268,7 @@ fn a_connection_that_its_owner_closed_half_way_has_no_owner() {
         let (server, dialer) = (listener.local_addr().unwrap(), client.local_addr().unwrap());
         drop(client);
 
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Sockets);
 
             let [orphan] = find(&facts, dialer, Some(server))[..] else { panic!("{facts:?}") };
@@ -300,7 +302,7 @@ fn a_process_of_many_fds_is_read_whole_in_several_slices() {
         let files: Vec<_> =
             (0..13_000).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
 
-        each_tier(|source| {
+        each_source(|source| {
             let (mut facts, mut slices) = (Facts::default(), Slices::default());
             source.pass(Want::Sockets, &mut facts, &mut slices).unwrap();
 
@@ -321,7 +323,7 @@ fn a_socket_held_by_two_fds_comes_once() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let _again = socket.try_clone().unwrap();
 
-        each_tier(|source| assert_eq!(pass(source, Want::Sockets).sockets.len(), 1));
+        each_source(|source| assert_eq!(pass(source, Want::Sockets).sockets.len(), 1));
     });
 }
 
@@ -331,7 +333,8 @@ fn what_is_beyond_the_limits_is_counted() {
     in_sandbox("what_is_beyond_the_limits_is_counted", || {
         let _sockets =
             [UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap()];
-        let Ok(mut source) = load(Tier::BpfCompat, Limits { max_sockets: 1, max_processes: 0 })
+        let Ok(mut source) =
+            load(SourceKind::BpfCompat, Limits { max_sockets: 1, max_processes: 0 })
         else {
             return eprintln!("SKIP: no BPF: bpf-compat is refused");
         };
@@ -354,7 +357,7 @@ fn both_builds_see_the_same() {
         );
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let mut seen = Vec::new();
-        each_tier(|source| {
+        each_source(|source| {
             // the first run of a program faults its windows in, which the process's memory shows
             let mut facts = pass(source, Want::Everything);
             facts.sockets.sort_unstable_by_key(|s| s.inode);
@@ -379,7 +382,7 @@ static SEEN: std::sync::Mutex<Vec<Seen>> = std::sync::Mutex::new(Vec::new());
 #[ignore = "needs root and BPF"]
 fn the_counters_are_those_of_proc_and_move_with_a_connection() {
     in_sandbox("the_counters_are_those_of_proc_and_move_with_a_connection", || {
-        each_tier(|source| {
+        each_source(|source| {
             let before = pass(source, Want::Counters).netns;
             let _open = (connection("127.0.0.1:0"), connection("[::1]:0"));
             let _udp =
@@ -406,7 +409,7 @@ fn nothing_of_another_pid_namespace_is_seen() {
     in_sandbox("nothing_of_another_pid_namespace_is_seen", || {
         let mut inner = sandbox::other_pid_namespace();
 
-        each_tier(|source| {
+        each_source(|source| {
             let facts = pass(source, Want::Processes);
             let mut seen: Vec<_> = facts.processes.iter().map(|p| p.pid).collect();
             seen.sort_unstable();
@@ -437,7 +440,7 @@ fn a_stopped_pass_leaves_the_source_usable_and_repeats_what_closed() {
         let (_listener, client, accepted) = connection("127.0.0.1:0");
         drop(client);
         drop(accepted);
-        each_tier(|source| {
+        each_source(|source| {
             let mut facts = Facts::default();
             assert_eq!(source.pass(Want::Sockets, &mut facts, &mut Stop).unwrap(), Pass::Abandoned);
             assert_eq!(facts.fresh, None);

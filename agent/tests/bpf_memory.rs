@@ -8,8 +8,8 @@
 #[path = "bpf/sandbox.rs"]
 #[allow(dead_code, reason = "shared with the tests of one pass")]
 mod sandbox;
-#[path = "bpf/tiers.rs"]
-mod tiers;
+#[path = "bpf/sources.rs"]
+mod sources;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use probelet_agent::discover::{Pass, Source as _, Unpaced, bpf::Bpf};
 use probelet_core::facts::{Facts, Socket, State, Want};
 use sandbox::in_sandbox;
-use tiers::each_tier;
+use sources::each_source;
 
 fn pass(source: &mut Bpf, want: Want) -> Facts {
     let mut facts = Facts::default();
@@ -84,7 +84,7 @@ fn a_process_that_sleeps_is_not_read_again_and_stays_as_it_was() {
                 Sleeper::start(&format!("{listen};print('ready');sys.stdin.read()"))
             })
             .collect();
-        each_tier(|source| {
+        each_source(|source| {
             let first = pass(source, Want::Everything);
             assert_eq!(source.kept(), 0);
             until(source, Want::Sockets, "five sleep", |source, facts| {
@@ -108,7 +108,7 @@ fn a_process_that_sleeps_is_not_read_again_and_stays_as_it_was() {
 #[ignore = "needs root and BPF"]
 fn a_socket_whose_peer_closed_is_read_again_though_its_holder_sleeps() {
     in_sandbox("a_socket_whose_peer_closed_is_read_again_though_its_holder_sleeps", || {
-        each_tier(|source| {
+        each_source(|source| {
             let accept = "s=socket.create_server(('127.0.0.1',4310),backlog=1);print('ready');a,_=s.accept();sys.stdin.read()";
             let sleeper = Sleeper::start(accept);
             let pid = sleeper.0.id();
@@ -135,7 +135,7 @@ fn bytes_that_arrive_at_a_sleeper_come_with_everything_and_its_files_are_not_wal
     in_sandbox(
         "bytes_that_arrive_at_a_sleeper_come_with_everything_and_its_files_are_not_walked",
         || {
-            each_tier(|source| {
+            each_source(|source| {
                 let accept = "s=socket.create_server(('127.0.0.1',4350),backlog=1);print('ready');a,_=s.accept();sys.stdin.read()";
                 let sleeper = Sleeper::start(accept);
                 let pid = sleeper.0.id();
@@ -158,7 +158,7 @@ fn bytes_that_arrive_at_a_sleeper_come_with_everything_and_its_files_are_not_wal
 #[ignore = "needs root and BPF"]
 fn what_others_do_to_a_sleeper_comes_with_everything() {
     in_sandbox("what_others_do_to_a_sleeper_comes_with_everything", || {
-        each_tier(|source| {
+        each_source(|source| {
             // Its parent ends, so that it gets another one, and never knows.
             let fork = "import os\nif os.fork() == 0:\n os.close(0)\n os.pause() if hasattr(os, 'pause') else __import__('signal').pause()";
             let parent = Sleeper::start(&format!("{fork}\nprint('ready');sys.stdin.read()"));
@@ -185,7 +185,7 @@ fn what_others_do_to_a_sleeper_comes_with_everything() {
 #[ignore = "needs root and BPF"]
 fn a_process_that_wakes_and_opens_a_socket_is_read_again() {
     in_sandbox("a_process_that_wakes_and_opens_a_socket_is_read_again", || {
-        each_tier(|source| {
+        each_source(|source| {
             let program = "print('ready');sys.stdin.readline();s=socket.socket(type=socket.SOCK_DGRAM);s.bind(('127.0.0.1',4320));sys.stdin.read()";
             let mut sleeper = Sleeper::start(program);
             let pid = sleeper.0.id();
@@ -208,7 +208,7 @@ fn a_chain_with_nothing_new_is_not_walked_again() {
         let connect =
             || (TcpStream::connect("127.0.0.1:4330").unwrap(), listener.accept().unwrap());
         let held: Vec<_> = (0..400).map(|_| connect()).collect();
-        each_tier(|source| {
+        each_source(|source| {
             pass(source, Want::Everything);
             let all = source.walked();
             let _new = connect();
@@ -230,7 +230,7 @@ fn a_chain_with_nothing_new_is_not_walked_again() {
 #[ignore = "needs root and BPF"]
 fn a_connection_that_its_holder_left_unsent_is_found_without_one() {
     in_sandbox("a_connection_that_its_holder_left_unsent_is_found_without_one", || {
-        each_tier(|source| {
+        each_source(|source| {
             // No one reads at the other end, so that closing leaves the socket in its place in the hash.
             let listener = TcpListener::bind("127.0.0.1:4340").unwrap();
             let fill = "s=socket.create_connection(('127.0.0.1',4340));s.setblocking(False)\ntry:\n while s.send(b'x'*65536): pass\nexcept BlockingIOError: pass";

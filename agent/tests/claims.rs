@@ -13,7 +13,7 @@ mod sandbox;
 
 use probelet_agent::discover::{Limits, Pass, Source, Unpaced, choose};
 use probelet_core::coverage::Count;
-use probelet_core::facts::{Facts, Loss, PortRange, Tier, Want};
+use probelet_core::facts::{Facts, Loss, PortRange, SourceKind, Want};
 use probelet_core::report::{self, Now, Report};
 use rustix::fd::OwnedFd;
 use rustix::net::{
@@ -32,9 +32,9 @@ struct Node {
 }
 
 impl Node {
-    fn new(tier: Tier) -> Option<Self> {
+    fn new(source_kind: SourceKind) -> Option<Self> {
         let limits = Limits { max_sockets: 65_536, max_processes: 16_384 };
-        match choose::load(tier, limits) {
+        match choose::load(source_kind, limits) {
             Ok(source) => Some(Self {
                 source,
                 facts: Facts::default(),
@@ -42,7 +42,7 @@ impl Node {
                 began: Instant::now(),
             }),
             Err(error) => {
-                eprintln!("SKIP: no BPF: {}: {error}", tier.name());
+                eprintln!("SKIP: no BPF: {}: {error}", source_kind.name());
                 None
             }
         }
@@ -127,8 +127,8 @@ fn coverage_claims_what_was_seen_established_and_no_more() {
         );
         let raw = raw.unwrap();
         let mut tried = 0;
-        for tier in Tier::ALL {
-            let Some(mut node) = Node::new(tier) else { continue };
+        for source_kind in SourceKind::ALL {
+            let Some(mut node) = Node::new(source_kind) else { continue };
             tried += 1;
             let (open, open_port) = server();
             let (full, full_port) = server();
@@ -148,14 +148,14 @@ fn coverage_claims_what_was_seen_established_and_no_more() {
 
             // Kept and waiting ones at both ends; resets at both ends, unseen; attempts at one.
             let expected = Count { opened: 10 + 80 + 2 + 20, observed: 10 + 2 };
-            assert_eq!(node.total(), expected, "{}", tier.name());
-            assert_eq!(node.overcounted(), 0, "{}", tier.name());
+            assert_eq!(node.total(), expected, "{}", source_kind.name());
+            assert_eq!(node.overcounted(), 0, "{}", source_kind.name());
 
             drop((kept, waiting, hanging));
             node.pass();
             node.pass();
-            assert_eq!(node.total().observed, expected.observed, "{}", tier.name());
-            assert_eq!(node.overcounted(), 0, "{}", tier.name());
+            assert_eq!(node.total().observed, expected.observed, "{}", source_kind.name());
+            assert_eq!(node.overcounted(), 0, "{}", source_kind.name());
         }
         assert!(tried > 0, "no source can be loaded here");
     });
@@ -165,8 +165,8 @@ fn coverage_claims_what_was_seen_established_and_no_more() {
 #[ignore = "needs root and BPF"]
 fn connections_on_the_same_ports_one_after_the_other_are_all_counted() {
     in_sandbox("connections_on_the_same_ports_one_after_the_other_are_all_counted", || {
-        for (round, tier) in (0..).zip(Tier::ALL) {
-            let Some(mut node) = Node::new(tier) else { continue };
+        for (round, source_kind) in (0..).zip(SourceKind::ALL) {
+            let Some(mut node) = Node::new(source_kind) else { continue };
             let (server, port) = server();
             node.pass();
             for _ in 0..5 {
@@ -191,14 +191,14 @@ fn connections_on_the_same_ports_one_after_the_other_are_all_counted() {
             node.pass();
 
             let Count { opened, observed } = node.total();
-            assert_eq!(opened, 10, "{}", tier.name());
-            assert_eq!(node.overcounted(), 0, "{}", tier.name());
+            assert_eq!(opened, 10, "{}", source_kind.name());
+            assert_eq!(node.overcounted(), 0, "{}", source_kind.name());
             // The text of /proc distinguishes two of them by their time only.
-            let least = if tier == Tier::Procfs { 2 } else { 10 };
-            assert!((least..=10).contains(&observed), "{}: {observed} of 10", tier.name());
+            let least = if source_kind == SourceKind::Procfs { 2 } else { 10 };
+            assert!((least..=10).contains(&observed), "{}: {observed} of 10", source_kind.name());
             let flows = node.report.picture(node.now()).flows;
             let opened: u64 = flows.iter().map(|flow| flow.opened).sum();
-            assert_eq!(opened, observed / 2, "{}", tier.name());
+            assert_eq!(opened, observed / 2, "{}", source_kind.name());
         }
     });
 }
@@ -226,8 +226,8 @@ sys.stdin.read()
 fn a_socket_that_is_handed_to_another_process_is_its_own_a_look_later() {
     use std::io::{BufRead as _, BufReader, Write as _};
     in_sandbox("a_socket_that_is_handed_to_another_process_is_its_own_a_look_later", || {
-        for tier in [Tier::Bpf, Tier::BpfCompat] {
-            let Some(mut node) = Node::new(tier) else { continue };
+        for source_kind in [SourceKind::Bpf, SourceKind::BpfCompat] {
+            let Some(mut node) = Node::new(source_kind) else { continue };
             let mut holder = std::process::Command::new("python3")
                 .args(["-c", HANDS])
                 .stdin(std::process::Stdio::piped())
@@ -244,7 +244,7 @@ fn a_socket_that_is_handed_to_another_process_is_its_own_a_look_later() {
                 let client = picture.connections.iter().find(|c| c.local.port == port);
                 client.map(|c| c.owner.pid)
             };
-            assert_eq!(owner(&node), Some(holder.id()), "{}", tier.name());
+            assert_eq!(owner(&node), Some(holder.id()), "{}", source_kind.name());
             node.read(Want::Processes);
             assert!(!node.report.handed_over(), "nothing has happened");
 
@@ -252,10 +252,10 @@ fn a_socket_that_is_handed_to_another_process_is_its_own_a_look_later() {
             assert_eq!(said.next().unwrap().unwrap(), "handed");
             std::thread::sleep(Duration::from_millis(100));
             node.read(Want::Processes);
-            assert!(node.report.handed_over(), "{}", tier.name());
+            assert!(node.report.handed_over(), "{}", source_kind.name());
             node.read(Want::Sockets);
 
-            assert_eq!(owner(&node), Some(child), "{}", tier.name());
+            assert_eq!(owner(&node), Some(child), "{}", source_kind.name());
             drop(holder.stdin.take());
             holder.wait().unwrap();
         }

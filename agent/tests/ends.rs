@@ -16,7 +16,7 @@ use node::{PROGRAM, Pod, bridge, in_a_node, sh};
 use probelet_agent::discover::ends::{Ends, ROOM};
 use probelet_agent::discover::{Limits, Pass, Source, Unpaced, choose};
 use probelet_core::coverage::Count;
-use probelet_core::facts::{Facts, Loss, Losses, Tier, Want};
+use probelet_core::facts::{Facts, Loss, Losses, SourceKind, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{self, Now, Picture, Report};
 use rustix::thread::CapabilitySet;
@@ -53,11 +53,11 @@ fn mono_ms() -> u64 {
 }
 
 impl Agent {
-    fn start(tier: Tier, room: u32) -> Self {
+    fn start(source_kind: SourceKind, room: u32) -> Self {
         let mut ends = Ends::open(Path::new("/proc"), room).unwrap();
         ends.listen(true, mono_ms()).unwrap();
         let mut agent = Self {
-            source: choose::load(tier, LIMITS).unwrap(),
+            source: choose::load(source_kind, LIMITS).unwrap(),
             ends,
             facts: Facts::default(),
             report: Report::new(report::Limits::default(), PortRange::UNKNOWN),
@@ -143,14 +143,14 @@ impl Drop for Agent {
     }
 }
 
-fn every_end_is_counted(tier: Tier) {
+fn every_end_is_counted(source_kind: SourceKind) {
     bridge();
     let (mut server, mut client) = (Pod::start(1), Pod::start(2));
     for (port, how) in [(81, "second"), (82, "first"), (83, "reset"), (84, "half")] {
         server.ask(&format!("serve {port} {how} 4"));
         server.ask(&format!("serve {} {how} 6", port + 100));
     }
-    let mut agent = Agent::start(tier, ROOM);
+    let mut agent = Agent::start(source_kind, ROOM);
     agent.settle();
     let before = agent.total();
     let mut all = 0;
@@ -190,19 +190,19 @@ fn every_end_is_counted(tier: Tier) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn bpf_counts_every_end_once() {
-    in_a_node("bpf_counts_every_end_once", || every_end_is_counted(Tier::Bpf));
+    in_a_node("bpf_counts_every_end_once", || every_end_is_counted(SourceKind::Bpf));
 }
 
 #[test]
 #[ignore = "needs root"]
 fn netlink_counts_every_end_once() {
-    in_a_node("netlink_counts_every_end_once", || every_end_is_counted(Tier::Netlink));
+    in_a_node("netlink_counts_every_end_once", || every_end_is_counted(SourceKind::Netlink));
 }
 
 #[test]
 #[ignore = "needs root"]
 fn procfs_counts_every_end_once() {
-    in_a_node("procfs_counts_every_end_once", || every_end_is_counted(Tier::Procfs));
+    in_a_node("procfs_counts_every_end_once", || every_end_is_counted(SourceKind::Procfs));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn payload_of_short_connections_is_counted_to_the_byte() {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 84 half 4");
-        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
 
         client.ask("talk 10.9.0.1 84 200 half 0");
         agent.pass();
@@ -236,7 +236,7 @@ fn a_pod_that_is_killed_with_open_connections_is_counted() {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 85 hold 4");
-        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
         client.ask("talk 10.9.0.1 85 40 keep 0");
         agent.pass();
         assert_eq!(agent.counted(85), (40, 0));
@@ -273,7 +273,7 @@ fn an_overrun_is_counted_and_repaired_and_never_too_much() {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 81 second 4");
-        let mut agent = Agent::start(Tier::Bpf, 64 * 1024);
+        let mut agent = Agent::start(SourceKind::Bpf, 64 * 1024);
 
         client.ask("talk 10.9.0.1 81 3000 reset 0");
         agent.settle();
@@ -298,7 +298,7 @@ fn a_storm_of_resets_is_counted_whole() {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 81 second 4");
-        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
 
         client.tell("talk 10.9.0.1 81 20000 reset 0");
         let began = Instant::now();
@@ -330,7 +330,7 @@ fn without_net_admin_a_burst_overflows_and_that_is_said_and_counted() {
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 81 second 4");
         without(CapabilitySet::NET_ADMIN);
-        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
         assert!(agent.ends.lacks().unwrap().contains("CAP_NET_ADMIN"));
 
         for _ in 0..5 {
@@ -363,7 +363,7 @@ fn without_net_broadcast_pods_stay_with_what_the_kernel_keeps() {
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 81 second 4");
         without(CapabilitySet::NET_BROADCAST);
-        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
         assert!(agent.ends.lacks().unwrap().contains("CAP_NET_BROADCAST"));
 
         client.ask("talk 10.9.0.1 81 50 second 0");
@@ -394,7 +394,7 @@ fn a_namespace_without_a_number_stays_with_what_the_kernel_keeps() {
         let mut pod = Pod { child, stdin, stdout: BufReader::new(stdout) };
         assert_eq!(pod.answer(), "ready");
         pod.ask("serve 81 second 4");
-        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
 
         pod.ask("talk 127.0.0.1 81 50 second 0");
         agent.settle();
@@ -415,7 +415,7 @@ fn nothing_that_happens_is_one_system_call_a_look_and_nothing_of_a_pod_is_held()
             bridge();
             let mut pod = Pod::start(1);
             pod.ask("serve 81 second 4");
-            let mut agent = Agent::start(Tier::Bpf, ROOM);
+            let mut agent = Agent::start(SourceKind::Bpf, ROOM);
             agent.settle();
 
             let (before, cpu) = (switches(), cpu_ns());

@@ -9,7 +9,7 @@ use probelet_agent::engine::{End, Engine, Governor, Setup};
 use probelet_agent::snapshot::{Skip, Snapshot};
 use probelet_core::budget::Level;
 use probelet_core::cluster::objects::{Event, Kind, Pod, Service};
-use probelet_core::facts::{Facts, Netns, Process, Tier, Want};
+use probelet_core::facts::{Facts, Netns, Process, SourceKind, Want};
 use probelet_crds::ProbeConfigSpec;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,15 +31,15 @@ struct World {
     read: Mutex<Vec<Want>>,
     /// No source but the first can be loaded.
     refuses: AtomicBool,
-    loads: Mutex<Vec<Option<Tier>>>,
+    loads: Mutex<Vec<Option<SourceKind>>>,
     limits: Mutex<Vec<Limits>>,
 }
 
 struct Fake(Arc<World>);
 
 impl Source for Fake {
-    fn tier(&self) -> Tier {
-        Tier::Bpf
+    fn kind(&self) -> SourceKind {
+        SourceKind::Bpf
     }
 
     fn set_limits(&mut self, limits: Limits) {
@@ -106,8 +106,8 @@ fn start_with(
             fake.loads.lock().unwrap().push(pin);
             if fake.refuses.load(Ordering::Relaxed) {
                 let source = std::io::Error::from_raw_os_error(libc::EPERM);
-                let (tier, step) = ("netlink", "load".to_owned());
-                return Err(Error::Refused { tier, step, hint: String::new(), source });
+                let (source_kind, step) = ("netlink", "load".to_owned());
+                return Err(Error::Refused { source_kind, step, hint: String::new(), source });
             }
             let source = Box::new(Fake(Arc::clone(&fake)));
             Ok(Chosen { source, refused: Vec::new(), denied: false })

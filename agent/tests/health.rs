@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use agent::Agent;
 use probelet_agent::discover::ceilings::Ceilings;
 use probelet_agent::discover::{Limits, Pass, Source, Unpaced, bpf, netlink};
-use probelet_core::facts::{Facts, PortRange, Quality, Tier, Want};
+use probelet_core::facts::{Facts, PortRange, Quality, SourceKind, Want};
 use probelet_core::records::Risk;
 use probelet_core::report::{self, Now, Report};
 use sandbox::{allow_files, in_sandbox};
@@ -114,10 +114,10 @@ fn every_socket_fares_as_ss_says() {
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
         let limits = Limits { max_sockets: 4096, max_processes: 4096 };
         sources.push(Box::new(netlink::load(limits).unwrap()));
-        for tier in [Tier::Bpf, Tier::BpfCompat] {
-            match bpf::load(tier, limits) {
+        for source_kind in [SourceKind::Bpf, SourceKind::BpfCompat] {
+            match bpf::load(source_kind, limits) {
                 Ok(source) => sources.push(Box::new(source)),
-                Err(error) => eprintln!("SKIP: no BPF: {}: {error}", tier.name()),
+                Err(error) => eprintln!("SKIP: no BPF: {}: {error}", source_kind.name()),
             }
         }
 
@@ -130,7 +130,7 @@ fn every_socket_fares_as_ss_says() {
                     .iter()
                     .filter(|(ends, quality)| seen.get(*ends) != Some(*quality))
                     .collect();
-                assert!(differ.is_empty(), "{}: {differ:?} {seen:?}", source.tier().name());
+                assert!(differ.is_empty(), "{}: {differ:?} {seen:?}", source.kind().name());
             }
         }
     });

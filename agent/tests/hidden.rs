@@ -1,7 +1,7 @@
 //! Sockets that no ordinary file of a process leads to, and connections whose ports tell nothing: every
 //! source shows them, and with the right direction.
 //!
-//! In: Python programs in network namespaces of their own. Out: a verdict on one reading of each tier.
+//! In: Python programs in network namespaces of their own. Out: a verdict on one reading of each source.
 //!
 //! I/O: yes; needs root.
 
@@ -59,14 +59,14 @@ impl Elsewhere {
     }
 
     /// The rows of this namespace.
-    fn rows(&self, tier: &str) -> Option<(BTreeSet<Row>, Value)> {
+    fn rows(&self, source_kind: &str) -> Option<(BTreeSet<Row>, Value)> {
         let output = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
-            .args(["once", "--json", "--docker", "off", "--source", tier])
+            .args(["once", "--json", "--docker", "off", "--source", source_kind])
             .output()
             .unwrap();
         if output.status.code() == Some(3) {
             println!(
-                "SKIP: no BPF: {tier} is refused here: {}",
+                "SKIP: no BPF: {source_kind} is refused here: {}",
                 String::from_utf8_lossy(&output.stderr)
             );
             return None;
@@ -89,9 +89,9 @@ impl Elsewhere {
 }
 
 /// What a running agent serves under this path, as soon as it satisfies.
-fn served(tier: &str, path: &str, satisfied: impl Fn(&str) -> bool) -> String {
+fn served(source_kind: &str, path: &str, satisfied: impl Fn(&str) -> bool) -> String {
     // A debug build needs several times the CPU.
-    let agent = Agent::start(&["--source", tier], "budget: {cpu: 500m}\n");
+    let agent = Agent::start(&["--source", source_kind], "budget: {cpu: 500m}\n");
     let mut text = String::new();
     for _ in 0..60 {
         std::thread::sleep(Duration::from_millis(500));
@@ -105,7 +105,7 @@ fn served(tier: &str, path: &str, satisfied: impl Fn(&str) -> bool) -> String {
             return text;
         }
     }
-    panic!("{tier} {path}: {text}");
+    panic!("{source_kind} {path}: {text}");
 }
 
 impl Drop for Elsewhere {
@@ -127,15 +127,15 @@ fn an_mptcp_listener_and_both_ends_of_a_connection_have_their_process() {
     );
     let mut ports = there.said.split(' ').map(|port| port.parse::<u16>().unwrap());
     let (whole, plain) = (ports.next().unwrap(), ports.next().unwrap());
-    for tier in TIERS {
-        let Some((rows, _)) = there.rows(tier) else { continue };
+    for source_kind in TIERS {
+        let Some((rows, _)) = there.rows(source_kind) else { continue };
 
         let mut expected = BTreeSet::from([row(7001, 0, "listener", true)]);
         for client in [whole, plain] {
             expected.insert(row(7001, client, "inbound", true));
             expected.insert(row(client, 7001, "outbound", true));
         }
-        assert_eq!(rows, expected, "{tier}");
+        assert_eq!(rows, expected, "{source_kind}");
     }
 }
 
@@ -147,8 +147,8 @@ fn sockets_in_the_file_table_of_one_thread_are_seen_without_an_owner() {
         "said=[]\nready=threading.Event()\ndef t():\n assert ctypes.CDLL(None).unshare(0x400)==0\n l=socket.create_server(('127.0.0.1',7011));c=socket.create_connection(('127.0.0.1',7011));a,_=l.accept();u=socket.socket(2,2);u.bind(('127.0.0.1',7012));said.append(c.getsockname()[1]);ready.set();threading.Event().wait()\nthreading.Thread(target=t,daemon=True).start();ready.wait()",
     );
     let client = there.said.parse().unwrap();
-    for tier in TIERS {
-        let Some((rows, report)) = there.rows(tier) else { continue };
+    for source_kind in TIERS {
+        let Some((rows, report)) = there.rows(source_kind) else { continue };
 
         let expected = BTreeSet::from([
             row(7011, 0, "listener", false),
@@ -156,13 +156,17 @@ fn sockets_in_the_file_table_of_one_thread_are_seen_without_an_owner() {
             row(7011, client, "inbound", false),
             row(client, 7011, "outbound", false),
         ]);
-        assert_eq!(rows, expected, "{tier}");
+        assert_eq!(rows, expected, "{source_kind}");
         // A walk over files that other processes open and close meanwhile may have to come again.
         let loss = |name: &str| report["losses"][name].as_u64().unwrap();
-        assert!(loss("no_owner") + loss("owner_pending") >= 4, "{tier}: {}", report["losses"]);
-        assert_eq!(report["losses"]["unseen"], 0, "{tier}");
-        if BPF.contains(&tier) {
-            assert_eq!(report["coverage"]["unseen"], 0, "{tier}");
+        assert!(
+            loss("no_owner") + loss("owner_pending") >= 4,
+            "{source_kind}: {}",
+            report["losses"]
+        );
+        assert_eq!(report["losses"]["unseen"], 0, "{source_kind}");
+        if BPF.contains(&source_kind) {
+            assert_eq!(report["coverage"]["unseen"], 0, "{source_kind}");
         }
     }
 }
@@ -178,15 +182,15 @@ fn a_connection_in_a_direct_descriptor_of_io_uring_is_seen_without_an_owner() {
         return println!("SKIP: this machine: io_uring is switched off");
     }
     let client = there.said.parse().unwrap();
-    for tier in TIERS {
-        let Some((rows, _)) = there.rows(tier) else { continue };
+    for source_kind in TIERS {
+        let Some((rows, _)) = there.rows(source_kind) else { continue };
 
         let expected = BTreeSet::from([
             row(7031, 0, "listener", true),
             row(7031, client, "inbound", false),
             row(client, 7031, "outbound", true),
         ]);
-        assert_eq!(rows, expected, "{tier}");
+        assert_eq!(rows, expected, "{source_kind}");
     }
 }
 
@@ -197,15 +201,15 @@ fn a_connection_on_its_way_over_a_unix_socket_is_seen_without_an_owner() {
         "import array\nl=socket.create_server(('127.0.0.1',7041));c=socket.create_connection(('127.0.0.1',7041));a,_=l.accept();s,t=socket.socketpair()\ns.sendmsg([b'x'],[(socket.SOL_SOCKET,socket.SCM_RIGHTS,array.array('i',[a.fileno()]))]);a.close()\nsaid=[c.getsockname()[1]]",
     );
     let client = there.said.parse().unwrap();
-    for tier in TIERS {
-        let Some((rows, _)) = there.rows(tier) else { continue };
+    for source_kind in TIERS {
+        let Some((rows, _)) = there.rows(source_kind) else { continue };
 
         let expected = BTreeSet::from([
             row(7041, 0, "listener", true),
             row(7041, client, "inbound", false),
             row(client, 7041, "outbound", true),
         ]);
-        assert_eq!(rows, expected, "{tier}");
+        assert_eq!(rows, expected, "{source_kind}");
     }
 }
 
@@ -218,10 +222,10 @@ fn a_socket_of_the_kernels_own_is_seen_without_an_owner() {
     if there.said != "0" {
         return println!("SKIP: this machine: the kernel has no VXLAN");
     }
-    for tier in TIERS {
-        let Some((rows, _)) = there.rows(tier) else { continue };
+    for source_kind in TIERS {
+        let Some((rows, _)) = there.rows(source_kind) else { continue };
 
-        assert!(rows.contains(&row(7051, 0, "listener", false)), "{tier}: {rows:?}");
+        assert!(rows.contains(&row(7051, 0, "listener", false)), "{source_kind}: {rows:?}");
     }
 }
 
@@ -233,16 +237,16 @@ fn sockets_that_the_kernel_counts_and_nothing_met_are_said_everywhere() {
     let there = Elsewhere::start(
         "import resource as r\nr.setrlimit(r.RLIMIT_NOFILE,(4096,4096))\nsaid=[1];ready=threading.Event()\ndef t():\n assert ctypes.CDLL(None).unshare(0x400)==0\n k=[socket.socket(2,2) for _ in range(2148)]\n for s in k: s.bind(('127.0.0.1',0))\n ready.set();threading.Event().wait()\nthreading.Thread(target=t,daemon=True).start();ready.wait()",
     );
-    for tier in BPF {
-        let Some((rows, report)) = there.rows(tier) else { continue };
+    for source_kind in BPF {
+        let Some((rows, report)) = there.rows(source_kind) else { continue };
         // Other tests hide some sockets, too, some of them from the list.
         let some = |n: u64| (100..200).contains(&n);
 
-        assert!(rows.len() > 1900, "{tier}: {}", rows.len());
+        assert!(rows.len() > 1900, "{source_kind}: {}", rows.len());
         for unseen in [&report["losses"]["unseen"], &report["coverage"]["unseen"]] {
-            assert!(some(unseen.as_u64().unwrap()), "{tier}: {unseen}");
+            assert!(some(unseen.as_u64().unwrap()), "{source_kind}: {unseen}");
         }
-        let lost = served(tier, "/metrics", |text| {
+        let lost = served(source_kind, "/metrics", |text| {
             let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.parse().ok());
             line("probelet_agent_unseen_sockets ").is_some_and(some)
                 && line("probelet_agent_losses_total{reason=\"unseen\"} ").is_some_and(some)
@@ -258,12 +262,12 @@ fn a_namespace_that_only_a_thread_is_in_is_seen() {
         "said=[];ready=threading.Event()\ndef t():\n assert ctypes.CDLL(None).unshare(0x40000000)==0\n os.system('ip link set lo up')\n s=socket.create_server(('127.0.0.1',7021));said.append(os.readlink('/proc/thread-self/ns/net')[5:-1]);ready.set();threading.Event().wait()\nthreading.Thread(target=t,daemon=True).start();ready.wait()",
     );
     let netns: u64 = there.said.parse().unwrap();
-    for tier in TIERS {
-        let Some((_, report)) = there.rows(tier) else { continue };
+    for source_kind in TIERS {
+        let Some((_, report)) = there.rows(source_kind) else { continue };
         let mut listeners = report["listeners"].as_array().unwrap().iter();
         let found = listeners.find(|row| row["netns"] == netns).map(|row| row["local"].clone());
 
-        assert_eq!(found, Some("127.0.0.1:7021".into()), "{tier}");
+        assert_eq!(found, Some("127.0.0.1:7021".into()), "{source_kind}");
     }
 }
 
@@ -273,14 +277,14 @@ fn who_dials_from_the_port_that_it_listens_on_is_never_taken_for_a_server() {
     let there = Elsewhere::start(
         "def s(port):\n s=socket.socket();s.setsockopt(1,2,1);s.setsockopt(1,15,1);s.bind(('127.0.0.1',port));return s\nl=s(4001);l.listen();o=s(80);o.listen();q=s(4001);q.connect(('127.0.0.1',80));a,_=o.accept();said=[1]",
     );
-    for tier in TIERS {
-        let Some((rows, _)) = there.rows(tier) else { continue };
+    for source_kind in TIERS {
+        let Some((rows, _)) = there.rows(source_kind) else { continue };
         let of = |local| rows.iter().find(|r| r.0 == local && r.1 != 0).unwrap().2.as_str();
 
-        assert_ne!(of(4001), "inbound", "{tier}");
-        assert_ne!(of(80), "outbound", "{tier}");
-        if BPF.contains(&tier) {
-            assert_eq!((of(4001), of(80)), ("outbound", "inbound"), "{tier}");
+        assert_ne!(of(4001), "inbound", "{source_kind}");
+        assert_ne!(of(80), "outbound", "{source_kind}");
+        if BPF.contains(&source_kind) {
+            assert_eq!((of(4001), of(80)), ("outbound", "inbound"), "{source_kind}");
         }
     }
 }
@@ -293,10 +297,10 @@ fn the_range_of_ports_is_the_namespaces_own() {
         "open('/proc/sys/net/ipv4/ip_local_port_range','w').write('10000 20000')\nu=socket.socket(2,2);u.connect(('127.0.0.1',50051));said=[u.getsockname()[1]]",
     );
     let own: u16 = there.said.parse().unwrap();
-    for tier in TIERS {
-        let Some((rows, _)) = there.rows(tier) else { continue };
+    for source_kind in TIERS {
+        let Some((rows, _)) = there.rows(source_kind) else { continue };
 
-        let direction = if tier == "procfs" { "unknown" } else { "outbound" };
-        assert_eq!(rows, BTreeSet::from([row(own, 50_051, direction, true)]), "{tier}");
+        let direction = if source_kind == "procfs" { "unknown" } else { "outbound" };
+        assert_eq!(rows, BTreeSet::from([row(own, 50_051, direction, true)]), "{source_kind}");
     }
 }

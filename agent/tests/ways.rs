@@ -150,8 +150,8 @@ fn nat(rules: &[&str]) {
 #[ignore = "needs root and iptables"]
 fn a_published_port_leads_past_who_holds_it_to_its_container() {
     in_sandbox("a_published_port_leads_past_who_holds_it_to_its_container", || {
-        for (round, tier) in (0..).zip(TIERS) {
-            let Some(agent) = Agent::with_source(&[], tier, BUDGET) else { continue };
+        for (round, source_kind) in (0..).zip(TIERS) {
+            let Some(agent) = Agent::with_source(&[], source_kind, BUDGET) else { continue };
             let (first, second) = (10 * round, 10 * round + 1);
             let mut server = Place::at("backend", SERVER, "172.18.2.2", "172.18.2.1", first);
             let client = "c=[socket.create_connection(('172.18.1.1',p)) for p in (8080,8081)]";
@@ -169,7 +169,7 @@ fn a_published_port_leads_past_who_holds_it_to_its_container() {
             client.go();
 
             let expected = ["client backend:8080 at 80 1", "client backend:8081 at 80 1"];
-            assert_eq!(flows(&agent, &[80, 8080, 8081], &expected), expected, "{tier}");
+            assert_eq!(flows(&agent, &[80, 8080, 8081], &expected), expected, "{source_kind}");
             sh("iptables -w -t nat -F");
         }
     });
@@ -179,8 +179,8 @@ fn a_published_port_leads_past_who_holds_it_to_its_container() {
 #[ignore = "needs root and iptables"]
 fn a_masqueraded_connection_is_one_flow_between_its_two_ends() {
     in_sandbox("a_masqueraded_connection_is_one_flow_between_its_two_ends", || {
-        for (round, tier) in (0..).zip(TIERS) {
-            let Some(agent) = Agent::with_source(&[], tier, BUDGET) else { continue };
+        for (round, source_kind) in (0..).zip(TIERS) {
+            let Some(agent) = Agent::with_source(&[], source_kind, BUDGET) else { continue };
             let (first, second) = (10 * round, 10 * round + 1);
             // To the Service of its own (hairpin), and from elsewhere to a port of the node.
             let program = SERVER.replace("k=[]", "k=[]\nimport threading")
@@ -207,7 +207,7 @@ fn a_masqueraded_connection_is_one_flow_between_its_two_ends() {
             // Nine connections; a Service's address is no one's outside of a cluster, and is who answers.
             let expected =
                 ["cart cart:80 at 80 4", "web cart:30080 at 80 3", "web cart:80 at 80 2"];
-            assert_eq!(flows(&agent, &[80, 30_080], &expected), expected, "{tier}");
+            assert_eq!(flows(&agent, &[80, 30_080], &expected), expected, "{source_kind}");
             sh("iptables -w -t nat -F");
         }
     });
@@ -272,8 +272,8 @@ fn the_rights_that_the_chart_asks_for_name_who_is_behind_a_service() {
 #[ignore = "needs root"]
 fn a_namespace_number_that_is_used_again_takes_no_address_along() {
     in_sandbox("a_namespace_number_that_is_used_again_takes_no_address_along", || {
-        for (round, tier) in (0..).zip(TIERS) {
-            let Some(agent) = Agent::with_source(&[], tier, BUDGET) else { continue };
+        for (round, source_kind) in (0..).zip(TIERS) {
+            let Some(agent) = Agent::with_source(&[], source_kind, BUDGET) else { continue };
             let (first, second) = (10 * round, 10 * round + 1);
             let mut old = Place::at("old", SERVER, "10.1.1.5", "10.1.0.1", first);
             old.go();
@@ -288,7 +288,7 @@ fn a_namespace_number_that_is_used_again_takes_no_address_along() {
             std::fs::write("/proc/self/comm", "tester").unwrap();
             let before = connect();
             let expected = ["tester old:80 at 80 1"];
-            assert_eq!(flows(&agent, &[80], &expected), expected, "{tier}");
+            assert_eq!(flows(&agent, &[80], &expected), expected, "{source_kind}");
             drop(before);
             drop(old);
             let mut taken = None;
@@ -310,13 +310,13 @@ fn a_namespace_number_that_is_used_again_takes_no_address_along() {
             let _connections = [connect(), connect()];
 
             let expected = ["tester new:80 at 80 2"];
-            assert_eq!(flows(&agent, &[80], &expected), expected, "{tier}");
+            assert_eq!(flows(&agent, &[80], &expected), expected, "{source_kind}");
             let report = agent.report().unwrap();
             let ours = report["connections"].as_array().unwrap().iter();
             let ours = ours.filter(|c| c["remote"] == "10.1.1.5:80" && c["state"] == "established");
             for connection in ours {
-                assert_eq!(connection["direction"], "outbound", "{tier}");
-                assert_eq!(connection["peer"]["name"], "new", "{tier}");
+                assert_eq!(connection["direction"], "outbound", "{source_kind}");
+                assert_eq!(connection["peer"]["name"], "new", "{source_kind}");
             }
         }
     });

@@ -19,7 +19,7 @@ pub use tcp::{Quality, Queue, Tcp};
 
 /// One way to read the kernel, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tier {
+pub enum SourceKind {
     /// Programs run on demand, reading through `bpf_rdonly_cast` (kernel 6.2 and newer).
     Bpf,
     /// The same programs, reading through `bpf_probe_read_kernel` (5.19 and newer).
@@ -30,8 +30,8 @@ pub enum Tier {
     Procfs,
 }
 
-impl Tier {
-    /// All tiers, best first.
+impl SourceKind {
+    /// All sources, best first.
     pub const ALL: [Self; 4] = [Self::Bpf, Self::BpfCompat, Self::Netlink, Self::Procfs];
 
     /// The name used in the report, the metrics and the log.
@@ -222,7 +222,7 @@ pub struct Process {
     /// Parent's process id in the same namespace; 0 when the parent is outside of it.
     pub ppid: u32,
     /// Start, nanoseconds since boot (`CLOCK_BOOTTIME`). With `pid` it is the process's identity.
-    /// `/proc/PID/stat` rounds it down to 10 ms, so tiers differ below that.
+    /// `/proc/PID/stat` rounds it down to 10 ms, so sources differ below that.
     pub start_ns: u64,
     /// Inode number of the network namespace (`/proc/PID/ns/net`); 0 when it could not be read.
     pub netns: u32,
@@ -230,7 +230,7 @@ pub struct Process {
     pub threads: u32,
     /// Open file descriptors; `None` when the source may not count them.
     pub open_fds: Option<u32>,
-    /// CPU time of all threads, dead ones included, nanoseconds. Procfs tiers round to 10 ms.
+    /// CPU time of all threads, dead ones included, nanoseconds. Procfs sources round to 10 ms.
     pub cpu_ns: u64,
     /// Resident memory, bytes.
     pub rss_bytes: u64,

@@ -317,7 +317,7 @@ pub struct FlowRecord {
     /// Of both, how many were shown in another flow before they turned out to belong here, less those that
     /// went from here to another one: a sum of what flows grew by must not count them twice.
     pub moved: [i64; 2],
-    /// Bytes from source to destination, as far as a source of the tier shows.
+    /// Bytes from source to destination, as far as the source shows.
     pub bytes_sent: u64,
     /// Bytes from destination to source.
     pub bytes_received: u64,

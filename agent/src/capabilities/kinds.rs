@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 
 /// A capability that a source makes use of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +81,12 @@ impl Capability {
 
     /// Whether a source's picture is the poorer without it.
     #[must_use]
-    pub const fn serves(self, tier: Tier) -> bool {
+    pub const fn serves(self, source_kind: SourceKind) -> bool {
         matches!(
-            (self, tier),
-            (Self::Bpf | Self::Perfmon, Tier::Bpf | Tier::BpfCompat)
-                | (Self::SysAdmin, Tier::Netlink)
-                | (Self::SysPtrace | Self::DacReadSearch, Tier::Netlink | Tier::Procfs)
+            (self, source_kind),
+            (Self::Bpf | Self::Perfmon, SourceKind::Bpf | SourceKind::BpfCompat)
+                | (Self::SysAdmin, SourceKind::Netlink)
+                | (Self::SysPtrace | Self::DacReadSearch, SourceKind::Netlink | SourceKind::Procfs)
         )
     }
 }

@@ -19,7 +19,7 @@ mod tests;
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use probelet_core::facts::{Facts, Loss, Losses, Netns, PortRange, Tier, Want};
+use probelet_core::facts::{Facts, Loss, Losses, Netns, PortRange, SourceKind, Want};
 use probelet_core::hash::HashSet;
 use tracing::debug;
 
@@ -41,7 +41,7 @@ use crate::{
 /// A loaded source.
 #[derive(Debug)]
 pub struct Bpf {
-    tier: Tier,
+    source_kind: SourceKind,
     limits: Limits,
     shares: Shares,
     page: u64,
@@ -77,14 +77,14 @@ pub struct Bpf {
     loose: Loose,
 }
 
-/// Loads the programs of [`Tier::Bpf`] or [`Tier::BpfCompat`].
-pub fn load(tier: Tier, limits: Limits) -> Result<Bpf, Error> {
+/// Loads the programs of [`SourceKind::Bpf`] or [`SourceKind::BpfCompat`].
+pub fn load(source_kind: SourceKind, limits: Limits) -> Result<Bpf, Error> {
     Ok(Bpf {
-        tier,
+        source_kind,
         limits,
         shares: Shares::default(),
         page: mmap::page_size() as u64,
-        loaded: load::load(tier)?,
+        loaded: load::load(source_kind)?,
         follow: Follow::default(),
         memory: Memory::default(),
         here: HashSet::default(),
@@ -114,8 +114,8 @@ const MOST_RESTARTS: u64 = 3;
 type Slices = Result<Option<()>, Error>;
 
 impl Source for Bpf {
-    fn tier(&self) -> Tier {
-        self.tier
+    fn kind(&self) -> SourceKind {
+        self.source_kind
     }
 
     fn set_limits(&mut self, limits: Limits) {

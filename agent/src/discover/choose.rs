@@ -1,54 +1,58 @@
 //! Chooses a source by loading it: the first that the kernel and our capabilities allow.
 //!
-//! In: a pinned tier or none. Out: a loaded source, and one message for every better one that was
+//! In: a pinned source or none. Out: a loaded source, and one message for every better one that was
 //! refused. It must not compare kernel versions: loading is the only proof.
 //!
 //! I/O: loads BPF programs, opens sockets, reads `/proc`.
 
 use super::{Error, Limits, Source, bpf, netlink, procfs};
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use probelet_crds::Source as Configured;
 
 /// A loaded source and why it is not a better one.
 pub struct Chosen {
     /// The source.
     pub source: Box<dyn Source>,
-    /// Every better tier, with the reason for which it was refused: one message each.
+    /// Every better source, with the reason for which it was refused: one message each.
     pub refused: Vec<String>,
     /// The best of them was refused as not permitted (EPERM), and not for want of something in the kernel.
     pub denied: bool,
 }
 
-/// The tier that a configured source pins; `None` is the best that can be loaded.
+/// The source that a configured source pins; `None` is the best that can be loaded.
 #[must_use]
-pub const fn pinned(source: Configured) -> Option<Tier> {
+pub const fn pinned(source: Configured) -> Option<SourceKind> {
     match source {
         Configured::Auto => None,
-        Configured::Bpf => Some(Tier::Bpf),
-        Configured::BpfCompat => Some(Tier::BpfCompat),
-        Configured::Netlink => Some(Tier::Netlink),
-        Configured::Procfs => Some(Tier::Procfs),
+        Configured::Bpf => Some(SourceKind::Bpf),
+        Configured::BpfCompat => Some(SourceKind::BpfCompat),
+        Configured::Netlink => Some(SourceKind::Netlink),
+        Configured::Procfs => Some(SourceKind::Procfs),
     }
 }
 
-/// Loads one tier.
-pub fn load(tier: Tier, limits: Limits) -> Result<Box<dyn Source>, Error> {
-    Ok(match tier {
-        Tier::Bpf | Tier::BpfCompat => Box::new(bpf::load(tier, limits)?),
-        Tier::Netlink => Box::new(netlink::load(limits)?),
-        Tier::Procfs => Box::new(procfs::load(limits)?),
+/// Loads one source.
+pub fn load(source_kind: SourceKind, limits: Limits) -> Result<Box<dyn Source>, Error> {
+    Ok(match source_kind {
+        SourceKind::Bpf | SourceKind::BpfCompat => Box::new(bpf::load(source_kind, limits)?),
+        SourceKind::Netlink => Box::new(netlink::load(limits)?),
+        SourceKind::Procfs => Box::new(procfs::load(limits)?),
     })
 }
 
-/// Loads the pinned tier, or the best that can be loaded; the error is that of the last one tried.
-pub fn choose(pin: Option<Tier>, limits: Limits) -> Result<Chosen, Error> {
-    if let Some(tier) = pin {
-        return Ok(Chosen { source: load(tier, limits)?, refused: Vec::new(), denied: false });
+/// Loads the pinned source, or the best that can be loaded; the error is that of the last one tried.
+pub fn choose(pin: Option<SourceKind>, limits: Limits) -> Result<Chosen, Error> {
+    if let Some(source_kind) = pin {
+        return Ok(Chosen {
+            source: load(source_kind, limits)?,
+            refused: Vec::new(),
+            denied: false,
+        });
     }
     let (mut refused, mut denied) = (Vec::new(), false);
-    let (last, better) = Tier::ALL.split_last().unwrap_or((&Tier::Procfs, &[]));
-    for &tier in better {
-        match load(tier, limits) {
+    let (last, better) = SourceKind::ALL.split_last().unwrap_or((&SourceKind::Procfs, &[]));
+    for &source_kind in better {
+        match load(source_kind, limits) {
             Ok(source) => return Ok(Chosen { source, refused, denied }),
             Err(error) => {
                 denied |= refused.is_empty() && error.is_denied();

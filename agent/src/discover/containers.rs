@@ -102,7 +102,7 @@ impl Containers {
             swept: 0,
             max: CONTAINERS_MAX,
             logged: false,
-            // Without it, only sockets of other tiers' cgroup ids go without a name.
+            // Without it, only sockets of other sources' cgroup ids go without a name.
             unified: Hierarchies::mounted(proc_root).ok().and_then(|found| found.unified),
             cgroups: HashMap::default(),
             pass: 0,

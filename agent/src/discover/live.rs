@@ -1,6 +1,6 @@
-//! What every source must do on the running kernel, as tests that each tier passes.
+//! What every source must do on the running kernel, as tests that each source passes.
 //!
-//! In: a source. Out: assertions. It must not assert anything that only one tier can do.
+//! In: a source. Out: assertions. It must not assert anything that only one source can do.
 //!
 //! I/O: opens sockets on loopback, forks helpers into namespaces of their own.
 
@@ -19,13 +19,13 @@ mod budget;
 
 const LIMITS: Limits = Limits { max_sockets: 65_536, max_processes: 4_096 };
 
-fn tiers() -> Vec<Box<dyn Source>> {
-    let mut tiers: Vec<Box<dyn Source>> = vec![Box::new(procfs::load(LIMITS).unwrap())];
+fn source_kinds() -> Vec<Box<dyn Source>> {
+    let mut source_kinds: Vec<Box<dyn Source>> = vec![Box::new(procfs::load(LIMITS).unwrap())];
     // Without root the kernel may refuse it: the ignored tests hold that it loads where it can.
     if let Ok(source) = netlink::load(LIMITS) {
-        tiers.push(Box::new(source));
+        source_kinds.push(Box::new(source));
     }
-    tiers
+    source_kinds
 }
 
 fn read(source: &mut dyn Source, want: Want) -> Facts {
@@ -93,7 +93,7 @@ impl Drop for Elsewhere {
 
 #[test]
 fn own_sockets_are_found_with_their_ends_and_our_pid() {
-    for mut source in tiers() {
+    for mut source in source_kinds() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let six = TcpListener::bind("[::1]:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -109,24 +109,28 @@ fn own_sockets_are_found_with_their_ends_and_our_pid() {
             facts.sockets.retain(|socket| socket.netns == netns);
             let port = listener.local_addr().unwrap().port();
             let found = at(&facts, port);
-            let tier = source.tier().name();
-            assert_eq!(found, [(me, State::Established), (me, State::Listen)].into(), "{tier}");
+            let source_kind = source.kind().name();
+            assert_eq!(
+                found,
+                [(me, State::Established), (me, State::Listen)].into(),
+                "{source_kind}"
+            );
             let six = six.local_addr().unwrap().port();
-            assert_eq!(at(&facts, six), [(me, State::Listen)].into(), "{tier}");
+            assert_eq!(at(&facts, six), [(me, State::Listen)].into(), "{source_kind}");
             let udp = udp.local_addr().unwrap().port();
             let is_udp = |s: &&Socket| s.protocol == Protocol::Udp && s.local.port == udp;
-            assert_eq!(facts.sockets.iter().find(is_udp).unwrap().pid, me, "{tier}");
+            assert_eq!(facts.sockets.iter().find(is_udp).unwrap().pid, me, "{source_kind}");
             let end = endpoint(client.local_addr().unwrap());
             let is_client = |s: &&Socket| s.local == end && s.protocol == Protocol::Tcp;
             let seen = facts.sockets.iter().find(is_client).unwrap();
-            assert_eq!(seen.remote, endpoint(server.local_addr().unwrap()), "{tier}");
+            assert_eq!(seen.remote, endpoint(server.local_addr().unwrap()), "{source_kind}");
         }
     }
 }
 
 #[test]
 fn the_fds_of_a_process_are_counted() {
-    for mut source in tiers() {
+    for mut source in source_kinds() {
         let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
 
         let facts = read(&mut *source, Want::Everything);
@@ -140,12 +144,12 @@ fn the_fds_of_a_process_are_counted() {
 #[ignore = "needs root"]
 fn a_socket_of_another_namespace_has_its_pid_and_namespace() {
     let there = Elsewhere::start("s=socket.create_server(('127.0.0.1',4242));print('ok')");
-    for mut source in tiers() {
+    for mut source in source_kinds() {
         let facts = read(&mut *source, Want::Sockets);
 
         let netns = there.netns();
         let seen = facts.sockets.iter().find(|s| s.netns == netns && s.local.port == 4242);
-        let seen = seen.unwrap_or_else(|| panic!("{}", source.tier().name()));
+        let seen = seen.unwrap_or_else(|| panic!("{}", source.kind().name()));
         assert_eq!((seen.pid, seen.state), (there.0.id(), State::Listen));
         let counters = facts.netns.iter().find(|counters| counters.inode == netns).unwrap();
         assert_eq!(counters.tcp_in_use, 1);
@@ -183,7 +187,7 @@ fn netlink_and_procfs_show_the_same_sockets() {
         "l=[socket.create_server(('127.0.0.1',5000+i)) for i in range(9)]\nm=socket.create_server(('::',5100),family=socket.AF_INET6,dualstack_ipv6=True)\nc=[socket.create_connection(('127.0.0.1',5000+i)) for i in range(9)]+[socket.create_connection(('127.0.0.1',5100))]\na=[s.accept() for s in l+[m]]\nu=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);u.bind(('127.0.0.1',5200));v=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM);v.connect(('::1',5200));print('ok')",
     );
     let mut seen = Vec::new();
-    for mut source in tiers() {
+    for mut source in source_kinds() {
         let facts = read(&mut *source, Want::Everything);
         let sockets = facts.sockets.iter().filter(|socket| socket.netns == there.netns());
         let plain = sockets.map(|s| (s.protocol, s.state, s.local, s.remote, s.inode, s.pid));
@@ -199,7 +203,7 @@ fn a_socket_that_two_processes_hold_comes_once_for_each() {
     let program = "s=socket.create_server(('127.0.0.1',4243))\nc=os.fork()\nif c==0: time.sleep(600)\nprint(c)\nimport atexit,signal;atexit.register(lambda: os.kill(c,9))";
     let there = Elsewhere::start(program);
     let (parent, child) = (there.0.id(), there.said().parse().unwrap());
-    for mut source in tiers() {
+    for mut source in source_kinds() {
         let mut facts = read(&mut *source, Want::Sockets);
         let mut passes = 0;
         while at(&facts, 4243).len() < 2 && passes < 100 {
@@ -208,13 +212,13 @@ fn a_socket_that_two_processes_hold_comes_once_for_each() {
         }
 
         let both = [(parent, State::Listen), (child, State::Listen)].into();
-        assert_eq!(at(&facts, 4243), both, "{}", source.tier().name());
+        assert_eq!(at(&facts, 4243), both, "{}", source.kind().name());
     }
 }
 
 #[test]
 fn a_closed_connection_is_reported_once_as_time_wait() {
-    for mut source in tiers() {
+    for mut source in source_kinds() {
         let mut facts = read(&mut *source, Want::Sockets);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -226,7 +230,7 @@ fn a_closed_connection_is_reported_once_as_time_wait() {
 
         again(&mut *source, Want::Sockets, &mut facts);
         let seen: Vec<_> = facts.closed.iter().filter(|closed| closed.local == end).collect();
-        assert_eq!(seen.len(), 1, "{}", source.tier().name());
+        assert_eq!(seen.len(), 1, "{}", source.kind().name());
         assert!((50_000..=60_500).contains(&seen[0].remaining_ms), "{}", seen[0].remaining_ms);
         assert!(!facts.sockets.iter().any(|socket| socket.local == end));
 
@@ -239,7 +243,7 @@ fn a_closed_connection_is_reported_once_as_time_wait() {
 #[ignore = "needs root"]
 fn an_unaccepted_connection_has_no_holder_and_gets_one_when_it_is_accepted() {
     let program = "s=socket.create_server(('127.0.0.1',4244))\nc=socket.create_connection(('127.0.0.1',4244))\nprint('ok')\nsys.stdin.readline()\na,_=s.accept()";
-    for mut source in tiers() {
+    for mut source in source_kinds() {
         let mut there = Elsewhere::start(program);
         let pid = there.0.id();
         let facts = read(&mut *source, Want::Sockets);
@@ -248,7 +252,7 @@ fn an_unaccepted_connection_has_no_holder_and_gets_one_when_it_is_accepted() {
         there.tell();
         std::thread::sleep(std::time::Duration::from_millis(300));
         let facts = read(&mut *source, Want::Sockets);
-        assert!(at(&facts, 4244).contains(&(pid, State::Established)), "{}", source.tier().name());
+        assert!(at(&facts, 4244).contains(&(pid, State::Established)), "{}", source.kind().name());
     }
 }
 
@@ -274,9 +278,9 @@ fn pins() -> Vec<String> {
 #[test]
 fn nothing_of_a_namespace_is_held_after_a_pass() {
     if std::env::args().any(|arg| arg == "--exact") {
-        for mut source in tiers() {
+        for mut source in source_kinds() {
             read(&mut *source, Want::Everything);
-            assert_eq!(pins(), Vec::<String>::new(), "{}", source.tier().name());
+            assert_eq!(pins(), Vec::<String>::new(), "{}", source.kind().name());
         }
         return;
     }

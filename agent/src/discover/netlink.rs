@@ -9,7 +9,7 @@
 use std::io;
 use std::path::Path;
 
-use probelet_core::facts::{Facts, Loss, Tier, Want};
+use probelet_core::facts::{Facts, Loss, SourceKind, Want};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::net::{RecvFlags, SendFlags};
@@ -42,7 +42,7 @@ impl Netlink {
         let root = Root::open(path)?;
         let mut diag = Diag { buffer: vec![0; BUFFER], stranded: false };
         let refused = |step: &str, hint: &str, source| Error::Refused {
-            tier: Tier::Netlink.name(),
+            source_kind: SourceKind::Netlink.name(),
             step: step.to_owned(),
             hint: hint.to_owned(),
             source,
@@ -78,8 +78,8 @@ impl Netlink {
 }
 
 impl Source for Netlink {
-    fn tier(&self) -> Tier {
-        Tier::Netlink
+    fn kind(&self) -> SourceKind {
+        SourceKind::Netlink
     }
 
     fn set_limits(&mut self, limits: Limits) {

@@ -10,7 +10,7 @@
 use std::io;
 use std::path::Path;
 
-use probelet_core::facts::{Facts, Loss, Protocol, Tier, Want};
+use probelet_core::facts::{Facts, Loss, Protocol, SourceKind, Want};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 
@@ -47,7 +47,7 @@ pub struct Procfs(Node<Tables>);
 /// Opens `/proc` and proves that this process's own tables can be read.
 pub fn load(limits: Limits) -> Result<Procfs, Error> {
     let refused = |step: &str, source| Error::Refused {
-        tier: Tier::Procfs.name(),
+        source_kind: SourceKind::Procfs.name(),
         step: step.to_owned(),
         hint: "/proc must be mounted and readable".to_owned(),
         source,
@@ -73,8 +73,8 @@ impl Procfs {
 }
 
 impl Source for Procfs {
-    fn tier(&self) -> Tier {
-        Tier::Procfs
+    fn kind(&self) -> SourceKind {
+        SourceKind::Procfs
     }
 
     fn set_limits(&mut self, limits: Limits) {

@@ -6,17 +6,17 @@
 
 use super::kernel::Version;
 use super::read::{Docker, Read};
-use super::{Finding, Mark, Places, tiers};
+use super::{Finding, Mark, Places, sources};
 use crate::capabilities::{Capability, Set};
 use crate::discover::mounts::Cgroups;
 use crate::rights;
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 
 /// Inode number of the initial pid namespace, `PROC_PID_INIT_INO` of the kernel.
 const INITIAL_PID_NS: &str = "pid:[4026531836]";
 
 /// How everything is to be taken, given the source that would be chosen.
-pub(super) fn judge(read: &Read, chosen: Option<Tier>, places: &Places) -> Vec<Finding> {
+pub(super) fn judge(read: &Read, chosen: Option<SourceKind>, places: &Places) -> Vec<Finding> {
     let mut findings = vec![kernel(read), btf(read), unprivileged(read), lockdown(read)];
     findings.extend(Capability::ALL.into_iter().map(|c| capability(read, c, chosen)));
     findings.extend([seccomp(read), pid_namespace(read), hidepid(read), cgroups(read), hash(read)]);
@@ -41,12 +41,12 @@ impl Finding {
 
 fn kernel(read: &Read) -> Finding {
     let version = read.version();
-    if version >= Version::needed(Tier::Bpf) {
+    if version >= Version::needed(SourceKind::Bpf) {
         return finding("kernel", Mark::Good, &read.release);
     }
-    let compat = Version::needed(Tier::BpfCompat);
+    let compat = Version::needed(SourceKind::BpfCompat);
     let meaning = if version >= compat {
-        format!("older than {}: bpf-compat stands in for bpf", Version::needed(Tier::Bpf))
+        format!("older than {}: bpf-compat stands in for bpf", Version::needed(SourceKind::Bpf))
     } else {
         format!("older than {compat}: no program can run, netlink is the best there is")
     };
@@ -57,7 +57,7 @@ fn btf(read: &Read) -> Finding {
     if read.btf {
         return finding("BTF", Mark::Good, "/sys/kernel/btf/vmlinux is there");
     }
-    let matters = read.version() >= Version::needed(Tier::BpfCompat);
+    let matters = read.version() >= Version::needed(SourceKind::BpfCompat);
     finding(
         "BTF",
         if matters { Mark::Lost } else { Mark::Note },
@@ -85,7 +85,7 @@ fn lockdown(read: &Read) -> Finding {
     }
 }
 
-fn capability(read: &Read, capability: Capability, chosen: Option<Tier>) -> Finding {
+fn capability(read: &Read, capability: Capability, chosen: Option<SourceKind>) -> Finding {
     let topic = match capability {
         Capability::Bpf => "CAP_BPF",
         Capability::Perfmon => "CAP_PERFMON",
@@ -100,8 +100,9 @@ fn capability(read: &Read, capability: Capability, chosen: Option<Tier>) -> Find
     if read.may(capability) {
         return finding(topic, Mark::Good, "missing, but CAP_SYS_ADMIN includes it");
     }
-    let programs = tiers::possible(read, Tier::BpfCompat) && capability.serves(Tier::Bpf);
-    let lost = programs || chosen.is_none_or(|tier| capability.serves(tier));
+    let programs =
+        sources::possible(read, SourceKind::BpfCompat) && capability.serves(SourceKind::Bpf);
+    let lost = programs || chosen.is_none_or(|source_kind| capability.serves(source_kind));
     // The remedy stands with the source: `setcap` replaces what was set, so it needs the whole list.
     finding(topic, if lost { Mark::Lost } else { Mark::Note }, "missing").meaning(capability.loss())
 }
@@ -168,9 +169,9 @@ fn hash(read: &Read) -> Finding {
     finding("tcp_child_ehash_entries", Mark::Good, entries).meaning(meaning)
 }
 
-fn diag(read: &Read, chosen: Option<Tier>) -> Finding {
+fn diag(read: &Read, chosen: Option<SourceKind>) -> Finding {
     let Some(refusal) = &read.sock_diag else { return finding("sock_diag", Mark::Good, "answers") };
-    let needed = chosen.is_none_or(|tier| tier >= Tier::Netlink);
+    let needed = chosen.is_none_or(|source_kind| source_kind >= SourceKind::Netlink);
     finding(
         "sock_diag",
         if needed { Mark::Lost } else { Mark::Note },
@@ -203,7 +204,7 @@ fn files(read: &Read) -> Finding {
 }
 
 /// The rights that an agent would begin with, and those that it would keep.
-fn kept(read: &Read, chosen: Option<Tier>) -> Finding {
+fn kept(read: &Read, chosen: Option<SourceKind>) -> Finding {
     let held = |set: Set| {
         let all = Capability::ALL.into_iter().filter(|one| set.has(*one) && read.status.has(*one));
         all.map(Capability::name).collect::<Vec<_>>().join(", ")

@@ -5,7 +5,7 @@
 //!
 //! Pure: no I/O.
 
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use std::fmt;
 
 /// Major and minor version.
@@ -20,11 +20,11 @@ impl Version {
     }
 
     /// The first version that can carry a source, with nothing else missing.
-    pub(super) const fn needed(tier: Tier) -> Self {
-        match tier {
-            Tier::Bpf => Self(6, 2),
-            Tier::BpfCompat => Self(5, 17),
-            Tier::Netlink | Tier::Procfs => Self(0, 0),
+    pub(super) const fn needed(source_kind: SourceKind) -> Self {
+        match source_kind {
+            SourceKind::Bpf => Self(6, 2),
+            SourceKind::BpfCompat => Self(5, 17),
+            SourceKind::Netlink | SourceKind::Procfs => Self(0, 0),
         }
     }
 }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn versions_compare_as_numbers() {
-        assert!(Version(6, 18) > Version::needed(Tier::Bpf));
-        assert!(Version(5, 4) < Version::needed(Tier::BpfCompat));
+        assert!(Version(6, 18) > Version::needed(SourceKind::Bpf));
+        assert!(Version(5, 4) < Version::needed(SourceKind::BpfCompat));
     }
 }

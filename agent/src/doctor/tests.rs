@@ -58,12 +58,12 @@ pub(crate) fn hostile(text: impl Fn() -> String) -> Diagnosis {
 
 const ROOT: &str = "000001ffffffffff";
 
-fn refuse_programs(tier: Tier) -> Result<(), String> {
-    match tier {
-        Tier::Bpf | Tier::BpfCompat => {
-            Err(format!("{} refused at BPF_PROG_LOAD: not permitted", tier.name()))
+fn refuse_programs(source_kind: SourceKind) -> Result<(), String> {
+    match source_kind {
+        SourceKind::Bpf | SourceKind::BpfCompat => {
+            Err(format!("{} refused at BPF_PROG_LOAD: not permitted", source_kind.name()))
         }
-        Tier::Netlink | Tier::Procfs => Ok(()),
+        SourceKind::Netlink | SourceKind::Procfs => Ok(()),
     }
 }
 
@@ -123,7 +123,9 @@ fn sys_admin_stands_for_bpf_and_perfmon() {
 #[test]
 fn on_an_old_kernel_the_best_possible_source_is_enough() {
     let (_root, places) = host("6.1.0-18-amd64", ROOT, true);
-    let mut probe = |tier| if tier == Tier::Bpf { Err("bpf refused".to_owned()) } else { Ok(()) };
+    let mut probe = |source_kind| {
+        if source_kind == SourceKind::Bpf { Err("bpf refused".to_owned()) } else { Ok(()) }
+    };
 
     let diagnosis = examine(&places, &mut probe);
 

@@ -1,6 +1,6 @@
 //! How long a source that fails is left alone, and when another one is looked for.
 //!
-//! In: that a pass failed, or did not. Out: for how long nothing is read, and whether the tiers are tried again. Each such
+//! In: that a pass failed, or did not. Out: for how long nothing is read, and whether the sources are tried again. Each such
 //! trial may load BPF programs, 50 to 70 ms of CPU, so that there must be an end to it: ever rarer, as long as it goes on.
 //!
 //! Pure: no I/O, no clock.
@@ -23,7 +23,7 @@ pub(super) struct Patience {
 pub(super) struct Next {
     /// Nothing is read for so long.
     pub(super) pause_ns: u64,
-    /// The tiers are tried again.
+    /// The sources are tried again.
     pub(super) look: bool,
     /// The first one in a row: worth a line in the log.
     pub(super) first: bool,
@@ -50,7 +50,7 @@ impl Patience {
 mod tests {
     use super::*;
 
-    /// Seconds at which the tiers are tried again, while every pass fails for a week.
+    /// Seconds at which the sources are tried again, while every pass fails for a week.
     fn looks() -> Vec<u64> {
         let (mut patience, mut now_ns, mut looks) = (Patience::default(), 0, Vec::new());
         while now_ns < 7 * 86_400 * 1_000_000_000 {

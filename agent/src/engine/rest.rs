@@ -36,7 +36,7 @@ impl Engine {
     }
 
     pub(super) fn looks(&self) -> u64 {
-        tuning::looks(self.source.tier(), self.reported.kept())
+        tuning::looks(self.source.kind(), self.reported.kept())
     }
 }
 

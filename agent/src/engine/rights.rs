@@ -10,7 +10,7 @@ use crate::capabilities::{Capability, Set};
 use crate::config::Origin;
 use crate::rights::{self, Rights, Wait, calls};
 use crate::sys::seccomp;
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use std::sync::Arc;
 use tracing::warn;
 
@@ -21,7 +21,7 @@ pub(super) struct Giving {
     full_ns: u64,
     /// No source can be loaded any more.
     given: bool,
-    /// How many of the best tiers were refused when the source was chosen.
+    /// How many of the best sources were refused when the source was chosen.
     pub(super) refused: usize,
     /// Why the process has to begin again.
     pub(super) restart: Option<String>,
@@ -80,7 +80,7 @@ impl Engine {
         }
         let Some(plan) = self.setup.rights.take() else { return };
         self.giving.given = true;
-        let rights = plan.finish(self.source.tier(), &mut self.matching.asker);
+        let rights = plan.finish(self.source.kind(), &mut self.matching.asker);
         self.signs.rights(Arc::new(rights));
         self.published_ns = 0;
         self.publish(now);
@@ -89,13 +89,13 @@ impl Engine {
     /// Whether no source can be loaded here any more because the rights to do so were given back. If another one is wanted that the
     /// process could have loaded when it started, the engine ends, and with it the process: what started it starts it again, with
     /// all that it had. One that was refused then would be refused again, so that the one in use stays.
-    pub(super) fn keeps_source(&mut self, pin: Option<Tier>, failed: bool) -> bool {
+    pub(super) fn keeps_source(&mut self, pin: Option<SourceKind>, failed: bool) -> bool {
         if !self.giving.given {
             return false;
         }
-        let used = self.source.tier();
+        let used = self.source.kind();
         let wanted = wanted(pin, self.giving.refused, rights::at_start());
-        let (name, used_name) = (wanted.map_or("none", Tier::name), used.name());
+        let (name, used_name) = (wanted.map_or("none", SourceKind::name), used.name());
         let why = match wanted {
             Some(wanted) if wanted != used => {
                 format!(
@@ -118,18 +118,20 @@ impl Engine {
     }
 }
 
-/// What would be loaded by a process with these capabilities, of which the first `refused` tiers were refused before.
-fn wanted(pin: Option<Tier>, refused: usize, start: Set) -> Option<Tier> {
-    let may = |tier: &&Tier| {
+/// What would be loaded by a process with these capabilities, of which the first `refused` sources were refused before.
+fn wanted(pin: Option<SourceKind>, refused: usize, start: Set) -> Option<SourceKind> {
+    let may = |source_kind: &&SourceKind| {
         let has = |capability| start.has(capability) || start.has(Capability::SysAdmin);
-        match tier {
-            Tier::Bpf | Tier::BpfCompat => has(Capability::Bpf) && has(Capability::Perfmon),
-            Tier::Netlink => start.has(Capability::SysAdmin),
-            Tier::Procfs => true,
+        match source_kind {
+            SourceKind::Bpf | SourceKind::BpfCompat => {
+                has(Capability::Bpf) && has(Capability::Perfmon)
+            }
+            SourceKind::Netlink => start.has(Capability::SysAdmin),
+            SourceKind::Procfs => true,
         }
     };
-    let left = Tier::ALL.iter().skip(refused);
-    left.filter(|tier| pin.is_none_or(|pin| pin == **tier)).find(may).copied()
+    let left = SourceKind::ALL.iter().skip(refused);
+    left.filter(|source_kind| pin.is_none_or(|pin| pin == **source_kind)).find(may).copied()
 }
 
 /// The record before anything is given back.
@@ -145,10 +147,10 @@ mod tests {
 
     #[test]
     fn what_was_refused_at_the_start_is_not_worth_another_one() {
-        assert_eq!(wanted(Some(Tier::Bpf), 2, ALL), None);
-        assert_eq!(wanted(None, 2, ALL), Some(Tier::Netlink));
-        assert_eq!(wanted(None, 0, ALL), Some(Tier::Bpf));
-        assert_eq!(wanted(Some(Tier::Procfs), 0, ALL), Some(Tier::Procfs));
+        assert_eq!(wanted(Some(SourceKind::Bpf), 2, ALL), None);
+        assert_eq!(wanted(None, 2, ALL), Some(SourceKind::Netlink));
+        assert_eq!(wanted(None, 0, ALL), Some(SourceKind::Bpf));
+        assert_eq!(wanted(Some(SourceKind::Procfs), 0, ALL), Some(SourceKind::Procfs));
     }
 
     #[test]
@@ -156,10 +158,13 @@ mod tests {
         let none = Set::default();
         let bpf = Set::of([Capability::Bpf, Capability::Perfmon]);
 
-        assert_eq!(wanted(Some(Tier::Bpf), 0, none), None);
-        assert_eq!(wanted(Some(Tier::Netlink), 0, bpf), None);
-        assert_eq!(wanted(None, 0, bpf), Some(Tier::Bpf));
-        assert_eq!(wanted(None, 0, none), Some(Tier::Procfs));
-        assert_eq!(wanted(Some(Tier::Bpf), 0, Set::of([Capability::SysAdmin])), Some(Tier::Bpf));
+        assert_eq!(wanted(Some(SourceKind::Bpf), 0, none), None);
+        assert_eq!(wanted(Some(SourceKind::Netlink), 0, bpf), None);
+        assert_eq!(wanted(None, 0, bpf), Some(SourceKind::Bpf));
+        assert_eq!(wanted(None, 0, none), Some(SourceKind::Procfs));
+        assert_eq!(
+            wanted(Some(SourceKind::Bpf), 0, Set::of([Capability::SysAdmin])),
+            Some(SourceKind::Bpf)
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The configuration in the engine's own units.
 //!
-//! In: the configuration in force. Out: nanoseconds, counts and a pinned tier; nothing after this
+//! In: the configuration in force. Out: nanoseconds, counts and a pinned source; nothing after this
 //! parses or converts. It must not hold defaults: those are in the spec.
 //!
 //! Pure: no I/O.
@@ -8,7 +8,7 @@
 use crate::config::Effective;
 use crate::discover::{self, choose};
 use probelet_core::budget::Policy;
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use probelet_core::report;
 use probelet_core::schedule::Intervals;
 use probelet_core::short_lived::Wish;
@@ -21,7 +21,7 @@ const FLOWS: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Tuning {
     pub(super) config: Arc<Effective>,
-    pub(super) pin: Option<Tier>,
+    pub(super) pin: Option<SourceKind>,
     pub(super) paused: bool,
     pub(super) policy: Policy,
     pub(super) intervals: Intervals,
@@ -36,7 +36,7 @@ pub(super) struct Tuning {
 }
 
 impl Tuning {
-    pub(super) fn new(config: &Arc<Effective>, pin: Option<Tier>) -> Self {
+    pub(super) fn new(config: &Arc<Effective>, pin: Option<SourceKind>) -> Self {
         let spec = &config.spec;
         let limits = &spec.limits;
         Self {
@@ -87,9 +87,9 @@ impl Tuning {
 
 /// Looks at the counters in a sockets interval: several where a look costs microseconds, unless it finds nothing that the
 /// kernel does not keep for the next one anyway.
-pub(super) const fn looks(tier: Tier, kept: bool) -> u64 {
-    match tier {
-        Tier::Bpf | Tier::BpfCompat if !kept => 2,
+pub(super) const fn looks(source_kind: SourceKind, kept: bool) -> u64 {
+    match source_kind {
+        SourceKind::Bpf | SourceKind::BpfCompat if !kept => 2,
         _ => 1,
     }
 }

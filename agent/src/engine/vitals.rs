@@ -20,7 +20,7 @@ use crate::snapshot::{
 };
 use crate::sys::usage;
 use probelet_core::budget::Level;
-use probelet_core::facts::{Tier, Want};
+use probelet_core::facts::{SourceKind, Want};
 use probelet_core::report::Picture;
 use probelet_core::schedule::Schedule;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Rhythm {
 #[derive(Debug)]
 pub(super) struct Signs {
     memory: OwnMemory,
-    tier: Tier,
+    source_kind: SourceKind,
     refused: Arc<[String]>,
     denied: bool,
     config: Arc<Effective>,
@@ -105,7 +105,7 @@ impl Signs {
     ) -> Self {
         Self {
             rights: Arc::new(rights),
-            tier: chosen.source.tier(),
+            source_kind: chosen.source.kind(),
             refused: chosen.refused.as_slice().into(),
             denied: chosen.denied,
             config: Arc::clone(config),
@@ -136,7 +136,7 @@ impl Signs {
     }
 
     pub(super) fn chose(&mut self, chosen: &Chosen) {
-        self.tier = chosen.source.tier();
+        self.source_kind = chosen.source.kind();
         self.refused = chosen.refused.as_slice().into();
         self.denied = chosen.denied;
         self.costs = [Mean::default(); 4];
@@ -303,7 +303,7 @@ impl Signs {
         let uptime = (seconds(clock::unix_ns()) - self.started_unix).max(1.0);
         let serve = cpu[Task::Serve as usize];
         Vitals {
-            tier: self.tier,
+            source_kind: self.source_kind,
             refused: Arc::clone(&self.refused),
             denied: self.denied,
             level,

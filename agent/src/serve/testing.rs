@@ -13,7 +13,7 @@ use crate::discover::Limiter;
 use crate::serve::http::cost::Admission;
 use crate::serve::http::watch::Limits;
 use crate::snapshot::{CpuTime, Intervals, ShortLived, Skip, Snapshot, Task, Vitals};
-use probelet_core::facts::{Endpoint, Facts, Process, Socket, Tier, Want};
+use probelet_core::facts::{Endpoint, Facts, Process, Socket, SourceKind, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{self, Now, Picture, Report};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,7 +32,7 @@ pub(crate) use everything::talking_to;
 pub(crate) fn snapshot() -> Snapshot {
     let second = Intervals { sockets: 1.0, processes: 1.0, containers: 10.0, bytes: 10.0 };
     let vitals = Vitals {
-        tier: Tier::Netlink,
+        source_kind: SourceKind::Netlink,
         refused: ["bpf: loading was refused (EPERM): CAP_BPF is missing".to_owned()].into(),
         cpu_cores: 0.001,
         budget_cores: 0.005,

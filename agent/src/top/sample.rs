@@ -13,7 +13,8 @@ use crate::names::label::Names;
 use crate::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use probelet_core::coverage::Count;
 use probelet_core::facts::{
-    Comm, Container, ContainerId, Endpoint, Loss, Losses, Process, Protocol, Runtime, State, Tier,
+    Comm, Container, ContainerId, Endpoint, Loss, Losses, Process, Protocol, Runtime, SourceKind,
+    State,
 };
 use probelet_core::records::{
     ConnectionRecord, ContainerRecord, Direction, FlowKey, FlowRecord, Health, ListenerRecord,
@@ -240,7 +241,7 @@ fn vitals(second: u64) -> Vitals {
     passes.sum = second as f64 * 0.000_3;
     let every = Intervals { sockets: 1.0, processes: 2.0, containers: 10.0, bytes: 10.0 };
     Vitals {
-        tier: Tier::Netlink,
+        source_kind: SourceKind::Netlink,
         refused: [
             "bpf refused at BPF_PROG_LOAD: CAP_BPF and CAP_PERFMON are missing".to_owned(),
             "bpf-compat refused at BPF_PROG_LOAD: CAP_BPF and CAP_PERFMON are missing".to_owned(),

@@ -12,7 +12,7 @@ fn what_failed_or_was_never_connected_is_no_connection() {
     in_a_node("attempts::what_failed_or_was_never_connected_is_no_connection", || {
         bridge();
         let (server, mut client) = (Pod::start(1), Pod::start(2));
-        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
 
         client.ask("talk 10.9.0.1 9 100 second 0");
         agent.settle();
@@ -23,10 +23,10 @@ fn what_failed_or_was_never_connected_is_no_connection() {
     });
 }
 
-fn every_refused_attempt_is_counted(tier: Tier) {
+fn every_refused_attempt_is_counted(source_kind: SourceKind) {
     bridge();
     let (server, mut client) = (Pod::start(1), Pod::start(2));
-    let mut agent = Agent::start(tier, ROOM);
+    let mut agent = Agent::start(source_kind, ROOM);
 
     // As fast as it goes: most begin and end between two passes.
     client.ask("attempt 10.9.0.1 9 1000 5");
@@ -70,7 +70,7 @@ fn every_refused_attempt_is_counted(tier: Tier) {
 #[ignore = "needs root and BPF"]
 fn bpf_counts_every_refused_attempt_once() {
     in_a_node("attempts::bpf_counts_every_refused_attempt_once", || {
-        every_refused_attempt_is_counted(Tier::Bpf);
+        every_refused_attempt_is_counted(SourceKind::Bpf);
     });
 }
 
@@ -78,7 +78,7 @@ fn bpf_counts_every_refused_attempt_once() {
 #[ignore = "needs root"]
 fn netlink_counts_every_refused_attempt_once() {
     in_a_node("attempts::netlink_counts_every_refused_attempt_once", || {
-        every_refused_attempt_is_counted(Tier::Netlink);
+        every_refused_attempt_is_counted(SourceKind::Netlink);
     });
 }
 
@@ -86,7 +86,7 @@ fn netlink_counts_every_refused_attempt_once() {
 #[ignore = "needs root"]
 fn procfs_counts_every_refused_attempt_once() {
     in_a_node("attempts::procfs_counts_every_refused_attempt_once", || {
-        every_refused_attempt_is_counted(Tier::Procfs);
+        every_refused_attempt_is_counted(SourceKind::Procfs);
     });
 }
 
@@ -105,7 +105,7 @@ fn attempts_without_an_answer_and_those_that_icmp_fails_are_counted_once() {
             "[ ! -e /proc/sys/net/ipv4/tcp_syn_linear_timeouts ] || echo 0 > /proc/sys/net/ipv4/tcp_syn_linear_timeouts",
         );
         inside("ip neigh add 10.9.0.50 lladdr 02:00:00:00:00:50 dev eth0");
-        let mut agent = Agent::start(Tier::Bpf, ROOM);
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
 
         client.tell("attempt 10.9.0.50 9 40 30");
         let answer = std::thread::scope(|scope| {

@@ -56,7 +56,7 @@ fn another_source_is_loaded_once() {
     running.until("the next one", |s| s.vitals.config_generation == 3);
 
     let loads = running.world.loads.lock().unwrap().clone();
-    assert_eq!(loads, [None, Some(Tier::Netlink)]);
+    assert_eq!(loads, [None, Some(SourceKind::Netlink)]);
     running.stop();
 }
 

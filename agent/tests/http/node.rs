@@ -3,7 +3,7 @@
 use probelet_agent::discover::Limiter;
 use probelet_agent::snapshot::{CpuTime, Intervals, Skip, Snapshot, Task, Vitals};
 use probelet_core::facts::{
-    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, Tier, Want,
+    Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, SourceKind, Want,
 };
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Picture, Report};
@@ -86,7 +86,7 @@ pub(crate) fn empty() -> Arc<Snapshot> {
 pub(crate) fn snapshot(picture: Picture) -> Snapshot {
     let second = Intervals { sockets: 1.0, processes: 1.0, containers: 10.0, bytes: 10.0 };
     let vitals = Vitals {
-        tier: Tier::Bpf,
+        source_kind: SourceKind::Bpf,
         cpu_cores: 0.001,
         budget_cores: 0.005,
         window_seconds: 60.0,

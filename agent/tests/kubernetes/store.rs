@@ -277,7 +277,7 @@ async fn engine(
             let mut next = Snapshot::clone(snapshot);
             next.vitals.config_hash.clone_from(&now.hash);
             next.vitals.budget_cores = now.spec.budget.cpu.cores();
-            next.vitals.tier = probelet_core::facts::Tier::Bpf;
+            next.vitals.source_kind = probelet_core::facts::SourceKind::Bpf;
             next.picture.epoch = 1;
             *snapshot = Arc::new(next);
         });

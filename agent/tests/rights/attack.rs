@@ -15,7 +15,7 @@ use probelet_agent::discover::{Error, Limits, Pace, Pass, Source};
 use probelet_agent::engine::{Engine, Governor, Setup};
 use probelet_agent::rights::{Plan, Protection, reach::Reach};
 use probelet_agent::snapshot::Snapshot;
-use probelet_core::facts::{Facts, Tier, Want};
+use probelet_core::facts::{Facts, SourceKind, Want};
 use std::fs::File;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -108,8 +108,8 @@ struct Attacker {
 }
 
 impl Source for Attacker {
-    fn tier(&self) -> Tier {
-        self.source.tier()
+    fn kind(&self) -> SourceKind {
+        self.source.kind()
     }
 
     fn set_limits(&mut self, limits: Limits) {
@@ -155,7 +155,7 @@ fn attacked(kubeconfig: Option<&str>) {
     let (attacker, trigger) = (prey.clone(), Arc::clone(&now));
     let setup = Setup {
         node: "n".into(),
-        source: Some(Tier::Bpf),
+        source: Some(SourceKind::Bpf),
         config,
         governor: Arc::clone(&governor),
         snapshots,

@@ -89,7 +89,7 @@ impl Recent {
 pub struct Health {
     /// Round-trip times as of the last reading of everything.
     pub rtt: Rtt,
-    /// Segments sent with data, as far as a source of the tier shows; by the end that is counted, and by the
+    /// Segments sent with data, as far as the source shows; by the end that is counted, and by the
     /// other one while it has to send again.
     pub segments: u64,
     /// Segments sent again.

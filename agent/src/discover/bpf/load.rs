@@ -1,7 +1,7 @@
 //! Loads the programs and lets them learn the node, or says in one message why that cannot be.
 //!
 //! In: the embedded blobs and the running kernel. Out: programs, windows and what they learnt. It
-//! must not choose a tier: it is asked for one and answers.
+//! must not choose a source: it is asked for one and answers.
 //!
 //! I/O: yes.
 
@@ -10,7 +10,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use rustix::net::{AddressFamily, SocketType, socket};
 
 use super::{
@@ -79,14 +79,14 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
     }
 }
 
-/// Loads one build; `tier` is [`Tier::Bpf`] or [`Tier::BpfCompat`].
-pub(super) fn load(tier: Tier) -> Result<Loaded, Error> {
+/// Loads one build; `source_kind` is [`SourceKind::Bpf`] or [`SourceKind::BpfCompat`].
+pub(super) fn load(source_kind: SourceKind) -> Result<Loaded, Error> {
     let refused = |Failed(step, source): Failed, verifier: &str| {
         let hint = refusal::hint(&refusal::Kernel::read(), &source, verifier);
-        Error::Refused { tier: tier.name(), step: step.to_owned(), hint, source }
+        Error::Refused { source_kind: source_kind.name(), step: step.to_owned(), hint, source }
     };
     own_proc().map_err(|f| refused(f, ""))?;
-    let build = if tier == Tier::Bpf { &CAST } else { &PROBE };
+    let build = if source_kind == SourceKind::Bpf { &CAST } else { &PROBE };
     match make(build, &mut []) {
         Ok((maps, progs)) => prepare(build, maps, progs).map_err(|f| refused(f, "")),
         Err(first) => {

@@ -1,7 +1,7 @@
 //! Why the kernel refused, in one message that a user can act on.
 //!
 //! In: the error and what the kernel says about itself. Out: the message. It must not decide by a
-//! version number or an errno alone which tier comes next.
+//! version number or an errno alone which source comes next.
 //!
 //! I/O: [`Kernel::read`] reads four small files; the rest is pure.
 

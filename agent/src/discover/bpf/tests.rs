@@ -2,15 +2,16 @@
 
 use std::process::{Child, Command};
 
-use probelet_core::facts::{Facts, Loss, Process, Tier, Want};
+use probelet_core::facts::{Facts, Loss, Process, SourceKind, Want};
 
 use super::{Bpf, Ctl, load, run};
 use crate::discover::{Limiter, Limits, Pace, Pass, Source as _, Unpaced};
 
-/// Runs `body` with every tier that loads, with slices that end at the first look at the clock.
-fn each_tier(body: impl Fn(&mut Bpf)) {
+/// Runs `body` with every source that loads, with slices that end at the first look at the clock.
+fn each_source(body: impl Fn(&mut Bpf)) {
     let limits = Limits { max_sockets: 100_000, max_processes: 100_000 };
-    let loaded = [Tier::Bpf, Tier::BpfCompat].map(|tier| load(tier, limits));
+    let loaded =
+        [SourceKind::Bpf, SourceKind::BpfCompat].map(|source_kind| load(source_kind, limits));
     if let [Err(best), Err(compat)] = &loaded {
         return eprintln!("SKIP: no BPF: {best}; {compat}");
     }
@@ -39,7 +40,7 @@ fn seen(facts: &Facts, pid: u32) -> Vec<Process> {
 #[ignore = "needs root and BPF"]
 fn the_shortest_slices_see_every_process_once() {
     let children = sleepers(30);
-    each_tier(|source| {
+    each_source(|source| {
         let mut facts = Facts::default();
         source.pass(Want::Everything, &mut facts, &mut Unpaced).unwrap();
 
@@ -53,7 +54,7 @@ fn the_shortest_slices_see_every_process_once() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_process_that_exits_under_the_cursor_costs_no_other_one() {
-    each_tier(|source| {
+    each_source(|source| {
         let mut children = sleepers(30);
         let mut facts = Facts::default();
         source.pass(Want::Processes, &mut facts, &mut Unpaced).unwrap();
@@ -99,7 +100,7 @@ fn a_process_that_exits_under_the_cursor_costs_no_other_one() {
 fn a_table_of_many_fds_is_left_and_entered_again_between_any_two_words() {
     let sockets: Vec<_> =
         (0..300).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-    each_tier(|source| {
+    each_source(|source| {
         let mut facts = Facts::default();
         source.pass(Want::Sockets, &mut facts, &mut Unpaced).unwrap();
 
@@ -135,7 +136,7 @@ impl Pace for Breaths {
 #[ignore = "needs root and BPF"]
 fn after_a_walk_that_was_given_up_nothing_is_taken_from_memory() {
     let children = sleepers(30);
-    each_tier(|source| {
+    each_source(|source| {
         let mut facts = Facts::default();
         let end = |source: &mut Bpf, facts: &mut Facts, pace: &mut dyn Pace| {
             source.pass(Want::Sockets, facts, pace).unwrap()

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use probelet_core::facts::{Facts, Loss, State, Want};
 
-use super::{Elsewhere, LIMITS, at, read, tiers};
+use super::{Elsewhere, LIMITS, at, read, source_kinds};
 use crate::discover::netlink::Netlink;
 use crate::discover::procfs::Procfs;
 use crate::discover::{Limiter, Limits, Pace, Pass, Source};
@@ -128,14 +128,14 @@ fn a_socket_that_the_kernel_counts_and_no_table_shows_is_unseen_until_it_is_seen
             super::again(source, Want::Everything, &mut facts);
             facts.compared.then(|| facts.losses.get(Loss::Unseen))
         };
-        let tier = source.tier().name();
+        let source_kind = source.kind().name();
 
         let reported: Vec<_> = (0..3).map(|_| unseen(&mut *source)).collect();
-        assert_eq!(reported, [None, Some(2), Some(2)], "{tier}");
+        assert_eq!(reported, [None, Some(2), Some(2)], "{source_kind}");
         std::fs::write(&count, real).unwrap();
         let reported: Vec<_> = (0..2).map(|_| unseen(&mut *source)).collect();
         // Something has moved, so that the next one is the first to know.
-        assert_eq!(reported, [Some(2), Some(0)], "{tier}");
+        assert_eq!(reported, [Some(2), Some(0)], "{source_kind}");
     }
 }
 
@@ -178,11 +178,11 @@ fn sockets_of_one_namespace_take_no_place_of_anothers() {
             let netns = there.netns();
             facts.sockets.iter().filter(|socket| socket.netns == netns).count()
         };
-        let tier = source.tier().name();
-        assert_eq!(victims.iter().map(of).collect::<Vec<_>>(), [1, 1, 1], "{tier}");
-        assert!((250..=300).contains(&of(&hostile)), "{tier}: {}", of(&hostile));
+        let source_kind = source.kind().name();
+        assert_eq!(victims.iter().map(of).collect::<Vec<_>>(), [1, 1, 1], "{source_kind}");
+        assert!((250..=300).contains(&of(&hostile)), "{source_kind}: {}", of(&hostile));
         let left = facts.losses.get(Loss::SocketsFull);
-        assert!(left >= 600, "{tier}: {left}, {} of {}", of(&hostile), facts.sockets.len());
+        assert!(left >= 600, "{source_kind}: {left}, {} of {}", of(&hostile), facts.sockets.len());
         assert!(!facts.compared, "what was left out is counted once");
     }
 }
@@ -246,7 +246,7 @@ fn a_pass_that_may_not_go_on_is_abandoned() {
             n
         }
     }
-    for mut source in tiers() {
+    for mut source in source_kinds() {
         let mut facts = Facts::default();
 
         let pass = source.pass(Want::Everything, &mut facts, &mut Stopped).unwrap();

@@ -1,4 +1,4 @@
-//! The pass that the tiers `netlink` and `procfs` share; they differ in how a namespace is dumped.
+//! The pass that the sources `netlink` and `procfs` share; they differ in how a namespace is dumped.
 //!
 //! In: `/proc` and a [`Dump`]. Out: all sections of [`Facts`]. Namespaces whose counters stand still
 //! are served from memory. It must not hold anything of a namespace over a pass.
@@ -43,7 +43,7 @@ pub struct Target {
     pub pid: u32,
     /// The namespace.
     pub netns: u32,
-    /// Whether the bytes of each socket are wanted, where the tier can tell.
+    /// Whether the bytes of each socket are wanted, where the source can tell.
     pub detail: bool,
     /// Whether it has UDP sockets: their tables are the machine's, and walked for nothing else.
     pub udp: bool,
@@ -68,7 +68,7 @@ pub struct Intake<'a> {
     closed: &'a mut ClosedMemory,
     /// What the dump met.
     pub losses: &'a mut Losses,
-    /// The namespace's range of ephemeral ports, if the tier can read it.
+    /// The namespace's range of ephemeral ports, if the source can read it.
     pub ports: Option<PortRange>,
     /// The dump was ended where it would not pay to go on.
     pub ended_early: bool,

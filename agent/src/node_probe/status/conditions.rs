@@ -15,7 +15,7 @@ use crate::discover::choose;
 use crate::node_probe::follow::{Assigned, Refusal};
 use crate::snapshot::{Snapshot, Vitals};
 use probelet_core::budget::Level;
-use probelet_core::facts::{Loss, Tier};
+use probelet_core::facts::{Loss, SourceKind};
 use probelet_core::report::Picture;
 use probelet_crds::Unknown;
 use probelet_crds::condition::{
@@ -246,11 +246,12 @@ fn applied(scene: &Scene<'_>) -> Finding {
         Some(refusal @ Refusal::Invalid(_)) => no(config_applied::INVALID, refusal.to_string()),
         None if !scene.applied => unknown(config_applied::PENDING, ""),
         None => match choose::pinned(scene.config.spec.source) {
-            Some(wanted) if wanted != scene.snapshot.vitals.tier && !scene.pinned => {
-                let (wanted, tier) = (wanted.name(), scene.snapshot.vitals.tier.name());
+            Some(wanted) if wanted != scene.snapshot.vitals.source_kind && !scene.pinned => {
+                let (wanted, source_kind) =
+                    (wanted.name(), scene.snapshot.vitals.source_kind.name());
                 no(
                     config_applied::SOURCE_UNAVAILABLE,
-                    format!("{wanted} does not work on this node; {tier} is in use"),
+                    format!("{wanted} does not work on this node; {source_kind} is in use"),
                 )
             }
             _ => yes(config_applied::APPLIED, ignored(&scene.assigned.unknown)),
@@ -271,16 +272,18 @@ fn ignored(unknown: &Unknown) -> String {
 /// Capabilities without which the source in use shows less than it could, or without which a better one was refused.
 pub(crate) fn missing(vitals: &Vitals, lacking: &[Capability]) -> Vec<Capability> {
     // A source that was loaded had what it needs to load; SYS_ADMIN stands for BPF and PERFMON.
-    let bpf = |capability: Capability| capability.serves(Tier::Bpf);
+    let bpf = |capability: Capability| capability.serves(SourceKind::Bpf);
     let better = |capability: Capability| {
         bpf(capability)
             && !vitals.refused.is_empty()
-            && !matches!(vitals.tier, Tier::Bpf | Tier::BpfCompat)
+            && !matches!(vitals.source_kind, SourceKind::Bpf | SourceKind::BpfCompat)
     };
     let conntrack =
         |capability| capability == Capability::NetAdmin && vitals.conntrack_error.is_some();
     let lacking = lacking.iter().copied();
-    lacking.filter(|&c| (c.serves(vitals.tier) && !bpf(c)) || better(c) || conntrack(c)).collect()
+    lacking
+        .filter(|&c| (c.serves(vitals.source_kind) && !bpf(c)) || better(c) || conntrack(c))
+        .collect()
 }
 
 fn permissions(scene: &Scene<'_>) -> Finding {
@@ -295,7 +298,7 @@ fn permissions(scene: &Scene<'_>) -> Finding {
     let missing = missing(vitals, scene.lacking);
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|capability| capability.name()).collect();
-        let used = vitals.tier.name();
+        let used = vitals.source_kind.name();
         return no(
             permissions_ok::CAPABILITIES_MISSING,
             format!("{} missing; {used} is in use", names.join(", ")),

@@ -57,7 +57,7 @@ fn agent(snapshot: &Snapshot) -> AgentStatus {
     let vitals = &snapshot.vitals;
     AgentStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        source: vitals.tier.name().to_owned(),
+        source: vitals.source_kind.name().to_owned(),
         level: vitals.level.name().to_owned(),
         level_reason: vitals.level_reason.clone(),
         cpu: figures::cpu(vitals.cpu_cores),

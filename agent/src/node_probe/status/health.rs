@@ -9,7 +9,7 @@
 use crate::names::label;
 use crate::snapshot::Snapshot;
 use probelet_core::budget::Level;
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use probelet_core::records::{FlowRecord, Risk, RiskRecord};
 use probelet_core::report::Picture;
 use probelet_crds::condition::{Status, connections_healthy as reasons};
@@ -42,15 +42,15 @@ impl Health {
         self.wrong.take_if(|(at, ..)| now.saturating_sub(*at) >= LASTING);
         match &self.wrong {
             Some((_, reason, message)) => (Status::False, reason, message.clone()),
-            None => (Status::True, reasons::HEALTHY, unread(vitals.tier).to_owned()),
+            None => (Status::True, reasons::HEALTHY, unread(vitals.source_kind).to_owned()),
         }
     }
 }
 
 /// What the source does not know, and so cannot find wrong.
-const fn unread(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Procfs => {
+const fn unread(source_kind: SourceKind) -> &'static str {
+    match source_kind {
+        SourceKind::Procfs => {
             "procfs knows no accept queues and ranges of ports, and segments only of short connections"
         }
         _ => "",

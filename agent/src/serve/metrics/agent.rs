@@ -79,7 +79,7 @@ fn cost(families: &mut Families, vitals: &Vitals) {
 }
 
 fn passes(families: &mut Families, vitals: &Vitals, now_ns: u64) {
-    let source = ("source", vitals.tier.name());
+    let source = ("source", vitals.source_kind.name());
     families.histogram(
         "probelet_agent_pass_duration_seconds",
         "Duration of one pass over the node, in seconds.",
@@ -285,7 +285,7 @@ fn identity(families: &mut Families, node: &str, vitals: &Vitals) {
     families.gauge(
         "probelet_agent_source_info",
         "The source in use: how the kernel is read.",
-        [([("source", vitals.tier.name())], 1.0)],
+        [([("source", vitals.source_kind.name())], 1.0)],
     );
     families.gauge(
         "probelet_agent_node_info",
@@ -320,7 +320,7 @@ const fn flag(on: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use probelet_core::facts::Tier;
+    use probelet_core::facts::SourceKind;
     use prometheus::{Encoder as _, TextEncoder};
 
     fn text(snapshot: &Snapshot, lacking: &[Capability]) -> String {
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn what_is_missed_is_named_and_what_is_not_has_no_series() {
         let mut snapshot = Snapshot::empty("n".into());
-        snapshot.vitals.tier = Tier::Procfs;
+        snapshot.vitals.source_kind = SourceKind::Procfs;
         snapshot.vitals.refused = ["bpf: Operation not permitted".to_owned()].into();
 
         let denied = text(&snapshot, &[Capability::Bpf]);

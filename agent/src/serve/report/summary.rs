@@ -50,7 +50,7 @@ pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span, sight: &S
         out,
         format_args!(
             ",\"source\":\"{}\",\"level\":\"{}\"",
-            vitals.tier.name(),
+            vitals.source_kind.name(),
             vitals.level.name()
         ),
     );

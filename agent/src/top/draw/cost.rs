@@ -66,7 +66,7 @@ fn title(view: &View, width: u16) -> Line<'static> {
             rule(1),
             Span::styled(format!(" {} ", vitals.level.name()), level_style(vitals.level)),
         ],
-        vec![rule(1), Span::raw(format!(" source {} ", vitals.tier.name()))],
+        vec![rule(1), Span::raw(format!(" source {} ", vitals.source_kind.name()))],
         vec![rule(1), Span::raw(format!(" {} ", snapshot.node))],
     ];
     let up = Span::raw(up);

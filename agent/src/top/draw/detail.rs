@@ -71,7 +71,7 @@ fn took(seconds: f64) -> String {
 fn refused(vitals: &Vitals) -> Vec<Line<'static>> {
     let mut lines = vec![Line::from(vec![
         Span::styled("Source ", TITLE),
-        Span::styled(vitals.tier.name(), GOOD),
+        Span::styled(vitals.source_kind.name(), GOOD),
         Span::styled(
             if vitals.refused.is_empty() { ", none better was refused" } else { "; refused:" },
             DIM,

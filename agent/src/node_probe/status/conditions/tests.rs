@@ -22,7 +22,7 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let mut snapshot = testing::big(1);
-        snapshot.vitals.tier = Tier::Bpf;
+        snapshot.vitals.source_kind = SourceKind::Bpf;
         snapshot.vitals.refused = [].into();
         Self {
             snapshot,
@@ -251,7 +251,7 @@ fn a_capability_is_missing_when_a_better_source_was_refused_without_it() {
     node.lacking = vec![Capability::Bpf, Capability::SysPtrace, Capability::NetAdmin];
     assert_eq!(node.now(condition::PERMISSIONS_OK).0, Status::True, "bpf was loaded all the same");
 
-    node.snapshot.vitals.tier = Tier::Netlink;
+    node.snapshot.vitals.source_kind = SourceKind::Netlink;
     node.snapshot.vitals.refused = ["bpf refused at load: CAP_BPF is missing".to_owned()].into();
     let verdicts = node.all();
 

@@ -5,7 +5,7 @@ use crate::capabilities::{Capability, Set};
 use crate::config::Effective;
 use crate::node_probe::follow::Assigned;
 use crate::serve::testing;
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn before_the_first_picture_there_are_no_zeros() {
 #[test]
 fn what_is_missing_is_reported_with_what_is_lost() {
     let mut snapshot = testing::big(3);
-    snapshot.vitals.tier = Tier::Netlink;
+    snapshot.vitals.source_kind = SourceKind::Netlink;
 
     let status = status(&snapshot, &Effective::defaults(), &[Capability::Bpf]);
 

@@ -21,19 +21,19 @@ use std::time::Duration;
 
 const TIERS: [&str; 4] = ["procfs", "netlink", "bpf-compat", "bpf"];
 
-/// One reading of this machine by one tier; `None` when this kernel refuses the tier.
-fn once(tier: &str) -> Option<Value> {
+/// One reading of this machine by one source; `None` when this kernel refuses the source.
+fn once(source_kind: &str) -> Option<Value> {
     let agent = env!("CARGO_BIN_EXE_probelet-agent");
     let output = Command::new(agent)
-        .args(["once", "--json", "--docker", "off", "--source", tier])
+        .args(["once", "--json", "--docker", "off", "--source", source_kind])
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(3) {
-        println!("SKIP: no BPF: {tier} is refused: {error}");
+        println!("SKIP: no BPF: {source_kind} is refused: {error}");
         return None;
     }
-    assert!(output.status.success(), "{tier}: {error}");
+    assert!(output.status.success(), "{source_kind}: {error}");
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
@@ -134,23 +134,23 @@ impl Sockets {
     }
 }
 
-/// What all tiers must agree on, of one list of the report, in one namespace.
+/// What all sources must agree on, of one list of the report, in one namespace.
 fn rows(report: &Value, list: &str, netns: u64, fields: &[&str]) -> BTreeSet<String> {
     let rows = report[list].as_array().unwrap().iter().filter(|r| r["netns"] == netns);
     rows.map(|r| fields.iter().map(|f| r[*f].to_string()).collect::<Vec<_>>().join(" ")).collect()
 }
 
-fn by_tier(look: impl Fn(&Value) -> BTreeSet<String>) {
+fn by_source(look: impl Fn(&Value) -> BTreeSet<String>) {
     let oracle = look(&once("procfs").expect("procfs works everywhere"));
     assert!(!oracle.is_empty());
-    for tier in &TIERS[1..] {
-        if let Some(report) = once(tier) {
+    for source_kind in &TIERS[1..] {
+        if let Some(report) = once(source_kind) {
             let seen = look(&report);
             let missing: Vec<_> = oracle.difference(&seen).collect();
             let more: Vec<_> = seen.difference(&oracle).collect();
             assert!(
                 missing.is_empty() && more.is_empty(),
-                "{tier}: missing {missing:#?}, more {more:#?}"
+                "{source_kind}: missing {missing:#?}, more {more:#?}"
             );
         }
     }
@@ -158,11 +158,11 @@ fn by_tier(look: impl Fn(&Value) -> BTreeSet<String>) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn every_tier_sees_the_same_connections_with_the_same_owners() {
+fn every_source_sees_the_same_connections_with_the_same_owners() {
     let scene = Scene::new();
     let fields = ["protocol", "state", "local", "remote", "direction", "pid", "comm", "container"];
 
-    by_tier(|report| {
+    by_source(|report| {
         let mut report = report.clone();
         // Nothing but its port shows who dialled a UDP socket, and procfs knows no range but its own.
         for row in report["connections"].as_array_mut().unwrap() {
@@ -181,10 +181,10 @@ fn every_tier_sees_the_same_connections_with_the_same_owners() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn every_tier_sees_the_same_listeners() {
+fn every_source_sees_the_same_listeners() {
     let scene = Scene::new();
 
-    by_tier(|report| {
+    by_source(|report| {
         let rows = rows(
             report,
             "listeners",
@@ -198,12 +198,12 @@ fn every_tier_sees_the_same_listeners() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn every_tier_sees_the_same_processes_in_the_same_containers() {
+fn every_source_sees_the_same_processes_in_the_same_containers() {
     let scene = Scene::new();
     let me = u64::from(std::process::id());
     let fields = ["pid", "ppid", "comm", "container", "netns", "threads", "openFds"];
 
-    by_tier(|report| {
+    by_source(|report| {
         let processes = report["processes"].as_array().unwrap().iter();
         let ours =
             processes.filter(|p| p["pid"] == u64::from(scene.sleeper.id()) || p["pid"] == me);
@@ -225,8 +225,8 @@ fn every_tier_sees_the_same_processes_in_the_same_containers() {
 #[ignore = "needs root and BPF"]
 fn start_times_agree_to_a_clock_tick_and_memory_to_a_megabyte() {
     let scene = Scene::new();
-    let figures = |tier| {
-        let report = once(tier)?;
+    let figures = |source_kind| {
+        let report = once(source_kind)?;
         let processes = report["processes"].as_array().unwrap().clone();
         let of = |p: &Value| {
             (
@@ -238,12 +238,12 @@ fn start_times_agree_to_a_clock_tick_and_memory_to_a_megabyte() {
     };
     let oracle = figures("procfs").unwrap();
 
-    for tier in &TIERS[1..] {
-        let Some(seen) = figures(tier) else { continue };
+    for source_kind in &TIERS[1..] {
+        let Some(seen) = figures(source_kind) else { continue };
         let sleeper = u64::from(scene.sleeper.id());
         let (want, got) = (oracle[&sleeper], seen[&sleeper]);
         // Boot time itself is measured again by each run, to a few milliseconds.
-        assert!((want.0 - got.0).abs() < 0.05, "{tier}: {want:?} {got:?}");
-        assert!((want.1 - got.1).abs() < 1e6, "{tier}: {want:?} {got:?}");
+        assert!((want.0 - got.0).abs() < 0.05, "{source_kind}: {want:?} {got:?}");
+        assert!((want.1 - got.1).abs() < 1e6, "{source_kind}: {want:?} {got:?}");
     }
 }

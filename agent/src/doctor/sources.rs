@@ -9,19 +9,19 @@ use super::kernel::Version;
 use super::read::Read;
 use super::{Places, Verdict};
 use crate::capabilities::Capability;
-use probelet_core::facts::Tier;
+use probelet_core::facts::SourceKind;
 
 /// Tries every source in turn.
 pub(super) fn verdicts(
     read: &Read,
     places: &Places,
-    probe: &mut dyn FnMut(Tier) -> Result<(), String>,
+    probe: &mut dyn FnMut(SourceKind) -> Result<(), String>,
 ) -> Vec<Verdict> {
     let mut chosen = false;
-    let mut verdicts = Vec::with_capacity(Tier::ALL.len());
-    for tier in Tier::ALL {
-        let (source, possible) = (tier.name(), possible(read, tier));
-        verdicts.push(match probe(tier) {
+    let mut verdicts = Vec::with_capacity(SourceKind::ALL.len());
+    for source_kind in SourceKind::ALL {
+        let (source, possible) = (source_kind.name(), possible(read, source_kind));
+        verdicts.push(match probe(source_kind) {
             Ok(()) => {
                 let first = !std::mem::replace(&mut chosen, true);
                 Verdict {
@@ -29,9 +29,9 @@ pub(super) fn verdicts(
                     usable: true,
                     chosen: first,
                     possible,
-                    why: gives(tier).to_owned(),
+                    why: gives(source_kind).to_owned(),
                     // It loads, but its picture may be the poorer.
-                    remedy: grant_missing(read, tier, places).filter(|_| first),
+                    remedy: grant_missing(read, source_kind, places).filter(|_| first),
                 }
             }
             Err(why) => Verdict {
@@ -40,7 +40,7 @@ pub(super) fn verdicts(
                 chosen: false,
                 possible,
                 why,
-                remedy: remedy(read, tier, places),
+                remedy: remedy(read, source_kind, places),
             },
         });
     }
@@ -48,12 +48,12 @@ pub(super) fn verdicts(
 }
 
 /// Whether this kernel could carry a source if nothing were forbidden.
-pub(super) fn possible(read: &Read, tier: Tier) -> bool {
-    match tier {
-        Tier::Bpf | Tier::BpfCompat => {
-            read.version() >= Version::needed(tier) && read.btf && !read.confidential()
+pub(super) fn possible(read: &Read, source_kind: SourceKind) -> bool {
+    match source_kind {
+        SourceKind::Bpf | SourceKind::BpfCompat => {
+            read.version() >= Version::needed(source_kind) && read.btf && !read.confidential()
         }
-        Tier::Netlink | Tier::Procfs => true,
+        SourceKind::Netlink | SourceKind::Procfs => true,
     }
 }
 
@@ -70,28 +70,28 @@ fn grant(capabilities: &[Capability], places: &Places) -> String {
     )
 }
 
-const fn gives(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Bpf => "every socket with its exact owner and traffic, for the least CPU",
-        Tier::BpfCompat => "the same data as bpf, for several times the CPU of a pass",
-        Tier::Netlink => {
+const fn gives(source_kind: SourceKind) -> &'static str {
+    match source_kind {
+        SourceKind::Bpf => "every socket with its exact owner and traffic, for the least CPU",
+        SourceKind::BpfCompat => "the same data as bpf, for several times the CPU of a pass",
+        SourceKind::Netlink => {
             "every socket; owners come from a budgeted walk of open files, later than with bpf"
         }
-        Tier::Procfs => "works everywhere, without traffic counters, for the most CPU",
+        SourceKind::Procfs => "works everywhere, without traffic counters, for the most CPU",
     }
 }
 
 /// How to grant what a source makes use of, when any of it is missing.
-fn grant_missing(read: &Read, tier: Tier, places: &Places) -> Option<String> {
-    let serving = || Capability::ALL.into_iter().filter(|c| c.serves(tier));
+fn grant_missing(read: &Read, source_kind: SourceKind, places: &Places) -> Option<String> {
+    let serving = || Capability::ALL.into_iter().filter(|c| c.serves(source_kind));
     // All of it, because `setcap` replaces what was set before.
     (!serving().all(|c| read.may(c))).then(|| grant(&serving().collect::<Vec<_>>(), places))
 }
 
 /// What has to change for a source to load, as far as that can be determined.
-fn remedy(read: &Read, tier: Tier, places: &Places) -> Option<String> {
-    if matches!(tier, Tier::Bpf | Tier::BpfCompat) {
-        let needed = Version::needed(tier);
+fn remedy(read: &Read, source_kind: SourceKind, places: &Places) -> Option<String> {
+    if matches!(source_kind, SourceKind::Bpf | SourceKind::BpfCompat) {
+        let needed = Version::needed(source_kind);
         if read.version() < needed {
             return Some(format!("boot kernel {needed} or newer"));
         }
@@ -102,14 +102,18 @@ fn remedy(read: &Read, tier: Tier, places: &Places) -> Option<String> {
             return Some("boot with lockdown=integrity or none".to_owned());
         }
     }
-    let granted = grant_missing(read, tier, places);
+    let granted = grant_missing(read, source_kind, places);
     if granted.is_some() {
         return granted;
     }
     if read.status.seccomp == Some(2) {
-        let call = if tier >= Tier::Netlink { "netlink sockets and setns()" } else { "bpf()" };
+        let call = if source_kind >= SourceKind::Netlink {
+            "netlink sockets and setns()"
+        } else {
+            "bpf()"
+        };
         return Some(format!("use a seccomp profile that allows {call}"));
     }
-    (tier == Tier::Netlink && read.sock_diag.is_some())
+    (source_kind == SourceKind::Netlink && read.sock_diag.is_some())
         .then(|| "modprobe inet_diag tcp_diag udp_diag".to_owned())
 }

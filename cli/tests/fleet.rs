@@ -3,11 +3,8 @@
 //! An API server in memory serves 5,000 NodeProbes that are copies of a real one. Time is not judged here: machines
 //! differ; what is counted does not. I/O: none.
 
-#![allow(unsafe_code, reason = "an allocator that counts is the only way to know the peak")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +12,7 @@ use jiff::Timestamp;
 use kubectl_probelet::answer::status::{Seen, Status};
 use kubectl_probelet::ask::Ask;
 use kubectl_probelet::show::Answer as _;
+use probelet_allocations::{Counting, forget_peak, live, peak};
 use probelet_fake_api::scripted;
 use serde_json::Value;
 
@@ -22,37 +20,6 @@ const NODES: usize = 5_000;
 const PAGE: usize = 500;
 /// A page as text and as values, and 5,000 rows: measured 6.2 MiB, of which 2.6 stay.
 const MOST: usize = 12 << 20;
-
-/// Counts live bytes and their peak.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is left to the system's allocator; counting touches no memory that is handed out.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
-        PEAK.fetch_max(live, Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both may be live for a moment.
-        let live = LIVE.fetch_add(size, Relaxed) + size;
-        PEAK.fetch_max(live, Relaxed);
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -101,11 +68,11 @@ fn five_thousand_nodes_are_read_in_ten_pages_and_little_memory() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
     let ask = Ask::through(server(Arc::clone(&asked)), Duration::from_mins(1));
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
+    let before = live();
+    forget_peak();
 
     let read = runtime.block_on(ask.probes(false)).unwrap();
-    let held = LIVE.load(Relaxed) - before;
+    let held = live() - before;
     let status = Status::of(
         &Seen {
             server: "https://example:6443".to_owned(),
@@ -123,7 +90,7 @@ fn five_thousand_nodes_are_read_in_ten_pages_and_little_memory() {
     );
     let text = status.page(false).text(false);
 
-    let peak = PEAK.load(Relaxed) - before;
+    let peak = peak() - before;
     assert_eq!((asked.lock().unwrap().len(), read.pages), (NODES / PAGE, NODES / PAGE));
     assert!(peak <= MOST, "the peak was {peak} bytes, {held} were held");
     assert!(held <= 4 << 20, "{held} bytes are held for {NODES} nodes");

@@ -5,54 +5,12 @@
 //! Pure: no I/O.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-#![allow(unsafe_code, reason = "a global allocator, which counts and hands on")]
 
+use probelet_allocations::{Counting, allocations, taken};
 use probelet_core::facts::{Comm, Endpoint, Facts, Netns, Process, Role, Socket, State, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Report};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::Ipv4Addr;
-
-struct Counting;
-
-thread_local! {
-    /// Allocations, and bytes held, of this thread: tests run side by side.
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-    static HELD: Cell<usize> = const { Cell::new(0) };
-}
-
-/// An allocation takes so much: the sizes that the agent's allocator has are four for each power of two.
-fn taken(size: usize) -> usize {
-    let step = (size.next_power_of_two() / 8).max(16);
-    size.next_multiple_of(step)
-}
-
-fn count(added: usize, removed: usize) {
-    COUNT.set(COUNT.get() + usize::from(added > 0));
-    HELD.set(HELD.get().wrapping_add(taken(added)).wrapping_sub(taken(removed)));
-}
-
-// SAFETY: every call is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(0, layout.size());
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size, layout.size());
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -113,14 +71,14 @@ fn report() -> Report {
 fn held(connections: u32) -> (usize, usize, usize) {
     let facts = node(connections);
     let mut report = report();
-    let before = HELD.get();
+    let before = taken();
     for second in 1..4 {
         report.update(&facts, at(second));
         // A reader holds the last picture and nothing older.
         drop(report.picture(at(second)));
     }
     let picture = report.picture(at(4));
-    (HELD.get() - before, picture.connections.len(), picture.flows.len())
+    (taken() - before, picture.connections.len(), picture.flows.len())
 }
 
 #[test]
@@ -141,10 +99,10 @@ fn a_reading_of_everything_that_found_nothing_changed_allocates_for_no_socket() 
         drop(report.picture(at(second)));
     }
 
-    let (before, held) = (COUNT.get(), HELD.get());
+    let (before, held) = (allocations(), taken());
     report.update(&facts, at(20));
 
-    let allocations = COUNT.get() - before;
+    let allocations = allocations() - before;
     assert!(allocations <= 64, "{allocations} for 4,000 sockets");
-    assert!(HELD.get() <= held + 4096, "{} bytes more", HELD.get() - held);
+    assert!(taken() <= held + 4096, "{} bytes more", taken() - held);
 }

@@ -118,12 +118,6 @@ pub fn get<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition>
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-/// Whether the condition `kind` is there and `True`.
-#[must_use]
-pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
-    get(conditions, kind).is_some_and(|condition| condition.status == Status::True.as_str())
-}
-
 /// Whether the condition `kind` is there and `False`.
 #[must_use]
 pub fn is_false(conditions: &[Condition], kind: &str) -> bool {
@@ -152,7 +146,8 @@ mod tests {
 
         assert!(set(&mut conditions, READY, Status::True, node_ready::REPORTING, "", 3, at(100)));
 
-        assert!(is_true(&conditions, READY) && !is_false(&conditions, READY));
+        assert_eq!(get(&conditions, READY).unwrap().status, "True");
+        assert!(!is_false(&conditions, READY));
         assert_eq!(conditions[0].observed_generation, Some(3));
         assert_eq!(conditions[0].last_transition_time.0, Timestamp::from_second(100).unwrap());
     }

@@ -84,6 +84,7 @@ fn no_one_imports_what_is_for_tests() {
             "probelet-bench",
             "probelet-e2e",
             "probelet-reference",
+            "probelet-allocations",
             "probelet-fake-api",
             "probelet-fuzz",
         ] {

@@ -2,51 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(clippy::cast_precision_loss, reason = "ratios of small numbers")]
-#![allow(unsafe_code, reason = "a global allocator, which counts and hands on")]
 
 #[path = "index_gates/cluster.rs"]
 #[allow(dead_code, reason = "the bench uses the rest")]
 mod cluster;
 
 use cluster::{Cluster, Labels, Pod, Service};
+use probelet_allocations::{Counting, allocations, held};
 use probelet_index::selector::Selector;
 use probelet_index::{Change, Index, PodId};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-struct Counting;
-
-thread_local! {
-    /// Allocations, and bytes held, of this thread: tests run side by side.
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-    static HELD: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count(added: usize, removed: usize) {
-    COUNT.set(COUNT.get() + usize::from(added > 0));
-    HELD.set(HELD.get().wrapping_add(added).wrapping_sub(removed));
-}
-
-// SAFETY: every call is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(0, layout.size());
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size, layout.size());
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -124,7 +88,7 @@ fn an_update_without_change_allocates_nothing() {
     add_services(&mut index, &cluster.services);
     let ids = add_pods(&mut index, &cluster.pods);
     let labels: Vec<_> = cluster.pods.iter().map(|pod| borrowed(&pod.labels)).collect();
-    let before = COUNT.get();
+    let before = allocations();
 
     for ((pod, id), labels) in cluster.pods.iter().zip(&ids).zip(&labels) {
         assert_eq!(index.update_pod(*id, labels), Ok(Change::Unchanged));
@@ -132,7 +96,7 @@ fn an_update_without_change_allocates_nothing() {
         assert_eq!(by_uid, Ok((*id, Change::Unchanged)));
     }
 
-    assert_eq!(COUNT.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
 }
 
 #[test]
@@ -143,27 +107,27 @@ fn a_pod_with_known_labels_costs_less_than_half_an_allocation() {
     let more: Vec<_> =
         (0..cluster.pods.len()).map(|n| format!("{n:08x}-0000-4000-8000-00000000000a")).collect();
     let labels: Vec<_> = cluster.pods.iter().map(|pod| borrowed(&pod.labels)).collect();
-    let before = COUNT.get();
+    let before = allocations();
 
     for ((pod, uid), labels) in cluster.pods.iter().zip(&more).zip(&labels) {
         index.upsert_pod(uid, &pod.namespace, labels).unwrap();
     }
 
     // Lists and tables that grow.
-    let each = (COUNT.get() - before) as f64 / more.len() as f64;
+    let each = (allocations() - before) as f64 / more.len() as f64;
     assert!(each < 0.5, "{each:.2} allocations per pod");
 }
 
 #[test]
 fn memory_per_pod_is_at_most_250_bytes_with_everything() {
     let cluster = large();
-    let before = HELD.get();
+    let before = held();
     let mut index = Index::new(1);
     add_services(&mut index, &cluster.services);
     let ids = add_pods(&mut index, &cluster.pods);
     drop(ids);
 
-    let held = HELD.get() - before;
+    let held = held() - before;
     let each = held as f64 / cluster.pods.len() as f64;
 
     assert!(each <= 250.0, "{each:.1} bytes per pod");
@@ -174,12 +138,12 @@ fn memory_per_pod_is_at_most_250_bytes_with_everything() {
 #[test]
 fn memory_per_service_is_at_most_350_bytes_on_a_node_that_keeps_all() {
     let cluster = Cluster::of(150_000, 10_000, 500, 42).node(200);
-    let before = HELD.get();
+    let before = held();
     let mut index = Index::new(1);
     add_services(&mut index, &cluster.services);
     drop(add_pods(&mut index, &cluster.pods));
 
-    let each = (HELD.get() - before) as f64 / cluster.services.len() as f64;
+    let each = (held() - before) as f64 / cluster.services.len() as f64;
 
     assert!(each <= 350.0, "{each:.1} bytes per Service");
 }
@@ -190,24 +154,24 @@ fn a_service_costs_at_most_three_allocations() {
     let mut index = Index::new(1);
     add_pods(&mut index, &cluster.pods);
     let selectors: Vec<_> = cluster.services.iter().map(selector_of).collect();
-    let before = COUNT.get();
+    let before = allocations();
 
     for (service, selector) in cluster.services.iter().zip(&selectors) {
         add_service(&mut index, service, selector.as_ref());
     }
 
-    let each = (COUNT.get() - before) as f64 / cluster.services.len() as f64;
+    let each = (allocations() - before) as f64 / cluster.services.len() as f64;
     assert!(each <= 3.0, "{each:.2} allocations per Service");
 }
 
 #[test]
 fn everything_is_given_back_when_everything_is_removed() {
     let cluster = Cluster::of(20_000, 2_000, 100, 42);
-    let before = HELD.get();
+    let before = held();
     let mut index = Index::new(1);
     add_services(&mut index, &cluster.services);
     drop(add_pods(&mut index, &cluster.pods));
-    assert!(HELD.get() - before > 1_000_000);
+    assert!(held() - before > 1_000_000);
 
     for pod in &cluster.pods {
         index.remove_pod(&pod.uid).unwrap();
@@ -217,7 +181,7 @@ fn everything_is_given_back_when_everything_is_removed() {
     }
 
     // What is left are the buffers that are used again.
-    let left = HELD.get() - before;
+    let left = held() - before;
     assert!(left < 4_096, "{left} bytes left");
     assert_eq!(index.stats().bytes, 0);
 }
@@ -229,7 +193,7 @@ fn a_service_of_a_thousand_addresses_and_ports_costs_no_more_than_its_lists() {
     use std::net::{IpAddr, Ipv4Addr};
 
     let mut cluster = Cluster::new(Settings::default(), 1);
-    let before = HELD.get();
+    let before = held();
     let addresses = (0..1000).map(|n| IpAddr::V4(Ipv4Addr::from_bits(0x0b00_0000 + n)));
     let port = |port| ServicePort { name: "p".into(), port, ..ServicePort::default() };
     let service = Service {
@@ -243,7 +207,7 @@ fn a_service_of_a_thousand_addresses_and_ports_costs_no_more_than_its_lists() {
 
     cluster.apply(Event::Service(service), 0);
 
-    let held = HELD.get().wrapping_sub(before);
+    let held = held().wrapping_sub(before);
     assert_eq!(cluster.known().refused[Kind::Service as usize], 3 * (1000 - 256));
     assert!(held < 256 << 10, "{held} bytes");
 }

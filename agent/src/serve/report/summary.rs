@@ -46,14 +46,8 @@ pub(crate) fn head(out: &mut Vec<u8>, snapshot: &Snapshot, span: Span, sight: &S
         out.push(b']');
     }
     let vitals = &snapshot.vitals;
-    write(
-        out,
-        format_args!(
-            ",\"source\":\"{}\",\"level\":\"{}\"",
-            vitals.source_kind.name(),
-            vitals.level.name()
-        ),
-    );
+    let (source, level) = (vitals.source_kind.name(), vitals.level.name());
+    write(out, format_args!(",\"source\":\"{source}\",\"level\":\"{level}\""));
     let short_lived = &vitals.short_lived;
     write(
         out,

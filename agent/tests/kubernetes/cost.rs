@@ -57,7 +57,7 @@ fn cost(changes: usize, pause: Duration) -> (u64, Duration, Duration) {
             feed.watching(kind).await;
         }
         let allocated = allocatedp::read().unwrap();
-        let (began, before) = (Instant::now(), (allocated.get(), cpu()));
+        let (start, before) = (Instant::now(), (allocated.get(), cpu()));
         go.send(()).unwrap();
         let mut left = changes;
         while left > 0 {
@@ -67,7 +67,7 @@ fn cost(changes: usize, pause: Duration) -> (u64, Duration, Duration) {
             }
             tokio::time::sleep(pause.max(Duration::from_millis(1)) * 5).await;
         }
-        let spent = (allocated.get() - before.0, cpu().saturating_sub(before.1), began.elapsed());
+        let spent = (allocated.get() - before.0, cpu().saturating_sub(before.1), start.elapsed());
         feed.stop().await;
         spent
     })

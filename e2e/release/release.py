@@ -68,8 +68,19 @@ def pods():
     return objects("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=probelet")
 
 
-def images():
-    return {status["imageID"].rpartition("@")[2] for pod in pods() for status in pod["status"].get("containerStatuses", ())}
+def agents():
+    """Names of the agents' pods that are not about to end"""
+    return [pod["metadata"]["name"] for pod in pods() if component(pod) == "agent" and "deletionTimestamp" not in pod["metadata"]]
+
+
+def component(pod):
+    return pod["metadata"]["labels"].get("app.kubernetes.io/component", "")
+
+
+def images(of=""):
+    """Digests that pods run: all, or those of one component"""
+    return {status["imageID"].rpartition("@")[2] for pod in pods() if not of or component(pod) == of
+            for status in pod["status"].get("containerStatuses", ())}
 
 
 class Trial:
@@ -82,9 +93,9 @@ class Trial:
         self.ours = {self.digests[f"image {name}{of}"] for name in ("probelet-agent", "probelet-operator") for of in ("", " linux/amd64")}
         self.budget = 50
 
-    def helm(self, helm, verb, version, *more):
+    def helm(self, helm, verb, version, *more, wait=True):
         return run(helm, verb, "probelet", self.chart, "--version", version, "--plain-http", "-n", NAMESPACE, "--set", f"image.registry={self.args.place}",
-                   "-f", self.args.values, *more, "--wait", "--timeout", "4m")
+                   "-f", self.args.values, *more, *(["--wait", "--timeout", "4m"] if wait else []))
 
     def edit(self):
         self.budget += 1
@@ -138,20 +149,27 @@ class Trial:
 
     def upgraded(self, helm):
         """From the release before to this one and back, with edits in between and for a while with both."""
+        # The definitions stay when a release is taken away. Who has the release before has its own: with those of this one the
+        # API server would write defaults into objects that the operator of the release before refuses.
+        kubectl("delete", "crd", "probeconfigs.probelet.io", "nodeprobes.probelet.io", "--ignore-not-found", "--wait=true")
         done = self.helm(helm, "install", self.args.old)
         say(done.returncode == 0 and until(60, acknowledged), f"{helm} installs the release before", done.stderr)
         say((why := self.edit()) is True, f"{helm}: an edit before the upgrade is acknowledged", why)
-        done = self.helm(helm, "upgrade", self.args.new, "-f", self.pins, "--set", "agent.updateStrategy.type=OnDelete", "--set", "agent.updateStrategy.rollingUpdate=null")
-        say(done.returncode == 0, f"{helm} upgrades the operator and leaves the agents", done.stderr)
-        lost, end = [], time.monotonic() + self.args.mixed
-        agents = [pod["metadata"]["name"] for pod in pods() if "agent" in pod["metadata"]["labels"].get("app.kubernetes.io/component", "")]
+        # Helm 4 would wait for agents to be replaced, which with OnDelete only a person does.
+        done = self.helm(helm, "upgrade", self.args.new, "-f", self.pins, "--set", "agent.updateStrategy.type=OnDelete", "--set", "agent.updateStrategy.rollingUpdate=null", wait=False)
+        rolled = kubectl("rollout", "status", "deployment/probelet-operator", "-n", NAMESPACE, "--timeout=4m")
+        say(done.returncode == 0 and rolled.returncode == 0, f"{helm} upgrades the operator", done.stderr + rolled.stderr)
+        say(len(agents()) == 2 and not images("agent") & self.ours, f"{helm} leaves the agents", images("agent"))
+        lost, mixed, end = [], None, time.monotonic() + self.args.mixed
         half = time.monotonic() + self.args.mixed / 2
-        while time.monotonic() < end:
+        while time.monotonic() < end or mixed is None:
             if (why := self.edit()) is not True:
                 lost.append(why)
-            if agents and time.monotonic() > half:
-                kubectl("delete", "pod", "-n", NAMESPACE, agents[0])
-                agents = []
+            if mixed is None and time.monotonic() > half:
+                kubectl("delete", "pod", "-n", NAMESPACE, *agents()[:1])
+                until(60, lambda: images("agent") & self.ours)
+                mixed = images("agent")
+        say(bool(mixed & self.ours) and bool(mixed - self.ours), f"{helm}: one node has the agent of this release, the other one that of the release before", mixed)
         say(not lost, f"{helm}: no acknowledgement is lost while versions are mixed ({self.args.mixed} s)", lost)
         done = self.helm(helm, "upgrade", self.args.new, "-f", self.pins)
         say(done.returncode == 0 and until(90, lambda: images() <= self.ours), f"{helm}: the upgrade ends with images of the release only", (done.stderr, images()))

@@ -177,8 +177,8 @@ class Trial:
         kept = f"{self.budget}m"
         done = run(helm, "rollback", "probelet", "1", "-n", NAMESPACE, "--wait", "--timeout", "4m")
         say(done.returncode == 0, f"{helm} rolls back to the release before", done.stderr)
-        there = objects("probeconfigs")[0]["spec"]["budget"]["cpu"]
-        say(there == kept, f"{helm}: the edit stays through the rollback", there)
+        there = [config["spec"]["budget"]["cpu"] for config in objects("probeconfigs")]
+        say(there == [kept], f"{helm}: the edit stays through the rollback", there)
         say(until(90, lambda: not images() & self.ours), f"{helm}: no pod of the release is left after the rollback", images())
         say((why := self.edit()) is True, f"{helm}: an edit after the rollback is acknowledged", why)
         run(helm, "uninstall", "probelet", "-n", NAMESPACE, "--wait")

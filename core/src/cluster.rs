@@ -36,7 +36,7 @@ use crate::table::{Frozen, Table};
 use members::Members;
 use nodes::Nodes;
 use objects::{Event, Kind};
-pub use peers::{Answer, Question};
+pub use peers::{PeerName, Question};
 use pods::Pods;
 use services::{ServiceSlot, Services};
 pub use settings::{Grain, Peers, ServiceMatching, Settings};
@@ -86,7 +86,7 @@ impl Dirt {
 
 /// The pod of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct OwningPod {
     /// Its name.
     pub name: NameId,
     /// Grows when anything that names depend on changes about the pod.
@@ -343,7 +343,7 @@ impl Cluster {
     }
 
     /// The pod that a container belongs to: `None` when it is no pod's, as far as its cgroup shows.
-    pub(crate) fn owner(&self, container: &Container) -> Result<Option<Owner>, Unresolved> {
+    pub(crate) fn owner(&self, container: &Container) -> Result<Option<OwningPod>, Unresolved> {
         if container.foreign {
             return Ok(None);
         }
@@ -353,7 +353,7 @@ impl Cluster {
         match shown {
             Some((_, Shown { name: None, .. })) => Err(Unresolved::NamesFull),
             Some((slot, &Shown { name: Some(name), version, .. })) => {
-                Ok(Some(Owner { name, version, slot }))
+                Ok(Some(OwningPod { name, version, slot }))
             }
             None if uid.is_none() || self.settings.alone => Ok(None),
             None if !self.known.synced[Kind::Pod as usize] => Err(Unresolved::NotSynced),

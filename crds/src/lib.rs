@@ -26,7 +26,7 @@ pub use field_error::FieldError;
 pub use interval::Interval;
 pub use label_selector::{LabelSelector, LabelSelectorOperator, LabelSelectorRequirement};
 pub use node_probe::{
-    AgentStatus, Answer, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec,
+    Acknowledgement, AgentStatus, Capabilities, MAX_STATUS, NodeConfig, NodeProbe, NodeProbeSpec,
     NodeProbeStatus, Origin, Quality, ReportStatus, RightsStatus, State, Summary, Top, TopFlow,
     TopProcess, Unknown,
 };

@@ -5,7 +5,7 @@
 //! metrics, and the full report on the agent's own port. Pure: data.
 #![allow(clippy::duplicated_attributes, reason = "each column of kube's derive has a type")]
 
-mod answer;
+mod acknowledgement;
 pub(crate) mod bounds;
 mod config;
 mod fit;
@@ -16,7 +16,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Answer, State};
+pub use acknowledgement::{Acknowledgement, State};
 pub use bounds::MAX_STATUS;
 pub use config::NodeConfig;
 pub use reading::Unknown;

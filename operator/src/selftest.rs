@@ -17,7 +17,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, Config};
 use tokio::time::{Instant, sleep, timeout};
 
-use endpoint::{Answer, Endpoint, Shown};
+use endpoint::{Endpoint, Reply, Shown};
 
 use crate::args::Exit;
 use crate::seen::SeenProbe;
@@ -176,8 +176,8 @@ async fn report(client: &Client, config: &Config, namespace: &str, shown: Shown)
 }
 
 /// What an agent's answer means.
-fn judged(endpoint: &Endpoint, shown: Shown, answer: &Answer) -> Found {
-    let Answer { status, text } = answer;
+fn judged(endpoint: &Endpoint, shown: Shown, answer: &Reply) -> Found {
+    let Reply { status, text } = answer;
     let pod = &endpoint.pod;
     match (shown, status) {
         (Shown::Token, 200) => Found::Good(format!("{pod} answers {REPORT} with 200")),

@@ -17,7 +17,7 @@ pub(crate) mod fuzz;
 mod message;
 
 use super::netlink::enter;
-use message::{Answer, answer, question};
+use message::{Reply, answer, question};
 use probelet_core::facts::{Endpoint, Protocol};
 use probelet_core::report::Entry;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -152,15 +152,15 @@ impl Batch<'_> {
             let (received, _) =
                 rustix::net::recv(&self.socket, into, RecvFlags::empty()).map_err(io)?;
             match answer(&buffer[..received], *sequence) {
-                Answer::Entry(entry) => return Ok(Some(entry)),
-                Answer::Refused(libc::ENOENT) => return Ok(None),
-                Answer::Refused(errno) => {
+                Reply::Entry(entry) => return Ok(Some(entry)),
+                Reply::Refused(libc::ENOENT) => return Ok(None),
+                Reply::Refused(errno) => {
                     return Err(Error::Asking(io::Error::from_raw_os_error(errno)));
                 }
-                Answer::Malformed => {
+                Reply::Malformed => {
                     return Err(Error::Asking(io::ErrorKind::InvalidData.into()));
                 }
-                Answer::Other => {}
+                Reply::Other => {}
             }
         }
         Err(Error::Asking(io::ErrorKind::InvalidData.into()))

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::fleet::{
-    connection::{APPLY, Answer, Api},
+    connection::{APPLY, Api, Reply},
     dice::Dice,
     feed::{NODE_PROBES, Wanted},
     status::{self, Saying},
@@ -177,7 +177,7 @@ impl Agent {
         status::body(&saying, &mut self.dice)
     }
 
-    fn retry(&mut self, mind: &mut Mind, failed: anyhow::Result<Answer>) {
+    fn retry(&mut self, mind: &mut Mind, failed: anyhow::Result<Reply>) {
         let (code, asked) = failed.as_ref().map_or((0, None), |it| (it.code, it.retry_after));
         self.tell(What::Refused(code));
         self.story.complain(|| match failed {

@@ -44,7 +44,7 @@ pub struct Api(Client);
 
 /// An answer, whatever its code.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Reply {
     /// 200, 429, …
     pub code: u16,
     /// When the server wants to be asked again.
@@ -102,7 +102,7 @@ impl Api {
         url: &str,
         content: &'static str,
         body: Vec<u8>,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<Reply> {
         let request = Request::builder()
             .method(method)
             .uri(url)
@@ -116,7 +116,7 @@ impl Api {
             let header = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = header.and_then(|text| text.parse().ok()).map(Duration::from_secs);
             let body = answer.into_body().collect().await?.to_bytes();
-            anyhow::Ok(Answer { code, retry_after, body })
+            anyhow::Ok(Reply { code, retry_after, body })
         };
         tokio::time::timeout(PATIENCE, whole).await?
     }
@@ -153,7 +153,7 @@ impl Api {
     }
 }
 
-impl Answer {
+impl Reply {
     fn object(self, url: &str) -> anyhow::Result<Value> {
         if !(200..300).contains(&self.code) {
             bail!("{url}: {} {}", self.code, String::from_utf8_lossy(&self.body));

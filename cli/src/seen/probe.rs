@@ -4,7 +4,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use probelet_crds::condition::{self, CONFIG_APPLIED, READY};
-use probelet_crds::{Answer, CpuQuantity, State, Summary, Top};
+use probelet_crds::{Acknowledgement, CpuQuantity, State, Summary, Top};
 use serde::{Deserialize, Serialize};
 
 use super::Meta;
@@ -151,7 +151,7 @@ impl From<Wire> for Probe {
             let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
             condition::holds(&found.status)
         };
-        let answer = Answer {
+        let answer = Acknowledgement {
             generation: status.observed_generation,
             hash: &status.applied_config_hash,
             applied: holds(CONFIG_APPLIED),

@@ -14,7 +14,7 @@ use super::key::Key;
 use super::pods::{Claim, Own, PodSlot};
 use super::services::{API_SERVER, At};
 use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
-use super::{Cluster, Owner, Peers};
+use super::{Cluster, OwningPod, Peers};
 use crate::facts::{Endpoint, Protocol};
 use crate::names::{Name, NameId};
 use crate::records::{Direction, Unresolved};
@@ -38,7 +38,7 @@ pub struct Question {
 
 /// Who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct PeerName {
     /// A pod, Service, node or group.
     pub name: Option<NameId>,
     /// The Service by which it is known.
@@ -67,17 +67,17 @@ enum Pod<'a> {
 
 impl Cluster {
     /// Who is at the other end.
-    pub(crate) fn peer(&mut self, q: &Question) -> Answer {
+    pub(crate) fn peer(&mut self, q: &Question) -> PeerName {
         if q.at.is_loopback() {
-            return Answer::default();
+            return PeerName::default();
         }
         if self.settings.alone || self.settings.peers == Peers::Off {
             let group = self.group_at(q.at.ip()).map(|group| Name::Group(group.into()));
-            return group.map_or_else(Answer::default, |group| self.named(group));
+            return group.map_or_else(PeerName::default, |group| self.named(group));
         }
         let service = match self.service_at(q) {
             Ok(service) => service,
-            Err(gap) => return Answer { gap: Some(gap), ..Answer::default() },
+            Err(gap) => return PeerName { gap: Some(gap), ..PeerName::default() },
         };
         let claimed = match service {
             Some((_, Trust::Claimed)) => q.backend.is_none(),
@@ -88,14 +88,14 @@ impl Cluster {
             let behind = q.backend.map(|at| self.pod_answer(&Question { at, ..*q }));
             let name = behind.and_then(|b| b.name).or(service);
             let gap = name.is_none().then_some(Unresolved::NamesFull);
-            return Answer { name, service, gap, translated: true };
+            return PeerName { name, service, gap, translated: true };
         }
         // Whether a Service gets what it says is its own, the kernel alone can tell.
-        Answer { translated: claimed, ..self.place(q) }
+        PeerName { translated: claimed, ..self.place(q) }
     }
 
     /// Who is at an address that is no Service's.
-    fn place(&mut self, q: &Question) -> Answer {
+    fn place(&mut self, q: &Question) -> PeerName {
         let answer = self.pod_answer(q);
         if answer.name.is_some() || answer.gap.is_some() {
             return answer;
@@ -111,15 +111,15 @@ impl Cluster {
             let [namespace, name] = API_SERVER.map(Into::into);
             let service = self.names.intern(Name::Service { namespace, name });
             let gap = service.is_none().then_some(Unresolved::NamesFull);
-            return Answer { name: service, service, gap, translated: false };
+            return PeerName { name: service, service, gap, translated: false };
         }
-        Answer { gap: self.unexplained(q.at.ip()), ..Answer::default() }
+        PeerName { gap: self.unexplained(q.at.ip()), ..PeerName::default() }
     }
 
     /// The Service of one of this node's pods that a connection to it used, as far as can be determined.
     pub(crate) fn own_service(
         &mut self,
-        owner: Owner,
+        owner: OwningPod,
         protocol: Protocol,
         port: Option<u16>,
     ) -> Option<NameId> {
@@ -127,10 +127,10 @@ impl Cluster {
         self.names.intern(Name::Service { namespace, name })
     }
 
-    fn named(&mut self, name: Name) -> Answer {
+    fn named(&mut self, name: Name) -> PeerName {
         let name = self.names.intern(name);
         let gap = name.is_none().then_some(Unresolved::NamesFull);
-        Answer { name, gap, ..Answer::default() }
+        PeerName { name, gap, ..PeerName::default() }
     }
 
     /// The Service whose own address this is, or who says so.
@@ -164,12 +164,12 @@ impl Cluster {
     }
 
     /// The pod at an address with its Service, or the Service alone when its endpoint is no pod.
-    fn pod_answer(&mut self, q: &Question) -> Answer {
+    fn pod_answer(&mut self, q: &Question) -> PeerName {
         // Only what was connected to is known by its port.
         let port = (q.direction != Direction::Inbound).then_some(q.at.port);
         let pod = match self.pod_at(q, port) {
             Ok(pod) => pod,
-            Err(gap) => return Answer { gap: Some(gap), ..Answer::default() },
+            Err(gap) => return PeerName { gap: Some(gap), ..PeerName::default() },
         };
         let service = match pod {
             Some(Pod::Own(slot)) => Ok(self.own_primary(slot, q.protocol, port)),
@@ -177,7 +177,7 @@ impl Cluster {
         };
         let service = match service {
             Ok(service) => service,
-            Err(gap) => return Answer { gap: Some(gap), ..Answer::default() },
+            Err(gap) => return PeerName { gap: Some(gap), ..PeerName::default() },
         };
         let known = pod.is_some() || service.is_some();
         let name = match pod {
@@ -193,7 +193,7 @@ impl Cluster {
             .and_then(|(namespace, name)| self.names.intern(Name::Service { namespace, name }));
         let name = name.or(service);
         let gap = (known && name.is_none()).then_some(Unresolved::NamesFull);
-        Answer { name, service, gap, translated: false }
+        PeerName { name, service, gap, translated: false }
     }
 
     fn pod_at(&self, q: &Question, port: Option<u16>) -> Result<Option<Pod<'_>>, Unresolved> {

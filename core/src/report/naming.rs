@@ -7,7 +7,7 @@
 //!
 //! Pure: no I/O.
 
-use crate::cluster::{Cluster, Grain, Owner, Question};
+use crate::cluster::{Cluster, Grain, OwningPod, Question};
 use crate::facts::{Container, ContainerId, Endpoint};
 use crate::hash::{self, HashSet};
 use crate::names::{Name, NameId};
@@ -131,7 +131,7 @@ impl Affected {
 pub(super) struct Naming {
     pub(super) cluster: Option<Box<Cluster>>,
     /// The pod of each container, by its place.
-    owners: Vec<Result<Option<Owner>, Unresolved>>,
+    owners: Vec<Result<Option<OwningPod>, Unresolved>>,
     /// Whose pod that is: the generation of each place.
     generations: Vec<u32>,
     /// The same, for readers.
@@ -189,11 +189,11 @@ impl Naming {
     }
 
     fn share(&mut self) {
-        let name = |owner: &Result<Option<Owner>, _>| owner.ok().flatten().map(|o| o.name);
+        let name = |owner: &Result<Option<OwningPod>, _>| owner.ok().flatten().map(|o| o.name);
         self.pods = self.owners.iter().map(name).collect();
     }
 
-    fn owner(&self, id: ContainerId) -> Result<Option<Owner>, Unresolved> {
+    fn owner(&self, id: ContainerId) -> Result<Option<OwningPod>, Unresolved> {
         if id == ContainerId::UNKNOWN {
             return Err(Unresolved::NoPodForContainer);
         }

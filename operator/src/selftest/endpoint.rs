@@ -48,7 +48,7 @@ pub(super) struct Endpoint {
 }
 
 /// What an agent answered.
-pub(super) struct Answer {
+pub(super) struct Reply {
     pub(super) status: u16,
     /// The beginning of the body, on one line.
     pub(super) text: String,
@@ -102,7 +102,7 @@ impl Endpoint {
         known: &Config,
         shown: Shown,
         path: &str,
-    ) -> Result<Answer, String> {
+    ) -> Result<Reply, String> {
         let url: Uri = self.url().parse().map_err(|error| format!("{}: {error}", self.url()))?;
         // Without a proxy: pods are asked directly, whatever stands between this process and the API server.
         let mut config = Config::new(url);
@@ -122,6 +122,6 @@ impl Endpoint {
         let body = Limited::new(answer.into_body(), READ).collect().await;
         let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]);
-        Ok(Answer { status, text: text.split_whitespace().collect::<Vec<_>>().join(" ") })
+        Ok(Reply { status, text: text.split_whitespace().collect::<Vec<_>>().join(" ") })
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 pub use probelet_crds::State;
 
-use probelet_crds::Answer;
+use probelet_crds::Acknowledgement;
 
 use super::World;
 use super::configs::Config;
@@ -59,8 +59,11 @@ impl Verdict {
         let assigned = carried.is_some()
             && hash.is_none_or(|hash| carried == Some(hash))
             && origin.as_ref().map(|origin| origin.uid.as_str()) == uid;
-        let answer =
-            Answer { generation: said.generation, hash: &said.hash, applied: said.applied };
+        let answer = Acknowledgement {
+            generation: said.generation,
+            hash: &said.hash,
+            applied: said.applied,
+        };
         // The word is that of its writer; what it stands for was compared above.
         let state = if assigned { answer.to(probe.generation, word) } else { State::Pending };
         let over_budget = said.within == Some(false);

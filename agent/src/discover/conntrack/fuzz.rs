@@ -2,7 +2,7 @@
 //!
 //! In: bytes, as the kernel sends them. Out: nothing; a panic is a finding. Pure: no I/O.
 
-use super::message::{Answer, answer, question};
+use super::message::{Reply, answer, question};
 use probelet_core::facts::{Endpoint, Protocol};
 
 /// An answer to the question with the number that it has itself.
@@ -10,8 +10,8 @@ pub(crate) fn answers(bytes: &[u8]) {
     let sequence =
         bytes.get(8..12).and_then(|four| four.try_into().ok()).map_or(0, u32::from_ne_bytes);
     match answer(bytes, sequence) {
-        Answer::Refused(errno) => assert!(errno >= 0, "an errno is positive"),
-        Answer::Entry(entry) => {
+        Reply::Refused(errno) => assert!(errno >= 0, "an errno is positive"),
+        Reply::Entry(entry) => {
             // What was read is what would be asked about.
             let mut out = Vec::new();
             for (from, to) in [(entry.client, entry.service), (entry.backend, entry.seen)] {
@@ -24,6 +24,6 @@ pub(crate) fn answers(bytes: &[u8]) {
                 );
             }
         }
-        Answer::Other | Answer::Malformed => {}
+        Reply::Other | Reply::Malformed => {}
     }
 }

@@ -40,7 +40,7 @@ const GENERIC: usize = 4;
 
 /// What the kernel says of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Reply {
     /// This is its entry.
     Entry(Entry),
     /// It refuses, with an errno; `ENOENT` says that it knows no such connection.
@@ -85,21 +85,21 @@ pub(super) fn question(
 }
 
 /// Reads the first message of an answer.
-pub(super) fn answer(bytes: &[u8], sequence: u32) -> Answer {
-    let Some(length) = word(bytes, 0) else { return Answer::Malformed };
+pub(super) fn answer(bytes: &[u8], sequence: u32) -> Reply {
+    let Some(length) = word(bytes, 0) else { return Reply::Malformed };
     let Some(message) = bytes.get(..length as usize).filter(|m| m.len() >= HEADER) else {
-        return Answer::Malformed;
+        return Reply::Malformed;
     };
     if word(message, 8) != Some(sequence) {
-        return Answer::Other;
+        return Reply::Other;
     }
     match u16::from_ne_bytes([message[4], message[5]]) {
         NLMSG_ERROR => match word(message, HEADER) {
-            Some(error) => Answer::Refused(errno(error)),
-            None => Answer::Malformed,
+            Some(error) => Reply::Refused(errno(error)),
+            None => Reply::Malformed,
         },
-        NEW => entry(&message[HEADER..]).map_or(Answer::Malformed, Answer::Entry),
-        _ => Answer::Malformed,
+        NEW => entry(&message[HEADER..]).map_or(Reply::Malformed, Reply::Entry),
+        _ => Reply::Malformed,
     }
 }
 
@@ -217,12 +217,12 @@ mod tests {
             seen: at(3, 61_000),
         };
 
-        assert_eq!(answer(&self::entry(7), 7), Answer::Entry(entry));
+        assert_eq!(answer(&self::entry(7), 7), Reply::Entry(entry));
     }
 
     #[test]
     fn the_answer_to_another_question_is_not_taken_for_this_ones() {
-        assert_eq!(answer(&entry(6), 7), Answer::Other);
+        assert_eq!(answer(&entry(6), 7), Reply::Other);
     }
 
     #[test]
@@ -231,14 +231,14 @@ mod tests {
         bytes.extend((-libc::ENOENT).to_ne_bytes());
         bytes.resize(36, 0);
 
-        assert_eq!(answer(&bytes, 7), Answer::Refused(libc::ENOENT));
+        assert_eq!(answer(&bytes, 7), Reply::Refused(libc::ENOENT));
     }
 
     #[test]
     fn a_cut_answer_is_malformed_wherever_it_is_cut() {
         let whole = entry(7);
         for end in 0..whole.len() {
-            assert_eq!(answer(&whole[..end], 7), Answer::Malformed, "{end} bytes");
+            assert_eq!(answer(&whole[..end], 7), Reply::Malformed, "{end} bytes");
         }
     }
 
@@ -247,6 +247,6 @@ mod tests {
         let mut bytes = entry(7);
         bytes[20..22].copy_from_slice(&0u16.to_ne_bytes());
 
-        assert_eq!(answer(&bytes, 7), Answer::Malformed);
+        assert_eq!(answer(&bytes, 7), Reply::Malformed);
     }
 }

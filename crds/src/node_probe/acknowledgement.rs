@@ -1,6 +1,6 @@
-//! What an agent's answer to its configuration means.
+//! What an agent's acknowledgement of its configuration means.
 //!
-//! In: what the operator wrote and what the agent says, as the wire has it. Out: whether it works by it. The operator
+//! In: what the operator wrote and what the agent says, as the wire has it. Out: whether it applies it. The operator
 //! counts by this and the command line shows it. Pure: values only.
 
 /// What became of a configuration on a node.
@@ -14,9 +14,9 @@ pub enum State {
     Failed,
 }
 
-/// An agent's answer, as its status has it.
+/// An agent's acknowledgement, as its status has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer<'a> {
+pub struct Acknowledgement<'a> {
     /// `status.observedGeneration`.
     pub generation: i64,
     /// `status.appliedConfigHash`.
@@ -25,7 +25,7 @@ pub struct Answer<'a> {
     pub applied: Option<bool>,
 }
 
-impl Answer<'_> {
+impl Acknowledgement<'_> {
     /// What became of the configuration that a `NodeProbe` of this generation carries under this hash.
     #[must_use]
     pub fn to(&self, generation: i64, carried: &str) -> State {
@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn only_an_answer_to_this_generation_counts() {
-        let answer = |generation, hash, applied| Answer { generation, hash, applied }.to(3, "ab");
+        let answer =
+            |generation, hash, applied| Acknowledgement { generation, hash, applied }.to(3, "ab");
 
         assert_eq!(answer(3, "ab", Some(true)), State::Applied);
         assert_eq!(answer(3, "cd", Some(true)), State::Pending);

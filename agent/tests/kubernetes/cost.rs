@@ -47,8 +47,8 @@ fn server(changes: usize, pause: Duration, go: oneshot::Receiver<()>) -> SocketA
 
 /// What so many changes take of this thread: bytes allocated, CPU time, time.
 fn cost(changes: usize, pause: Duration) -> (u64, Duration, Duration) {
-    let (go, begin) = oneshot::channel();
-    let address = server(changes, pause, begin);
+    let (go, asked) = oneshot::channel();
+    let address = server(changes, pause, asked);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut feed = Running::start(&url(address), quick(), no_limit());

@@ -220,26 +220,26 @@ fn translations(families: &mut Families, vitals: &Vitals) {
 
 /// How short connections are counted.
 fn short_lived(families: &mut Families, vitals: &Vitals) {
-    let short_lived = &vitals.short_lived;
+    let short = &vitals.short_lived;
     families.gauge(
         "probelet_agent_short_lived",
         "How connections that open and close between two scans are counted: 1 for the current mode.",
-        Mode::ALL.map(|mode| ([("mode", mode.name())], flag(mode == short_lived.mode))),
+        Mode::ALL.map(|mode| ([("mode", mode.name())], flag(mode == short.mode))),
     );
     families.gauge(
         "probelet_agent_short_lived_needed_cores",
         "CPU that counting each end of a connection would take, the kernel's part included, in cores; absent while each is.",
-        short_lived.needs_cores.map(|cores| ([], cores)),
+        short.needs_cores.map(|cores| ([], cores)),
     );
     families.counter(
         "probelet_agent_ends_received_total",
         "Messages of the kernel about TCP sockets that went, listeners and failed attempts included.",
-        [([], short_lived.messages as f64)],
+        [([], short.messages as f64)],
     );
     families.counter(
         "probelet_agent_ends_overruns_total",
         "Times that the kernel had no space for messages about TCP sockets that went.",
-        [([], short_lived.overruns as f64)],
+        [([], short.overruns as f64)],
     );
 }
 

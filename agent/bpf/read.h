@@ -26,7 +26,7 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 #define COMMON (2 * LINE) /* bytes of struct sock_common that are copied; the verifier holds that every field fits */
 
 /* The agent runs one program at a time, so one scratch area will do. */
-struct scratch { __u64 word[FDS], bucket[BUCKETS], pointer, pinned; char common[COMMON]; };
+struct scratch { __u64 word[FDS], bucket[BUCKETS], pointer, pinned, known; char common[COMMON]; };
 
 MAP(ctl, struct ctl, 1, BPF_F_MMAPABLE);
 MAP(socks, struct sockrec, SOCKS, BPF_F_MMAPABLE);

@@ -52,10 +52,14 @@ struct lookrec {
 
 /* What the last walk found at the heads of 256 buckets, four in one number: while they are what they were, the chains
  * have nothing new. 0: to be walked in any case. The address of a TIME_WAIT socket says little: the next one on the same
- * ports often gets it again. So a group with such a head says so, and has a mark of what they would receive. */
+ * ports often gets it again. So a group with such a head says so, and has a mark of what they would receive, which the
+ * next seven walks look at, and then those whose turn it is: ports that are used again at once are used again at once. */
 #define GROUPS 64
 #define WAITING_HEAD 2
 #define MARK 0x3ffcU
+#define YOUNG 0x1c000U   /* a number, of walks that are left */
+#define YOUNG_ONE 0x4000U
+#define AGAIN 0x20000U   /* the next walk follows the chains once more: see `put_time_wait` */
 struct headrec { __u32 group[GROUPS]; };
 
 struct procrec {
@@ -138,6 +142,8 @@ struct ctl {
 	__u64 udp_table;              /* out of `calibrate`: the one of all namespaces, up to 6.1 */
 	__u64 kind;                   /* in: which kind of hash it is */
 	__u64 place, places;          /* cursor; out: buckets */
+	/* `sockhash` */
+	__u64 unsure;                 /* cursor: groups that the next walk has to follow once more, though no counter moves */
 	/* scratch */
 	__u64 deadline;
 };

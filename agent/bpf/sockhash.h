@@ -4,7 +4,9 @@
 #pragma once
 #include "sockets.h"
 
-/* A TIME_WAIT socket, whose minisocket may still be in FIN_WAIT2. */
+/* A TIME_WAIT socket, whose minisocket may still be in FIN_WAIT2. The kernel hashes it before it starts its timer, and ends
+ * FIN_WAIT2 before it starts that again: a walk in between meets a new socket with an old expiry. So what seems to be known
+ * in a chain that changed is looked at once more by the next walk. */
 static __always_inline void put_time_wait(struct ctl *c, struct scratch *s, struct sock_common *sc, __u64 sk)
 {
 	struct inet_timewait_sock *tw = CAST(sk, struct inet_timewait_sock);
@@ -12,8 +14,10 @@ static __always_inline void put_time_wait(struct ctl *c, struct scratch *s, stru
 	__u8 substate = READ(tw, tw_substate);
 	if (substate != TIME_WAIT)
 		s->pinned = 1;
-	else if ((__s64)(expires - c->since) < 0)
+	else if ((__s64)(expires - c->since) < 0) {
+		s->known = 1;
 		return;
+	}
 	struct sockrec *r = put_common(c, sc, sk);
 	if (!r)
 		return;
@@ -111,7 +115,7 @@ static __always_inline __u32 group_of(__u64 *b)
 {
 	__u64 v = b[0] * 3 + b[1] * 5 + b[2] * 7 + b[3];
 	v *= 0x9e3779b97f4a7c15;
-	return ((v >> 32) & ~(MARK | WAITING_HEAD)) | 1;
+	return ((v >> 32) & ~(WAITING_HEAD | AGAIN)) | 1;
 }
 
 /* The mark of the TIME_WAIT sockets among four heads, 0 when there is none. */
@@ -130,15 +134,34 @@ static __always_inline __u32 mark_of(__u64 *b)
 	return found ? (sum >> 16 & MARK) | found : 0;
 }
 
-/* Whether the heads are what they were, as far as it is their turn to have their marks looked at. */
-static __always_inline bool same_heads(struct ctl *c, __u32 was, __u32 now, __u64 *b, __u32 at)
+/* Whether the heads are what they were, as far as their marks are looked at now. */
+static __always_inline bool same_heads(struct ctl *c, __u32 *group, __u32 now, __u64 *b, __u32 at)
 {
-	if ((was & ~(MARK | WAITING_HEAD)) != now)
-		return 0;
+	__u32 was = *group;
 	if (!(was & WAITING_HEAD))
-		return 1;
+		return was == now;
+	if ((was ^ now) & ~(MARK | YOUNG | WAITING_HEAD))
+		return 0;
 	c->waiting++;
-	return (at & c->turns) != c->turn || was == (now | mark_of(b));
+	if (!(was & YOUNG) && (at & c->turns) != c->turn)
+		return 1;
+	if ((was & (MARK | WAITING_HEAD)) != mark_of(b))
+		return 0;
+	if (was & YOUNG)
+		*group = was - YOUNG_ONE;
+	return 1;
+}
+
+/* Takes note of heads whose chains were followed. */
+static __always_inline void note(struct ctl *c, struct scratch *s, __u32 *group, __u32 now)
+{
+	if (s->pinned) {
+		now = 0;
+	} else if (s->known && (*group ^ now) & ~(YOUNG | AGAIN)) {
+		now |= AGAIN;
+		c->unsure++;
+	}
+	*group = now;
 }
 
 /* The four buckets from the `i`th on, of the `n` that are in the scratch area, unless their heads are
@@ -152,23 +175,26 @@ __noinline int put_group(__u32 i, __u32 n, __u32 block, __u32 at)
 	/* changes nothing; the verifier of 6.1 would not hold a comparison true of a copy on the stack */
 	i &= BUCKETS - 4;
 	struct headrec *h = c->heads == HEADS_UNUSED ? 0 : bpf_map_lookup_elem(&heads, &block);
+	__u32 *group = h ? &h->group[at % GROUPS] : 0;
 	__u64 *b = &s->bucket[i];
 	__u32 now = group_of(b);
-	if (h && c->heads == HEADS_TRUSTED && same_heads(c, h->group[at % GROUPS], now, b, at))
+	if (group && c->heads == HEADS_TRUSTED && same_heads(c, group, now, b, at))
 		return 0;
 	if (c->nsocks > SOCKS - 4 * CHAIN)
 		return 1;
 	c->walked++;
-	if (h)
-		now |= mark_of(b); /* before the chains: what comes meanwhile is seen again */
-	if (now & WAITING_HEAD)
+	__u32 mark = group ? mark_of(b) : 0; /* before the chains: what comes meanwhile is seen again */
+	if (mark) {
+		now = (now & ~MARK) | mark | YOUNG;
 		c->waiting++;
+	}
+	s->known = 0;
 	s->pinned = 0; /* set by what changes without a new head, or has to be told each time */
 	for (int j = 0; j < 4; j++)
 		if (i + j < n && !(b[j] & 1))
 			put_chain(b[j]);
-	if (h)
-		h->group[at % GROUPS] = s->pinned ? 0 : now;
+	if (group)
+		note(c, s, group, now);
 	return 0;
 }
 

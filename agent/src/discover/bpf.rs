@@ -70,7 +70,7 @@ pub struct Bpf {
     /// The heads of the hash are those of the last walk, which was complete.
     noted: bool,
     /// The counters that the last walk of the hash belongs to, and whether it found no socket
-    /// without an owner: those may change without moving a counter.
+    /// without an owner, which may change without moving a counter, and left nothing for the next one.
     walked: Vec<Netns>,
     settled: bool,
     /// What no file of a process leads to.
@@ -167,18 +167,20 @@ impl Bpf {
         if want < Want::Sockets {
             return Ok(Some(()));
         }
-        facts.closed_fresh = self.follow.since() == 0;
+        facts.closed_fresh = self.follow.is_first();
         if self.hash_is_as_it_was(facts) {
             self.loose.nothing();
         } else {
+            let moved = self.walked != facts.netns;
             self.walked.clear();
             let owned = facts.sockets.len();
             if !pace.breathe() || self.unowned(want, facts, pace)?.is_none() {
                 return Ok(None);
             }
             self.follow.complete();
+            self.loose.walked(moved, self.get(Ctl::Turns));
             self.walked.extend_from_slice(&facts.netns);
-            self.settled = facts.sockets.len() == owned;
+            self.settled = facts.sockets.len() == owned && self.loose.is_sure();
         }
         self.strays(want, facts, pace)
     }

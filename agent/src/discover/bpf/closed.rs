@@ -1,10 +1,12 @@
 //! Which `TIME_WAIT` sockets are new: each is reported by one pass and no other.
 //!
 //! In: expiries in jiffies, as the hash walk meets them. Out: yes or no, and from where the next
-//! pass has to look. It must not forget anything before a pass is complete.
+//! pass has to look. It must not forget anything before a pass is complete, nor take for reported what
+//! expires early: a place of the hash that only some walks look at shows what came since it was looked at.
 //!
 //! Pure: no I/O.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
 
 use probelet_core::hash::HashSet;
@@ -14,11 +16,18 @@ const TIME_WAIT_SECONDS: u64 = 60;
 /// CPUs read the clock and publish a socket at different moments.
 const MARGIN: u64 = 2;
 
+/// Walks that can lie between two looks at one place of the hash.
+pub(super) const MOST_WALKS: usize = 128;
+
 /// Remembers what earlier passes reported.
 #[derive(Debug, Default)]
 pub(super) struct Follow {
-    /// Sockets that expire earlier have been reported.
+    /// Sockets that expire earlier have been reported, where the last walk looked at them.
     since: u64,
+    /// The same of the walks before that, the latest first.
+    before: VecDeque<u64>,
+    /// The same for the pass that runs.
+    from: u64,
     /// Reported, or met again, in the present minute, and in the one before: a socket whose minute
     /// began again, since a late segment reached it, is the same one. By a seeded hash of the address
     /// and of what it would receive next, which strangers choose.
@@ -35,9 +44,19 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    /// The earliest expiry that the next pass has to report.
-    pub(super) const fn since(&self) -> u64 {
-        self.since
+    /// Whether no pass is complete yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.before.is_empty()
+    }
+
+    /// The earliest expiry that the next pass has to report, if some places were looked at only so many
+    /// walks ago; 1 is the last one.
+    pub(super) fn look_back(&mut self, walks: usize) -> u64 {
+        self.from = match walks.min(MOST_WALKS) {
+            0 | 1 => self.since,
+            some => self.before.get(some - 2).copied().unwrap_or(0),
+        };
+        self.from
     }
 
     /// Begins a pass at `now`, which is not later than its first look at the hash.
@@ -57,11 +76,13 @@ impl Follow {
         self.newest = self.newest.max(expires);
         let id = self.seed.hash_one((address, sequence));
         self.next.push(id);
-        expires >= self.since && !self.known.iter().any(|known| known.contains(&id))
+        expires >= self.from && !self.known.iter().any(|known| known.contains(&id))
     }
 
     /// Ends a complete pass; an abandoned one is not ended, and all it saw comes again.
     pub(super) fn complete(&mut self) {
+        self.before.truncate(MOST_WALKS - 2);
+        self.before.push_front(self.since);
         if self.newest >= self.since {
             // `newest + 1` keeps a kernel with a shorter TIME_WAIT from hiding everything
             self.since = self.floor.min(self.newest + 1).max(self.since);
@@ -84,7 +105,11 @@ mod tests {
     const LEN: u64 = 60 * HZ;
 
     fn pass(follow: &mut Follow, now: u64, sockets: &[(u64, u64)]) -> Vec<u64> {
-        let since = follow.since();
+        pass_after(follow, 1, now, sockets)
+    }
+
+    fn pass_after(follow: &mut Follow, walks: usize, now: u64, sockets: &[(u64, u64)]) -> Vec<u64> {
+        let since = follow.look_back(walks);
         follow.begin(now, HZ);
         let new = sockets
             .iter()
@@ -163,10 +188,39 @@ mod tests {
     }
 
     #[test]
+    fn what_came_where_no_walk_looked_for_a_while_is_new_and_the_rest_is_not() {
+        let mut follow = Follow::default();
+        let at = |n: u64| 100_000 + n * HZ;
+        for n in 0..6 {
+            assert_eq!(pass(&mut follow, at(n), &[(n, at(n) + LEN)]), [n]);
+        }
+        // Closed after the third walk, in a place that was looked at by the second and is again now.
+        let sockets = [(3, at(3) + LEN), (4, at(4) + LEN), (5, at(5) + LEN), (9, at(3) + LEN)];
+
+        assert!(pass(&mut follow, at(6), &sockets).is_empty());
+        assert_eq!(pass_after(&mut follow, 5, at(7), &sockets), [9]);
+        assert!(pass_after(&mut follow, 5, at(8), &sockets).is_empty());
+    }
+
+    #[test]
+    fn more_walks_than_there_were_is_from_the_beginning_on() {
+        let mut follow = Follow::default();
+        assert!(follow.is_first());
+        for n in 0..200 {
+            pass(&mut follow, 100_000 + n, &[(n, 100_000 + n + LEN)]);
+            assert_eq!(follow.look_back(1), 100_000 + n + LEN - MARGIN);
+            assert_eq!(follow.look_back(2) == 0, n == 0);
+            assert!(follow.look_back(500) == 0 || n >= 126);
+        }
+        assert!(!follow.is_first() && follow.look_back(MOST_WALKS) > 0);
+    }
+
+    #[test]
     fn another_connection_at_the_address_of_a_known_one_is_new() {
         let mut follow = Follow::default();
         pass(&mut follow, 100_000, &[(1, 100_000 + LEN)]);
 
+        follow.look_back(1);
         follow.begin(100_300, HZ);
 
         assert!(follow.is_new((1, 77), 100_299 + LEN));

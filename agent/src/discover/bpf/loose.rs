@@ -11,7 +11,9 @@ use probelet_core::facts::{Closed, Facts, Loss, Netns, Protocol, Socket, Want};
 use probelet_core::hash::{HashMap, HashSet};
 
 use super::{
-    Bpf, Slices, push, reach,
+    Bpf, Slices,
+    closed::MOST_WALKS,
+    push, reach,
     records::{self, Ctl, Heads, Kind, Place, Sock},
     run,
 };
@@ -39,12 +41,39 @@ pub(super) struct Loose {
     /// Which part of the groups is looked at again.
     turn: u64,
     waiting: u64,
+    /// Walks from a look at a group to the next one, at most.
+    walks: usize,
+    /// The last walk met a group that has to be followed once more.
+    unsure: bool,
+    /// Walks that are left until all groups have been looked at since a counter moved.
+    left: u64,
 }
 
 impl Loose {
     /// The hash was not walked, since it holds nothing loose.
     pub(super) fn nothing(&mut self) {
         self.met.clear();
+    }
+
+    /// A walk is complete, the first since a counter `moved` or another one; after so many `turns` more all is looked at.
+    pub(super) fn walked(&mut self, moved: bool, turns: u64) {
+        self.left = if moved { turns } else { self.left.saturating_sub(1) };
+    }
+
+    /// Whether another walk would find nothing as long as no counter moves.
+    pub(super) const fn is_sure(&self) -> bool {
+        !self.unsure && self.left == 0
+    }
+
+    /// Begins a walk, which looks at the part `turn` of the groups; returns how many parts there are, less one.
+    fn next_turn(&mut self) -> u64 {
+        let parts = (self.waiting / WAITING_GROUPS + 1).min(records::GROUPS as u64);
+        let parts = parts.next_power_of_two();
+        self.turn = (self.turn + 1) & (parts - 1);
+        // Where the number of parts changes, an old turn is waited for and then a new one.
+        let both = usize::try_from(2 * parts - 1).unwrap_or(MOST_WALKS);
+        self.walks = both.max(self.walks.saturating_sub(1)).min(MOST_WALKS);
+        parts - 1
     }
 }
 
@@ -54,11 +83,10 @@ impl Bpf {
         let mut first = true;
         let relies = want != Want::Everything || !self.memory.fresh();
         let trusted = std::mem::take(&mut self.noted) && relies;
-        let turns = (self.loose.waiting / WAITING_GROUPS).checked_add(1);
-        let turns = turns.map_or(1, u64::next_power_of_two) - 1;
-        self.loose.turn = self.loose.turn.wrapping_add(1) & turns;
+        let turns = self.loose.next_turn();
+        let since = self.follow.look_back(self.loose.walks);
         self.loose.met.clear();
-        self.set(&[(Ctl::Walked, 0), (Ctl::Waiting, 0)]);
+        self.set(&[(Ctl::Walked, 0), (Ctl::Waiting, 0), (Ctl::Unsure, 0)]);
         self.set(&[(Ctl::Turn, self.loose.turn), (Ctl::Turns, turns)]);
         let owned = facts.sockets.len();
         let shared = self.get(Ctl::Hash);
@@ -72,7 +100,7 @@ impl Bpf {
                 (Ctl::Table, table),
                 (Ctl::Heads, heads as u64),
                 (Ctl::Bucket, 0),
-                (Ctl::Since, self.follow.since()),
+                (Ctl::Since, since),
             ]);
             loop {
                 run("sockhash", &self.loaded.sockhash)?;
@@ -92,6 +120,7 @@ impl Bpf {
             }
         }
         self.loose.waiting = self.get(Ctl::Waiting);
+        self.loose.unsure = self.get(Ctl::Unsure) > 0;
         self.noted = true;
         give_holders(facts, owned);
         Ok(Some(()))
@@ -288,5 +317,41 @@ fn give_holders(facts: &mut Facts, from: usize) {
         held.iter().filter(|s| s.pid != 0).map(|socket| (socket.inode, socket.pid)).collect();
     for socket in loose.iter_mut().filter(|socket| socket.inode != 0) {
         socket.pid = held.get(&socket.inode).copied().unwrap_or(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_is_looked_at_within_the_walks_that_are_looked_back() {
+        let mut loose = Loose::default();
+        let mut last = [0; records::GROUPS];
+        let sizes = [0, 1023, 1024, 6000, 2000, 300_000, 9000, 20_000, 20_000, 500, 70_000, 3000];
+        for walk in 1..5000_usize {
+            // Each size stays for a while, or changes with each walk.
+            loose.waiting = sizes[if walk < 2500 { walk / 97 } else { walk } % sizes.len()];
+            let turns = loose.next_turn();
+            for (at, last) in (0..).zip(&mut last) {
+                if at & turns == loose.turn {
+                    assert!(walk - *last <= loose.walks, "{at}: {last}, {walk}, {}", loose.walks);
+                    *last = walk;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_is_the_last_one_when_all_had_their_turn() {
+        let mut loose = Loose::default();
+        let sure: Vec<_> = (0..5)
+            .map(|nth| {
+                loose.walked(nth == 0, 3);
+                loose.is_sure()
+            })
+            .collect();
+
+        assert_eq!(sure, [false, false, false, true, true]);
     }
 }

@@ -29,7 +29,7 @@ pub(super) const KNOWN: usize = 16_384;
 /// Blocks of the hash whose heads are remembered.
 pub(super) const HEADS: usize = 2048;
 /// Groups of four buckets in a block.
-const GROUPS: usize = 64;
+pub(super) const GROUPS: usize = 64;
 
 /// Words of `struct sockrec`.
 pub(super) const SOCK_WORDS: usize = 14;
@@ -44,7 +44,7 @@ pub(super) const HEAD_WORDS: usize = GROUPS / 2;
 /// Words of `struct netrec`.
 pub(super) const NET_WORDS: usize = 11;
 /// Words of `struct ctl`.
-pub(super) const CTL_WORDS: usize = 50;
+pub(super) const CTL_WORDS: usize = 51;
 
 /// A word of the control block.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +86,7 @@ pub(super) enum Ctl {
     Waiting = 44,
     Kind = 46,
     Place = 47,
+    Unsure = 49,
 }
 
 /// A hash that `strays` lists.

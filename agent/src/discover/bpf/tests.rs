@@ -4,6 +4,7 @@ use std::process::{Child, Command};
 
 use probelet_core::facts::{Facts, Loss, Process, SourceKind, Want};
 
+use super::records::{self, Heads, Sock};
 use super::{Bpf, Ctl, load, run};
 use crate::discover::{Limiter, Limits, Pace, Pass, Source as _, Unpaced};
 
@@ -161,4 +162,43 @@ fn after_a_walk_that_was_given_up_nothing_is_taken_from_memory() {
         }
     });
     end(children);
+}
+
+/// Walks the hash by what is remembered of it; whether that reports a closed connection with this port at its end.
+fn reports(source: &mut Bpf, port: u16, since: u64) -> bool {
+    let words = [(Ctl::Heads, Heads::Trusted as u64), (Ctl::Bucket, 0), (Ctl::Since, since)];
+    source.set(&words);
+    let mut found = false;
+    loop {
+        run("sockhash", &source.loaded.sockhash).unwrap();
+        let count = source.count(Ctl::Nsocks, records::SOCKS);
+        source.loaded.socks.reach(count).unwrap();
+        let all = (0..count).map(|nth| records::sock(&source.loaded.socks.get(nth)));
+        found |=
+            all.flatten().any(|one| matches!(one, Sock::Closed(c, ..) if c.local.port == port));
+        if source.get(Ctl::Done) != 0 {
+            return found;
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_closed_connection_that_is_met_before_its_expiry_is_set_is_reported_by_the_next_walk() {
+    each_tier(|source| {
+        source.pass(Want::Sockets, &mut Facts::default(), &mut Unpaced).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let port = client.local_addr().unwrap().port();
+        let accepted = listener.accept().unwrap();
+        drop(client);
+        drop(accepted);
+
+        // As the kernel leaves it between hashing the socket and starting its timer: what was there before had another expiry.
+        let later_than_all = u64::MAX / 4;
+        assert!(!reports(source, port, later_than_all));
+
+        assert!(reports(source, port, 0));
+        assert!(!reports(source, port, 0), "it is remembered by then");
+    });
 }

@@ -367,7 +367,7 @@ impl Bpf {
     /// Has the walk of the hash look where sockets were that no one holds any more: they may go on
     /// without an owner, in a chain whose head says nothing of it.
     fn mark_gone(&mut self) -> Result<(), Error> {
-        let buckets = self.get(Ctl::Buckets);
+        let buckets = self.loose.buckets();
         for place in self.memory.gone(&self.kept, &self.held) {
             if let Some((block, word, bits)) = records::head(place.hash, buckets) {
                 reach("heads of buckets", &mut self.loaded.heads, records::HEADS)?;

@@ -41,6 +41,8 @@ pub(super) struct Loose {
     /// Which part of the groups is looked at again.
     turn: u64,
     waiting: u64,
+    /// Buckets of the hash whose heads are remembered.
+    buckets: u64,
     /// Walks from a look at a group to the next one, at most.
     walks: usize,
     /// The last walk met a group that has to be followed once more.
@@ -53,6 +55,11 @@ impl Loose {
     /// The hash was not walked, since it holds nothing loose.
     pub(super) fn nothing(&mut self) {
         self.met.clear();
+    }
+
+    /// How many buckets the hash has whose heads are remembered.
+    pub(super) const fn buckets(&self) -> u64 {
+        self.buckets
     }
 
     /// A walk is complete, the first since a counter `moved` or another one; after so many `turns` more all is looked at.
@@ -117,6 +124,9 @@ impl Bpf {
                 if !pace.breathe() {
                     return Ok(None);
                 }
+            }
+            if table == shared {
+                self.loose.buckets = self.get(Ctl::Buckets);
             }
         }
         self.loose.waiting = self.get(Ctl::Waiting);

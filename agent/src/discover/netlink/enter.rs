@@ -40,18 +40,19 @@ pub enum Error {
 pub fn node(proc: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     match rustix::fs::open(proc.join("1/ns/net"), flags, Mode::empty()) {
-        Err(_) if is_the_nodes(proc) => own(),
+        Err(_) if is_the_nodes(proc) == Some(true) => own(),
         opened => Ok(opened?),
     }
 }
 
-/// Whether the calling thread is in the node's namespace. A directory of `/proc` has a number in each network namespace, which
-/// anyone may look at.
-fn is_the_nodes(proc: &Path) -> bool {
+/// Whether the calling thread is in the node's namespace, that of the first process that `proc` shows; `None` where that cannot be
+/// told. A file of `/proc` has a number of its own in each network namespace, which anyone may look at.
+#[must_use]
+pub fn is_the_nodes(proc: &Path) -> Option<bool> {
     let number = |process: &str| {
         std::fs::metadata(proc.join(process).join("net/dev")).map(|there| there.ino()).ok()
     };
-    number("1").is_some_and(|node| number("thread-self") == Some(node))
+    Some(number("1")? == number("thread-self")?)
 }
 
 /// Opens a `sock_diag` socket in `namespace`, and reads its range of ephemeral ports.

@@ -6,9 +6,9 @@
 //!
 //! In: a socket; `/proc`. Out: yes or no. What cannot be determined is no.
 //!
-//! I/O: `/proc/1` and `/proc/self`, once.
+//! I/O: `/proc/1` and `/proc/thread-self`, once.
 
-use std::fs;
+use crate::discover::netlink::enter::is_the_nodes;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use tokio::net::TcpStream;
@@ -47,33 +47,20 @@ fn is_the_loopback(ip: IpAddr) -> bool {
     ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST
 }
 
-/// Whether this process has a network namespace other than that of process 1, which with `hostPID` is the host's.
+/// Whether the calling thread has a network namespace other than that of process 1, which with `hostPID` is the host's.
 #[must_use]
 pub fn network_is_a_pods_own() -> bool {
     apart(Path::new("/proc"))
 }
 
 fn apart(proc: &Path) -> bool {
-    let link = |process: &str| fs::read_link(proc.join(process).join("ns/net")).ok();
-    if let (Some(first), Some(ours)) = (link("1"), link("self")) {
-        return first != ours;
-    }
-    // The link of process 1 takes CAP_SYS_PTRACE, its table of routes nothing. That may change at any time, so it is
-    // read before and after ours.
-    let routes = |process: &str| {
-        let text = fs::read(proc.join(process).join("net/fib_trie")).ok();
-        text.filter(|text| !text.is_empty())
-    };
-    (0..3).any(|_| match (routes("1"), routes("self"), routes("1")) {
-        (Some(before), Some(ours), Some(after)) => before == after && before != ours,
-        _ => false,
-    })
+    is_the_nodes(proc) == Some(false)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::fs;
     use tempfile::TempDir;
 
     fn peer(peer: &str, own: &str) -> Peer {
@@ -93,43 +80,35 @@ mod tests {
         assert!(!peer("127.0.0.1:5", "10.0.0.7:9466").loopback);
     }
 
-    fn proc(links: Option<(&str, &str)>, routes: Option<(&str, &str)>) -> TempDir {
+    /// A `/proc` whose processes have the same network, or each its own.
+    fn proc(same: bool) -> TempDir {
         let root = tempfile::tempdir().unwrap();
-        for (n, process) in ["1", "self"].into_iter().enumerate() {
-            fs::create_dir_all(root.path().join(process).join("ns")).unwrap();
-            fs::create_dir_all(root.path().join(process).join("net")).unwrap();
-            let of = |pair: (&str, &str)| [pair.0, pair.1][n].to_owned();
-            if let Some(target) = links.map(of) {
-                symlink(target, root.path().join(process).join("ns/net")).unwrap();
-            }
-            if let Some(text) = routes.map(of) {
-                fs::write(root.path().join(process).join("net/fib_trie"), text).unwrap();
-            }
+        let [first, ours] = ["1", "thread-self"].map(|process| root.path().join(process));
+        for process in [&first, &ours] {
+            fs::create_dir_all(process.join("net")).unwrap();
+        }
+        fs::write(first.join("net/dev"), "").unwrap();
+        if same {
+            fs::hard_link(first.join("net/dev"), ours.join("net/dev")).unwrap();
+        } else {
+            fs::write(ours.join("net/dev"), "").unwrap();
         }
         root
     }
 
     #[test]
     fn a_namespace_that_is_the_hosts_is_no_pods_own() {
-        let host = proc(Some(("net:[4026531840]", "net:[4026531840]")), None);
-        let pod = proc(Some(("net:[4026531840]", "net:[4026532712]")), None);
-
-        assert!(!apart(host.path()));
-        assert!(apart(pod.path()));
-    }
-
-    #[test]
-    fn without_the_right_to_see_the_namespaces_the_routes_tell() {
-        let host = proc(None, Some(("Main: a", "Main: a")));
-        let pod = proc(None, Some(("Main: a", "Main: b")));
-
-        assert!(!apart(host.path()));
-        assert!(apart(pod.path()));
+        assert!(!apart(proc(true).path()));
+        assert!(apart(proc(false).path()));
     }
 
     #[test]
     fn what_cannot_be_determined_is_no() {
-        assert!(!apart(proc(None, None).path()));
-        assert!(!apart(proc(None, Some(("", "Main: b"))).path()));
+        assert!(!apart(tempfile::tempdir().unwrap().path()));
+        for hidden in ["1", "thread-self"] {
+            let root = proc(false);
+            fs::remove_dir_all(root.path().join(hidden)).unwrap();
+            assert!(!apart(root.path()), "{hidden}");
+        }
     }
 }

@@ -31,6 +31,8 @@ pub use table::{Containers, DockerContainer, MAX_CONTAINERS};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a silent stream is asked for a sign of life.
 const PING: Duration = Duration::from_mins(1);
+/// How often everything is listed again: Docker drops events for a client that does not take them at once.
+const AGAIN: Duration = Duration::from_mins(5);
 /// How often a socket that was never there is looked for.
 const ABSENT: Duration = Duration::from_mins(1);
 /// Bounds of the wait before connecting again.
@@ -87,8 +89,8 @@ enum Error {
 
 /// Follows Docker at `socket` until no one reads `tx` any more.
 pub async fn follow(socket: PathBuf, tx: Sender<Arc<DockerNames>>) {
-    let follower =
-        Follower { socket, tx: &tx, table: Table::default(), names: DockerNames::default() };
+    let (table, names) = (Table::default(), DockerNames::default());
+    let follower = Follower { socket, again: AGAIN, tx: &tx, table, names };
     tokio::select! {
         () = follower.run() => {}
         () = tx.closed() => {}
@@ -97,6 +99,8 @@ pub async fn follow(socket: PathBuf, tx: Sender<Arc<DockerNames>>) {
 
 struct Follower<'a> {
     socket: PathBuf,
+    /// How often everything is listed again.
+    again: Duration,
     tx: &'a Sender<Arc<DockerNames>>,
     table: Table,
     names: DockerNames,
@@ -143,12 +147,12 @@ impl Follower<'_> {
             .map_err(Error::Connect)?;
         // Events from before the list are asked for again, so that none falls between the two.
         let since = unix_seconds(SystemTime::now()).saturating_sub(1);
-        let list = time::timeout(TIMEOUT, list::running(&self.socket)).await;
-        let list = list.map_err(|_| Error::Silent)?.map_err(Error::List)?;
+        let list = self.list().await?;
         self.connected(list);
 
         let mut events = std::pin::pin!(docker.events(Some(events_since(since))));
         let mut ping = time::interval_at(time::Instant::now() + PING, PING);
+        let mut again = time::interval_at(time::Instant::now() + self.again, self.again);
         let mut publish_at = None;
         loop {
             let publish = async {
@@ -168,6 +172,12 @@ impl Follower<'_> {
                     self.publish();
                     publish_at = None;
                 }
+                _ = again.tick() => {
+                    let list = self.list().await?;
+                    if self.replace(list) > 0 {
+                        self.publish();
+                    }
+                }
                 _ = ping.tick() => {
                     let answer = time::timeout(TIMEOUT, docker.ping()).await;
                     answer.map_err(|_| Error::Silent)?.map_err(Error::Ping)?;
@@ -176,17 +186,25 @@ impl Follower<'_> {
         }
     }
 
-    fn connected(&mut self, list: Vec<bollard::models::ContainerSummary>) {
-        let running = list.into_iter().filter_map(|container| {
+    async fn list(&self) -> Result<Vec<list::Listed>, Error> {
+        let list = time::timeout(TIMEOUT, list::running(&self.socket)).await;
+        list.map_err(|_| Error::Silent)?.map_err(Error::List)
+    }
+
+    /// These are all containers; how many are new, changed or gone.
+    fn replace(&mut self, list: Vec<list::Listed>) -> usize {
+        let running = list.into_iter().map(|container| {
             let name = own_name(container.names.as_deref().unwrap_or_default());
             let labels = container.labels.unwrap_or_default().into_iter();
-            Some((
-                container.id?,
-                self.table.container(name, &container.image.unwrap_or_default(), labels, None),
-            ))
+            let image = container.image.unwrap_or_default();
+            (container.id, self.table.container(name, &image, labels, None))
         });
         let running = running.collect::<Vec<_>>();
-        let changes = self.table.replace(running);
+        self.table.replace(running)
+    }
+
+    fn connected(&mut self, list: Vec<list::Listed>) {
+        let changes = self.replace(list);
         if let State::Disconnected { .. } = self.names.state {
             self.names.reconnects += 1;
         }

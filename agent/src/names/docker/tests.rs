@@ -45,7 +45,7 @@ const DIE: &str = r#"{"status":"die","id":"b3a9","from":"probe:1","Type":"contai
 fn after(events: &[&str]) -> Table {
     let (tx, _) = tokio::sync::watch::channel(Arc::default());
     let (table, names) = (Table::default(), DockerNames::default());
-    let mut follower = Follower { socket: PathBuf::new(), tx: &tx, table, names };
+    let mut follower = Follower { socket: PathBuf::new(), again: AGAIN, tx: &tx, table, names };
     for event in events {
         follower.apply(serde_json::from_str(event).expect("an event of Docker"));
     }
@@ -157,4 +157,50 @@ async fn a_stream_that_breaks_off_is_followed_by_a_new_list() {
         all.iter().filter_map(|request| request.split(['?', ' ']).nth(1)).collect();
     assert_eq!(paths[..3], ["/containers/json", "/events", "/containers/json"]);
     assert!(paths[3..].iter().all(|path| *path == "/events"), "{paths:?}");
+}
+
+/// A Docker that never sends an event: each list has one container more than the one before.
+async fn silent(mut stream: UnixStream, lists: Arc<AtomicUsize>) {
+    let mut head = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut head).await {
+        let request = String::from_utf8_lossy(&head[..read]).into_owned();
+        let json = if request.contains("/containers/json") {
+            let all = 0..=lists.fetch_add(1, Relaxed).min(1);
+            let all: Vec<_> =
+                all.map(|n| format!(r#"{{"Id":"c{n}","Names":["/web-{n}"]}}"#)).collect();
+            format!("[{}]", all.join(","))
+        } else {
+            String::new()
+        };
+        let reply = if request.contains("/events") {
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()
+        } else {
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len())
+        };
+        stream.write_all(reply.as_bytes()).await.expect("the follower reads");
+    }
+}
+
+#[tokio::test]
+async fn a_container_whose_event_was_dropped_gets_its_name_with_the_next_list() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let socket = directory.path().join("docker.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        let lists = Arc::new(AtomicUsize::new(0));
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(silent(stream, Arc::clone(&lists)));
+        }
+    });
+    let (tx, mut rx) = watch::channel(Arc::default());
+    tokio::spawn(async move {
+        let (table, names, again) = (Table::default(), DockerNames::default(), GATHER);
+        Follower { socket, again, tx: &tx, table, names }.run().await
+    });
+
+    let named = |names: &Arc<DockerNames>| names.containers.contains_key("c1");
+    let names = time::timeout(TIMEOUT, rx.wait_for(named)).await.unwrap().unwrap().clone();
+
+    assert_eq!((names.containers["c1"].name.as_str(), names.events), ("web-1", 0));
+    assert_eq!((names.state, names.reconnects), (State::Connected, 0));
 }

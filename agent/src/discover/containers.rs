@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use probelet_core::facts::{Comm, Container, ContainerId, Facts, Loss, Process};
-use probelet_core::hash::{HashMap, HashSet};
+use probelet_core::hash::{self, HashMap, HashSet};
 use tracing::warn;
 
 use self::cgroup_path::Node;
@@ -73,7 +73,8 @@ pub struct Containers {
     root: Root,
     node: Node,
     known: HashMap<u32, Known>,
-    by_id: HashMap<String, ContainerId>,
+    /// By [`identity`].
+    by_key: HashMap<u64, ContainerId>,
     /// Places that were given up, the one that is free for the longest time first.
     free: VecDeque<u32>,
     /// With so many containers it is looked which of them have ended.
@@ -96,7 +97,7 @@ impl Containers {
             root: Root::open(proc_root)?,
             node: Node::of(&own),
             known: HashMap::default(),
-            by_id: HashMap::default(),
+            by_key: HashMap::default(),
             free: VecDeque::new(),
             sweep_at: SWEEP_FIRST,
             swept: 0,
@@ -114,7 +115,7 @@ impl Containers {
     /// there are many containers it asks for those that are `held` by something else than processes.
     pub fn resolve(&mut self, facts: &mut Facts, held: impl FnOnce() -> HashSet<ContainerId>) {
         self.pass = self.pass.wrapping_add(1);
-        if self.by_id.len() >= self.sweep_at && self.pass.wrapping_sub(self.swept) >= SWEEP_PAUSE {
+        if self.by_key.len() >= self.sweep_at && self.pass.wrapping_sub(self.swept) >= SWEEP_PAUSE {
             self.sweep(facts, held());
         }
         let now_ns = since_boot_ns();
@@ -137,9 +138,9 @@ impl Containers {
     /// Gives up the places of containers that have no process and that no one holds.
     fn sweep(&mut self, facts: &mut Facts, mut held: HashSet<ContainerId>) {
         held.extend(self.known.values().filter_map(|known| known.found.container));
-        let before = self.by_id.len();
-        let Self { by_id, free, .. } = self;
-        by_id.retain(|_, id| {
+        let before = self.by_key.len();
+        let Self { by_key, free, .. } = self;
+        by_key.retain(|_, id| {
             let stays = held.contains(id);
             if !stays && let Some(container) = facts.containers.get_mut(id.place()) {
                 let generation = ContainerId::next(container.generation);
@@ -148,7 +149,7 @@ impl Containers {
             }
             stays
         });
-        let left = self.by_id.len();
+        let left = self.by_key.len();
         self.sweep_at = (2 * left).max(SWEEP_FIRST).min(self.max);
         self.swept = if left < self.sweep_at { 0 } else { self.pass };
         if left < before {
@@ -205,12 +206,11 @@ impl Containers {
             return Err(if is_gone(&error) { Loss::Vanished } else { Loss::ContainerUnknown });
         }
         let text = std::mem::take(&mut self.text);
-        let found = match std::str::from_utf8(&text) {
-            Err(_) => Err(Loss::ContainerUnknown),
-            Ok(text) => {
-                let cgroup = cgroup_path::unified(text).map_or(0, |path| self.cgroup_id(path));
-                self.container(text, facts).map(|container| Found { container, cgroup })
-            }
+        // A cgroup may be called by any bytes but `/` and a line's end; a container's is plain text.
+        let found = {
+            let text = String::from_utf8_lossy(&text);
+            let cgroup = cgroup_path::unified(&text).map_or(0, |path| self.cgroup_id(path));
+            self.container(&text, facts).map(|container| Found { container, cgroup })
         };
         self.text = text;
         found
@@ -218,13 +218,14 @@ impl Containers {
 
     fn container(&mut self, text: &str, facts: &mut Facts) -> Result<Option<ContainerId>, Loss> {
         let Some(container) = cgroup_path::container(text, &self.node) else { return Ok(None) };
-        if let Some(id) = self.by_id.get(&container.id) {
+        let key = identity(&container);
+        if let Some(id) = self.by_key.get(&key) {
             return Ok(Some(*id));
         }
-        if self.by_id.len() >= self.max {
+        if self.by_key.len() >= self.max {
             if !std::mem::replace(&mut self.logged, true) {
                 warn!(
-                    containers = self.by_id.len(),
+                    containers = self.by_key.len(),
                     "container table is full: new containers stay unknown"
                 );
             }
@@ -239,7 +240,7 @@ impl Containers {
         }
         let generation = facts.containers[place as usize].generation;
         let id = ContainerId::new(place, generation);
-        self.by_id.insert(container.id.clone(), id);
+        self.by_key.insert(key, id);
         let long = container.cgroup.len() > PATH_MAX;
         let cgroup = if long { String::new() } else { container.cgroup };
         facts.containers[place as usize] = Container { generation, cgroup, ..container };
@@ -262,6 +263,19 @@ impl Containers {
         }
         self.cgroups.insert(path.to_owned(), id);
         id
+    }
+}
+
+/// What two containers differ in; the hash is seeded. Who may make cgroups may call one by the id of a pod's
+/// container, and runtimes that name their containers call two the same: LXC in LXC, those of two users.
+fn identity(container: &Container) -> u64 {
+    let Container { id, pod_uid, foreign, cgroup, .. } = container;
+    if cgroup_path::is_number(id) {
+        // Its processes may differ in the hierarchy that tells of it.
+        let outer = cgroup.get(..container.outer as usize);
+        hash::of((id, pod_uid, foreign, outer))
+    } else {
+        hash::of(cgroup)
     }
 }
 

@@ -19,10 +19,11 @@ pub type Names = dyn Fn(ContainerId) -> Option<String>;
 /// Digits of a container id that people type.
 const SHORT_ID: usize = 12;
 
-/// The first digits of a container id.
+/// The first digits of a container id; where it is a name that a person chose, the whole: two may begin alike.
 #[must_use]
 pub fn short_id(id: &str) -> &str {
-    id.get(..SHORT_ID).unwrap_or(id)
+    let number = id.bytes().all(|b| b.is_ascii_hexdigit());
+    id.get(..SHORT_ID).filter(|_| number).unwrap_or(id)
 }
 
 /// The pod of a container, else its name, else its short id.
@@ -73,6 +74,14 @@ mod tests {
     fn a_container_without_a_name_is_its_short_id() {
         assert_eq!(container(&picture(), &|_| None, ContainerId(0)), "0123456789ab");
         assert_eq!(container(&picture(), &|_| Some("web".into()), ContainerId(0)), "web");
+    }
+
+    #[test]
+    fn a_name_that_is_an_id_is_not_cut() {
+        for name in ["customer-portal-blue", "customer-portal-green", "web", "deb-0123456789ab"] {
+            assert_eq!(short_id(name), name);
+        }
+        assert_eq!(short_id(&"0123456789abcdef".repeat(4)), "0123456789ab");
     }
 
     #[test]

@@ -139,6 +139,11 @@ fn in_path(path: &str, node: &Node) -> Option<Container> {
     found.map(|container| Container { pod_uid: pod, outer, foreign, ..container })
 }
 
+/// Whether an id is one of those that a runtime draws, and no name that a person chose.
+pub(super) fn is_number(id: &str) -> bool {
+    super::layouts::is_hex(id, super::layouts::ID_DIGITS_MIN)
+}
+
 fn is_name(name: &str) -> bool {
     (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic())
 }

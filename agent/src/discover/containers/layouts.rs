@@ -11,7 +11,7 @@ use probelet_core::facts::Runtime;
 /// Digits of a full container id.
 const ID_DIGITS: usize = 64;
 /// A name with a runtime's prefix may carry a shorter id; below this it is a word, not an id.
-const ID_DIGITS_MIN: usize = 12;
+pub(super) const ID_DIGITS_MIN: usize = 12;
 /// Digits of a pod uid: 32, with or without four dashes (static pods have a hash without).
 const UID_DIGITS: usize = 32;
 /// Letters and digits of a step that BuildKit runs.
@@ -140,7 +140,7 @@ pub(super) fn pod_uid(part: &str) -> Option<String> {
     (clean && digits == UID_DIGITS).then(|| uid.replace('_', "-"))
 }
 
-fn is_hex(text: &str, at_least: usize) -> bool {
+pub(super) fn is_hex(text: &str, at_least: usize) -> bool {
     text.len() >= at_least && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 

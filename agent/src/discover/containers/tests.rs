@@ -180,7 +180,7 @@ fn what_is_kept_grows_with_what_lives_and_not_with_the_age() {
     }
 
     assert!(facts.containers.len() <= SWEEP_FIRST + SWEEP_PAUSE as usize);
-    assert!(containers.by_id.len() <= SWEEP_FIRST + SWEEP_PAUSE as usize);
+    assert!(containers.by_key.len() <= SWEEP_FIRST + SWEEP_PAUSE as usize);
     assert!(facts.recycled > 0);
 }
 
@@ -239,4 +239,68 @@ fn a_long_path_is_not_kept() {
 
     assert_eq!((&*facts.containers[0].id, &*facts.containers[0].cgroup), (ID, ""));
     assert!(containers.cgroups.is_empty());
+}
+
+fn found(texts: &[String]) -> Vec<Container> {
+    let tree = Tree::new();
+    let pids: Vec<u32> = (2..).take(texts.len()).collect();
+    texts.iter().zip(&pids).for_each(|(text, pid)| tree.cgroup(*pid, text));
+    let mut facts = facts(&pids, 1);
+    tree.containers().resolve(&mut facts, HashSet::default);
+    let of = |p: &Process| p.container.unwrap().of(&facts.containers).unwrap().clone();
+    facts.processes.iter().map(of).collect()
+}
+
+#[test]
+fn a_cgroup_called_by_the_id_of_a_pods_container_is_not_that_container() {
+    let uid = "8dbc6577-d0e2-4706-8787-57d52c03ddf2";
+    let pods = format!("0::/kubepods/pod{uid}/{ID}\n");
+    let session = "user.slice/user-1000.slice/user@1000.service";
+    let forged = format!("0::/{session}/cri-containerd-{ID}.scope\n");
+    let inside = format!("0::/docker/{}/kubepods/pod{uid}/{ID}\n", "a".repeat(64));
+
+    for texts in [[&pods, &forged, &inside], [&forged, &inside, &pods]] {
+        let found = found(&texts.map(Clone::clone));
+
+        let foreign: Vec<bool> = found.iter().map(|c| c.foreign).collect();
+        assert_eq!(foreign, texts.map(|text| *text != pods));
+    }
+}
+
+#[test]
+fn containers_of_one_name_in_two_places_are_two() {
+    let of = |path: &str| format!("0::{path}\n");
+    let texts = [
+        of("/lxc.payload.a/lxc.payload.web/init.scope"),
+        of("/lxc.payload.b/lxc.payload.web/init.scope"),
+        of("/machine.slice/systemd-nspawn@web.service/payload"),
+        of("/user.slice/user-1000.slice/session-1.scope/lxc.payload.web"),
+        of("/user.slice/user-1001.slice/session-2.scope/lxc.payload.web"),
+        of("/lxc.payload.a/lxc.payload.web/system.slice/ssh.service"),
+    ];
+
+    let found = found(&texts);
+
+    let cgroups: HashSet<&str> = found.iter().map(|c| &*c.cgroup).collect();
+    assert_eq!((found.len(), cgroups.len()), (6, 5));
+    assert_eq!(found[0].cgroup, found[5].cgroup);
+}
+
+#[test]
+fn a_cgroup_whose_name_is_no_text_hides_no_container_and_makes_none() {
+    let tree = Tree::new();
+    let raw = |pid: u32, text: &[u8]| {
+        tree.cgroup(pid, "");
+        std::fs::write(tree.0.path().join(format!("{pid}/cgroup")), text).unwrap();
+    };
+    raw(2, format!("0::/docker/{ID}/\u{1}").as_bytes());
+    raw(3, &[format!("0::/docker/{ID}/").as_bytes(), b"\xff\xfe\n"].concat());
+    raw(4, b"0::/system.slice/caf\xe9.service\n");
+    let mut facts = facts(&[2, 3, 4], 1);
+
+    tree.containers().resolve(&mut facts, HashSet::default);
+
+    let places: Vec<_> = facts.processes.iter().map(|p| p.container).collect();
+    assert_eq!(places, [Some(ContainerId(0)), Some(ContainerId(0)), None]);
+    assert_eq!(facts.losses.get(Loss::ContainerUnknown), 0);
 }

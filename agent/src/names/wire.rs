@@ -23,7 +23,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use service::Service;
 use slice::EndpointSlice;
 use std::net::IpAddr;
-use text::{InitialEnd, Labels, Text};
+use text::{Annotations, Labels, Text};
 
 /// Bounds of Kubernetes' own: a namespace, any other name, a label's key with its prefix, a label's value.
 const MAX_NAMESPACE: usize = 63;
@@ -70,7 +70,7 @@ struct Metadata<'a> {
     labels: Labels<'a>,
     owner_references: Option<Vec<Owner<'a>>>,
     deletion_timestamp: Option<IgnoredAny>,
-    annotations: InitialEnd,
+    annotations: Annotations<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -172,7 +172,7 @@ fn change<'a, O: Object<'a>>(
         version.push_str(seen);
     }
     let event = match verb {
-        Verb::Bookmark => return Line::Bookmark(object.metadata().annotations.0),
+        Verb::Bookmark => return Line::Bookmark(object.metadata().annotations.initial_end),
         Verb::Added | Verb::Modified => object.changed(wrong),
         Verb::Deleted => object.gone(),
         Verb::Error | Verb::Other => return Line::Change(None),

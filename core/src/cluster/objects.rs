@@ -21,6 +21,9 @@ pub struct Pod {
     pub labels: Vec<(Box<str>, Box<str>)>,
     /// The owner reference with `controller: true`: kind and name.
     pub controller: Option<(Box<str>, Box<str>)>,
+    /// The annotation `kubernetes.io/config.mirror`: the uid that the cgroups of a static pod have. The kubelet
+    /// deletes a pod with it that mirrors no file.
+    pub mirrors: Option<Box<str>>,
     /// `spec.hostNetwork`: its address is the node's and says nothing of the pod.
     pub host_network: bool,
     /// Where its life stands.

@@ -70,6 +70,8 @@ pub(super) struct Pods {
     free: Vec<PodSlot>,
     by_uid: BTreeMap<Box<str>, PodSlot>,
     by_container: BTreeMap<Box<str>, PodSlot>,
+    /// Static pods by the uid that their cgroups have.
+    by_mirrored: BTreeMap<Box<str>, PodSlot>,
     by_address: MultiMap<u128, PodSlot>,
     /// This node's addresses: those that its pods say they are hosted at, with how many say so.
     hosts: BTreeMap<u128, u32>,
@@ -187,12 +189,36 @@ impl Pods {
         for id in &own.containers {
             self.by_container.remove(id);
         }
+        if let Some(uid) = own.pod.mirrors.as_ref()
+            && self.by_mirrored.get(uid) == Some(&slot)
+        {
+            let also = |(_, other): &(PodSlot, &Own)| {
+                other.pod.is_static() && other.pod.mirrors.as_ref() == Some(uid)
+            };
+            let next = self.iter().find(also).map(|(other, _)| other);
+            match next {
+                Some(other) => self.by_mirrored.insert(uid.clone(), other),
+                None => self.by_mirrored.remove(uid),
+            };
+        }
         self.free.push(slot);
     }
 
     /// Enters its addresses and containers.
     fn link(&mut self, slot: PodSlot, dirt: &mut Dirt) {
-        let Self { slots, by_container, by_address, hosts, .. } = self;
+        let Self { slots, by_container, by_mirrored, by_address, hosts, .. } = self;
+        let held = |slot: PodSlot| {
+            let held = slots.get(slot as usize).and_then(Option::as_ref);
+            held.is_some_and(|own| own.gone_ms.is_none())
+        };
+        let mirrored = slots[slot as usize].as_ref().filter(|own| own.pod.is_static());
+        if let Some(uid) = mirrored.and_then(|own| own.pod.mirrors.clone()) {
+            // The mirror is made again under another uid; one that is there loses nothing to another.
+            let place = by_mirrored.entry(uid).or_insert(slot);
+            if !held(*place) {
+                *place = slot;
+            }
+        }
         let Some(own) = slots[slot as usize].as_mut() else { return };
         if own.claim(0) > 0 {
             own.pod.ips.iter().for_each(|ip| by_address.insert(super::address(*ip), slot));
@@ -256,14 +282,17 @@ impl Pods {
 
     /// The pod of a container: by the uid that its cgroup names, which only the kubelet writes, else
     /// by the container's full id, if the two fit each other. The cgroup of a static pod has a uid
-    /// that the API server does not know.
+    /// that the API server knows as the one that is mirrored: a sandbox is in no status, nor is what the
+    /// API server itself runs in before it answers.
     pub(super) fn of_container(&self, id: &str, uid: Option<&str>) -> Option<PodSlot> {
         if let Some(&slot) = uid.and_then(|uid| self.by_uid.get(uid)) {
             return Some(slot);
         }
-        let slot = *self.by_container.get(id)?;
-        let fits = uid.is_none() || self.get(slot).is_some_and(|own| own.pod.is_static());
-        fits.then_some(slot)
+        let fits = |slot: &&PodSlot| {
+            uid.is_none() || self.get(**slot).is_some_and(|own| own.pod.is_static())
+        };
+        let listed = self.by_container.get(id).filter(fits);
+        listed.or_else(|| self.by_mirrored.get(uid?)).copied()
     }
 
     /// The pod that has an address: one that runs before one that ends, one that is there before

@@ -90,3 +90,46 @@ fn events_that_concern_no_one_change_nothing() {
 
     assert_eq!(node.picture().epoch, epoch);
 }
+
+/// The mirror of a static pod, whose cgroup has the uid of the file.
+fn mirror(name: &str, mirrored: &str) -> Pod {
+    Pod {
+        controller: Some(("Node".into(), "this-node".into())),
+        mirrors: Some(uid(mirrored)),
+        containers: Vec::new(),
+        ..pod("kube-system", name, "10.1.0.7")
+    }
+}
+
+#[test]
+fn a_static_pod_is_known_by_the_uid_that_it_mirrors_before_any_status() {
+    let mut node = Node::synced();
+    node.apply([Event::Pod(mirror("etcd-this-node", "10.1.0.9"))]);
+    // Another pod that says the same takes nothing, nor does one that is no node's.
+    node.apply([Event::Pod(mirror("evil-this-node", "10.1.0.9"))]);
+    let unowned = Pod { controller: None, ..mirror("more-this-node", "10.1.0.8") };
+    node.apply([Event::Pod(unowned)]);
+
+    node.connect("10.1.0.9", "192.0.2.7:443");
+    assert_eq!(node.flows(), ["kube-system/Pod/etcd → 192.0.2.7 :443"]);
+
+    node.connect("10.1.0.8", "192.0.2.7:444");
+    assert!(node.flows().iter().all(|flow| !flow.contains("more")), "{:?}", node.flows());
+}
+
+#[test]
+fn a_mirror_that_is_made_again_takes_over_from_the_one_that_was_deleted() {
+    let mut node = Node::synced();
+    let old = mirror("etcd-this-node", "10.1.0.9");
+    node.apply([Event::Pod(old.clone()), gone(&old)]);
+    let new = Pod { uid: uid("made again"), ..old };
+
+    node.apply([Event::Pod(Pod { name: "etcd2-this-node".into(), ..new })]);
+    node.connect("10.1.0.9", "192.0.2.7:443");
+    assert_eq!(node.flows(), ["kube-system/Pod/etcd2 → 192.0.2.7 :443"]);
+
+    node.wait(120);
+    node.connect("10.1.0.9", "192.0.2.7:444");
+    assert_eq!(node.flows().len(), 2);
+    assert!(node.flows().iter().all(|flow| flow.contains("etcd2")), "{:?}", node.flows());
+}

@@ -94,6 +94,7 @@ impl<'a> Object<'a> for Pod<'a> {
             name,
             labels: metadata.labels.sorted(wrong),
             controller,
+            mirrors: metadata.annotations.mirrors.fit(MAX_UID),
             host_network: spec.unwrap_or_default().host_network == Some(true),
             phase: status.phase(),
             terminating: metadata.deletion_timestamp.is_some(),

@@ -77,6 +77,7 @@ fn a_pod_is_who_it_is_whose_it_is_and_where_it_is() {
                 ("pod-template-hash", "7d4b9c6f5"),
             ]),
             controller: Some(("ReplicaSet".into(), "web-7d4b9c6f5".into())),
+            mirrors: None,
             host_network: false,
             phase: Phase::Running,
             terminating: false,
@@ -336,4 +337,22 @@ fn a_version_from_the_future_is_reported_by_its_cause() {
 
     assert!(failure.is_from_the_future());
     assert_eq!(failure.retry_after(), Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn the_mirror_of_a_static_pod_says_what_it_mirrors() {
+    let mirror = |annotations: &str| {
+        let text = format!(
+            r#"{{"metadata":{{"name":"etcd-n1","namespace":"kube-system","uid":"c1a1","annotations":{annotations}}}}}"#
+        );
+        pod(&text).0.mirrors
+    };
+    let hash = "f5a2bb44fd4a4a86f8a1b7c4b0a8a8a1";
+    let all = format!(
+        r#"{{"kubernetes.io/config.hash":"x","kubernetes.io/config.mirror":"{hash}","other":"y"}}"#
+    );
+
+    assert_eq!(mirror(&all).as_deref(), Some(hash));
+    assert_eq!(mirror(r#"{"kubernetes.io/config.hash":"x"}"#), None);
+    assert_eq!(mirror("null"), None);
 }

@@ -17,6 +17,8 @@ const MAX_VALUE: usize = 63;
 const MAX_LABELS: usize = 1024;
 /// Stands on the bookmark that ends the first part of a streaming list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+/// Of the mirror of a static pod: the uid that the kubelet made of the file.
+const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// A string; absent and `null` are empty.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -125,33 +127,48 @@ impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
     }
 }
 
-/// The one annotation that matters: whether a bookmark ends the list. All others are skipped.
+/// The annotations that matter. All others are skipped.
 #[derive(Debug, Default)]
-pub(super) struct InitialEnd(pub(super) bool);
+pub(super) struct Annotations<'a> {
+    /// A bookmark ends the list.
+    pub(super) initial_end: bool,
+    /// The uid of the static pod that a pod is the mirror of.
+    pub(super) mirrors: Text<'a>,
+}
 
-impl<'de> Deserialize<'de> for InitialEnd {
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Reader;
         impl<'de> Visitor<'de> for Reader {
-            type Value = InitialEnd;
+            type Value = Annotations<'de>;
             fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
                 to.write_str("a map")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InitialEnd, A::Error> {
-                let mut end = false;
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Annotations<'de>, A::Error> {
+                let mut found = Annotations::default();
                 while let Some(key) = map.next_key::<Text<'de>>()? {
-                    end |= key.as_str() == INITIAL_EVENTS_END;
-                    map.next_value::<IgnoredAny>()?;
+                    if key.as_str() == MIRROR {
+                        found.mirrors = map.next_value()?;
+                    } else {
+                        found.initial_end |= key.as_str() == INITIAL_EVENTS_END;
+                        map.next_value::<IgnoredAny>()?;
+                    }
                 }
-                Ok(InitialEnd(end))
+                Ok(found)
             }
-            fn visit_none<E: Error>(self) -> Result<InitialEnd, E> {
-                Ok(InitialEnd::default())
+            fn visit_none<E: Error>(self) -> Result<Annotations<'de>, E> {
+                Ok(Annotations::default())
             }
-            fn visit_unit<E: Error>(self) -> Result<InitialEnd, E> {
-                Ok(InitialEnd::default())
+            fn visit_unit<E: Error>(self) -> Result<Annotations<'de>, E> {
+                Ok(Annotations::default())
             }
-            fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<InitialEnd, D::Error> {
+            fn visit_some<D: Deserializer<'de>>(
+                self,
+                from: D,
+            ) -> Result<Annotations<'de>, D::Error> {
                 from.deserialize_map(self)
             }
         }

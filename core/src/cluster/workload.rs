@@ -16,8 +16,20 @@ const DEPLOYMENT_CONFIG: &str = "deploymentconfig";
 const KNATIVE: [&str; 2] = ["serving.knative.dev/revision", "serving.knative.dev/configuration"];
 /// What Knative puts behind the name of a revision to get that of its Deployment.
 const KNATIVE_DEPLOYMENT: &str = "-deployment";
-/// The fleet of an Agones game server.
-const FLEET: &str = "agones.dev/fleet";
+/// Controllers that are made anew for each run or replica, and what makes them: the kind of the controller,
+/// the label of its pods that has the maker's name, and the maker's kind.
+const MAKERS: [(&str, &str, &str); 6] = [
+    ("Job", "jobset.sigs.k8s.io/jobset-name", "JobSet"),
+    ("Job", "scaledjob.keda.sh/name", "ScaledJob"),
+    ("StatefulSet", "leaderworkerset.sigs.k8s.io/name", "LeaderWorkerSet"),
+    ("GameServer", "agones.dev/fleet", "Fleet"),
+    ("EphemeralRunner", "actions.github.com/scale-set-name", "AutoscalingRunnerSet"),
+    ("Runner", "runner-deployment-name", "RunnerDeployment"),
+];
+/// The run of a task of Tekton, the pipeline or the task that it is a run of.
+const TASK_RUN: &str = "tekton.dev/taskRun";
+const TEKTON: [(&str, &str); 2] =
+    [("tekton.dev/pipeline", "Pipeline"), ("tekton.dev/task", "Task")];
 
 /// A CronJob names a Job after the minute that it was due, as minutes since 1970: eight digits,
 /// from 2016-12-18 to 2046-01-19. No date written as year, month and day lies between the two.
@@ -38,6 +50,9 @@ pub fn workload<'a>(
     let Some((kind, name)) = controller.filter(|(kind, _)| word(kind)) else {
         return ("Pod", pod);
     };
+    if let Some(made) = maker(kind, name, &label) {
+        return made;
+    }
     match kind {
         "ReplicaSet" => replica_set(name, label).unwrap_or((kind, name)),
         "ReplicationController" => {
@@ -45,9 +60,9 @@ pub fn workload<'a>(
             config.map_or((kind, name), |config| ("DeploymentConfig", config))
         }
         "Job" => cron_job(name).map_or((kind, name), |cron| ("CronJob", cron)),
-        "GameServer" => {
-            let fleet = label(FLEET).filter(|fleet| before(name, fleet).is_some());
-            fleet.map_or((kind, name), |fleet| ("Fleet", fleet))
+        "TaskRun" if label(TASK_RUN) == Some(name) => {
+            let mut of = TEKTON.iter().filter_map(|&(key, kind)| Some((kind, label(key)?)));
+            of.find(|(_, name)| !name.is_empty()).unwrap_or((kind, name))
         }
         // A static pod is the file of one node; its mirror carries the node's name.
         "Node" => {
@@ -56,6 +71,17 @@ pub fn workload<'a>(
         }
         _ => (kind, name),
     }
+}
+
+/// What makes controllers like this one again and again, if its name begins with the maker's.
+fn maker<'a>(
+    kind: &str,
+    name: &str,
+    label: impl Fn(&str) -> Option<&'a str>,
+) -> Option<(&'static str, &'a str)> {
+    let known = MAKERS.iter().filter(|(made, ..)| *made == kind);
+    let mut named = known.filter_map(|&(_, key, maker)| Some((maker, label(key)?)));
+    named.find(|(_, maker)| !maker.is_empty() && (name == *maker || before(name, maker).is_some()))
 }
 
 /// What made a ReplicaSet, if its name ends in the hash that its pods carry.
@@ -191,11 +217,45 @@ mod tests {
     }
 
     #[test]
-    fn a_game_server_counts_for_its_fleet() {
-        let made = |owner| made("GameServer", owner, owner, &[(FLEET, "simple")]);
+    fn what_is_made_anew_for_each_run_or_replica_counts_for_what_makes_it() {
+        for (kind, owner, label, maker) in [
+            ("GameServer", "simple-abcde-12345", "agones.dev/fleet", ("Fleet", "simple")),
+            ("Job", "train-workers-0", "jobset.sigs.k8s.io/jobset-name", ("JobSet", "train")),
+            ("Job", "import-x7k2p", "scaledjob.keda.sh/name", ("ScaledJob", "import")),
+            (
+                "StatefulSet",
+                "llm-3",
+                "leaderworkerset.sigs.k8s.io/name",
+                ("LeaderWorkerSet", "llm"),
+            ),
+            ("StatefulSet", "llm", "leaderworkerset.sigs.k8s.io/name", ("LeaderWorkerSet", "llm")),
+            (
+                "EphemeralRunner",
+                "arc-set-rmrgw-runner-p9p5n",
+                "actions.github.com/scale-set-name",
+                ("AutoscalingRunnerSet", "arc-set"),
+            ),
+            ("Runner", "ci-2k4lm-x9", "runner-deployment-name", ("RunnerDeployment", "ci")),
+        ] {
+            assert_eq!(made(kind, owner, "p", &[(label, maker.1)]), maker, "{kind}");
+            // A label that was copied from elsewhere proves nothing.
+            for foreign in ["other", "", "trai", "train-workers-0-more"] {
+                assert_eq!(made(kind, owner, "p", &[(label, foreign)]), (kind, owner), "{foreign}");
+            }
+            assert_eq!(made("Widget", owner, "p", &[(label, maker.1)]), ("Widget", owner));
+        }
+    }
 
-        assert_eq!(made("simple-abcde-12345"), ("Fleet", "simple"));
-        assert_eq!(made("other-abcde"), ("GameServer", "other-abcde"));
+    #[test]
+    fn runs_of_tekton_count_for_their_pipeline_or_task() {
+        let run = "deploy-run-6f92p-git-clone";
+        let of = |labels: &[(&str, &'static str)]| made("TaskRun", run, "p", labels);
+        let (own, task) = ((TASK_RUN, run), ("tekton.dev/task", "git-clone"));
+
+        assert_eq!(of(&[own, task, ("tekton.dev/pipeline", "deploy")]), ("Pipeline", "deploy"));
+        assert_eq!(of(&[own, task]), ("Task", "git-clone"));
+        assert_eq!(of(&[own]), ("TaskRun", run));
+        assert_eq!(of(&[(TASK_RUN, "other"), task]), ("TaskRun", run));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use super::peers::{Question, private};
 use super::pods::Claim;
-use super::services::API_SERVER;
+use super::services::{API_SERVER, At};
 use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
 use super::{Cluster, Peers};
 use crate::facts::{Endpoint, Protocol};
@@ -65,6 +65,18 @@ impl Cluster {
         let question = Question { at, backend: None, protocol, direction, since_ms: 0 };
         // The kernel translated it, so the object that claims the address is right.
         let ((namespace, name), _) = self.service_at(&question).ok()??;
+        self.names.intern(Name::Service { namespace, name })
+    }
+
+    /// The Service that this address was given to, where what answers there has the address itself and nothing
+    /// is translated: a cache of DNS on each node, a balancer that answers directly.
+    pub(crate) fn holding(&mut self, at: Endpoint, protocol: Protocol) -> Option<NameId> {
+        if self.settings.alone || self.settings.peers == Peers::Off {
+            return None;
+        }
+        let At::One(slot) = self.services.at(at.addr, protocol, at.port) else { return None };
+        let service = self.services.get(slot)?;
+        let (namespace, name) = (service.namespace.clone(), service.name.clone());
         self.names.intern(Name::Service { namespace, name })
     }
 

@@ -231,7 +231,10 @@ impl Naming {
             Ok(Some(owner)) => {
                 if record.counted && inbound {
                     let (at, protocol) = (record.local, record.protocol);
-                    let dialled = translated.and_then(|(_, own)| cluster.dialled(own, protocol));
+                    let dialled = match translated {
+                        Some((_, own)) => cluster.dialled(own, protocol),
+                        None => cluster.holding(at, protocol),
+                    };
                     ends.service =
                         dialled.or_else(|| cluster.own_service(owner, protocol, Some(at.port)));
                 }
@@ -285,7 +288,11 @@ impl Naming {
                 match owner {
                     Ok(Some(o)) => {
                         // The Service that it was translated from is the one that the client used.
-                        let used = backend.and_then(|_| cluster.peer(&question).service);
+                        let used = match backend {
+                            Some(_) => cluster.peer(&question).service,
+                            None if inbound => None,
+                            None => cluster.holding(at, protocol),
+                        };
                         let first = used.or_else(|| cluster.own_service(o, protocol, port));
                         (Some(o.name), first)
                     }

@@ -181,3 +181,48 @@ fn ten_thousand_services_that_select_one_pod_are_counted_and_a_few_listed() {
     assert_eq!((shown.service_count, shown.services.len()), (10_000, 64));
     assert_eq!(&*shown.services[0], "s-00000");
 }
+
+/// A cache of DNS on this node's own network, which has the cluster address of another Service.
+fn node_local_dns() -> [Event; 3] {
+    let cache = Pod {
+        labels: labels(&[("k8s-app", "node-local-dns")]),
+        controller: Some(("DaemonSet".into(), "node-local-dns".into())),
+        host_network: true,
+        uid: uid("10.96.0.10"),
+        ..pod("kube-system", "node-local-dns-x", "10.96.0.10")
+    };
+    let metrics = Service {
+        cluster_ips: Vec::new(),
+        selector: labels(&[("k8s-app", "node-local-dns")]),
+        ..service("kube-system", "node-local-dns", "10.96.0.10", 9253)
+    };
+    let dns = service("kube-system", "kube-dns", "10.96.0.10", 53);
+    [Event::Pod(cache), Event::Service(metrics), Event::Service(dns)]
+}
+
+#[test]
+fn a_services_address_that_something_here_has_is_still_the_service_that_was_used() {
+    let mut node = Node::synced();
+    node.apply(node_local_dns());
+
+    node.both_ends("10.1.0.5", "10.96.0.10:53", "10.96.0.10:53");
+
+    assert_eq!(node.peer(), "pod kube-system/node-local-dns-x");
+    assert_eq!(node.service(), "kube-system/kube-dns");
+    assert_eq!(node.flow_to(), "kube-system/DaemonSet/node-local-dns");
+}
+
+#[test]
+fn who_accepts_at_a_services_address_serves_it() {
+    let mut node = Node::synced();
+    node.apply(node_local_dns());
+
+    node.accept("10.96.0.10:53", "192.0.2.7:41000");
+
+    let picture = node.picture();
+    let flow = *picture.flows.get(node.connection().flow).unwrap();
+    assert_eq!(
+        picture.name(flow.key.service.unwrap()).unwrap().to_string(),
+        "kube-system/kube-dns"
+    );
+}

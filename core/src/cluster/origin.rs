@@ -13,6 +13,7 @@ use super::{Cluster, Peers};
 use crate::facts::{Endpoint, Protocol};
 use crate::names::{Name, NameId};
 use crate::records::{Direction, Origin};
+use std::net::IpAddr;
 
 impl Cluster {
     /// Where the source of a connection that was accepted here is. Only an address that is certainly none of a
@@ -41,7 +42,7 @@ impl Cluster {
         if self.group_at(at.ip()).is_some() {
             return Origin::Outside;
         }
-        if private(at.ip()) || self.is_api_server(address) {
+        if private(at.ip()) || is_of_a_link(at.ip()) || self.is_api_server(address) {
             return Origin::Unknown;
         }
         Origin::Outside
@@ -113,5 +114,14 @@ impl Cluster {
         self.slices.at(address).any(|(slice, e)| {
             e.pod.is_none() && *slice.namespace == *namespace && *slice.service == *name
         })
+    }
+}
+
+/// Addresses that mean something on one link: who has one is next to this node, and may be another one (routers
+/// of the nodes speak to each other so).
+const fn is_of_a_link(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }

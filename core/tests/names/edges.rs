@@ -355,3 +355,15 @@ fn the_name_of_an_edge_does_not_depend_on_where_the_scheduler_put_its_pods() {
         assert_eq!(edge_from(true, by_service), edge_from(false, by_service), "{by_service}");
     }
 }
+
+#[test]
+fn a_neighbour_on_the_same_link_may_be_another_node() {
+    for (at, from) in [("10.1.0.6:179", "169.254.7.1:41000"), ("[fd00::6]:179", "[fe80::7]:41000")]
+    {
+        let mut node = Node::synced();
+
+        node.accept(at, from);
+
+        assert_eq!(flow(&node).key.origin, Origin::Unknown, "{from}");
+    }
+}

@@ -287,3 +287,51 @@ fn link_local_connections_on_two_interfaces_are_two() {
     pids.sort_unstable();
     assert_eq!(pids, [10, 20]);
 }
+
+/// Two clusters of kind on one machine, whose pods have the same addresses: a server and a client in each.
+fn two_clusters() -> Facts {
+    let pods = [("server-a", 21), ("client-a", 22), ("server-b", 31), ("client-b", 32)];
+    let processes: Vec<Process> =
+        pods.iter().map(|&(comm, netns)| Process { netns, ..process(netns, comm) }).collect();
+    let (server, client) = (at([10, 244, 0, 5], 8080), |port| at([10, 244, 0, 6], port));
+    let both = |a: u32, port: u16| {
+        let (server_end, client_end) = (
+            on(a, socket(a, a * 10 + 1, server, client(port))),
+            on(a + 1, socket(a + 1, a * 10 + 2, client(port), server)),
+        );
+        [server_end, client_end]
+    };
+    let sockets: Vec<Socket> = both(21, 40_001).into_iter().chain(both(31, 40_002)).collect();
+    let mut facts = facts(&processes, &sockets);
+    facts.netns.extend([21, 22, 31, 32].map(|inode| Netns { inode, ..Netns::default() }));
+    facts
+}
+
+#[test]
+fn of_namespaces_with_the_same_address_the_one_with_the_other_end_is_the_peer() {
+    let mut node = Node::new();
+    node.pass(&facts(&[], &[]));
+
+    // The second time all that was open when the namespaces began to share an address is known.
+    node.pass(&two_clusters());
+    node.pass(&two_clusters());
+
+    let peer = |port| node.connection(at([10, 244, 0, 6], port)).unwrap().peer;
+    assert_eq!((peer(40_001), peer(40_002)), (of("server-a"), of("server-b")));
+    let flows = node.picture().flows.iter().count();
+    assert_eq!(flows, 2, "each connection is counted once");
+}
+
+#[test]
+fn an_address_of_several_namespaces_is_no_ones_where_none_has_the_other_end() {
+    let mut facts = two_clusters();
+    // Of cluster b nothing but the client's end is left.
+    facts.sockets.retain(|socket| socket.netns != 31 || socket.remote.port != 40_002);
+    facts.sockets.push(on(31, socket(31, 400, at([10, 244, 0, 5], 9090), at([192, 0, 2, 1], 1))));
+    let mut node = Node::new();
+
+    node.pass(&facts);
+
+    let peer = node.connection(at([10, 244, 0, 6], 40_002)).unwrap().peer;
+    assert_eq!(peer, Workload::External(at([10, 244, 0, 5], 0).addr));
+}

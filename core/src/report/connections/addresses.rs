@@ -11,6 +11,8 @@ use crate::hash::HashMap;
 
 /// Addresses without a record that are remembered, to tell a peer on the node from one outside.
 const IDLE: usize = 65_536;
+/// Namespaces that are asked for the other end of one connection, where several have its address.
+const ASKED: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Claim {
@@ -40,6 +42,15 @@ impl Addresses {
             Claims::One(claim) => Some(claim.netns),
             Claims::Several(_) => None,
         }
+    }
+
+    /// The namespaces that have it, if several do: clusters of kind on one machine, rootless containers, labs.
+    pub(super) fn several(&self, address: u128) -> impl Iterator<Item = u32> + '_ {
+        let all = match self.claims.get(&address) {
+            Some(Claims::Several(all)) if all.len() <= ASKED => &all[..],
+            _ => &[],
+        };
+        all.iter().map(|claim| claim.netns)
     }
 
     /// A record with this end came.

@@ -12,6 +12,8 @@ mod health;
 mod node;
 #[path = "report/owners.rs"]
 mod owners;
+#[path = "report/redirected.rs"]
+mod redirected;
 #[path = "report/room.rs"]
 mod room;
 #[path = "report/ways.rs"]

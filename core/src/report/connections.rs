@@ -13,6 +13,7 @@ mod ended;
 mod health;
 mod naming;
 mod owners;
+mod redirected;
 mod removal;
 mod resolve;
 mod room;
@@ -85,6 +86,7 @@ pub(super) struct Connections {
     next_expiry_ms: u64,
     /// Connections to addresses of Services: what stands behind is the kernel's to say.
     translated: translated::Translated,
+    redirected: redirected::Redirected,
     /// Ends without a name.
     gaps: Gaps,
     /// Round-trip times of the reading of everything that is taken in.
@@ -159,6 +161,7 @@ impl Connections {
             attempts: hash::HashMap::default(),
             next_expiry_ms: u64::MAX,
             translated: translated::Translated::default(),
+            redirected: redirected::Redirected::default(),
             gaps: Gaps::default(),
             samples: Samples::default(),
             sampling: false,
@@ -226,6 +229,7 @@ impl Connections {
         for &slot in &open {
             self.resolve(slot, flows, &evidence, pass);
         }
+        changed |= self.join_redirected(&open, flows, &mut evidence, pass);
         if self.sampling {
             self.sample_new(&open);
             changed |= flows.settle_health(&mut self.samples, pass);

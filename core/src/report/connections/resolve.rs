@@ -7,7 +7,7 @@
 
 use super::translated::Way;
 use super::{Connections, Evidence, Flows, Pass, half_open, health};
-use crate::facts::{ContainerId, Protocol, State};
+use crate::facts::{ContainerId, Endpoint, Protocol, State};
 use crate::join::{Question, direction};
 use crate::records::{ConnectionRecord, Direction, FlowKey, Owner, Workload};
 use crate::report::naming::{Around, Ends};
@@ -20,6 +20,11 @@ impl Connections {
             return Some(record.netns);
         }
         self.addresses.of(record.remote.addr)
+    }
+
+    /// The namespace of what stands behind the other end: one's own, if that is loopback.
+    fn place_of(&self, record: &ConnectionRecord, behind: Endpoint) -> Option<u32> {
+        if behind.is_loopback() { Some(record.netns) } else { self.addresses.of(behind.addr) }
     }
 
     /// The record of the other end when that is on this node.
@@ -36,7 +41,7 @@ impl Connections {
         };
         let behind = || match self.translated.way(slot) {
             Way::To { other, own } => {
-                self.between(self.addresses.of(other.addr)?, protocol, other, own)
+                self.between(self.place_of(record, other)?, protocol, other, own)
             }
             _ => None,
         };
@@ -137,7 +142,7 @@ impl Connections {
         };
         let way = self.translated.way(slot);
         if let Way::To { other, .. } = way {
-            let netns = self.addresses.of(other.addr);
+            let netns = self.place_of(record, other);
             return netns.map_or(Workload::External(other.addr), |netns| at(netns, other));
         }
         let Some(netns) = here else { return Workload::External(record.remote.addr) };
@@ -198,7 +203,7 @@ impl Connections {
         };
         // What came through this node's address may come from anywhere.
         let here = match behind {
-            Some((other, _)) => self.addresses.of(other.addr).is_some(),
+            Some((other, _)) => self.place_of(record, other).is_some(),
             None => peer_netns.is_some(),
         };
         let here = here || !matches!(record.peer, Workload::External(_) | Workload::Unresolved);

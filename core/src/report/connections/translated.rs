@@ -223,19 +223,49 @@ impl Connections {
         let Some(&record) = self.table.get(slot).filter(|r| r.id == question.id) else {
             return false;
         };
-        let mut reported = None;
-        let way = match reply {
-            Reply::Entry(entry) => {
-                self.direct(slot, &record, &entry, pass);
-                let way = self.follow(slot, &record, &entry);
-                reported = self.tell_client(slot, &record, &entry, pass);
-                way
-            }
+        match reply {
+            Reply::Entry(entry) => self.learn(slot, &record, &entry, true, flows, evidence, pass),
             Reply::Unknown => {
+                // A namespace that redirects tells the node nothing of it.
+                if let Way::To { .. } = self.translated.way(slot) {
+                    return false;
+                }
                 self.translated.again(slot, &record, pass.now.mono_ms);
-                Way::Missing
+                self.go(slot, &record, Way::Missing, None, flows, evidence, pass)
             }
-        };
+        }
+    }
+
+    /// Takes in where a connection goes; whether its client is to know it, too.
+    #[expect(clippy::too_many_arguments, reason = "what it is, and all that is changed by it")]
+    pub(super) fn learn(
+        &mut self,
+        slot: Slot,
+        record: &ConnectionRecord,
+        entry: &Entry,
+        tell: bool,
+        flows: &mut Flows,
+        evidence: &mut Evidence<'_>,
+        pass: &mut Pass<'_>,
+    ) -> bool {
+        self.direct(slot, record, entry, pass);
+        let way = self.follow(slot, record, entry);
+        let client = if tell { self.tell_client(slot, record, entry, pass) } else { None };
+        self.go(slot, record, way, client, flows, evidence, pass)
+    }
+
+    /// A connection goes this way, of which `reported` is the client's end.
+    #[expect(clippy::too_many_arguments, reason = "what it is, and all that is changed by it")]
+    fn go(
+        &mut self,
+        slot: Slot,
+        record: &ConnectionRecord,
+        way: Way,
+        reported: Option<Slot>,
+        flows: &mut Flows,
+        evidence: &mut Evidence<'_>,
+        pass: &mut Pass<'_>,
+    ) -> bool {
         let Some(asked) = self.translated.known.get_mut(&slot) else { return false };
         if asked.way == way {
             return false;
@@ -253,7 +283,7 @@ impl Connections {
         if let Some(client) = reported {
             self.resolve(client, flows, evidence, pass);
         }
-        self.table.get(slot).is_some_and(|after| *after != record)
+        self.table.get(slot).is_some_and(|after| after != record)
     }
 
     /// Which way the kernel's entry says that a connection goes, seen from one of its ends.

@@ -16,7 +16,7 @@ const DEPLOYMENT_CONFIG: &str = "deploymentconfig";
 const KNATIVE: [&str; 2] = ["serving.knative.dev/revision", "serving.knative.dev/configuration"];
 /// What Knative puts behind the name of a revision to get that of its Deployment.
 const KNATIVE_DEPLOYMENT: &str = "-deployment";
-/// Controllers that are made anew for each run or replica, and what makes them: the kind of the controller,
+/// Controllers of which each run or replica has another one, and what makes them: the kind of the controller,
 /// the label of its pods that has the maker's name, and the maker's kind.
 const MAKERS: [(&str, &str, &str); 6] = [
     ("Job", "jobset.sigs.k8s.io/jobset-name", "JobSet"),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_anew_for_each_run_or_replica_counts_for_what_makes_it() {
+    fn what_each_run_or_replica_has_another_of_counts_for_what_makes_it() {
         for (kind, owner, label, maker) in [
             ("GameServer", "simple-abcde-12345", "agones.dev/fleet", ("Fleet", "simple")),
             ("Job", "train-workers-0", "jobset.sigs.k8s.io/jobset-name", ("JobSet", "train")),

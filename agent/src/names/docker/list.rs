@@ -9,8 +9,8 @@ use super::MAX_CONTAINERS;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, body::Bytes, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
+use probelet_core::hash::HashMap;
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::path::Path;
 use tokio::net::UnixStream;
 

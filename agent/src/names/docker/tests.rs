@@ -195,11 +195,11 @@ async fn a_container_whose_event_was_dropped_gets_its_name_with_the_next_list() 
     let (tx, mut rx) = watch::channel(Arc::default());
     tokio::spawn(async move {
         let (table, names, again) = (Table::default(), DockerNames::default(), GATHER);
-        Follower { socket, again, tx: &tx, table, names }.run().await
+        Follower { socket, again, tx: &tx, table, names }.run().await;
     });
 
-    let named = |names: &Arc<DockerNames>| names.containers.contains_key("c1");
-    let names = time::timeout(TIMEOUT, rx.wait_for(named)).await.unwrap().unwrap().clone();
+    let later = |names: &Arc<DockerNames>| names.containers.contains_key("c1");
+    let names = time::timeout(TIMEOUT, rx.wait_for(later)).await.unwrap().unwrap().clone();
 
     assert_eq!((names.containers["c1"].name.as_str(), names.events), ("web-1", 0));
     assert_eq!((names.state, names.reconnects), (State::Connected, 0));

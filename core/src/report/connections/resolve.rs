@@ -30,14 +30,14 @@ impl Connections {
     /// The record of the other end when that is on this node.
     pub(super) fn peer(&self, slot: Slot, record: &ConnectionRecord) -> Option<Slot> {
         let ConnectionRecord { protocol, local, remote, .. } = *record;
-        let direct = || match self.peer_netns(record) {
-            Some(netns) => self.between(netns, protocol, remote, local),
-            // Of several namespaces that have the address it is the one that has the other end.
-            None => {
-                let all = self.addresses.several(remote.addr);
-                let mut ends = all.filter_map(|there| self.between(there, protocol, remote, local));
-                ends.next().filter(|_| ends.next().is_none())
+        let direct = || {
+            if let Some(netns) = self.peer_netns(record) {
+                return self.between(netns, protocol, remote, local);
             }
+            // Of several namespaces that have the address it is the one that has the other end.
+            let all = self.addresses.several(remote.addr);
+            let mut ends = all.filter_map(|there| self.between(there, protocol, remote, local));
+            ends.next().filter(|_| ends.next().is_none())
         };
         let behind = || match self.translated.way(slot) {
             Way::To { other, own } => {

@@ -236,8 +236,11 @@ impl Connections {
         }
     }
 
-    /// Takes in where a connection goes; whether its client is to know it, too.
-    #[expect(clippy::too_many_arguments, reason = "what it is, and all that is changed by it")]
+    /// Takes in where a connection goes; with `tell` its client's end knows it, too.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the connection, and what every step of a pass needs"
+    )]
     pub(super) fn learn(
         &mut self,
         slot: Slot,
@@ -254,14 +257,17 @@ impl Connections {
         self.go(slot, record, way, client, flows, evidence, pass)
     }
 
-    /// A connection goes this way, of which `reported` is the client's end.
-    #[expect(clippy::too_many_arguments, reason = "what it is, and all that is changed by it")]
+    /// A connection goes this way, of which `client` is the other end.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the connection, and what every step of a pass needs"
+    )]
     fn go(
         &mut self,
         slot: Slot,
         record: &ConnectionRecord,
         way: Way,
-        reported: Option<Slot>,
+        client: Option<Slot>,
         flows: &mut Flows,
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
@@ -280,7 +286,7 @@ impl Connections {
             let (client, server) = if inbound { (peer, slot) } else { (slot, peer) };
             self.join_ends(client, server, flows, evidence, pass);
         }
-        if let Some(client) = reported {
+        if let Some(client) = client {
             self.resolve(client, flows, evidence, pass);
         }
         self.table.get(slot).is_some_and(|after| after != record)

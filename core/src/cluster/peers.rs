@@ -329,7 +329,9 @@ impl Cluster {
         let ready = || at().filter(|(_, e)| e.state == State::Ready);
         let hosted = |slice: &EndpointSlice| {
             let mut here = self.pods.hosts().flat_map(|host| self.slices.at(host));
-            here.any(|(s, _)| s.service == slice.service && s.namespace == slice.namespace)
+            let same =
+                |s: &EndpointSlice| s.service == slice.service && s.namespace == slice.namespace;
+            slice.has_service() && here.any(|(s, _)| same(s))
         };
         let shared = matches!(only(ready()), Only::Several);
         (shared || ready().any(|(slice, e)| e.is_node || hosted(slice))).then_some(node)
@@ -370,6 +372,7 @@ impl Cluster {
         let serves = |slice: &EndpointSlice| port.is_some_and(|port| slice.serves(protocol, port));
         // A pod is known by its Services whether it is ready or not: open connections keep theirs.
         let its = |(slice, endpoint): &(&EndpointSlice, &Place)| match pod {
+            _ if !slice.has_service() => false,
             Some(Pod::Far { namespace, name }) => {
                 *slice.namespace == *namespace && endpoint.pod.as_deref() == Some(name)
             }

@@ -95,6 +95,12 @@ impl Known {
         self.endpoints.len() + 1
     }
 
+    /// Whether it is a Service's at all: slices of other makers (of other clusters, of networks) may have no
+    /// label for one.
+    pub(super) fn has_service(&self) -> bool {
+        !self.service.is_empty()
+    }
+
     /// Whether its endpoints serve this port; 0 stands for all ports.
     pub(super) fn serves(&self, protocol: Protocol, port: u16) -> bool {
         self.ports.iter().any(|p| p.protocol == protocol && (p.number == port || p.number == 0))

@@ -1,7 +1,7 @@
 //! The other end of a connection: Services, endpoints, nodes, the world.
 
 use crate::node::*;
-use probelet_core::cluster::objects::{Event, OnNode, Pod, Service};
+use probelet_core::cluster::objects::{EndpointSlice, Event, OnNode, Pod, Service};
 use probelet_core::records::Unresolved;
 
 #[test]
@@ -212,4 +212,22 @@ fn a_client_pod_of_another_node_is_named_when_it_connects_to_us() {
     node.accept("10.1.0.9:8080", "10.1.7.5:41000");
 
     assert_eq!(node.peer(), "pod shop/front-x");
+}
+
+#[test]
+fn a_slice_that_is_no_services_names_none() {
+    let mut node = Node::synced();
+    let pods =
+        EndpointSlice { service: "".into(), ..slice("shop", "x", &[("10.1.7.5", "cart-y")], 8080) };
+    let mut outside = EndpointSlice { name: "other".into(), ..pods.clone() };
+    outside.endpoints = vec![slice("shop", "x", &[("10.9.9.9", "p")], 8080).endpoints.remove(0)];
+    outside.endpoints[0].pod = None;
+    node.apply([Event::EndpointSlice(pods), Event::EndpointSlice(outside)]);
+
+    node.ask("10.1.0.9", "10.1.7.5:8080");
+    assert_eq!((node.peer(), node.service()), ("pod shop/cart-y".into(), String::new()));
+
+    node.ask("10.1.0.9", "10.9.9.9:8080");
+    assert_eq!((node.peer(), node.service()), ("external 10.9.9.9".into(), String::new()));
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 1);
 }

@@ -69,6 +69,9 @@ def against_rules(objects, namespace):
     for each in objects:
         meta = each["metadata"]
         where = f'{each["kind"]} {meta["name"]}'
+        if not all(isinstance(meta.get(field, ""), str) for field in ("name", "namespace")):
+            yield f"{where}: its name or its namespace is no text"
+            continue
         key = (each["kind"], meta["name"])
         if key in seen:
             yield f"{where}: there are two"
@@ -82,12 +85,14 @@ def against_rules(objects, namespace):
             yield f"{where}: has a namespace"
         if each["kind"] in ("Service", "Pod", "Deployment", "DaemonSet") and not DNS_LABEL.fullmatch(meta["name"]):
             yield f"{where}: too long for a label"
+        if each["kind"] == "Service" and not meta["name"][0].isalpha():
+            yield f"{where}: a Service's name begins with a letter"
         if len(meta["name"]) > 253:
             yield f"{where}: too long for a name"
         # The labels in a PrometheusRule are Prometheus' own, and take any value.
         for labels in _labels(each["metadata"] if each["kind"] == "PrometheusRule" else each):
             for name, value in labels.items():
-                if not LABEL_VALUE.fullmatch(value):
+                if not isinstance(value, str) or not LABEL_VALUE.fullmatch(value):
                     yield f"{where}: label {name} cannot be {value!r}"
 
 

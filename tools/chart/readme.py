@@ -1,10 +1,11 @@
-"""Writes charts/probelet/README.md from values.yaml, or checks that it is up to date.
+"""Writes what follows from the chart's values.yaml, README.md and files/defaults.yaml, or checks that both are up to date.
 
-In: values.yaml and Chart.yaml. Out: README.md, with a row for each value that has a comment beginning with `# --`. It must
-not need more than Python: what is drift checked must not depend on what can be installed.
-I/O: reads the chart, writes its README.
+In: values.yaml and Chart.yaml. Out: README.md, with a row for each value that has a comment beginning with `# --`, and
+files/defaults.yaml, which is values.yaml where templates can read it. It must not need more than Python: what is drift checked must
+not depend on what can be installed.
+I/O: reads the chart, writes these two.
 
-    readme.py            writes it
+    readme.py            writes them
     readme.py --check    prints PASS or FAIL, exits with 1 on a difference
 """
 
@@ -103,15 +104,23 @@ def readme():
     return text
 
 
+def defaults():
+    """The text that files/defaults.yaml must have: the values without comments."""
+    lines = [line for line in (CHART / "values.yaml").read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return "# values.yaml once more, for templates, which cannot read that (make chart-readme).\n" + "\n".join(lines) + "\n"
+
+
 def main():
-    target = CHART / "README.md"
-    if sys.argv[1:] == ["--check"]:
-        if target.exists() and target.read_text() == readme():
-            print("PASS: the chart's README says what values.yaml says")
-            return 0
-        print("FAIL: the chart's README is out of date; run make chart-readme")
+    written = {CHART / "README.md": readme(), CHART / "files" / "defaults.yaml": defaults()}
+    if sys.argv[1:] != ["--check"]:
+        for target, text in written.items():
+            target.write_text(text)
+        return 0
+    old = [target.name for target, text in written.items() if not target.exists() or target.read_text() != text]
+    if old:
+        print(f"FAIL: the chart's {' and '.join(old)} out of date; run make chart-readme")
         return 1
-    target.write_text(readme())
+    print("PASS: the chart's README and files/defaults.yaml say what values.yaml says")
     return 0
 
 

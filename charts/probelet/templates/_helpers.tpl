@@ -1,8 +1,37 @@
-{{- define "probelet.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{/* Puts the defaults in the place of values that are not there: those that are null, as a section is whose lines are all commented
+     out, and those that an older chart did not have (helm upgrade --reuse-values). Lists, maps of Kubernetes' own and names of
+     priority classes are empty then, since null is how one takes a default away. Each template begins with it, as Helm renders them
+     in an order of its own. */}}
+{{- define "probelet.defaults" -}}
+{{- include "probelet.fill" (dict "into" .Values "from" (.Files.Get "files/defaults.yaml" | fromYaml)) -}}
 {{- end -}}
 
-{{/* 63 characters fit a label and a Service's name; 16 of them are for what we append. */}}
+{{- define "probelet.fill" -}}
+{{- $into := .into -}}
+{{- $free := list "affinity" "alertLabels" "annotations" "appArmorProfile" "commonLabels" "config" "instanceSelector" "labels" "nodeSelector"
+      "podAnnotations" "podLabels" "podSecurityContext" "resources" "rollingUpdate" "seLinuxOptions" "tlsConfig" -}}
+{{- range $key, $default := .from -}}
+{{- $has := and (hasKey $into $key) (not (kindIs "invalid" (get $into $key))) -}}
+{{- $isFree := has $key $free -}}
+{{- if and $has (kindIs "map" $default) (not $isFree) -}}
+{{- include "probelet.fill" (dict "into" (get $into $key) "from" $default) -}}
+{{- else if $has -}}
+{{- else if $isFree -}}
+{{- $_ := set $into $key dict -}}
+{{- else if kindIs "slice" $default -}}
+{{- $_ := set $into $key list -}}
+{{- else if ne $key "priorityClassName" -}}
+{{- $_ := set $into $key $default -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "probelet.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimAll "-_." -}}
+{{- end -}}
+
+{{/* 63 characters fit a label and a Service's name; 16 of them are for what we append. A Service's name begins with a letter and has
+     no dots, which a release's may. */}}
 {{- define "probelet.fullname" -}}
 {{- $name := .Release.Name -}}
 {{- if .Values.fullnameOverride -}}
@@ -10,13 +39,17 @@
 {{- else if not (contains "probelet" .Release.Name) -}}
 {{- $name = printf "%s-probelet" (trunc 38 .Release.Name | trimSuffix "-") -}}
 {{- end -}}
-{{- $name | trunc 47 | trimSuffix "-" | trimSuffix "." -}}
+{{- $name = replace "." "-" $name -}}
+{{- if regexMatch "^[0-9]" $name -}}
+{{- $name = printf "probelet-%s" $name -}}
+{{- end -}}
+{{- $name | trunc 47 | trimSuffix "-" -}}
 {{- end -}}
 
 {{/* The labels by which controllers find their pods; they can never change. Call with (dict "root" $ "component" "agent"). */}}
 {{- define "probelet.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "probelet.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "probelet.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -59,12 +92,24 @@ app.kubernetes.io/component: {{ .component }}
 {{/* Call with (dict "root" $ "component" "agent"). */}}
 {{- define "probelet.image" -}}
 {{- $image := (get .root.Values .component).image -}}
-{{- $registry := .root.Values.image.registry | required "image.registry: say where the images are, with --set image.registry=HOST/PATH, such as the place that you copied a release to; localhost if you loaded them onto the nodes (docs/user/install.md)" -}}
+{{- $registry := coalesce .root.Values.image.registry (.root.Values.global | default dict).imageRegistry | required "image.registry: say where the images are, with --set image.registry=HOST/PATH, such as the place that you copied a release to; localhost if you loaded them onto the nodes (docs/user/install.md)" -}}
 {{- $name := printf "%s/%s" (trimSuffix "/" $registry) $image.repository -}}
 {{- if $image.digest -}}
 {{- printf "%s@%s" $name $image.digest -}}
 {{- else -}}
 {{- printf "%s:%s" $name (coalesce $image.tag .root.Values.image.tag .root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Secrets for the registry: of this chart, and of the chart around it, where names alone are usual as well. */}}
+{{- define "probelet.imagePullSecrets" -}}
+{{- $all := .Values.imagePullSecrets -}}
+{{- range (.Values.global | default dict).imagePullSecrets -}}
+{{- $all = append $all (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with $all -}}
+imagePullSecrets:
+  {{- toYaml (uniq .) | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
@@ -108,7 +153,7 @@ app.kubernetes.io/component: {{ . }}
 {{- define "probelet.operator.podSecurityContext" -}}
 {{- $kept := dict -}}
 {{- range $key, $value := .Values.operator.podSecurityContext -}}
-{{- if not (kindIs "invalid" $value) -}}
+{{- if not (or (kindIs "invalid" $value) (and (kindIs "map" $value) (empty $value))) -}}
 {{- $_ := set $kept $key $value -}}
 {{- end -}}
 {{- end -}}

@@ -8,22 +8,24 @@
 #[path = "bpf/sandbox.rs"]
 #[allow(dead_code, reason = "shared with the tests of one pass")]
 mod sandbox;
-#[path = "bpf/tiers.rs"]
-mod tiers;
+#[path = "bpf/sources.rs"]
+mod sources;
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::Duration;
 
 use probelet_agent::discover::{Pass, Source as _, Unpaced, bpf::Bpf};
 use probelet_core::facts::{Facts, Want};
+use probelet_core::hash::HashMap;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use sandbox::in_sandbox;
-use tiers::each_tier;
+use sources::each_source;
 
 /// More than have their marks looked at by each pass.
 const THOUSANDS: usize = 6000;
+/// More than wait in TIME_WAIT on any node that is not attacked.
+const ALL: usize = 25_000;
 
 fn pass(source: &mut Bpf, want: Want) -> Facts {
     let mut facts = Facts::default();
@@ -61,7 +63,7 @@ fn each_connection_closed_on_the_same_ports_is_found_among_thousands() {
     in_sandbox("each_connection_closed_on_the_same_ports_is_found_among_thousands", || {
         let server = Server::new(4360);
         (0..THOUSANDS).for_each(|_| server.close(None));
-        each_tier(|source| {
+        each_source(|source| {
             pass(source, Want::Everything);
             for nth in 0..12 {
                 server.close(Some(4361));
@@ -79,7 +81,7 @@ fn a_connection_closed_on_the_ports_of_an_old_one_is_found_by_its_turn() {
     in_sandbox("a_connection_closed_on_the_ports_of_an_old_one_is_found_by_its_turn", || {
         let (server, other) = (Server::new(4360), Server::new(4370));
         (0..THOUSANDS).for_each(|_| server.close(None));
-        each_tier(|source| {
+        each_source(|source| {
             server.close(Some(4361));
             pass(source, Want::Everything);
             let mut pass_after_another = || {
@@ -109,9 +111,8 @@ fn none_is_missed_while_thousands_close_and_none_comes_twice() {
         set("ip_local_port_range", "5000 65000");
         set("tcp_tw_reuse", "0");
         set("tcp_max_tw_buckets", "1000000");
-        const ALL: usize = 25_000;
         let port = Cell::new(4380);
-        each_tier(|source| {
+        each_source(|source| {
             port.set(port.get() + 1);
             let own = port.get();
             let server = TcpListener::bind((Ipv4Addr::LOCALHOST, own)).unwrap();
@@ -124,7 +125,7 @@ fn none_is_missed_while_thousands_close_and_none_comes_twice() {
                     drop(accepted);
                 }
             });
-            let mut closed: HashMap<u16, usize> = HashMap::new();
+            let mut closed: HashMap<u16, usize> = HashMap::default();
             let mut look = || {
                 for one in pass(source, Want::Sockets).closed {
                     if one.remote.port == own {

@@ -185,7 +185,7 @@ fn reports(source: &mut Bpf, port: u16, since: u64) -> bool {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_closed_connection_that_is_met_before_its_expiry_is_set_is_reported_by_the_next_walk() {
-    each_tier(|source| {
+    each_source(|source| {
         source.pass(Want::Sockets, &mut Facts::default(), &mut Unpaced).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -24,7 +24,7 @@ use sources::each_source;
 
 /// More than have their marks looked at by each pass.
 const THOUSANDS: usize = 6000;
-/// More than wait in TIME_WAIT on any node that is not attacked.
+/// So many that a miss of one in ten thousand shows.
 const ALL: usize = 25_000;
 
 fn pass(source: &mut Bpf, want: Want) -> Facts {

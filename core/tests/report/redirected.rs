@@ -112,13 +112,17 @@ fn a_pod_that_has_its_sidecar_accept_is_connected_to_once_at_the_port_that_was_d
 
     node.pass(&pods(&seen));
 
-    let opened: Vec<_> = flows(&node).iter().map(|f| (f.0, f.2, f.3)).collect();
-    assert_eq!(opened, [(of("app"), 8080, 1)]);
+    assert_eq!(flows(&node), [(of("app"), of("envoy"), 8080, 1)]);
+    assert_eq!(node.connection(end(app(40_000))).unwrap().peer, of("envoy"));
     let accepted = node.connection(at([10, 1, 0, 6], 15_006)).unwrap();
     assert_eq!((accepted.peer, accepted.counted), (of("app"), false));
 
     node.pass(&pods(&[]));
     assert!(node.picture().flows.iter().all(|f| (f.current, f.opened, f.closed) == (0, 1, 1)));
+
+    // The same ports to another pod are another connection.
+    node.pass(&pods(&seen[..1]));
+    assert_ne!(node.connection(end(app(40_000))).unwrap().peer, of("envoy"));
 }
 
 #[test]

@@ -136,6 +136,11 @@ impl Connections {
         // the pod has its own sidecar accept it is known here alone. What does not leave the pod ends there.
         let inside = accepted.netns == dials.netns;
         self.translated.ask_later(server, &accepted, pass.now.mono_ms);
-        self.learn(server, &accepted, &entry, inside, flows, evidence, pass)
+        let changed = self.learn(server, &accepted, &entry, inside, flows, evidence, pass);
+        if !inside {
+            self.translated.accepted_by(&dials, server);
+            self.resolve(client, flows, evidence, pass);
+        }
+        changed
     }
 }

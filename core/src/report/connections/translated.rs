@@ -79,6 +79,12 @@ impl Translated {
         self.known.get(&slot).map_or(Way::Open, |asked| asked.way)
     }
 
+    /// The end that accepted what this one dials, though at another port: forgotten with that end, which knows
+    /// that it comes from this one.
+    pub(super) fn accepted_by(&mut self, client: &ConnectionRecord, server: Slot) {
+        self.clients.insert((client.protocol, client.local, client.remote), server);
+    }
+
     /// Who stands behind the other end, if that is known.
     pub(super) fn behind(&self, slot: Slot) -> Option<Endpoint> {
         match self.way(slot) {

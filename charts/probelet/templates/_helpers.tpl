@@ -101,6 +101,20 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end -}}
 
+{{/* A pod's variables. Two of one name are refused by server-side apply, with which Helm 4 installs. Call with (dict "ours" YAML
+     "more" LIST); of more the last one of a name counts, as for the kubelet. */}}
+{{- define "probelet.env" -}}
+{{- $all := list -}}
+{{- $seen := dict -}}
+{{- range concat (fromYamlArray .ours) (.more | default list) | reverse -}}
+{{- if not (hasKey $seen (toString .name)) -}}
+{{- $_ := set $seen (toString .name) true -}}
+{{- $all = prepend $all . -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
 {{/* Secrets for the registry: of this chart, and of the chart around it, where names alone are usual as well. */}}
 {{- define "probelet.imagePullSecrets" -}}
 {{- $all := .Values.imagePullSecrets -}}

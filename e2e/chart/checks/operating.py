@@ -223,3 +223,15 @@ def extra_objects_are_templates_as_maps_and_as_text(helm):
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-a"}},
         'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ include "probelet.fullname" . }}-b\n']}, release="probelet-x")
     assert objects.all("ConfigMap", "probelet-x-a") and objects.all("ConfigMap", "probelet-x-b")
+
+
+def a_variable_of_ones_own_takes_the_place_of_ours(helm):
+    """Two of one name are refused by server-side apply, and a client-side upgrade loses one of them."""
+    extra = [{"name": "PROBELET_LOG", "value": "a"}, {"name": "HTTPS_PROXY", "value": "x"}, {"name": "PROBELET_LOG", "value": "debug"}]
+    objects = helm.template({"agent": {"extraEnv": extra}, "operator": {"extraEnv": extra}})
+    plain = helm.template()
+    for pod, before in ((objects.agent(), plain.agent()), (objects.operator(), plain.operator())):
+        names = [each["name"] for each in pod["containers"][0]["env"]]
+        same(len(names), len(set(names)))
+        same(set(names), set(env_of(before)) | {"HTTPS_PROXY"})
+        same(env_of(pod)["PROBELET_LOG"], "debug")

@@ -129,8 +129,9 @@ pub enum Command {
     },
     /// Connections of a pod, a Service, a workload or a node
     Conns {
-        /// NAME, pod/NAME, svc/NAME, deploy/NAME (sts, ds, job, cronjob), node/NAME or NAMESPACE/KIND/NAME
-        target: String,
+        /// NAME, pod/NAME, svc/NAME, deploy/NAME (sts, ds, job, cronjob), `deploy NAME`, node/NAME or NAMESPACE/KIND/NAME
+        #[arg(required = true, num_args = 1..=2)]
+        target: Vec<String>,
         /// Go on and show what opens (+) and closes (-)
         #[arg(short, long)]
         watch: bool,
@@ -147,7 +148,8 @@ pub enum Command {
     /// Processes of a pod, a workload or a node, with their CPU, memory, open files and sockets
     Procs {
         /// As for conns
-        target: String,
+        #[arg(required = true, num_args = 1..=2)]
+        target: Vec<String>,
     },
     /// Who talks to whom: a namespace or the whole cluster, as text, dot, mermaid, svg or json
     Map {
@@ -180,12 +182,14 @@ pub enum Command {
     /// nearly used up, flows that lose segments or fail to connect. Exits with code 1 if anything is wrong.
     Doctor {
         /// A node, or as for conns: pod/NAME, svc/NAME, deploy/NAME (sts, ds, job, cronjob), NAMESPACE/KIND/NAME
-        target: String,
+        #[arg(required = true, num_args = 1..=2)]
+        target: Vec<String>,
     },
     /// A NetworkPolicy that allows what was observed of a workload
     Netpol {
         /// As for conns
-        target: String,
+        #[arg(required = true, num_args = 1..=2)]
+        target: Vec<String>,
     },
     /// A support bundle: objects, logs and metrics of probelet in one .tar.gz
     Dump {
@@ -351,6 +355,21 @@ mod tests {
     #[test]
     fn the_definition_has_no_mistake() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn a_target_is_one_word_or_kind_and_name() {
+        for (line, words) in [
+            ("kubectl-probelet conns deploy web -n shop", &["deploy", "web"][..]),
+            ("kubectl-probelet conns deploy/web -w", &["deploy/web"]),
+            ("kubectl-probelet -n shop conns --port 80 web", &["web"]),
+        ] {
+            let Command::Conns { target, .. } = parse(line).command else { panic!("{line}") };
+            assert_eq!(target, words, "{line}");
+        }
+        for line in ["kubectl-probelet netpol", "kubectl-probelet procs a b c"] {
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 
     #[test]

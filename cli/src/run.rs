@@ -22,6 +22,7 @@ use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
@@ -98,17 +99,30 @@ fn complete(shell: clap_complete::Shell) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Whether what was printed could not be written: there is no reader left.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
 /// Anyone who reads may have gone: `| head`.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        UNREAD.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a command that goes on until it is stopped ends here, as its reader has gone.
+pub(crate) fn is_unread() -> bool {
+    UNREAD.load(Ordering::Relaxed)
 }
 
 fn colours(when: Color) -> bool {
+    // An empty one is none, and a terminal without any abilities shows the codes themselves.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     match when {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        Color::Auto => io::stdout().is_terminal() && !plain,
     }
 }
 
@@ -134,9 +148,9 @@ impl Run {
             }
             Command::Conns { target, watch, closed, port, interval } => {
                 let which = crate::answer::conns::Which { closed, port };
-                self.conns(&target, which, watch.then_some(interval)).await?;
+                self.conns(&target.join(" "), which, watch.then_some(interval)).await?;
             }
-            Command::Procs { target } => self.procs(&target).await?,
+            Command::Procs { target } => self.procs(&target.join(" ")).await?,
             Command::Map { namespace, all } => self.map(namespace, all).await?,
             Command::Config(ConfigCommand::Effective { node, changed }) => {
                 self.effective(&node, changed).await?;
@@ -149,10 +163,10 @@ impl Run {
             Command::Pause(who) => self.pause(&who, true).await?,
             Command::Resume(who) => self.pause(&who, false).await?,
             Command::Explain { node } => self.explain(&node).await?,
-            Command::Doctor { target } => return self.doctor(&target).await,
+            Command::Doctor { target } => return self.doctor(&target.join(" ")).await,
             Command::Bench { node, each, time } => return self.bench(&node, each, time).await,
             Command::Preflight { values } => return self.preflight(values).await,
-            Command::Netpol { target } => self.netpol(&target).await?,
+            Command::Netpol { target } => self.netpol(&target.join(" ")).await?,
             Command::Dump { file, reports, agents } => self.dump(file, reports, agents).await?,
             // Done before there was a cluster to ask.
             Command::Completion { .. } | Command::Runbook { .. } => {}

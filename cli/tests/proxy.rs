@@ -76,6 +76,46 @@ fn a_cluster_behind_a_proxy_is_reached_with_name_and_password() {
     assert!(log.contains(&"Proxy-Authorization: Basic bWU6cGFAc3M=".to_owned()), "{log:?}");
 }
 
+/// A proxy that speaks SOCKS5 without a login, as `ssh -D` does.
+fn socks(to: SocketAddr) -> (SocketAddr, Log) {
+    let log = Log::default();
+    let kept = Arc::clone(&log);
+    let address = listen(move |mut stream| {
+        let mut hello = [0; 3];
+        stream.read_exact(&mut hello).unwrap();
+        assert_eq!(hello, [5, 1, 0]);
+        stream.get_mut().write_all(&[5, 0]).unwrap();
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).unwrap();
+        let mut rest = vec![0; usize::from(head[4]) + 2];
+        stream.read_exact(&mut rest).unwrap();
+        let (name, port) = rest.split_at(rest.len() - 2);
+        let port = u16::from_be_bytes([port[0], port[1]]);
+        kept.lock().unwrap().push(format!("{}:{port}", String::from_utf8_lossy(name)));
+        stream.get_mut().write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        let server = TcpStream::connect(to).unwrap();
+        let (mut up, mut down) = (server.try_clone().unwrap(), server);
+        let mut back = stream.get_ref().try_clone().unwrap();
+        thread::spawn(move || std::io::copy(&mut down, &mut back).ok());
+        let mut bytes = [0; 4096];
+        while let Ok(n @ 1..) = stream.read(&mut bytes) {
+            up.write_all(&bytes[..n]).unwrap();
+        }
+    });
+    (address, log)
+}
+
+#[test]
+fn a_cluster_behind_a_socks_proxy_is_reached_by_its_name() {
+    let (address, log) = socks(api());
+
+    let url = format!("socks5://{address}");
+    let output = run("http://api.example.test:8080", Some(&url), &[]);
+
+    assert!(said(&output).contains("far-away"), "{}", said(&output));
+    assert_eq!(log.lock().unwrap()[0], "api.example.test:8080");
+}
+
 #[test]
 fn a_proxy_of_the_environment_is_used_but_for_its_exceptions() {
     let (address, log) = proxy(api(), "200 OK");
@@ -109,9 +149,9 @@ fn a_proxy_for_the_world_is_no_matter_of_a_server_on_this_machine() {
 #[test]
 fn a_proxy_that_cannot_be_used_or_refuses_is_named_and_its_password_is_not() {
     let socks =
-        run("https://api.example.test", None, &[("HTTPS_PROXY", "socks5://me:secret@p:1080")]);
+        run("https://api.example.test", None, &[("HTTPS_PROXY", "socks4://me:secret@p:1080")]);
     let text = said(&socks);
-    assert!(text.contains("the proxy of HTTPS_PROXY is for socks5"), "{text}");
+    assert!(text.contains("the proxy of HTTPS_PROXY is for socks4"), "{text}");
     assert!(
         text.contains("NO_PROXY") && !text.contains("secret") && !text.contains("kubeconfig"),
         "{text}"

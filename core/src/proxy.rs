@@ -10,11 +10,13 @@
 
 mod handshake;
 mod list;
+mod socks;
 
 use std::fmt;
 
 pub use handshake::{Handshake, Refused};
 use list::Exceptions;
+use socks::Socks;
 
 /// The variables, those with capitals first, as client-go reads them.
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
@@ -40,12 +42,14 @@ pub struct Server<'a> {
     pub port: u16,
 }
 
-/// A proxy that opens tunnels by CONNECT.
+/// A proxy that opens tunnels: by CONNECT of HTTP, or by SOCKS5.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
+    socks: bool,
     host: String,
     port: u16,
-    authorization: Option<String>,
+    /// `name:password`, as its URL has it.
+    user: Option<String>,
     origin: &'static str,
 }
 
@@ -53,7 +57,9 @@ pub struct Proxy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It speaks another protocol.
-    #[error("the proxy of {origin} is for {scheme}, and only http:// proxies are supported")]
+    #[error(
+        "the proxy of {origin} is for {scheme}, and only http:// and socks5:// proxies are supported"
+    )]
     Scheme {
         /// Who names it.
         origin: &'static str,
@@ -106,7 +112,9 @@ impl Proxy {
         let text = text.trim();
         // Without a scheme it is taken for http, as curl and client-go do.
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        if !scheme.eq_ignore_ascii_case("http") {
+        // The second is curl's word for what Go does with both: the proxy resolves names.
+        let socks = ["socks5", "socks5h"].iter().any(|word| scheme.eq_ignore_ascii_case(word));
+        if !socks && !scheme.eq_ignore_ascii_case("http") {
             return Err(Error::Scheme { origin, scheme: printable(scheme) });
         }
         let unreadable = || Error::Unreadable { origin };
@@ -121,23 +129,30 @@ impl Proxy {
             return Err(unreadable());
         }
         let port = match port {
+            "" if socks => 1080,
             "" => 80,
             port => port.parse().ok().filter(|port| *port > 0).ok_or_else(unreadable)?,
         };
-        let authorization = user.map(handshake::basic);
-        Ok(Self { host: host.to_owned(), port, authorization, origin })
+        let user = user.filter(|user| !user.is_empty()).map(str::to_owned);
+        Ok(Self { socks, host: host.to_owned(), port, user, origin })
     }
 
-    /// Where it listens, as `http://host:port`, without a name or password.
+    /// Where it listens, as `http://host:port` or `socks5://host:port`, without a name or password.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", authority(&self.host, self.port))
+        let scheme = if self.socks { "socks5" } else { "http" };
+        format!("{scheme}://{}", authority(&self.host, self.port))
     }
 
     /// What opens a tunnel through it.
     #[must_use]
     pub fn handshake(&self, host: &str, port: u16) -> Handshake {
-        Handshake::new(&authority(host, port), self.authorization.as_deref(), &self.to_string())
+        let (target, user) = (authority(host, port), self.user.as_deref());
+        if self.socks {
+            let socks = Socks::new(host, port, user.map(handshake::login));
+            return Handshake::socks(socks, &target, &self.to_string());
+        }
+        Handshake::new(&target, user.map(handshake::basic).as_deref(), &self.to_string())
     }
 }
 
@@ -258,8 +273,8 @@ mod tests {
         };
 
         assert_eq!(
-            why("socks5://me:secret@p:1080"),
-            "the proxy of HTTPS_PROXY is for socks5, and only http:// proxies are supported"
+            why("socks4://me:secret@p:1080"),
+            "the proxy of HTTPS_PROXY is for socks4, and only http:// and socks5:// proxies are supported"
         );
         for odd in [
             "http://",
@@ -283,6 +298,8 @@ mod tests {
             ("http://[2001:db8::1]:3128/", "http://[2001:db8::1]:3128"),
             ("http://10.1.2.3", "http://10.1.2.3:80"),
             ("HTTP://me:pw@p:1", "http://p:1"),
+            ("socks5://127.0.0.1", "socks5://127.0.0.1:1080"),
+            ("socks5h://me:pw@[::1]:1", "socks5://[::1]:1"),
         ] {
             assert_eq!(Proxy::parse(text, "x").unwrap().url(), url);
         }

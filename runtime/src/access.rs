@@ -6,6 +6,7 @@
 //!
 //! I/O: files of the kubeconfig and of the service account, whatever command it names for credentials.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,11 +25,31 @@ pub async fn kubeconfig(
     file: Option<&Path>,
     context: Option<&str>,
 ) -> Result<Loaded, KubeconfigError> {
-    let file = file.map_or_else(Kubeconfig::read, Kubeconfig::read_from)?;
+    let list = std::env::var_os("KUBECONFIG");
+    let file = match (file, list) {
+        (Some(file), _) => Kubeconfig::read_from(file)?,
+        (None, Some(list)) => listed(&list)?.map_or_else(Kubeconfig::read, Ok)?,
+        (None, None) => Kubeconfig::read()?,
+    };
     let proxy = named_proxy(&file, context);
     let context = context.map(str::to_owned);
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     Ok((Config::from_custom_kubeconfig(file, &options).await?, proxy))
+}
+
+/// Those files of the list that are there, as kubectl reads it: people name files that only some of their machines have. None
+/// where all are missing: kube names the first one then.
+fn listed(list: &OsStr) -> Result<Option<Kubeconfig>, KubeconfigError> {
+    let mut merged: Option<Kubeconfig> = None;
+    for path in std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()) {
+        let missing = std::fs::metadata(&path)
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        if !missing {
+            let next = Kubeconfig::read_from(&path)?;
+            merged = Some(merged.unwrap_or_default().merge(next)?);
+        }
+    }
+    Ok(merged)
 }
 
 /// From the service account of this pod.
@@ -55,4 +76,50 @@ fn named_proxy(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
     let context = file.contexts.iter().find(|one| one.name == name)?.context.as_ref()?;
     let cluster = file.clusters.iter().find(|one| one.name == context.cluster)?;
     cluster.cluster.as_ref()?.proxy_url.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("access-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    fn list(paths: &[&Path]) -> Result<Option<Kubeconfig>, KubeconfigError> {
+        listed(&std::env::join_paths(paths).unwrap())
+    }
+
+    #[test]
+    fn files_of_the_list_that_are_missing_are_passed_over() {
+        let folder = folder("missing");
+        let [a, b, gone] = ["a", "b", "gone"].map(|name| folder.join(name));
+        std::fs::write(
+            &a,
+            "apiVersion: v1\nkind: Config\nclusters: null\ncurrent-context: one two\n",
+        )
+        .unwrap();
+        let context = "apiVersion: v1\r\nkind: Config\r\ncontexts:\r\n- {name: one two, context: {cluster: c, user: u}}\r\n";
+        std::fs::write(&b, context).unwrap();
+
+        let merged = list(&[&gone, &a, Path::new(""), &b]).unwrap().unwrap();
+
+        assert_eq!(merged.current_context.as_deref(), Some("one two"));
+        assert_eq!(merged.contexts.len(), 1);
+        assert!(list(&[&gone]).unwrap().is_none());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn files_of_the_list_that_cannot_be_read_are_said() {
+        let folder = folder("odd");
+        let odd = folder.join("odd");
+        std::fs::write(&odd, "clusters: 7").unwrap();
+
+        assert!(list(&[&odd]).is_err());
+        assert!(list(&[&folder]).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -96,9 +96,9 @@ impl Service<Uri> for Route {
 }
 
 async fn open(mut stream: TcpStream, mut handshake: Handshake) -> Result<TcpStream, BoxError> {
-    stream.write_all(handshake.request()).await?;
     let mut bytes = [0_u8; 1024];
     loop {
+        stream.write_all(&handshake.send()).await?;
         let read = stream.read(&mut bytes).await?;
         if handshake.take(&bytes[..read])? {
             return Ok(stream);

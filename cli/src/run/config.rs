@@ -114,8 +114,9 @@ fn read(path: &Path) -> Result<Vec<Config>, Error> {
     if text.len() > MAX_FILE {
         return Err(failed(format!("it is longer than {MAX_FILE} bytes")));
     }
-    let objects: Vec<Value> =
-        serde_saphyr::from_multiple(&text).map_err(|error| failed(error.to_string()))?;
+    // Editors of Windows begin a file with a mark.
+    let objects: Vec<Value> = serde_saphyr::from_multiple(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| failed(error.to_string()))?;
     let (mut configs, mut others) = (Vec::new(), BTreeSet::new());
     for object in objects.into_iter().flat_map(items) {
         let version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
@@ -211,5 +212,20 @@ mod tests {
 
             assert_eq!(names(&text).unwrap(), ["a"]);
         }
+    }
+
+    #[test]
+    fn files_of_windows_and_files_with_anchors_are_read() {
+        let crlf = format!("\u{feff}{HEAD}a}}\nspec: &s {{priority: 1}}\n---\n{HEAD}b}}\n")
+            .replace('\n', "\r\n");
+        assert_eq!(names(&crlf).unwrap(), ["a", "b"]);
+
+        let anchors = format!(
+            "{HEAD}a}}\nspec:\n  intervals: &i {{sockets: 2s}}\n  x: *i\n  y:\n    <<: *i\n"
+        );
+        assert_eq!(names(&anchors).unwrap(), ["a"]);
+
+        let twice = format!("{HEAD}a}}\nspec:\n  priority: 1\n  priority: 2\n");
+        assert!(names(&twice).unwrap_err().contains("priority"), "{:?}", names(&twice));
     }
 }

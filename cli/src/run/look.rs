@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::targets::{Found, unknown};
-use super::{Run, checked, print};
+use super::{Run, checked, is_unread, print};
 use crate::answer::conns::{Conns, Which};
 use crate::answer::map::Map;
 use crate::answer::naming::Names;
@@ -36,7 +36,7 @@ impl Run {
         let mut before = self.conns_now(&found, which).await?;
         self.show(&before)?;
         let Some(interval) = watch else { return Ok(()) };
-        loop {
+        while !is_unread() {
             tokio::time::sleep(interval).await;
             let now = self.conns_now(&found, which).await?;
             match self.common.output {
@@ -45,6 +45,7 @@ impl Run {
             }
             before = now;
         }
+        Ok(())
     }
 
     async fn conns_now(&self, found: &Found, which: Which) -> Result<Conns, Error> {

@@ -9,7 +9,7 @@ use probelet_crds::{NodeConfig, ROLLOUT_ANNOTATION, ROLLOUT_PAUSED, condition};
 use serde_json::{Map, Value, json};
 
 use super::config::{before, previous, spec};
-use super::{Run, checked};
+use super::{Run, checked, is_unread};
 use crate::answer::configs::{changes, is_written};
 use crate::answer::diff::Diff;
 use crate::answer::rollout::Rollouts;
@@ -38,7 +38,7 @@ impl Run {
                 last = text;
             }
             match answer.ended() {
-                _ if !watch => return Ok(ExitCode::SUCCESS),
+                _ if !watch || is_unread() => return Ok(ExitCode::SUCCESS),
                 Some(well) => return Ok(ExitCode::from(u8::from(!well))),
                 None => tokio::time::sleep(PAUSE).await,
             }

@@ -3,6 +3,8 @@
 //! In: the bytes of the answer as they come. Out: whether the tunnel is open. A head longer than [`MOST`], or bytes behind
 //! it (with TLS no one but the client speaks first), is a refusal. Pure: the caller sends and reads.
 
+use super::socks::{Socks, Why};
+
 /// No proxy says more before the tunnel.
 const MOST: usize = 8 << 10;
 
@@ -10,6 +12,8 @@ const MOST: usize = 8 << 10;
 #[derive(Clone)]
 pub struct Handshake {
     request: Vec<u8>,
+    /// Instead of HTTP.
+    socks: Option<Socks>,
     answer: Vec<u8>,
     proxy: String,
     target: String,
@@ -28,11 +32,13 @@ pub enum Refused {
         /// Code and words.
         status: String,
     },
-    /// Its answer is none of HTTP.
-    #[error("the proxy {proxy} does not speak HTTP")]
+    /// Its answer is none of its protocol.
+    #[error("the proxy {proxy} does not speak {protocol}")]
     Odd {
         /// The proxy.
         proxy: String,
+        /// What it should speak.
+        protocol: &'static str,
     },
     /// It says nothing more.
     #[error("the proxy {proxy} closed the connection before it connected to {target}")]
@@ -52,13 +58,21 @@ impl Handshake {
         }
         request.push_str("\r\n");
         let (proxy, target) = (proxy.to_owned(), target.to_owned());
-        Self { request: request.into_bytes(), answer: Vec::new(), proxy, target }
+        Self { request: request.into_bytes(), socks: None, answer: Vec::new(), proxy, target }
     }
 
-    /// What is to be sent first.
+    pub(super) fn socks(socks: Socks, target: &str, proxy: &str) -> Self {
+        let (proxy, target) = (proxy.to_owned(), target.to_owned());
+        Self { request: Vec::new(), socks: Some(socks), answer: Vec::new(), proxy, target }
+    }
+
+    /// What is to be sent first, and after each [`Handshake::take`] that opened nothing; often nothing.
     #[must_use]
-    pub fn request(&self) -> &[u8] {
-        &self.request
+    pub fn send(&mut self) -> Vec<u8> {
+        match &mut self.socks {
+            Some(socks) => socks.send(),
+            None => std::mem::take(&mut self.request),
+        }
     }
 
     /// Takes what was read, nothing at the end of the connection; whether the tunnel is open.
@@ -67,25 +81,32 @@ impl Handshake {
         if bytes.is_empty() {
             return Err(Refused::Closed { proxy: proxy(), target: self.target.clone() });
         }
+        if let Some(socks) = &mut self.socks {
+            return socks.take(bytes).map_err(|why| match why {
+                Why::Odd => Refused::Odd { proxy: proxy(), protocol: "SOCKS5" },
+                Why::No(status) => Refused::Status {
+                    proxy: proxy(),
+                    target: self.target.clone(),
+                    status: status.to_owned(),
+                },
+            });
+        }
+        let odd = || Refused::Odd { proxy: proxy(), protocol: "HTTP" };
         let room = MOST.saturating_sub(self.answer.len()).min(bytes.len());
         self.answer.extend_from_slice(&bytes[..room]);
         let Some(end) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return if room < bytes.len() {
-                Err(Refused::Odd { proxy: proxy() })
-            } else {
-                Ok(false)
-            };
+            return if room < bytes.len() { Err(odd()) } else { Ok(false) };
         };
         let head = String::from_utf8_lossy(&self.answer[..end]);
         let line = head.lines().next().unwrap_or_default();
         let status = line.split_once(' ').filter(|(version, _)| version.starts_with("HTTP/1."));
-        let Some((_, status)) = status else { return Err(Refused::Odd { proxy: proxy() }) };
+        let Some((_, status)) = status else { return Err(odd()) };
         if !status.starts_with('2') {
             let status = status.chars().filter(|c| !c.is_control()).take(100).collect();
             return Err(Refused::Status { proxy: proxy(), target: self.target.clone(), status });
         }
         if end + 4 < self.answer.len() || room < bytes.len() {
-            return Err(Refused::Odd { proxy: proxy() });
+            return Err(odd());
         }
         Ok(true)
     }
@@ -93,11 +114,16 @@ impl Handshake {
 
 /// The header's value for `name:password` as a URL has it.
 pub(super) fn basic(user: &str) -> String {
-    let (name, password) = user.split_once(':').unwrap_or((user, ""));
-    let mut plain = decoded(name);
+    let (mut plain, password) = login(user);
     plain.push(b':');
-    plain.extend(decoded(password));
+    plain.extend(password);
     format!("Basic {}", base64(&plain))
+}
+
+/// Name and password of `name:password` as a URL has them.
+pub(super) fn login(user: &str) -> (Vec<u8>, Vec<u8>) {
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    (decoded(name), decoded(password))
 }
 
 /// Without percent signs; one that stands for nothing stays.
@@ -145,10 +171,10 @@ mod tests {
 
     #[test]
     fn a_tunnel_is_asked_for_with_name_and_password() {
-        let shake = Handshake::new("api.a:6443", Some(&basic("me:pa%40ss%3a%")), "p");
+        let mut shake = Handshake::new("api.a:6443", Some(&basic("me:pa%40ss%3a%")), "p");
 
         assert_eq!(
-            String::from_utf8_lossy(shake.request()),
+            String::from_utf8_lossy(&shake.send()),
             "CONNECT api.a:6443 HTTP/1.1\r\nHost: api.a:6443\r\n\
              Proxy-Authorization: Basic bWU6cGFAc3M6JQ==\r\n\r\n"
         );

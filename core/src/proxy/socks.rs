@@ -88,9 +88,8 @@ impl Socks {
     /// The whole answer of this stage, once it is there.
     fn complete(&mut self) -> Result<Option<Vec<u8>>, Why> {
         let expected = match self.stage {
-            Stage::Method => VERSION,
+            Stage::Method | Stage::Connect => VERSION,
             Stage::Login => 1,
-            Stage::Connect => VERSION,
             Stage::Open => return Ok(None),
         };
         if self.answer.first().is_some_and(|version| *version != expected) {

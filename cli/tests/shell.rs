@@ -50,6 +50,7 @@ fn what_goes_on_until_it_is_stopped_ends_when_its_reader_has_gone() {
         ended = child.try_wait().unwrap();
     }
     child.kill().ok();
+    child.wait().unwrap();
 
     assert!(ended.is_some(), "it goes on although no one reads");
 }

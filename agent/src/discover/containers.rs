@@ -271,7 +271,7 @@ impl Containers {
 fn identity(container: &Container) -> u64 {
     let Container { id, pod_uid, foreign, cgroup, .. } = container;
     if cgroup_path::is_number(id) {
-        // Its processes may differ in the hierarchy that tells of it.
+        // Its processes may differ in the hierarchy that shows it.
         let outer = cgroup.get(..container.outer as usize);
         hash::of((id, pod_uid, foreign, outer))
     } else {

@@ -46,7 +46,7 @@ pub fn node(proc: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Whether the calling thread is in the node's namespace, that of the first process that `proc` shows; `None` where that cannot be
-/// told. A file of `/proc` has a number of its own in each network namespace, which anyone may look at.
+/// determined. A file of `/proc` has a number of its own in each network namespace, which anyone may look at.
 #[must_use]
 pub fn is_the_nodes(proc: &Path) -> Option<bool> {
     let number = |process: &str| {

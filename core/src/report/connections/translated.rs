@@ -232,7 +232,7 @@ impl Connections {
         match reply {
             Reply::Entry(entry) => self.learn(slot, &record, &entry, true, flows, evidence, pass),
             Reply::Unknown => {
-                // A namespace that redirects tells the node nothing of it.
+                // A namespace that redirects leaves the node no trace of it.
                 if let Way::To { .. } = self.translated.way(slot) {
                     return false;
                 }

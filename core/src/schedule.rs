@@ -166,11 +166,9 @@ impl Schedule {
 
     /// Notes that a reading that began at `began_ns` was made, and how long the budget takes to earn
     /// the next one of each kind. What this one included waits as well; the others go on waiting as
-    /// they did.
+    /// they did: a reading that is made more often than another one has earned its share would put that off for ever.
     pub fn pay(&mut self, want: Want, began_ns: u64, waits: [u64; 4]) {
-        let included = if want >= Want::Sockets { Want::Everything } else { want };
-        for (not_before, wait) in self.not_before.iter_mut().zip(waits).take(included as usize + 1)
-        {
+        for (not_before, wait) in self.not_before.iter_mut().zip(waits).take(want as usize + 1) {
             *not_before = began_ns + wait;
         }
     }

@@ -20,13 +20,16 @@ struct Run {
     levels: Vec<(u64, Level)>,
     /// When sockets were read.
     read: Vec<u64>,
+    /// When everything was.
+    everything: Vec<u64>,
 }
 
 fn simulate(cores: u64, policy: Policy, seconds: u64, node: impl Fn(u64) -> Node) -> Run {
     let mut budget = Budget::new(cores, MINUTE);
     let mut schedule = Schedule::new(INTERVALS, 4, 0);
     let mut ladder = Ladder::default();
-    let mut run = Run { spent: Vec::new(), levels: Vec::new(), read: Vec::new() };
+    let mut run =
+        Run { spent: Vec::new(), levels: Vec::new(), read: Vec::new(), everything: Vec::new() };
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     let stretch_of = |late: u64| late as f64 / SECOND as f64;
     let (mut now, mut cpu, mut verified) = (SECOND, 0_u64, SECOND);
@@ -67,6 +70,7 @@ fn simulate(cores: u64, policy: Policy, seconds: u64, node: impl Fn(u64) -> Node
         if want >= Want::Sockets {
             run.read.push(began / SECOND);
             verified = began;
+            run.everything.extend((want == Want::Everything).then_some(began / SECOND));
         } else {
             schedule.moved();
         }
@@ -87,6 +91,29 @@ fn a_small_node_is_read_as_often_as_desired() {
 
     assert!(run.levels.is_empty(), "{:?}", run.levels);
     assert!(run.read.len() >= 290, "{}", run.read.len());
+}
+
+/// The longest time between two readings of everything, seconds, or until the end.
+fn longest(run: &Run, seconds: u64) -> u64 {
+    let ends = run.everything.iter().skip(1).copied().chain([seconds]);
+    run.everything.iter().zip(ends).map(|(from, to)| to - from).max().unwrap_or(seconds)
+}
+
+#[test]
+fn traffic_is_read_as_often_as_desired_while_sockets_are_read_every_second() {
+    for full in [200_000, 1_000_000, 2_000_000] {
+        let run = simulate(5_000_000, Policy::Degrade, 900, |_| Node { look: 30_000, full });
+
+        assert!(run.levels.is_empty(), "{:?}", run.levels);
+        assert!(longest(&run, 900) <= 12, "{full}: {:?}", run.everything);
+    }
+}
+
+#[test]
+fn where_readings_are_stretched_traffic_is_read_all_the_same() {
+    let run = simulate(5_000_000, Policy::Degrade, 900, |_| Node { look: 30_000, full: 8_000_000 });
+
+    assert!(longest(&run, 900) <= 90, "{:?}", run.everything);
 }
 
 #[test]

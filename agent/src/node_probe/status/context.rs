@@ -13,25 +13,35 @@ use std::time::{Duration, Instant};
 /// How the feed of names is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Feed {
-    /// For how long the API server was not heard of, by the worst of the watches; a quiet one hears once a minute.
+    /// For how long names may have aged, by the worst of the watches: see [`Feed::of`].
     pub(super) silent: Duration,
     /// Kinds that the role does not allow to watch.
     pub(super) forbidden: Vec<&'static str>,
 }
 
 impl Feed {
+    /// A watch that is open has nothing to say while nothing changes, and not every server sends bookmarks: then it is as good
+    /// as the server was heard of last, by any of them. One that is not open ages by itself. What may not be watched is
+    /// forbidden, and not silent.
     pub(super) fn of(status: &FeedStatus, now: Instant, started: Instant) -> Self {
         let mut feed = Self::default();
+        let (mut open, mut youngest) = (false, None);
         for kind in Kind::ALL {
             let watch = status.of(kind);
-            if watch.state == State::Off {
-                continue;
+            youngest = youngest.max(watch.contact);
+            match watch.state {
+                State::Off => {}
+                State::Forbidden => feed.forbidden.push(kind.name()),
+                State::Watching => open = true,
+                State::Connecting | State::Listing | State::BackingOff => {
+                    let since = watch.contact.unwrap_or(started);
+                    feed.silent = feed.silent.max(now.saturating_duration_since(since));
+                }
             }
-            let since = watch.contact.unwrap_or(started);
+        }
+        if open {
+            let since = youngest.unwrap_or(started);
             feed.silent = feed.silent.max(now.saturating_duration_since(since));
-            if watch.state == State::Forbidden {
-                feed.forbidden.push(kind.name());
-            }
         }
         feed
     }
@@ -47,19 +57,47 @@ pub(crate) fn lacking() -> Vec<Capability> {
 mod tests {
     use super::*;
 
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn set(status: &FeedStatus, kind: Kind, state: State, contact: Option<Instant>) {
+        let mut watch = status.at(kind);
+        (watch.state, watch.contact) = (state, contact);
+    }
+
     #[test]
-    fn the_worst_watch_counts_and_those_that_are_off_do_not() {
-        let (status, now) = (FeedStatus::default(), Instant::now());
-        {
-            let mut pods = status.at(Kind::Pod);
-            pods.state = State::Watching;
-            pods.contact = Some(now);
-        }
-        status.at(Kind::Service).state = State::Forbidden;
+    fn a_watch_that_has_nothing_to_say_is_as_good_as_the_server_was_heard_of_last() {
+        let (status, began) = (FeedStatus::default(), Instant::now());
+        set(&status, Kind::Pod, State::Watching, Some(began + 60 * MINUTE));
+        set(&status, Kind::Service, State::Watching, Some(began + 51 * MINUTE));
 
-        let feed = Feed::of(&status, now + Duration::from_secs(90), now + Duration::from_secs(20));
+        let silent = |minute| Feed::of(&status, began + minute * MINUTE, began).silent;
 
-        assert_eq!(feed.silent, Duration::from_secs(90));
-        assert_eq!(feed.forbidden, [Kind::Service.name()]);
+        assert_eq!([60, 61].map(silent), [Duration::ZERO, MINUTE]);
+        assert_eq!(silent(70), 10 * MINUTE, "a server of which none of them hears is silent");
+    }
+
+    #[test]
+    fn a_watch_that_is_not_open_ages_whatever_the_others_hear() {
+        let (status, began) = (FeedStatus::default(), Instant::now());
+        let now = began + 60 * MINUTE;
+        set(&status, Kind::Pod, State::Watching, Some(now));
+        set(&status, Kind::Service, State::BackingOff, Some(now - 7 * MINUTE));
+        assert_eq!(Feed::of(&status, now, began).silent, 7 * MINUTE);
+
+        set(&status, Kind::Service, State::Connecting, None);
+        assert_eq!(Feed::of(&status, now, began).silent, 60 * MINUTE, "it never heard");
+    }
+
+    #[test]
+    fn what_is_off_or_forbidden_is_not_silent() {
+        let (status, began) = (FeedStatus::default(), Instant::now());
+        let now = began + 60 * MINUTE;
+        set(&status, Kind::Pod, State::Watching, Some(now));
+        set(&status, Kind::Service, State::Forbidden, None);
+
+        let feed = Feed::of(&status, now, began);
+
+        assert_eq!(feed, Feed { silent: Duration::ZERO, forbidden: vec![Kind::Service.name()] });
+        assert_eq!(Feed::of(&FeedStatus::default(), now, began), Feed::default());
     }
 }

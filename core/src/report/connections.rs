@@ -10,6 +10,7 @@ mod addresses;
 mod attempts;
 mod closed;
 mod ended;
+mod forgotten;
 mod health;
 mod naming;
 mod owners;
@@ -55,6 +56,19 @@ const fn half_open(state: State) -> bool {
 /// peer's: a source that reads a socket at that moment shows what is no connection.
 const fn has_ports(socket: &Socket) -> bool {
     !matches!(socket.protocol, Protocol::Tcp) || (socket.local.port != 0 && socket.remote.port != 0)
+}
+
+/// Whether a socket is, or may be, the one that a record is of, although an end between these ports was reported: that may
+/// be an earlier one's, reported late. What its process closed has no inode any more.
+const fn is_same(record: &ConnectionRecord, socket: &Socket) -> bool {
+    match (record.inode, socket.inode) {
+        (known, now) if known == now => known != 0 || matches!(socket.state, State::FinWait2),
+        (_, 0) => matches!(
+            socket.state,
+            State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck
+        ),
+        _ => matches!(socket.state, State::FinWait2),
+    }
 }
 
 /// What the kernel keeps of a socket that closed by a FIN while its peer has not: the socket is gone.
@@ -316,7 +330,7 @@ impl Connections {
             }
             // An accepted connection gets its inode at accept(); a different inode is another
             // connection on the same ports, and so is a live one where TIME_WAIT was.
-            let reborn = (seen.ended == self.pass && socket.state != State::FinWait2)
+            let reborn = (seen.ended == self.pass && !is_same(&record, socket))
                 || record.state == State::TimeWait
                 || (record.inode != 0 && socket.inode != 0 && record.inode != socket.inode);
             if !reborn {

@@ -118,3 +118,34 @@ fn many_short_connections_through_a_service_are_counted_once_each() {
 
     assert_eq!(counted(&mut node, &[&all[..133], &all[133..]]), 100);
 }
+
+/// The same end, if it reset without lingering.
+fn forgetting(ended: Ended) -> Ended {
+    let Ended { netns, local, remote, .. } = ended;
+    let local = Endpoint { addr: 0, ..local };
+    Ended {
+        netns,
+        local,
+        remote: Endpoint { port: 0, ..remote },
+        established: true,
+        ..Ended::default()
+    }
+}
+
+#[test]
+fn a_client_of_a_service_that_forgot_its_peer_is_not_counted_beside_the_server() {
+    let mut node = node();
+    let ends = |node: &Node, port| (forgetting(client(node, port, SERVICE)), server(node, port));
+
+    let (dials, accepts) = ends(&node, 50_001);
+    assert_eq!(counted(&mut node, &[&[dials, accepts]]), 1, "in one pass");
+    let (dials, accepts) = ends(&node, 50_002);
+    assert_eq!(counted(&mut node, &[&[accepts], &[dials]]), 1, "the server's first");
+    let (dials, accepts) = ends(&node, 50_003);
+    assert_eq!(counted(&mut node, &[&[dials], &[accepts]]), 1, "the client's first");
+    let (dials, accepts) = ends(&node, 50_004);
+    assert_eq!(counted(&mut node, &[&[dials], &[], &[accepts]]), 1, "the server's late");
+    // Another one from there, which only its client reports.
+    let (dials, _) = ends(&node, 50_001);
+    assert_eq!(counted(&mut node, &[&[dials]]), 1);
+}

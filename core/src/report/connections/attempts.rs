@@ -10,9 +10,10 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::ended::{Vague, end_of, left_of};
+use super::ended::{end_of, left_of};
+use super::forgotten::Vague;
 use super::health::unanswered;
-use super::tokens::{End, Left};
+use super::tokens::{End, Left, Used};
 use super::{Connections, Evidence, Flows, Pass, State};
 use crate::facts::{Ended, Facts, Protocol, Role};
 use crate::hash::HashMap;
@@ -159,14 +160,15 @@ impl Connections {
         let left = if ended.forgot() {
             // Whose it was is not known then, and it was met by a scan: that one counts or not.
             let left = Left { failed: true, ..Left::default() };
-            self.ledger.attempted.take_vague(end).then_some(left)
+            self.ledger.attempted.mark_failed(end).then_some(left)
         } else {
-            self.ledger.attempted.take(end)
+            let claim = self.ledger.attempted.claim(end);
+            claim.filter(|claim| claim.1 == Used::No).map(|claim| claim.0)
         };
         let Some(Left { flow: (slot, id), failed, .. }) = left else { return false };
         // Nothing else will be reported of it.
         if ended.forgot() {
-            self.ledger.awaited.take_vague(end);
+            self.ledger.awaited.mark_failed(end);
         } else {
             self.ledger.awaited.take(end);
         }

@@ -9,7 +9,8 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::tokens::{End, Left, Tokens};
+use super::forgotten::Vague;
+use super::tokens::{End, Left, Tokens, Used};
 use super::{Connections, Evidence, Flows, Key, Pass};
 use crate::facts::{Ended, Endpoint, Facts, Protocol, Quality, Role, State};
 use crate::hash::HashMap;
@@ -39,10 +40,12 @@ pub(super) struct Ledger {
     pub(super) partners: Tokens,
     /// Counted by the end that dialled a Service or the one that was reached through it: the other end knows other addresses.
     pub(super) translated: Tokens,
-    /// Records that count a connection, by what an end that forgot its peer knows of it: of this pass.
+    /// Records that count a connection, by what an end that forgot its peer knows of it: of this pass, once asked for.
     pub(super) sketches: HashMap<End, Vec<Slot>>,
-    /// Closed records that were not reported, by the same: of this pass.
+    /// Records of what the kernel keeps of closed sockets whose end was not reported, likewise.
     pub(super) traces: HashMap<Vague, Vec<Slot>>,
+    /// Whether these two are those of this pass.
+    pub(super) sketched: bool,
     /// Ends that forgot their peer and wait a pass for it.
     pub(super) held: Vec<Ended>,
     /// Attempts of this pass of which nothing came, by number.
@@ -73,22 +76,13 @@ impl Ledger {
     pub(super) fn counted_there(&self, record: &ConnectionRecord) -> bool {
         let end = end_of(record);
         record.protocol == Protocol::Tcp
-            && [end, anywhere(end), sketch(end)].iter().any(|&end| self.partners.has(end))
+            && [end, anywhere(end)].iter().any(|&end| self.partners.count(end) > 0)
     }
 
-    /// Whether the end that was reported is counted by the other one, which left a token for it.
-    pub(super) fn take_partner(&mut self, end: End, forgot: bool) -> bool {
-        let mut ends = [end, anywhere(end)].into_iter();
-        if forgot {
-            ends.any(|end| self.partners.take_vague(end))
-        } else {
-            ends.any(|end| self.partners.take(end).is_some())
-        }
-    }
-
-    /// The same for an end that forgot its peer, without taking it.
-    pub(super) fn has_partner(&self, end: End) -> bool {
-        [end, anywhere(end)].iter().any(|&end| self.partners.has_vague(end))
+    /// Whether the end that was reported is counted by the other one, which left a token for it; and what had used that up.
+    pub(super) fn take_partner(&mut self, end: End) -> Option<Used> {
+        let claim = self.partners.claim(end).or_else(|| self.partners.claim(anywhere(end)));
+        claim.map(|claim| claim.1)
     }
 
     /// Whether the other end of a connection through a Service's address counts it. A token that was left for an end that
@@ -101,7 +95,8 @@ impl Ledger {
         match (record.direction, there) {
             (Direction::Inbound, Some(_)) => self.translated.take(accepts(record.remote)).is_some(),
             (Direction::Outbound, _) => {
-                self.translated.take(dials(record.netns, record.local)).is_some()
+                let claim = self.translated.claim(dials(record.netns, record.local));
+                claim.is_some_and(|(_, used)| used == Used::No)
             }
             _ => false,
         }
@@ -117,7 +112,7 @@ impl Ledger {
         left: Left,
     ) {
         match (record.direction, there) {
-            (Direction::Inbound, Some(netns)) => {
+            (Direction::Inbound, Some(netns)) if !record.remote.is_loopback() => {
                 self.translated.leave(dials(netns, record.remote), left);
             }
             (Direction::Outbound, None) if service => {
@@ -127,15 +122,6 @@ impl Ledger {
         }
     }
 
-    pub(super) fn take_sketch(&mut self, end: End) -> Option<Slot> {
-        let slots = self.sketches.get_mut(&end)?;
-        let slot = slots.pop();
-        if slots.is_empty() {
-            self.sketches.remove(&end);
-        }
-        slot
-    }
-
     pub(super) fn owner(&self, netns: u32, pass: &Pass<'_>) -> Owner {
         let now = pass.processes.inside(netns);
         if now != Owner::default() {
@@ -143,13 +129,6 @@ impl Ledger {
         }
         self.inside.get(&netns).map(|known| known.0).unwrap_or_default()
     }
-}
-
-/// What an end that forgot its peer still knows: its namespace and port, and the peer's address.
-pub(super) type Vague = (u32, u16, u128);
-
-pub(super) const fn vague(record: &ConnectionRecord) -> Vague {
-    (record.netns, record.local.port, record.remote.addr)
 }
 
 pub(super) const fn end_of(record: &ConnectionRecord) -> End {
@@ -169,6 +148,10 @@ pub(super) const fn key_of(ended: &Ended, netns: u32) -> Key {
 impl Connections {
     /// Begins a pass: which records are the ends of, as far as the records of the last pass say?
     pub(super) fn begin_ended(&mut self, facts: &Facts, pass: &Pass<'_>) {
+        let Ledger { awaited, partners, translated, attempted, .. } = &mut self.ledger;
+        for tokens in [awaited, partners, translated, attempted] {
+            tokens.begin(self.pass);
+        }
         let Ledger { reported, marked, unknown, forgot, before, attempts, .. } = &mut self.ledger;
         before.clear();
         reported.clone_from(&facts.reported);
@@ -266,39 +249,6 @@ impl Connections {
         self.settle_attempts(facts, pass);
     }
 
-    /// An end that forgot its peer is of the record with its port and the peer's address that is gone now.
-    fn settle_forgot(
-        &mut self,
-        facts: &Facts,
-        flows: &mut Flows,
-        evidence: &mut Evidence<'_>,
-        pass: &mut Pass<'_>,
-    ) {
-        if self.ledger.forgot.is_empty() {
-            return;
-        }
-        let mut gone: HashMap<Vague, Vec<Slot>> = HashMap::default();
-        for n in (0..self.seen.len()).filter(|&n| self.seen[n].pass != self.pass) {
-            let Ok(slot) = Slot::try_from(n) else { break };
-            let Some(record) = self.table.get(slot) else { continue };
-            if record.protocol == Protocol::Tcp
-                && record.state != State::TimeWait
-                && !record.reported
-            {
-                gone.entry(vague(record)).or_default().push(slot);
-            }
-        }
-        let mut forgot = std::mem::take(&mut self.ledger.forgot);
-        forgot.retain(|&n| {
-            let ended = &facts.ended[n as usize];
-            let key = (self.netns_of(ended), ended.local.port, ended.remote.addr);
-            let Some(slot) = gone.get_mut(&key).and_then(Vec::pop) else { return true };
-            self.end_known(slot, ended, flows, evidence, pass);
-            false
-        });
-        self.ledger.forgot = forgot;
-    }
-
     /// The last that is known of a record's connection. That it closed is counted when the record goes.
     pub(super) fn end_known(
         &mut self,
@@ -330,6 +280,11 @@ impl Connections {
             record.reported = true;
             record.changed = pass.epoch;
         }
+        // What the kernel keeps of it may have its record for a minute more.
+        if !record.counted && !record.paired {
+            self.settle_partner(&record);
+            self.pair(slot);
+        }
     }
 
     /// A record goes, and its connection is counted as closed, before the kernel reported its end.
@@ -350,11 +305,21 @@ impl Connections {
         if record.counted {
             let there = self.peer_netns(record);
             self.ledger.partners.leave(other_end(there, record), left);
-        } else if self.ledger.partners.take(end_of(record)).is_none()
-            && let Some(netns) = self.peer_netns(record)
+            return;
+        }
+        self.settle_partner(record);
+    }
+
+    /// Of the two ends of a connection this one is not counted, and is not reported a second time.
+    fn settle_partner(&mut self, record: &ConnectionRecord) {
+        // The record of the one that counts it goes later, or went before.
+        let there = self.peer_netns(record);
+        if !there.is_some_and(|netns| self.claimed(netns, record))
+            && self.ledger.partners.claim(end_of(record)).is_some_and(|c| c.1 == Used::ByEnd)
         {
-            // Of the two records of a connection the one that counts it goes later: this end is not reported a second time.
-            self.claimed(netns, record, true);
+            let ConnectionRecord { netns, local, remote, interface, .. } = *record;
+            let ended = Ended { netns, local, remote, interface, ..Ended::default() };
+            self.is_free_again(&ended, record);
         }
     }
 
@@ -383,8 +348,14 @@ pub(super) const fn sketch(end: End) -> End {
 }
 
 /// Who dialled, by its own end: what it dialled may have been translated.
-fn dials(netns: u32, client: Endpoint) -> End {
+pub(super) fn dials(netns: u32, client: Endpoint) -> End {
     End { netns, local: client, remote: Endpoint::default() }
+}
+
+/// Who dialled an address that may have been translated and forgot its own, by its port.
+pub(super) const fn blind(netns: u32, port: u16) -> End {
+    let none = Endpoint { addr: u128::MAX, port: 0 };
+    End { netns, local: Endpoint { addr: 0, port }, remote: none }
 }
 
 /// Who was reached by a client, wherever that is.

@@ -91,7 +91,10 @@ impl Connections {
             self.stranger(slot, &record, remote_netns, evidence, pass)
         };
         // A connection with both ends on this node is one connection of one flow: its client's.
-        let counted = match (direction, peer_record) {
+        // What is left of an earlier one on these ports says nothing of this one.
+        let old = |peer: &ConnectionRecord| peer.paired && peer.state == State::TimeWait;
+        let other = peer_record.filter(|peer| !old(peer));
+        let counted = match (direction, other) {
             _ if record.flow != Slot::MAX => record.counted,
             // The other end was too short to be seen, and is counted.
             (_, None) if self.ledger.counted_there(&record) => false,
@@ -100,7 +103,16 @@ impl Connections {
             (_, None) => true,
         };
         let resolved = ConnectionRecord { direction, peer, counted, changed: pass.epoch, ..record };
+        // Counted before, for the other end, which forgot its peer: then it is moved.
+        let instead = record.flow == Slot::MAX
+            && (counted, other) == (true, None)
+            && (record.protocol, record.opened) == (Protocol::Tcp, true)
+            && record.state != State::TimeWait
+            && self.count_instead(&resolved, flows, pass).is_some();
         self.settle(slot, resolved, flows, pass);
+        if instead {
+            self.spend(slot, flows);
+        }
         // The other end was there before this one, and was taken for someone else's.
         if let (Some(slot), Some(other)) = (peer_slot, peer_record)
             && other.since_ms != pass.now.unix_ms

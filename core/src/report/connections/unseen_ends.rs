@@ -8,17 +8,15 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::ended::{Ledger, claims, end_of, finish, key_of, other_end, sketch, vague};
-use super::tokens::Left;
+use super::ended::{blind, claims, end_of, finish, key_of, other_end, sketch};
+use super::forgotten::forgetting;
+use super::tokens::{Left, Used};
 use super::{Connections, Evidence, Flows, Pass, Seen};
 use crate::facts::{Ended, Facts, Loss, Protocol, Quality, State};
 use crate::join::{Question, direction};
 use crate::records::{ConnectionRecord, Direction, Owner, Workload};
 use crate::report::naming::Around;
 use crate::table::Slot;
-
-/// Ends that forgot their peer and wait for it at most; what a storm of resets makes in a pass.
-const HELD: usize = 8192;
 
 impl Connections {
     /// Counts the ends that no record explains; `true` when there was any.
@@ -30,26 +28,28 @@ impl Connections {
         pass: &mut Pass<'_>,
     ) -> bool {
         let unknown = std::mem::take(&mut self.ledger.unknown);
-        let forgot = std::mem::take(&mut self.ledger.forgot);
-        let changed = !(unknown.is_empty() && forgot.is_empty() && self.ledger.held.is_empty());
-        let mut others = Vec::new();
-        if !forgot.is_empty() || !self.ledger.held.is_empty() {
-            self.note_sketches();
-        }
+        let numbers = std::mem::take(&mut self.ledger.forgot);
         let held = std::mem::take(&mut self.ledger.held);
+        let changed = !(unknown.is_empty() && numbers.is_empty() && held.is_empty());
+        let mut forgot: Vec<Ended> = numbers.iter().map(|&n| facts.ended[n as usize]).collect();
+        let mut others = Vec::new();
         for &n in &unknown {
             let ended = &facts.ended[n as usize];
             let record = self.record_of(ended, evidence, pass);
-            let end = end_of(&record);
-            if let Some(left) = self.ledger.awaited.take(end) {
+            // One that is used up by an attempt was that one's.
+            let claim = self.ledger.awaited.claim(end_of(&record));
+            if let Some((left, used)) = claim.filter(|claim| claim.1 != Used::ByAttempt) {
                 if !left.observed {
                     // It was seen while its handshake was under way.
                     Self::observe_end(&record, evidence, pass);
                 }
                 let way = (record.direction, record.role);
                 finish(&left, ended, way, flows, &mut self.samples, pass);
+                forgot.extend((used == Used::ByEnd).then(|| forgetting(ended)));
             } else if let Some(slot) = self.untold(ended, record.netns) {
                 self.end_known(slot, ended, flows, evidence, pass);
+            } else if self.ledger.awaited.excuses(record.direction != Direction::Inbound) {
+                // It may be one of those that were counted and that are too many to be remembered.
             } else {
                 Self::observe_end(&record, evidence, pass);
                 if record.direction == Direction::Outbound {
@@ -62,42 +62,13 @@ impl Connections {
         for (ended, record) in others {
             self.count_one(&ended, record, flows, evidence, pass);
         }
-        for ended in held {
-            let record = self.record_of(&ended, evidence, pass);
-            self.count_one(&ended, record, flows, evidence, pass);
-        }
-        for &n in &forgot {
-            self.count_forgot(&facts.ended[n as usize], flows, evidence, pass);
-        }
-        (self.ledger.unknown, self.ledger.forgot) = (unknown, forgot);
+        self.count_forgot(&held, &forgot, flows, evidence, pass);
+        (self.ledger.unknown, self.ledger.forgot) = (unknown, numbers);
         changed
     }
 
-    /// An end that forgot its peer and that no record explains. The other end knows more, and may be reported a little later:
-    /// a pass is worth the wait.
-    fn count_forgot(
-        &mut self,
-        ended: &Ended,
-        flows: &mut Flows,
-        evidence: &mut Evidence<'_>,
-        pass: &mut Pass<'_>,
-    ) {
-        let record = self.record_of(ended, evidence, pass);
-        let end = end_of(&record);
-        if self.ledger.awaited.take_vague(end) || self.take_trace(&record, pass) {
-            return;
-        }
-        Self::observe_end(&record, evidence, pass);
-        let waits = self.ledger.held.len() < HELD && !self.is_claimed(ended, &record, false);
-        if waits {
-            self.ledger.held.push(*ended);
-        } else {
-            self.count_one(ended, record, flows, evidence, pass);
-        }
-    }
-
     /// What a record of it would say.
-    fn record_of(
+    pub(super) fn record_of(
         &self,
         ended: &Ended,
         evidence: &Evidence<'_>,
@@ -141,7 +112,11 @@ impl Connections {
     }
 
     /// An end that no pass saw was one that the kernel opened.
-    fn observe_end(record: &ConnectionRecord, evidence: &mut Evidence<'_>, pass: &mut Pass<'_>) {
+    pub(super) fn observe_end(
+        record: &ConnectionRecord,
+        evidence: &mut Evidence<'_>,
+        pass: &mut Pass<'_>,
+    ) {
         if pass.first {
             return;
         }
@@ -153,7 +128,7 @@ impl Connections {
         }
     }
 
-    /// Counts an end that no pass saw in its flow.
+    /// Counts an end that no pass saw and that knows its peer, unless the other end counts it.
     fn count_one(
         &mut self,
         ended: &Ended,
@@ -162,25 +137,25 @@ impl Connections {
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) {
-        if pass.first || self.is_claimed(ended, &record, true) {
-            return;
+        if !pass.first && !self.is_claimed(ended, &record) {
+            self.count_new(ended, record, flows, evidence, pass);
         }
+    }
+
+    /// Counts a connection in its flow.
+    pub(super) fn count_new(
+        &mut self,
+        ended: &Ended,
+        record: ConnectionRecord,
+        flows: &mut Flows,
+        evidence: &mut Evidence<'_>,
+        pass: &mut Pass<'_>,
+    ) {
         let there = self.peer_netns(&record);
         // The other end was reported before, and did not know whom it was connected to: this one counts in its stead.
         let forgot = ended.forgot();
-        let sketched = if forgot { None } else { Some(sketch(end_of(&record))) };
-        let claim = sketched.and_then(|end| self.ledger.partners.take(end));
-        let instead = claim.filter(|left| flows.id(left.flow.0) == left.flow.1);
-        // What a reader may have counted there stays counted there.
-        let shown = instead.is_some_and(|left| left.since_ms <= pass.shown_ms);
-        if let Some(Left { flow: (slot, _), .. }) = instead {
-            flows.change(slot, pass, |flow| {
-                flow.opened = flow.opened.saturating_sub(1);
-                flow.closed = flow.closed.saturating_sub(1);
-                flow.moved.iter_mut().for_each(|moved| *moved -= i64::from(shown));
-            });
-            flows.drop_if_empty(slot, pass);
-        }
+        let instead = if forgot { None } else { self.count_instead(&record, flows, pass) };
+        let (shown, reset) = instead.unwrap_or_default();
         let peer = match there {
             Some(netns) => self.peer_at(netns, &record, evidence, pass),
             None => Workload::External(record.remote.addr),
@@ -204,33 +179,58 @@ impl Connections {
             inbound: record.direction == Direction::Inbound,
             observed: true,
             quality: Some(Quality::default()),
-            // Of one that forgot its peer that one shows, if it is on this node, too: its flow has the right port.
-            reset: instead.is_some_and(|left| left.reset) || (forgot && there.is_some()),
+            // Of one that forgot its peer that one says it, if it is on this node, too: its flow has the right port.
+            reset: reset || (forgot && there.is_some()),
             since_ms: pass.now.unix_ms,
             ..Left::default()
         };
         finish(&left, ended, (record.direction, record.role), flows, &mut self.samples, pass);
         // Also where it counts in the stead of an end that forgot its peer: that may have been another connection's to the same
-        // port. Then this one's other end is still to come; if not, a token too many counts nothing twice.
+        // port. Then this one's other end is still to come; that one uses its token up.
         let other = other_end(there, &record);
         let left = Left { reset: there.is_none(), ..left };
+        // Without the port nothing says whether the address is a Service's.
+        if forgot && there.is_none() && record.direction != Direction::Inbound {
+            self.ledger.translated.leave(blind(record.netns, record.local.port), left);
+        }
         self.ledger.expect_translated(&record, there, to_service, left);
         self.ledger.partners.leave(if forgot { sketch(other) } else { other }, left);
+        if instead.is_some() {
+            self.ledger.partners.mark(other);
+        }
     }
 
-    /// Which records an end that forgot its peer may be the other end of, and which closed ones are not reported yet.
-    fn note_sketches(&mut self) {
-        let Self { ledger: Ledger { sketches, traces, .. }, seen, .. } = self;
-        sketches.clear();
-        traces.clear();
-        for (slot, record) in self.table.iter().filter(|(_, r)| r.protocol == Protocol::Tcp) {
-            if claims(record) {
-                sketches.entry(sketch(end_of(record))).or_default().push(slot);
-            }
-            if is_untold(record, seen[slot as usize]) {
-                traces.entry(vague(record)).or_default().push(slot);
-            }
+    /// Takes out a connection that was counted for an end that forgot its peer, which may be the other one of this. Whether a
+    /// reader may have seen it there, and whether its reset is in that flow.
+    pub(super) fn count_instead(
+        &mut self,
+        record: &ConnectionRecord,
+        flows: &mut Flows,
+        pass: &mut Pass<'_>,
+    ) -> Option<(bool, bool)> {
+        let sketched = self.ledger.partners.take(sketch(end_of(record)));
+        let client = || {
+            let inbound = record.direction == Direction::Inbound;
+            let netns = self.peer_netns(record).filter(|_| inbound)?;
+            Some(blind(netns, record.remote.port))
+        };
+        let left = match sketched {
+            None => client().and_then(|client| self.ledger.translated.take(client)),
+            known => known,
+        };
+        let Left { flow: (slot, id), since_ms, reset, .. } = left?;
+        if flows.id(slot) != id {
+            return Some((false, reset));
         }
+        // What a reader may have counted there stays counted there.
+        let shown = since_ms <= pass.shown_ms;
+        flows.change(slot, pass, |flow| {
+            flow.opened = flow.opened.saturating_sub(1);
+            flow.closed = flow.closed.saturating_sub(1);
+            flow.moved.iter_mut().for_each(|moved| *moved -= i64::from(shown));
+        });
+        flows.drop_if_empty(slot, pass);
+        Some((shown, reset))
     }
 
     /// The closed record between these ends, if its end was not reported: by now no other one is left that it may be.
@@ -240,50 +240,44 @@ impl Connections {
         is_untold(record, self.seen[slot as usize]).then_some(slot)
     }
 
-    /// Whether a closed record with this port and peer waits for its end: what was reported of one before it on these ports
-    /// may have been taken for that.
-    fn take_trace(&mut self, record: &ConnectionRecord, pass: &Pass<'_>) -> bool {
-        let slots = self.ledger.traces.get_mut(&vague(record));
-        let Some(slot) = slots.and_then(Vec::pop) else { return false };
-        if let Some(record) = self.table.get_mut(slot, pass.epoch) {
-            record.reported = true;
-        }
-        true
-    }
-
-    /// Whether the other end counts this connection; if so and `take` says so, it does for this one only.
-    fn is_claimed(&mut self, ended: &Ended, record: &ConnectionRecord, take: bool) -> bool {
-        let (end, forgot) = (end_of(record), ended.forgot());
-        let by_record = if forgot {
-            let other = sketch(other_end(None, record));
-            if take {
-                let slot = self.ledger.take_sketch(other);
-                slot.is_some_and(|slot| self.pair(slot))
-            } else {
-                self.ledger.sketches.contains_key(&other)
-            }
-        } else {
-            self.peer_netns(record).is_some_and(|netns| self.claimed(netns, record, take))
-        };
-        if !take {
-            return by_record || self.ledger.has_partner(end);
-        }
-        let claimed = by_record || self.ledger.take_partner(end, forgot);
+    /// Whether the other end counts this connection; if so, it does for this one only.
+    fn is_claimed(&mut self, ended: &Ended, record: &ConnectionRecord) -> bool {
         let there = self.peer_netns(record);
-        self.ledger.take_translated(record, there) || claimed
+        // Where this end has a record that is alive, the record of the other end is that one's.
+        let by_record =
+            !self.is_alive(record) && there.is_some_and(|netns| self.claimed(netns, record));
+        let claimed = by_record
+            || self.ledger.take_partner(end_of(record)).is_some_and(|used| {
+                if used == Used::ByEnd {
+                    self.is_free_again(ended, record);
+                }
+                true
+            });
+        let here = there.is_some_and(|netns| self.ledger.reports(netns));
+        self.ledger.take_translated(record, there)
+            || claimed
+            || (here && self.ledger.partners.excuses(record.direction == Direction::Inbound))
     }
 
-    /// Whether the record of the other end counts this connection; if so and `take` says so, it does for no further one.
-    /// What is a trace of a closed one does not.
-    pub(super) fn claimed(&mut self, netns: u32, record: &ConnectionRecord, take: bool) -> bool {
+    /// Whether there is a record between these ends whose socket is there.
+    fn is_alive(&self, record: &ConnectionRecord) -> bool {
+        let ConnectionRecord { netns, protocol, local, remote, .. } = *record;
+        let slot = self.between(netns, protocol, local, remote);
+        slot.is_some_and(|slot| {
+            self.table.get(slot).is_some_and(|own| !is_kept(own, self.seen[slot as usize]))
+        })
+    }
+
+    /// Whether the record of the other end counts this connection; if so, it does for no further one. What is a trace of a
+    /// closed one does not.
+    pub(super) fn claimed(&mut self, netns: u32, record: &ConnectionRecord) -> bool {
         let there = self.between(netns, record.protocol, record.remote, record.local);
         let there = there.filter(|&slot| self.table.get(slot).is_some_and(claims));
-        let Some(slot) = there else { return false };
-        !take || self.pair(slot)
+        there.is_some_and(|slot| self.pair(slot))
     }
 
     /// The other end of this record's connection was reported. No reader sees that, so nothing changed.
-    fn pair(&mut self, slot: Slot) -> bool {
+    pub(super) fn pair(&mut self, slot: Slot) -> bool {
         let Some(changed) = self.table.get(slot).map(|record| record.changed) else { return false };
         if let Some(record) = self.table.get_mut(slot, changed) {
             record.paired = true;
@@ -306,12 +300,16 @@ impl Connections {
     }
 }
 
-/// Whether a record is of what the kernel keeps of a socket that is gone, and its end was not reported.
-fn is_untold(record: &ConnectionRecord, seen: Seen) -> bool {
-    let kept = match record.state {
+/// Whether a record is of what the kernel keeps of a socket that is gone.
+pub(super) const fn is_kept(record: &ConnectionRecord, seen: Seen) -> bool {
+    match record.state {
         State::TimeWait => true,
         State::FinWait2 => seen.pid == 0,
         _ => false,
-    };
-    kept && !record.reported
+    }
+}
+
+/// The same, and its end was not reported.
+pub(super) const fn is_untold(record: &ConnectionRecord, seen: Seen) -> bool {
+    is_kept(record, seen) && !record.reported
 }

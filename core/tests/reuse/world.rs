@@ -1,0 +1,310 @@
+//! Connections whose truth is known, and what passes and the kernel's messages show of them.
+//!
+//! In: a schedule. Out: facts, pass by pass, and what the report made of them beside the truth.
+
+use probelet_core::facts::{
+    Closed, Comm, Ended, Endpoint, Facts, Losses, Netns, Process, Socket, State, Want,
+};
+use probelet_core::hash::HashMap;
+use probelet_core::join::PortRange;
+use probelet_core::report::{Limits, Now, Report};
+use proptest::test_runner::TestCaseError;
+
+use std::net::Ipv4Addr;
+
+const CLIENT: u32 = 11;
+const SERVER: u32 = 12;
+const BEGAN: u64 = 100_000;
+pub(crate) const SERVERS: [u16; 2] = [80, 81];
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Close {
+    Fin,
+    Reset,
+    /// Who closes first resets it without lingering and forgets its peer; or both do, at the same time.
+    Forgets {
+        both: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    /// The client's port, and the server's.
+    pub(crate) port: u16,
+    pub(crate) server: u16,
+    /// When it opens: at first so long after the one before on its ports, then since the start.
+    pub(crate) opens: u64,
+    /// When the end goes that closes first, and the other one, likewise.
+    pub(crate) goes: [u64; 2],
+    pub(crate) server_first: bool,
+    /// By how many passes the message of each is late, and whether there is none at all.
+    pub(crate) late: [usize; 2],
+    pub(crate) lost: [bool; 2],
+    pub(crate) close: Close,
+}
+
+impl Connection {
+    const fn side(&self, end: usize) -> usize {
+        if self.server_first { 1 - end } else { end }
+    }
+
+    const fn forgets(&self, end: usize) -> bool {
+        match self.close {
+            Close::Forgets { both } => both || end == 0,
+            _ => false,
+        }
+    }
+}
+
+/// What a report says beside the truth.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) opened: u64,
+    pub(crate) counted: u64,
+    pub(crate) closed: u64,
+    /// The server's port, counted, opened.
+    pub(crate) ports: [(u16, u64, u64); 2],
+    /// Opened and observed.
+    pub(crate) ends: (u64, u64),
+    pub(crate) losses: Losses,
+}
+
+/// Where the ends are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Where {
+    Loopback,
+    /// In two pods whose addresses are known, as they have other connections.
+    Pods,
+    /// In two pods of which nothing else was seen.
+    NewPods,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    place: Where,
+    /// Between passes; the last one goes on.
+    intervals: Vec<u64>,
+    free: HashMap<(u16, u16), u64>,
+    all: Vec<Connection>,
+}
+
+impl World {
+    pub(crate) fn new(place: Where, intervals: Vec<u64>) -> Self {
+        Self { place, intervals, free: HashMap::default(), all: Vec::new() }
+    }
+
+    /// Adds one that lasts for a millisecond, after all the others.
+    pub(crate) fn follow(&mut self, c: Connection) {
+        let opens = self.all.last().map_or(1, |last| last.goes[1]);
+        self.all.push(Connection { opens, goes: [opens + 1; 2], ..c });
+    }
+
+    /// Adds one, after those that are there on the same ports.
+    pub(crate) fn open(&mut self, mut c: Connection) {
+        let free = self.free.entry((c.port, c.server)).or_default();
+        c.opens += *free;
+        c.goes = c.goes.map(|after| c.opens + 1 + after);
+        // Nothing would say that the two are one.
+        if self.place == Where::NewPods && c.close == (Close::Forgets { both: true }) {
+            c.close = Close::Forgets { both: false };
+        }
+        if c.close == (Close::Forgets { both: true }) {
+            c.goes[1] = c.goes[0];
+        }
+        *free = c.goes[1] + 1;
+        self.all.push(c);
+    }
+
+    fn netns(&self, side: usize) -> u32 {
+        if self.place == Where::Loopback { CLIENT } else { [CLIENT, SERVER][side] }
+    }
+
+    fn at(&self, c: &Connection, side: usize) -> Endpoint {
+        let port = if side == 0 { 40_000 + c.port } else { c.server };
+        let last = if side == 0 { 1 } else { 2 };
+        Endpoint::v4(
+            if self.place == Where::Loopback {
+                Ipv4Addr::LOCALHOST
+            } else {
+                [10, 0, 0, last].into()
+            },
+            port,
+        )
+    }
+
+    fn reported(&self, c: &Connection, end: usize) -> Ended {
+        let side = c.side(end);
+        let (local, remote) = (self.at(c, side), self.at(c, 1 - side));
+        let fin = u64::from(c.close == Close::Fin);
+        let sent = if side == 0 { 100 } else { 50 };
+        let ended =
+            Ended { netns: self.netns(side), local, remote, established: true, ..Ended::default() };
+        if c.forgets(end) {
+            let (local, remote) = (Endpoint { addr: 0, ..local }, Endpoint { port: 0, ..remote });
+            return Ended { local, remote, rtt_us: 100, ..ended };
+        }
+        Ended {
+            rtt_us: 100,
+            sent,
+            acknowledged: sent + u64::from(side == 0) + fin,
+            received: 150 - sent + fin,
+            segments: 2,
+            ..ended
+        }
+    }
+
+    /// What a pass sees of the sockets.
+    fn sockets(&self, before: u64, now: u64, facts: &mut Facts) {
+        let after = |c: &Connection| c.goes[1] >= before;
+        let mut used: HashMap<(u16, u16), u64> = HashMap::default();
+        for c in self.all.iter().filter(|c| c.opens < now && after(c)) {
+            used.insert((c.port, c.server), c.opens);
+        }
+        for (n, c) in (1_u32..).zip(&self.all).filter(|(_, c)| c.opens < now && after(c)) {
+            for end in [0, 1] {
+                let side = c.side(end);
+                let own = u32::try_from(side).unwrap();
+                if c.opens < now && now <= c.goes[end] {
+                    facts.sockets.push(Socket {
+                        netns: self.netns(side),
+                        inode: 100 + 10 * n + own,
+                        pid: own + 1,
+                        local: self.at(c, side),
+                        remote: self.at(c, 1 - side),
+                        bytes_sent: Some(10),
+                        bytes_received: Some(10),
+                        ..Socket::default()
+                    });
+                }
+            }
+            // What is used again leaves no TIME_WAIT.
+            let waits = c.goes[1];
+            let again = used[&(c.port, c.server)] > waits;
+            if c.close == Close::Fin && before <= waits && waits < now && !again {
+                facts.closed.push(Closed {
+                    netns: self.netns(c.side(0)),
+                    local: self.at(c, c.side(0)),
+                    remote: self.at(c, c.side(1)),
+                    remaining_ms: u32::try_from(60_000 - (now - waits)).unwrap(),
+                    ..Closed::default()
+                });
+            }
+        }
+    }
+
+    fn facts(&self, before: u64, now: u64, ended: Vec<Ended>) -> Facts {
+        let process = |pid, netns, comm: &[u8]| Process {
+            pid,
+            start_ns: 1,
+            netns,
+            comm: Comm::new(comm),
+            ..Process::default()
+        };
+        let opened = self.opened(now, None);
+        let listener = |(n, port): (u32, u16)| Socket {
+            netns: self.netns(1),
+            inode: 1 + n,
+            pid: 2,
+            state: State::Listen,
+            local: Endpoint::v4(Ipv4Addr::UNSPECIFIED, port),
+            remote: Endpoint::v4(Ipv4Addr::UNSPECIFIED, 0),
+            ..Socket::default()
+        };
+        let space = |inode, active_opens, passive_opens| Netns {
+            inode,
+            active_opens,
+            passive_opens,
+            ..Netns::default()
+        };
+        let netns = if self.place == Where::Loopback {
+            vec![space(CLIENT, opened, opened)]
+        } else {
+            vec![space(CLIENT, opened, 0), space(SERVER, 0, opened)]
+        };
+        let mut facts = Facts {
+            fresh: Some(Want::Everything),
+            processes: vec![
+                process(1, self.netns(0), b"client"),
+                process(2, self.netns(1), b"server"),
+            ],
+            reported: netns.iter().map(|netns| (netns.inode, 1)).collect(),
+            netns,
+            sockets: (0..).zip(SERVERS).map(listener).collect(),
+            ended,
+            ..Facts::default()
+        };
+        for side in [0, 1].into_iter().filter(|_| self.place == Where::Pods) {
+            facts.sockets.push(Socket {
+                netns: self.netns(side),
+                inode: 5 + self.netns(side),
+                pid: 1 + u32::try_from(side).unwrap(),
+                local: Endpoint { port: 5000, ..self.at(&self.all[0], side) },
+                remote: Endpoint::v4([192, 0, 2, 1].into(), 443),
+                ..Socket::default()
+            });
+        }
+        self.sockets(before, now, &mut facts);
+        facts
+    }
+
+    fn opened(&self, now: u64, server: Option<u16>) -> u64 {
+        let all = self.all.iter().filter(|c| c.opens < now && server.is_none_or(|s| s == c.server));
+        all.count() as u64
+    }
+
+    /// When passes take place: until some time after the last end.
+    fn passes(&self) -> Vec<u64> {
+        let last = self.all.iter().map(|c| c.goes[1]).max().unwrap_or(0);
+        let mut passes = vec![0];
+        let mut intervals = self.intervals.iter().copied().cycle();
+        let mut after = 0;
+        while after < 8 {
+            let now = passes[passes.len() - 1] + intervals.next().unwrap();
+            passes.push(now);
+            after += u32::from(now > last);
+        }
+        passes
+    }
+
+    /// Runs all passes, looks after each, and returns the last look.
+    pub(crate) fn run(
+        &self,
+        mut look: impl FnMut(Seen) -> Result<(), TestCaseError>,
+    ) -> Result<Seen, TestCaseError> {
+        let passes = self.passes();
+        let mut reported = vec![Vec::new(); passes.len()];
+        let mut ends: Vec<_> = self.all.iter().flat_map(|c| [(c, 0), (c, 1)]).collect();
+        ends.sort_by_key(|(c, end)| c.goes[*end]);
+        for (c, end) in ends.into_iter().filter(|(c, end)| !c.lost[*end]) {
+            let on_time = passes.iter().position(|&pass| c.goes[end] < pass).unwrap();
+            reported[on_time + c.late[end]].push(self.reported(c, end));
+        }
+        let mut report = Report::new(Limits::default(), PortRange::default());
+        let (mut before, mut last) = (0, None);
+        for (now, ended) in passes.into_iter().zip(reported) {
+            let at = Now { unix_ms: 1_700_000_000_000 + now, mono_ms: BEGAN + now };
+            report.update(&self.facts(before, now, ended), at);
+            let picture = report.picture(at);
+            let count = |port: Option<u16>| {
+                let flows =
+                    picture.flows.iter().filter(|f| port.is_none_or(|port| f.key.port == port));
+                flows.fold((0, 0), |sum, flow| (sum.0 + flow.opened, sum.1 + flow.closed))
+            };
+            let (counted, closed) = count(None);
+            let total = picture.coverage[1];
+            let seen = Seen {
+                opened: self.opened(now, None),
+                counted,
+                closed,
+                ports: SERVERS
+                    .map(|port| (port, count(Some(port)).0, self.opened(now, Some(port)))),
+                ends: (total.opened, total.observed),
+                losses: picture.losses,
+            };
+            look(seen.clone())?;
+            (before, last) = (now, Some(seen));
+        }
+        Ok(last.unwrap())
+    }
+}

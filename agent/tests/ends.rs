@@ -11,6 +11,8 @@
 mod attempts;
 #[path = "ends/node.rs"]
 mod node;
+#[path = "ends/reuse.rs"]
+mod reuse;
 
 use node::{PROGRAM, Pod, bridge, in_a_node, sh};
 use probelet_agent::discover::ends::{Ends, ROOM};
@@ -190,25 +192,25 @@ fn every_end_is_counted(source_kind: SourceKind) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn bpf_counts_every_end_once() {
-    in_a_node("bpf_counts_every_end_once", || every_end_is_counted(SourceKind::Bpf));
+    in_a_node(|| every_end_is_counted(SourceKind::Bpf));
 }
 
 #[test]
 #[ignore = "needs root"]
 fn netlink_counts_every_end_once() {
-    in_a_node("netlink_counts_every_end_once", || every_end_is_counted(SourceKind::Netlink));
+    in_a_node(|| every_end_is_counted(SourceKind::Netlink));
 }
 
 #[test]
 #[ignore = "needs root"]
 fn procfs_counts_every_end_once() {
-    in_a_node("procfs_counts_every_end_once", || every_end_is_counted(SourceKind::Procfs));
+    in_a_node(|| every_end_is_counted(SourceKind::Procfs));
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn payload_of_short_connections_is_counted_to_the_byte() {
-    in_a_node("payload_of_short_connections_is_counted_to_the_byte", || {
+    in_a_node(|| {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 84 half 4");
@@ -232,7 +234,7 @@ fn payload_of_short_connections_is_counted_to_the_byte() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_pod_that_is_killed_with_open_connections_is_counted() {
-    in_a_node("a_pod_that_is_killed_with_open_connections_is_counted", || {
+    in_a_node(|| {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 85 hold 4");
@@ -269,7 +271,7 @@ fn a_pod_that_is_killed_with_open_connections_is_counted() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn an_overrun_is_counted_and_repaired_and_never_too_much() {
-    in_a_node("an_overrun_is_counted_and_repaired_and_never_too_much", || {
+    in_a_node(|| {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 81 second 4");
@@ -294,7 +296,7 @@ fn an_overrun_is_counted_and_repaired_and_never_too_much() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_storm_of_resets_is_counted_whole() {
-    in_a_node("a_storm_of_resets_is_counted_whole", || {
+    in_a_node(|| {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 81 second 4");
@@ -325,7 +327,7 @@ fn a_storm_of_resets_is_counted_whole() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn without_net_admin_a_burst_overflows_and_that_is_said_and_counted() {
-    in_a_node("without_net_admin_a_burst_overflows_and_that_is_said_and_counted", || {
+    in_a_node(|| {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 81 second 4");
@@ -358,7 +360,7 @@ fn without_net_admin_a_burst_overflows_and_that_is_said_and_counted() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn without_net_broadcast_pods_stay_with_what_the_kernel_keeps() {
-    in_a_node("without_net_broadcast_pods_stay_with_what_the_kernel_keeps", || {
+    in_a_node(|| {
         bridge();
         let (mut server, mut client) = (Pod::start(1), Pod::start(2));
         server.ask("serve 81 second 4");
@@ -382,7 +384,7 @@ fn without_net_broadcast_pods_stay_with_what_the_kernel_keeps() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_namespace_without_a_number_stays_with_what_the_kernel_keeps() {
-    in_a_node("a_namespace_without_a_number_stays_with_what_the_kernel_keeps", || {
+    in_a_node(|| {
         sh("ip link set lo up");
         let mut child = Command::new("unshare")
             .args(["--net", "sh", "-c", "ip link set lo up; exec python3 -uc \"$0\"", PROGRAM])
@@ -409,32 +411,29 @@ fn a_namespace_without_a_number_stays_with_what_the_kernel_keeps() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn nothing_that_happens_is_one_system_call_a_look_and_nothing_of_a_pod_is_held() {
-    in_a_node(
-        "nothing_that_happens_is_one_system_call_a_look_and_nothing_of_a_pod_is_held",
-        || {
-            bridge();
-            let mut pod = Pod::start(1);
-            pod.ask("serve 81 second 4");
-            let mut agent = Agent::start(SourceKind::Bpf, ROOM);
-            agent.settle();
+    in_a_node(|| {
+        bridge();
+        let mut pod = Pod::start(1);
+        pod.ask("serve 81 second 4");
+        let mut agent = Agent::start(SourceKind::Bpf, ROOM);
+        agent.settle();
 
-            let (before, cpu) = (switches(), cpu_ns());
-            for _ in 0..1000 {
-                assert_eq!(agent.ends.read().messages, 0);
-            }
-            let (after, cpu) = (switches(), cpu_ns() - cpu);
+        let (before, cpu) = (switches(), cpu_ns());
+        for _ in 0..1000 {
+            assert_eq!(agent.ends.read().messages, 0);
+        }
+        let (after, cpu) = (switches(), cpu_ns() - cpu);
 
-            assert_eq!(after, before, "a look waits for nothing");
-            assert!(cpu < 20_000_000, "{cpu} ns for a thousand looks");
-            pod.kill();
-            let began = Instant::now();
-            // The last one in it: the veth goes with its namespace if nothing holds that.
-            while Path::new("/sys/class/net/v1").exists() || links().contains("v1") {
-                assert!(began.elapsed() < Duration::from_secs(10), "the namespace is held");
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        },
-    );
+        assert_eq!(after, before, "a look waits for nothing");
+        assert!(cpu < 20_000_000, "{cpu} ns for a thousand looks");
+        pod.kill();
+        let began = Instant::now();
+        // The last one in it: the veth goes with its namespace if nothing holds that.
+        while Path::new("/sys/class/net/v1").exists() || links().contains("v1") {
+            assert!(began.elapsed() < Duration::from_secs(10), "the namespace is held");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
 }
 
 fn links() -> String {

@@ -286,8 +286,12 @@ fn nothing_of_a_namespace_is_held_after_a_pass() {
     }
     // Other tests of this process open netlink sockets at the same time.
     let name = "discover::live::nothing_of_a_namespace_is_held_after_a_pass";
-    let status = Command::new(std::env::current_exe().unwrap()).args(["--exact", name]).status();
-    assert!(status.unwrap().success());
+    let output = Command::new(std::env::current_exe().unwrap()).args(["--exact", name]).output();
+    let output = output.unwrap();
+    // A name that no test has runs nothing, and that is a success.
+    let said = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{error}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::*;
 #[test]
 #[ignore = "needs root and BPF"]
 fn what_failed_or_was_never_connected_is_no_connection() {
-    in_a_node("attempts::what_failed_or_was_never_connected_is_no_connection", || {
+    in_a_node(|| {
         bridge();
         let (server, mut client) = (Pod::start(1), Pod::start(2));
         let mut agent = Agent::start(SourceKind::Bpf, ROOM);
@@ -69,7 +69,7 @@ fn every_refused_attempt_is_counted(source_kind: SourceKind) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn bpf_counts_every_refused_attempt_once() {
-    in_a_node("attempts::bpf_counts_every_refused_attempt_once", || {
+    in_a_node(|| {
         every_refused_attempt_is_counted(SourceKind::Bpf);
     });
 }
@@ -77,7 +77,7 @@ fn bpf_counts_every_refused_attempt_once() {
 #[test]
 #[ignore = "needs root"]
 fn netlink_counts_every_refused_attempt_once() {
-    in_a_node("attempts::netlink_counts_every_refused_attempt_once", || {
+    in_a_node(|| {
         every_refused_attempt_is_counted(SourceKind::Netlink);
     });
 }
@@ -85,7 +85,7 @@ fn netlink_counts_every_refused_attempt_once() {
 #[test]
 #[ignore = "needs root"]
 fn procfs_counts_every_refused_attempt_once() {
-    in_a_node("attempts::procfs_counts_every_refused_attempt_once", || {
+    in_a_node(|| {
         every_refused_attempt_is_counted(SourceKind::Procfs);
     });
 }
@@ -93,8 +93,7 @@ fn procfs_counts_every_refused_attempt_once() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn attempts_without_an_answer_and_those_that_icmp_fails_are_counted_once() {
-    let name = "attempts::attempts_without_an_answer_and_those_that_icmp_fails_are_counted_once";
-    in_a_node(name, || {
+    in_a_node(|| {
         bridge();
         let (server, mut client) = (Pod::start(1), Pod::start(2));
         let pid = client.child.id();

@@ -10,20 +10,40 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 /// A node of its own: a pid, mount and network namespace, in which this test runs again with `NODE` set; two pods in it.
 ///
 /// The pods are shells in namespaces of their own, joined by veth pairs with a bridge of the node.
-pub(crate) fn in_a_node(name: &str, work: impl FnOnce()) {
+///
+/// # Panics
+/// If the test failed there, or if it did not run there.
+pub(crate) fn in_a_node<Work: FnOnce()>(work: Work) {
     if std::env::var_os("NODE").is_some() {
         work();
+        println!("{DONE}");
         return;
     }
-    let status = Command::new("unshare")
+    // A closure has the name of the test that it is written in, after that of the program. A filter by a name that no test
+    // has would run nothing, and pass.
+    let closure = std::any::type_name::<Work>();
+    let name = closure.split_once("::").and_then(|(_, name)| name.strip_suffix("::{{closure}}"));
+    let name = name.unwrap_or(closure);
+    let mut child = Command::new("unshare")
         .args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--include-ignored", "--nocapture"])
         .env("NODE", "1")
-        .status()
+        .stdout(Stdio::piped())
+        .spawn()
         .unwrap();
-    assert!(status.success(), "{name} failed in its node");
+    let mut done = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        println!("{line}");
+        done += usize::from(line.ends_with(DONE));
+    }
+    assert!(child.wait().unwrap().success(), "{name} failed in its node");
+    assert_eq!(done, 1, "{name} did not run in its node");
 }
+
+/// What a test says when it has come to its end in its node.
+const DONE: &str = "the test ran to its end in its node";
 
 pub(crate) fn sh(command: &str) {
     let status = Command::new("sh").args(["-ec", command]).status().unwrap();

@@ -24,7 +24,7 @@ fn storm(interval: Duration) {
 
     pod.tell(&format!("turns 81 {ALL}"));
     let began = Instant::now();
-    let told = std::thread::scope(|scope| {
+    let reported = std::thread::scope(|scope| {
         let answer = scope.spawn(|| pod.answer());
         while !answer.is_finished() {
             std::thread::sleep(interval);
@@ -32,7 +32,7 @@ fn storm(interval: Duration) {
         }
         answer.join().unwrap()
     });
-    assert_eq!(told, "done");
+    assert_eq!(reported, "done");
     println!("{ALL} connections in {:?} at most", began.elapsed());
     agent.settle();
 

@@ -10,8 +10,7 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::ended::{end_of, left_of};
-use super::forgotten::Vague;
+use super::ended::{Vague, end_of, left_of};
 use super::health::unanswered;
 use super::tokens::{End, Left, Used};
 use super::{Connections, Evidence, Flows, Pass, State};

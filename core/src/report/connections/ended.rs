@@ -9,7 +9,6 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::forgotten::Vague;
 use super::tokens::{End, Left, Tokens, Used};
 use super::{Connections, Evidence, Flows, Key, Pass};
 use crate::facts::{Ended, Endpoint, Facts, Protocol, Quality, Role, State};
@@ -361,6 +360,21 @@ pub(super) const fn blind(netns: u32, port: u16) -> End {
 /// Who was reached by a client, wherever that is.
 fn accepts(client: Endpoint) -> End {
     End { netns: 0, local: Endpoint::default(), remote: client }
+}
+
+/// What an end that forgot its peer still knows: its namespace and port, and the peer's address.
+pub(super) type Vague = (u32, u16, u128);
+
+/// What is still known of a record's connection then.
+pub(super) const fn vague(record: &ConnectionRecord) -> Vague {
+    (record.netns, record.local.port, record.remote.addr)
+}
+
+/// The same end, as if it had forgotten its peer.
+pub(super) fn forgetting(ended: &Ended) -> Ended {
+    let remote = Endpoint { port: 0, ..ended.remote };
+    let Ended { netns, or_netns, local, interface, .. } = *ended;
+    Ended { netns, or_netns, local, remote, interface, established: true, ..Ended::default() }
 }
 
 pub(super) const fn anywhere(end: End) -> End {

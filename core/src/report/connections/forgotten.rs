@@ -14,9 +14,12 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::ended::{Ledger, anywhere, claims, dials, end_of, finish, left_of, other_end, sketch};
+use super::ended::{
+    Ledger, Vague, anywhere, claims, dials, end_of, finish, forgetting, left_of, other_end, sketch,
+    vague,
+};
 use super::tokens::End;
-use super::unseen_ends::{is_kept, is_untold};
+use super::unseen_ends::{is_kept, is_unreported};
 use super::{Connections, Evidence, Flows, Pass};
 use crate::facts::{Ended, Facts, Protocol, State};
 use crate::hash::HashMap;
@@ -25,13 +28,6 @@ use crate::table::Slot;
 
 /// Ends that forgot their peer and wait for it at most; what a storm of resets makes in a pass.
 const HELD: usize = 8192;
-
-/// What an end that forgot its peer still knows: its namespace and port, and the peer's address.
-pub(super) type Vague = (u32, u16, u128);
-
-const fn vague(record: &ConnectionRecord) -> Vague {
-    (record.netns, record.local.port, record.remote.addr)
-}
 
 impl Connections {
     /// An end that forgot its peer is of a record with its port and the peer's address that is gone now, if there is one.
@@ -50,7 +46,10 @@ impl Connections {
         for n in (0..self.seen.len()).filter(|&n| self.seen[n].pass != self.pass) {
             let Ok(slot) = Slot::try_from(n) else { break };
             let Some(record) = self.table.get(slot) else { continue };
-            if record.protocol == Protocol::Tcp && record.state != State::TimeWait && !record.reported {
+            if record.protocol == Protocol::Tcp
+                && record.state != State::TimeWait
+                && !record.reported
+            {
                 gone.entry(vague(record)).or_default().push(slot);
             }
         }
@@ -197,7 +196,7 @@ impl Connections {
         sketches.clear();
         traces.clear();
         for (slot, record) in self.table.iter().filter(|(_, r)| r.protocol == Protocol::Tcp) {
-            if is_untold(record, self.seen[slot as usize]) {
+            if is_unreported(record, self.seen[slot as usize]) {
                 traces.entry(vague(record)).or_default().push(slot);
             }
             if claims(record) {
@@ -219,11 +218,4 @@ impl Ledger {
         }
         slot
     }
-}
-
-/// The same end, as if it had forgotten its peer.
-pub(super) fn forgetting(ended: &Ended) -> Ended {
-    let remote = crate::facts::Endpoint { port: 0, ..ended.remote };
-    let Ended { netns, or_netns, local, interface, .. } = *ended;
-    Ended { netns, or_netns, local, remote, interface, established: true, ..Ended::default() }
 }

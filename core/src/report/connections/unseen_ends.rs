@@ -8,8 +8,7 @@
 //!
 //! Pure: no I/O; time is an argument.
 
-use super::ended::{blind, claims, end_of, finish, key_of, other_end, sketch};
-use super::forgotten::forgetting;
+use super::ended::{blind, claims, end_of, finish, forgetting, key_of, other_end, sketch};
 use super::tokens::{Left, Used};
 use super::{Connections, Evidence, Flows, Pass, Seen};
 use crate::facts::{Ended, Facts, Loss, Protocol, Quality, State};
@@ -237,7 +236,7 @@ impl Connections {
     fn untold(&self, ended: &Ended, netns: u32) -> Option<Slot> {
         let slot = self.find(&key_of(ended, netns))?;
         let record = self.table.get(slot)?;
-        is_untold(record, self.seen[slot as usize]).then_some(slot)
+        is_unreported(record, self.seen[slot as usize]).then_some(slot)
     }
 
     /// Whether the other end counts this connection; if so, it does for this one only.
@@ -310,6 +309,6 @@ pub(super) const fn is_kept(record: &ConnectionRecord, seen: Seen) -> bool {
 }
 
 /// The same, and its end was not reported.
-pub(super) const fn is_untold(record: &ConnectionRecord, seen: Seen) -> bool {
+pub(super) const fn is_unreported(record: &ConnectionRecord, seen: Seen) -> bool {
     is_kept(record, seen) && !record.reported
 }

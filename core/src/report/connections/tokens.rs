@@ -281,7 +281,9 @@ mod tests {
     fn an_end_that_is_known_frees_no_other_one_while_there_are_enough() {
         let mut tokens = Tokens::default();
         let other = End { remote: Endpoint { addr: 2, port: 81 }, ..end(1) };
-        [end(1), other].into_iter().for_each(|end| tokens.leave(end, Left::default()));
+        for end in [end(1), other] {
+            tokens.leave(end, Left::default());
+        }
         assert!(!tokens.mark(end(9)) && tokens.mark(end(1)));
 
         assert_eq!(tokens.claim(other).map(|claim| claim.1), Some(Used::No));

@@ -81,7 +81,7 @@ mod tests {
         let (status, began) = (FeedStatus::default(), Instant::now());
         let now = began + 60 * MINUTE;
         set(&status, Kind::Pod, State::Watching, Some(now));
-        set(&status, Kind::Service, State::BackingOff, Some(now - 7 * MINUTE));
+        set(&status, Kind::Service, State::BackingOff, now.checked_sub(7 * MINUTE));
         assert_eq!(Feed::of(&status, now, began).silent, 7 * MINUTE);
 
         set(&status, Kind::Service, State::Connecting, None);

@@ -7,11 +7,15 @@
 
 use std::{ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use crate::certify::Wanted;
+use crate::certify::{Holder, Wanted};
 use clap::{Parser, Subcommand, builder::FalseyValueParser, error::ErrorKind};
 use probelet_crds::{CpuQuantity, Interval};
 use probelet_runtime::logging::{self, Filter, Format};
 pub use probelet_runtime::{Exit, Refused};
+
+mod feed;
+
+pub use feed::Feed;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,8 +56,10 @@ pub struct Args {
     pub seeds: bool,
     /// The name of the agents' `DaemonSet`.
     pub agents: Option<String>,
-    /// Which certificate to keep; `None` is none.
+    /// Which certificate of the agents to keep; `None` is none.
     pub certify: Option<Wanted>,
+    /// How agents get the pods of their nodes; `None` is not from here.
+    pub feed: Option<Feed>,
     /// The most CPU that a configuration may give an agent.
     pub max_budget: Option<CpuQuantity>,
     /// How to reach the API server; `None` is the pod's service account, or what a person's home has.
@@ -93,6 +99,9 @@ impl Args {
                 host_name().map_err(|message| Refused::new(ErrorKind::ValueValidation, message))?
             }
         };
+        let feed = typed.feed.checked().map_err(|message| {
+            Refused::new(ErrorKind::MissingRequiredArgument, message.to_owned())
+        })?;
         Ok(Self {
             command: match typed.command {
                 None | Some(TypedCommand::Run) => Command::Run,
@@ -109,10 +118,12 @@ impl Args {
             seed: typed.seed,
             seeds: !typed.no_seed,
             agents: typed.agents,
-            certify: typed
-                .certify
-                .zip(typed.certify_name)
-                .map(|(object, server)| Wanted { object, server }),
+            certify: typed.certify.zip(typed.certify_name).map(|(object, server)| Wanted {
+                object,
+                server,
+                holder: Holder::Agents,
+            }),
+            feed,
             max_budget: typed.max_budget,
             kubeconfig: typed.kubeconfig,
             writes_per_second: u32::try_from(typed.writes_per_second).unwrap_or(1),
@@ -182,6 +193,9 @@ struct Typed {
     /// The name that the agents' certificate is for
     #[arg(long, global = true, env = "PROBELET_CERTIFY_NAME", value_name = "NAME", value_parser = name, requires = "certify")]
     certify_name: Option<String>,
+
+    #[command(flatten)]
+    feed: feed::Flags,
 
     /// Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected
     #[arg(long, global = true, env = "PROBELET_MAX_BUDGET", value_name = "CPU", value_parser = cpu)]
@@ -318,6 +332,7 @@ mod tests {
             (&["--cluster-lease", "x"], "NAMESPACE/NAME"),
             (&["--max-budget", "5%"], "write it like 5m"),
             (&["selftest", "--timeout", "1h"], "500ms to 10m"),
+            (&["--feed-listen", "[::]:9470"], "--feed-account"),
             (&["--log-level", ""], "give a level"),
         ] {
             let text = parse(words).unwrap_err();

@@ -1,4 +1,4 @@
-//! Certify: keeps the certificate that agents show, and the authority by which it is verified.
+//! Certify: keeps the certificates that agents and the feed show, and the authorities by which they are verified.
 //!
 //! In: a Secret of a name that the chart made, and the time. Out: the same with a certificate, its key and what comes next; a
 //! `ConfigMap` of that name with the authorities, which are no secret. It must not write while this process does not lead, or
@@ -41,6 +41,27 @@ pub struct Wanted {
     pub object: String,
     /// The name that the certificate is for.
     pub server: String,
+    /// Who shows it.
+    pub holder: Holder,
+}
+
+/// Who shows a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// All agents.
+    Agents,
+    /// The operator's feed.
+    Feed,
+}
+
+impl Holder {
+    /// As in certificates and logs.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+            Self::Feed => "feed",
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +92,9 @@ pub async fn run(
             Ok(Err(error)) => {
                 warn!(
                     error = chain(&error),
+                    holder = wanted.holder.name(),
                     secret = wanted.object,
-                    "cannot renew the agents' certificate"
+                    "cannot renew a certificate"
                 );
                 AGAIN
             }
@@ -87,7 +109,7 @@ async fn round(client: &Client, namespace: &str, wanted: &Wanted) -> Result<(), 
     let secret = secrets.get(&wanted.object).await?;
     let data = secret.data.unwrap_or_default();
     let before = Kept::read(&data);
-    let (kept, changed) = before.turn(now(), || make::pair(&wanted.server))?;
+    let (kept, changed) = before.turn(now(), || make::pair(&wanted.server, wanted.holder))?;
     if changed {
         // With the version that was read: what another one wrote meanwhile stays.
         let change = json!({
@@ -95,7 +117,8 @@ async fn round(client: &Client, namespace: &str, wanted: &Wanted) -> Result<(), 
             "data": difference(&data, &kept.write()),
         });
         secrets.patch(&wanted.object, &PatchParams::default(), &Patch::Merge(change)).await?;
-        info!(secret = wanted.object, "renewed the agents' certificate, or what comes after it");
+        let holder = wanted.holder.name();
+        info!(holder, secret = wanted.object, "renewed a certificate, or what comes after it");
     }
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let map = maps.get(&wanted.object).await?;

@@ -3,10 +3,12 @@
 //! observe -> validate -> plan -> apply -> status. One task owns the [`world::World`] and hands values to the right; what
 //! is between the watch and the write is pure and tested without a runtime.
 //!
+//! Beside it, on a thread of its own, the [`feed`] hands each agent the pods of its own node.
+//!
 //! In: nodes, `ProbeConfig` and `NodeProbe` objects. Out: `NodeProbe` specs, `ProbeConfig` statuses, events, metrics. It must
 //! not write a `NodeProbe`'s status or a `ProbeConfig`'s spec: these belong to agents and to people.
 //!
-//! I/O: the API server, one listening socket, one file.
+//! I/O: the API server, listening sockets, one file.
 
 pub mod admin;
 pub mod args;
@@ -16,6 +18,7 @@ mod connect;
 pub mod content;
 pub mod elect;
 pub mod events;
+pub mod feed;
 pub mod judged;
 pub mod labels;
 pub mod lease;

@@ -19,10 +19,11 @@ use prometheus::{
 
 use crate::world::{ConfigId, Counts, Kind, World};
 
+pub mod feed;
 mod labels;
 
 pub use labels::Write;
-use labels::{OK, WATCHED, watched};
+use labels::{OK, PODS, WATCHED, watched};
 
 /// More configurations have no series of their own.
 const CONFIGS: usize = 200;
@@ -174,6 +175,8 @@ pub struct Metrics {
     write_seconds: HistogramVec,
     cpu: Counter,
     rss: Gauge,
+    /// Of the feed.
+    pub feed: feed::Feed,
 }
 
 impl Metrics {
@@ -192,6 +195,8 @@ impl Metrics {
         started.set(Timestamp::now().as_duration().as_secs_f64());
         let cpu_help = "CPU time of the process, user and system, in seconds.";
         let seed_help = "1 if the seed of the default configuration is invalid.";
+        let errors_help = "Watches that failed and were restarted.";
+        let watch_errors = make.counters("watch_errors_total", errors_help, &["kind"])?;
         let metrics = Self {
             nodes: make.gauges("nodes", NODES_HELP, &["config", "state"])?,
             generations: make.gauges("config_generation", GENERATION_HELP, &["config"])?,
@@ -211,11 +216,6 @@ impl Metrics {
                 "Writes to the API server.",
                 &["kind", "result"],
             )?,
-            watch_errors: make.counters(
-                "watch_errors_total",
-                "Watches that failed and were restarted.",
-                &["kind"],
-            )?,
             reconcile: make.reconcile()?,
             write_seconds: make.write_seconds()?,
             cpu: make.with(Counter::new("process_cpu_seconds_total", cpu_help)?)?,
@@ -223,6 +223,8 @@ impl Metrics {
                 "process_resident_memory_bytes",
                 "Memory of the process in RAM, in bytes.",
             )?,
+            feed: feed::Feed::new(&make, watch_errors.with_label_values(&[PODS]))?,
+            watch_errors,
             registry: make.0,
         };
         for kind in WATCHED {

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::elect::Elector;
 use crate::metrics::Metrics;
 use crate::watch::Agents;
-use crate::{admin, certify, connect, reconcile, seed, selftest};
+use crate::{admin, certify, connect, feed, reconcile, seed, selftest};
 use probelet_runtime::logging;
 
 /// The client library logs each error that it returns; the caller that gets it says what it means.
@@ -46,11 +46,12 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = runtime.context("cannot start the runtime").and_then(|runtime| {
         let local = LocalSet::new();
         let outcome = local.block_on(&runtime, async {
-            let (client, config, namespace) = connect(&args).await?;
+            let cluster = connect(&args).await?;
             match args.command {
-                Command::Run => operate(args, client, &namespace).await.map(|()| Exit::Success),
+                Command::Run => operate(args, cluster).await.map(|()| Exit::Success),
                 Command::Selftest { patience, agent_token } => {
                     let lease = args.lease.as_deref();
+                    let Cluster { client, config, namespace, .. } = cluster;
                     let config = selftest::shown(config, agent_token.as_deref());
                     Ok(selftest::run(&client, &config, &namespace, lease, patience).await)
                 }
@@ -72,14 +73,22 @@ fn fail(error: &anyhow::Error) -> Exit {
     Exit::Failure
 }
 
-/// A client, what it was made of, and the namespace that it belongs to.
-async fn connect(args: &Args) -> anyhow::Result<(Client, Config, String)> {
+/// The way to the API server, and the namespace that the operator belongs to.
+struct Cluster {
+    client: Client,
+    config: Config,
+    proxy: Option<String>,
+    namespace: String,
+}
+
+async fn connect(args: &Args) -> anyhow::Result<Cluster> {
     let (mut config, proxy) = connect::config(args.kubeconfig.as_deref()).await?;
     // Whether and when a write is tried again is the queue's to say.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    Ok((connect::client(config.clone(), proxy.as_deref())?, config, namespace))
+    let client = connect::client(config.clone(), proxy.as_deref())?;
+    Ok(Cluster { client, config, proxy, namespace })
 }
 
 /// Serves metrics, health and the kubelet's probes on the ports that were asked for.
@@ -98,19 +107,58 @@ async fn serve(
     Ok(())
 }
 
-/// Keeps the agents' certificate, if that was asked for.
+/// Keeps the certificates that were asked for.
 fn certifying(
     args: &Args,
     client: &Client,
     namespace: &str,
     leads: &watch::Receiver<bool>,
-) -> Option<JoinHandle<()>> {
-    let wanted = args.certify.clone()?;
-    Some(spawn_local(certify::run(client.clone(), namespace.to_owned(), wanted, leads.clone())))
+) -> Vec<JoinHandle<()>> {
+    let feed = args.feed.as_ref().map(|feed| certify::Wanted {
+        object: feed.object.clone(),
+        server: feed.server.clone(),
+        holder: certify::Holder::Feed,
+    });
+    let wanted = args.certify.clone().into_iter().chain(feed);
+    let keep = |wanted| {
+        spawn_local(certify::run(client.clone(), namespace.to_owned(), wanted, leads.clone()))
+    };
+    wanted.map(keep).collect()
 }
 
-async fn break_off(tasks: impl IntoIterator<Item = Option<JoinHandle<()>>>) {
-    for task in tasks.into_iter().flatten() {
+/// Hands out pods to agents, if that was asked for; ends with the reason for which it cannot go on.
+async fn feeding(
+    args: &Args,
+    cluster: &Cluster,
+    metrics: &Arc<Metrics>,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<impl Future<Output = anyhow::Error> + use<>> {
+    let ended = match args.feed.clone() {
+        None => None,
+        Some(feed) => {
+            let Cluster { config, proxy, namespace, .. } = cluster;
+            let agents = feed::Agents {
+                user: format!("system:serviceaccount:{namespace}:{}", feed.account),
+                audience: feed.audience,
+            };
+            let wanted = feed::Wanted { listen: feed.listen, secret: feed.object, agents };
+            let way = (config.clone(), proxy.clone());
+            Some(feed::start(wanted, way, namespace.clone(), metrics, stopped.clone()).await?)
+        }
+    };
+    Ok(async {
+        match ended {
+            None => std::future::pending().await,
+            Some(ended) => match ended.await {
+                Ok(why) => anyhow!("the feed cannot go on: {why}"),
+                Err(_) => anyhow!("the feed's thread exited unexpectedly"),
+            },
+        }
+    })
+}
+
+async fn break_off(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+    for task in tasks {
         task.abort();
         drop(task.await);
     }
@@ -131,7 +179,7 @@ async fn stop_signal() -> anyhow::Result<()> {
     }
 }
 
-async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<()> {
+async fn operate(args: Args, cluster: Cluster) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new().context("cannot set up metrics")?);
     let clock = Clock::default();
     let (stop, stopped) = watch::channel(false);
@@ -141,9 +189,12 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
     info!(version = env!("CARGO_PKG_VERSION"), identity = %args.identity, "starting");
     let parts = admin::Parts { metrics: Arc::clone(&metrics), questions: ask, synced: is_synced };
     serve(&args, &parts, &stopped).await?;
+    let fed = feeding(&args, &cluster, &metrics, &stopped).await?;
+    let Cluster { client, namespace, .. } = cluster;
+    let namespace = namespace.as_str();
     let waits = metrics.waits.clone();
     let seed = seed_of(args.seed.clone());
-    let certify = certifying(&args, &client, namespace, &leads);
+    let mut tasks = certifying(&args, &client, namespace, &leads);
     let mut task = spawn_local(reconcile::run(reconcile::Parts {
         client: client.clone(),
         leads,
@@ -182,10 +233,12 @@ async fn operate(args: Args, client: Client, namespace: &str) -> anyhow::Result<
         signal = stop_signal() => signal,
         () = election => Ok(()),
         _ = &mut task => Err(anyhow!("main task exited unexpectedly; see preceding log lines")),
+        why = fed => Err(why),
     };
     stop.send_replace(true);
     // What is under way is broken off: nothing may be written once the lease is let go.
-    break_off([Some(task), certify]).await;
+    tasks.push(task);
+    break_off(tasks).await;
     if let Some(elector) = elector.filter(|_| outcome.is_ok()) {
         elector.release().await;
     }

@@ -43,6 +43,12 @@ impl Route {
         Ok(Self { tcp, proxy })
     }
 
+    /// Straight, whatever the environment names: within the cluster.
+    #[must_use]
+    pub const fn direct(tcp: HttpConnector) -> Self {
+        Self { tcp, proxy: None }
+    }
+
     /// Whether no proxy lies on it.
     #[must_use]
     pub const fn is_direct(&self) -> bool {

@@ -12,6 +12,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 
+use super::Holder;
 use super::turn::{LIFE, Pair};
 
 /// Clocks differ.
@@ -19,21 +20,21 @@ const BEFORE: Duration = Duration::from_hours(1);
 /// For those who forward a port.
 const LOCAL: &str = "localhost";
 
-pub(super) fn pair(server: &str) -> Result<Pair, rcgen::Error> {
+pub(super) fn pair(server: &str, holder: Holder) -> Result<Pair, rcgen::Error> {
     let authority_key = KeyPair::generate()?;
     let made = super::now();
     let mut authority = CertificateParams::new(Vec::<String>::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     // A name of its own for each, by which verifiers find the one that signed.
-    authority.distinguished_name = called(&format!("probelet agents {made}"));
+    authority.distinguished_name = called(&format!("probelet {} {made}", holder.name()));
     limit(&mut authority);
     let certificate = authority.self_signed(&authority_key)?;
     let issuer = Issuer::from_params(&authority, &authority_key);
 
     let key = KeyPair::generate()?;
     let mut own = CertificateParams::new(vec![server.to_owned(), LOCAL.to_owned()])?;
-    own.distinguished_name = called("probelet agent");
+    own.distinguished_name = called(&format!("probelet {}", holder.name()));
     own.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     own.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     own.use_authority_key_identifier_extension = true;

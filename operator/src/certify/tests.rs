@@ -52,7 +52,8 @@ async fn greets(shown: &turn::Pair, authorities: &str, name: &str) -> bool {
 
 #[tokio::test]
 async fn a_client_that_knows_the_authority_verifies_the_name_and_no_other_authority_does() {
-    let (one, other) = (make::pair(SERVER).unwrap(), make::pair(SERVER).unwrap());
+    let (one, other) =
+        (make::pair(SERVER, Holder::Agents).unwrap(), make::pair(SERVER, Holder::Agents).unwrap());
 
     for name in [SERVER, "localhost"] {
         assert!(greets(&one, &one.authority, name).await, "{name}");
@@ -93,7 +94,8 @@ fn server() -> Server {
 }
 
 fn wanted() -> Wanted {
-    Wanted { object: "probelet-agent-tls".to_owned(), server: SERVER.to_owned() }
+    let (object, server) = ("probelet-agent-tls".to_owned(), SERVER.to_owned());
+    Wanted { object, server, holder: Holder::Agents }
 }
 
 #[tokio::test]
@@ -115,7 +117,7 @@ async fn an_empty_secret_is_filled_and_the_authorities_are_reported_to_readers()
 #[tokio::test]
 async fn nothing_is_written_when_nothing_is_due_and_by_no_one_who_does_not_lead() {
     let Server { client, patched, kept } = server();
-    let (full, _) = Kept::default().turn(now(), || make::pair(SERVER)).unwrap();
+    let (full, _) = Kept::default().turn(now(), || make::pair(SERVER, Holder::Agents)).unwrap();
     *kept.lock().unwrap() = json!(difference(&BTreeMap::new(), &full.write()));
 
     round(&client, "probelet", &wanted()).await.unwrap();

@@ -9,6 +9,8 @@ use crate::world::Kind;
 
 /// The result of a write that did not fail.
 pub(super) const OK: &str = "ok";
+/// The pods of the cluster, which the feed follows.
+pub(super) const PODS: &str = "pods";
 pub(super) const WATCHED: [Kind; 4] = Kind::ALL;
 
 pub(super) const fn watched(kind: Kind) -> &'static str {

@@ -33,6 +33,7 @@ fn the_page_of_metrics_says_what_a_scrape_holds() {
         write_seconds: _,
         cpu: _,
         rss: _,
+        feed: _,
     } = &metrics;
 
     let mut page = format!(

@@ -46,6 +46,9 @@ struct State {
     hidden: Option<&'static str>,
     forbidden: Option<&'static str>,
     applying: bool,
+    /// What a review says of a token, and how many there were.
+    tokens: BTreeMap<String, Value>,
+    reviews: u32,
 }
 
 /// The server.
@@ -149,6 +152,34 @@ impl Fake {
         std::mem::take(&mut self.state.lock().unwrap().refused)
     }
 
+    /// Knows a token: of which account, for which audience, bound to which node if to any.
+    pub fn token(&self, token: &str, user: &str, audience: &str, node: Option<&str>) {
+        let mut status =
+            json!({"authenticated": true, "audiences": [audience], "user": {"username": user}});
+        if let Some(node) = node {
+            status["user"]["extra"] = json!({"authentication.kubernetes.io/node-name": [node]});
+        }
+        self.state.lock().unwrap().tokens.insert(token.to_owned(), status);
+    }
+
+    /// How often it was asked about a token since the last call.
+    pub fn reviews(&self) -> u32 {
+        std::mem::take(&mut self.state.lock().unwrap().reviews)
+    }
+
+    /// As a server does: a token is good for those audiences of the question that it was made for.
+    fn review(&self, question: &Value) -> Answer {
+        let mut state = self.state.lock().unwrap();
+        state.reviews += 1;
+        let token = question["spec"]["token"].as_str().unwrap_or_default();
+        let known = state.tokens.get(token).filter(|status| {
+            let asked = question["spec"]["audiences"].as_array().cloned().unwrap_or_default();
+            asked.contains(&status["audiences"][0])
+        });
+        let status = known.cloned().unwrap_or_else(|| json!({"authenticated": false}));
+        reply(201, &json!({"metadata": {}, "spec": question["spec"], "status": status}))
+    }
+
     /// Answers writes of `NodeProbes` with this.
     pub fn fault(&self, fault: Option<Fault>) {
         self.state.lock().unwrap().fault = fault;
@@ -215,14 +246,21 @@ impl Fake {
             ["namespaces", _, rest @ ..] | rest => rest,
         };
         let collection = words[0];
+        if collection == "tokenreviews" {
+            return self.review(&serde_json::from_slice(&body).unwrap_or_default());
+        }
         if self.is_forbidden(words) {
             return error(403, "Forbidden", "", 0);
         }
         if head.method == Method::GET {
             return match words.get(1) {
                 Some(name) => self.read(collection, name),
-                None if query.contains("watch=true") => self.watch(collection, &query),
-                None => self.list(collection).await,
+                // As a server that knows no streaming lists.
+                None if query.contains("sendInitialEvents") => error(422, "Invalid", "", 0),
+                None if query.contains("watch=true") || query.contains("watch=1") => {
+                    self.watch(collection, &query)
+                }
+                None => self.list(collection, &query).await,
             };
         }
         if let Some(refusal) = self.refusal(collection) {
@@ -261,7 +299,10 @@ impl Fake {
         }
     }
 
-    async fn list(&self, collection: &str) -> Answer {
+    async fn list(&self, collection: &str, query: &str) -> Answer {
+        let named = query.split('&').find_map(|word| {
+            word.strip_prefix("fieldSelector=metadata.name%3D").map(str::to_owned)
+        });
         loop {
             let changed = self.changed.notified();
             if self.state.lock().unwrap().hidden != Some(collection) {
@@ -273,7 +314,9 @@ impl Fake {
         let items: Vec<&Value> = state
             .objects
             .iter()
-            .filter(|((have, _), _)| have == collection)
+            .filter(|((have, name), _)| {
+                have == collection && named.as_ref().is_none_or(|named| named == name)
+            })
             .map(|(_, o)| o)
             .collect();
         reply(

@@ -7,6 +7,7 @@
 
 mod access;
 mod address;
+mod feed;
 mod server;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::kube::{Access, Audience};
 use access::Web;
 pub use access::{Auth, Rights, Tls};
 pub use address::Address;
+pub use feed::Feed;
 use server::{Kubernetes, access};
 
 const EXAMPLES: &str = "\
@@ -67,6 +69,8 @@ pub struct Args {
     pub docker: Option<PathBuf>,
     /// Where the cluster's API server is; `None` is not to ask.
     pub kubernetes: Option<Access>,
+    /// Who hands out this node's pods; `None` is the API server.
+    pub feed: Option<Feed>,
     /// Whether the configuration comes from this node's `NodeProbe`, and its status is written.
     pub node_probe: bool,
     /// Where the last good configuration is kept.
@@ -155,6 +159,9 @@ impl Args {
         if typed.node_probe && kubernetes.is_none() {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, server::NO_SERVER));
         }
+        let feed = typed.feed.checked(kubernetes.is_some()).map_err(|message| {
+            Refused::new(ErrorKind::MissingRequiredArgument, message.to_owned())
+        })?;
         let auth = typed.auth.unwrap_or(Auth::Off);
         if auth != Auth::Off && kubernetes.is_none() {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::NO_ONE));
@@ -182,6 +189,7 @@ impl Args {
             node_name,
             docker: typed.docker.0,
             kubernetes,
+            feed,
             node_probe: typed.node_probe,
             state_dir: typed.state_dir,
             rights: typed.rights,
@@ -250,6 +258,9 @@ struct Typed {
     /// Kubeconfig to reach the API server with, instead of the pod's service account
     #[arg(long, global = true, env = "PROBELET_KUBECONFIG", value_name = "FILE", value_parser = file)]
     kubeconfig: Option<PathBuf>,
+
+    #[command(flatten)]
+    feed: feed::Flags,
 
     /// Take the configuration from this node's `NodeProbe`, as the operator decides it, and write a summary of the node
     /// into its status

@@ -8,6 +8,7 @@
 mod calm;
 pub(crate) mod connection;
 pub(crate) mod failure;
+pub mod operator;
 pub(crate) mod review;
 pub(crate) mod selection;
 pub(crate) mod single;

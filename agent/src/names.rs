@@ -12,6 +12,7 @@ mod feed;
 pub(crate) mod fuzz;
 pub mod label;
 mod nodes;
+pub(crate) mod origin;
 pub mod shown;
 pub(crate) mod start;
 pub(crate) mod wanted;
@@ -19,3 +20,4 @@ mod watcher;
 pub(crate) mod wire;
 
 pub use feed::{Feed, channel, follow};
+pub use origin::{Operator, Origin};

@@ -109,6 +109,7 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
     let Parts { setup, config, governor: _governor, events, .. } = parts(args, config);
     names::start::follow_cluster(
         args.kubernetes.clone(),
+        args.feed.as_ref(),
         Arc::clone(&setup.node),
         config.subscribe(),
         events,

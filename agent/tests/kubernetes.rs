@@ -15,6 +15,8 @@ mod lists;
 mod node_probe;
 #[path = "kubernetes/node_probe_writes.rs"]
 mod node_probe_writes;
+#[path = "kubernetes/operator.rs"]
+mod operator;
 #[path = "kubernetes/server.rs"]
 mod server;
 #[path = "kubernetes/store.rs"]

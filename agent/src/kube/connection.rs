@@ -1,6 +1,6 @@
-//! The way to the API server: who we are, whom we trust, one connection for everything.
+//! The way to the API server, and the one to the operator's feed: who we are, whom we trust, one connection for everything.
 //!
-//! In: a service account or a kubeconfig. Out: answers whose bodies are read as they come. It must not repeat a
+//! In: a service account or a kubeconfig, or where the feed is. Out: answers whose bodies are read as they come. It must not repeat a
 //! request by itself: who asks knows what a failure means and how long to wait.
 //!
 //! One HTTP/2 connection carries all watches of a node (four with HTTP/1.1, at a server that speaks nothing else): the
@@ -12,18 +12,20 @@
 
 use super::calm::Calm;
 use super::failure::Failure;
+use super::operator::{Place, Unknown, Way};
 use super::status::Class;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response, http};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
 use probelet_runtime::{access, route::Route};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -67,9 +69,11 @@ pub(crate) enum Error {
     ServerName,
     #[error("cannot set up the connection")]
     Setup(#[source] Box<kube::Error>),
-    #[error("the API server cannot be reached")]
+    #[error("the way to the operator's feed is not known")]
+    Feed(#[source] Unknown),
+    #[error("the server cannot be reached")]
     Send(#[source] Box<kube::Error>),
-    #[error("the API server did not answer for {} s", .0.as_secs())]
+    #[error("the server did not answer for {} s", .0.as_secs())]
     Silent(Duration),
     #[error("stream closed unexpectedly")]
     Broken(#[source] Box<kube::Error>),
@@ -77,7 +81,7 @@ pub(crate) enum Error {
     Incomplete,
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
-    #[error("the API server answered {}: {}", .failure.code, .failure.message)]
+    #[error("the server answered {}: {}", .failure.code, .failure.message)]
     Refused { failure: Failure, retry_after: Option<Duration> },
 }
 
@@ -113,7 +117,7 @@ impl Error {
 
 /// The way to the API server, for everything that asks it something: made when it is first needed and made again when it is of no use any more.
 pub struct Connection {
-    access: Access,
+    to: To,
     /// Credentials are read again at most so often.
     renew: Duration,
     gather: Duration,
@@ -130,16 +134,34 @@ struct Current {
     open: bool,
 }
 
+/// Which server.
+enum To {
+    Api(Access),
+    Feed(Way),
+}
+
 impl Connection {
     /// The way to that server; nothing is sent yet.
     #[must_use]
     pub fn new(access: Access, renew: Duration, gather: Duration) -> Self {
-        Self {
-            access,
-            renew,
-            gather,
-            current: Mutex::new(None),
-            opening: tokio::sync::Mutex::new(()),
+        Self::with(To::Api(access), renew, gather)
+    }
+
+    /// The way to the operator's feed, which the API server is asked for.
+    #[must_use]
+    pub fn feed(api: Arc<Self>, place: Place, renew: Duration, gather: Duration) -> Self {
+        Self::with(To::Feed(Way::new(api, place)), renew, gather)
+    }
+
+    fn with(to: To, renew: Duration, gather: Duration) -> Self {
+        Self { to, renew, gather, current: Mutex::new(None), opening: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Whom it leads to, for the log.
+    pub(crate) const fn server(&self) -> &'static str {
+        match self.to {
+            To::Api(_) => "API server",
+            To::Feed(_) => "operator",
         }
     }
 
@@ -221,8 +243,16 @@ impl Connection {
         if let Some(current) = self.current().as_ref() {
             return Ok(current.client.clone());
         }
-        let (config, proxy) = config(&self.access).await?;
-        let client = connect(config, proxy.as_deref(), self.gather)?;
+        let tcp = tcp();
+        let (config, route) = match &self.to {
+            To::Api(access) => {
+                let (config, proxy) = config(access).await?;
+                let route = Route::new(tcp, proxy.as_deref(), &config.cluster_url);
+                (config, route.map_err(Error::Proxy)?)
+            }
+            To::Feed(way) => (way.config().await.map_err(Error::Feed)?, Route::direct(tcp)),
+        };
+        let client = connect(config, route, self.gather)?;
         let made = Instant::now();
         *self.current() = Some(Current { client: client.clone(), made, open: false });
         Ok(client)
@@ -278,19 +308,24 @@ async fn config(access: &Access) -> Result<access::Loaded, Error> {
     }
 }
 
-/// kube's layers for the address and the credentials, on a connector of our own: kube's knows HTTP/1.1 only.
-fn connect(config: Config, proxy: Option<&str>, gather: Duration) -> Result<Client, Error> {
-    let setup = |error| Error::Setup(Box::new(error));
+/// What opens TCP connections.
+fn tcp() -> HttpConnector {
     let mut tcp = access::tcp(Some(CONNECT_TIMEOUT));
     // Only HTTP/2 has pings; the kernel's do for the rest.
     tcp.set_keepalive(Some(PING));
     tcp.set_keepalive_interval(Some(PING_TIMEOUT / 3));
     tcp.set_keepalive_retries(Some(3));
+    tcp
+}
+
+/// kube's layers for the address and the credentials, on a connector of our own: kube's knows HTTP/1.1 only.
+fn connect(config: Config, route: Route, gather: Duration) -> Result<Client, Error> {
+    let setup = |error| Error::Setup(Box::new(error));
     let tcp = ServiceBuilder::new()
         .map_response(move |tcp: TokioIo<TcpStream>| {
             TokioIo::new(Calm::new(tcp.into_inner(), gather))
         })
-        .service(Route::new(tcp, proxy, &config.cluster_url).map_err(Error::Proxy)?);
+        .service(route);
     let tls = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config().map_err(setup)?)
         .https_or_http();

@@ -15,7 +15,7 @@ pub(crate) struct Selection {
 impl Selection {
     /// Whether it asks for less than `other` of the same kind.
     pub(crate) fn is_narrower_than(&self, other: &Self) -> bool {
-        other.filter.is_empty() && !self.filter.is_empty()
+        self.path == other.path && other.filter.is_empty() && !self.filter.is_empty()
     }
 
     /// Path and query with these parameters.

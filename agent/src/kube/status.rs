@@ -6,6 +6,7 @@
 //! I/O: reads the monotonic clock.
 
 use super::failure::Failure;
+use crate::names::Origin;
 use probelet_core::cluster::objects::Kind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -165,6 +166,8 @@ impl Malformed {
 pub struct KindStatus {
     /// What it is doing.
     pub state: State,
+    /// Whom it asks.
+    pub origin: Origin,
     /// When the API server was last heard of: an event, a bookmark, the beginning of an answer.
     pub contact: Option<Instant>,
     /// Objects that were listed or changed.

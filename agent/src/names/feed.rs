@@ -1,5 +1,7 @@
 //! The Kubernetes feed: what the API server knows of this node's pods and of the cluster's Services.
 //!
+//! This node's pods may come from the operator's feed instead, which speaks as the API server does.
+//!
 //! In: a service account or a kubeconfig, `spec.match`. Out: batches of [`Event`]s through a bounded channel, and
 //! [`FeedStatus`]. When the channel is full, or the CPU budget is, the feed stops reading, and the API server keeps what
 //! is not read or ends the watch; nothing is dropped and nothing piles up here. Without an API server the agent goes on
@@ -11,9 +13,11 @@
 //! I/O: the network, on the caller's runtime.
 
 use super::nodes;
+use super::origin::{self, Operator, Origin, PODS};
 use super::wanted::wanted;
-use super::watcher::Watcher;
+use super::watcher::{Wanted, Watcher};
 use crate::config::Effective;
+use crate::kube::selection::Selection;
 use crate::kube::{Connection, FeedStatus, Pace, Timing};
 use probelet_core::cluster::objects::{Event, Kind};
 use probelet_crds::Peers;
@@ -29,6 +33,8 @@ const BATCHES: usize = 16;
 pub struct Feed {
     /// The way to the API server.
     pub connection: Arc<Connection>,
+    /// Who hands out this node's pods, if not the API server.
+    pub operator: Option<Operator>,
     /// This node's name in the cluster.
     pub node: Arc<str>,
     /// The configuration in force, and its successors.
@@ -49,8 +55,20 @@ pub fn channel() -> (mpsc::Sender<Vec<Event>>, mpsc::Receiver<Vec<Event>>) {
 
 /// Follows the API server until no one receives events any more.
 pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
-    let Feed { connection, node, mut config, status, pace, timing } = feed;
-    let select = |config: &Effective, kind| wanted(kind, &config.spec.matching, &node);
+    let Feed { connection, operator, node, mut config, status, pace, timing } = feed;
+    let first = operator.as_ref().map_or(Origin::Api, |_| Origin::Feed);
+    let (sender, mut from) = watch::channel(first);
+    let select = |config: &Effective, from: Origin, kind| {
+        let selection = wanted(kind, &config.spec.matching, &node)?;
+        Some(match (kind, from) {
+            // Whose pods they are is in the token.
+            (Kind::Pod, Origin::Feed) => {
+                let selection = Selection { path: PODS, filter: String::new() };
+                Wanted { origin: from, selection }
+            }
+            _ => Wanted { origin: Origin::Api, selection },
+        })
+    };
     let now = Arc::clone(&config.borrow_and_update());
     let mut tasks = JoinSet::new();
     let named = now.spec.matching.peers == Peers::EndpointSlices;
@@ -62,11 +80,18 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
             tasks.spawn(nodes::follow(connection, events, timing.start, every, timing.silence));
         }
     }
+    // Ends with this, whatever it waits for.
+    let (mut moves, mut beside) = (false, JoinSet::new());
+    if let Some(operator) = operator.clone().filter(|operator| operator.fallback) {
+        moves = true;
+        beside.spawn(origin::follow(operator, Arc::clone(&status), timing.clone(), sender));
+    }
     let selections = Kind::ALL.map(|kind| {
-        let (sender, receiver) = watch::channel(select(&now, kind));
+        let (sender, receiver) = watch::channel(select(&now, first, kind));
         let watcher = Watcher {
             kind,
             connection: Arc::clone(&connection),
+            operator: operator.clone(),
             status: Arc::clone(&status),
             events: events.clone(),
             pace: Arc::clone(&pace),
@@ -81,18 +106,21 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
         tokio::select! {
             changed = config.changed(), if configured => {
                 configured = changed.is_ok();
-                let now = Arc::clone(&config.borrow_and_update());
-                for (kind, sender) in &selections {
-                    let selection = select(&now, *kind);
-                    // Only a watcher whose own selection changed is disturbed.
-                    sender.send_if_modified(|current| {
-                        let differs = *current != selection;
-                        *current = selection;
-                        differs
-                    });
-                }
+            }
+            changed = from.changed(), if moves => {
+                moves = changed.is_ok();
             }
             ended = tasks.join_next() => if ended.is_none() { return },
+        }
+        let (now, from) = (Arc::clone(&config.borrow_and_update()), *from.borrow_and_update());
+        for (kind, sender) in &selections {
+            let wanted = select(&now, from, *kind);
+            // Only a watcher whose own selection changed is disturbed.
+            sender.send_if_modified(|current| {
+                let differs = *current != wanted;
+                *current = wanted;
+                differs
+            });
         }
     }
 }

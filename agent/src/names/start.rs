@@ -6,8 +6,8 @@
 //!
 //! I/O: through [`super::docker`], with the feature `docker`, and [`crate::kube`].
 
-use super::Feed;
 use super::shown::Names;
+use super::{Feed, Operator};
 use crate::config::Effective;
 use crate::kube::{Access, Connection, FeedStatus, Timing};
 use probelet_core::cluster::objects::Event;
@@ -19,6 +19,10 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
+
+/// Where the operator's feed is and by whom its certificate is signed is asked again at most so often: an operator that is away
+/// would otherwise have all agents ask the API server.
+const FEED_RENEW: Duration = Duration::from_mins(3);
 
 /// Follows Docker's names for as long as anybody looks at them.
 pub(crate) fn follow(socket: Option<PathBuf>) -> watch::Receiver<Arc<Names>> {
@@ -45,14 +49,17 @@ pub(crate) fn follow(socket: Option<PathBuf>) -> watch::Receiver<Arc<Names>> {
 /// single look, which has no runtime.
 pub(crate) fn follow_cluster(
     access: Option<Access>,
+    operator: Option<&crate::args::Feed>,
     node: Arc<str>,
     config: watch::Receiver<Arc<Effective>>,
     events: mpsc::Sender<Vec<Event>>,
 ) {
     let Some(access) = access else { return };
     let timing = Timing { start: Duration::ZERO, ..Timing::default() };
+    let connection = Arc::new(Connection::new(access, timing.renew, timing.gather));
     let feed = Feed {
-        connection: Arc::new(Connection::new(access, timing.renew, timing.gather)),
+        operator: operator.map(|feed| of_operator(feed, &connection, &timing)),
+        connection,
         node,
         config,
         status: Arc::new(FeedStatus::default()),
@@ -67,6 +74,17 @@ pub(crate) fn follow_cluster(
     };
     // Without the thread, the look waits without success for a while and shows no names.
     drop(thread::Builder::new().name("probelet-feed".to_owned()).spawn(follow));
+}
+
+/// Where the operator hands out this node's pods.
+pub(crate) fn of_operator(
+    feed: &crate::args::Feed,
+    api: &Arc<Connection>,
+    timing: &Timing,
+) -> Operator {
+    let place = feed.place.clone();
+    let connection = Connection::feed(Arc::clone(api), place, FEED_RENEW, timing.gather);
+    Operator { connection: Arc::new(connection), fallback: feed.fallback }
 }
 
 /// The names as they are now, waiting for Docker for a moment at most.

@@ -83,7 +83,12 @@ impl Reach {
             reach.commands = server.commands;
             reach.again(&server.files);
             let known = !server.ports.is_empty();
-            reach.ports = known.then(|| server.ports.into_iter().chain([DNS]).collect());
+            let feed = args.feed.as_ref().map(|feed| feed.place.port);
+            let ports = server.ports.into_iter().chain(feed).chain([DNS]);
+            reach.ports = known.then(|| ports.collect());
+            if let Some(feed) = &args.feed {
+                reach.again(std::slice::from_ref(&feed.place.token));
+            }
         } else {
             reach.ports = Some(Vec::new());
         }
@@ -159,6 +164,9 @@ fn place(file: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
+    const KUBECONFIG: &str = "current-context: c\ncontexts: [{name: c, context: {cluster: a, user: u}}]\n\
+         clusters: [{name: a, cluster: {server: 'http://127.0.0.1:7001'}}]\nusers: [{name: u, user: {}}]\n";
+
     fn reach(words: &[&str]) -> Reach {
         let words = ["probelet-agent", "--node-name", "n"].iter().chain(words);
         Reach::new(&Args::parse(words.map(Into::into)).unwrap())
@@ -211,16 +219,30 @@ mod tests {
     fn the_ports_are_the_api_servers() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("config");
-        std::fs::write(
-            &file,
-            "current-context: c\ncontexts: [{name: c, context: {cluster: a, user: u}}]\n\
-             clusters: [{name: a, cluster: {server: 'http://127.0.0.1:7001'}}]\nusers: [{name: u, user: {}}]\n",
-        )
-        .unwrap();
+        std::fs::write(&file, KUBECONFIG).unwrap();
 
         let reach = reach(&["--kubeconfig", file.to_str().unwrap()]);
 
         assert_eq!(reach.ports, Some(vec![7001, DNS]));
         assert!(reach.needs.network && reach.read.contains(&home.path().to_owned()));
+    }
+
+    #[test]
+    fn the_operators_feed_is_one_port_more_and_the_token_for_it() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("config");
+        std::fs::write(&file, KUBECONFIG).unwrap();
+
+        let reach = reach(&[
+            "--kubeconfig",
+            file.to_str().unwrap(),
+            "--feed",
+            "https://probelet-operator.probelet.svc:9470",
+            "--feed-token",
+            "/feed/token",
+        ]);
+
+        assert_eq!(reach.ports, Some(vec![7001, 9470, DNS]));
+        assert!(reach.read.contains(&PathBuf::from("/feed")), "{:?}", reach.read);
     }
 }

@@ -63,8 +63,12 @@ pub(super) async fn run(
         let timing = Timing::default();
         Arc::new(Connection::new(access, timing.renew, timing.gather))
     });
-    let feed =
-        feed(connection.clone(), Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), events);
+    let operator =
+        args.feed.as_ref().zip(connection.as_ref()).map(|(feed, connection)| {
+            names::start::of_operator(feed, connection, &Timing::default())
+        });
+    let ways = connection.clone().map(|connection| (connection, operator));
+    let feed = feed(ways, Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), events);
     let (mut node_probe, mut writing) = (None, None);
     if let Some(path) = args.config.clone() {
         spawn_local(config::watch(path, config));
@@ -248,15 +252,17 @@ fn pace(governor: Arc<Governor>) -> Pace {
 
 /// Follows the cluster, if there is one.
 fn feed(
-    connection: Option<Arc<Connection>>,
+    ways: Option<(Arc<Connection>, Option<names::Operator>)>,
     node: Arc<str>,
     config: watch::Receiver<Arc<Effective>>,
     pace: Pace,
     events: mpsc::Sender<Vec<Event>>,
 ) -> Option<Arc<FeedStatus>> {
     let status = Arc::new(FeedStatus::default());
+    let (connection, operator) = ways?;
     let feed = names::Feed {
-        connection: connection?,
+        connection,
+        operator,
         node,
         config,
         status: Arc::clone(&status),

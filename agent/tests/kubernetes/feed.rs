@@ -3,7 +3,7 @@
 use super::server::Server;
 use probelet_agent::config::Effective;
 use probelet_agent::kube::{Access, Connection, FeedStatus, KindStatus, Pace, State, Timing};
-use probelet_agent::names::{self, Feed};
+use probelet_agent::names::{self, Feed, Operator};
 use probelet_core::cluster::objects::{Event, Kind};
 use probelet_crds::Match;
 use std::collections::VecDeque;
@@ -75,18 +75,36 @@ pub(crate) fn url(address: SocketAddr) -> String {
 
 impl Running {
     pub(crate) fn start(url: &str, timing: Timing, pace: Pace) -> Self {
+        Self::start_by(url, timing, pace, |_| None)
+    }
+
+    /// One that gets its pods from the operator.
+    pub(crate) fn start_with(
+        url: &str,
+        timing: Timing,
+        pace: Pace,
+        operator: impl FnOnce(&Arc<Connection>) -> Operator,
+    ) -> Self {
+        Self::start_by(url, timing, pace, |api| Some(operator(api)))
+    }
+
+    fn start_by(
+        url: &str,
+        timing: Timing,
+        pace: Pace,
+        operator: impl FnOnce(&Arc<Connection>) -> Option<Operator>,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let kubeconfig = home.path().join("config");
         write_kubeconfig(&kubeconfig, url, "first");
         let status = Arc::new(FeedStatus::default());
         let (config, seen) = watch::channel(Arc::new(Effective::defaults()));
         let (sender, events) = names::channel();
+        let access = Access::Kubeconfig(Some(kubeconfig.clone()));
+        let connection = Arc::new(Connection::new(access, timing.renew, timing.gather));
         let feed = Feed {
-            connection: Arc::new(Connection::new(
-                Access::Kubeconfig(Some(kubeconfig.clone())),
-                timing.renew,
-                timing.gather,
-            )),
+            operator: operator(&connection),
+            connection,
             node: "node-1".into(),
             config: seen,
             status: Arc::clone(&status),

@@ -63,6 +63,8 @@ pub(crate) enum Topic {
     Kind(Kind),
     /// The node's own object.
     NodeProbe,
+    /// Where the operator's feed is.
+    Way,
 }
 
 impl From<Kind> for Topic {
@@ -214,7 +216,8 @@ pub(crate) async fn serve(io: impl Read + Write + Unpin + Send + 'static, front:
 
 async fn answer(request: Request<Incoming>, front: Front) -> Result<Response<Body>, Infallible> {
     let topic = match request.uri().path() {
-        "/api/v1/pods" => Kind::Pod.into(),
+        "/api/v1/pods" | "/feed/v1/pods" => Kind::Pod.into(),
+        path if path.starts_with("/api/v1/namespaces/probelet/") => Topic::Way,
         "/api/v1/services" => Kind::Service.into(),
         "/apis/discovery.k8s.io/v1/endpointslices" => Kind::EndpointSlice.into(),
         path if path.starts_with("/apis/probelet.io/v1alpha1/nodeprobes") => Topic::NodeProbe,

@@ -5,13 +5,13 @@
 //! list nothing disappears: what a new list does not name is gone when the list is complete, which is for the receiver
 //! to sort out.
 //!
-//! I/O: the network through [`Connection`](connection::Connection); sleeps.
+//! I/O: the network through [`Connection`]; sleeps.
 
-use super::Watcher;
 use super::end::End;
 use super::intake::Intake;
 use super::outbox::Outbox;
-use crate::kube::connection::{self, Error};
+use super::{Wanted, Watcher};
+use crate::kube::connection::{self, Connection, Error};
 use crate::kube::cpu;
 use crate::kube::selection::Selection;
 use crate::kube::split::{Items, Lines};
@@ -49,6 +49,7 @@ type Piece = Result<Option<bytes::Bytes>, Error>;
 /// One selection, followed.
 pub(super) struct Session<'a> {
     watcher: &'a Watcher,
+    connection: &'a Connection,
     selection: &'a Selection,
     intake: Intake,
     outbox: Outbox<'a>,
@@ -64,10 +65,11 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(watcher: &'a Watcher, selection: &'a Selection) -> Self {
+    pub(super) fn new(watcher: &'a Watcher, wanted: &'a Wanted) -> Self {
         Self {
             watcher,
-            selection,
+            connection: watcher.connection(wanted.origin),
+            selection: &wanted.selection,
             intake: Intake::new(watcher.kind),
             outbox: Outbox::new(&watcher.events),
             from: From::Any,
@@ -188,7 +190,7 @@ impl<'a> Session<'a> {
 
     async fn open(&mut self, url: &str) -> Result<Body, End> {
         let silence = self.watcher.timing.silence;
-        let answer = self.watcher.connection.get(url, silence).await.map_err(End::Failed)?;
+        let answer = self.connection.get(url, silence).await.map_err(End::Failed)?;
         Ok(answer.into_body())
     }
 
@@ -234,7 +236,8 @@ impl<'a> Session<'a> {
 
     fn recovered(&mut self) {
         if std::mem::take(&mut self.logged) {
-            info!(kind = self.watcher.kind.name(), "the API server responds again");
+            let from = self.connection.server();
+            info!(kind = self.watcher.kind.name(), from, "the server responds again");
         }
     }
 
@@ -320,19 +323,14 @@ impl<'a> Session<'a> {
 
     /// Says what failed, once until it works again.
     fn tell(&mut self, error: &Error, wait: Duration) {
-        let kind = self.watcher.kind.name();
+        let (kind, from) = (self.watcher.kind.name(), self.connection.server());
         let cause = error.chain();
         // A gap is the server's daily business.
         let quiet = error.class() == Class::Gone || std::mem::replace(&mut self.logged, true);
         if quiet {
-            debug!(kind, error = cause, ?wait, "request to the API server failed");
+            debug!(kind, from, error = cause, ?wait, "request for names failed");
         } else {
-            warn!(
-                kind,
-                error = cause,
-                ?wait,
-                "request to the API server failed; names may be stale"
-            );
+            warn!(kind, from, error = cause, ?wait, "request for names failed; names may be stale");
         }
     }
 

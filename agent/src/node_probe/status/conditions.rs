@@ -165,7 +165,7 @@ impl Judge {
         let (nameless, of) = (unresolved(picture), picture.connections.len() as u64);
         let part = if nameless < OPENED { 0.0 } else { ratio(nameless, of) };
         let nameless = self.unresolved.look(scene.now, part > UNRESOLVED.0, part < UNRESOLVED.1);
-        let silent = scene.feed.map_or(Duration::ZERO, |feed| feed.silent);
+        let (silent, from) = scene.feed.map(|feed| (feed.silent, feed.from)).unwrap_or_default();
         if picture.epoch == 0 {
             unknown(data_complete::STARTING, "the first scan is not complete yet")
         } else if vitals.level == Level::Paused {
@@ -182,7 +182,8 @@ impl Judge {
                 format!("{shown} of the connections opened were seen; {why}"),
             )
         } else if silent > NAMES {
-            no(data_complete::NAMES_STALE, "no response from the API server for minutes")
+            let message = format!("no response from the {} for minutes", from.server());
+            no(data_complete::NAMES_STALE, message)
         } else if nameless {
             let shown = figures::percent(part);
             no(

@@ -6,6 +6,7 @@
 
 use crate::capabilities::Capability;
 use crate::kube::{FeedStatus, State};
+use crate::names::Origin;
 use crate::rights;
 use probelet_core::cluster::objects::Kind;
 use std::time::{Duration, Instant};
@@ -15,36 +16,45 @@ use std::time::{Duration, Instant};
 pub(super) struct Feed {
     /// For how long names may have aged, by the worst of the watches: see [`Feed::of`].
     pub(super) silent: Duration,
+    /// Which server that watch is of.
+    pub(super) from: Origin,
     /// Kinds that the role does not allow to watch.
     pub(super) forbidden: Vec<&'static str>,
 }
 
 impl Feed {
     /// A watch that is open has nothing to say while nothing changes, and not every server sends bookmarks: then it is as good
-    /// as the server was heard of last, by any of them. One that is not open ages by itself. What may not be watched is
+    /// as its server was heard of last, by any of them. One that is not open ages by itself. What may not be watched is
     /// forbidden, and not silent.
     pub(super) fn of(status: &FeedStatus, now: Instant, started: Instant) -> Self {
         let mut feed = Self::default();
-        let (mut open, mut youngest) = (false, None);
         for kind in Kind::ALL {
-            let watch = status.of(kind);
-            youngest = youngest.max(watch.contact);
-            match watch.state {
-                State::Off => {}
-                State::Forbidden => feed.forbidden.push(kind.name()),
-                State::Watching => open = true,
-                State::Connecting | State::Listing | State::BackingOff => {
-                    let since = watch.contact.unwrap_or(started);
-                    feed.silent = feed.silent.max(now.saturating_duration_since(since));
+            let (state, contact, from) = {
+                let watch = status.of(kind);
+                (watch.state, watch.contact, watch.origin)
+            };
+            let since = match state {
+                State::Off => continue,
+                State::Forbidden => {
+                    feed.forbidden.push(kind.name());
+                    continue;
                 }
+                State::Watching => heard(status, from),
+                State::Connecting | State::Listing | State::BackingOff => contact,
+            };
+            let silent = now.saturating_duration_since(since.unwrap_or(started));
+            if silent > feed.silent {
+                (feed.silent, feed.from) = (silent, from);
             }
-        }
-        if open {
-            let since = youngest.unwrap_or(started);
-            feed.silent = feed.silent.max(now.saturating_duration_since(since));
         }
         feed
     }
+}
+
+/// When a server was heard of last, by any watch of it.
+fn heard(status: &FeedStatus, from: Origin) -> Option<Instant> {
+    let watches = Kind::ALL.into_iter().map(|kind| status.of(kind));
+    watches.filter(|watch| watch.origin == from).filter_map(|watch| watch.contact).max()
 }
 
 /// The capabilities that this process lacked when it started: what it gave back is not missing.
@@ -89,6 +99,19 @@ mod tests {
     }
 
     #[test]
+    fn the_operator_s_feed_is_silent_whatever_the_api_server_says() {
+        let (status, began) = (FeedStatus::default(), Instant::now());
+        let now = began + 60 * MINUTE;
+        set(&status, Kind::Service, State::Watching, Some(now));
+        set(&status, Kind::Pod, State::Watching, now.checked_sub(6 * MINUTE));
+        status.at(Kind::Pod).origin = Origin::Feed;
+
+        let feed = Feed::of(&status, now, began);
+
+        assert_eq!((feed.silent, feed.from), (6 * MINUTE, Origin::Feed));
+    }
+
+    #[test]
     fn what_is_off_or_forbidden_is_not_silent() {
         let (status, began) = (FeedStatus::default(), Instant::now());
         let now = began + 60 * MINUTE;
@@ -97,7 +120,8 @@ mod tests {
 
         let feed = Feed::of(&status, now, began);
 
-        assert_eq!(feed, Feed { silent: Duration::ZERO, forbidden: vec![Kind::Service.name()] });
+        let forbidden = vec![Kind::Service.name()];
+        assert_eq!(feed, Feed { forbidden, ..Feed::default() });
         assert_eq!(Feed::of(&FeedStatus::default(), now, began), Feed::default());
     }
 }

@@ -9,6 +9,7 @@
 
 use super::family::Families;
 use crate::kube::{Class, FeedStatus, KindStatus, Malformed, State};
+use crate::names::Origin;
 use crate::node_probe::NodeProbe;
 use crate::node_probe::status::Account;
 use probelet_core::cluster::objects::Kind;
@@ -36,9 +37,15 @@ pub(super) fn add(
         "What the watch of each kind of object is doing: 1 for the state.",
         watches,
     );
+    let pods = feed.of(Kind::Pod).origin;
+    families.gauge(
+        "probelet_agent_pods_source",
+        "Where this node's pods come from: 1 for the API server (api) or the operator's feed (feed).",
+        Origin::ALL.map(|origin| ([("source", origin.name())], flag(origin == pods))),
+    );
     families.gauge(
         "probelet_agent_kubernetes_contact_age_seconds",
-        "Time since the API server last sent anything, in seconds; an idle watch gets a bookmark once a minute.",
+        "Time since the API server, for pods the operator's feed, last sent anything, in seconds; an idle watch gets a bookmark once a minute.",
         kinds.iter().filter_map(|(kind, status)| {
             let age = now.saturating_duration_since(status.contact?);
             Some(([("kind", *kind)], age.as_secs_f64()))

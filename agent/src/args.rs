@@ -159,9 +159,7 @@ impl Args {
         if typed.node_probe && kubernetes.is_none() {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, server::NO_SERVER));
         }
-        let feed = typed.feed.checked(kubernetes.is_some()).map_err(|message| {
-            Refused::new(ErrorKind::MissingRequiredArgument, message.to_owned())
-        })?;
+        let feed = typed.feed.checked(kubernetes.is_some())?;
         let auth = typed.auth.unwrap_or(Auth::Off);
         if auth != Auth::Off && kubernetes.is_none() {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::NO_ONE));

@@ -126,7 +126,7 @@ impl Hub {
     }
 }
 
-/// Serves on a thread of its own until told to stop; the receiver gets the reason if it ends before.
+/// Serves on a thread of its own until it is to stop; the receiver gets the reason if it ends before.
 ///
 /// # Errors
 /// The port is taken, or the thread cannot be started.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use kube::{Api, Client, Config};
+use prometheus::IntGauge;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -179,6 +180,25 @@ async fn stop_signal() -> anyhow::Result<()> {
     }
 }
 
+/// Who asks for the Lease of this installation, and who for that of the cluster.
+fn electors(
+    args: Args,
+    client: &Client,
+    namespace: &str,
+    clock: &Clock,
+    waits: IntGauge,
+) -> (Option<Elector>, Option<Elector>) {
+    let lease = |namespace: &str| Api::namespaced(client.clone(), namespace);
+    let cluster = args.cluster_lease.zip(args.lease.as_ref()).map(|((place, name), own)| {
+        // Anyone who leads this installation holds it in the installation's name.
+        let us = format!("{namespace}/{own}");
+        Elector::new(lease(&place), name, us, clock.clone()).among_installations(waits)
+    });
+    let own =
+        args.lease.map(|name| Elector::new(lease(namespace), name, args.identity, clock.clone()));
+    (own, cluster)
+}
+
 async fn operate(args: Args, cluster: Cluster) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new().context("cannot set up metrics")?);
     let clock = Clock::default();
@@ -203,20 +223,13 @@ async fn operate(args: Args, cluster: Cluster) -> anyhow::Result<()> {
         synced,
         metrics,
         seed: args.seeds.then_some(seed),
-        agents: args.agents.map(|name| Agents { namespace: namespace.to_owned(), name }),
+        agents: args.agents.clone().map(|name| Agents { namespace: namespace.to_owned(), name }),
         max_budget: args.max_budget,
         writes_per_second: args.writes_per_second,
         identity: args.identity.clone(),
         clock: clock.clone(),
     }));
-    let lease = |namespace: &str| Api::namespaced(client.clone(), namespace);
-    let mut cluster = args.cluster_lease.zip(args.lease.as_ref()).map(|((place, name), own)| {
-        // Anyone who leads this installation holds it in the installation's name.
-        let us = format!("{namespace}/{own}");
-        Elector::new(lease(&place), name, us, clock.clone()).among_installations(waits)
-    });
-    let mut elector =
-        args.lease.map(|name| Elector::new(lease(namespace), name, args.identity, clock));
+    let (mut elector, mut cluster) = electors(args, &client, namespace, &clock, waits);
     let (mut stopping, mut stopping_too) = (stopped.clone(), stopped);
     let (held, is_held) = watch::channel(false);
     let election = async {

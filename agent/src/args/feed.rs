@@ -4,14 +4,16 @@
 
 use crate::kube::operator::Place;
 use clap::builder::FalseyValueParser;
+use clap::error::ErrorKind;
 use hyper::Uri;
+use probelet_runtime::Refused;
 use std::path::PathBuf;
 
 /// The feed is asked in the name of a pod.
-pub(super) const NO_TOKEN: &str =
+const NO_TOKEN: &str =
     "--feed needs --feed-token FILE, a projected token of this pod for the audience of the feed\n";
 /// Its address is asked for.
-pub(super) const NO_SERVER: &str = "--feed needs an API server, which knows the Service's address: run the agent in a pod, or give --kubeconfig FILE\n";
+const NO_SERVER: &str = "--feed needs an API server, which knows the Service's address: run the agent in a pod, or give --kubeconfig FILE\n";
 
 const EXAMPLE: &str = "give https://SERVICE.NAMESPACE.svc:PORT, the operator's Service";
 /// Longest name of a Service or namespace.
@@ -45,11 +47,12 @@ pub(super) struct Flags {
 
 impl Flags {
     /// What was asked for, if anything was.
-    pub(super) fn checked(self, has_server: bool) -> Result<Option<Feed>, &'static str> {
+    pub(super) fn checked(self, has_server: bool) -> Result<Option<Feed>, Refused> {
         let Some((service, namespace, port)) = self.feed else { return Ok(None) };
-        let token = self.feed_token.ok_or(NO_TOKEN)?;
+        let missing = |what| Refused::new(ErrorKind::MissingRequiredArgument, what);
+        let token = self.feed_token.ok_or_else(|| missing(NO_TOKEN))?;
         if !has_server {
-            return Err(NO_SERVER);
+            return Err(missing(NO_SERVER));
         }
         let place = Place { service, namespace, port, token };
         Ok(Some(Feed { place, fallback: self.feed_fallback }))

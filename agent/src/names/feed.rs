@@ -58,17 +58,7 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
     let Feed { connection, operator, node, mut config, status, pace, timing } = feed;
     let first = operator.as_ref().map_or(Origin::Api, |_| Origin::Feed);
     let (sender, mut from) = watch::channel(first);
-    let select = |config: &Effective, from: Origin, kind| {
-        let selection = wanted(kind, &config.spec.matching, &node)?;
-        Some(match (kind, from) {
-            // Whose pods they are is in the token.
-            (Kind::Pod, Origin::Feed) => {
-                let selection = Selection { path: PODS, filter: String::new() };
-                Wanted { origin: from, selection }
-            }
-            _ => Wanted { origin: Origin::Api, selection },
-        })
-    };
+    let select = |config: &Effective, from, kind| select(config, from, kind, &node);
     let now = Arc::clone(&config.borrow_and_update());
     let mut tasks = JoinSet::new();
     let named = now.spec.matching.peers == Peers::EndpointSlices;
@@ -123,4 +113,16 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
             });
         }
     }
+}
+
+/// What is followed of `kind`, and where.
+fn select(config: &Effective, from: Origin, kind: Kind, node: &str) -> Option<Wanted> {
+    let selection = wanted(kind, &config.spec.matching, node)?;
+    Some(match (kind, from) {
+        // Whose pods they are is in the token.
+        (Kind::Pod, Origin::Feed) => {
+            Wanted { origin: from, selection: Selection { path: PODS, filter: String::new() } }
+        }
+        _ => Wanted { origin: Origin::Api, selection },
+    })
 }

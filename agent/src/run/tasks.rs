@@ -59,15 +59,8 @@ pub(super) async fn run(
     spawn_local(wake(config_seen.clone(), engine.thread().clone()));
     let names = names::start::follow(args.docker.clone());
     let pace = pace(Arc::clone(&governor));
-    let connection = args.kubernetes.clone().map(|access| {
-        let timing = Timing::default();
-        Arc::new(Connection::new(access, timing.renew, timing.gather))
-    });
-    let operator =
-        args.feed.as_ref().zip(connection.as_ref()).map(|(feed, connection)| {
-            names::start::of_operator(feed, connection, &Timing::default())
-        });
-    let ways = connection.clone().map(|connection| (connection, operator));
+    let ways = ways(&args);
+    let connection = ways.as_ref().map(|(connection, _)| Arc::clone(connection));
     let feed = feed(ways, Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), events);
     let (mut node_probe, mut writing) = (None, None);
     if let Some(path) = args.config.clone() {
@@ -250,9 +243,21 @@ fn pace(governor: Arc<Governor>) -> Pace {
     })
 }
 
+/// The ways to the API server and to the operator's feed.
+type Ways = (Arc<Connection>, Option<names::Operator>);
+
+fn ways(args: &Args) -> Option<Ways> {
+    let timing = Timing::default();
+    let access = args.kubernetes.clone()?;
+    let connection = Arc::new(Connection::new(access, timing.renew, timing.gather));
+    let operator = args.feed.as_ref();
+    let operator = operator.map(|feed| names::start::of_operator(feed, &connection, &timing));
+    Some((connection, operator))
+}
+
 /// Follows the cluster, if there is one.
 fn feed(
-    ways: Option<(Arc<Connection>, Option<names::Operator>)>,
+    ways: Option<Ways>,
     node: Arc<str>,
     config: watch::Receiver<Arc<Effective>>,
     pace: Pace,

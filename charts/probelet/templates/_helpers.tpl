@@ -292,6 +292,30 @@ type: Unconfined
 {{- .Values.agent.tls.secretName | default (printf "%s-agent-tls" (include "probelet.fullname" .)) -}}
 {{- end -}}
 
+{{/* Whether the operator hands out pods, and whether agents may list those of the cluster: "true" or nothing. Upgrades with --reuse-values
+     know neither value. */}}
+{{- define "probelet.feeds" -}}
+{{- if eq (dig "pods" "source" "feed" .Values.agent) "feed" -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "probelet.agent.listsPods" -}}
+{{- if or (not (include "probelet.feeds" .)) (dig "pods" "fallback" false .Values.agent) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The operator's Service; the Secret and the ConfigMap of the feed are called the same, with `-tls`, as agents expect. */}}
+{{- define "probelet.operator.service" -}}
+{{- printf "%s-operator" (include "probelet.fullname" .) -}}
+{{- end -}}
+
+{{/* Whom agents' tokens for the feed are made for. */}}
+{{- define "probelet.feed.audience" -}}
+probelet-feed
+{{- end -}}
+
 {{- define "probelet.agent.portName" -}}
 {{- eq .Values.agent.tls.mode "none" | ternary "http" "https" -}}
 {{- end -}}

@@ -127,7 +127,7 @@ pub mod data_complete {
     pub const LOW_COVERAGE: &str = "LowCoverage";
     /// False: too many connections have no owner or no name for their remote end.
     pub const UNRESOLVED: &str = "Unresolved";
-    /// False: the API server has not been reached for a while, so names may be stale or missing.
+    /// False: the API server, or the operator's feed of pods, has not been reached for a while, so names may be stale or missing.
     pub const NAMES_STALE: &str = "NamesStale";
     /// False: a part of the data is much older than its interval.
     pub const STALE: &str = "Stale";

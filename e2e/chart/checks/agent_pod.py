@@ -146,7 +146,8 @@ def the_agent_is_given_its_node_its_certificate_and_whom_to_answer(helm):
     env = env_of(helm.template().agent())
     same({name: value for name, value in env.items() if value}, {
         "PROBELET_LISTEN": "[::]:9466", "PROBELET_PROBE_LISTEN": "127.0.0.1:9468", "PROBELET_NODE_PROBE": "true", "PROBELET_STATE_DIR": "/var/lib/probelet",
-        "PROBELET_AUTH": "token", "PROBELET_TOKEN_AUDIENCE": "probelet", "PROBELET_ACCEPT_API_SERVER_TOKENS": "false",
+        "PROBELET_FEED": "https://probelet-operator.probelet.svc:9470", "PROBELET_FEED_TOKEN": "/var/run/secrets/probelet.io/feed/token",
+        "PROBELET_FEED_FALLBACK": "false", "PROBELET_AUTH": "token", "PROBELET_TOKEN_AUDIENCE": "probelet", "PROBELET_ACCEPT_API_SERVER_TOKENS": "false",
         "PROBELET_TLS": "self-signed", "PROBELET_WEB": "off", "PROBELET_DOCKER": "off", "PROBELET_LOG_FORMAT": "json",
         "PROBELET_LOG": "info"})
     assert "PROBELET_NODE_NAME" in env

@@ -17,6 +17,11 @@ MONITORS = {"agent": {"tls": {"mode": "cert-manager"}},
             "metrics": {"podMonitor": {"enabled": True, "tokenSecret": {"name": "renewed"}}, "serviceMonitor": {"enabled": True}}}
 
 
+def _secrets(objects):
+    """All but the one of the feed's certificate, which is made empty."""
+    return [each for each in objects.all("Secret") if each["metadata"]["name"] != "probelet-operator-tls"]
+
+
 def several_operators_without_an_election_are_refused(helm):
     says(helm.refusal({"operator": {"leaderElection": {"enabled": False}}}), "operator.replicas: ", "leaderElection")
 
@@ -56,7 +61,7 @@ def agents_are_scraped_with_a_token_over_tls(helm):
     same((endpoint["scheme"], endpoint["tlsConfig"]), ("https", {
         "ca": {"secret": {"name": certificate["secretName"], "key": "ca.crt"}}, "serverName": certificate["dnsNames"][0]}))
     same(endpoint["authorization"], {"type": "Bearer", "credentials": {"name": "renewed", "key": "token"}})
-    same(objects.all("Secret"), [])
+    same(_secrets(objects), [])
     same(objects.get("PodMonitor")["spec"]["selector"], objects.get("DaemonSet")["spec"]["selector"])
     same(endpoint["port"], objects.agent()["containers"][0]["ports"][0]["name"])
 
@@ -104,7 +109,7 @@ def the_operator_keeps_a_certificate_that_can_be_verified_and_no_other_secret(he
         # What Helm does not name it leaves to the operator.
         assert not objects.get(kind, env["PROBELET_CERTIFY"]).keys() & {"data", "stringData"}
     own = [rule for rule in rules(objects.get("Role", "x-probelet-operator")) if rule[0] in ("/secrets", "/configmaps")]
-    same(own, [("/configmaps", "get patch", env["PROBELET_CERTIFY"]), ("/secrets", "get patch", env["PROBELET_CERTIFY"])])
+    same(own, [(kind, "get patch", name) for kind in ("/configmaps", "/secrets") for name in (env["PROBELET_CERTIFY"], env["PROBELET_FEED_CERTIFY"])])
     volume = [each["secret"] for each in objects.agent()["volumes"] if each["name"] == "tls"][0]
     same((volume["secretName"], [each["key"] for each in volume["items"]]), (env["PROBELET_CERTIFY"], ["tls.crt", "tls.key"]))
     same(objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]["tlsConfig"], {
@@ -135,7 +140,7 @@ def a_token_of_ones_own_makes_no_secret(helm):
     objects = helm.template({"metrics": {"podMonitor": {"enabled": True, "tokenSecret": {"name": "mine", "key": "k"},
                              "tlsConfig": {"serverName": "agent"}}}}, apis=MONITORING)
     endpoint = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]
-    same(objects.all("Secret"), [])
+    same(_secrets(objects), [])
     same((endpoint["authorization"]["credentials"], endpoint["tlsConfig"]), ({"name": "mine", "key": "k"}, {"serverName": "agent"}))
 
 
@@ -143,7 +148,7 @@ def agents_that_answer_everybody_are_scraped_without_a_token(helm):
     objects = helm.template({**MONITORS, "agent": {"auth": "none", "tls": {"mode": "none"}}}, apis=MONITORING)
     endpoint = objects.get("PodMonitor")["spec"]["podMetricsEndpoints"][0]
     assert not endpoint.keys() & {"authorization", "tlsConfig"}, endpoint
-    same((endpoint["scheme"], endpoint["port"], objects.all("Secret")), ("http", "http", []))
+    same((endpoint["scheme"], endpoint["port"], _secrets(objects)), ("http", "http", []))
 
 
 def the_operator_is_scraped_through_its_service(helm):

@@ -11,25 +11,58 @@ OWN_NODE = "probelet-agent-own-node"
 
 
 def the_agents_role_is_the_least(helm):
-    agent = [("/pods", "list watch"), ("/services", "list watch"),
+    agent = [("/services", "list watch"),
              ("authentication.k8s.io/tokenreviews", "create"), ("authorization.k8s.io/subjectaccessreviews", "create"),
              ("discovery.k8s.io/endpointslices", "list watch"), ("probelet.io/nodeprobes", "get watch"),
              ("probelet.io/nodeprobes/status", "patch")]
-    same(rules(helm.template().get("ClusterRole", "probelet-agent")), agent)
+    objects = helm.template()
+    same(rules(objects.get("ClusterRole", "probelet-agent")), agent)
+    same(rules(objects.get("Role", "probelet-agent")), [("/configmaps", "get", "probelet-operator-tls")])
     open_to_all = helm.template({"agent": {"auth": "none"}}).get("ClusterRole", "probelet-agent")
     same(rules(open_to_all), [rule for rule in agent if "review" not in rule[0]])
+
+
+def an_agent_lists_pods_only_where_that_was_asked_for(helm):
+    lists = lambda pods: [rule for rule in rules(helm.template({"agent": {"pods": pods}}).get("ClusterRole", "probelet-agent")) if rule[0] == "/pods"]
+    same([lists({}), lists({"fallback": True}), lists({"source": "api"})], [[], [("/pods", "list watch")], [("/pods", "list watch")]])
+    plain = helm.template({"agent": {"pods": {"source": "api"}}})
+    same(rules(plain.get("ClusterRole", "probelet-operator")), [
+        rule for rule in rules(helm.template().get("ClusterRole", "probelet-operator"))
+        if rule[0] not in ("/pods", "authentication.k8s.io/tokenreviews")])
+    same((plain.all("Role", "probelet-agent"), plain.all("Secret"), [name for pod in (plain.agent(), plain.operator()) for name in env_of(pod) if "FEED" in name]),
+         ([], [], []))
+
+
+def the_feed_and_agents_know_each_other(helm):
+    objects = helm.template({"agent": {"serviceAccount": {"name": "mine"}, "pods": {"fallback": True}}}, release="x", namespace="there")
+    operator, agent = env_of(objects.operator()), env_of(objects.agent())
+    service = objects.get("Service", "x-probelet-operator")
+    port = [each for each in service["spec"]["ports"] if each["name"] == "feed"][0]["port"]
+    same(agent["PROBELET_FEED"], f"https://x-probelet-operator.there.svc:{port}")
+    # On the node's network a NetworkPolicy cannot name agents, and landlock knows the port that is connected to.
+    same((operator["PROBELET_FEED_LISTEN"], operator["PROBELET_FEED_ACCOUNT"]), (f"[::]:{port}", "mine"))
+    same(operator["PROBELET_FEED_CERTIFY_NAME"], "x-probelet-operator.there.svc")
+    # What agents look for is called as the Service.
+    same(operator["PROBELET_FEED_CERTIFY"], service["metadata"]["name"] + "-tls")
+    for kind in ("Secret", "ConfigMap"):
+        assert not objects.get(kind, operator["PROBELET_FEED_CERTIFY"]).keys() & {"data", "stringData"}
+    sources = [each["projected"]["sources"] for each in objects.agent()["volumes"] if each["name"] == "feed-token"]
+    same(sources, [[{"serviceAccountToken": {"audience": operator["PROBELET_FEED_AUDIENCE"], "expirationSeconds": 600, "path": "token"}}]])
+    mount = [each["mountPath"] for each in objects.agent()["containers"][0]["volumeMounts"] if each["name"] == "feed-token"]
+    same((agent["PROBELET_FEED_TOKEN"], agent["PROBELET_FEED_FALLBACK"]), (f"{mount[0]}/token", "true"))
 
 
 def the_operators_roles_are_the_least(helm):
     objects = helm.template()
     same(rules(objects.get("ClusterRole", "probelet-operator")), [
-        ("/nodes", "get list watch"),
+        ("/nodes", "get list watch"), ("/pods", "list watch"), ("authentication.k8s.io/tokenreviews", "create"),
         ("probelet.io/nodeprobes", "create delete get list patch watch"), ("probelet.io/nodeprobes/status", "patch"),
         ("probelet.io/probeconfigs", "create"), ("probelet.io/probeconfigs", "get list watch"),
         ("probelet.io/probeconfigs", "patch", "default"), ("probelet.io/probeconfigs/status", "patch")])
     daemonset = ("apps/daemonsets", "get list watch", "probelet-agent")
+    feed = [("/configmaps", "get patch", "probelet-operator-tls"), ("/secrets", "get patch", "probelet-operator-tls")]
     same(rules(objects.get("Role", "probelet-operator")), [
-        daemonset, ("coordination.k8s.io/leases", "create"),
+        *feed, daemonset, ("coordination.k8s.io/leases", "create"),
         ("coordination.k8s.io/leases", "get patch update", "probelet-operator")])
     events = objects.get("Role", "probelet-operator-events")
     same((events["metadata"]["namespace"], rules(events)), ("default", [("events.k8s.io/events", "create patch")]))
@@ -39,7 +72,7 @@ def the_operators_roles_are_the_least(helm):
         ("coordination.k8s.io/leases", "create"), ("coordination.k8s.io/leases", "get update", "probelet-cluster")]))
     same(objects.get("RoleBinding", "probelet-operator-lease")["metadata"]["namespace"], "default")
     alone = helm.template({"operator": {"replicas": 1, "leaderElection": {"enabled": False}}})
-    same(rules(alone.get("Role", "probelet-operator")), [daemonset])
+    same(rules(alone.get("Role", "probelet-operator")), [*feed, daemonset])
     same(alone.all("Role", "probelet-operator-lease"), [])
     gitops = rules(helm.template({"operator": {"createDefault": False}}).get("ClusterRole", "probelet-operator"))
     same([rule for rule in gitops if rule[0] == "probelet.io/probeconfigs"], [("probelet.io/probeconfigs", "get list watch")])
@@ -106,7 +139,9 @@ def a_network_policy_opens_the_port_that_is_served(helm):
     objects = helm.template({"networkPolicy": {"enabled": True}, "agent": {"port": 1234, "hostNetwork": False}})
     ports = lambda name: [port["port"] for port in objects.get("NetworkPolicy", name)["spec"]["ingress"][0]["ports"]]
     same((ports("probelet-agent"), ports("probelet-operator")), ([1234], [9467]))
-    same(objects.get("Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"], 9467)
+    same([port["port"] for port in objects.get("NetworkPolicy", "probelet-operator")["spec"]["ingress"][1]["ports"]], [9470])
+    served = objects.get("Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"]
+    same([port["containerPort"] for port in served], [9467, 9469, 9470])
     same(helm.template({"networkPolicy": {"enabled": False}}).all("NetworkPolicy"), [])
 
 
@@ -115,13 +150,16 @@ def no_policy_selects_agents_on_the_nodes_network(helm):
     peer = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
     objects = helm.template({"networkPolicy": {"ingressFrom": [peer], "egress": True}})
     same([policy["metadata"]["name"] for policy in objects.all("NetworkPolicy")], ["probelet-operator"])
-    assert peer in objects.get("NetworkPolicy")["spec"]["ingress"][0]["from"]
+    metrics, feed = objects.get("NetworkPolicy")["spec"]["ingress"]
+    assert peer in metrics["from"]
+    # Agents on the nodes' network are no peer that could be named.
+    same(feed, {"ports": [{"port": 9470, "protocol": "TCP"}]})
 
 
 def the_default_network_policies_cannot_cut_the_api_server_off(helm):
     for policy in helm.template({"agent": {"hostNetwork": False}}).all("NetworkPolicy"):
         same((policy["spec"]["policyTypes"], "egress" in policy["spec"]), (["Ingress"], False))
-        same(["from" in rule for rule in policy["spec"]["ingress"]], [False])
+        assert not any("from" in rule for rule in policy["spec"]["ingress"]), policy["spec"]["ingress"]
 
 
 def a_network_policy_with_egress_leads_to_the_api_server_and_the_operator(helm):
@@ -131,7 +169,7 @@ def a_network_policy_with_egress_leads_to_the_api_server_and_the_operator(helm):
         server, operator = policy["spec"]["egress"]
         same(server, {"ports": [{"port": 16443, "protocol": "TCP"}], "to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]})
         same((operator["ports"], operator["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]),
-             ([{"port": 9467, "protocol": "TCP"}], "operator"))
+             ([{"port": 9467, "protocol": "TCP"}, {"port": 9470, "protocol": "TCP"}], "operator"))
 
 
 def a_network_policy_with_named_peers_lets_the_pods_of_the_release_in(helm):
@@ -205,5 +243,7 @@ def every_pod_has_a_short_lived_token_and_no_other(helm):
         mount = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "token"]
         same(mount, [{"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}])
     for path in CI_VALUES:
-        kept = [each["metadata"]["name"] for each in helm.template(files=[path], apis=MONITORING).all("Secret")]
+        # The one of the feed's certificate is empty, for the operator to fill, and no token.
+        secrets = helm.template(files=[path], apis=MONITORING).all("Secret")
+        kept = [each["metadata"]["name"] for each in secrets if each["type"] != "Opaque" or each.keys() & {"data", "stringData"}]
         assert not kept, f"{path.name}: {kept}"

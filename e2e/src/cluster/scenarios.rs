@@ -9,6 +9,7 @@ mod costs;
 mod edges;
 mod edits;
 mod failures;
+mod feed;
 mod future;
 mod hands;
 mod helm;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Scenario> {
         nodes::scenarios(),
         refusing::scenarios(),
         failures::scenarios(),
+        feed::scenarios(),
         outage::scenarios(),
         costs::scenarios(),
         helm::last_round(),

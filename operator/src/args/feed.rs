@@ -25,6 +25,7 @@ pub struct Feed {
 }
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "clap names flags after them")]
 pub(super) struct Flags {
     /// Where to hand out to each node's agent the pods of its node, over HTTPS: an address and port, or `off`
     #[arg(long, global = true, env = "PROBELET_FEED_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen)]

@@ -7,7 +7,6 @@
 //!
 //! I/O: none of its own; waits for changes.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,6 +19,7 @@ use http_body_util::{Full, StreamBody};
 use hyper::body::{Body, Frame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response};
+use probelet_core::hash::HashMap;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -228,7 +228,9 @@ impl Watching {
             }
             Ok(changes) => {
                 hub.figures.events.inc_by(changes.len() as u64);
-                changes.iter().for_each(|change| line(&mut lines, change));
+                for change in &changes {
+                    line(&mut lines, change);
+                }
                 self.bookmark = Instant::now() + BOOKMARK;
             }
             Err(Lost::Expired) => {

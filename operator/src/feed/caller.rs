@@ -7,7 +7,6 @@
 //! I/O: the network; random numbers, once.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use probelet_core::hash::HashMap;
 use probelet_runtime::chain;
 
 /// How long the API server's word counts: an agent's token is good for ten minutes, and an agent asks every few seconds.

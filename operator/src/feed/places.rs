@@ -6,11 +6,12 @@
 //!
 //! Pure: no I/O; ends tasks.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use probelet_core::hash::HashMap;
 use probelet_runtime::places::Places;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, Id};
@@ -35,9 +36,9 @@ impl Connections {
     pub(super) fn new() -> Self {
         Self {
             strangers: Places::new(STRANGERS, OF_A_PEER),
-            open: HashMap::new(),
-            nodes: HashMap::new(),
-            watches: HashMap::new(),
+            open: HashMap::default(),
+            nodes: HashMap::default(),
+            watches: HashMap::default(),
         }
     }
 

@@ -74,7 +74,7 @@ pub(super) async fn follow(client: Client, hub: &Hub) -> std::convert::Infallibl
 fn wait(failures: u32) -> Duration {
     let full = (AGAIN.0 * 2_u32.saturating_pow(failures.min(16))).min(AGAIN.1);
     let random = RandomState::new().hash_one(failures) % 1024;
-    full - full / 2 * u32::try_from(random).unwrap_or(0) / 1024
+    full.saturating_sub(full / 2 * u32::try_from(random).unwrap_or(0) / 1024)
 }
 
 async fn list(pods: &Api<RawPod>, hub: &Hub) -> End {
@@ -91,13 +91,11 @@ async fn list(pods: &Api<RawPod>, hub: &Hub) -> End {
         for pod in answer.items {
             apply(hub, pod);
         }
-        match answer.metadata.continue_.filter(|more| !more.is_empty()) {
-            Some(more) => page.continue_token = Some(more),
-            None => {
-                let version = version(answer.metadata.resource_version.as_deref());
-                hub.store.borrow_mut().end(version);
-                break;
-            }
+        page.continue_token = answer.metadata.continue_.filter(|more| !more.is_empty());
+        if page.continue_token.is_none() {
+            let version = version(answer.metadata.resource_version.as_deref());
+            hub.store.borrow_mut().end(version);
+            break;
         }
     }
     hub.show();

@@ -6,9 +6,10 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use probelet_core::hash::{HashMap, HashSet};
 use tokio::sync::watch;
 
 use super::pod::{Trimmed, tombstone};
@@ -71,7 +72,7 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let (pods, log) = (HashSet::new(), VecDeque::new());
+        let (pods, log) = (HashSet::default(), VecDeque::new());
         Self { pods, log, forgotten: 0, floor: 0, changed: watch::channel(0).0 }
     }
 
@@ -132,8 +133,8 @@ impl Store {
     pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            pods: HashMap::new(),
-            nodes: HashMap::new(),
+            pods: HashMap::default(),
+            nodes: HashMap::default(),
             bytes: 0,
             version: 0,
             floor: None,

@@ -78,12 +78,12 @@ async fn lines(answer: &mut Answer) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn told(lines: &[Value]) -> Vec<(&str, &str)> {
-    let told = lines.iter().map(|line| {
+fn verbs(lines: &[Value]) -> Vec<(&str, &str)> {
+    let verbs = lines.iter().map(|line| {
         let name = line["object"]["metadata"]["name"].as_str().unwrap_or_default();
         (line["type"].as_str().unwrap(), name)
     });
-    told.collect()
+    verbs.collect()
 }
 
 async fn json(answer: Answer) -> Value {
@@ -99,18 +99,18 @@ fn an_agent_gets_the_pods_of_its_node_then_changes_and_of_other_nodes_nothing() 
         let mut watch = ask(&hub, "node-1", INITIAL);
 
         let first = lines(&mut watch).await;
-        assert_eq!(told(&first), [("ADDED", "on-node-1"), ("BOOKMARK", "")]);
+        assert_eq!(verbs(&first), [("ADDED", "on-node-1"), ("BOOKMARK", "")]);
         let end = &first[1]["object"]["metadata"]["annotations"];
         assert_eq!(end["k8s.io/initial-events-end"], "true");
         assert!(!first[0].to_string().contains("secret"), "{}", first[0]);
 
         runs(&fake, "on-node-2", "node-2", "Failed");
         runs(&fake, "new", "node-1", "Pending");
-        assert_eq!(told(&lines(&mut watch).await), [("ADDED", "new")]);
+        assert_eq!(verbs(&lines(&mut watch).await), [("ADDED", "new")]);
         runs(&fake, "new", "node-1", "Running");
-        assert_eq!(told(&lines(&mut watch).await), [("MODIFIED", "new")]);
+        assert_eq!(verbs(&lines(&mut watch).await), [("MODIFIED", "new")]);
         fake.remove("pods", "new");
-        assert_eq!(told(&lines(&mut watch).await), [("DELETED", "new")]);
+        assert_eq!(verbs(&lines(&mut watch).await), [("DELETED", "new")]);
 
         let list = json(ask(&hub, "node-1", "limit=500")).await;
         assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
@@ -130,7 +130,7 @@ fn a_watch_goes_on_where_the_last_one_ended() {
         runs(&fake, "new", "node-1", "Running");
 
         let mut watch = ask(&hub, "node-1", &format!("watch=1&resourceVersion={version}"));
-        assert_eq!(told(&lines(&mut watch).await), [("ADDED", "new")]);
+        assert_eq!(verbs(&lines(&mut watch).await), [("ADDED", "new")]);
 
         let gone = json(ask(&hub, "node-1", "watch=1&resourceVersion=1")).await;
         assert_eq!((&gone["code"], &gone["reason"]), (&json!(410), &json!("Expired")));
@@ -167,7 +167,7 @@ fn a_quiet_watch_gets_bookmarks_and_none_once_the_api_server_is_not_heard_of() {
         let mut watch = ask(&hub, "node-1", &format!("{INITIAL}&timeoutSeconds=100"));
         lines(&mut watch).await;
 
-        assert_eq!(told(&lines(&mut watch).await), [("BOOKMARK", "")]);
+        assert_eq!(verbs(&lines(&mut watch).await), [("BOOKMARK", "")]);
         hub.heard.set(Instant::now().checked_sub(FRESH));
 
         assert!(watch.body_mut().frame().await.is_none(), "nothing more until it ends");

@@ -19,7 +19,7 @@ use probelet_crds::{NodeConfig, SEED};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// What the server says instead of doing it.
 #[derive(Debug, Clone)]
@@ -233,7 +233,7 @@ impl Fake {
         self.put("nodeprobes", node, |probe| probe["status"]["lastReport"] = json!(beat));
     }
 
-    async fn answer(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Answer {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap();
         let query = head.uri.query().unwrap_or("").to_owned();
@@ -374,15 +374,18 @@ impl Fake {
         reply(200, &self.get(collection, name))
     }
 
-    /// Merges into the status, if no one wrote meanwhile.
+    /// Merges into the status or the data, if no one wrote meanwhile.
     fn merge(&self, collection: &str, name: &str, object: &Value) -> Answer {
         let old = self.get(collection, name);
-        if old["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+        let version = &object["metadata"]["resourceVersion"];
+        if !version.is_null() && old["metadata"]["resourceVersion"] != *version {
             return error(409, "Conflict", "", 0);
         }
         self.put(collection, name, |new| {
-            for (key, value) in object["status"].as_object().into_iter().flatten() {
-                new["status"][key] = value.clone();
+            for part in ["status", "data"] {
+                for (key, value) in object[part].as_object().into_iter().flatten() {
+                    new[part][key] = value.clone();
+                }
             }
         });
         reply(200, &self.get(collection, name))

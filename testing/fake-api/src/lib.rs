@@ -3,7 +3,7 @@
 //! In: what a test wants to be asked and to answer. Out: clients, or an address on loopback. It must not be a dependency of
 //! anything but tests.
 //!
-//! I/O: [`socket`] listens on loopback; the others are in memory.
+//! I/O: [`socket`] and [`Fake::listen`] listen on loopback; the others are in memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
 #![allow(clippy::must_use_candidate, reason = "what a test takes out it need not look at")]
 
 mod cluster;
+mod listen;
 mod scripted;
 pub mod socket;
 

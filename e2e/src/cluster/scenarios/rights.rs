@@ -20,8 +20,7 @@ const AGENT: &[&str] = &[
     "get probelet.io/nodeprobes",
     "watch probelet.io/nodeprobes",
     "patch probelet.io/nodeprobes/status",
-    "list /pods",
-    "watch /pods",
+    "get /configmaps probelet-operator-tls",
     "list /services",
     "watch /services",
     "list discovery.k8s.io/endpointslices",
@@ -30,6 +29,10 @@ const AGENT: &[&str] = &[
     "create authorization.k8s.io/subjectaccessreviews",
 ];
 const OPERATOR: &[&str] = &[
+    "get /secrets probelet-operator-tls",
+    "patch /secrets probelet-operator-tls",
+    "get /configmaps probelet-operator-tls",
+    "patch /configmaps probelet-operator-tls",
     "get apps/daemonsets probelet-agent",
     "list apps/daemonsets probelet-agent",
     "watch apps/daemonsets probelet-agent",
@@ -63,6 +66,9 @@ const OPERATOR_EVERYWHERE: &[&str] = &[
     "get /nodes",
     "list /nodes",
     "watch /nodes",
+    "list /pods",
+    "watch /pods",
+    "create authentication.k8s.io/tokenreviews",
 ];
 
 pub(super) fn scenarios() -> Vec<Scenario> {

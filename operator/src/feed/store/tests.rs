@@ -44,17 +44,18 @@ impl Agent {
         let of = |field: &str| object["metadata"][field].as_str().unwrap().to_owned();
         let key = format!("{}/{}", of("namespace"), of("name"));
         self.version = of("resourceVersion").parse().unwrap();
-        match change.verb {
-            Verb::Deleted => {
-                // As the agent does: who has another uid is another one.
-                if self.pods.get(&key).is_some_and(|(uid, _)| *uid == of("uid")) {
-                    self.pods.remove(&key);
-                }
-            }
-            _ => {
-                let phase = object["status"]["phase"].as_str().unwrap().to_owned();
-                self.pods.insert(key, (of("uid"), phase));
-            }
+        if change.verb != Verb::Deleted {
+            let phase = object["status"]["phase"].as_str().unwrap().to_owned();
+            self.pods.insert(key, (of("uid"), phase));
+        } else if self.pods.get(&key).is_some_and(|(uid, _)| *uid == of("uid")) {
+            // As the agent does: who has another uid is another one.
+            self.pods.remove(&key);
+        }
+    }
+
+    fn take_all(&mut self, changes: &[Change]) {
+        for change in changes {
+            self.take(change);
         }
     }
 }
@@ -264,7 +265,7 @@ proptest! {
                 }
                 Step::Read(most) => {
                     if let Ok(changes) = store.pending("0", &mut cursor, most) {
-                        changes.iter().for_each(|change| agent.take(change));
+                        agent.take_all(&changes);
                     }
                 }
                 Step::Break => match store.resume("0", agent.version) {
@@ -272,7 +273,7 @@ proptest! {
                     Err(Lost::Expired) => {
                         let (pods, listed) = store.list("0");
                         agent = Agent::default();
-                        pods.iter().for_each(|pod| agent.take(pod));
+                        agent.take_all(&pods);
                         agent.version = store.version().unwrap();
                         cursor = listed;
                     }
@@ -284,7 +285,7 @@ proptest! {
             if changes.is_empty() {
                 break;
             }
-            changes.iter().for_each(|change| agent.take(change));
+            agent.take_all(&changes);
         }
         let here = truth.into_iter().filter(|(_, (_, node, _))| *node == 0);
         let here: BTreeMap<_, _> = here.map(|(key, (uid, _, phase))| (key, (uid, phase))).collect();

@@ -53,7 +53,7 @@ _probelet__agent() {
 
     case "${cmd}" in
         probelet__agent)
-            opts="-h -V --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help --version run once top doctor help"
+            opts="-h -V --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --feed --feed-token --feed-fallback --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help --version run once top doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -88,6 +88,14 @@ _probelet__agent() {
                     return 0
                     ;;
                 --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -139,7 +147,7 @@ _probelet__agent() {
             return 0
             ;;
         probelet__subcmd__agent__subcmd__doctor)
-            opts="-h --json --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
+            opts="-h --json --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --feed --feed-token --feed-fallback --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -174,6 +182,14 @@ _probelet__agent() {
                     return 0
                     ;;
                 --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -309,7 +325,7 @@ _probelet__agent() {
             return 0
             ;;
         probelet__subcmd__agent__subcmd__once)
-            opts="-h --json --settle --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
+            opts="-h --json --settle --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --feed --feed-token --feed-fallback --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -348,6 +364,14 @@ _probelet__agent() {
                     return 0
                     ;;
                 --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -399,7 +423,7 @@ _probelet__agent() {
             return 0
             ;;
         probelet__subcmd__agent__subcmd__run)
-            opts="-h --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
+            opts="-h --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --feed --feed-token --feed-fallback --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -434,6 +458,14 @@ _probelet__agent() {
                     return 0
                     ;;
                 --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -485,7 +517,7 @@ _probelet__agent() {
             return 0
             ;;
         probelet__subcmd__agent__subcmd__top)
-            opts="-h --sort --filter --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
+            opts="-h --sort --filter --config --listen --probe-listen --source --node-name --docker --kubernetes --kubeconfig --feed --feed-token --feed-fallback --node-probe --state-dir --rights --auth --token-audience --accept-api-server-tokens --token-file --client-ca --tls --debug-pprof --web --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -528,6 +560,14 @@ _probelet__agent() {
                     return 0
                     ;;
                 --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

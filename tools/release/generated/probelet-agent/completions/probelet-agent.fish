@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_probelet_agent_global_optspecs
-    string join \n config= listen= probe-listen= source= node-name= docker= kubernetes= kubeconfig= node-probe state-dir= rights= auth= token-audience= accept-api-server-tokens token-file= client-ca= tls= debug-pprof web= log-format= log-level= h/help V/version
+    string join \n config= listen= probe-listen= source= node-name= docker= kubernetes= kubeconfig= feed= feed-token= feed-fallback node-probe state-dir= rights= auth= token-audience= accept-api-server-tokens token-file= client-ca= tls= debug-pprof web= log-format= log-level= h/help V/version
 end
 
 function __fish_probelet_agent_needs_command
@@ -38,6 +38,8 @@ complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l kubernete
 off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l feed -d 'The operator\'s feed, which hands out this node\'s pods, as https://SERVICE.NAMESPACE.svc:PORT: the API server is asked for the Service\'s address and for the ConfigMap SERVICE-tls with the authorities of its certificate. Without it pods are watched at the API server, which takes a right to list those of all nodes' -r
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l feed-token -d 'File with the token to show there: a projected one of this pod, for the audience of the feed' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
 keep\t'They are kept'"
@@ -54,6 +56,7 @@ on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
@@ -78,6 +81,8 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l ku
 off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l feed -d 'The operator\'s feed, which hands out this node\'s pods, as https://SERVICE.NAMESPACE.svc:PORT: the API server is asked for the Service\'s address and for the ConfigMap SERVICE-tls with the authorities of its certificate. Without it pods are watched at the API server, which takes a right to list those of all nodes' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l feed-token -d 'File with the token to show there: a projected one of this pod, for the audience of the feed' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
 keep\t'They are kept'"
@@ -94,6 +99,7 @@ on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
@@ -113,6 +119,8 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l k
 off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l feed -d 'The operator\'s feed, which hands out this node\'s pods, as https://SERVICE.NAMESPACE.svc:PORT: the API server is asked for the Service\'s address and for the ConfigMap SERVICE-tls with the authorities of its certificate. Without it pods are watched at the API server, which takes a right to list those of all nodes' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l feed-token -d 'File with the token to show there: a projected one of this pod, for the audience of the feed' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
 keep\t'They are kept'"
@@ -130,6 +138,7 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l l
 json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l json -d 'Print the full report as JSON instead of a short table'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
@@ -154,6 +163,8 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l ku
 off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l feed -d 'The operator\'s feed, which hands out this node\'s pods, as https://SERVICE.NAMESPACE.svc:PORT: the API server is asked for the Service\'s address and for the ConfigMap SERVICE-tls with the authorities of its certificate. Without it pods are watched at the API server, which takes a right to list those of all nodes' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l feed-token -d 'File with the token to show there: a projected one of this pod, for the audience of the feed' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
 keep\t'They are kept'"
@@ -170,6 +181,7 @@ on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'
@@ -188,6 +200,8 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l
 off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l feed -d 'The operator\'s feed, which hands out this node\'s pods, as https://SERVICE.NAMESPACE.svc:PORT: the API server is asked for the Service\'s address and for the ConfigMap SERVICE-tls with the authorities of its certificate. Without it pods are watched at the API server, which takes a right to list those of all nodes' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l feed-token -d 'File with the token to show there: a projected one of this pod, for the audience of the feed' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l state-dir -d 'Where the last good configuration of the `NodeProbe` is kept, for starts without an API server' -r -F
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l rights -d 'What becomes of the agent\'s rights after its first full report: `drop` gives back what its source does not need and holds it to the system calls and files that it uses; `keep` leaves all as it is, to look for a fault' -r -f -a "drop\t'They are given back'
 keep\t'They are kept'"
@@ -205,6 +219,7 @@ complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l
 json\t'One JSON object a line'"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l json -d 'Print JSON instead of text'
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l debug-pprof -d 'Serve profiles of the agent itself under /debug/pprof'

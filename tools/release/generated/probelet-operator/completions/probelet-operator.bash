@@ -41,7 +41,7 @@ _probelet__operator() {
 
     case "${cmd}" in
         probelet__operator)
-            opts="-h -V --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help --version run selftest help"
+            opts="-h -V --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --feed-listen --feed-account --feed-audience --feed-certify --feed-certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help --version run selftest help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -84,6 +84,26 @@ _probelet__operator() {
                     return 0
                     ;;
                 --certify-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-certify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-certify-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -171,7 +191,7 @@ _probelet__operator() {
             return 0
             ;;
         probelet__subcmd__operator__subcmd__run)
-            opts="-h --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help"
+            opts="-h --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --feed-listen --feed-account --feed-audience --feed-certify --feed-certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -217,6 +237,26 @@ _probelet__operator() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --feed-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-certify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-certify-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-budget)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -245,7 +285,7 @@ _probelet__operator() {
             return 0
             ;;
         probelet__subcmd__operator__subcmd__selftest)
-            opts="-h --timeout --agent-token --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help"
+            opts="-h --timeout --agent-token --listen --probe-listen --namespace --identity --lease --cluster-lease --no-leader-election --seed --no-seed --agents --certify --certify-name --feed-listen --feed-account --feed-audience --feed-certify --feed-certify-name --max-budget --kubeconfig --writes-per-second --log-format --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -296,6 +336,26 @@ _probelet__operator() {
                     return 0
                     ;;
                 --certify-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-certify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feed-certify-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

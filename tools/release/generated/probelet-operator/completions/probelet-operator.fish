@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_probelet_operator_global_optspecs
-    string join \n listen= probe-listen= namespace= identity= lease= cluster-lease= no-leader-election seed= no-seed agents= certify= certify-name= max-budget= kubeconfig= writes-per-second= log-format= log-level= h/help V/version
+    string join \n listen= probe-listen= namespace= identity= lease= cluster-lease= no-leader-election seed= no-seed agents= certify= certify-name= feed-listen= feed-account= feed-audience= feed-certify= feed-certify-name= max-budget= kubeconfig= writes-per-second= log-format= log-level= h/help V/version
 end
 
 function __fish_probelet_operator_needs_command
@@ -34,6 +34,11 @@ complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l see
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l agents -d '`DaemonSet` of the agents, in the namespace of the Lease: where it wants no pod no agent is waited for. Without it that is so on Windows, Fargate and virtual nodes only' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the agents\' certificate and its authorities are kept and renewed; both must be there. Without it the operator makes no certificate' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l certify-name -d 'The name that the agents\' certificate is for' -r
+complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l feed-listen -d 'Where to hand out to each node\'s agent the pods of its node, over HTTPS: an address and port, or `off`' -r
+complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l feed-account -d 'The agents\' service account, in the namespace of the Lease: whose tokens are accepted there, each for the node that it is bound to' -r
+complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l feed-audience -d 'The audience that agents\' tokens have to be made for there' -r
+complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l feed-certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the certificate that is shown there and its authorities are kept and renewed; both must be there' -r
+complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l feed-certify-name -d 'The name that this certificate is for' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l max-budget -d 'Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r
@@ -57,6 +62,11 @@ complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run"
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l agents -d '`DaemonSet` of the agents, in the namespace of the Lease: where it wants no pod no agent is waited for. Without it that is so on Windows, Fargate and virtual nodes only' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the agents\' certificate and its authorities are kept and renewed; both must be there. Without it the operator makes no certificate' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l certify-name -d 'The name that the agents\' certificate is for' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l feed-listen -d 'Where to hand out to each node\'s agent the pods of its node, over HTTPS: an address and port, or `off`' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l feed-account -d 'The agents\' service account, in the namespace of the Lease: whose tokens are accepted there, each for the node that it is bound to' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l feed-audience -d 'The audience that agents\' tokens have to be made for there' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l feed-certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the certificate that is shown there and its authorities are kept and renewed; both must be there' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l feed-certify-name -d 'The name that this certificate is for' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l max-budget -d 'Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r
@@ -78,6 +88,11 @@ complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand self
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l agents -d '`DaemonSet` of the agents, in the namespace of the Lease: where it wants no pod no agent is waited for. Without it that is so on Windows, Fargate and virtual nodes only' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the agents\' certificate and its authorities are kept and renewed; both must be there. Without it the operator makes no certificate' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l certify-name -d 'The name that the agents\' certificate is for' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l feed-listen -d 'Where to hand out to each node\'s agent the pods of its node, over HTTPS: an address and port, or `off`' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l feed-account -d 'The agents\' service account, in the namespace of the Lease: whose tokens are accepted there, each for the node that it is bound to' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l feed-audience -d 'The audience that agents\' tokens have to be made for there' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l feed-certify -d 'Secret and `ConfigMap`, in the namespace of the Lease, in which the certificate that is shown there and its authorities are kept and renewed; both must be there' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l feed-certify-name -d 'The name that this certificate is for' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l max-budget -d 'Maximum CPU budget that a `ProbeConfig` may set, such as `100m`; one with more is rejected' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l kubeconfig -d 'Kubeconfig to reach the API server with, instead of the pod\'s service account' -r -F
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r

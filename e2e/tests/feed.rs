@@ -1,0 +1,243 @@
+//! Operator and agent, both as they are: the pods of a node go from an API server in memory through the operator's feed into the agent.
+//!
+//! In: pods as someone makes and deletes them. Out: what the agent gets. I/O: loopback, a temporary folder.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use probelet_agent::{
+    config::Effective,
+    kube::{Access, Connection, FeedStatus, State, Timing, operator::Place},
+    names::{self, Feed, Operator, Origin},
+};
+use probelet_core::cluster::objects::{Event, Kind};
+use probelet_fake_api::{Fake, socket::kubeconfig};
+use serde_json::json;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+const LONG: Duration = Duration::from_mins(1);
+const SERVICE: &str = "probelet-operator";
+const USER: &str = "system:serviceaccount:probelet:probelet-agent";
+
+/// A cluster as the chart leaves it, and the operator in it.
+struct Cluster {
+    fake: Fake,
+    kubeconfig: PathBuf,
+    port: u16,
+    home: tempfile::TempDir,
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn cluster(pods: impl FnOnce(&Fake)) -> Cluster {
+    let fake = Fake::default();
+    fake.put("secrets", "probelet-operator-tls", |_| {});
+    fake.put("configmaps", "probelet-operator-tls", |_| {});
+    fake.put("services", SERVICE, |service| service["spec"] = json!({"clusterIP": "127.0.0.1"}));
+    pods(&fake);
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("kubeconfig");
+    fs::write(&file, kubeconfig(&format!("http://{}", fake.listen()), "")).unwrap();
+    Cluster { fake, kubeconfig: file, port: free().port(), home }
+}
+
+impl Cluster {
+    fn operator(&self) -> Vec<String> {
+        let (file, listen) =
+            (self.kubeconfig.display().to_string(), format!("127.0.0.1:{}", self.port));
+        let words = [
+            "probelet-operator",
+            "--kubeconfig",
+            &file,
+            "--namespace",
+            "probelet",
+            "--no-leader-election",
+            "--no-seed",
+            "--listen",
+            "off",
+            "--log-level",
+            "warn",
+            "--feed-listen",
+            &listen,
+            "--feed-account",
+            "probelet-agent",
+            "--feed-certify",
+            "probelet-operator-tls",
+            "--feed-certify-name",
+            "probelet-operator.probelet.svc",
+        ];
+        words.map(str::to_owned).into()
+    }
+
+    /// An agent whose pod is on this node.
+    fn agent(&self, node: &str) -> Agent {
+        self.fake.token(node, USER, "probelet-feed", Some(node));
+        let token = self.home.path().join(node);
+        fs::write(&token, node).unwrap();
+        Agent::start(&self.kubeconfig, token, self.port, node)
+    }
+}
+
+struct Agent {
+    status: Arc<FeedStatus>,
+    events: mpsc::Receiver<Vec<Event>>,
+    _config: watch::Sender<Arc<Effective>>,
+}
+
+impl Agent {
+    fn start(kubeconfig: &Path, token: PathBuf, port: u16, node: &str) -> Self {
+        let timing = Timing {
+            start: Duration::ZERO,
+            gather: Duration::ZERO,
+            nodes: None,
+            ..Timing::default()
+        };
+        let access = Access::Kubeconfig(Some(kubeconfig.to_owned()));
+        let connection = Arc::new(Connection::new(access, timing.renew, timing.gather));
+        let (service, namespace) = (SERVICE.to_owned(), "probelet".to_owned());
+        let place = Place { service, namespace, port, token };
+        let feed = Connection::feed(Arc::clone(&connection), place, timing.renew, timing.gather);
+        let (config, seen) = watch::channel(Arc::new(Effective::defaults()));
+        let (sender, events) = names::channel();
+        let status = Arc::new(FeedStatus::default());
+        tokio::spawn(names::follow(
+            Feed {
+                connection,
+                operator: Some(Operator { connection: Arc::new(feed), fallback: false }),
+                node: node.into(),
+                config: seen,
+                status: Arc::clone(&status),
+                pace: Arc::new(|_| None),
+                timing,
+            },
+            sender,
+        ));
+        Self { status, events, _config: config }
+    }
+
+    /// The next events about pods, up to this one.
+    async fn until(&mut self, last: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        while all.last().is_none_or(|event| event != last) {
+            let batch =
+                timeout(LONG, self.events.recv()).await.expect("in time").expect("it lives");
+            all.extend(batch.iter().filter_map(|event| match event {
+                Event::Pod(pod) => Some(format!("+{}", pod.name)),
+                Event::PodGone(_, name, _) => Some(format!("-{name}")),
+                Event::Listed(Kind::Pod) => Some("listed".to_owned()),
+                _ => None,
+            }));
+        }
+        all
+    }
+}
+
+fn runs(fake: &Fake, name: &str, node: &str) {
+    fake.put("pods", name, |pod| {
+        pod["metadata"]["namespace"] = json!("shop");
+        pod["spec"] = json!({"nodeName": node});
+        pod["status"] = json!({"phase": "Running", "podIP": "10.0.0.1"});
+    });
+}
+
+#[tokio::test]
+async fn the_pods_of_a_node_reach_its_agent_through_the_operator_and_those_of_others_do_not() {
+    let cluster = cluster(|fake| {
+        runs(fake, "here", "node-1");
+        runs(fake, "elsewhere", "node-2");
+    });
+    let words = cluster.operator();
+    thread::spawn(move || probelet_operator::run::main(words.into_iter().map(Into::into)));
+    let mut agent = cluster.agent("node-1");
+
+    assert_eq!(agent.until("listed").await, ["+here", "listed"]);
+    runs(&cluster.fake, "elsewhere-too", "node-2");
+    runs(&cluster.fake, "new", "node-1");
+    assert_eq!(agent.until("+new").await, ["+new"]);
+    cluster.fake.remove("pods", "here");
+    assert_eq!(agent.until("-here").await, ["-here"]);
+
+    let pods = agent.status.of(Kind::Pod);
+    assert_eq!((pods.origin, pods.state, pods.lists), (Origin::Feed, State::Watching, 1));
+    let mut other = cluster.agent("node-2");
+    let mut first = other.until("listed").await;
+    first.sort_unstable();
+    assert_eq!(first, ["+elsewhere", "+elsewhere-too", "listed"]);
+}
+
+/// CPU seconds and resident KiB of a process.
+fn cost(pid: u32) -> (f64, u64) {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    (ticks / 100.0, fields[21].parse::<u64>().unwrap() * 4)
+}
+
+/// Figures of docs/adr/0015: what the operator's program costs with 3,000 pods and an agent on each of 100 nodes, and what an
+/// agent gets. `PROBELET_OPERATOR` names the program.
+#[tokio::test]
+#[ignore = "a measurement of some minutes, of a program that has to be built"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which program is measured is for the one who measures"
+)]
+async fn what_it_costs() {
+    let program = std::env::var("PROBELET_OPERATOR").expect("PROBELET_OPERATOR names a program");
+    let text = include_str!("../../agent/tests/fixtures/kubernetes/pod.json");
+    let (nodes, changes) = (100, 1000);
+    for pods in [0, 3000] {
+        let cluster = cluster(|fake| {
+            for n in 0..pods {
+                fake.put("pods", &format!("web-7d9f8c6b5-{n:05}"), |pod| {
+                    let old = pod["metadata"].clone();
+                    *pod = serde_json::from_str(text).unwrap();
+                    for field in ["name", "uid"] {
+                        pod["metadata"][field] = old[field].clone();
+                    }
+                    pod["spec"]["nodeName"] = json!(format!("node-{}", n % nodes));
+                });
+            }
+        });
+        let mut operator =
+            std::process::Command::new(&program).args(&cluster.operator()[1..]).spawn().unwrap();
+        let mut agents = Vec::new();
+        for n in 0..nodes {
+            let mut agent = cluster.agent(&format!("node-{n}"));
+            agent.until("listed").await;
+            agents.push(agent);
+        }
+        let bytes = agents[0].status.of(Kind::Pod).bytes;
+        let (before, memory) = cost(operator.id());
+        println!(
+            "{pods} pods, {nodes} agents: {before:.2} s CPU to here, {memory} KiB, a list of {bytes} bytes"
+        );
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let (quiet, _) = cost(operator.id());
+        println!("20 s without a change: {:.3} s CPU", quiet - before);
+        for n in 0..if pods > 0 { changes } else { 0 } {
+            let phase = if n / pods % 2 == 0 { "Failed" } else { "Running" };
+            cluster.fake.put("pods", &format!("web-7d9f8c6b5-{:05}", n % pods), |pod| {
+                pod["status"]["phase"] = json!(phase);
+            });
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (after, memory) = cost(operator.id());
+        println!("{changes} changes: {:.3} s CPU, {memory} KiB then", after - quiet);
+        operator.kill().unwrap();
+        operator.wait().unwrap();
+    }
+}

@@ -119,7 +119,7 @@ fn every_flag_has_an_environment_variable_and_help() {
             assert!(arg.get_help().is_some_and(|help| help.to_string().len() > 10), "{name}");
         }
     }
-    assert_eq!(seen, 26);
+    assert_eq!(seen, 29);
 }
 
 #[test]

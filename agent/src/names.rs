@@ -10,6 +10,7 @@ pub mod docker;
 mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
+mod interest;
 pub mod label;
 mod nodes;
 pub(crate) mod origin;

@@ -13,6 +13,7 @@
 //! Pure: no I/O, no clock; time is an argument.
 
 pub mod cidr;
+mod far;
 mod few;
 mod key;
 mod members;
@@ -33,6 +34,7 @@ use crate::hash::HashSet;
 use crate::names::{self, FrozenNames, Name, NameId, Names};
 use crate::records::Unresolved;
 use crate::table::{Frozen, Table};
+use far::Far;
 use members::Members;
 use nodes::Nodes;
 use objects::{Event, Kind};
@@ -116,6 +118,7 @@ pub struct Cluster {
     services: Services,
     slices: Slices,
     nodes: Nodes,
+    far: Far,
     /// Addresses of this node's own network namespace.
     host: HashSet<u128>,
     members: Members,
@@ -161,6 +164,7 @@ impl Cluster {
             services: Services::default(),
             slices: Slices::default(),
             nodes: Nodes::default(),
+            far: Far::default(),
             host: HashSet::default(),
             members: Members::new(seed),
             seed,
@@ -218,6 +222,7 @@ impl Cluster {
             Event::EndpointSliceGone(namespace, name) => {
                 self.slices.remove(&namespace, &name, &mut self.dirt);
             }
+            Event::Far(found) => self.far.take(found, &mut self.dirt),
             Event::Nodes(nodes) => self.dirt.all |= self.nodes.replace(nodes),
             Event::Listing(kind) => {
                 self.rounds[kind as usize] = self.rounds[kind as usize].wrapping_add(1);

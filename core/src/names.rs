@@ -55,7 +55,7 @@ pub enum Name {
         name: Box<str>,
         /// Its uid, when it is one of this node's; empty for pods of other nodes.
         uid: Box<str>,
-        /// What made it, when it is one of this node's.
+        /// What made it, when it is one of this node's or was asked about.
         workload: Option<NameId>,
     },
     /// What pods are made by: a Deployment, a StatefulSet; of a bare pod, itself.

@@ -117,6 +117,7 @@ impl Agent {
             Feed {
                 connection,
                 operator: Some(Operator { connection: Arc::new(feed), fallback: false }),
+                snapshots: None,
                 node: node.into(),
                 config: seen,
                 status: Arc::clone(&status),

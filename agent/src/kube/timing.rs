@@ -39,6 +39,8 @@ pub struct Timing {
     pub nodes: Option<Duration>,
     /// Credentials that were refused are read again at most so often.
     pub renew: Duration,
+    /// How often the operator is asked for pods by their addresses at most, give or take a half.
+    pub interest: Duration,
     /// How long the operator's feed may be away before the API server is asked instead.
     pub fallback: Duration,
 }
@@ -58,6 +60,7 @@ impl Default for Timing {
             gather: Duration::from_millis(700),
             nodes: Some(Duration::from_hours(1)),
             renew: Duration::from_secs(5),
+            interest: Duration::from_secs(5),
             fallback: Duration::from_mins(1),
         }
     }

@@ -12,6 +12,7 @@
 //!
 //! I/O: the network, on the caller's runtime.
 
+use super::interest::{self, Interest};
 use super::nodes;
 use super::origin::{self, Operator, Origin, PODS};
 use super::wanted::wanted;
@@ -19,6 +20,7 @@ use super::watcher::{Wanted, Watcher};
 use crate::config::Effective;
 use crate::kube::selection::Selection;
 use crate::kube::{Connection, FeedStatus, Pace, Timing};
+use crate::snapshot::Snapshot;
 use probelet_core::cluster::objects::{Event, Kind};
 use probelet_crds::Peers;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct Feed {
     pub connection: Arc<Connection>,
     /// Who hands out this node's pods, if not the API server.
     pub operator: Option<Operator>,
+    /// What the node looks like, for addresses that have no name: pods of other nodes, whom the operator knows.
+    pub snapshots: Option<watch::Receiver<Arc<Snapshot>>>,
     /// This node's name in the cluster.
     pub node: Arc<str>,
     /// The configuration in force, and its successors.
@@ -55,9 +59,11 @@ pub fn channel() -> (mpsc::Sender<Vec<Event>>, mpsc::Receiver<Vec<Event>>) {
 
 /// Follows the API server until no one receives events any more.
 pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
-    let Feed { connection, operator, node, mut config, status, pace, timing } = feed;
-    let first = operator.as_ref().map_or(Origin::Api, |_| Origin::Feed);
+    let first = feed.operator.as_ref().map_or(Origin::Api, |_| Origin::Feed);
     let (sender, mut from) = watch::channel(first);
+    // Ends with this, whatever it waits for.
+    let _beside = beside(&feed, &events, sender);
+    let Feed { connection, operator, node, mut config, status, pace, timing, .. } = feed;
     let select = |config: &Effective, from, kind| select(config, from, kind, &node);
     let now = Arc::clone(&config.borrow_and_update());
     let mut tasks = JoinSet::new();
@@ -69,12 +75,6 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
             let (connection, events) = (Arc::clone(&connection), events.clone());
             tasks.spawn(nodes::follow(connection, events, timing.start, every, timing.silence));
         }
-    }
-    // Ends with this, whatever it waits for.
-    let (mut moves, mut beside) = (false, JoinSet::new());
-    if let Some(operator) = operator.clone().filter(|operator| operator.fallback) {
-        moves = true;
-        beside.spawn(origin::follow(operator, Arc::clone(&status), timing.clone(), sender));
     }
     let selections = Kind::ALL.map(|kind| {
         let (sender, receiver) = watch::channel(select(&now, first, kind));
@@ -91,7 +91,7 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
         (kind, sender)
     });
     drop(events);
-    let mut configured = true;
+    let (mut configured, mut moves) = (true, true);
     loop {
         tokio::select! {
             changed = config.changed(), if configured => {
@@ -113,6 +113,29 @@ pub async fn follow(feed: Feed, events: mpsc::Sender<Vec<Event>>) {
             });
         }
     }
+}
+
+/// What is done beside the watches: whether pods come from the feed, and who is at addresses that have no name.
+fn beside(
+    feed: &Feed,
+    events: &mpsc::Sender<Vec<Event>>,
+    origin: watch::Sender<Origin>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let Some(operator) = &feed.operator else { return tasks };
+    if operator.fallback {
+        let (status, timing) = (Arc::clone(&feed.status), feed.timing.clone());
+        let origin = origin::follow(operator.clone(), status, timing, origin);
+        tasks.spawn(async { match origin.await {} });
+    }
+    if let Some(snapshots) = feed.snapshots.clone() {
+        let (operator, config, timing) =
+            (operator.clone(), feed.config.clone(), feed.timing.clone());
+        let interest =
+            Interest { operator, snapshots, config, pace: Arc::clone(&feed.pace), timing };
+        tasks.spawn(interest::follow(interest, events.clone()));
+    }
+    tasks
 }
 
 /// What is followed of `kind`, and where.

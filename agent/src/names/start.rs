@@ -60,6 +60,7 @@ pub(crate) fn follow_cluster(
     let feed = Feed {
         operator: operator.map(|feed| of_operator(feed, &connection, &timing)),
         connection,
+        snapshots: None,
         node,
         config,
         status: Arc::new(FeedStatus::default()),

@@ -61,7 +61,8 @@ pub(super) async fn run(
     let pace = pace(Arc::clone(&governor));
     let ways = ways(&args);
     let connection = ways.as_ref().map(|(connection, _)| Arc::clone(connection));
-    let feed = feed(ways, Arc::clone(&node), config_seen.clone(), Arc::clone(&pace), events);
+    let seen = (config_seen.clone(), snapshots.clone());
+    let feed = feed(ways, Arc::clone(&node), seen, Arc::clone(&pace), events);
     let (mut node_probe, mut writing) = (None, None);
     if let Some(path) = args.config.clone() {
         spawn_local(config::watch(path, config));
@@ -259,7 +260,7 @@ fn ways(args: &Args) -> Option<Ways> {
 fn feed(
     ways: Option<Ways>,
     node: Arc<str>,
-    config: watch::Receiver<Arc<Effective>>,
+    (config, snapshots): (watch::Receiver<Arc<Effective>>, watch::Receiver<Arc<Snapshot>>),
     pace: Pace,
     events: mpsc::Sender<Vec<Event>>,
 ) -> Option<Arc<FeedStatus>> {
@@ -268,6 +269,7 @@ fn feed(
     let feed = names::Feed {
         connection,
         operator,
+        snapshots: Some(snapshots),
         node,
         config,
         status: Arc::clone(&status),

@@ -171,6 +171,42 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
 }
 
+/// A pod of another node, at an address that was asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FarPod {
+    /// The address.
+    pub address: IpAddr,
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Which of all that had that name.
+    pub uid: Box<str>,
+    /// Kind and name of what made it.
+    pub workload: (Box<str>, Box<str>),
+    /// The node that it is on.
+    pub node: Box<str>,
+    /// Since when it has the address, Unix milliseconds.
+    pub from_ms: u64,
+    /// When it was asked about last, and had it still.
+    pub until_ms: u64,
+}
+
+impl Default for FarPod {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::from([0, 0, 0, 0]),
+            namespace: Box::default(),
+            name: Box::default(),
+            uid: Box::default(),
+            workload: Default::default(),
+            node: Box::default(),
+            from_ms: 0,
+            until_ms: 0,
+        }
+    }
+}
+
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -188,6 +224,8 @@ pub enum Event {
     EndpointSliceGone(Box<str>, Box<str>),
     /// All nodes of the cluster.
     Nodes(Vec<Node>),
+    /// Pods of other nodes that were asked for by their addresses.
+    Far(Vec<FarPod>),
     /// A list of this kind begins: what it does not name until [`Event::Listed`] is gone then, and
     /// not before.
     Listing(Kind),

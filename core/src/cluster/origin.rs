@@ -23,7 +23,7 @@ impl Cluster {
         if self.settings.alone {
             return Origin::Outside;
         }
-        let since_ms = since_ms.saturating_sub(self.offset_ms);
+        let (unix_ms, since_ms) = (since_ms, since_ms.saturating_sub(self.offset_ms));
         if at.is_loopback() || self.is_host(address) {
             return Origin::Here;
         }
@@ -32,7 +32,9 @@ impl Cluster {
         {
             return Origin::Here;
         }
-        if let Some(node) = self.pod_node(address).or_else(|| self.node_at(address)) {
+        let far = || self.far.at(address, unix_ms).map(|pod| &*pod.node);
+        let node = self.pod_node(address).or_else(|| self.node_at(address)).or_else(far);
+        if let Some(node) = node {
             if *node == *self.settings.node {
                 return Origin::Here;
             }

@@ -103,6 +103,9 @@ impl Cluster {
         if let Some(node) = self.node_at(q.at.addr) {
             return self.named(Name::Node(node.into()));
         }
+        if let Some(name) = self.far_pod(q) {
+            return name;
+        }
         if let Some(group) = self.group_at(q.at.ip()) {
             return self.named(Name::Group(group.into()));
         }
@@ -114,6 +117,16 @@ impl Cluster {
             return PeerName { name: service, service, gap, translated: false };
         }
         PeerName { gap: self.unexplained(q.at.ip()), ..PeerName::default() }
+    }
+
+    /// The pod of another node that had this address when the connection began, as far as it was asked about.
+    fn far_pod(&mut self, q: &Question) -> Option<PeerName> {
+        let pod = self.far.at(q.at.addr, q.since_ms)?;
+        let (namespace, name) = (pod.namespace.clone(), pod.name.clone());
+        let (kind, made) = pod.workload.clone();
+        let workload = Name::Workload { namespace: namespace.clone(), kind, name: made };
+        let workload = self.names.intern(workload);
+        Some(self.named(Name::Pod { namespace, name, uid: Box::default(), workload }))
     }
 
     /// The Service of one of this node's pods that a connection to it used, as far as can be determined.

@@ -1,7 +1,7 @@
 //! The other end of a connection: Services, endpoints, nodes, the world.
 
 use crate::node::*;
-use probelet_core::cluster::objects::{EndpointSlice, Event, OnNode, Pod, Service};
+use probelet_core::cluster::objects::{EndpointSlice, Event, FarPod, OnNode, Pod, Service};
 use probelet_core::records::Unresolved;
 
 #[test]
@@ -230,4 +230,50 @@ fn a_slice_that_is_no_services_names_none() {
     node.ask("10.1.0.9", "10.9.9.9:8080");
     assert_eq!((node.peer(), node.service()), ("external 10.9.9.9".into(), String::new()));
     assert_eq!(node.gap(Unresolved::UnknownAddress), 1);
+}
+
+/// What the operator answers: this pod has had the address for so long, by the clock of the test.
+fn asked(node: &Node, name: &str, address: &str, from: u64, until: u64) -> Event {
+    let now = node.now().unix_ms;
+    Event::Far(vec![FarPod {
+        address: address.parse().unwrap(),
+        namespace: "shop".into(),
+        name: name.into(),
+        uid: name.into(),
+        workload: ("Deployment".into(), "batch".into()),
+        node: "far-node".into(),
+        from_ms: now - from * 1000,
+        until_ms: now - until * 1000,
+    }])
+}
+
+#[test]
+fn a_pod_that_no_endpoint_shows_is_named_once_it_was_asked_about() {
+    let mut node = Node::synced();
+    node.apply([Event::Pod(pod("shop", "web-0", "10.1.0.9"))]);
+    node.accept("10.1.0.9:80", "10.1.7.5:40000");
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 1);
+
+    let event = asked(&node, "batch-x", "10.1.7.5", 100, 0);
+    node.apply([event]);
+
+    assert_eq!((node.peer(), node.gap(Unresolved::UnknownAddress)), ("pod shop/batch-x".into(), 0));
+    let named = |flow: &String| flow.starts_with("shop/Deployment/batch → ");
+    assert!(node.flows().iter().any(named), "{:?}", node.flows());
+}
+
+#[test]
+fn an_answer_names_nothing_that_began_after_it_or_before_the_pod() {
+    for (from, until) in [(100, 50), (0, 0)] {
+        let mut node = Node::synced();
+        node.apply([Event::Pod(pod("shop", "web-0", "10.1.0.9"))]);
+        node.wait(60);
+        node.accept("10.1.0.9:80", "10.1.7.5:40000");
+        node.wait(30);
+
+        let event = asked(&node, "batch-x", "10.1.7.5", from, until);
+        node.apply([event]);
+
+        assert_eq!(node.gap(Unresolved::UnknownAddress), 1, "{from} to {until}");
+    }
 }

@@ -1,4 +1,5 @@
-//! What an agent gets: `GET /feed/v1/pods`, a list or a watch of its own node's pods, in the API server's own form.
+//! What an agent gets: `GET /feed/v1/pods`, a list or a watch of its own node's pods, in the API server's own form; and
+//! `POST /feed/v1/addresses`, which pods of other nodes are at addresses that it has connections with.
 //!
 //! In: a request, whose agent it is. Out: `PodList`, or lines of a watch with bookmarks; a `Status` for what cannot be had. The
 //! parameters are those that an agent sends to the API server: `watch`, `resourceVersion`, `sendInitialEvents`,
@@ -8,6 +9,7 @@
 //! I/O: none of its own; waits for changes.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,14 +22,15 @@ use hyper::body::{Body, Frame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response};
 use probelet_core::hash::HashMap;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::Hub;
 use super::caller::Refusal;
 use super::pod;
-use super::store::{Change, Cursor, Lost, Verb};
+use super::store::{At, Change, Cursor, Lost, Verb};
 
 /// Bytes that are put together for a connection at a time.
 const CHUNK: usize = 32 << 10;
@@ -38,6 +41,9 @@ const WATCH: (u64, u64) = (600, 300);
 /// When to ask again where there is nothing yet.
 const AGAIN: u32 = 2;
 const PODS: &str = "/feed/v1/pods";
+pub(super) const ADDRESSES: &str = "/feed/v1/addresses";
+/// Addresses in a question.
+const MOST: usize = 500;
 
 pub(super) type Answer = Response<Pin<Box<dyn Body<Data = Bytes, Error = Infallible>>>>;
 
@@ -47,7 +53,11 @@ pub(super) struct Caller {
     pub(super) hub: Rc<Hub>,
 }
 
-pub(super) fn answer<B>(request: &Request<B>, caller: Result<Caller, Refusal>) -> Answer {
+pub(super) fn answer<B>(
+    request: &Request<B>,
+    body: Option<Bytes>,
+    caller: Result<Caller, Refusal>,
+) -> Answer {
     let caller = match caller {
         Ok(caller) => caller,
         Err(refusal) => {
@@ -55,8 +65,16 @@ pub(super) fn answer<B>(request: &Request<B>, caller: Result<Caller, Refusal>) -
             return status(refusal.code(), refusal.name(), refusal.message(), again);
         }
     };
+    if request.uri().path() == ADDRESSES {
+        return match (request.method(), body) {
+            (&Method::POST, Some(body)) => addresses(&body, &caller),
+            (&Method::POST, None) => status(413, "RequestEntityTooLarge", "32 KiB at most", None),
+            _ => status(405, "MethodNotAllowed", "only POST is answered", None),
+        };
+    }
     if request.uri().path() != PODS {
-        return status(404, "NotFound", "there is /feed/v1/pods", None);
+        let there = "there are /feed/v1/pods and /feed/v1/addresses";
+        return status(404, "NotFound", there, None);
     }
     if request.method() != Method::GET {
         return status(405, "MethodNotAllowed", "only GET is answered", None);
@@ -88,18 +106,63 @@ impl Query {
     }
 }
 
+/// The version of what is known, or why nothing is handed out.
+fn current(hub: &Hub) -> Result<u64, Box<Answer>> {
+    let unavailable = |reason, message, again| {
+        hub.figures.refused(reason);
+        Box::new(status(503, "ServiceUnavailable", message, Some(again)))
+    };
+    let not_yet = "the operator has not listed the pods of the cluster yet";
+    let version = hub.store.borrow().version();
+    let version = version.ok_or_else(|| unavailable("not_listed", not_yet, AGAIN))?;
+    if !hub.is_fresh() {
+        let message = "the operator has not heard of the API server for minutes";
+        return Err(unavailable("stale", message, AGAIN * 10));
+    }
+    Ok(version)
+}
+
+#[derive(Deserialize)]
+struct Question {
+    addresses: Vec<String>,
+}
+
+/// The pods at some addresses: of each its name, what made it, its node and since when.
+fn addresses(body: &[u8], caller: &Caller) -> Answer {
+    let hub = &caller.hub;
+    if let Err(refusal) = current(hub) {
+        return *refusal;
+    }
+    let question = serde_json::from_slice::<Question>(body).ok();
+    let Some(question) = question.filter(|question| question.addresses.len() <= MOST) else {
+        return status(400, "BadRequest", "ask for {\"addresses\": [..]}, 500 at most", None);
+    };
+    if !hub.places.borrow_mut().may_ask(&caller.node) {
+        hub.figures.refused("too_often");
+        return status(429, "TooManyRequests", "ask at most once a second", Some(AGAIN));
+    }
+    let store = hub.store.borrow();
+    let item = |ip: IpAddr| {
+        let At { key, uid, node, peer } = store.at(ip)?;
+        let (namespace, name) = key.split_once('/')?;
+        let (kind, workload) = &peer.workload;
+        Some(json!({"address": ip, "namespace": namespace, "name": name, "uid": uid, "kind": kind,
+            "workload": workload, "node": node, "since": peer.since}))
+    };
+    let asked = question.addresses.iter().filter_map(|text| text.parse().ok());
+    let items: Vec<Value> = asked.filter_map(item).collect();
+    hub.figures.named(question.addresses.len(), items.len());
+    let text = json!({ "items": items }).to_string();
+    hub.figures.sent(text.len());
+    respond(200, Box::pin(Full::new(Bytes::from(text))))
+}
+
 fn pods(query: &Query, caller: Caller) -> Answer {
     let hub = Rc::clone(&caller.hub);
-    let Some(version) = hub.store.borrow().version() else {
-        hub.figures.refused("not_listed");
-        let message = "the operator has not listed the pods of the cluster yet";
-        return status(503, "ServiceUnavailable", message, Some(AGAIN));
+    let version = match current(&hub) {
+        Ok(version) => version,
+        Err(refusal) => return *refusal,
     };
-    if !hub.is_fresh() {
-        hub.figures.refused("stale");
-        let message = "the operator has not heard of the API server for minutes";
-        return status(503, "ServiceUnavailable", message, Some(AGAIN * 10));
-    }
     if !query.watch {
         let (pods, _) = hub.store.borrow_mut().list(&caller.node);
         hub.figures.list();

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use probelet_core::hash::HashMap;
 use probelet_runtime::places::Places;
@@ -22,6 +23,8 @@ const OF_A_PEER: usize = 16;
 /// Connections of a node's agent, and watches: one, and one more of an agent that takes its place.
 const OF_A_NODE: usize = 4;
 pub(super) const WATCHES: usize = 2;
+/// Between two questions of a node for addresses; agents leave twice as much.
+const BETWEEN: Duration = Duration::from_secs(1);
 /// All connections: four agents' worth for the largest cluster.
 const ALL: usize = 20_000;
 
@@ -30,6 +33,8 @@ pub(super) struct Connections {
     open: HashMap<Id, (AbortHandle, Option<Arc<str>>)>,
     nodes: HashMap<Arc<str>, VecDeque<Id>>,
     watches: HashMap<Arc<str>, VecDeque<Rc<Notify>>>,
+    /// When each node asked for addresses last.
+    asked: HashMap<Arc<str>, Instant>,
 }
 
 impl Connections {
@@ -39,6 +44,7 @@ impl Connections {
             open: HashMap::default(),
             nodes: HashMap::default(),
             watches: HashMap::default(),
+            asked: HashMap::default(),
         }
     }
 
@@ -97,6 +103,18 @@ impl Connections {
             first.notify_one();
         }
         end
+    }
+
+    /// Whether a node may ask for addresses again.
+    pub(super) fn may_ask(&mut self, node: &Arc<str>) -> bool {
+        if self.asked.len() >= ALL {
+            self.asked.retain(|_, asked| asked.elapsed() < BETWEEN);
+        }
+        if self.asked.get(node).is_some_and(|asked| asked.elapsed() < BETWEEN) {
+            return false;
+        }
+        self.asked.insert(Arc::clone(node), Instant::now());
+        true
     }
 
     pub(super) fn unwatch(&mut self, node: &Arc<str>, watch: &Rc<Notify>) {

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
+use probelet_core::cluster::workload::workload;
 use serde::{Deserialize, Serialize};
 
 /// A pod with a dozen labels and three containers has 1 kB; a label's value has 63 characters at most.
@@ -19,6 +20,8 @@ pub(super) const MAX_TEXT: usize = 32 << 10;
 const IPS: usize = 4;
 /// What a text begins with, so that the version can be put in later.
 const HEAD: &str = r#"{"metadata":{"#;
+/// The condition whose time is that of the pod's network: it is there before any container runs.
+const NETWORK: &str = "PodReadyToStartContainers";
 /// The condition that decides whether a Service sends connections there.
 const READY: &str = "Ready";
 
@@ -47,6 +50,8 @@ struct Spec {
 struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<String>,
+    #[serde(skip_serializing)]
+    start_time: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     conditions: Option<Vec<Condition>>,
     #[serde(rename = "hostIP", skip_serializing_if = "Option::is_none")]
@@ -71,6 +76,8 @@ struct Condition {
     #[serde(rename = "type")]
     kind: String,
     status: String,
+    #[serde(rename = "lastTransitionTime", skip_serializing)]
+    since: Option<Time>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -108,7 +115,7 @@ struct Metadata<'a> {
     owner_references: Vec<Owner<'a>>,
     /// That it is there is all that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    deletion_timestamp: Option<&'a k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
+    deletion_timestamp: Option<&'a Time>,
 }
 
 #[derive(Serialize)]
@@ -127,8 +134,40 @@ pub(super) struct Trimmed {
     pub(super) node: Box<str>,
     /// After [`HEAD`] and the version: JSON to its end.
     pub(super) text: Arc<[u8]>,
-    /// Addresses that are the pod's own.
+    /// What is said of it to the nodes of its peers.
+    pub(super) peer: Peer,
+}
+
+/// A pod as its peers on other nodes get it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// Addresses that are the pod's own; none once it has ended, as they may be another's.
     pub(super) ips: Vec<IpAddr>,
+    /// Since when, Unix seconds.
+    pub(super) since: u64,
+    /// Kind and name of what made it.
+    pub(super) workload: (Box<str>, Box<str>),
+}
+
+impl Peer {
+    fn of(metadata: &ObjectMeta, spec: Option<&Spec>, status: Option<&Status>) -> Self {
+        let host = spec.is_some_and(|spec| spec.host_network == Some(true));
+        let ended = status.and_then(|status| status.phase.as_deref());
+        let ended = matches!(ended, Some("Succeeded" | "Failed"));
+        let ips = if host || ended { Vec::new() } else { ips(status) };
+        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        let mut network = conditions.filter(|one| one.kind == NETWORK && one.status == "True");
+        let network = network.find_map(|one| one.since.as_ref());
+        let since = network.or_else(|| status?.start_time.as_ref());
+        let since = since.map_or(0, |since| u64::try_from(since.0.as_second()).unwrap_or(0));
+        let mut owners = metadata.owner_references.iter().flatten();
+        let owner = owners.find(|owner| owner.controller == Some(true));
+        let owner = owner.map(|owner| (&*owner.kind, &*owner.name));
+        let label = |key: &str| Some(&**metadata.labels.as_ref()?.get(key)?);
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let (kind, made) = workload(name, owner, label);
+        Self { ips, since, workload: (kind.into(), made.into()) }
+    }
 }
 
 /// Why nothing can be made of a pod.
@@ -164,12 +203,11 @@ pub(super) fn trim(pod: RawPod) -> Result<Trimmed, Left> {
     }
     let node = Box::from(node);
     let uid = metadata.uid.as_deref().ok_or(Left::Nameless)?;
+    let peer = Peer::of(&metadata, spec.as_ref(), status.as_ref());
     let mut status = status;
     if let Some(conditions) = status.as_mut().and_then(|status| status.conditions.as_mut()) {
         conditions.retain(|condition| condition.kind == READY);
     }
-    let host = spec.as_ref().is_some_and(|spec| spec.host_network == Some(true));
-    let ips = if host { Vec::new() } else { ips(status.as_ref()) };
     let owners = metadata.owner_references.iter().flatten();
     // The one that made it; there is one at most.
     let owners = owners.filter(|owner| owner.controller == Some(true));
@@ -192,7 +230,7 @@ pub(super) fn trim(pod: RawPod) -> Result<Trimmed, Left> {
     if text.len() > MAX_TEXT {
         return Err(Left::TooLarge);
     }
-    Ok(Trimmed { key, uid: uid.into(), node, text: text.as_bytes().into(), ips })
+    Ok(Trimmed { key, uid: uid.into(), node, text: text.as_bytes().into(), peer })
 }
 
 fn ips(status: Option<&Status>) -> Vec<IpAddr> {
@@ -245,8 +283,9 @@ mod tests {
                     {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n"}]},
             "spec": {"nodeName": "node-1", "containers": [{"name": "c", "env": [{"name": "P", "value": "secret"}]}]},
             "status": {"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd::1"}],
-                "hostIP": "192.168.0.1", "qosClass": "Burstable",
-                "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+                "hostIP": "192.168.0.1", "qosClass": "Burstable", "startTime": "2026-01-01T00:00:05Z",
+                "conditions": [{"type": "PodReadyToStartContainers", "status": "True", "lastTransitionTime": "2026-01-01T00:00:07Z"},
+                    {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
                     {"type": "Initialized", "status": "True"}],
                 "containerStatuses": [{"name": "c", "containerID": "containerd://ab", "image": "i", "ready": true}]},
         });
@@ -254,7 +293,9 @@ mod tests {
         let trimmed = read(&pod).unwrap();
 
         assert_eq!((&*trimmed.key, &*trimmed.uid, &*trimmed.node), ("shop/web-1", "u-1", "node-1"));
-        assert_eq!(trimmed.ips, ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd::1".parse().unwrap()]);
+        let ips = ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd::1".parse().unwrap()];
+        assert_eq!((&*trimmed.peer.ips, trimmed.peer.since), (&ips[..], 1_767_225_607));
+        assert_eq!(trimmed.peer.workload, ("ReplicaSet".into(), "web".into()));
         assert_eq!(
             shown(&trimmed),
             json!({
@@ -292,11 +333,15 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_a_pod_on_the_nodes_network_are_the_nodes() {
-        let pod = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u"},
-            "spec": {"nodeName": "m", "hostNetwork": true}, "status": {"podIP": "192.168.0.1"}});
+    fn a_pod_on_the_nodes_network_or_one_that_has_ended_has_no_address_of_its_own() {
+        let pod = |host: bool, phase: &str| {
+            json!({"metadata": {"name": "a", "namespace": "n", "uid": "u"},
+                "spec": {"nodeName": "m", "hostNetwork": host}, "status": {"podIP": "192.168.0.1", "phase": phase}})
+        };
 
-        assert_eq!(read(&pod).unwrap().ips, Vec::<IpAddr>::new());
+        assert_eq!(read(&pod(false, "Running")).unwrap().peer.ips.len(), 1);
+        assert_eq!(read(&pod(true, "Running")).unwrap().peer.ips.len(), 0);
+        assert_eq!(read(&pod(false, "Succeeded")).unwrap().peer.ips.len(), 0);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -34,6 +36,8 @@ const STRANGER: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_mins(1);
 /// Bytes of a request's head: a token has 1 KiB to 2 KiB.
 const HEAD: usize = 32 << 10;
+/// Bytes of a question: 500 addresses are less.
+const BODY: usize = 32 << 10;
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 /// How often the thread's CPU time is read.
 const COST: Duration = Duration::from_secs(10);
@@ -102,7 +106,11 @@ async fn connection(
                 if let Err(refusal) = &caller {
                     hub.figures.refused(refusal.name());
                 }
-                Ok::<_, Infallible>(answer::answer(&request, caller))
+                let (head, body) = request.into_parts();
+                // Of who is known, and where one is read at all.
+                let posts = caller.is_ok() && head.uri.path() == answer::ADDRESSES;
+                let body = if posts { read(body).await } else { None };
+                Ok::<_, Infallible>(answer::answer(&Request::from_parts(head, ()), body, caller))
             }
         });
         let served = http1::Builder::new()
@@ -123,4 +131,10 @@ async fn connection(
         () = talk => {}
         () = stranger => {}
     }
+}
+
+/// A body, if it is not too long and comes in time.
+async fn read(body: Incoming) -> Option<Bytes> {
+    let whole = timeout(STRANGER, Limited::new(body, BODY).collect()).await;
+    Some(whole.ok()?.ok()?.to_bytes())
 }

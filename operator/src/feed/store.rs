@@ -7,12 +7,13 @@
 //! Pure: no I/O, no clock.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use probelet_core::hash::{HashMap, HashSet};
 use tokio::sync::watch;
 
-use super::pod::{Trimmed, tombstone};
+use super::pod::{Peer, Trimmed, tombstone};
 
 /// Changes of one node that are kept. A node's pods change a few times each as they start.
 const LOG: usize = 256;
@@ -57,6 +58,17 @@ struct Entry {
     text: Arc<[u8]>,
     /// The list in which it was seen last.
     list: u32,
+    peer: Peer,
+}
+
+/// A pod at an address.
+#[derive(Debug)]
+pub(super) struct At<'a> {
+    /// `namespace/name`.
+    pub(super) key: &'a str,
+    pub(super) uid: &'a str,
+    pub(super) node: &'a str,
+    pub(super) peer: &'a Peer,
 }
 
 #[derive(Debug)]
@@ -120,6 +132,7 @@ pub(super) struct Store {
     bounds: Bounds,
     pods: HashMap<Arc<str>, Entry>,
     nodes: HashMap<Arc<str>, Node>,
+    addresses: HashMap<IpAddr, Vec<Arc<str>>>,
     bytes: usize,
     /// Everything up to it is known.
     version: u64,
@@ -135,6 +148,7 @@ impl Store {
             bounds,
             pods: HashMap::default(),
             nodes: HashMap::default(),
+            addresses: HashMap::default(),
             bytes: 0,
             version: 0,
             floor: None,
@@ -187,7 +201,7 @@ impl Store {
 
     /// A pod is as it is now.
     pub(super) fn apply(&mut self, pod: Trimmed, version: u64) -> Outcome {
-        let Trimmed { key, uid, node, text, ips: _ } = pod;
+        let Trimmed { key, uid, node, text, peer } = pod;
         let list = self.list;
         let mut verb = Verb::Added;
         if let Some(entry) = self.pods.get_mut(&*key) {
@@ -196,6 +210,7 @@ impl Store {
                 entry.list = list;
                 if entry.text == text {
                     entry.version = version;
+                    entry.peer.since = peer.since;
                     self.advance(version);
                     return Outcome::Same;
                 }
@@ -222,7 +237,13 @@ impl Store {
             node.pods.insert(Arc::clone(&key));
             node.push(Change { verb, version, text: Arc::clone(&text) });
         }
-        self.pods.insert(key, Entry { node: name, uid, version, text, list });
+        if let Some(before) = self.pods.get(&key).map(|entry| entry.peer.ips.clone()) {
+            self.leave(&key, &before);
+        }
+        for ip in &peer.ips {
+            self.addresses.entry(*ip).or_default().push(Arc::clone(&key));
+        }
+        self.pods.insert(key, Entry { node: name, uid, version, text, list, peer });
         self.advance(version);
         Outcome::Kept
     }
@@ -237,12 +258,31 @@ impl Store {
     fn take_out(&mut self, key: &str, version: u64) -> bool {
         let Some((key, entry)) = self.pods.remove_entry(key) else { return false };
         self.bytes -= entry.text.len();
+        self.leave(&key, &entry.peer.ips);
         if let Some(node) = self.nodes.get_mut(&entry.node) {
             node.pods.remove(&key);
             let text = tombstone(&key, &entry.uid);
             node.push(Change { verb: Verb::Deleted, version, text });
         }
         true
+    }
+
+    fn leave(&mut self, key: &str, ips: &[IpAddr]) {
+        for ip in ips {
+            if let Some(pods) = self.addresses.get_mut(ip) {
+                pods.retain(|pod| **pod != *key);
+                if pods.is_empty() {
+                    self.addresses.remove(ip);
+                }
+            }
+        }
+    }
+
+    /// The pod at an address, if there is one and no other.
+    pub(super) fn at(&self, address: IpAddr) -> Option<At<'_>> {
+        let [key] = self.addresses.get(&address)?.as_slice() else { return None };
+        let Entry { node, uid, peer, .. } = self.pods.get(key)?;
+        Some(At { key, uid, node, peer })
     }
 
     /// The node of that name, which is there afterwards.

@@ -69,7 +69,13 @@ async fn hub(fake: &Fake) -> std::rc::Rc<Hub> {
 
 fn ask(hub: &std::rc::Rc<Hub>, node: &str, query: &str) -> Answer {
     let request = Request::get(format!("/feed/v1/pods?{query}")).body(()).unwrap();
-    answer(&request, Ok(Caller { node: node.into(), hub: std::rc::Rc::clone(hub) }))
+    answer(&request, None, Ok(Caller { node: node.into(), hub: std::rc::Rc::clone(hub) }))
+}
+
+fn ask_for(hub: &std::rc::Rc<Hub>, node: &str, body: &str) -> Answer {
+    let request = Request::post("/feed/v1/addresses").body(()).unwrap();
+    let caller = Caller { node: node.into(), hub: std::rc::Rc::clone(hub) };
+    answer(&request, Some(body.to_owned().into()), Ok(caller))
 }
 
 async fn lines(answer: &mut Answer) -> Vec<Value> {
@@ -197,6 +203,38 @@ fn before_the_pods_are_listed_there_is_nothing_to_hand_out() {
         while hub.store.borrow().version().is_none() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    });
+}
+
+#[test]
+fn who_asks_for_an_address_gets_the_pod_that_has_it_and_no_more_than_its_name() {
+    local(async {
+        let fake = cluster();
+        fake.put("pods", "batch-7d9f-x", |pod| {
+            pod["metadata"]["namespace"] = json!("shop");
+            pod["metadata"]["labels"] = json!({"pod-template-hash": "7d9f", "secret": "s"});
+            pod["metadata"]["ownerReferences"] =
+                json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "batch-7d9f", "uid": "r", "controller": true}]);
+            pod["spec"] = json!({"nodeName": "node-2"});
+            pod["status"] = json!({"phase": "Running", "podIP": "10.0.7.7", "startTime": "2026-01-01T00:00:00Z"});
+        });
+        let uid = fake.get("pods", "batch-7d9f-x")["metadata"]["uid"].clone();
+        let hub = hub(&fake).await;
+
+        // Two pods say that they have the first one.
+        let asked = r#"{"addresses": ["10.0.0.1", "10.0.7.7", "10.0.9.9", "x"]}"#;
+        let found = json(ask_for(&hub, "node-1", asked)).await;
+
+        assert_eq!(
+            found,
+            json!({"items": [{"address": "10.0.7.7", "namespace": "shop", "name": "batch-7d9f-x", "uid": uid,
+            "kind": "Deployment", "workload": "batch", "node": "node-2", "since": 1_767_225_600}]})
+        );
+        let again = json(ask_for(&hub, "node-1", asked)).await;
+        assert_eq!(again["code"], 429, "at once: {again}");
+        let many = format!(r#"{{"addresses": [{}]}}"#, vec!["\"10.0.7.7\""; 501].join(","));
+        assert_eq!(json(ask_for(&hub, "node-2", &many)).await["code"], 400);
+        assert_eq!(json(ask_for(&hub, "node-2", "[]")).await["code"], 400);
     });
 }
 

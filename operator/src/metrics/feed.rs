@@ -12,7 +12,7 @@ use super::{Make, ours};
 use crate::feed::refusals;
 
 /// Why something was refused that has nothing to do with the token.
-const OTHERS: [&str; 3] = ["full", "not_listed", "stale"];
+const OTHERS: [&str; 4] = ["full", "not_listed", "stale", "too_often"];
 /// Why a pod is not handed out.
 const DROPPED: [&str; 2] = ["full", "too_large"];
 
@@ -28,6 +28,7 @@ pub struct Feed {
     sent: IntCounter,
     lists: IntCounter,
     pub(crate) expired: IntCounter,
+    addresses: IntCounterVec,
     refused: IntCounterVec,
     dropped: IntCounterVec,
     cpu: Counter,
@@ -57,6 +58,11 @@ impl Feed {
                 "expired_total",
                 "Watches that needed a new list: their agent was away too long, or read too slowly.",
             )?,
+            addresses: make.counters(
+                "feed_addresses_total",
+                "Addresses that agents asked for, by whether a pod was found there.",
+                &["found"],
+            )?,
             refused: make.counters(
                 "feed_refused_total",
                 "Requests that were refused, by reason.",
@@ -73,6 +79,7 @@ impl Feed {
         for reason in OTHERS.into_iter().chain(refusals()) {
             drop(feed.refused.with_label_values(&[reason]));
         }
+        feed.named(0, 0);
         for reason in DROPPED {
             drop(feed.dropped.with_label_values(&[reason]));
         }
@@ -94,6 +101,11 @@ impl Feed {
 
     pub(crate) fn sent(&self, bytes: usize) {
         self.sent.inc_by(bytes as u64);
+    }
+
+    pub(crate) fn named(&self, asked: usize, found: usize) {
+        self.addresses.with_label_values(&["yes"]).inc_by(found as u64);
+        self.addresses.with_label_values(&["no"]).inc_by(asked.saturating_sub(found) as u64);
     }
 
     pub(crate) fn refused(&self, reason: &str) {

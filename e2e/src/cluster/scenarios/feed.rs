@@ -23,6 +23,8 @@ const SECONDS: Duration = Duration::from_secs(20);
 const AWAY: Duration = Duration::from_mins(2);
 const AGE: &str = "probelet_agent_kubernetes_contact_age_seconds";
 const POD: &str = "handed-out";
+/// A port that no one has.
+const PORT: u16 = 7072;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let scenario =
@@ -31,6 +33,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("an agent's account may not list pods", may_not_list),
         scenario("an agent's own token is refused the pods of its own node too", refused),
         scenario("agents get pods from the operator, and a new one within seconds", handed_out),
+        scenario("a pod of another node that no Service selects has its name and node", stranger),
         scenario("while there is no operator names stay and their age is shown", no_operator),
     ]
 }
@@ -111,6 +114,48 @@ fn handed_out(world: &mut World) -> anyhow::Result<()> {
         ensure!(!names(&agent, &viewer)?.contains(&format!("default/{POD}")), "it is still there");
         Ok(())
     })
+}
+
+/// A client on node2 of a server on node1, of which no endpoint tells.
+fn stranger(world: &mut World) -> anyhow::Result<()> {
+    let viewer = token(&world.kube, "probelet-viewer")?;
+    let run = |name: &str, node: &str, command: &str| {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [
+                {"name": "c", "image": "localhost/busybox:1", "imagePullPolicy": "Never", "command": ["sh", "-c", command]}]}});
+        world.kube.kubectl_with(&["apply", "-f", "-"], &pod.to_string()).map(drop)
+    };
+    run("asked-server", "node1", &format!("nc -ll -p {PORT} -e cat"))?;
+    let address = until("the server has an address", SECONDS, || {
+        let pod = world.kube.get("/api/v1/namespaces/default/pods/asked-server")?;
+        let address = text(&pod, "/status/podIP").to_owned();
+        ensure!(!address.is_empty() && text(&pod, "/status/phase") == "Running", "none yet");
+        Ok(address)
+    })?;
+    run("asked-client", "node2", &format!("sleep 600 | nc {address} {PORT}"))?;
+    let began = Instant::now();
+    let agent = agent(&world.kube, "node1")?;
+    let named = until("the server's node names the client", SECONDS * 2, || {
+        let report = report(&agent, &viewer)?;
+        let here = format!("{address}:{PORT}");
+        let connection = list(&report, "/connections")
+            .iter()
+            .find(|c| text(c, "/local") == here && text(c, "/state") == "established");
+        let peer = &connection.context("no connection")?["peer"];
+        ensure!(text(peer, "/pod") == "default/asked-client", "the peer is {peer}");
+        Ok(())
+    });
+    let took = began.elapsed().as_secs_f64();
+    let words = ["-n", "default", "delete", "pod", "asked-server", "asked-client", "--wait=false"];
+    world.kube.kubectl(&words)?;
+    named?;
+    world.figures.add(
+        "a client without a Service made until its server's node names it",
+        took,
+        "s",
+        None,
+    );
+    Ok(())
 }
 
 /// The pods that an agent knows.

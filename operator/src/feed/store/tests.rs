@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::pod::write;
+use super::super::pod::{Peer, write};
 use super::*;
 
 fn pod(key: &str, uid: &str, node: &str, more: &str) -> Trimmed {
@@ -18,7 +18,7 @@ fn pod(key: &str, uid: &str, node: &str, more: &str) -> Trimmed {
         uid: uid.into(),
         node: node.into(),
         text: text.into_bytes().into(),
-        ips: Vec::new(),
+        peer: Peer::default(),
     }
 }
 
@@ -196,6 +196,27 @@ fn nodes_without_pods_and_readers_give_way_and_who_comes_back_to_one_lists_again
 
     assert!(store.nodes.len() <= 3, "{}", store.nodes.len());
     assert_eq!(store.resume("one", 11).unwrap_err(), Lost::Expired);
+}
+
+#[test]
+fn an_address_is_the_pods_that_has_it_alone_and_no_ones_once_that_is_gone() {
+    let with = |key: &str, uid: &str, ips: &[&str]| {
+        let ips = ips.iter().map(|ip| ip.parse().unwrap()).collect();
+        Trimmed { peer: Peer { ips, ..Peer::default() }, ..pod(key, uid, "one", "Running") }
+    };
+    let at = |store: &Store, ip: &str| store.at(ip.parse().unwrap()).map(|at| at.uid.to_owned());
+    let mut store = listed();
+    store.apply(with("n/a", "a", &["10.0.0.1", "fd::1"]), 11);
+    assert_eq!((at(&store, "10.0.0.1"), at(&store, "fd::1")), (Some("a".into()), Some("a".into())));
+
+    store.apply(with("n/b", "b", &["10.0.0.1"]), 12);
+    assert_eq!(at(&store, "10.0.0.1"), None, "both say so");
+    store.remove("n/a", 13);
+    assert_eq!((at(&store, "10.0.0.1"), at(&store, "fd::1")), (Some("b".into()), None));
+    store.apply(Trimmed { text: (*b"other").into(), ..with("n/b", "b", &[]) }, 14);
+
+    assert_eq!(at(&store, "10.0.0.1"), None, "it has ended");
+    assert!(store.addresses.is_empty());
 }
 
 #[derive(Debug, Clone)]

@@ -8,17 +8,22 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread,
     time::Duration,
 };
 
+use probelet_agent::snapshot::Snapshot;
 use probelet_agent::{
     config::Effective,
     kube::{Access, Connection, FeedStatus, State, Timing, operator::Place},
     names::{self, Feed, Operator, Origin},
 };
 use probelet_core::cluster::objects::{Event, Kind};
+use probelet_core::cluster::{Cluster as Named, Settings, Unresolved};
+use probelet_core::facts::{Endpoint, Facts, Process, Socket, Want};
+use probelet_core::join::PortRange;
+use probelet_core::report::{Limits, Now, Report};
 use probelet_fake_api::{Fake, socket::kubeconfig};
 use serde_json::json;
 use tokio::{
@@ -84,10 +89,14 @@ impl Cluster {
 
     /// An agent whose pod is on this node.
     fn agent(&self, node: &str) -> Agent {
+        self.agent_that_sees(node, None)
+    }
+
+    fn agent_that_sees(&self, node: &str, seen: Option<watch::Receiver<Arc<Snapshot>>>) -> Agent {
         self.fake.token(node, USER, "probelet-feed", Some(node));
         let token = self.home.path().join(node);
         fs::write(&token, node).unwrap();
-        Agent::start(&self.kubeconfig, token, self.port, node)
+        Agent::start(&self.kubeconfig, token, self.port, node, seen)
     }
 }
 
@@ -98,11 +107,18 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(kubeconfig: &Path, token: PathBuf, port: u16, node: &str) -> Self {
+    fn start(
+        kubeconfig: &Path,
+        token: PathBuf,
+        port: u16,
+        node: &str,
+        snapshots: Option<watch::Receiver<Arc<Snapshot>>>,
+    ) -> Self {
         let timing = Timing {
             start: Duration::ZERO,
             gather: Duration::ZERO,
             nodes: None,
+            interest: Duration::from_millis(100),
             ..Timing::default()
         };
         let access = Access::Kubeconfig(Some(kubeconfig.to_owned()));
@@ -117,7 +133,7 @@ impl Agent {
             Feed {
                 connection,
                 operator: Some(Operator { connection: Arc::new(feed), fallback: false }),
-                snapshots: None,
+                snapshots,
                 node: node.into(),
                 config: seen,
                 status: Arc::clone(&status),
@@ -154,14 +170,28 @@ fn runs(fake: &Fake, name: &str, node: &str) {
     });
 }
 
+/// One for all tests: a process can have one log, and an operator wants one.
+fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let cluster = cluster(|fake| {
+            runs(fake, "here", "node-1");
+            runs(fake, "elsewhere", "node-2");
+            runs(fake, "database-0", "node-3");
+            fake.put("pods", "database-0", |pod| {
+                pod["status"]["podIP"] = json!("10.0.7.7");
+                pod["status"]["startTime"] = json!("2020-01-01T00:00:00Z");
+            });
+        });
+        let words = cluster.operator();
+        thread::spawn(move || probelet_operator::run::main(words.into_iter().map(Into::into)));
+        cluster
+    })
+}
+
 #[tokio::test]
 async fn the_pods_of_a_node_reach_its_agent_through_the_operator_and_those_of_others_do_not() {
-    let cluster = cluster(|fake| {
-        runs(fake, "here", "node-1");
-        runs(fake, "elsewhere", "node-2");
-    });
-    let words = cluster.operator();
-    thread::spawn(move || probelet_operator::run::main(words.into_iter().map(Into::into)));
+    let cluster = shared();
     let mut agent = cluster.agent("node-1");
 
     assert_eq!(agent.until("listed").await, ["+here", "listed"]);
@@ -177,6 +207,60 @@ async fn the_pods_of_a_node_reach_its_agent_through_the_operator_and_those_of_ot
     let mut first = other.until("listed").await;
     first.sort_unstable();
     assert_eq!(first, ["+elsewhere", "+elsewhere-too", "listed"]);
+}
+
+/// A node with a connection to an address that nothing explains, and the time of it.
+fn puzzled(address: [u8; 4]) -> (Report, Now) {
+    let unix = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let now = Now { unix_ms: u64::try_from(unix).unwrap(), mono_ms: 100_000 };
+    let mut report = Report::new(Limits::default(), PortRange::default());
+    report.watch(Named::new(Settings { node: "node-4".into(), ..Settings::default() }, 1));
+    for kind in Kind::ALL {
+        for event in [Event::Listing(kind), Event::Listed(kind)] {
+            report.cluster().unwrap().apply(event, now.mono_ms);
+        }
+    }
+    let [local, remote] = [([198, 51, 100, 9], 40_000), (address, 5432)];
+    let end = |(ip, port): ([u8; 4], u16)| Endpoint::v4(ip.into(), port);
+    let facts = Facts {
+        fresh: Some(Want::Everything),
+        processes: vec![Process { pid: 50, start_ns: 1, netns: 50, ..Process::default() }],
+        sockets: vec![Socket {
+            netns: 50,
+            inode: 1,
+            pid: 50,
+            local: end(local),
+            remote: end(remote),
+            ..Socket::default()
+        }],
+        ..Facts::default()
+    };
+    report.update(&facts, now);
+    (report, now)
+}
+
+#[tokio::test]
+async fn a_peer_that_no_endpoint_tells_of_gets_its_name_from_the_operator() {
+    let cluster = shared();
+    let (mut report, now) = puzzled([10, 0, 7, 7]);
+    let gap =
+        |report: &Report| report.picture(now).cluster.unwrap().gaps.get(Unresolved::UnknownAddress);
+    assert_eq!(gap(&report), 1);
+    let mut snapshot = Snapshot::empty("node-4".into());
+    snapshot.picture = report.picture(now);
+    let (_sender, seen) = watch::channel(Arc::new(snapshot));
+    let mut agent = cluster.agent_that_sees("node-4", Some(seen));
+
+    let found = loop {
+        let batch = timeout(LONG, agent.events.recv()).await.expect("in time").expect("it lives");
+        if let Some(far) = batch.into_iter().find(|event| matches!(event, Event::Far(_))) {
+            break far;
+        }
+    };
+    report.cluster().unwrap().apply(found, now.mono_ms);
+    report.rename(now);
+
+    assert_eq!(gap(&report), 0);
 }
 
 /// CPU seconds and resident KiB of a process.

@@ -7,8 +7,10 @@
 
 mod calm;
 pub(crate) mod connection;
+mod destination;
 pub(crate) mod failure;
 pub mod operator;
+mod origin;
 pub(crate) mod review;
 pub(crate) mod selection;
 pub(crate) mod single;
@@ -18,6 +20,7 @@ pub(crate) mod timing;
 
 pub use connection::{Access, Connection};
 pub(crate) use connection::{Error, whole};
+pub use origin::Origin;
 pub use review::{Audience, NoVerdict, Reviewer, Right, Verdict};
 use rustix::time::{ClockId, clock_gettime};
 pub use single::SingleStatus;

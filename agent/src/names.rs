@@ -20,5 +20,6 @@ pub(crate) mod wanted;
 mod watcher;
 pub(crate) mod wire;
 
+pub use crate::kube::Origin;
 pub use feed::{Feed, channel, follow};
-pub use origin::{Operator, Origin};
+pub use origin::Operator;

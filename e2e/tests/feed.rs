@@ -16,13 +16,17 @@ use std::{
 use probelet_agent::snapshot::Snapshot;
 use probelet_agent::{
     config::Effective,
-    kube::{Access, Connection, FeedStatus, State, Timing, operator::Place},
+    kube::{
+        Access, Connection, FeedStatus, State, Timing,
+        operator::{self, Place},
+    },
     names::{self, Feed, Operator, Origin},
 };
 use probelet_core::cluster::objects::{Event, Kind};
-use probelet_core::cluster::{Cluster as Named, Settings, Unresolved};
+use probelet_core::cluster::{Cluster as Named, Settings};
 use probelet_core::facts::{Endpoint, Facts, Process, Socket, Want};
 use probelet_core::join::PortRange;
+use probelet_core::records::Unresolved;
 use probelet_core::report::{Limits, Now, Report};
 use probelet_fake_api::{Fake, socket::kubeconfig};
 use serde_json::json;
@@ -125,7 +129,7 @@ impl Agent {
         let connection = Arc::new(Connection::new(access, timing.renew, timing.gather));
         let (service, namespace) = (SERVICE.to_owned(), "probelet".to_owned());
         let place = Place { service, namespace, port, token };
-        let feed = Connection::feed(Arc::clone(&connection), place, timing.renew, timing.gather);
+        let feed = operator::feed(Arc::clone(&connection), place, timing.renew, timing.gather);
         let (config, seen) = watch::channel(Arc::new(Effective::defaults()));
         let (sender, events) = names::channel();
         let status = Arc::new(FeedStatus::default());
@@ -240,7 +244,7 @@ fn puzzled(address: [u8; 4]) -> (Report, Now) {
 }
 
 #[tokio::test]
-async fn a_peer_that_no_endpoint_tells_of_gets_its_name_from_the_operator() {
+async fn a_peer_that_no_endpoint_shows_gets_its_name_from_the_operator() {
     let cluster = shared();
     let (mut report, now) = puzzled([10, 0, 7, 7]);
     let gap =

@@ -45,11 +45,6 @@ use store::{Bounds, Store};
 /// What is handed out may be so old before a new watch is refused; the API server sends a bookmark a minute.
 const FRESH: Duration = Duration::from_mins(3);
 
-/// Why tokens are refused, as labels.
-pub(crate) fn refusals() -> impl Iterator<Item = &'static str> {
-    caller::Refusal::ALL.into_iter().map(caller::Refusal::name)
-}
-
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -85,6 +80,7 @@ struct Hub {
 
 impl Hub {
     fn new(client: Client, agents: Agents, figures: Figures) -> Result<Self, Error> {
+        figures.may_refuse(caller::Refusal::ALL.into_iter().map(caller::Refusal::name));
         let callers = Callers::new(client, agents).map_err(|_| {
             Error::Setup("there are no random numbers to remember tokens by".to_owned())
         })?;

@@ -11,8 +11,8 @@
 //! I/O: the network; files of the service account or kubeconfig; whatever command a kubeconfig names for credentials.
 
 use super::calm::Calm;
+use super::destination::{Destination, Unknown};
 use super::failure::Failure;
-use super::operator::{Place, Unknown, Way};
 use super::status::Class;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
@@ -25,7 +25,7 @@ use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
 use probelet_runtime::{access, route::Route};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -137,7 +137,7 @@ struct Current {
 /// Which server.
 enum To {
     Api(Access),
-    Feed(Way),
+    Feed(Box<dyn Destination>),
 }
 
 impl Connection {
@@ -147,10 +147,9 @@ impl Connection {
         Self::with(To::Api(access), renew, gather)
     }
 
-    /// The way to the operator's feed, which the API server is asked for.
-    #[must_use]
-    pub fn feed(api: Arc<Self>, place: Place, renew: Duration, gather: Duration) -> Self {
-        Self::with(To::Feed(Way::new(api, place)), renew, gather)
+    /// The way to the operator's feed.
+    pub(super) fn feed(way: Box<dyn Destination>, renew: Duration, gather: Duration) -> Self {
+        Self::with(To::Feed(way), renew, gather)
     }
 
     fn with(to: To, renew: Duration, gather: Duration) -> Self {
@@ -250,7 +249,7 @@ impl Connection {
                 let route = Route::new(tcp, proxy.as_deref(), &config.cluster_url);
                 (config, route.map_err(Error::Proxy)?)
             }
-            To::Feed(way) => (way.config().await.map_err(Error::Feed)?, Route::direct(tcp)),
+            To::Feed(way) => (way.look().await.map_err(Error::Feed)?, Route::direct(tcp)),
         };
         let client = connect(config, route, self.gather)?;
         let made = Instant::now();

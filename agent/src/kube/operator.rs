@@ -7,7 +7,8 @@
 //!
 //! I/O: two small requests to the API server.
 
-use super::connection::{Connection, Error, whole};
+use super::connection::{Connection, whole};
+use super::destination::{Destination, Looked, Unknown};
 use super::selection::encode;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::Config;
@@ -47,17 +48,6 @@ impl Place {
     }
 }
 
-/// Why the way is not known.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unknown {
-    /// The API server does not say.
-    #[error("the API server does not say {0}")]
-    Unanswered(&'static str, #[source] Box<Error>),
-    /// There is no such thing.
-    #[error("there is no {0} yet")]
-    Absent(String),
-}
-
 #[derive(Debug, Clone)]
 struct Known {
     address: IpAddr,
@@ -65,7 +55,7 @@ struct Known {
 }
 
 /// The way there.
-pub(super) struct Way {
+struct Way {
     api: Arc<Connection>,
     place: Place,
     last: Mutex<Option<Known>>,
@@ -76,13 +66,20 @@ struct Services {
     items: Vec<Service>,
 }
 
-impl Way {
-    pub(super) fn new(api: Arc<Connection>, place: Place) -> Self {
-        Self { api, place, last: Mutex::new(None) }
-    }
+/// The way to the operator's feed, which the API server is asked for; nothing is sent yet.
+#[must_use]
+pub fn feed(api: Arc<Connection>, place: Place, renew: Duration, gather: Duration) -> Connection {
+    Connection::feed(Box::new(Way { api, place, last: Mutex::new(None) }), renew, gather)
+}
 
-    /// The configuration of a client.
-    pub(super) async fn config(&self) -> Result<Config, Unknown> {
+impl Destination for Way {
+    fn look(&self) -> Looked<'_> {
+        Box::pin(self.config())
+    }
+}
+
+impl Way {
+    async fn config(&self) -> Result<Config, Unknown> {
         let known = match self.ask().await {
             Ok(known) => {
                 *self.last() = Some(known.clone());

@@ -6,7 +6,7 @@
 //! I/O: reads the monotonic clock.
 
 use super::failure::Failure;
-use crate::names::Origin;
+use super::origin::Origin;
 use probelet_core::cluster::objects::Kind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

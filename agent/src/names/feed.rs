@@ -14,12 +14,12 @@
 
 use super::interest::{self, Interest};
 use super::nodes;
-use super::origin::{self, Operator, Origin, PODS};
+use super::origin::{self, Operator, PODS};
 use super::wanted::wanted;
 use super::watcher::{Wanted, Watcher};
 use crate::config::Effective;
 use crate::kube::selection::Selection;
-use crate::kube::{Connection, FeedStatus, Pace, Timing};
+use crate::kube::{Connection, FeedStatus, Origin, Pace, Timing};
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::objects::{Event, Kind};
 use probelet_crds::Peers;

@@ -6,7 +6,7 @@
 //!
 //! I/O: one small request a minute, while the feed is away.
 
-use crate::kube::{Connection, FeedStatus, KindStatus, State, Timing, random, share};
+use crate::kube::{Connection, FeedStatus, KindStatus, Origin, State, Timing, random, share};
 use probelet_core::cluster::objects::Kind;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,39 +19,6 @@ use tracing::{info, warn};
 pub(crate) const PODS: &str = "/feed/v1/pods";
 /// How often is looked, as a part of the time that the feed may be away.
 const LOOKS: u32 = 6;
-
-/// Where pods come from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Origin {
-    /// The API server.
-    #[default]
-    Api,
-    /// The operator's feed.
-    Feed,
-}
-
-impl Origin {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Api, Self::Feed];
-
-    /// As in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Feed => "feed",
-        }
-    }
-
-    /// As in messages.
-    #[must_use]
-    pub const fn server(self) -> &'static str {
-        match self {
-            Self::Api => "API server",
-            Self::Feed => "operator's feed",
-        }
-    }
-}
 
 /// The operator's feed.
 #[derive(Clone)]

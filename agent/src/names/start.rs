@@ -9,7 +9,7 @@
 use super::shown::Names;
 use super::{Feed, Operator};
 use crate::config::Effective;
-use crate::kube::{Access, Connection, FeedStatus, Timing};
+use crate::kube::{Access, Connection, FeedStatus, Timing, operator};
 use probelet_core::cluster::objects::Event;
 #[cfg(feature = "docker")]
 use probelet_core::text::clean;
@@ -84,7 +84,7 @@ pub(crate) fn of_operator(
     timing: &Timing,
 ) -> Operator {
     let place = feed.place.clone();
-    let connection = Connection::feed(Arc::clone(api), place, FEED_RENEW, timing.gather);
+    let connection = operator::feed(Arc::clone(api), place, FEED_RENEW, timing.gather);
     Operator { connection: Arc::new(connection), fallback: feed.fallback }
 }
 

@@ -3,7 +3,7 @@
 use super::feed::{LONG, Running, no_limit, quick, url};
 use super::server::{Asked, Server, Topic, added, end_of_list, front, serve};
 use hyper_util::rt::TokioIo;
-use probelet_agent::kube::operator::Place;
+use probelet_agent::kube::operator::{self, Place};
 use probelet_agent::kube::{Class, Connection, State, Timing};
 use probelet_agent::names::{Operator, Origin};
 use probelet_core::cluster::objects::Kind;
@@ -92,7 +92,7 @@ async fn scene(name: &str, timing: Timing, fallback: bool) -> Scene {
         token,
     };
     let operator = |api: &Arc<Connection>| {
-        let connection = Connection::feed(Arc::clone(api), place, Duration::ZERO, Duration::ZERO);
+        let connection = operator::feed(Arc::clone(api), place, Duration::ZERO, Duration::ZERO);
         Operator { connection: Arc::new(connection), fallback }
     };
     let agent = Running::start_with(&url(api.address), timing, no_limit(), operator);
@@ -175,7 +175,7 @@ async fn without_the_feed_names_stay_and_age_and_no_pods_of_the_cluster_are_list
 
     assert_eq!(agent.of(Kind::Pod).state, State::BackingOff);
     while let Ok(batch) = agent.events.try_recv() {
-        let pods = batch.iter().filter(|event| super::feed::told(event).0 == Kind::Pod);
+        let pods = batch.iter().filter(|event| super::feed::summary(event).0 == Kind::Pod);
         assert_eq!(pods.count(), 0, "{batch:?}");
     }
     assert!(api.quiet(Duration::from_millis(50)).await, "asked for more than the way");

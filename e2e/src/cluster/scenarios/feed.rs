@@ -116,7 +116,7 @@ fn handed_out(world: &mut World) -> anyhow::Result<()> {
     })
 }
 
-/// A client on node2 of a server on node1, of which no endpoint tells.
+/// A client on node2 of a server on node1, which no endpoint shows.
 fn stranger(world: &mut World) -> anyhow::Result<()> {
     let viewer = token(&world.kube, "probelet-viewer")?;
     let run = |name: &str, node: &str, command: &str| {

@@ -80,7 +80,6 @@ struct Hub {
 
 impl Hub {
     fn new(client: Client, agents: Agents, figures: Figures) -> Result<Self, Error> {
-        figures.may_refuse(caller::Refusal::ALL.into_iter().map(caller::Refusal::name));
         let callers = Callers::new(client, agents).map_err(|_| {
             Error::Setup("there are no random numbers to remember tokens by".to_owned())
         })?;

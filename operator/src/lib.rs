@@ -29,6 +29,7 @@ pub mod pace;
 pub mod placement;
 pub mod queue;
 pub mod reconcile;
+mod refusal;
 pub mod rollout;
 pub mod run;
 pub mod seed;

@@ -28,9 +28,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::Hub;
-use super::caller::Refusal;
 use super::pod;
 use super::store::{At, Change, Cursor, Lost, Verb};
+use crate::refusal::Refusal;
 
 /// Bytes that are put together for a connection at a time.
 const CHUNK: usize = 32 << 10;

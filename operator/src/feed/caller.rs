@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::refusal::Refusal;
 use probelet_core::hash::HashMap;
 use probelet_runtime::chain;
 
@@ -38,63 +39,6 @@ const PEERS: usize = 4_096;
 const MAX_TOKEN: usize = 16 << 10;
 /// Where the API server says which node a token is bound to: from Kubernetes 1.30 on.
 const NODE: &str = "authentication.kubernetes.io/node-name";
-
-/// Why nothing is handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    NoToken,
-    /// The API server knows no such token, or it is for another audience.
-    Unknown,
-    /// Of another account than the agents'.
-    Account,
-    /// Bound to no node.
-    Node,
-    /// Too many tries.
-    Tries,
-    /// The API server did not answer.
-    Unanswered,
-}
-
-impl Refusal {
-    pub(super) const ALL: [Self; 6] =
-        [Self::NoToken, Self::Unknown, Self::Account, Self::Node, Self::Tries, Self::Unanswered];
-
-    /// As a label.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::NoToken => "no_token",
-            Self::Unknown => "unknown_token",
-            Self::Account => "other_account",
-            Self::Node => "no_node",
-            Self::Tries => "too_many_tries",
-            Self::Unanswered => "not_reviewed",
-        }
-    }
-
-    pub(super) const fn code(self) -> u16 {
-        match self {
-            Self::NoToken | Self::Unknown => 401,
-            Self::Account | Self::Node => 403,
-            Self::Tries => 429,
-            Self::Unanswered => 503,
-        }
-    }
-
-    pub(super) const fn message(self) -> &'static str {
-        match self {
-            Self::NoToken => "show the token of an agent's pod: Authorization: Bearer TOKEN",
-            Self::Unknown => {
-                "the API server does not know this token for the audience of the feed: it is wrong, expired or made for another audience"
-            }
-            Self::Account => "the token is not one of the agents' service account",
-            Self::Node => {
-                "the token names no node: use the one of an agent's pod (the API server writes the node into it from Kubernetes 1.30 on)"
-            }
-            Self::Tries => "too many tokens from this address were refused within a minute",
-            Self::Unanswered => "the API server did not answer whose token this is",
-        }
-    }
-}
 
 type Key = [u8; 32];
 type Remembered<T> = RefCell<HashMap<Key, (T, Instant)>>;

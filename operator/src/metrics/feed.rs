@@ -9,6 +9,7 @@ use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, Opts};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{Make, ours};
+use crate::refusal::Refusal;
 
 /// Why something was refused that has nothing to do with the token.
 const OTHERS: [&str; 4] = ["full", "not_listed", "stale", "too_often"];
@@ -75,7 +76,9 @@ impl Feed {
             cpu: make.with(Counter::new(ours("feed_cpu_seconds_total"), cpu_help)?)?,
             watch_errors,
         };
-        feed.may_refuse(OTHERS);
+        for reason in OTHERS.into_iter().chain(Refusal::ALL.map(Refusal::name)) {
+            drop(feed.refused.with_label_values(&[reason]));
+        }
         feed.named(0, 0);
         for reason in DROPPED {
             drop(feed.dropped.with_label_values(&[reason]));
@@ -103,13 +106,6 @@ impl Feed {
     pub(crate) fn named(&self, asked: usize, found: usize) {
         self.addresses.with_label_values(&["yes"]).inc_by(found as u64);
         self.addresses.with_label_values(&["no"]).inc_by(asked.saturating_sub(found) as u64);
-    }
-
-    /// Requests may be refused for these reasons, and none was so far.
-    pub(crate) fn may_refuse(&self, reasons: impl IntoIterator<Item = &'static str>) {
-        for reason in reasons {
-            drop(self.refused.with_label_values(&[reason]));
-        }
     }
 
     pub(crate) fn refused(&self, reason: &str) {

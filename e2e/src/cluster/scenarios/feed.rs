@@ -146,7 +146,7 @@ fn stranger(world: &mut World) -> anyhow::Result<()> {
         Ok(())
     });
     let took = began.elapsed().as_secs_f64();
-    let words = ["-n", "default", "delete", "pod", "asked-server", "asked-client", "--wait=false"];
+    let words = ["-n", "default", "delete", "pod", "asked-server", "asked-client", "--wait=true"];
     world.kube.kubectl(&words)?;
     named?;
     world.figures.add(
@@ -175,8 +175,10 @@ fn age(agent: &Pod, viewer: &str) -> anyhow::Result<f64> {
 fn no_operator(world: &mut World) -> anyhow::Result<()> {
     let viewer = token(&world.kube, "probelet-viewer")?;
     let agents = look::ready(&world.kube, "agent", 2)?;
+    // Of pods that are there before and after: no operator, and none that a former scenario has just deleted.
     let ours = |names: &[String]| -> Vec<String> {
-        names.iter().filter(|name| !name.contains("operator")).cloned().collect()
+        let stays = |name: &&String| name.starts_with(NAMESPACE) && !name.contains("operator");
+        names.iter().filter(stays).cloned().collect()
     };
     let before: Vec<_> =
         agents.iter().map(|agent| names(agent, &viewer)).collect::<anyhow::Result<_>>()?;
@@ -189,7 +191,11 @@ fn no_operator(world: &mut World) -> anyhow::Result<()> {
         thread::sleep(AWAY.saturating_sub(gone.elapsed()));
         for (agent, before) in agents.iter().zip(&before) {
             let now = names(agent, &viewer)?;
-            ensure!(ours(&now) == ours(before), "{}: {now:?}, before {before:?}", agent.node);
+            ensure!(
+                !ours(before).is_empty() && ours(&now) == ours(before),
+                "{}: {now:?}, before {before:?}",
+                agent.node
+            );
             let age = age(agent, &viewer)?;
             ensure!(age > AWAY.as_secs_f64() - 40.0, "{}: {age:.0} s old", agent.node);
         }

@@ -106,7 +106,8 @@ def flags(root, rustc):
     sources = pathlib.Path(cargo_home, "registry/src")
     # One folder for each registry or mirror of it: its name is no matter of the programs.
     maps |= {str(folder): "/crates" for folder in (sources.iterdir() if sources.is_dir() else ())}
-    rust = ["-Ctarget-feature=+crt-static", "-Cforce-frame-pointers=yes"]
+    # No build id: the linker makes it from what strip takes away as well, where folders of this machine have left their mark.
+    rust = ["-Ctarget-feature=+crt-static", "-Cforce-frame-pointers=yes", "-Clink-arg=-Wl,--build-id=none"]
     return rust + [f"--remap-path-prefix={old}={new}" for old, new in maps.items()], \
         " ".join(f"-ffile-prefix-map={old}={new}" for old, new in maps.items())
 

@@ -21,6 +21,8 @@ pub struct Timing {
     pub relist: Duration,
     /// The first wait after a failure, and what the doubled ones end at.
     pub retry: Range<Duration>,
+    /// What waits for the operator end at: it serves no one but agents, and their names age meanwhile.
+    pub operator: Duration,
     /// How often a kind that is forbidden is asked for, give or take a half.
     pub forbidden: Duration,
     /// The server's limit of a watch, in seconds.
@@ -51,6 +53,7 @@ impl Default for Timing {
             start: Duration::from_secs(1),
             relist: Duration::from_secs(10),
             retry: Duration::from_millis(800)..Duration::from_mins(1),
+            operator: Duration::from_secs(20),
             forbidden: Duration::from_mins(5),
             watch: 290..580,
             steady: Duration::from_secs(30),
@@ -69,9 +72,18 @@ impl Default for Timing {
 impl Timing {
     /// The wait after so many failures in a row: anything up to a bound that doubles.
     pub(crate) fn retry(&self, failures: u32, random: u64) -> Duration {
+        self.within(self.retry.end, failures, random)
+    }
+
+    /// The same for the operator.
+    pub(crate) fn retry_operator(&self, failures: u32, random: u64) -> Duration {
+        self.within(self.operator, failures, random)
+    }
+
+    fn within(&self, most: Duration, failures: u32, random: u64) -> Duration {
         let bound = self.retry.start.saturating_mul(2_u32.saturating_pow(failures.min(16)));
         let least = self.retry.start / 8;
-        least + share(bound.min(self.retry.end).saturating_sub(least), random)
+        least + share(bound.min(most).saturating_sub(least), random)
     }
 
     /// The wait that the server asked for, and up to a quarter more.
@@ -111,6 +123,7 @@ mod tests {
             [799, 1598, 3196, 6393, 12_787, 25_575, 51_150, 59_941, 59_941]
         );
         assert_eq!(timing.retry(40, 0).as_millis(), 100);
+        assert!(timing.retry_operator(40, 1023) <= Duration::from_secs(20), "it is back soon");
         assert_eq!(timing.retry(3, 512).as_millis(), 3250);
     }
 

@@ -38,6 +38,7 @@ pub(crate) fn quick() -> Timing {
         start: Duration::ZERO,
         relist: Duration::from_millis(20),
         retry: Duration::from_millis(20)..Duration::from_millis(200),
+        operator: Duration::from_millis(200),
         forbidden: Duration::from_millis(600),
         gather: Duration::ZERO,
         nodes: None,

@@ -17,6 +17,7 @@ use crate::kube::selection::Selection;
 use crate::kube::split::{Items, Lines};
 use crate::kube::status::{Class, State};
 use crate::kube::timing::{Timing, random, share};
+use crate::names::Origin;
 use kube::client::Body;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -51,6 +52,7 @@ pub(super) struct Session<'a> {
     watcher: &'a Watcher,
     connection: &'a Connection,
     selection: &'a Selection,
+    origin: Origin,
     intake: Intake,
     outbox: Outbox<'a>,
     from: From,
@@ -70,6 +72,7 @@ impl<'a> Session<'a> {
             watcher,
             connection: watcher.connection(wanted.origin),
             selection: &wanted.selection,
+            origin: wanted.origin,
             intake: Intake::new(watcher.kind),
             outbox: Outbox::new(&watcher.events),
             from: From::Any,
@@ -306,7 +309,10 @@ impl<'a> Session<'a> {
 
     fn wait(&mut self, error: &Error, class: Class, failures: u32) -> Duration {
         let timing = &self.watcher.timing;
-        let retry = timing.retry(failures, random());
+        let retry = match self.origin {
+            Origin::Api => timing.retry(failures, random()),
+            Origin::Feed => timing.retry_operator(failures, random()),
+        };
         match class {
             Class::Forbidden => timing.forbidden / 2 + share(timing.forbidden, random()),
             Class::Gone => {

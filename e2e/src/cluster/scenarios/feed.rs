@@ -205,7 +205,7 @@ fn no_operator(world: &mut World) -> anyhow::Result<()> {
     until("two operators", PATIENCE, || look::ready(&world.kube, "operator", 2).map(drop))?;
     kept?;
     let back = Instant::now();
-    // Waits grow to a minute while it is away.
+    // Waits grow to 20 s while it is away, and an attempt that no one answers takes 30 s.
     until("what agents know is current", PATIENCE + Duration::from_mins(1), || {
         for agent in &agents {
             let age = age(agent, &viewer)?;

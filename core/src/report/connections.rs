@@ -33,7 +33,7 @@ use crate::join::{Listeners, PortRange};
 use crate::records::{ConnectionRecord, Direction, Gaps};
 use crate::table::{Frozen, Slot, Table};
 use hashbrown::HashTable;
-use room::{Places, Room, was_established};
+use room::{Places, Room, has_ports, was_established};
 
 /// What a pass noted about a slot; beside the table, so that looking writes no shared chunk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,12 +50,6 @@ const HISTORY: u8 = u8::MAX;
 /// Whether a handshake is under way.
 const fn half_open(state: State) -> bool {
     matches!(state, State::SynSent | State::SynRecv)
-}
-
-/// A socket that connects is in SYN_SENT before the kernel has found a port for it, and one that was reset loses its
-/// peer's: a source that reads a socket at that moment shows what is no connection.
-const fn has_ports(socket: &Socket) -> bool {
-    !matches!(socket.protocol, Protocol::Tcp) || (socket.local.port != 0 && socket.remote.port != 0)
 }
 
 /// Whether a socket is, or may be, the one that a record is of, although an end between these ports was reported: that may

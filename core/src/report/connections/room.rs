@@ -7,7 +7,7 @@
 //! Pure: no I/O.
 
 use super::half_open;
-use crate::facts::{Loss, State};
+use crate::facts::{Loss, Protocol, Socket, State};
 use crate::records::ConnectionRecord;
 use crate::table::Slot;
 use std::collections::VecDeque;
@@ -110,4 +110,10 @@ impl Places {
 /// Whether the record is one that coverage may count: of a TCP connection that was established.
 pub(super) const fn was_established(state: State) -> bool {
     !half_open(state) && !matches!(state, State::Listen | State::Close)
+}
+
+/// A socket that connects is in SYN_SENT before the kernel has found a port for it, and one that was reset loses its
+/// peer's: a source that reads a socket at that moment shows what is no connection.
+pub(super) const fn has_ports(socket: &Socket) -> bool {
+    !matches!(socket.protocol, Protocol::Tcp) || (socket.local.port != 0 && socket.remote.port != 0)
 }

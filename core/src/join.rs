@@ -116,7 +116,7 @@ impl Listeners {
     }
 }
 
-/// What a listener reports those who serve its connections.
+/// What a listener says of those who serve its connections.
 fn served_by(owner: &Owner) -> Owner {
     let comm = if owner.pod().is_some() { Comm::default() } else { owner.comm };
     Owner { pid: 0, comm, ..*owner }

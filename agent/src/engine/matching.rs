@@ -1,4 +1,4 @@
-//! Match: takes in what the feed reports the cluster, and asks the kernel who stands behind the
+//! Match: takes in what the feed reports of the cluster, and asks the kernel who stands behind the
 //! addresses of Services and of the node.
 //!
 //! In: batches of events through a bounded channel, connections that may be translated. Out: a report in which

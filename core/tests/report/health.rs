@@ -238,7 +238,7 @@ fn connection_tracking_is_the_nodes() {
     assert_eq!((risk.risk, risk.netns, risk.owner.pid), (Risk::Conntrack, 0, 0));
 }
 
-/// What the kernel reports attempts that no scan met.
+/// What the kernel reports of attempts that no scan met.
 mod attempts {
     use super::*;
     use probelet_core::facts::{Ended, Loss};

@@ -108,7 +108,7 @@ impl Scene<'_> {
         out.push(b'}');
     }
 
-    /// What the cluster calls the other end, else what the kernel reports it.
+    /// What the cluster calls the other end, else what the kernel shows of it.
     fn peer(&self, out: &mut Vec<u8>, record: &ConnectionRecord) {
         let named = record.named.peer.and_then(|id| self.picture.name(id));
         match record.named.peer {

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -21,6 +21,18 @@ fn api() -> SocketAddr {
     serve(move |_, _, _| (200, json!({"metadata": {}, "items": [one]})))
 }
 
+/// Carries bytes both ways until the client ends.
+fn relay(mut stream: BufReader<TcpStream>, to: SocketAddr) {
+    let server = TcpStream::connect(to).unwrap();
+    let (mut up, mut down) = (server.try_clone().unwrap(), server);
+    let mut back = stream.get_ref().try_clone().unwrap();
+    thread::spawn(move || std::io::copy(&mut down, &mut back).ok());
+    let mut bytes = [0; 4096];
+    while let Ok(n @ 1..) = stream.read(&mut bytes) {
+        up.write_all(&bytes[..n]).unwrap();
+    }
+}
+
 /// A proxy that knows CONNECT; anyone who is asked for, it leads to `to`. `status` is its answer.
 fn proxy(to: SocketAddr, status: &'static str) -> (SocketAddr, Log) {
     let log = Log::default();
@@ -29,14 +41,7 @@ fn proxy(to: SocketAddr, status: &'static str) -> (SocketAddr, Log) {
         let (head, _) = request(&mut stream).unwrap();
         kept.lock().unwrap().extend(head);
         write!(stream.get_mut(), "HTTP/1.1 {status}\r\n\r\n").unwrap();
-        let server = TcpStream::connect(to).unwrap();
-        let (mut up, mut down) = (server.try_clone().unwrap(), server);
-        let mut back = stream.get_ref().try_clone().unwrap();
-        thread::spawn(move || std::io::copy(&mut down, &mut back).ok());
-        let mut bytes = [0; 4096];
-        while let Ok(n @ 1..) = stream.read(&mut bytes) {
-            up.write_all(&bytes[..n]).unwrap();
-        }
+        relay(stream, to);
     });
     (address, log)
 }
@@ -93,14 +98,7 @@ fn socks(to: SocketAddr) -> (SocketAddr, Log) {
         let port = u16::from_be_bytes([port[0], port[1]]);
         kept.lock().unwrap().push(format!("{}:{port}", String::from_utf8_lossy(name)));
         stream.get_mut().write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
-        let server = TcpStream::connect(to).unwrap();
-        let (mut up, mut down) = (server.try_clone().unwrap(), server);
-        let mut back = stream.get_ref().try_clone().unwrap();
-        thread::spawn(move || std::io::copy(&mut down, &mut back).ok());
-        let mut bytes = [0; 4096];
-        while let Ok(n @ 1..) = stream.read(&mut bytes) {
-            up.write_all(&bytes[..n]).unwrap();
-        }
+        relay(stream, to);
     });
     (address, log)
 }

@@ -9,6 +9,7 @@
 //! crate nothing to do I/O with.
 #![forbid(unsafe_code)]
 
+pub mod backoff;
 pub mod budget;
 pub mod cluster;
 pub mod coverage;

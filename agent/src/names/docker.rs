@@ -21,6 +21,7 @@ use bollard::{
     query_parameters::EventsOptions,
 };
 use futures_util::StreamExt as _;
+use probelet_core::backoff::doubled;
 use thiserror::Error;
 use tokio::{sync::watch::Sender, time};
 
@@ -265,14 +266,12 @@ fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The wait after so many failures in a row: doubled each time, less up to half of it, so that nodes do not act in step.
+/// The wait after so many failures in a row.
 fn wait(failures: u32) -> Duration {
-    let full = (WAIT.0 * 2_u32.saturating_pow(failures.min(16))).min(WAIT.1);
     let nanos = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.subsec_nanos());
-    let less = full / 2 * (nanos / 1000 % 1024) / 1024;
-    full.saturating_sub(less).max(WAIT.0)
+    doubled(WAIT, failures, u64::from(nanos / 1000)).max(WAIT.0)
 }
 
 #[cfg(test)]

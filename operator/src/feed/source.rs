@@ -18,6 +18,7 @@ use tracing::{debug, info};
 use super::Hub;
 use super::pod::{self, Left, RawPod, version};
 use super::store::Outcome;
+use probelet_core::backoff::doubled;
 use probelet_runtime::chain;
 
 /// Pods in a page: 5 MB of JSON.
@@ -65,16 +66,9 @@ pub(super) async fn follow(client: Client, hub: &Hub) -> std::convert::Infallibl
             }
             End::Failed(error) => hub.failed(&error),
         }
-        sleep(wait(failures)).await;
+        sleep(doubled(AGAIN, failures, RandomState::new().hash_one(failures))).await;
         failures = failures.saturating_add(1);
     }
-}
-
-/// Doubled with each failure, less up to half of it, so that replicas do not act in step.
-fn wait(failures: u32) -> Duration {
-    let full = (AGAIN.0 * 2_u32.saturating_pow(failures.min(16))).min(AGAIN.1);
-    let random = RandomState::new().hash_one(failures) % 1024;
-    full.saturating_sub(full / 2 * u32::try_from(random).unwrap_or(0) / 1024)
 }
 
 async fn list(pods: &Api<RawPod>, hub: &Hub) -> End {

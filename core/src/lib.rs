@@ -14,6 +14,7 @@ pub mod budget;
 pub mod cluster;
 pub mod coverage;
 pub mod facts;
+pub mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;

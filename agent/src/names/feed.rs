@@ -14,7 +14,7 @@
 
 use super::interest::{self, Interest};
 use super::nodes;
-use super::origin::{self, Operator, PODS};
+use super::origin::{self, Operator};
 use super::wanted::wanted;
 use super::watcher::{Wanted, Watcher};
 use crate::config::Effective;
@@ -22,6 +22,7 @@ use crate::kube::selection::Selection;
 use crate::kube::{Connection, FeedStatus, Origin, Pace, Timing};
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::objects::{Event, Kind};
+use probelet_core::feed::PODS;
 use probelet_crds::Peers;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};

@@ -13,6 +13,7 @@ use crate::kube::{Pace, Timing, cpu, random, share, whole};
 use crate::snapshot::Snapshot;
 use hyper::Method;
 use probelet_core::cluster::objects::Event;
+use probelet_core::feed::{ADDRESSES, MOST_ADDRESSES};
 use probelet_core::hash::HashMap;
 use probelet_core::records::Unresolved;
 use probelet_crds::Peers;
@@ -24,10 +25,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::debug;
 
-/// Where they are asked for.
-const ADDRESSES: &str = "/feed/v1/addresses";
-/// Addresses in a question; the operator takes no more.
-const MOST: usize = 500;
 /// Addresses that are remembered as asked for.
 const REMEMBERED: usize = 4096;
 /// An address that was asked for is asked for again after so long at first, and at last.
@@ -59,7 +56,7 @@ impl Asked {
         }
         let mut due = Vec::new();
         for address in addresses {
-            if due.len() >= MOST || self.0.len() >= REMEMBERED {
+            if due.len() >= MOST_ADDRESSES || self.0.len() >= REMEMBERED {
                 break;
             }
             let (next, wait) = self.0.entry(address).or_insert((now, AGAIN.0));
@@ -176,9 +173,9 @@ mod tests {
         let (mut asked, now) = (Asked::default(), Instant::now());
         let all = addresses(20_000);
 
-        assert_eq!(asked.due(all.iter().copied(), now).len(), MOST);
+        assert_eq!(asked.due(all.iter().copied(), now).len(), MOST_ADDRESSES);
         for _ in 0..100 {
-            assert!(asked.due(all.iter().copied(), now).len() <= MOST);
+            assert!(asked.due(all.iter().copied(), now).len() <= MOST_ADDRESSES);
         }
         assert!(asked.0.len() <= REMEMBERED);
     }

@@ -8,6 +8,7 @@
 
 use crate::kube::{Connection, FeedStatus, KindStatus, Origin, State, Timing, random, share};
 use probelet_core::cluster::objects::Kind;
+use probelet_core::feed::PODS;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,8 +16,6 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-/// What the feed is asked for: the list of this node's pods, and a watch of it.
-pub(crate) const PODS: &str = "/feed/v1/pods";
 /// How often is looked, as a part of the time that the feed may be away.
 const LOOKS: u32 = 6;
 

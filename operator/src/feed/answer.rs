@@ -21,6 +21,7 @@ use http_body_util::{Full, StreamBody};
 use hyper::body::{Body, Frame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response};
+use probelet_core::feed::{ADDRESSES, MOST_ADDRESSES, PODS};
 use probelet_core::hash::HashMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,10 +41,6 @@ const BOOKMARK: Duration = Duration::from_secs(30);
 const WATCH: (u64, u64) = (600, 300);
 /// When to ask again where there is nothing yet.
 const AGAIN: u32 = 2;
-const PODS: &str = "/feed/v1/pods";
-pub(super) const ADDRESSES: &str = "/feed/v1/addresses";
-/// Addresses in a question.
-const MOST: usize = 500;
 
 pub(super) type Answer = Response<Pin<Box<dyn Body<Data = Bytes, Error = Infallible>>>>;
 
@@ -134,7 +131,8 @@ fn addresses(body: &[u8], caller: &Caller) -> Answer {
         return *refusal;
     }
     let question = serde_json::from_slice::<Question>(body).ok();
-    let Some(question) = question.filter(|question| question.addresses.len() <= MOST) else {
+    let Some(question) = question.filter(|question| question.addresses.len() <= MOST_ADDRESSES)
+    else {
         return status(400, "BadRequest", "ask for {\"addresses\": [..]}, 500 at most", None);
     };
     if !hub.places.borrow_mut().may_ask(&caller.node) {
@@ -172,8 +170,7 @@ fn pods(query: &Query, caller: Caller) -> Answer {
     let initial = query.initial || query.version == 0;
     let (pods, cursor) = if initial {
         hub.figures.list();
-        let (pods, cursor) = hub.store.borrow_mut().list(&caller.node);
-        (pods, cursor)
+        hub.store.borrow_mut().list(&caller.node)
     } else {
         match hub.store.borrow_mut().resume(&caller.node, query.version) {
             Ok(cursor) => (Vec::new(), cursor),

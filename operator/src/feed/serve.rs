@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use probelet_core::feed::ADDRESSES;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -108,7 +109,7 @@ async fn connection(
                 }
                 let (head, body) = request.into_parts();
                 // Of who is known, and where one is read at all.
-                let posts = caller.is_ok() && head.uri.path() == answer::ADDRESSES;
+                let posts = caller.is_ok() && head.uri.path() == ADDRESSES;
                 let body = if posts { read(body).await } else { None };
                 Ok::<_, Infallible>(answer::answer(&Request::from_parts(head, ()), body, caller))
             }

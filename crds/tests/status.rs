@@ -154,6 +154,47 @@ fn fitting_gives_up_the_least_of_it() {
     assert!(fitted.conditions[0].message.ends_with("mm.."));
 }
 
+/// One entry in each list, where the schema's count is too high by the most, and messages so long that `bytes` are reached.
+fn one_of_each(bytes: usize) -> NodeProbeStatus {
+    let mut status = all_bounds_used_up();
+    let Top { flows, processes } = status.top.as_mut().unwrap();
+    let Capabilities { missing, lost } = status.capabilities.as_mut().unwrap();
+    let RightsStatus { start, kept, unprotected } = status.rights.as_mut().unwrap();
+    for list in [missing, lost, start, kept, unprotected] {
+        list.truncate(1);
+    }
+    flows.truncate(1);
+    processes.truncate(1);
+    let reasons = &mut status.quality.as_mut().unwrap().unresolved;
+    while reasons.len() > 1 {
+        reasons.pop_last();
+    }
+    let messages = status.clone().conditions;
+    status = cut(&status, 20);
+    status.conditions = messages;
+    status.conditions.iter_mut().for_each(|condition| condition.reason.truncate(10));
+    for n in 0..status.conditions.len() {
+        let over = length(&status).saturating_sub(bytes);
+        let message = &mut status.conditions[n].message;
+        message.truncate(message.len().saturating_sub(over));
+    }
+    assert_eq!(length(&status), bytes);
+    status
+}
+
+#[test]
+fn what_is_unchanged_is_accepted_however_many_lists_have_something() {
+    let server = Server::new();
+    let unchanged = |&bytes: &usize| {
+        let status = one_of_each(bytes);
+        status.clone().fit() == status
+    };
+    let longest = (MAX_STATUS - 50..=MAX_STATUS).rev().find(unchanged).unwrap();
+
+    assert_eq!(server.refuses(&object(&one_of_each(longest))), Vec::new());
+    assert_eq!(server.refuses(&object(&one_of_each(longest + 1))).len(), 1, "none is given away");
+}
+
 #[test]
 fn a_usual_status_stays_whole() {
     let text = include_str!("examples/status/accepted/usual.yaml");

@@ -275,8 +275,11 @@ fn cost(pid: u32) -> (f64, u64) {
     (ticks / 100.0, fields[21].parse::<u64>().unwrap() * 4)
 }
 
-/// The operator's program, which lies beside the folder of this test.
+/// The operator's program, which lies beside the folder of this test. A run of tests alone has not built it, or has an older one.
 fn program() -> PathBuf {
+    let build = ["build", "--locked", "--workspace", "--bins"];
+    let end = std::process::Command::new(env!("CARGO")).args(build).status().unwrap();
+    assert!(end.success(), "cargo build: {end}");
     let me = std::env::current_exe().unwrap();
     me.parent().and_then(Path::parent).unwrap().join("probelet-operator")
 }
@@ -284,8 +287,9 @@ fn program() -> PathBuf {
 /// Figures of docs/adr/0015: what the operator's program costs with 3,000 pods and an agent on each of 100 nodes, and what an
 /// agent gets. What is held to is what no clock measures: bytes.
 #[tokio::test]
-#[ignore = "runs the operator's program, which has to be built, for half a minute"]
+#[ignore = "builds the operator's program and runs it for half a minute"]
 async fn three_thousand_pods_cost_the_operator_and_each_agent_few_bytes() {
+    let program = program();
     let text = include_str!("../../agent/tests/fixtures/kubernetes/pod.json");
     let (nodes, changes) = (100, 1000);
     let mut held = Vec::new();
@@ -302,8 +306,8 @@ async fn three_thousand_pods_cost_the_operator_and_each_agent_few_bytes() {
                 });
             }
         });
-        let mut operator =
-            std::process::Command::new(program()).args(&cluster.operator()[1..]).spawn().unwrap();
+        let words = cluster.operator();
+        let mut operator = std::process::Command::new(&program).args(&words[1..]).spawn().unwrap();
         let mut agents = Vec::new();
         for n in 0..nodes {
             let mut agent = cluster.agent(&format!("node-{n}"));

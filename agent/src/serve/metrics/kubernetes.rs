@@ -45,10 +45,10 @@ pub(super) fn add(
     );
     families.gauge(
         "probelet_agent_kubernetes_contact_age_seconds",
-        "Time since the API server, for pods the operator's feed, last sent anything, in seconds; an idle watch gets a bookmark once a minute.",
+        "Time since the source of objects of this kind, the API server (api) or the operator's feed (feed), last sent anything, in seconds; an idle watch gets a bookmark once a minute.",
         kinds.iter().filter_map(|(kind, status)| {
             let age = now.saturating_duration_since(status.contact?);
-            Some(([("kind", *kind)], age.as_secs_f64()))
+            Some(([("kind", *kind), ("source", status.origin.name())], age.as_secs_f64()))
         }),
     );
     let mut counter = |name: &str, help: &str, value: fn(&KindStatus) -> f64| {
@@ -197,7 +197,7 @@ mod tests {
 
         for line in [
             "probelet_agent_kubernetes_watch_state{kind=\"services\",state=\"forbidden\"} 1",
-            "probelet_agent_kubernetes_contact_age_seconds{kind=\"services\"} 7",
+            "probelet_agent_kubernetes_contact_age_seconds{kind=\"services\",source=\"api\"} 7",
             "probelet_agent_kubernetes_errors_total{class=\"forbidden\",kind=\"services\"} 3",
             "probelet_agent_kubernetes_malformed_total{kind=\"services\",reason=\"port\"} 2",
             "probelet_agent_kubernetes_held_back_seconds_total{cause=\"engine\",kind=\"services\"} 1.5",

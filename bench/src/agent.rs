@@ -78,6 +78,11 @@ impl Agent {
     /// Gives an agent that was started with a configuration another one, and waits until it counts ends in that mode.
     pub fn count_by(&self, mode: &str, config: &str) -> anyhow::Result<()> {
         fs::write(&self.config, config)?;
+        self.counts_by(mode)
+    }
+
+    /// Waits until it counts ends in this mode.
+    pub fn counts_by(&self, mode: &str) -> anyhow::Result<()> {
         let start = Instant::now();
         while Client::new(Self::address()).report()?.short_lived.mode != mode {
             if start.elapsed() > PATIENCE {

@@ -207,6 +207,13 @@ const SINGLE: &[Single] = &[
         "%",
         Goal::AtMost(0.1),
     ),
+    (
+        "slowdown.exact",
+        "slowdown",
+        "the same, `shortLived: Exact` and a budget of a core",
+        "%",
+        Goal::None,
+    ),
 ];
 
 /// The measurements in the order they run: what `--only` takes.

@@ -41,11 +41,21 @@ pub fn up(count: usize) -> anyhow::Result<()> {
         writeln!(switch, "link set wl{index}h master sw0 up")?;
     }
     batch(None, &namespaces)?;
-    batch(Some(SWITCH), &switch)?;
+    let Err(error) = connect(count, &switch) else { return Ok(()) };
+    // The names are in the way of the next try.
+    match down(count) {
+        Ok(()) => Err(error),
+        Err(left) => Err(error.context(format!("and its namespaces are left: {left:#}"))),
+    }
+}
+
+fn connect(count: usize, switch: &str) -> anyhow::Result<()> {
+    batch(Some(SWITCH), switch)?;
     // On a node the other end of a pod's veth is in the node's namespace, which gives the pod's a number there: ends of
-    // connections are reported by it.
+    // connections are reported by it. Which number is open: namespaces of a load before keep theirs until the kernel has
+    // cleared them away.
     let numbers =
-        (0..count).fold(String::new(), |lines, n| lines + &format!("netns set wl{n} {n}\n"));
+        (0..count).fold(String::new(), |lines, n| lines + &format!("netns set wl{n} auto\n"));
     batch(None, &numbers)?;
     for index in 0..count {
         let lines =

@@ -330,7 +330,7 @@ impl Engine {
         if want == Want::Processes && self.report.handed_over() {
             self.schedule.moved();
         }
-        if self.report.suspects() {
+        if self.report.suspects() || self.report.awaits_ends() {
             self.schedule.moved();
         }
         changed |= self.translate();

@@ -232,6 +232,12 @@ impl Report {
         self.risks.suspects()
     }
 
+    /// Whether ends that forgot their peer wait for the next reading of sockets to be counted: it is to come, though no counter moves.
+    #[must_use]
+    pub fn awaits_ends(&self) -> bool {
+        self.connections.awaits_ends()
+    }
+
     /// Whether the last pass, over processes and not sockets, met one with sockets that ended, runs
     /// another program, has a new child or has fewer open files: then their owners are to be read, though
     /// no counter moved.

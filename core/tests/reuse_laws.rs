@@ -101,6 +101,31 @@ fn counted(trouble: Trouble) -> (u64, u64) {
 }
 
 #[test]
+fn an_end_that_waits_for_its_other_one_asks_for_a_pass_and_is_counted_then() {
+    let mut world = World::new(Where::Loopback, vec![100]);
+    world.follow(Connection {
+        port: 0,
+        server: 80,
+        opens: 0,
+        goes: [0, 0],
+        server_first: true,
+        late: [0; 2],
+        lost: [false, true],
+        close: Close::Forgets { both: false },
+    });
+    let mut looks = Vec::new();
+
+    world
+        .run(|seen| {
+            looks.push((seen.counted, seen.awaits));
+            Ok(())
+        })
+        .unwrap();
+
+    assert_eq!(looks[..4], [(0, false), (0, true), (1, false), (1, false)]);
+}
+
+#[test]
 fn where_no_message_is_late_all_but_a_thousandth_is_counted() {
     let (opened, counted) = counted(Trouble { late: 0, lost: false, both: true });
 

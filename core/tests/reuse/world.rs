@@ -68,6 +68,8 @@ pub(crate) struct Seen {
     /// Opened and observed.
     pub(crate) ends: (u64, u64),
     pub(crate) losses: Losses,
+    /// Whether the next pass is wanted though nothing may have changed by then.
+    pub(crate) awaits: bool,
 }
 
 /// Where the ends are.
@@ -301,6 +303,7 @@ impl World {
                     .map(|port| (port, count(Some(port)).0, self.opened(now, Some(port)))),
                 ends: (total.opened, total.observed),
                 losses: picture.losses,
+                awaits: report.awaits_ends(),
             };
             look(seen.clone())?;
             (before, last) = (now, Some(seen));

@@ -77,6 +77,11 @@ impl Connections {
         self.ledger.forgot = forgot;
     }
 
+    /// Whether some wait for the next pass.
+    pub(in crate::report) fn awaits_ends(&self) -> bool {
+        !self.ledger.held.is_empty()
+    }
+
     /// Counts what the ends that forgot their peer prove: `held` waited for a pass, `forgot` are of this one.
     pub(super) fn count_forgot(
         &mut self,

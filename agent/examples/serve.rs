@@ -5,9 +5,9 @@
 mod node;
 
 use node::Node;
-use probelet_agent::names::shown::Names;
 use probelet_agent::serve::http::cost::Admission;
 use probelet_agent::serve::{Parts, SeriesLimits, State, bind, full_report, serve};
+use probelet_core::display::ContainerNames;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let (snapshots, seen) = watch::channel(node::empty());
     snapshots.send_replace(first);
-    let (_names, names) = watch::channel(Arc::new(Names::default()));
+    let (_names, names) = watch::channel(Arc::new(ContainerNames::default()));
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
         loop {

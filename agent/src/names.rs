@@ -11,10 +11,8 @@ mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod interest;
-pub mod label;
 mod nodes;
 pub(crate) mod origin;
-pub mod shown;
 pub(crate) mod start;
 pub(crate) mod wanted;
 mod watcher;

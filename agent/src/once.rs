@@ -7,8 +7,8 @@
 //! Pure: no I/O; the caller prints.
 
 use crate::figures::{Bytes, Count, Share, Took, float, put};
-use crate::names::label::{self, Names};
 use crate::snapshot::Snapshot;
+use probelet_core::display::ends::{self, Names};
 use probelet_core::hash::HashSet;
 use probelet_core::records::{FlowRecord, ProcessRecord};
 use probelet_core::report::Picture;
@@ -114,8 +114,8 @@ fn flows(out: &mut String, picture: &Picture, names: &Names) {
             out,
             format_args!(
                 "{:<32} {:<32} {port:>9} {:>5} {:>9} {:>8}\n",
-                cut(&label::workload(picture, names, flow.key.source), 32),
-                cut(&label::workload(picture, names, flow.key.destination), 32),
+                cut(&ends::workload(picture, names, flow.key.source), 32),
+                cut(&ends::workload(picture, names, flow.key.destination), 32),
                 Count(flow.current.into()).to_string(),
                 Count(flow.opened).to_string(),
                 Bytes(float(flow.bytes_sent.saturating_add(flow.bytes_received))).to_string(),
@@ -143,7 +143,7 @@ fn processes(out: &mut String, snapshot: &Snapshot, names: &Names) {
         for process in rows {
             let fact = &process.fact;
             let container =
-                fact.container.map_or_else(String::new, |id| label::container(picture, names, id));
+                fact.container.map_or_else(String::new, |id| ends::container(picture, names, id));
             put(
                 out,
                 format_args!(

@@ -2,12 +2,12 @@
 //! them: reports, metrics, the status of the `NodeProbe`, `once`, `top` and the doctor, of a node on which every text is
 //! chosen by a stranger. The log has a test of its own beside its set-up.
 
-use crate::names::label::Names;
 use crate::node_probe::status::testing::status;
 use crate::serve::full_report;
 use crate::serve::testing::{self, hostile::Hostile};
 use crate::top::sample;
 use crate::{doctor, once};
+use probelet_core::display::ends::Names;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -21,7 +21,6 @@ pub(crate) mod testing;
 use crate::args::Address;
 use crate::clock::boot_ns;
 use crate::kube::FeedStatus;
-use crate::names::shown::{DisplayNames, Names};
 use crate::node_probe::NodeProbe;
 use crate::snapshot::Snapshot;
 use http::auth::{Guard, Peer};
@@ -32,6 +31,7 @@ use http::tls::Tls;
 use http::{connection, profile, watch};
 use listener::Stream;
 use metrics::http::Counters;
+use probelet_core::display::{ContainerNames, DisplayNames};
 use report::kept::Kept;
 use report::span::Span;
 use report::{filter, query, render};
@@ -116,7 +116,7 @@ pub struct Parts {
     /// The newest picture.
     pub snapshots: channel::Receiver<Arc<Snapshot>>,
     /// Names of containers.
-    pub names: channel::Receiver<Arc<Names>>,
+    pub names: channel::Receiver<Arc<ContainerNames>>,
     /// `spec.metrics`, as it is now.
     pub series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
     /// Whether the budget has room for a request.
@@ -194,7 +194,7 @@ pub(crate) struct Shared {
     own_names: Vec<String>,
     began_ns: u64,
     snapshots: channel::Receiver<Arc<Snapshot>>,
-    names: channel::Receiver<Arc<Names>>,
+    names: channel::Receiver<Arc<ContainerNames>>,
     series: Arc<dyn Fn() -> SeriesLimits + Send + Sync>,
     admit: Admit,
     debug_pprof: bool,
@@ -325,7 +325,7 @@ async fn until_stopped(stop: &mut channel::Receiver<bool>) {
 
 /// The full report as one text, for those who do not ask over HTTP.
 #[must_use]
-pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> Vec<u8> {
+pub fn full_report(snapshot: &Arc<Snapshot>, names: &Arc<ContainerNames>) -> Vec<u8> {
     let picture = &snapshot.picture;
     let labels = DisplayNames::refresh(&Arc::default(), picture, names);
     let sieve = filter::Sieve::new(query::Filter::default(), &labels);

@@ -16,8 +16,8 @@ mod screen;
 mod state;
 mod view;
 
-use crate::names::label::Names;
 use crate::snapshot::Snapshot;
+use probelet_core::display::ends::Names;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::{cursor, execute};
 use ratatui::style::{Color, Style};

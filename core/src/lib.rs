@@ -13,6 +13,7 @@ pub mod backoff;
 pub mod budget;
 pub mod cluster;
 pub mod coverage;
+pub mod display;
 pub mod facts;
 pub mod feed;
 #[cfg(any(test, feature = "fuzzing"))]

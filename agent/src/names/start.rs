@@ -6,11 +6,11 @@
 //!
 //! I/O: through [`super::docker`], with the feature `docker`, and [`crate::kube`].
 
-use super::shown::Names;
 use super::{Feed, Operator};
 use crate::config::Effective;
 use crate::kube::{Access, Connection, FeedStatus, Timing, operator};
 use probelet_core::cluster::objects::Event;
+use probelet_core::display::ContainerNames;
 #[cfg(feature = "docker")]
 use probelet_core::text::clean;
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ use tokio::task::{LocalSet, spawn_local};
 const FEED_RENEW: Duration = Duration::from_mins(3);
 
 /// Follows Docker's names for as long as anybody looks at them.
-pub(crate) fn follow(socket: Option<PathBuf>) -> watch::Receiver<Arc<Names>> {
-    let (sender, receiver) = watch::channel(Arc::new(Names::default()));
+pub(crate) fn follow(socket: Option<PathBuf>) -> watch::Receiver<Arc<ContainerNames>> {
+    let (sender, receiver) = watch::channel(Arc::new(ContainerNames::default()));
     match socket {
         #[cfg(feature = "docker")]
         Some(socket) => {
@@ -90,7 +90,7 @@ pub(crate) fn of_operator(
 
 /// The names as they are now, waiting for Docker for a moment at most.
 #[cfg(feature = "docker")]
-pub(crate) fn now(socket: Option<PathBuf>) -> Arc<Names> {
+pub(crate) fn now(socket: Option<PathBuf>) -> Arc<ContainerNames> {
     use super::docker::State;
     let Some(socket) = socket.filter(|path| path.exists()) else { return Arc::default() };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
@@ -110,18 +110,18 @@ pub(crate) fn now(socket: Option<PathBuf>) -> Arc<Names> {
 
 /// Without Docker no one is asked.
 #[cfg(not(feature = "docker"))]
-pub(crate) fn now(_: Option<PathBuf>) -> Arc<Names> {
+pub(crate) fn now(_: Option<PathBuf>) -> Arc<ContainerNames> {
     Arc::default()
 }
 
 #[cfg(feature = "docker")]
-fn adapt(docker: &super::docker::DockerNames) -> Names {
-    use crate::names::shown::ContainerName;
+fn adapt(docker: &super::docker::DockerNames) -> ContainerNames {
+    use probelet_core::display::ContainerName;
     let containers = docker.containers.iter().map(|(id, known)| {
         let text = |text: &String| clean(text).into_owned();
         let labels = known.labels.iter().map(|(key, value)| (text(key), text(value))).collect();
         let (name, image) = (text(&known.name), text(&known.image));
         (text(&id.to_string()), ContainerName { name, image, labels })
     });
-    Names(containers.collect())
+    ContainerNames(containers.collect())
 }

@@ -24,7 +24,6 @@ pub(crate) use context::lacking;
 
 use crate::config::Effective;
 use crate::kube::{Connection, Error, FeedStatus, Pace, Timing, cpu, random, share, whole};
-use crate::names::label::Names;
 use crate::node_probe::follow::{Assignment, RESOURCE};
 use crate::snapshot::Snapshot;
 use conditions::Scene;
@@ -32,6 +31,7 @@ use context::Feed;
 use due::{Decision, Rules};
 use hyper::Method;
 use memory::{Memory, Stored, hash, version};
+use probelet_core::display::ends::Names;
 use probelet_crds::{AGENT, API_VERSION, NODE_PROBE, NodeProbeStatus, ReportingMode};
 use serde_json::{Value, json};
 use std::sync::Arc;

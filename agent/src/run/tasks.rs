@@ -10,7 +10,7 @@ use crate::args::{Args, Command, Rights, Sort};
 use crate::config::{self, Effective};
 use crate::engine::{End, Engine, Governor};
 use crate::kube::{Connection, FeedStatus, Pace, Timing};
-use crate::names::{self, shown::Names};
+use crate::names;
 use crate::node_probe::{self, saved};
 use crate::rights::{Plan, reach::Reach};
 use crate::serve;
@@ -18,6 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::top;
 use anyhow::{Context as _, anyhow};
 use probelet_core::cluster::objects::Event;
+use probelet_core::display::ContainerNames;
 use probelet_core::facts::ContainerId;
 use probelet_crds::FlowHealth;
 use std::path::Path;
@@ -138,7 +139,7 @@ async fn finish(
 /// Shows what is to be shown, until someone or something ends it.
 async fn over(
     view: Option<(Option<Sort>, Option<String>)>,
-    names: watch::Receiver<Arc<Names>>,
+    names: watch::Receiver<Arc<ContainerNames>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     ended: &mut oneshot::Receiver<End>,
 ) -> anyhow::Result<()> {
@@ -294,7 +295,7 @@ fn series(config: &Effective) -> serve::SeriesLimits {
 
 /// Knows the names of the containers of the newest picture.
 pub(super) fn namer(
-    names: watch::Receiver<Arc<Names>>,
+    names: watch::Receiver<Arc<ContainerNames>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
 ) -> Box<dyn Fn(ContainerId) -> Option<String>> {
     Box::new(move |id| {

@@ -8,7 +8,6 @@
 use super::testing::everything;
 use super::{Parts, SeriesLimits, Shared, State};
 use crate::fuzz::is_json;
-use crate::names::shown::DisplayNames;
 use crate::serve::http::auth::Peer;
 use crate::serve::http::connection;
 use crate::serve::http::cost::Admission;
@@ -19,6 +18,7 @@ use crate::serve::report::filter::Sieve;
 use crate::serve::report::query::Query;
 use crate::serve::report::tag;
 use crate::snapshot::instance::instance;
+use probelet_core::display::DisplayNames;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,7 +135,7 @@ pub(crate) fn query(data: &[u8]) {
     is_json(&text);
 }
 
-type Snapshot = (Arc<crate::snapshot::Snapshot>, Arc<crate::names::shown::Names>, u64);
+type Snapshot = (Arc<crate::snapshot::Snapshot>, Arc<probelet_core::display::ContainerNames>, u64);
 
 thread_local! {
     static SNAPSHOT: Snapshot = everything();

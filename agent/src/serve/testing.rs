@@ -133,9 +133,12 @@ pub(crate) fn sick() -> Snapshot {
 
 /// A scrape.
 #[cfg(test)]
-pub(crate) fn metrics(snapshot: &Arc<Snapshot>, names: &Arc<crate::names::shown::Names>) -> String {
+pub(crate) fn metrics(
+    snapshot: &Arc<Snapshot>,
+    names: &Arc<probelet_core::display::ContainerNames>,
+) -> String {
     let labels =
-        crate::names::shown::DisplayNames::refresh(&Arc::default(), &snapshot.picture, names);
+        probelet_core::display::DisplayNames::refresh(&Arc::default(), &snapshot.picture, names);
     super::metrics::text(snapshot, &labels)
 }
 

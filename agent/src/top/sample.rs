@@ -9,9 +9,9 @@ use super::draw::draw;
 use super::state::{Fitted, Key, State as Settings};
 use super::view::View;
 use crate::discover::Limiter;
-use crate::names::label::Names;
 use crate::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use probelet_core::coverage::Count;
+use probelet_core::display::ends::Names;
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Loss, Losses, Process, Protocol, Runtime, SourceKind,
     State,

@@ -6,9 +6,9 @@
 //! Pure: no I/O, no clock; the snapshots carry the time.
 
 use crate::figures::float;
-use crate::names::label::{self, Names};
 use crate::snapshot::Snapshot;
 use crate::top::meter::{LastMinute, Meter};
+use probelet_core::display::ends::{self, Names};
 use probelet_core::facts::{ContainerId, Loss};
 use probelet_core::hash::{HashMap, HashSet};
 use probelet_core::records::{
@@ -109,7 +109,7 @@ impl View {
     /// The name of a container; each is asked for once a snapshot.
     pub(super) fn container(&self, id: ContainerId) -> Arc<str> {
         let mut labels = self.labels.borrow_mut();
-        let fresh = || label::container(&self.snapshot.picture, &*self.names, id).into();
+        let fresh = || ends::container(&self.snapshot.picture, &*self.names, id).into();
         Arc::clone(labels.entry(id).or_insert_with(fresh))
     }
 
@@ -117,7 +117,7 @@ impl View {
     pub(super) fn workload(&self, workload: Workload) -> Arc<str> {
         match workload {
             Workload::Container(id) => self.container(id),
-            other => label::workload(&self.snapshot.picture, &*self.names, other).into(),
+            other => ends::workload(&self.snapshot.picture, &*self.names, other).into(),
         }
     }
 

@@ -1,12 +1,12 @@
 //! A server over a made-up node, and a client that reads answers byte for byte.
 
 use probelet_agent::args::Address;
-use probelet_agent::names::shown::Names;
 use probelet_agent::serve::http::auth::{Auth, Guard};
 use probelet_agent::serve::http::cost::{Admission, Cost};
 use probelet_agent::serve::http::tls::Tls;
 use probelet_agent::serve::{Parts, SeriesLimits, State, bind, bind_at, serve};
 use probelet_agent::snapshot::Snapshot;
+use probelet_core::display::ContainerNames;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) struct Server {
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) task: JoinHandle<()>,
-    _names: watch::Sender<Arc<Names>>,
+    _names: watch::Sender<Arc<ContainerNames>>,
 }
 
 pub(crate) struct Reply {
@@ -55,7 +55,7 @@ async fn launch(
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let (snapshots, seen) = watch::channel(snapshot);
-    let (sender, named) = watch::channel(Arc::new(Names::default()));
+    let (sender, named) = watch::channel(Arc::new(ContainerNames::default()));
     let (stop, stopping) = watch::channel(false);
     let server = State::new(Parts {
         snapshots: seen,
@@ -84,7 +84,7 @@ pub(crate) fn start_at_file(
     let (stop, stopping) = watch::channel(false);
     let server = State::new(Parts {
         snapshots: watch::channel(snapshot).1,
-        names: watch::channel(Arc::new(Names::default())).1,
+        names: watch::channel(Arc::new(ContainerNames::default())).1,
         series: Arc::new(SeriesLimits::default),
         admit: Arc::new(|_| Admission::Granted),
         debug_pprof: false,

@@ -6,9 +6,9 @@
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
-use crate::names::label;
 use crate::snapshot::Snapshot;
 use probelet_core::budget::Level;
+use probelet_core::display::ends;
 use probelet_core::facts::SourceKind;
 use probelet_core::records::{FlowRecord, Risk, RiskRecord};
 use probelet_core::report::Picture;
@@ -92,7 +92,7 @@ fn fill(risk: &RiskRecord) -> u64 {
 }
 
 fn edge(picture: &Picture, flow: &FlowRecord) -> String {
-    let name = |workload| label::workload(picture, &|_| None, workload);
+    let name = |workload| ends::workload(picture, &|_| None, workload);
     let (from, to) = (name(flow.key.source), name(flow.key.destination));
     match flow.key.port {
         0 => format!("{from} to {to}"),
@@ -113,7 +113,7 @@ const fn reason(risk: Risk) -> &'static str {
 fn describe(picture: &Picture, risk: &RiskRecord) -> String {
     let whose = match risk.risk {
         Risk::Conntrack => "node".to_owned(),
-        _ => label::workload(picture, &|_| None, risk.owner.workload()),
+        _ => ends::workload(picture, &|_| None, risk.owner.workload()),
     };
     let place = match (risk.risk, risk.port) {
         (Risk::EphemeralPorts, _) => format!(" to {}", risk.remote),

@@ -3,16 +3,16 @@
 use super::conditions::Scene;
 use super::memory::Memory;
 use crate::config::Effective;
-use crate::names::shown::Names;
 use crate::node_probe::follow::{Assigned, Refusal};
 use crate::snapshot::Snapshot;
+use probelet_core::display::ContainerNames;
 use probelet_core::facts::ContainerId;
 use probelet_crds::NodeProbeStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// As it would be sent.
-pub(crate) fn status(snapshot: &Arc<Snapshot>, names: &Arc<Names>) -> NodeProbeStatus {
+pub(crate) fn status(snapshot: &Arc<Snapshot>, names: &Arc<ContainerNames>) -> NodeProbeStatus {
     let odd = snapshot.vitals.level_reason.clone();
     let config = Effective {
         hash: snapshot.vitals.config_hash.clone(),

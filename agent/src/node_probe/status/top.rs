@@ -7,7 +7,7 @@
 //! Pure: no I/O, no clock: pictures know their time.
 
 use super::figures;
-use crate::names::label::{self, Names};
+use probelet_core::display::ends::{self, Names};
 use probelet_core::facts::{Comm, ContainerId};
 use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowRecord, ProcessRecord, Workload};
@@ -88,7 +88,7 @@ fn flows(picture: &Picture, names: &Names, n: usize) -> Vec<TopFlow> {
         flows.truncate(n);
     }
     flows.sort_unstable_by_key(order);
-    let end = |workload| figures::cut(&label::workload(picture, names, workload), NAME);
+    let end = |workload| figures::cut(&ends::workload(picture, names, workload), NAME);
     let shown = flows.into_iter().map(|flow| TopFlow {
         source: end(flow.key.source),
         destination: end(flow.key.destination),

@@ -5,8 +5,8 @@
 //! Pure: no I/O, no clock.
 
 use super::workloads::{OTHER, RESERVED, name, namespace_of, port_name, shown, source_name};
-use crate::names::shown::DisplayNames;
 use crate::serve::report::records::source_node;
+use probelet_core::display::DisplayNames;
 use probelet_core::facts::Protocol;
 use probelet_core::names::Name;
 use probelet_core::records::{FlowRecord, Reporter, Workload};

@@ -7,8 +7,8 @@
 //! Pure: no I/O, no clock.
 
 use super::flow_key::{FlowKey, key};
-use crate::names::shown::DisplayNames;
 use probelet_core::cluster::Grain;
+use probelet_core::display::DisplayNames;
 use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowKey as Of, FlowRecord};
 use probelet_core::report::Picture;
@@ -129,7 +129,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::shown::{ContainerName, Names};
+    use probelet_core::display::{ContainerName, ContainerNames};
     use probelet_core::facts::{Comm, Container, ContainerId};
     use probelet_core::records::Health;
     use probelet_core::records::{Origin, Workload};
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(&*keys.get(before[0]).source, "0123456789ab");
 
         let name = ContainerName { name: "web".into(), ..ContainerName::default() };
-        let names = Arc::new(Names([(ID.into(), name)].into()));
+        let names = Arc::new(ContainerNames([(ID.into(), name)].into()));
         let late = DisplayNames::refresh(&early, &picture(), &names);
         let after = scrape(&mut seen, &mut keys, &late, &flows);
 

@@ -7,10 +7,10 @@
 use super::*;
 use crate::capabilities::Capability;
 use crate::kube::{Class, FeedStatus, Malformed};
-use crate::names::shown::DisplayNames;
 use crate::node_probe::NodeProbe;
 use crate::serve::testing::everything;
 use probelet_core::cluster::objects::Kind;
+use probelet_core::display::DisplayNames;
 use probelet_reference::{WRITTEN, hold, row};
 use prometheus::proto::MetricFamily;
 use std::collections::BTreeSet;

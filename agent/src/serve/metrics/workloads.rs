@@ -15,9 +15,9 @@
 use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
-use crate::names::shown::DisplayNames;
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::Grain;
+use probelet_core::display::DisplayNames;
 use probelet_core::facts::{Comm, ContainerId};
 use probelet_core::hash::{HashMap, HashSet};
 use probelet_core::names::Name;

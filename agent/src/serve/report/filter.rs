@@ -6,9 +6,9 @@
 //! Pure: no I/O.
 
 use super::query::Filter;
-use crate::names::shown::DisplayNames;
 use crate::serve::sight::Sight;
 use probelet_core::cluster::PodRecord;
+use probelet_core::display::DisplayNames;
 use probelet_core::facts::ContainerId;
 use probelet_core::records::{ConnectionRecord, ListenerRecord, Owner, ProcessRecord, RiskRecord};
 

@@ -7,10 +7,10 @@
 
 use super::json;
 use super::json::{address, decimal, endpoint, int, int_or_null, string, string_or_null};
-use crate::names::shown::DisplayNames;
 use crate::serve::sight::Sight;
 use probelet_core::cluster::PodRecord;
 use probelet_core::cluster::objects::Phase;
+use probelet_core::display::DisplayNames;
 use probelet_core::facts::{Comm, ContainerId, Endpoint, Quality};
 use probelet_core::names::Name;
 use probelet_core::records::{

@@ -7,13 +7,13 @@
 
 use super::snapshot;
 use crate::capabilities::{Capability, Set};
-use crate::names::shown::{ContainerName, Names};
 use crate::rights::Rights;
 use crate::snapshot::{Asked, Snapshot};
 use probelet_core::cluster::objects::{
     Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
 use probelet_core::cluster::{Cluster, Settings};
+use probelet_core::display::{ContainerName, ContainerNames};
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Loss, Netns, Process, Quality, Queue, Socket,
     State, Tcp, Want,
@@ -29,12 +29,12 @@ const WEB: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 5);
 const CART: Ipv4Addr = Ipv4Addr::new(10, 1, 9, 9);
 
 /// The snapshot, the names, and the epoch of the pass before.
-pub(crate) fn everything() -> (Arc<Snapshot>, Arc<Names>, u64) {
+pub(crate) fn everything() -> (Arc<Snapshot>, Arc<ContainerNames>, u64) {
     talking_to("shop")
 }
 
 /// The same, where what the pod of `shop` talks to is in another namespace.
-pub(crate) fn talking_to(peers: &str) -> (Arc<Snapshot>, Arc<Names>, u64) {
+pub(crate) fn talking_to(peers: &str) -> (Arc<Snapshot>, Arc<ContainerNames>, u64) {
     let mut report = Report::new(Limits::default(), PortRange::default());
     report.watch(Cluster::new(Settings { node: "node-1".into(), ..Settings::default() }, 1));
     let at = |second| Now { unix_ms: 1_700_000_000_000 + second, mono_ms: second };
@@ -80,7 +80,7 @@ pub(crate) fn talking_to(peers: &str) -> (Arc<Snapshot>, Arc<Names>, u64) {
     vitals.config_error = Some("spec.budget.cpu: \"x\" is not an amount of CPU".to_owned());
     let labels = [("com.example.team".to_owned(), "shop".to_owned())].into();
     let name = ContainerName { name: "web".to_owned(), image: "web:1".to_owned(), labels };
-    (Arc::new(snapshot), Arc::new(Names([(ID.to_owned(), name)].into())), before)
+    (Arc::new(snapshot), Arc::new(ContainerNames([(ID.to_owned(), name)].into())), before)
 }
 
 fn cluster(peers: &str) -> Vec<Event> {

@@ -7,12 +7,12 @@
 
 use super::snapshot;
 use crate::discover::containers::cgroup_path::{self, Node};
-use crate::names::shown::{ContainerName, Names};
 use crate::snapshot::Snapshot;
 use probelet_core::cluster::objects::{
     Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
 use probelet_core::cluster::{Cluster, Settings};
+use probelet_core::display::{ContainerName, ContainerNames};
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, Want,
 };
@@ -42,7 +42,7 @@ impl Hostile {
     }
 
     /// The snapshot of the second pass, and what a runtime calls its containers.
-    pub(crate) fn node(&self) -> (Arc<Snapshot>, Arc<Names>) {
+    pub(crate) fn node(&self) -> (Arc<Snapshot>, Arc<ContainerNames>) {
         let mut report = Report::new(Limits::default(), PortRange::default());
         report.watch(Cluster::new(Settings { node: "node-1".into(), ..Settings::default() }, 1));
         let at = |ms| Now { unix_ms: 1_700_000_000_000 + ms, mono_ms: ms };
@@ -66,7 +66,7 @@ impl Hostile {
             let name = ContainerName { name: self.text(), image: self.text(), labels };
             (container.id.clone(), name)
         });
-        let names = Names(names.collect());
+        let names = ContainerNames(names.collect());
         let mut snapshot = Snapshot { picture: report.picture(at(3000)), ..snapshot() };
         snapshot.node = self.text().into();
         let vitals = &mut snapshot.vitals;

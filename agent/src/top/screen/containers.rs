@@ -6,8 +6,8 @@
 
 use super::{Column, Heading, Rank, Width, put_or_dash, put_percent};
 use crate::figures::{Bytes, Count, float, put};
-use crate::names::label::short_id;
 use crate::top::view::View;
+use probelet_core::display::short_id;
 use probelet_core::facts::Runtime;
 use probelet_core::records::ContainerRecord;
 

@@ -4,11 +4,11 @@
 
 use super::super::query::Filter;
 use super::*;
-use crate::names::shown::Names;
 use crate::serve::testing::{everything, talking_to};
+use probelet_core::display::ContainerNames;
 use serde_json::{Value, json};
 
-type Node = (Arc<Snapshot>, Arc<Names>, u64);
+type Node = (Arc<Snapshot>, Arc<ContainerNames>, u64);
 
 fn text((snapshot, names, _): Node, namespace: &str) -> String {
     let labels = DisplayNames::refresh(&Arc::default(), &snapshot.picture, &names);

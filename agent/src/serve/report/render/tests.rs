@@ -2,7 +2,7 @@
 
 use super::super::query::Query;
 use super::*;
-use crate::names::shown::{ContainerName, Names};
+use probelet_core::display::{ContainerName, ContainerNames};
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Protocol, Socket, State, Want,
 };
@@ -228,7 +228,7 @@ fn a_name_that_comes_late_reaches_clients_of_deltas() {
     }
     let before = labels(&snapshot);
     let name = ContainerName { name: "web".into(), ..ContainerName::default() };
-    let names = Arc::new(Names([(ID.into(), name)].into()));
+    let names = Arc::new(ContainerNames([(ID.into(), name)].into()));
     let after = DisplayNames::refresh(&before, &snapshot.picture, &names);
 
     let delta = render(&snapshot, &after, "", Span::Delta(snapshot.picture.epoch));

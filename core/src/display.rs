@@ -7,11 +7,14 @@
 //!
 //! Pure: no I/O.
 
-use crate::names::label::short_id;
-use probelet_core::facts::{Container, ContainerId};
-use probelet_core::names::NameId;
-use probelet_core::report::Picture;
-use probelet_core::table::Epoch;
+pub mod ends;
+
+pub use ends::short_id;
+
+use crate::facts::{Container, ContainerId};
+use crate::names::NameId;
+use crate::report::Picture;
+use crate::table::Epoch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -42,29 +45,29 @@ impl ContainerName {
 
 /// Names by full container id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(pub BTreeMap<String, ContainerName>);
+pub struct ContainerNames(pub BTreeMap<String, ContainerName>);
 
 /// How a container is shown.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Label {
+pub struct Label {
     /// The name that the runtime gave, or the first 12 characters of the id.
-    pub(crate) name: Box<str>,
+    pub name: Box<str>,
     /// `namespace/name` of its pod.
-    pub(crate) pod: Option<Box<str>>,
+    pub pod: Option<Box<str>>,
     /// The epoch after which clients have to be sent this label.
-    pub(crate) changed: Epoch,
+    pub changed: Epoch,
 }
 
 /// How each container is shown, by [`ContainerId`].
 #[derive(Debug, Default)]
-pub(crate) struct DisplayNames {
+pub struct DisplayNames {
     containers: Arc<[Container]>,
-    names: Arc<Names>,
+    names: Arc<ContainerNames>,
     /// The pods that the cluster knows, if there is one.
     owners: Option<Arc<[Option<NameId>]>>,
     shown: Vec<Label>,
     /// The newest change of any label.
-    pub(crate) changed: Epoch,
+    pub changed: Epoch,
 }
 
 impl DisplayNames {
@@ -73,7 +76,7 @@ impl DisplayNames {
     /// A container that is renamed after a client saw it counts as changed in the picture's epoch,
     /// or in the one after if the picture did not know, so that the next delta carries every record
     /// that shows the name.
-    pub(crate) fn refresh(old: &Arc<Self>, picture: &Picture, names: &Arc<Names>) -> Arc<Self> {
+    pub fn refresh(old: &Arc<Self>, picture: &Picture, names: &Arc<ContainerNames>) -> Arc<Self> {
         let containers = &picture.names;
         let owners = picture.cluster.as_ref().map(|cluster| &cluster.owners);
         let same = match (&old.owners, owners) {
@@ -113,17 +116,19 @@ impl DisplayNames {
         })
     }
 
-    pub(crate) fn get(&self, id: ContainerId) -> Option<&Label> {
+    /// How a container is shown; nothing for one that is not there any more.
+    #[must_use]
+    pub fn get(&self, id: ContainerId) -> Option<&Label> {
         id.of(&self.containers).and_then(|_| self.shown.get(id.place()))
     }
 
     /// What the runtime says of a container.
-    pub(crate) fn named(&self, id: &str) -> Option<&ContainerName> {
+    pub fn named(&self, id: &str) -> Option<&ContainerName> {
         self.names.0.get(id)
     }
 
     /// The containers whose name is `wanted` or whose id begins with it.
-    pub(crate) fn find(&self, wanted: &str) -> Vec<ContainerId> {
+    pub fn find(&self, wanted: &str) -> Vec<ContainerId> {
         let ids = self.containers.iter().zip(&self.shown).zip(0..);
         let hits = ids.filter(|((container, label), _)| {
             !container.id.is_empty()
@@ -134,7 +139,7 @@ impl DisplayNames {
     }
 
     /// Every container, by its id.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = ContainerId> + '_ {
+    pub fn ids(&self) -> impl Iterator<Item = ContainerId> + '_ {
         let there = self.containers.iter().zip(0..).filter(|(c, _)| !c.id.is_empty());
         there.map(|(container, n)| ContainerId::new(n, container.generation))
     }
@@ -158,9 +163,9 @@ mod tests {
         Picture { names, epoch, ..Picture::default() }
     }
 
-    fn web() -> Arc<Names> {
+    fn web() -> Arc<ContainerNames> {
         let name = ContainerName { name: "web".into(), ..ContainerName::default() };
-        Arc::new(Names([(ID.into(), name)].into()))
+        Arc::new(ContainerNames([(ID.into(), name)].into()))
     }
 
     #[test]
@@ -212,17 +217,14 @@ mod tests {
         let pod_uid = Some("u1".to_owned());
         let mut picture = picture(1);
         picture.names = [Container { id: ID.into(), pod_uid, ..Container::default() }].into();
-        let names = Arc::new(Names([(ID.into(), labelled("u1"))].into()));
+        let names = Arc::new(ContainerNames([(ID.into(), labelled("u1"))].into()));
         let alone = DisplayNames::refresh(&Arc::default(), &picture, &names);
-        let mut report = probelet_core::report::Report::new(
-            probelet_core::report::Limits::default(),
-            probelet_core::join::PortRange::default(),
+        let mut report = crate::report::Report::new(
+            crate::report::Limits::default(),
+            crate::join::PortRange::default(),
         );
-        report.watch(probelet_core::cluster::Cluster::new(
-            probelet_core::cluster::Settings::default(),
-            1,
-        ));
-        picture.cluster = report.picture(probelet_core::report::Now::default()).cluster;
+        report.watch(crate::cluster::Cluster::new(crate::cluster::Settings::default(), 1));
+        picture.cluster = report.picture(crate::report::Now::default()).cluster;
 
         let inside = DisplayNames::refresh(&Arc::default(), &picture, &names);
 

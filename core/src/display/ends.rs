@@ -6,11 +6,11 @@
 //!
 //! Pure: no I/O of its own.
 
-use probelet_core::facts::{ContainerId, Endpoint};
-use probelet_core::names::Name;
-use probelet_core::records::Workload;
-use probelet_core::report::Picture;
-use probelet_core::text::clean;
+use crate::facts::{ContainerId, Endpoint};
+use crate::names::Name;
+use crate::records::Workload;
+use crate::report::Picture;
+use crate::text::clean;
 use std::borrow::Cow;
 
 /// Who knows the names of containers, as far as anybody does.
@@ -63,7 +63,7 @@ pub fn workload(picture: &Picture, names: &Names, workload: Workload) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use probelet_core::facts::{Comm, Container};
+    use crate::facts::{Comm, Container};
 
     fn picture() -> Picture {
         let id = "0123456789abcdef".repeat(4);

@@ -12,7 +12,7 @@ mod role;
 mod tcp;
 
 pub use ended::{Ended, UNANSWERED};
-pub use endpoint::Endpoint;
+pub use endpoint::{Address, Endpoint};
 pub use loss::{Loss, Losses};
 pub use role::{PortRange, Role};
 pub use tcp::{Quality, Queue, Tcp};

@@ -14,7 +14,9 @@ pub use health::{Health, Problems, Recent, Rtt};
 pub use risk::Risk;
 pub use unresolved::{Gaps, Unresolved};
 
-use crate::facts::{Comm, ContainerId, Endpoint, Process, Protocol, Quality, Queue, Role, State};
+use crate::facts::{
+    Address, Comm, ContainerId, Endpoint, Process, Protocol, Quality, Queue, Role, State,
+};
 use crate::names::NameId;
 use crate::table::Epoch;
 
@@ -49,8 +51,8 @@ pub enum Workload {
     Container(ContainerId),
     /// A process of this node outside of any container, by name.
     Process(Comm),
-    /// An address that no socket of this node has, v4-mapped like [`Endpoint::addr`].
-    External(u128),
+    /// An address that no socket of this node has.
+    External(Address),
     /// What the cluster knows by a name: a workload, a Service, a pod, a node. Ends of flows only;
     /// in a connection it stands in [`Named`], beside what the kernel reported.
     Named(NameId),

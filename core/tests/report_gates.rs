@@ -17,7 +17,7 @@ static ALLOCATOR: Counting = Counting;
 
 const SERVERS: u16 = 200;
 /// Bytes of the report for one end of a connection: its record, its place in the index, its address, what each pass notes.
-const MOST_BYTES_AN_END: usize = 275;
+const MOST_BYTES_AN_END: usize = 260;
 
 /// So many connections with both ends on this node, to servers that each have a port.
 fn node(connections: u32) -> Facts {

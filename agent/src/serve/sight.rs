@@ -105,6 +105,7 @@ pub(crate) fn is_namespace(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use probelet_core::facts::Address;
 
     fn shop() -> Sight {
         Sight::Namespaces(["shop".into()].into())
@@ -117,7 +118,7 @@ mod tests {
             assert!(!shop().namespace(foreign), "{foreign:?}");
         }
         let picture = Picture::default();
-        for foreign in [Workload::External(1), Workload::Unresolved, Workload::Other] {
+        for foreign in [Workload::External(Address(1)), Workload::Unresolved, Workload::Other] {
             assert!(!shop().workload(foreign, &picture), "{foreign:?}");
             assert!(Sight::All.workload(foreign, &picture));
         }

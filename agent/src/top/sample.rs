@@ -197,7 +197,7 @@ fn flow(n: u32, second: u64) -> FlowRecord {
     let destination = match n % 4 {
         0 => Workload::Container(ContainerId((n + 1) % 4)),
         3 => Workload::Unresolved,
-        _ => Workload::External(remote(n).addr),
+        _ => Workload::External(remote(n).address()),
     };
     let port = if n % 8 == 7 { 0 } else { u16::try_from(5000 + n).unwrap_or(0) };
     FlowRecord {

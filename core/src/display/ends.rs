@@ -6,7 +6,7 @@
 //!
 //! Pure: no I/O of its own.
 
-use crate::facts::{ContainerId, Endpoint};
+use crate::facts::ContainerId;
 use crate::names::Name;
 use crate::records::Workload;
 use crate::report::Picture;
@@ -50,7 +50,7 @@ pub fn workload(picture: &Picture, names: &Names, workload: Workload) -> String 
     match workload {
         Workload::Container(id) => container(picture, names, id),
         Workload::Process(comm) => comm.to_string(),
-        Workload::External(addr) => Endpoint { addr, port: 0 }.ip().to_string(),
+        Workload::External(addr) => addr.ip().to_string(),
         Workload::Named(id) => {
             let name = picture.name(id).map_or_else(|| "(unresolved)".to_owned(), Name::label);
             clean(&name).into_owned()
@@ -63,7 +63,7 @@ pub fn workload(picture: &Picture, names: &Names, workload: Workload) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Comm, Container};
+    use crate::facts::{Comm, Container, Endpoint};
 
     fn picture() -> Picture {
         let id = "0123456789abcdef".repeat(4);
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn external_addresses_are_shown_as_v4_when_they_are() {
-        let mapped = Endpoint::v4([192, 0, 2, 7].into(), 0).addr;
+        let mapped = Endpoint::v4([192, 0, 2, 7].into(), 0).address();
 
         assert_eq!(workload(&picture(), &|_| None, Workload::External(mapped)), "192.0.2.7");
         assert_eq!(workload(&picture(), &|_| None, Workload::Process(Comm::new(b"curl"))), "curl");

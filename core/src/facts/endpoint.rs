@@ -18,6 +18,22 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// An address alone. Packed as well: a number of this size would have each record that may hold one begin at a multiple of 16 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C, packed(2))]
+pub struct Address(
+    /// As in [`Endpoint::addr`].
+    pub u128,
+);
+
+impl Address {
+    /// The address, IPv4 when it is v4-mapped.
+    #[must_use]
+    pub fn ip(self) -> IpAddr {
+        Ipv6Addr::from_bits(self.0).to_canonical()
+    }
+}
+
 const MAPPED: u128 = 0xffff << 32;
 
 impl Endpoint {
@@ -33,10 +49,16 @@ impl Endpoint {
         Self { addr: addr.to_bits(), port }
     }
 
+    /// The address without the port.
+    #[must_use]
+    pub const fn address(self) -> Address {
+        Address(self.addr)
+    }
+
     /// The address, IPv4 when it is v4-mapped.
     #[must_use]
     pub fn ip(self) -> IpAddr {
-        Ipv6Addr::from_bits(self.addr).to_canonical()
+        self.address().ip()
     }
 
     /// Whether the address is the wildcard of either family.

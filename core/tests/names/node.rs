@@ -298,7 +298,7 @@ impl Node {
         let picture = self.picture();
         match workload {
             Workload::Named(id) => picture.name(id).unwrap().label(),
-            Workload::External(addr) => Endpoint { addr, port: 0 }.ip().to_string(),
+            Workload::External(addr) => addr.ip().to_string(),
             Workload::Container(id) => format!("container {}", id.0),
             other => format!("{other:?}"),
         }

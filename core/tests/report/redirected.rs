@@ -69,7 +69,7 @@ fn outbound() -> [Socket; 3] {
 }
 
 fn backend() -> Workload {
-    Workload::External(at([203, 0, 113, 5], 0).addr)
+    Workload::External(at([203, 0, 113, 5], 0).address())
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn what_the_servers_end_reports_its_client_knows_too() {
         on(BACKEND, socket(20, 11, backend(), client())),
     ];
     node.pass(&docker(&ends));
-    assert_eq!(node.connection(client()).unwrap().peer, Workload::External(service.addr));
+    assert_eq!(node.connection(client()).unwrap().peer, Workload::External(service.address()));
 
     node.report.waiting(node.now().mono_ms + 1000);
     let question = node.report.unanswered(10)[0];
@@ -147,8 +147,8 @@ fn a_masqueraded_client_elsewhere_is_who_it_is_and_not_the_node() {
     let entry = Entry { client: far, service: port_of_node(8080), backend: backend(), seen };
     node.report.answer(&[(question, Translated::Entry(entry))], node.now());
 
-    assert_eq!(node.connection(backend()).unwrap().peer, Workload::External(far.addr));
-    assert_eq!(flows(&node), [(Workload::External(far.addr), of("backend"), 1, 1)]);
+    assert_eq!(node.connection(backend()).unwrap().peer, Workload::External(far.address()));
+    assert_eq!(flows(&node), [(Workload::External(far.address()), of("backend"), 1, 1)]);
 }
 
 #[test]
@@ -333,5 +333,5 @@ fn an_address_of_several_namespaces_is_no_ones_where_none_has_the_other_end() {
     node.pass(&facts);
 
     let peer = node.connection(at([10, 244, 0, 6], 40_002)).unwrap().peer;
-    assert_eq!(peer, Workload::External(at([10, 244, 0, 5], 0).addr));
+    assert_eq!(peer, Workload::External(at([10, 244, 0, 5], 0).address()));
 }

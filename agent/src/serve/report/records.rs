@@ -311,7 +311,7 @@ impl Scene<'_> {
             Workload::Process(comm) => json::comm(out, comm),
             Workload::External(addr) => {
                 out.push(b'"');
-                address(out, Endpoint { addr, port: 0 }.ip());
+                address(out, addr.ip());
                 out.push(b'"');
             }
             Workload::Named(id) => match self.picture.name(id) {

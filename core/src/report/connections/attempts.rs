@@ -199,7 +199,7 @@ impl Connections {
         };
         let there = self.peer_netns(&record);
         let pod = there.map(|netns| self.ledger.owner(netns, pass));
-        let peer = pod.map_or(Workload::External(remote.addr), |owner| owner.workload());
+        let peer = pod.map_or(Workload::External(remote.address()), |owner| owner.workload());
         let record = ConnectionRecord { peer, ..record };
         let around = self.around(Slot::MAX, &record, pass);
         let pod = pod.and_then(|owner| owner.pod()).filter(|_| peer == Workload::Unresolved);

@@ -155,9 +155,9 @@ impl Connections {
         let way = self.translated.way(slot);
         if let Way::To { other, .. } = way {
             let netns = self.place_of(record, other);
-            return netns.map_or(Workload::External(other.addr), |netns| at(netns, other));
+            return netns.map_or(Workload::External(other.address()), |netns| at(netns, other));
         }
-        let Some(netns) = here else { return Workload::External(record.remote.addr) };
+        let Some(netns) = here else { return Workload::External(record.remote.address()) };
         let half_open = half_open(record.state);
         let open = record.protocol == Protocol::Tcp && !closed && !half_open;
         let nodes = pass.processes.node_netns() == Some(netns) && !record.remote.is_loopback();

@@ -157,7 +157,7 @@ impl Connections {
         let (shown, reset) = instead.unwrap_or_default();
         let peer = match there {
             Some(netns) => self.peer_at(netns, &record, evidence, pass),
-            None => Workload::External(record.remote.addr),
+            None => Workload::External(record.remote.address()),
         };
         let record = ConnectionRecord { peer, counted: true, ..record };
         let pod = there.and_then(|netns| self.ledger.owner(netns, pass).pod());

@@ -88,7 +88,7 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{ContainerId, Protocol};
+    use crate::facts::{Address, ContainerId, Protocol};
 
     const LIMIT: usize = 400;
 
@@ -144,8 +144,8 @@ mod tests {
             protocol: Protocol::Tcp,
             ..FlowKey::default()
         };
-        let scan = key(Workload::External(7), own);
-        let out = key(own, Workload::External(7));
+        let scan = key(Workload::External(Address(7)), own);
+        let out = key(own, Workload::External(Address(7)));
 
         assert_ne!(Account::of(&scan, own), Account::of(&out, own));
         let folded = Account::of(&scan, own).folded(&scan);

@@ -19,6 +19,7 @@ pub mod reach;
 use crate::capabilities::{self, Capability, Given, Set, give_back};
 use crate::discover::conntrack::asker::Asker;
 use crate::discover::mounts::hides_processes;
+use crate::open_files;
 use crate::sys::{landlock, seccomp};
 use probelet_core::facts::SourceKind;
 use reach::Reach;
@@ -167,6 +168,8 @@ impl Plan {
             (true, keeps) => Wait::ForConfiguration(keeps.then_some(CONFIG_PATIENCE)),
         };
         at_start();
+        // The call that asks is not one of a running agent.
+        open_files::most();
         Self { reach, wait, started: Arc::default() }
     }
 

@@ -99,7 +99,7 @@ calls! {
     recvfrom sendto recvmsg recvmmsg sendmmsg writev accept4 connect bind getsockopt setsockopt getsockname getpeername shutdown
     epoll_ctl madvise munmap mremap brk getrandom sched_yield clock_nanosleep
     rt_sigreturn rt_sigaction rt_sigprocmask sigaltstack restart_syscall exit exit_group getpid gettid
-    sched_getaffinity set_robust_list rseq fcntl fsync prlimit64 uname fstatfs inotify_init1 inotify_add_watch;
+    sched_getaffinity set_robust_list rseq fcntl fsync uname fstatfs inotify_init1 inotify_add_watch;
     x86_64: epoll_wait poll open readlink rename unlink;
     aarch64: epoll_pwait ppoll renameat unlinkat
 }
@@ -121,7 +121,7 @@ calls! {
 calls! {
     /// Made by the start alone: the kernel starts the program, the runtime sets itself up, rights are given back.
     START: epoll_create1 eventfd2 execve capget capset clone3 listen landlock_create_ruleset landlock_add_rule landlock_restrict_self
-    set_tid_address socketpair getuid geteuid getgid getegid getcwd fchdir statfs;
+    set_tid_address socketpair getuid geteuid getgid getegid getcwd fchdir statfs prlimit64;
     x86_64: arch_prctl access;
     aarch64:
 }
@@ -161,10 +161,10 @@ mod tests {
 
     /// A list that grows is a decision: say in the module's text what makes the call, and in docs/threat-model.md that it is there.
     #[test]
-    fn a_running_agent_may_make_sixty_one_calls_and_no_more() {
+    fn a_running_agent_may_make_sixty_calls_and_no_more() {
         let here = RUNNING.iter().filter(|call| call.number.is_some()).count();
 
-        assert!(here <= 61, "{here}");
+        assert!(here <= 60, "{here}");
     }
 
     #[test]

@@ -75,6 +75,10 @@ fn attacks(prey: &Prey) -> Vec<(&'static str, io::Result<()>)> {
             ("routes", libc::syscall(libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 0)),
             ("memory that is code", libc::syscall(libc::SYS_mmap, 0, 4096, 7, 0x22, -1, 0)),
             ("listen", libc::syscall(libc::SYS_listen, namespace, 1)),
+            (
+                "limits of a process",
+                libc::syscall(libc::SYS_prlimit64, prey.parent, 7, 0, attributes.as_mut_ptr()),
+            ),
             ("io_uring", libc::syscall(libc::SYS_io_uring_setup, 1, attributes.as_mut_ptr())),
         ]
     };

@@ -18,6 +18,7 @@ use rustix::fs::{OFlags, RawDir, SeekFrom};
 use super::root::{Root, is_gone};
 use super::stat::{self, Stat, Units};
 use crate::discover::{Error, Limiter, Pace, Pass};
+use crate::open_files;
 
 /// Held files at most; a node with more processes opens the rest at every pass (9 instead of 4 µs).
 const HELD_MAX: u64 = 4096;
@@ -79,7 +80,6 @@ impl Processes {
     /// Knows no process yet; will report `max` at most.
     #[must_use]
     pub fn new(root: &Root, max: u32) -> Self {
-        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         Self {
             entries: HashMap::default(),
             units: Units {
@@ -88,7 +88,7 @@ impl Processes {
             },
             max,
             held: 0,
-            held_max: HELD_MAX.min(files.current.unwrap_or(u64::MAX) / 2),
+            held_max: HELD_MAX.min(open_files::most().unwrap_or(u64::MAX) / 2),
             sizes_count_fds: root.sizes_count_fds(),
             pass: 0,
             netns_checked: None,

@@ -8,7 +8,7 @@
 
 use super::family::Families;
 use crate::engine::own_memory::OwnMemory;
-use rustix::process::{Resource, getrlimit};
+use crate::open_files;
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub(super) fn add(families: &mut Families, started_unix: f64) {
             fds.count() as f64,
         );
     }
-    if let Some(most) = getrlimit(Resource::Nofile).current {
+    if let Some(most) = open_files::most() {
         families.value(
             "process_max_fds",
             "File descriptors that the process may have open.",

@@ -6,6 +6,7 @@
 //! I/O: some requests, stdout.
 
 mod endpoint;
+mod pods;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -77,6 +78,8 @@ pub async fn run(
     tell("an agent answers", answers);
     let refuses = waiting(deadline, || report(client, config, namespace, Shown::Nothing)).await;
     tell("it refuses a request without a token", refuses);
+    let followed = waiting(deadline, || pods(client, config, namespace)).await;
+    tell("it gets the pods of its node", followed);
     exit
 }
 
@@ -163,6 +166,33 @@ async fn agent(client: &Client, namespace: &str) -> Result<Endpoint, Found> {
     Endpoint::best(&list.items).ok_or_else(none)
 }
 
+/// Asks an agent where it has its pods from.
+async fn pods(client: &Client, config: &Config, namespace: &str) -> Found {
+    let endpoint = match agent(client, namespace).await {
+        Ok(endpoint) => endpoint,
+        Err(found) => return found,
+    };
+    match endpoint.ask(config, Shown::Token, pods::METRICS).await {
+        Ok(answer) => followed(&endpoint, &answer),
+        Err(error) => Found::Bad(format!("{}: {error}", endpoint.pod)),
+    }
+}
+
+fn followed(endpoint: &Endpoint, answer: &Reply) -> Found {
+    let pod = &endpoint.pod;
+    match answer.status {
+        200 => pods::judged(pod, endpoint.feeds, &answer.body),
+        403 => Found::Skipped(format!(
+            "{pod} knows the account of this test, which may not get {}: {}",
+            pods::METRICS,
+            answer.text
+        )),
+        status => {
+            Found::Bad(format!("{pod} answers {} with {status}: {}", pods::METRICS, answer.text))
+        }
+    }
+}
+
 /// Asks an agent for its report, at the address of its pod.
 async fn report(client: &Client, config: &Config, namespace: &str, shown: Shown) -> Found {
     let endpoint = match agent(client, namespace).await {
@@ -177,7 +207,7 @@ async fn report(client: &Client, config: &Config, namespace: &str, shown: Shown)
 
 /// What an agent's answer means.
 fn judged(endpoint: &Endpoint, shown: Shown, answer: &Reply) -> Found {
-    let Reply { status, text } = answer;
+    let Reply { status, text, .. } = answer;
     let pod = &endpoint.pod;
     match (shown, status) {
         (Shown::Token, 200) => Found::Good(format!("{pod} answers {REPORT} with 200")),

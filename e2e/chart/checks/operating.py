@@ -172,11 +172,22 @@ def helm_test_leaves_nothing_behind_when_it_passes(helm):
 def helm_test_may_make_all_of_its_checks(helm):
     objects = helm.template(release="x", values={"nameOverride": "node-map"})
     same(rules(objects.get("ClusterRole", "x-probelet-test")), [
-        ("probelet.io/nodeprobes", "get list"), ("probelet.io/nodeprobes/report", "get"), ("probelet.io/probeconfigs", "get list")])
+        ("probelet.io/nodeprobes", "get list"), ("probelet.io/nodeprobes/metrics", "get"), ("probelet.io/nodeprobes/report", "get"),
+        ("probelet.io/probeconfigs", "get list")])
     same(rules(objects.get("Role", "x-probelet-test")), [
         ("/pods", "get list"), ("coordination.k8s.io/leases", "get", "x-probelet-operator")])
     pod = objects.get("Pod")
     same(env_of(pod["spec"])["PROBELET_LEASE"], "x-probelet-operator")
+
+
+def helm_test_asks_an_agent_where_its_pods_come_from(helm):
+    """By its metrics; that it is to ask the operator is known by the variable that selftest reads of the agent's pod."""
+    for source, feeds in (("feed", True), ("api", False)):
+        objects = helm.template({"agent": {"pods": {"source": source}}})
+        assert ("probelet.io/nodeprobes/metrics", "get") in rules(objects.get("ClusterRole", "probelet-test"))
+        same(bool(env_of(objects.agent()).get("PROBELET_FEED")), feeds)
+    read = (ROOT / "operator" / "src" / "selftest" / "endpoint.rs").read_text()
+    says(read, 'has("PROBELET_FEED"')
 
 
 def notes_have_three_commands_and_warn_of_odd_values(helm):

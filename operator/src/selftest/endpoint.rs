@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::{Request, Uri};
 use k8s_openapi::api::core::v1::Pod;
 use kube::client::Body;
@@ -22,8 +22,9 @@ const PORT: u16 = 9466;
 const CONNECT: Duration = Duration::from_secs(5);
 /// The most of an answer that is shown.
 const SHOWN: usize = 200;
-/// The most of an answer that is read: refusals are short, and a report is not looked into.
-const READ: usize = 64 << 10;
+/// The most of an answer that is read: refusals are short, a report is not looked into, and of metrics those of the agent itself
+/// come before those of the node.
+const READ: usize = 256 << 10;
 
 /// What an agent is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(super) struct Endpoint {
     tls: bool,
     /// Whether it is set up to answer everybody.
     pub(super) open: bool,
+    /// Whether it is set up to get pods from the operator.
+    pub(super) feeds: bool,
     ready: bool,
 }
 
@@ -52,6 +55,8 @@ pub(super) struct Reply {
     pub(super) status: u16,
     /// The beginning of the body, on one line.
     pub(super) text: String,
+    /// What was read of it.
+    pub(super) body: String,
 }
 
 impl Endpoint {
@@ -75,14 +80,17 @@ impl Endpoint {
                 _ => None,
             })
             .unwrap_or((PORT, true));
-        let mut variables = containers.iter().flat_map(|each| each.env.iter().flatten());
+        let has = |name: &str, holds: fn(&str) -> bool| {
+            let mut variables = containers.iter().flat_map(|each| each.env.iter().flatten());
+            variables.any(|each| each.name == name && each.value.as_deref().is_some_and(holds))
+        };
         Some(Self {
             pod: pod.metadata.name.clone()?,
             ip,
             port,
             tls,
-            open: variables
-                .any(|each| each.name == "PROBELET_AUTH" && each.value.as_deref() == Some("off")),
+            open: has("PROBELET_AUTH", |value| value == "off"),
+            feeds: has("PROBELET_FEED", |value| !value.is_empty()),
             ready: conditions.iter().any(|each| each.type_ == "Ready" && each.status == "True"),
         })
     }
@@ -119,9 +127,20 @@ impl Endpoint {
         let request = Request::get(path).body(Body::empty()).map_err(|error| error.to_string())?;
         let answer = client.send(request).await.map_err(|error| chain(&error))?;
         let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), READ).collect().await;
-        let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body = beginning(answer.into_body()).await;
         let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]);
-        Ok(Reply { status, text: text.split_whitespace().collect::<Vec<_>>().join(" ") })
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(Reply { status, text, body: String::from_utf8_lossy(&body).into_owned() })
     }
+}
+
+/// As much of an answer as is read.
+async fn beginning(mut body: Body) -> Vec<u8> {
+    let mut read = Vec::new();
+    while read.len() < READ {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        let Ok(data) = frame.into_data() else { continue };
+        read.extend_from_slice(&data[..data.len().min(READ - read.len())]);
+    }
+    read
 }

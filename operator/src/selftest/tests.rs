@@ -32,28 +32,77 @@ async fn agent(statuses: (u16, u16)) -> SocketAddr {
                 text.push(stream.read_u8().await.unwrap());
             }
             let text = String::from_utf8(text).unwrap();
-            assert!(text.starts_with("GET /v1/report "), "{text}");
             let known = text.to_lowercase().contains("authorization: bearer secret");
             let status = if known { statuses.1 } else { statuses.0 };
-            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 5\r\n\r\na\x1b\nb\n");
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            let body = match text.split(' ').nth(1).unwrap() {
+                REPORT => "a\x1b\nb\n",
+                // An agent of a large node says more than is read.
+                pods::METRICS => &format!("{FOLLOWS}{}", "probelet_flows 1\n".repeat(1 << 16)),
+                other => panic!("{other}"),
+            };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
+            // Who has read enough hangs up.
+            drop(stream.write_all(answer.as_bytes()).await);
         }
     });
     address
 }
 
+/// What an agent says that follows its pods at the API server.
+const FOLLOWS: &str = r#"probelet_agent_kubernetes_contact_age_seconds{kind="pods",source="api"} 1
+probelet_agent_kubernetes_watch_state{kind="pods",state="watching"} 1
+probelet_agent_pods_source{source="api"} 1
+"#;
+
 async fn asked(address: SocketAddr, auth: &str, shown: Shown) -> Found {
+    let endpoint = endpoint(address, auth, "");
+    let answer = endpoint.ask(&known(), shown, REPORT).await.unwrap();
+    judged(&endpoint, shown, &answer)
+}
+
+fn known() -> Config {
+    let mut known = Config::new("https://127.0.0.1:1".parse().unwrap());
+    known.auth_info.token = Some("secret".to_owned().into());
+    known
+}
+
+fn endpoint(address: SocketAddr, auth: &str, feed: &str) -> Endpoint {
     let pod = pod("a", true, |pod| {
         pod["status"]["podIP"] = json!(address.ip().to_string());
         pod["spec"]["containers"][0]["ports"] =
             json!([{"name": "http", "containerPort": address.port()}]);
-        pod["spec"]["containers"][0]["env"][0]["value"] = json!(auth);
+        pod["spec"]["containers"][0]["env"] = json!([
+            {"name": "PROBELET_AUTH", "value": auth}, {"name": "PROBELET_FEED", "value": feed}]);
     });
-    let endpoint = Endpoint::best(&[pod]).unwrap();
-    let mut known = Config::new("https://127.0.0.1:1".parse().unwrap());
-    known.auth_info.token = Some("secret".to_owned().into());
-    let answer = endpoint.ask(&known, shown, REPORT).await.unwrap();
-    judged(&endpoint, shown, &answer)
+    Endpoint::best(&[pod]).unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_is_asked_where_its_pods_come_from_and_fails_if_that_is_not_the_operator() {
+    let address = agent((401, 200)).await;
+    let followed = async |feed| {
+        let endpoint = endpoint(address, "token", feed);
+        followed(&endpoint, &endpoint.ask(&known(), Shown::Token, pods::METRICS).await.unwrap())
+    };
+
+    let well = followed("").await;
+    assert!(matches!(well, Found::Good(_)), "{well:?}");
+    let away = followed("https://probelet-operator.probelet.svc:9470").await;
+    assert!(matches!(away, Found::Bad(_)), "{away:?}");
+}
+
+#[tokio::test]
+async fn an_agent_whose_metrics_may_not_be_read_has_that_check_skipped_and_one_that_has_no_time_fails()
+ {
+    for (status, skipped) in [(403, true), (503, false), (401, false)] {
+        let endpoint = endpoint(agent((401, status)).await, "token", "");
+        let answer = endpoint.ask(&known(), Shown::Token, pods::METRICS).await.unwrap();
+        let found = followed(&endpoint, &answer);
+
+        assert_eq!(matches!(found, Found::Skipped(_)), skipped, "{found:?}");
+        assert_eq!(matches!(found, Found::Bad(_)), !skipped, "{found:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 """Whether docs/threat-model.md names tests that are there, and has a line for each finding of the audits.
 
 In: the page, the tree. Out: a line that begins with PASS or FAIL for each of its tables; exits with 1 on a FAIL. A test is
-named `PATH#NAME`: the file must be there and hold the name. A line without one must say `open: ...` or `accepted: ...`, in words.
+named `PATH#NAME`: the file must be there and hold the name; a name of a Rust or Python file that could be a function's must be one. A line without one must say `open: ...` or `accepted: ...`, in words.
 I/O: reads files.
 """
 
@@ -25,6 +25,14 @@ def tables(text):
             yield part.splitlines()[0], rows[0], rows[1:]
 
 
+def holds(file, name):
+    """Whether a file has the test of that name. A comment that mentions one is none."""
+    text, keyword = file.read_text(), {".rs": "fn", ".py": "def"}.get(file.suffix)
+    if keyword and re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", name):
+        return re.search(rf"\b{keyword} {name}\(", text) is not None
+    return name in text or name.replace(" ", "_") in text
+
+
 def wrong_tests(cell):
     """What a cell names that is not there."""
     found = TEST.findall(cell)
@@ -32,7 +40,7 @@ def wrong_tests(cell):
         file = ROOT / path
         if not file.is_file():
             yield f"there is no file {path}"
-        elif name not in file.read_text() and name.replace(" ", "_") not in file.read_text():
+        elif not holds(file, name):
             yield f"{path} has no {name!r}"
     if not found and not REASON.search(cell):
         yield f"neither a test nor a reason: {cell!r}"

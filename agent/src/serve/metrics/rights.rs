@@ -42,3 +42,41 @@ pub(super) fn add(families: &mut Families, vitals: &Vitals) {
         [([], seccomp::refused().0 as f64)],
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capabilities::{Capability, Set};
+    use crate::rights::Rights;
+    use prometheus::{Encoder as _, TextEncoder};
+    use std::sync::Arc;
+
+    #[test]
+    fn the_rights_of_the_start_are_apart_from_those_that_a_thread_still_holds() {
+        let mut lacking = [const { None }; Protection::ALL.len()];
+        lacking[Protection::Files as usize] = Some("an old kernel".to_owned());
+        let net_admin = Set::of([Capability::NetAdmin]);
+        let rights = Rights {
+            start: Set::of([Capability::Bpf, Capability::NetAdmin]),
+            held: vec![("connection-tracking", net_admin)],
+            lacking,
+        };
+        let vitals = Vitals { rights: Arc::new(rights), ..Vitals::default() };
+        let mut families = Families::default();
+        add(&mut families, &vitals);
+
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families.sorted(), &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for line in [
+            "probelet_agent_capability_at_start{capability=\"BPF\"} 1",
+            "probelet_agent_capability_at_start{capability=\"NET_ADMIN\"} 1",
+            "probelet_agent_capability_held{capability=\"NET_ADMIN\",thread=\"connection-tracking\"} 1",
+            "probelet_agent_protection{protection=\"landlock-files\"} 0",
+            "probelet_agent_protection{protection=\"seccomp\"} 1",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert_eq!(text.matches("capability_held{").count(), 1, "{text}");
+    }
+}

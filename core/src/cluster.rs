@@ -22,6 +22,7 @@ pub mod objects;
 mod origin;
 mod peers;
 mod pods;
+mod ranges;
 mod services;
 mod settings;
 mod shares;

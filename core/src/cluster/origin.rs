@@ -5,7 +5,7 @@
 //!
 //! Pure: no I/O.
 
-use super::peers::{Question, private};
+use super::peers::Question;
 use super::pods::Claim;
 use super::services::{API_SERVER, At};
 use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
@@ -44,7 +44,7 @@ impl Cluster {
         if self.group_at(at.ip()).is_some() {
             return Origin::Outside;
         }
-        if private(at.ip()) || is_of_a_link(at.ip()) || self.is_api_server(address) {
+        if self.may_have(at.ip()) || is_of_a_link(at.ip()) || self.is_api_server(address) {
             return Origin::Unknown;
         }
         Origin::Outside

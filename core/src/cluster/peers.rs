@@ -412,7 +412,7 @@ impl Cluster {
     }
 
     fn unexplained(&self, ip: IpAddr) -> Option<Unresolved> {
-        if !private(ip) {
+        if !self.may_have(ip) {
             return None;
         }
         if !self.is_synced() {
@@ -440,15 +440,4 @@ fn only<'a>(entries: impl Iterator<Item = (&'a EndpointSlice, &'a Place)>) -> On
         }
     }
     found
-}
-
-/// Addresses of which a cluster is made: RFC 1918, RFC 6598 and unique local ones.
-pub(super) fn private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_private() || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(v6) => v6.is_unique_local(),
-    }
 }

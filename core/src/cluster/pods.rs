@@ -9,6 +9,7 @@
 
 use super::few::MultiMap;
 use super::objects::{Phase, Pod};
+use super::ranges::Ranges;
 use super::{Dirt, number};
 use std::collections::BTreeMap;
 
@@ -75,6 +76,8 @@ pub(super) struct Pods {
     by_address: MultiMap<u128, PodSlot>,
     /// This node's addresses: those that its pods say they are hosted at, with how many say so.
     hosts: BTreeMap<u128, u32>,
+    /// Where pods have public addresses, which ranges those are; what was shown once is not forgotten.
+    pub(super) ranges: Ranges,
     /// Pods that changed since they were last shown.
     pub(super) stale: Vec<PodSlot>,
     /// Bytes of all labels.
@@ -206,7 +209,7 @@ impl Pods {
 
     /// Enters its addresses and containers.
     fn link(&mut self, slot: PodSlot, dirt: &mut Dirt) {
-        let Self { slots, by_container, by_mirrored, by_address, hosts, .. } = self;
+        let Self { slots, by_container, by_mirrored, by_address, hosts, ranges, .. } = self;
         let held = |slot: PodSlot| {
             let held = slots.get(slot as usize).and_then(Option::as_ref);
             held.is_some_and(|own| own.gone_ms.is_none())
@@ -221,7 +224,11 @@ impl Pods {
         }
         let Some(own) = slots[slot as usize].as_mut() else { return };
         if own.claim(0) > 0 {
-            own.pod.ips.iter().for_each(|ip| by_address.insert(super::address(*ip), slot));
+            for ip in &own.pod.ips {
+                by_address.insert(super::address(*ip), slot);
+                // Who was outside may be a pod of another node.
+                dirt.all |= ranges.learn(*ip);
+            }
         }
         for ip in &own.pod.host_ips {
             let hosted = hosts.entry(super::address(*ip)).or_default();

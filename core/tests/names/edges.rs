@@ -168,6 +168,22 @@ fn the_destination_says_on_which_node_the_source_is() {
 }
 
 #[test]
+fn a_source_that_may_be_a_pod_by_the_addresses_of_the_pods_here_is_not_outside() {
+    let origin = |own: &str, from: &str| {
+        let mut node = Node::synced();
+        node.apply([Event::Pod(pod("shop", "cart-x", own))]);
+        node.accept(&std::net::SocketAddr::new(ip(own), 8080).to_string(), from);
+        flow(&node).key.origin
+    };
+
+    let pods = "2600:1f14:abc:de01:1::5";
+    assert_eq!(origin(pods, "[2600:1f14:abc:de33:7::9]:41000"), Origin::Unknown);
+    assert_eq!(origin(pods, "[2a00:1450:4001:80b::200e]:41000"), Origin::Outside);
+    assert_eq!(origin("10.1.0.6", "[2600:1f14:abc:de33:7::9]:41000"), Origin::Outside);
+    assert_eq!(origin("10.1.0.6", "240.10.7.5:41000"), Origin::Unknown);
+}
+
+#[test]
 fn another_node_is_the_source_under_its_own_name() {
     let mut node = Node::synced();
     node.apply(cart());

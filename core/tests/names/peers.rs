@@ -277,3 +277,57 @@ fn an_answer_names_nothing_that_began_after_it_or_before_the_pod() {
         assert_eq!(node.gap(Unresolved::UnknownAddress), 1, "{from} to {until}");
     }
 }
+
+/// Clusters whose pods have addresses outside of the private ranges: IPv6, where each subnet has public ones, and IPv4
+/// ranges that are used as if they were private.
+const PUBLIC: [(&str, &str); 4] = [
+    ("[2600:1f14:abc:de01:1::5]:80", "[2600:1f14:abc:de33:7::9]:40000"),
+    ("34.118.16.5:80", "34.118.200.9:40000"),
+    ("10.1.0.9:80", "240.10.7.5:40000"),
+    ("10.1.0.9:80", "198.18.7.5:40000"),
+];
+
+#[test]
+fn a_pod_elsewhere_with_such_an_address_as_the_pods_here_is_asked_about_and_named() {
+    for (own, from) in PUBLIC {
+        let mut node = Node::synced();
+        let at = |text| end(text).ip().to_string();
+        node.apply([Event::Pod(pod("shop", "web-0", &at(own)))]);
+        node.accept(own, from);
+        assert_eq!(node.gap(Unresolved::UnknownAddress), 1, "{from}");
+
+        let event = asked(&node, "batch-x", &at(from), 100, 0);
+        node.apply([event]);
+
+        assert_eq!(node.peer(), "pod shop/batch-x", "{from}");
+    }
+}
+
+#[test]
+fn what_was_outside_may_be_a_pod_when_the_first_pod_here_shows_which_addresses_pods_have() {
+    let mut node = Node::synced();
+    node.accept("[2600:1f14:abc:de01:1::5]:80", "[2600:1f14:abc:de33:7::9]:40000");
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 0);
+
+    node.apply([Event::Pod(pod("shop", "web-0", "2600:1f14:abc:de01:1::5"))]);
+
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 1);
+}
+
+#[test]
+fn the_rest_of_the_internet_stays_outside_where_pods_have_public_addresses() {
+    let on_host = Pod { host_network: true, ..pod("shop", "proxy", "203.0.113.7") };
+    for (own, from) in [
+        (pod("shop", "web-0", "2600:1f14:abc:de01:1::5"), "[2600:1f14:abd:de33:7::9]:40000"),
+        (pod("shop", "web-0", "34.118.16.5"), "34.119.200.9:40000"),
+        (pod("shop", "web-0", "10.1.0.9"), "[2600:1f14:abc:de33:7::9]:40000"),
+        // The neighbours of a rented machine are anybody.
+        (on_host, "203.0.113.9:40000"),
+    ] {
+        let mut node = Node::synced();
+        node.apply([Event::Pod(own)]);
+        node.accept("10.1.0.9:80", from);
+
+        assert_eq!(node.gap(Unresolved::UnknownAddress), 0, "{from}");
+    }
+}

@@ -193,7 +193,11 @@ impl Cluster {
 
     /// The addresses that this node's own network namespace has, bridges and tunnels included.
     pub fn set_host(&mut self, addresses: &[IpAddr]) {
-        let host: HashSet<u128> = addresses.iter().take(HOST).map(|ip| address(*ip)).collect();
+        // Those of Services are known as such: with IPVS they must not take the places of the others.
+        let of_service = |address: &u128| self.services.has_cluster_address(*address);
+        let (services, own): (Vec<u128>, Vec<u128>) =
+            addresses.iter().map(|ip| address(*ip)).partition(of_service);
+        let host: HashSet<u128> = own.into_iter().chain(services).take(HOST).collect();
         if host != self.host {
             self.host = host;
             self.dirt.all = true;

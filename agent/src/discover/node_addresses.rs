@@ -12,8 +12,9 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-/// So much of each file is read. The local addresses of one interface take some 100 bytes; 2,000 routes fit.
-const MOST: u64 = 256 * 1024;
+/// So much of each file is read. The local addresses of one interface take some 100 bytes, and are listed twice; 8,000
+/// routes fit. With kube-proxy in IPVS mode the node has the address of each Service.
+const MOST: u64 = 1024 * 1024;
 
 /// The addresses that the namespace of the node's first process has, without loopback; none if they cannot be
 /// read.

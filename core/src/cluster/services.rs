@@ -272,6 +272,11 @@ impl Services {
         }
     }
 
+    /// Whether an address is one that the cluster gave to a Service.
+    pub(super) fn has_cluster_address(&self, address: u128) -> bool {
+        !self.by_cluster.get(&address).is_empty()
+    }
+
     /// The Services that say of this address that it is theirs.
     pub(super) fn claiming(&self, address: u128, protocol: Protocol, port: u16) -> At {
         At::of(self.with_port(self.by_external.get(&address), protocol, port))

@@ -383,3 +383,20 @@ fn a_neighbour_on_the_same_link_may_be_another_node() {
         assert_eq!(flow(&node).key.origin, Origin::Unknown, "{from}");
     }
 }
+
+#[test]
+fn a_node_that_has_the_addresses_of_all_services_keeps_its_own() {
+    let address = |n: u16| format!("10.96.{}.{}", n >> 8, n & 255);
+    let mut node = Node::synced();
+    node.apply(cart());
+    node.apply(
+        (1..5000).map(|n| Event::Service(service("many", &format!("s{n}"), &address(n), 80))),
+    );
+
+    // kube-proxy in IPVS mode; addresses come in their order.
+    let all: Vec<IpAddr> = (1..5000).map(|n| ip(&address(n))).chain([ip("10.244.1.1")]).collect();
+    node.report.cluster().unwrap().set_host(&all);
+    node.accept("10.1.0.6:8080", "10.244.1.1:41000");
+
+    assert_eq!(flow(&node).key.origin, Origin::Here);
+}

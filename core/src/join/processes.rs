@@ -6,7 +6,7 @@
 //! Pure: no I/O.
 
 use crate::facts::{Comm, Container, ContainerId, Process};
-use crate::hash::HashMap;
+use crate::hash::{HashMap, HashSet};
 use crate::records::Owner;
 
 /// Who opens sockets for others: the system's own and each user's are called so.
@@ -47,12 +47,18 @@ impl Inside {
     }
 }
 
+/// What a pod's sandbox runs, which shares the namespace with the containers that do the work: Kubernetes' and Podman's.
+const SANDBOXES: [Comm; 2] =
+    [Comm(*b"pause\0\0\0\0\0\0\0\0\0\0\0"), Comm(*b"catatonit\0\0\0\0\0\0\0")];
+
 /// The processes of a pass by pid, and whose each namespace and cgroup is.
 #[derive(Debug, Default)]
 pub struct Processes {
     by_pid: HashMap<u32, Process>,
     in_netns: HashMap<u32, Inside>,
     in_cgroup: HashMap<u64, Inside>,
+    /// Namespaces that processes of no container are in, the node's own excepted.
+    entered: HashSet<u32>,
 }
 
 /// The root of the cgroup v2 hierarchy, where everybody is whom another one names.
@@ -64,7 +70,8 @@ impl Processes {
         self.by_pid.clear();
         self.in_netns.clear();
         self.in_cgroup.clear();
-        let pause = Comm::new(b"pause");
+        self.entered.clear();
+        let node = processes.iter().find(|p| p.pid == 1).map_or(0, |p| p.netns);
         for p in processes {
             self.by_pid.insert(p.pid, *p);
             let alone = p.container.map_or(Inside::Several, Inside::Container);
@@ -72,10 +79,22 @@ impl Processes {
                 let inside = self.in_cgroup.entry(p.cgroup).or_insert(alone);
                 *inside = inside.joined_by(p.container, containers);
             }
-            // A pod's sandbox shares the namespace with the containers that do the work.
-            if p.comm != pause {
+            if p.container.is_none() && node != 0 && ![0, node].contains(&p.netns) {
+                self.entered.insert(p.netns);
+            } else if !SANDBOXES.contains(&p.comm) {
                 let inside = self.in_netns.entry(p.netns).or_insert(alone);
                 *inside = inside.joined_by(p.container, containers);
+            }
+        }
+        // Who enters a pod's namespace from the node (`nsenter`) acts as that pod: its address is a pod's alone.
+        for netns in &self.entered {
+            let inside = self.in_netns.entry(*netns).or_insert(Inside::Several);
+            if let Inside::Container(id) = *inside {
+                *inside = Inside::Several;
+                let of_pod = Inside::PodOf(id);
+                if of_pod.joined_by(Some(id), containers) == of_pod {
+                    *inside = of_pod;
+                }
             }
         }
     }
@@ -225,6 +244,49 @@ mod tests {
         assert_eq!(pid_and_container(processes.inside(8)), (None, None));
         assert_eq!(pid_and_container(processes.inside(9)), (None, None));
         assert_eq!(pid_and_container(processes.inside(10)), (None, None));
+    }
+
+    #[test]
+    fn a_sandbox_of_podman_does_not_make_its_namespace_ambiguous() {
+        let mut processes = Processes::default();
+        let infra = Process { comm: Comm::new(b"catatonit"), ..within(1, 7, 0, Some(0)) };
+        processes.refill(&[infra, within(2, 7, 0, Some(3))], &containers());
+
+        assert_eq!(pid_and_container(processes.inside(7)), (Some(3), None));
+    }
+
+    #[test]
+    fn who_enters_a_pods_namespace_from_the_node_does_not_take_it_from_the_pod() {
+        let node = Process { pid: 1, netns: 5, ..Process::default() };
+        let guest = within(90, 7, 0, None);
+        for guest_first in [false, true] {
+            let mut all = vec![
+                node,
+                within(2, 7, 0, Some(0)),
+                within(3, 9, 0, Some(3)),
+                within(91, 9, 0, None),
+            ];
+            all.insert(if guest_first { 1 } else { 2 }, guest);
+            // A pod on the host network has it together with all of the node.
+            all.extend([within(4, 5, 0, Some(2)), within(92, 5, 0, None), within(93, 6, 0, None)]);
+            let mut processes = Processes::default();
+
+            processes.refill(&all, &containers());
+
+            assert_eq!(pid_and_container(processes.inside(7)), (None, Some(0)), "the pod's");
+            assert_eq!(pid_and_container(processes.inside(9)), (None, None), "no pod's");
+            assert_eq!(pid_and_container(processes.inside(5)), (None, None), "the node's");
+            assert_eq!(pid_and_container(processes.inside(6)), (None, None));
+        }
+    }
+
+    #[test]
+    fn who_enters_a_namespace_is_no_guest_where_the_nodes_own_is_not_known() {
+        let mut processes = Processes::default();
+
+        processes.refill(&[within(2, 7, 0, Some(0)), within(90, 7, 0, None)], &containers());
+
+        assert_eq!(pid_and_container(processes.inside(7)), (None, None));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tracing::warn;
 
 use self::cgroup_path::Node;
 use self::hierarchies::{Hierarchies, Mount};
+use self::own::Own;
 use super::Error;
 use super::procfs::root::{Root, is_gone};
 
@@ -25,6 +26,7 @@ pub mod cgroup_path;
 pub(crate) mod fuzz;
 pub mod hierarchies;
 mod layouts;
+pub mod own;
 pub mod usage;
 
 /// Containers at a time, ended ones that something still speaks of included: fifty for each of 300
@@ -37,7 +39,7 @@ const SWEEP_PAUSE: u32 = 64;
 /// runc starts a process outside of its cgroup and moves it there; a process seen this young is
 /// looked at once more.
 const YOUNG_NS: u64 = 2_000_000_000;
-/// Cgroup paths whose id is remembered.
+/// Cgroup paths whose id is remembered for a pass.
 const CGROUPS_MAX: usize = 4_096;
 /// Longest cgroup path that is kept: a pod of kind in a pod has 400 bytes. The kernel allows 4,096.
 const PATH_MAX: usize = 1024;
@@ -84,6 +86,8 @@ pub struct Containers {
     /// That the table is full was logged, until it has space again.
     logged: bool,
     unified: Option<Mount>,
+    /// Where the agent itself is, if that does not show.
+    own: Option<Own>,
     cgroups: HashMap<String, u64>,
     pass: u32,
     text: Vec<u8>,
@@ -92,10 +96,13 @@ pub struct Containers {
 impl Containers {
     /// Reads below `proc_root`, which is `/proc`.
     pub fn new(proc_root: &Path) -> Result<Self, Error> {
-        let own = std::fs::read_to_string(proc_root.join("self/cgroup")).unwrap_or_default();
+        // Without it, only sockets of other sources' cgroup ids go without a name.
+        let Hierarchies { unified, own, .. } = Hierarchies::mounted(proc_root).unwrap_or_default();
+        let text = std::fs::read_to_string(proc_root.join("self/cgroup")).unwrap_or_default();
+        let text = own.as_ref().map(|own| own.spelled(&text)).unwrap_or(text);
         Ok(Self {
             root: Root::open(proc_root)?,
-            node: Node::of(&own),
+            node: Node::of(&text),
             known: HashMap::default(),
             by_key: HashMap::default(),
             free: VecDeque::new(),
@@ -103,8 +110,8 @@ impl Containers {
             swept: 0,
             max: CONTAINERS_MAX,
             logged: false,
-            // Without it, only sockets of other sources' cgroup ids go without a name.
-            unified: Hierarchies::mounted(proc_root).ok().and_then(|found| found.unified),
+            unified,
+            own,
             cgroups: HashMap::default(),
             pass: 0,
             text: Vec::new(),
@@ -118,6 +125,8 @@ impl Containers {
         if self.by_key.len() >= self.sweep_at && self.pass.wrapping_sub(self.swept) >= SWEEP_PAUSE {
             self.sweep(facts, held());
         }
+        // A container that is started again has another cgroup under the same path.
+        self.cgroups.clear();
         let now_ns = since_boot_ns();
         let mut processes = std::mem::take(&mut facts.processes);
         for process in &mut processes {
@@ -209,6 +218,10 @@ impl Containers {
         // A cgroup may be called by any bytes but `/` and a line's end; a container's is plain text.
         let found = {
             let text = String::from_utf8_lossy(&text);
+            let text = match &self.own {
+                Some(own) => own.spelled(&text).into(),
+                None => text,
+            };
             let cgroup = cgroup_path::unified(&text).map_or(0, |path| self.cgroup_id(path));
             self.container(&text, facts).map(|container| Found { container, cgroup })
         };
@@ -258,7 +271,6 @@ impl Containers {
             return id;
         }
         if self.cgroups.len() >= CGROUPS_MAX {
-            // Cgroups come and go for ever, most of them for good.
             self.cgroups.clear();
         }
         self.cgroups.insert(path.to_owned(), id);

@@ -3,10 +3,11 @@
 //! In: the text of `/proc/self/mountinfo`. Out: the directory of a cgroup in a hierarchy. It must not
 //! guess: a path that climbs out of what is mounted has no directory.
 //!
-//! I/O: reads `/proc/self/mountinfo` when asked to; the rest is pure.
+//! I/O: reads `/proc/self/mountinfo` when asked to, and looks for the agent's own cgroup; the rest is pure.
 
 use std::path::{Component, Path, PathBuf};
 
+use super::own::Own;
 use procfs::process::MountInfo;
 
 use crate::discover::Error;
@@ -20,6 +21,12 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// How many levels below its root this process's own cgroup namespace begins; 0 if it does not.
+    fn levels(&self) -> usize {
+        let up = self.root.split('/').skip(1);
+        if up.clone().all(|part| part == "..") { up.count() } else { 0 }
+    }
+
     /// Where a cgroup's directory is; the part of its path that the mount's root has is not there.
     #[must_use]
     pub fn path_of(&self, cgroup: &str) -> Option<PathBuf> {
@@ -44,6 +51,8 @@ pub struct Hierarchies {
     pub cpuacct: Option<Mount>,
     /// v1 memory.
     pub memory: Option<Mount>,
+    /// Where this process is in v2, if its own cgroup namespace hides it.
+    pub own: Option<Own>,
 }
 
 impl Hierarchies {
@@ -55,7 +64,21 @@ impl Hierarchies {
             path: path.display().to_string(),
             source,
         })?;
-        Ok(Self::parse(&text))
+        let mut found = Self::parse(&text);
+        found.find_own(std::process::id());
+        Ok(found)
+    }
+
+    /// If the whole hierarchy is mounted in a cgroup namespace, paths are from its root from now on.
+    fn find_own(&mut self, pid: u32) {
+        let Some(mount) = &mut self.unified else { return };
+        let levels = mount.levels();
+        if levels > 0 {
+            self.own = Own::find(&mount.at, levels, pid);
+            if self.own.is_some() {
+                mount.root = "/".to_owned();
+            }
+        }
     }
 
     /// Those that a text of `mountinfo` names; lines that make no sense are skipped.
@@ -70,10 +93,17 @@ impl Hierarchies {
         let v1 = |mount: &MountInfo, controller: &str| {
             mount.fs_type == "cgroup" && mount.super_options.contains_key(controller)
         };
+        // Of several the whole one: a container has one of its own, and the node's beside or above it.
+        let whole = mounts
+            .iter()
+            .filter(|mount| mount.fs_type == "cgroup2")
+            .map(|mount| Mount { at: mount.mount_point.clone(), root: mount.root.clone() });
+        let unified = whole.rev().max_by_key(Mount::levels);
         Self {
-            unified: find(&|mount| mount.fs_type == "cgroup2"),
+            unified,
             cpuacct: find(&|mount| v1(mount, "cpuacct")),
             memory: find(&|mount| v1(mount, "memory")),
+            own: None,
         }
     }
 }
@@ -112,6 +142,47 @@ mod tests {
         let mount = Mount { at: "/host".into(), root: "/../../..".to_owned() };
 
         assert_eq!(mount.path_of("/../../../burstable/podA"), Some("/host/burstable/podA".into()));
+    }
+
+    #[test]
+    fn in_a_cgroup_namespace_the_directory_of_another_pod_is_found_all_the_same() {
+        let host = tempfile::tempdir().unwrap();
+        let own = host.path().join("kubepods/burstable/podA/agent");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::write(own.join("cgroup.procs"), "4217\n").unwrap();
+        let at = host.path().display();
+        let line = format!("30 23 0:26 /../../../.. {at} ro - cgroup2 cgroup2 rw\n");
+        let mut found = Hierarchies::parse(&line);
+
+        found.find_own(4217);
+
+        let path = found.own.as_ref().unwrap().absolute("/../../podB/web").into_owned();
+        let directory = found.unified.as_ref().unwrap().path_of(&path);
+        assert_eq!(directory, Some(host.path().join("kubepods/burstable/podB/web")));
+        let mut other = Hierarchies::parse(&line);
+        other.find_own(9);
+        assert_eq!(other, Hierarchies::parse(&line), "it is not there");
+    }
+
+    #[test]
+    fn of_several_mounts_the_one_that_begins_highest_is_taken_and_else_the_first() {
+        let at = |roots: &[&str]| {
+            let line =
+                |(n, root): (usize, &&str)| format!("30 23 0:26 {root} /{n} ro - cgroup2 c rw\n");
+            let text: String = roots.iter().enumerate().map(line).collect();
+            Hierarchies::parse(&text).unified.unwrap().at
+        };
+
+        assert_eq!(at(&["/", "/../../.."]), Path::new("/1"));
+        assert_eq!(at(&["/../../..", "/"]), Path::new("/0"));
+        assert_eq!(at(&["/", "/"]), Path::new("/0"));
+    }
+
+    #[test]
+    fn a_mount_of_the_whole_hierarchy_is_above_no_namespace() {
+        let levels = |root: &str| Mount { at: "/m".into(), root: root.to_owned() }.levels();
+
+        assert_eq!(["/", "/docker/a", "/..", "/../../..", "/../a"].map(levels), [0, 0, 1, 3, 0]);
     }
 
     #[test]

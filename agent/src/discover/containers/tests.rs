@@ -304,3 +304,30 @@ fn a_cgroup_whose_name_is_no_text_hides_no_container_and_makes_none() {
     assert_eq!(places, [Some(ContainerId(0)), Some(ContainerId(0)), None]);
     assert_eq!(facts.losses.get(Loss::ContainerUnknown), 0);
 }
+
+#[test]
+fn a_cgroup_that_is_made_again_under_the_same_path_is_another_one() {
+    let tree = Tree::new();
+    let mounted = tree.0.path().join("cgroup");
+    let at = mounted.join("docker").join(ID);
+    let line = format!("30 23 0:26 / {} rw - cgroup2 cgroup2 rw\n", mounted.display());
+    let mut containers =
+        Containers { unified: Hierarchies::parse(&line).unified, ..tree.containers() };
+    let mut of = |pid: u32| {
+        tree.cgroup(pid, &docker());
+        let mut facts = facts(&[pid], 1);
+        containers.resolve(&mut facts, HashSet::default);
+        facts.processes[0].cgroup
+    };
+    std::fs::create_dir_all(&at).unwrap();
+    let first = of(2);
+    // Its number must not be free while the next one is made.
+    let held = std::fs::File::open(&at).unwrap();
+    std::fs::remove_dir(&at).unwrap();
+    std::fs::create_dir(&at).unwrap();
+
+    let second = of(3);
+
+    drop(held);
+    assert!(first != 0 && second != 0 && first != second, "{first} {second}");
+}

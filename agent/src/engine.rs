@@ -377,6 +377,7 @@ impl Engine {
         }
         self.signs.saw_containers(now);
         self.usage_ns = now;
+        self.usage.running(self.facts.processes.iter().filter_map(|process| process.container));
         let usage = self.usage.read(&self.facts.containers);
         self.report.usage(usage.iter().map(|(id, used)| (*id, used.cpu_ns, used.memory_bytes)))
     }

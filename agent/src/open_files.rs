@@ -15,3 +15,12 @@ static MOST: OnceLock<Option<u64>> = OnceLock::new();
 pub fn most() -> Option<u64> {
     *MOST.get_or_init(|| getrlimit(Resource::Nofile).current)
 }
+
+/// Files that the agent itself needs open whatever the node holds: sockets, maps, pipes, readers.
+const OWN: u64 = 64;
+
+/// How many files may be held open to save their being opened again, all who hold some together. Without any the agent
+/// costs more; without one to accept a connection with, no one can ask it anything.
+pub(crate) fn spare() -> u64 {
+    most().unwrap_or(u64::MAX).saturating_sub(OWN)
+}

@@ -266,3 +266,27 @@ fn what_a_process_calls_itself_acts_on_no_one() {
         assert_eq!(acts, None, "{output:?}");
     }
 }
+
+#[test]
+fn with_few_files_allowed_the_agent_keeps_some_to_be_asked_with() {
+    // Whatever is held open to save work, for each of these too.
+    let mut others: Vec<Child> =
+        (0..40).map(|_| Command::new("sleep").arg("60").spawn().unwrap()).collect();
+    let before = ["prlimit", "--nofile=64:64"];
+    let words = ["--source", "procfs", "--kubernetes", "off"];
+    let agent = Agent::start_by(&before, &words, "").unwrap();
+
+    let mut seen = 0;
+    let began = Instant::now();
+    while seen <= others.len() && began.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(500));
+        let report = agent.report();
+        seen = report.map_or(0, |report| report["processes"].as_array().map_or(0, Vec::len));
+    }
+
+    for other in &mut others {
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+    assert!(seen > others.len(), "{seen} processes");
+}

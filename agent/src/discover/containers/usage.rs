@@ -16,11 +16,13 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
 use super::hierarchies::{Hierarchies, Mount};
-use crate::discover::Error;
 use crate::discover::procfs::stat::decimal;
+use crate::discover::Error;
+use crate::open_files;
 
-/// Containers whose files stay open: twice as many files, a sixteenth of the usual limit.
+/// Containers whose files stay open: twice as many files. With a low limit of open files they are fewer, a quarter of it.
 const HELD_MAX: usize = 1024;
+const HELD_PART: u64 = 8;
 /// A container without files is looked for again after this many readings, then twice as many.
 const RETRY_FIRST: u32 = 2;
 const RETRY_LAST: u32 = 64;
@@ -57,6 +59,8 @@ struct Slot {
     /// Readings to let pass before the files are looked for again.
     wait: u32,
     retry: u32,
+    /// The last round in which it had a process.
+    ran: u32,
     /// Which container of its place this is.
     generation: u32,
     /// CPU time that its cgroup showed last, with that of containers inside of it.
@@ -71,6 +75,13 @@ impl Slot {
     const fn is_open(&self) -> bool {
         self.cpu.is_some() || self.memory.is_some()
     }
+
+    fn read(&self) -> ContainerUsage {
+        ContainerUsage {
+            cpu_ns: self.cpu.as_ref().and_then(number),
+            memory_bytes: self.memory.as_ref().and_then(number),
+        }
+    }
 }
 
 /// Where the hierarchies are, and the open files of containers.
@@ -79,6 +90,8 @@ pub struct Usage {
     hierarchies: Hierarchies,
     slots: Vec<Slot>,
     held: usize,
+    held_max: usize,
+    round: u32,
     readings: Vec<(ContainerId, ContainerUsage)>,
     missing: u64,
 }
@@ -92,7 +105,30 @@ impl Usage {
     /// Reads below these hierarchies.
     #[must_use]
     pub fn with(hierarchies: Hierarchies) -> Self {
-        Self { hierarchies, slots: Vec::new(), held: 0, readings: Vec::new(), missing: 0 }
+        let part = usize::try_from(open_files::spare() / HELD_PART).unwrap_or(HELD_MAX);
+        Self {
+            hierarchies,
+            slots: Vec::new(),
+            held: 0,
+            held_max: HELD_MAX.min(part),
+            round: 0,
+            readings: Vec::new(),
+            missing: 0,
+        }
+    }
+
+    /// The containers that have processes, each as often as it likes. One that has some again after it had none, as
+    /// `docker start` does it, has its files again, and is not waited for.
+    pub fn running(&mut self, containers: impl Iterator<Item = ContainerId>) {
+        let before = self.round;
+        self.round = self.round.wrapping_add(1);
+        for id in containers {
+            let Some(slot) = self.slots.get_mut(id.place()) else { continue };
+            if ![before, self.round].contains(&slot.ran) {
+                (slot.wait, slot.retry) = (0, 0);
+            }
+            slot.ran = self.round;
+        }
     }
 
     /// Reads every container that still has a cgroup; `containers` is [`Facts::containers`].
@@ -168,35 +204,52 @@ impl Usage {
     }
 
     fn read_one(&mut self, container: &Container, slot: &mut Slot) -> ContainerUsage {
-        if !slot.is_open() {
+        let was_open = slot.is_open();
+        if !was_open {
             if slot.wait > 0 {
                 slot.wait -= 1;
                 return ContainerUsage::default();
             }
-            slot.cpu = self.open_cpu(&container.cgroup);
-            slot.memory = self.open_memory(&container.cgroup);
-            self.held += usize::from(slot.is_open());
+            self.open(container, slot);
         }
-        let usage = ContainerUsage {
-            cpu_ns: slot.cpu.as_ref().and_then(number),
-            memory_bytes: slot.memory.as_ref().and_then(number),
-        };
+        let mut usage = slot.read();
+        if usage == ContainerUsage::default() && was_open {
+            // Its cgroup is gone; one of that name may have been made since, which counts from 0.
+            self.close(slot);
+            *slot = Slot { ran: slot.ran, generation: slot.generation, ..Slot::default() };
+            self.open(container, slot);
+            usage = slot.read();
+        }
         if usage == ContainerUsage::default() {
             // The container has ended; one with its id may be started again.
-            self.held -= usize::from(slot.is_open());
+            self.close(slot);
             let retry = (slot.retry * 2).clamp(RETRY_FIRST, RETRY_LAST);
-            let generation = slot.generation;
-            *slot = Slot { wait: retry, retry, generation, ..Slot::default() };
+            let Slot { ran, generation, .. } = *slot;
+            *slot = Slot { wait: retry, retry, ran, generation, ..Slot::default() };
             return usage;
+        }
+        if usage.cpu_ns.is_some_and(|ns| ns < slot.whole_ns / 2) {
+            // The same, where its files are not held.
+            (slot.whole_ns, slot.inside_ns, slot.own_ns) = (0, 0, 0);
         }
         slot.retry = 0;
         let absent = [usage.cpu_ns, usage.memory_bytes].iter().filter(|n| n.is_none()).count();
         self.missing += absent as u64;
-        if self.held > HELD_MAX {
-            self.held -= 1;
-            (slot.cpu, slot.memory) = (None, None);
+        if self.held > self.held_max {
+            self.close(slot);
         }
         usage
+    }
+
+    fn open(&mut self, container: &Container, slot: &mut Slot) {
+        slot.cpu = self.open_cpu(&container.cgroup);
+        slot.memory = self.open_memory(&container.cgroup);
+        self.held += usize::from(slot.is_open());
+    }
+
+    fn close(&mut self, slot: &mut Slot) {
+        self.held -= usize::from(slot.is_open());
+        (slot.cpu, slot.memory) = (None, None);
     }
 
     /// v1 first: on a hybrid host the v2 directory of a container may exist and count nothing.

@@ -88,7 +88,7 @@ impl Processes {
             },
             max,
             held: 0,
-            held_max: HELD_MAX.min(open_files::most().unwrap_or(u64::MAX) / 2),
+            held_max: HELD_MAX.min(open_files::spare() / 2),
             sizes_count_fds: root.sizes_count_fds(),
             pass: 0,
             netns_checked: None,

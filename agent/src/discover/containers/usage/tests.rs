@@ -152,3 +152,76 @@ fn a_place_that_another_container_took_is_read_fresh() {
     assert_eq!(read, [(ContainerId::new(0, 1), expected)]);
     assert!(usage.read(&[Container::default()]).is_empty() && usage.held == 0);
 }
+
+#[test]
+fn a_container_that_is_started_again_is_read_at_once_however_long_it_was_away() {
+    let (tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
+    let (id, all) = (ContainerId(0), [container("/docker/a")]);
+    used(&tree, "/docker/a", 100, 1);
+    usage.running([id].into_iter());
+    assert_eq!(usage.read(&all).len(), 1);
+    std::fs::remove_dir_all(tree.path().join("u/docker/a")).unwrap();
+    // A file of a cgroup that is gone cannot be read; an invented one can.
+    (usage.slots[0].cpu, usage.slots[0].memory, usage.held) = (None, None, 0);
+    for _ in 0..100 {
+        usage.running([].into_iter());
+        assert!(usage.read(&all).is_empty());
+    }
+    used(&tree, "/docker/a", 7, 2);
+
+    usage.running([id].into_iter());
+
+    let expected = ContainerUsage { cpu_ns: Some(7000), memory_bytes: Some(2) };
+    assert_eq!(usage.read(&all), [(id, expected)]);
+}
+
+#[test]
+fn a_container_that_runs_without_files_is_still_looked_for_ever_more_rarely() {
+    let (_tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
+    let mut looked = 0;
+    for _ in 0..50 {
+        usage.running([ContainerId(0)].into_iter());
+        usage.read(&[container("/docker/a")]);
+        looked += u32::from(usage.slots[0].wait == usage.slots[0].retry);
+    }
+
+    assert!(looked < 8, "{looked} times of 50");
+}
+
+#[test]
+fn with_a_low_limit_of_open_files_none_of_them_is_held() {
+    let (tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
+    usage.held_max = 1;
+    let all = [container("/docker/a"), container("/docker/b")];
+    for usec in [100, 200] {
+        used(&tree, "/docker/a", usec, 1);
+        used(&tree, "/docker/b", usec, 1);
+        assert_eq!(usage.read(&all).len(), 2);
+        assert_eq!(usage.held, 1);
+    }
+    // It was started again; where its file is not held nothing else shows it.
+    used(&tree, "/docker/b", 3, 1);
+
+    assert_eq!(usage.read(&all)[1].1.cpu_ns, Some(3000));
+}
+
+#[test]
+#[ignore = "needs root and cgroup v2"]
+fn a_live_cgroup_that_is_made_again_at_once_is_read_without_a_gap() {
+    const CGROUP: &str = "/probelet-test-usage-again";
+    let hierarchies = Hierarchies::mounted(Path::new("/proc")).unwrap();
+    let Some(unified) = hierarchies.unified.as_ref() else {
+        return println!("SKIP: this machine: no cgroup v2 is mounted");
+    };
+    let dir = unified.path_of(CGROUP).unwrap();
+    std::fs::create_dir(&dir).expect("needs root: a cgroup of its own");
+    let mut usage = Usage::with(hierarchies);
+    let before = usage.read(&[container(CGROUP)]).len();
+    std::fs::remove_dir(&dir).unwrap();
+    std::fs::create_dir(&dir).unwrap();
+
+    let after = usage.read(&[container(CGROUP)]).len();
+    std::fs::remove_dir(&dir).unwrap();
+
+    assert_eq!((before, after, usage.held), (1, 1, 1));
+}

@@ -6,7 +6,8 @@
 //!
 //! What grew and went away between two scrapes is not counted; a flow stays in the report for
 //! minutes after its last connection, so only a process that lives shorter than the scrape
-//! interval is.
+//! interval is. Neither is what was used before the first scrape: an agent that is restarted would
+//! otherwise count weeks of CPU time at once, as far as those who used it still live.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
@@ -127,6 +128,8 @@ pub(super) struct Usage {
     containers: HashMap<ContainerId, u64>,
     /// Containers whose cgroup said nothing yet, so that their processes were added up.
     summed: HashSet<ContainerId>,
+    /// There was a scrape before: who is new by now has used all of its CPU time since.
+    begun: bool,
 }
 
 impl Usage {
@@ -140,6 +143,7 @@ impl Usage {
         let mut samples: BTreeMap<Box<str>, UsageSample> = BTreeMap::new();
         let measured = self.cgroups(snapshot, labels, &mut samples);
         self.add_up(snapshot, labels, &measured, &mut samples);
+        self.begun = true;
         let share = limits.max_series - limits.max_series * FLOW_SHARE / 10;
         let room = (share / PER_WORKLOAD).saturating_sub(1);
         self.series
@@ -157,10 +161,13 @@ impl Usage {
         for container in snapshot.picture.containers.iter() {
             let Some(cpu_ns) = container.cpu_ns else { continue };
             // What its processes were counted for before must not be counted again.
-            let first = if self.summed.remove(&container.id) { cpu_ns } else { 0 };
+            let counted = self.summed.remove(&container.id) || !self.begun;
+            let first = if counted { cpu_ns } else { 0 };
             let before = self.containers.get(&container.id).copied().unwrap_or(first);
             last.insert(container.id, cpu_ns);
-            let grown = seconds(cpu_ns.saturating_sub(before));
+            // One that was stopped and started again has a new cgroup, which counts from 0.
+            let again = cpu_ns < before / 2;
+            let grown = seconds(if again { cpu_ns } else { cpu_ns.saturating_sub(before) });
             let memory = container.memory_bytes.unwrap_or(0) as f64;
             let sample =
                 Sample { counters: [grown], gauges: [0.0, memory], weight: seconds(cpu_ns) };
@@ -185,7 +192,8 @@ impl Usage {
         for record in snapshot.picture.processes.iter() {
             let process = &record.fact;
             let identity = (process.pid, process.start_ns);
-            let before = self.processes.get(&identity).copied().unwrap_or(0);
+            let first = if self.begun { 0 } else { process.cpu_ns };
+            let before = self.processes.get(&identity).copied().unwrap_or(first);
             last.insert(identity, process.cpu_ns);
             let fds = f64::from(process.open_fds.unwrap_or(0));
             let grown = seconds(process.cpu_ns.saturating_sub(before));
@@ -246,3 +254,6 @@ impl Usage {
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
+
+#[cfg(test)]
+mod tests;

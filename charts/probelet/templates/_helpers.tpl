@@ -320,7 +320,8 @@ probelet-feed
 {{- eq .Values.agent.tls.mode "none" | ternary "http" "https" -}}
 {{- end -}}
 
-{{/* Walks the seed beside the CRD's schema: a misspelt field is found before anything is installed, not in a log after.
+{{/* Walks the seed beside the CRD's schema: a misspelt field, or text where a number belongs, is found before anything is installed,
+     not in a log after.
      Ranges and rules are left to the API server. Call with (dict "path" "config" "value" V "schema" S). */}}
 {{- define "probelet.config.check" -}}
 {{- $path := .path -}}
@@ -329,12 +330,24 @@ probelet-feed
 {{- $hint := kindIs "bool" .value | ternary " (YAML reads Off, On, Yes and No as true or false: put quotes around it)" "" -}}
 {{- fail (printf "%s: %v is not one of %s%s" $path .value (join ", " $schema.enum) $hint) -}}
 {{- end -}}
+{{- $types := dict "map" "object" "slice" "array" "string" "string" "bool" "boolean" "float64" "integer" "int64" "integer" "int" "integer" -}}
+{{- $got := get $types (kindOf .value) -}}
+{{- if and $got $schema.type (ne $got $schema.type) -}}
+{{- fail (printf "%s: got %s %v, want %s" $path (eq $got "integer" | ternary "number" $got) .value $schema.type) -}}
+{{- end -}}
+{{- if and (eq $got "integer") $schema.type (ne (floor .value) (float64 .value)) -}}
+{{- fail (printf "%s: got %v, want a whole number" $path .value) -}}
+{{- end -}}
 {{- if and (kindIs "map" .value) $schema.properties -}}
 {{- range $key, $value := .value -}}
 {{- if not (hasKey $schema.properties $key) -}}
 {{- fail (printf "%s.%s: there is no such field; known here: %s" $path $key (keys $schema.properties | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- include "probelet.config.check" (dict "path" (printf "%s.%s" $path $key) "value" $value "schema" (get $schema.properties $key)) -}}
+{{- end -}}
+{{- else if and (kindIs "map" .value) (kindIs "map" $schema.additionalProperties) -}}
+{{- range $key, $value := .value -}}
+{{- include "probelet.config.check" (dict "path" (printf "%s.%s" $path $key) "value" $value "schema" $schema.additionalProperties) -}}
 {{- end -}}
 {{- else if and (kindIs "slice" .value) $schema.items -}}
 {{- range $index, $value := .value -}}

@@ -4,6 +4,8 @@ One check a function: in, a Helm; out, nothing or an AssertionError. e2e/chart/d
 I/O: renders the chart.
 """
 
+import json
+
 from chart import BASE, CHART, CI_VALUES, MONITORING
 from expect import says
 
@@ -85,3 +87,21 @@ def the_test_can_be_left_out_of_what_is_applied(helm):
     text = helm.run("template", "probelet", str(CHART), "--kube-version", "1.36.0", "--skip-tests", *BASE)
     assert "helm.sh/hook" not in text
     says(text, "kind: DaemonSet", "kind: CustomResourceDefinition")
+
+
+def what_is_found_by_labels_of_objects_is_found_under_the_name_of_an_application(helm):
+    """Argo CD writes its application's name over app.kubernetes.io/instance of objects, not of the pods in them."""
+    objects = helm.template({"metrics": {"serviceMonitor": {"enabled": True}}}, apis=MONITORING)
+    service = objects.get("Service")["metadata"]["labels"] | {"app.kubernetes.io/instance": "an-application"}
+    wanted = objects.get("ServiceMonitor")["spec"]["selector"]["matchLabels"]
+    assert wanted.items() <= service.items(), f"{wanted} does not select {service}"
+    assert len(wanted) > 2, wanted
+
+
+def an_annotation_of_ones_own_takes_the_place_of_ours(helm):
+    annotation = "kubectl.kubernetes.io/default-container"
+    values = {each: {"podAnnotations": {annotation: "sidecar"}} for each in ("agent", "operator")}
+    text = helm.run("template", "probelet", str(CHART), *BASE, "--kube-version", "1.36.0",
+                    *[word for key, value in values.items() for word in ("--set-json", f"{key}={json.dumps(value)}")])
+    # Server-side apply refuses a key that is there twice, which a parser of YAML forgives.
+    assert text.count(f"{annotation}: sidecar") == 2 and text.count(annotation) == 2, text.count(annotation)

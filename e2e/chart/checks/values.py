@@ -30,9 +30,32 @@ def wrong_values_are_refused_with_their_place(helm):
         ({"agent": {"image": {"digest": "sha256:1"}}}, "/agent/image/digest"), ({"commonLabels": {"a": 1}}, "/commonLabels/a"),
         ({"agent": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "ten"}}}}, "maxUnavailable"),
         ({"agent": {"listenAddress": "::"}}, "/agent/listenAddress"), ({"imagePullSecrets": ["x"]}, "/imagePullSecrets/0"),
-        ({"fullnameOverride": "A_b"}, "/fullnameOverride"), ({"metrics": {"podMonitor": {"interval": "1 minute"}}}, "interval"),
+        ({"agent": {"port": 9468}}, "agent.probePort: 9468 is agent.port as well"), ({"fullnameOverride": "A_b"}, "/fullnameOverride"), ({"metrics": {"podMonitor": {"interval": "1 minute"}}}, "interval"),
+        ({"image": {"registry": "https://reg.example"}}, "/image/registry"), ({"image": {"registry": "oci://reg.example/p"}}, "/image/registry"),
+        ({"image": {"registry": "reg.example/Upper"}}, "/image/registry"), ({"global": {"imageRegistry": "http://reg.example"}}, "/global/imageRegistry"),
+        ({"operator": {"podSecurityContext": {"runAsUser": "1000650000"}}}, "/operator/podSecurityContext/runAsUser"),
+        ({"operator": {"resources": {"requests": {"cpu": -1}}}}, "/operator/resources/requests/cpu"),
         ({"agent": {"resources": {"limits": {"memory": "lots"}}}}, "/agent/resources/limits/memory")]:
         says(helm.refusal(values), place)
+
+
+def values_of_the_wrong_kind_in_the_seed_are_refused_with_their_place(helm):
+    for config, message in [
+        ({"paused": "perhaps"}, "config.paused: got string perhaps, want boolean"), ({"priority": "high"}, "config.priority: got string high, want integer"),
+        ({"intervals": {"sockets": 1}}, "config.intervals.sockets: got number 1, want string"), ({"budget": "5m"}, "config.budget: got string 5m, want object"),
+        ({"jitterPercent": 10.5}, "config.jitterPercent: got 10.5, want a whole number"), ({"nodeNames": "a"}, "config.nodeNames: got string a, want array"),
+        ({"nodeNames": ["a", 7]}, "config.nodeNames[1]: got number 7, want string"),
+        ({"nodeSelector": {"matchLabels": {"gpu": True}}}, "config.nodeSelector.matchLabels.gpu: got boolean true, want string")]:
+        says(helm.refusal({"config": config}), message)
+    right = {"paused": False, "priority": 10, "budget": {"cpu": 1}, "nodeSelector": {"matchLabels": {"gpu": "true"}}, "jitterPercent": 0, "source": "Auto"}
+    helm.template({"config": right})
+    helm.template({"config": right | {"budget": {"cpu": "5m"}}})
+
+
+def registries_as_people_write_them_are_the_beginning_of_an_image(helm):
+    for registry in ("localhost", "reg.example:5000", "reg.example/a/b_c.d/", "[2001:db8::1]:5000/p", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"):
+        image = helm.template({"image": {"registry": registry}}).agent()["containers"][0]["image"]
+        same(image.rsplit(":", 1)[0], registry.rstrip("/") + "/probelet-agent")
 
 
 def the_schema_and_the_values_have_the_same_keys(helm):
@@ -56,7 +79,7 @@ def the_schema_and_the_values_have_the_same_keys(helm):
 
 
 # Kubernetes' own structures: the schema knows all of their fields, values.yaml those that we set.
-OPTIONAL = {".agent.seccompProfile", ".agent.appArmorProfile", ".agent.seLinuxOptions", ".agent.resources", ".operator.resources",
+OPTIONAL = {".operator.podSecurityContext", ".agent.seccompProfile", ".agent.appArmorProfile", ".agent.seLinuxOptions", ".agent.resources", ".operator.resources",
             ".agent.updateStrategy", ".agent.updateStrategy.rollingUpdate"}
 
 

@@ -32,6 +32,7 @@ use http::{connection, profile, watch};
 use listener::Stream;
 use metrics::http::Counters;
 use probelet_core::display::{ContainerNames, DisplayNames};
+use probelet_runtime::listen::instead;
 use report::kept::Kept;
 use report::span::Span;
 use report::{filter, query, render};
@@ -104,7 +105,15 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
+/// On a kernel without IPv6, `[::]` is everywhere by IPv4.
 fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    listen_at(address, backlog).or_else(|error| match instead(address, &error) {
+        Some(other) => listen_at(other, backlog),
+        None => Err(error),
+    })
+}
+
+fn listen_at(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -20,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use probelet_runtime::listen::instead;
 use probelet_runtime::places::Places;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -65,12 +66,19 @@ pub struct Parts {
     pub synced: watch::Receiver<bool>,
 }
 
-/// Listens on `address`.
+/// Listens on `address`; on a kernel without IPv6, `[::]` is everywhere by IPv4.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error { address, source })
+    let bound = match TcpListener::bind(address).await {
+        Err(error) => match instead(address, &error) {
+            Some(other) => TcpListener::bind(other).await,
+            None => Err(error),
+        },
+        bound => bound,
+    };
+    bound.map_err(|source| Error { address, source })
 }
 
 /// What is behind a listening socket.

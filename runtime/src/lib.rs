@@ -10,6 +10,7 @@
 pub mod access;
 pub mod error;
 pub mod exit;
+pub mod listen;
 pub mod logging;
 pub mod places;
 pub mod reach;

@@ -12,6 +12,11 @@ use std::thread;
 
 use probelet_fake_api::socket::{kubeconfig, listen, request, serve};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -47,10 +52,15 @@ fn proxy(to: SocketAddr, status: &'static str) -> (SocketAddr, Log) {
 }
 
 fn run(server: &str, named: Option<&str>, variables: &[(&str, &str)]) -> Output {
+    let named = named.map_or(String::new(), |url| format!(", proxy-url: \"{url}\""));
+    run_with(server, &named, variables)
+}
+
+/// `fields` are further ones of the kubeconfig's cluster.
+fn run_with(server: &str, fields: &str, variables: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");
-    let named = named.map_or(String::new(), |url| format!(", proxy-url: \"{url}\""));
-    let text = kubeconfig(server, &named);
+    let text = kubeconfig(server, fields);
     std::fs::write(&file, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
@@ -112,6 +122,64 @@ fn a_cluster_behind_a_socks_proxy_is_reached_by_its_name() {
 
     assert!(said(&output).contains("far-away"), "{}", said(&output));
     assert_eq!(log.lock().unwrap()[0], "api.example.test:8080");
+}
+
+/// A proxy that knows CONNECT within TLS, and its certificate, which is its own authority.
+fn secure(to: SocketAddr) -> (SocketAddr, String, Log) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let server = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let log = Log::default();
+    let kept = Arc::clone(&log);
+    let address = listen(move |stream| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let tcp = stream.into_inner();
+            tcp.set_nonblocking(true).unwrap();
+            let tcp = tokio::net::TcpStream::from_std(tcp).unwrap();
+            // Who does not believe the certificate hangs up.
+            let Ok(mut tls) = acceptor.accept(tcp).await else { return };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = tls.read_u8().await else { return };
+                head.push(byte);
+            }
+            kept.lock()
+                .unwrap()
+                .extend(String::from_utf8(head).unwrap().lines().map(str::to_owned));
+            tls.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+            tokio::io::copy_bidirectional(&mut tls, &mut server).await.ok();
+        });
+    });
+    (address, made.cert.pem(), log)
+}
+
+#[test]
+fn a_proxy_over_tls_is_verified_as_the_server_is() {
+    let (address, certificate, log) = secure(api());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    std::fs::write(&file, certificate).unwrap();
+    let proxy = format!(", proxy-url: \"https://me:secret@{address}\"");
+    let fields = format!("{proxy}, certificate-authority: {}", file.display());
+
+    let output = run_with("http://api.example.test:8080", &fields, &[]);
+    assert!(said(&output).contains("far-away"), "{}", said(&output));
+    assert_eq!(log.lock().unwrap()[0], "CONNECT api.example.test:8080 HTTP/1.1");
+
+    // Whom no authority vouches for is shown no password.
+    log.lock().unwrap().clear();
+    let text = said(&run_with("http://api.example.test:8080", &proxy, &[]));
+    assert!(text.contains(&format!("the proxy https://{address} of the kubeconfig")), "{text}");
+    assert!(text.contains("certificate") && !text.contains("secret"), "{text}");
+    assert!(log.lock().unwrap().is_empty());
 }
 
 #[test]

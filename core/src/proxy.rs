@@ -42,10 +42,10 @@ pub struct Server<'a> {
     pub port: u16,
 }
 
-/// A proxy that opens tunnels: by CONNECT of HTTP, or by SOCKS5.
+/// A proxy that opens tunnels: by CONNECT of HTTP, in plain text or over TLS, or by SOCKS5.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
-    socks: bool,
+    scheme: Scheme,
     host: String,
     port: u16,
     /// `name:password`, as its URL has it.
@@ -53,12 +53,20 @@ pub struct Proxy {
     origin: &'static str,
 }
 
+/// What a proxy speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+    Socks5,
+}
+
 /// Why a proxy that is named cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It speaks another protocol.
     #[error(
-        "the proxy of {origin} is for {scheme}, and only http:// and socks5:// proxies are supported"
+        "the proxy of {origin} is for {scheme}, and only http://, https:// and socks5:// proxies are supported"
     )]
     Scheme {
         /// Who names it.
@@ -112,11 +120,8 @@ impl Proxy {
         let text = text.trim();
         // Without a scheme it is taken for http, as curl and client-go do.
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        // The second is curl's word for what Go does with both: the proxy resolves names.
-        let socks = ["socks5", "socks5h"].iter().any(|word| scheme.eq_ignore_ascii_case(word));
-        if !socks && !scheme.eq_ignore_ascii_case("http") {
-            return Err(Error::Scheme { origin, scheme: printable(scheme) });
-        }
+        let scheme = Scheme::parse(scheme)
+            .ok_or_else(|| Error::Scheme { origin, scheme: printable(scheme) })?;
         let unreadable = || Error::Unreadable { origin };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (user, place) = match authority.rsplit_once('@') {
@@ -129,30 +134,64 @@ impl Proxy {
             return Err(unreadable());
         }
         let port = match port {
-            "" if socks => 1080,
-            "" => 80,
+            "" => scheme.port(),
             port => port.parse().ok().filter(|port| *port > 0).ok_or_else(unreadable)?,
         };
         let user = user.filter(|user| !user.is_empty()).map(str::to_owned);
-        Ok(Self { socks, host: host.to_owned(), port, user, origin })
+        Ok(Self { scheme, host: host.to_owned(), port, user, origin })
     }
 
-    /// Where it listens, as `http://host:port` or `socks5://host:port`, without a name or password.
+    /// Where it listens, as `http://host:port`, `https://…` or `socks5://…`, without a name or password.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.socks { "socks5" } else { "http" };
-        format!("{scheme}://{}", authority(&self.host, self.port))
+        format!("{}://{}", self.scheme.name(), authority(&self.host, self.port))
+    }
+
+    /// Whether it is spoken to over TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.scheme == Scheme::Https
     }
 
     /// What opens a tunnel through it.
     #[must_use]
     pub fn handshake(&self, host: &str, port: u16) -> Handshake {
         let (target, user) = (authority(host, port), self.user.as_deref());
-        if self.socks {
+        if self.scheme == Scheme::Socks5 {
             let socks = Socks::new(host, port, user.map(handshake::login));
             return Handshake::socks(socks, &target, &self.to_string());
         }
         Handshake::new(&target, user.map(handshake::basic).as_deref(), &self.to_string())
+    }
+}
+
+impl Scheme {
+    fn parse(text: &str) -> Option<Self> {
+        // The last is curl's word for what Go does with both: the proxy resolves names.
+        let words = [
+            ("http", Self::Http),
+            ("https", Self::Https),
+            ("socks5", Self::Socks5),
+            ("socks5h", Self::Socks5),
+        ];
+        words.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|(_, scheme)| *scheme)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 => "socks5",
+        }
+    }
+
+    /// The port where its URL has none.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+            Self::Socks5 => 1080,
+        }
     }
 }
 
@@ -274,7 +313,7 @@ mod tests {
 
         assert_eq!(
             why("socks4://me:secret@p:1080"),
-            "the proxy of HTTPS_PROXY is for socks4, and only http:// and socks5:// proxies are supported"
+            "the proxy of HTTPS_PROXY is for socks4, and only http://, https:// and socks5:// proxies are supported"
         );
         for odd in [
             "http://",
@@ -298,6 +337,8 @@ mod tests {
             ("http://[2001:db8::1]:3128/", "http://[2001:db8::1]:3128"),
             ("http://10.1.2.3", "http://10.1.2.3:80"),
             ("HTTP://me:pw@p:1", "http://p:1"),
+            ("https://proxy.example.com", "https://proxy.example.com:443"),
+            ("HTTPS://me:pw@[::1]:3129/", "https://[::1]:3129"),
             ("socks5://127.0.0.1", "socks5://127.0.0.1:1080"),
             ("socks5h://me:pw@[::1]:1", "socks5://[::1]:1"),
         ] {

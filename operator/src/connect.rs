@@ -28,7 +28,7 @@ pub(crate) async fn config(file: Option<&Path>) -> anyhow::Result<access::Loaded
 pub(crate) fn client(mut config: Config, proxy: Option<&str>) -> anyhow::Result<Client> {
     // kube takes the environment's proxy for the kubeconfig's, and refuses it.
     config.proxy_url = None;
-    let route = Route::new(access::tcp(config.connect_timeout), proxy, &config.cluster_url)?;
+    let route = Route::new(access::tcp(config.connect_timeout), proxy, &config)?;
     if route.is_direct() {
         return Client::try_from(config).context("cannot build a client");
     }

@@ -5,7 +5,7 @@
 //!
 //! I/O: the kubeconfig, the environment's proxy variables and those of a pod.
 
-use crate::route::Route;
+use crate::route::ports;
 use hyper::Uri;
 use kube::Config;
 use kube::config::Kubeconfig;
@@ -28,7 +28,7 @@ pub struct Reach {
 /// In a pod, by its account.
 #[must_use]
 pub fn pod() -> Reach {
-    let ports = Config::incluster().map(|config| ports(&config.cluster_url, None));
+    let ports = Config::incluster().map(|config| ports(None, &config.cluster_url));
     let files = ["token", "ca.crt", "namespace"].map(|name| Path::new(ACCOUNT).join(name)).into();
     Reach { ports: ports.unwrap_or_default(), files, commands: false }
 }
@@ -65,7 +65,7 @@ fn of(config: &Kubeconfig) -> Reach {
         let server: Option<Uri> = cluster.server.as_deref().and_then(|server| server.parse().ok());
         reach
             .ports
-            .extend(server.iter().flat_map(|server| ports(server, cluster.proxy_url.as_deref())));
+            .extend(server.iter().flat_map(|server| ports(cluster.proxy_url.as_deref(), server)));
         reach.files.extend(cluster.certificate_authority.iter().map(PathBuf::from));
     }
     let users = config.auth_infos.iter().filter(|one| Some(&one.name) == context.user.as_ref());
@@ -77,11 +77,6 @@ fn of(config: &Kubeconfig) -> Reach {
     reach.ports.sort_unstable();
     reach.ports.dedup();
     reach
-}
-
-fn ports(server: &Uri, proxy: Option<&str>) -> Vec<u16> {
-    Route::new(crate::access::tcp(None), proxy, server)
-        .map_or_else(|_| Vec::new(), |route| route.ports(server))
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 
 use crate::sys::socket;
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use probelet_runtime::route::{Stream, tcp};
 use std::future::Future as _;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -36,6 +38,12 @@ impl Wakes for TcpStream {
     fn wake_for(&self, bytes: u32) {
         // Without it the thread is woken more often than it reads, and nothing else is lost.
         drop(socket::readable_from(self.as_fd(), bytes));
+    }
+}
+
+impl Wakes for TokioIo<Stream> {
+    fn wake_for(&self, bytes: u32) {
+        tcp(self.inner()).wake_for(bytes);
     }
 }
 

@@ -23,11 +23,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
-use probelet_runtime::{access, route::Route};
+use probelet_runtime::{
+    access,
+    route::{Route, Stream},
+};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tower::ServiceBuilder;
 
@@ -64,7 +66,7 @@ pub(crate) enum Error {
     #[error("no usable kubeconfig")]
     Kubeconfig(#[source] Box<kube::config::KubeconfigError>),
     #[error("no usable way")]
-    Proxy(#[source] probelet_core::proxy::Error),
+    Proxy(#[source] probelet_runtime::route::Error),
     #[error("invalid TLS server name")]
     ServerName,
     #[error("cannot set up the connection")]
@@ -246,7 +248,7 @@ impl Connection {
         let (config, route) = match &self.to {
             To::Api(access) => {
                 let (config, proxy) = config(access).await?;
-                let route = Route::new(tcp, proxy.as_deref(), &config.cluster_url);
+                let route = Route::new(tcp, proxy.as_deref(), &config);
                 (config, route.map_err(Error::Proxy)?)
             }
             To::Feed(way) => (way.look().await.map_err(Error::Feed)?, Route::direct(tcp)),
@@ -321,9 +323,7 @@ fn tcp() -> HttpConnector {
 fn connect(config: Config, route: Route, gather: Duration) -> Result<Client, Error> {
     let setup = |error| Error::Setup(Box::new(error));
     let tcp = ServiceBuilder::new()
-        .map_response(move |tcp: TokioIo<TcpStream>| {
-            TokioIo::new(Calm::new(tcp.into_inner(), gather))
-        })
+        .map_response(move |stream: Stream| TokioIo::new(Calm::new(TokioIo::new(stream), gather)))
         .service(route);
     let tls = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config().map_err(setup)?)

@@ -41,8 +41,8 @@ pub(super) async fn connect(access: &Access) -> Result<(Client, String, String),
     let namespace = config.default_namespace.clone();
     let setup = |error: kube::Error| Error::Kubeconfig { why: chain(&error) };
     let tcp = runtime::tcp(Some(CONNECT_TIMEOUT));
-    let route = Route::new(tcp, proxy.as_deref(), &config.cluster_url)
-        .map_err(|error| Error::Proxy { why: error.to_string() })?;
+    let route = Route::new(tcp, proxy.as_deref(), &config)
+        .map_err(|error| Error::Proxy { why: chain(&error) })?;
     let tls = config.rustls_https_connector_with_connector(route).map_err(setup)?;
     let client: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new()).build(tls);
     let service = ServiceBuilder::new()

@@ -172,7 +172,7 @@ impl Error {
                     .to_owned()
             }
             Self::Proxy { .. } => {
-                "name an http:// proxy, or add the API server's host to NO_PROXY to ask it directly".to_owned()
+                "name an http://, https:// or socks5:// proxy, or add the API server's host to NO_PROXY to ask it directly".to_owned()
             }
             Self::Unreachable { .. } => {
                 "check whether kubectl reaches it: kubectl version; another cluster: --context NAME".to_owned()

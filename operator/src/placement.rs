@@ -197,10 +197,27 @@ impl Toleration {
         let value = match self.operator.as_str() {
             "Exists" => true,
             "" | "Equal" => !self.key.is_empty() && self.value == taint.value,
+            "Gt" => self.compares(taint, |tainted, bound| tainted > bound),
+            "Lt" => self.compares(taint, |tainted, bound| tainted < bound),
             _ => false,
         };
         effect && key && value
     }
+
+    /// A taint whose value is a number is compared with the toleration's (KEP-5471). Where the API server does not know these
+    /// operators it refuses the `DaemonSet`, so none is seen.
+    fn compares(&self, taint: &Taint, holds: fn(i64, i64) -> bool) -> bool {
+        let bound = integer(&self.value);
+        !self.key.is_empty()
+            && integer(&taint.value)
+                .zip(bound)
+                .is_some_and(|(tainted, bound)| holds(tainted, bound))
+    }
+}
+
+/// A number as Kubernetes takes it in taints: no plus sign, no leading zero, no `-0`.
+fn integer(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }
 
 fn drop_nulls(value: &mut Value) {
@@ -299,6 +316,26 @@ mod tests {
         ));
         let all = placement(&json!({"tolerations": [{"operator": "Exists"}]}));
         assert!(wants(&all, &[], &[taint("any", "thing", "NoExecute")]));
+    }
+
+    #[test]
+    fn tolerations_of_numbers_compare_the_value_of_the_taint() {
+        let sla = |operator: &str, value: &str| {
+            placement(
+                &json!({"tolerations": [{"key": "sla", "operator": operator, "value": value}]}),
+            )
+        };
+        let tainted = |value: &str| [taint("sla", value, "NoSchedule")];
+
+        assert!(wants(&sla("Gt", "750"), &[], &tainted("950")));
+        assert!(!wants(&sla("Gt", "950"), &[], &tainted("950")));
+        assert!(wants(&sla("Lt", "0"), &[], &tainted("-5")));
+        assert!(!wants(&sla("Lt", "750"), &[], &tainted("950")));
+        for odd in ["", "many", "0950", "+950", "-0", "9223372036854775808"] {
+            assert!(!wants(&sla("Gt", "-1"), &[], &tainted(odd)), "{odd}");
+            assert!(!wants(&sla("Gt", odd), &[], &tainted("950")), "{odd}");
+        }
+        assert!(!wants(&sla("Gt", "1"), &[], &[taint("other", "2", "NoSchedule")]));
     }
 
     #[test]

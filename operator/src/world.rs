@@ -137,10 +137,10 @@ impl World {
         let epoch = self.epochs.probes;
         let before = self.nodes.get(id).and_then(|node| self.verdict(node));
         let Some(node) = self.nodes.get_mut(id) else { return };
-        node.probe_listed = epoch;
+        let listed = self.epochs.lists_probe(std::mem::replace(&mut node.probe_listed, epoch));
         // The answer to our own write may be ahead of the watch.
         let old = node.probe.as_ref().filter(|old| *old.uid == *uid);
-        if old.is_some_and(|old| old.generation > generation) {
+        if !listed && old.is_some_and(|old| old.generation > generation) {
             return;
         }
         // That it is silent is our own word.
@@ -191,10 +191,11 @@ impl World {
         let epoch = self.epochs.configs;
         let found = self.configs.find(&name);
         if let Some(config) = found.and_then(|id| self.configs.get_mut(id)) {
-            config.seen = epoch;
+            let listed = self.epochs.lists_config(std::mem::replace(&mut config.seen, epoch));
             config.status = status.clone();
             config.rollout_paused = rollout_paused;
-            if config.generation >= generation {
+            let older = config.generation > generation;
+            if config.generation == generation || (older && !listed) {
                 self.mark(found);
                 return;
             }

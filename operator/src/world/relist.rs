@@ -14,6 +14,29 @@ pub(super) struct Epochs {
     pub(super) nodes: u32,
     pub(super) probes: u32,
     pub(super) configs: u32,
+    /// Which of `NodeProbes` and configurations are being listed.
+    listing: (bool, bool),
+}
+
+impl Epochs {
+    /// Whether a `NodeProbe` that was last heard of in this epoch is named by a list now: it is as it is said to be, even if
+    /// its generation went back, as in a cluster whose etcd was restored from a backup.
+    pub(super) fn lists_probe(&self, last: u32) -> bool {
+        self.listing.0 && last != self.probes
+    }
+
+    /// The same of a configuration.
+    pub(super) fn lists_config(&self, last: u32) -> bool {
+        self.listing.1 && last != self.configs
+    }
+
+    fn set_listing(&mut self, kind: Kind, is: bool) {
+        match kind {
+            Kind::Probes => self.listing.0 = is,
+            Kind::Configs => self.listing.1 = is,
+            Kind::Nodes | Kind::Agents => {}
+        }
+    }
 }
 
 impl Kind {
@@ -37,6 +60,7 @@ pub enum Kind {
 impl World {
     /// A list of all objects of a kind begins.
     pub fn list_begins(&mut self, kind: Kind) {
+        self.epochs.set_listing(kind, true);
         match kind {
             Kind::Nodes => self.epochs.nodes += 1,
             Kind::Probes => self.epochs.probes += 1,
@@ -48,6 +72,7 @@ impl World {
 
     /// It is complete.
     pub fn list_ends(&mut self, kind: Kind, now: Millis) {
+        self.epochs.set_listing(kind, false);
         let (nodes, probes, configs) = (self.epochs.nodes, self.epochs.probes, self.epochs.configs);
         match kind {
             Kind::Nodes => {

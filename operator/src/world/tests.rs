@@ -420,3 +420,40 @@ fn a_configuration_made_fresh_is_another_one() {
     let origin = world.node_at(id).unwrap().probe.as_ref().unwrap().origin.clone().unwrap();
     assert_eq!(*origin, Origin { name: "default".into(), uid: "another".into(), generation: 1 });
 }
+
+#[test]
+fn what_a_list_names_is_as_it_says_though_a_backup_of_etcd_put_it_back() {
+    let mut world = settled(1, json!({}));
+    world.config(config("default", 2, json!({"budget": {"cpu": "9m"}})), 1);
+    assert_eq!(settle(&mut world, 1), ["n0"]);
+    world.config(config("default", 1, json!({})), 2);
+    assert_eq!(settle(&mut world, 2), Vec::<String>::new(), "the watch may be late");
+    let id = world.nodes.find("n0").unwrap();
+    let now = world.node_at(id).unwrap().probe.clone().unwrap();
+    let back = SeenProbe {
+        name: "n0".to_owned(),
+        uid: now.uid.to_string(),
+        generation: 1,
+        owner: now.owner,
+        origin: None,
+        config: Some(probelet_crds::NodeConfig::default()),
+        hash: "of-the-backup".into(),
+        sound: true,
+        said: good(1, "of-the-backup"),
+    };
+
+    for kind in [Kind::Configs, Kind::Probes] {
+        world.list_begins(kind);
+        match kind {
+            Kind::Configs => world.config(config("default", 1, json!({})), 3),
+            _ => world.probe(back.clone(), 3),
+        }
+        world.list_ends(kind, 3);
+    }
+
+    let force = world.config_named("default").unwrap().force.as_ref().unwrap();
+    assert_eq!(force.generation, 1);
+    let probe = world.node_at(id).unwrap().probe.as_ref().unwrap();
+    assert_eq!((probe.generation, &*probe.hash), (1, "of-the-backup"));
+    assert_eq!(settle(&mut world, 3), ["n0"], "it is written again");
+}

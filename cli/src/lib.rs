@@ -12,6 +12,7 @@ pub mod answer;
 pub mod args;
 pub mod ask;
 mod bundle;
+mod complete;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;

@@ -30,6 +30,7 @@ use clap::error::ErrorKind;
 use crate::answer::runbook::Runbooks;
 use crate::args::{self, Args, Color, Command, Common, ConfigCommand, Format, RolloutCommand};
 use crate::ask::{Access, Agents, Ask, Error, Progress};
+use crate::complete;
 use crate::seen::clean;
 use crate::show::{self, Answer};
 
@@ -44,6 +45,12 @@ pub(crate) struct Run {
 
 /// Does what was typed.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<_> = words.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == complete::WORD) {
+        let words: Vec<_> = words[2..].iter().map(|it| it.to_string_lossy().into_owned()).collect();
+        print(&complete::complete(args::command(), &words));
+        return ExitCode::SUCCESS;
+    }
     let args = match Args::try_parse_from(words) {
         Ok(args) => args,
         Err(error) => {
@@ -54,7 +61,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     if let Command::Completion { shell } = args.command {
-        return complete(shell);
+        return script(shell);
     }
     if let Command::Runbook { name } = &args.command {
         let colours = colours(args.common.color);
@@ -90,8 +97,8 @@ fn failed(error: &Error) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-/// The script that completes the plugin's own name; kubectl finds it by a link, as the manual says.
-fn complete(shell: clap_complete::Shell) -> ExitCode {
+/// The script that completes the plugin's own name, with the dash.
+fn script(shell: clap_complete::Shell) -> ExitCode {
     let mut command = args::command();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "kubectl-probelet", &mut script);

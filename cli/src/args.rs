@@ -3,10 +3,14 @@
 //! In: the command line. Out: [`Args`], or the text that clap shows instead. The manual's table of flags and the
 //! completion of shells are made from the same definition. It must not ask a cluster anything. Pure: values only.
 
+mod connection;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as Flags, CommandFactory, Parser, Subcommand, ValueEnum, builder::styling};
 use probelet_crds::Interval;
+
+pub use connection::Connection;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,8 +62,11 @@ pub struct Common {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
     /// How long to wait for a response of the API server
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
+    #[arg(long, alias = "request-timeout", global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub timeout: Duration,
+    /// Who asks, and whom.
+    #[command(flatten)]
+    pub connection: Connection,
 }
 
 /// How an answer is shown.

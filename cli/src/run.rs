@@ -135,7 +135,11 @@ fn colours(when: Color) -> bool {
 
 async fn work(args: Args) -> Result<ExitCode, Error> {
     let Args { common, command } = args;
-    let access = Access { kubeconfig: common.kubeconfig.clone(), context: common.context.clone() };
+    let access = Access {
+        kubeconfig: common.kubeconfig.clone(),
+        context: common.context.clone(),
+        connection: common.connection.clone(),
+    };
     let ask = Ask::new(&access, common.timeout, Progress::new()).await?;
     let colours = colours(common.color);
     let run = Run { ask, common, colours, hidden_said: Cell::new(false) };

@@ -25,15 +25,25 @@ pub async fn kubeconfig(
     file: Option<&Path>,
     context: Option<&str>,
 ) -> Result<Loaded, KubeconfigError> {
+    let context = context.map(str::to_owned);
+    chosen(file, KubeConfigOptions { context, ..KubeConfigOptions::default() }).await
+}
+
+/// The same with a cluster or a user of one's own choice.
+///
+/// # Errors
+/// As for [`kubeconfig`].
+pub async fn chosen(
+    file: Option<&Path>,
+    options: KubeConfigOptions,
+) -> Result<Loaded, KubeconfigError> {
     let list = std::env::var_os("KUBECONFIG");
     let file = match (file, list) {
         (Some(file), _) => Kubeconfig::read_from(file)?,
         (None, Some(list)) => listed(&list)?.map_or_else(Kubeconfig::read, Ok)?,
         (None, None) => Kubeconfig::read()?,
     };
-    let proxy = named_proxy(&file, context);
-    let context = context.map(str::to_owned);
-    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    let proxy = named_proxy(&file, &options);
     Ok((Config::from_custom_kubeconfig(file, &options).await?, proxy))
 }
 
@@ -70,11 +80,14 @@ pub fn tcp(patience: Option<Duration>) -> HttpConnector {
     tcp
 }
 
-/// The proxy of the context's cluster.
-fn named_proxy(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
-    let name = context.or(file.current_context.as_deref())?;
-    let context = file.contexts.iter().find(|one| one.name == name)?.context.as_ref()?;
-    let cluster = file.clusters.iter().find(|one| one.name == context.cluster)?;
+/// The proxy of the cluster.
+fn named_proxy(file: &Kubeconfig, options: &KubeConfigOptions) -> Option<String> {
+    let name = options.cluster.as_ref().or_else(|| {
+        let name = options.context.as_ref().or(file.current_context.as_ref())?;
+        let context = file.contexts.iter().find(|one| one.name == *name)?.context.as_ref()?;
+        Some(&context.cluster)
+    })?;
+    let cluster = file.clusters.iter().find(|one| one.name == *name)?;
     cluster.cluster.as_ref()?.proxy_url.clone()
 }
 

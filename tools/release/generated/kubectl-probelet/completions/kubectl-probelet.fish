@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kubectl_probelet_global_optspecs
-    string join \n kubeconfig= context= n/namespace= probelet-namespace= account= o/output= color= timeout= h/help V/version
+    string join \n kubeconfig= context= n/namespace= probelet-namespace= account= o/output= color= timeout= cluster= user= s/server= token= as= as-group= as-uid= certificate-authority= tls-server-name= insecure-skip-tls-verify h/help V/version
 end
 
 function __fish_kubectl_probelet_needs_command
@@ -41,6 +41,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l color
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s V -l version -d 'Print version'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "status" -d 'The fleet on one screen: cost against budget, levels, coverage, rollouts, nodes that do not follow and why'
@@ -79,7 +89,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l check -d 'Exit with code 1 if anything is wrong, missing or not visible'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l node -d 'Only this node' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l most -d 'Rows to show when the output is not a terminal' -r
@@ -101,7 +121,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l once -d 'Show it once and exit, as always when the output is not a terminal'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l port -d 'Only those with this port at either end' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l interval -d 'Time between two refreshes of --watch' -r
@@ -122,8 +152,18 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns"
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s w -l watch -d 'Go on and show what opens (+) and closes (-)'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l closed -d 'Connections that are closed as well (TIME_WAIT)'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l context -d 'The context of the kubeconfig to use' -r
@@ -142,6 +182,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs"
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l context -d 'The context of the kubeconfig to use' -r
@@ -160,7 +210,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l all -d 'Flows with an end that has no name as well'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l context -d 'The context of the kubeconfig to use' -r
@@ -179,6 +239,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -f -a "effective" -d 'What is in force on a node, and where each value comes from'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -f -a "diff" -d 'What an edit changed, or how two configurations differ'
@@ -200,7 +270,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l changed -d 'Values that are not the default only'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s f -l file -d 'A file instead of the other one' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -220,6 +300,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s f -l file -d 'YAML or JSON with ProbeConfigs; `-` reads standard input' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -239,6 +329,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l context -d 'The context of the kubeconfig to use' -r
@@ -257,6 +357,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -f -a "status" -d 'How far the newest change has come'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -f -a "pause" -d 'Pause the rollout: no further node gets the change until `rollout resume`'
@@ -279,7 +389,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s w -l watch -d 'Wait until it is complete (exit code 0) or was rolled back (1)'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l context -d 'The context of the kubeconfig to use' -r
@@ -298,6 +418,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l context -d 'The context of the kubeconfig to use' -r
@@ -316,6 +446,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l context -d 'The context of the kubeconfig to use' -r
@@ -334,7 +474,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l dry-run -d 'Show what it would do'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l node -d 'This node only, by a ProbeConfig of its own with the highest priority' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -354,6 +504,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause"
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l node -d 'This node only, by a ProbeConfig of its own with the highest priority' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -373,6 +533,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l context -d 'The context of the kubeconfig to use' -r
@@ -391,6 +561,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explai
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l context -d 'The context of the kubeconfig to use' -r
@@ -409,6 +589,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l context -d 'The context of the kubeconfig to use' -r
@@ -427,6 +617,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s f -l file -d 'The file to write; default: probelet-dump-TIME.tar.gz' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l agents -d 'Agents whose logs, metrics and reports are taken: those in trouble first' -r
@@ -447,7 +647,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" 
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l reports -d 'Full reports as well: they name every process and connection of a node'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l time -d 'How long each is measured' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -467,7 +677,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench"
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l each -d 'Every source in turn, not only the one in use'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l context -d 'The context of the kubeconfig to use' -r
@@ -486,7 +706,17 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand prefli
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l values -d 'Only the values, as a file for `helm install -f`'
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l context -d 'The context of the kubeconfig to use' -r
@@ -505,6 +735,16 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runboo
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l context -d 'The context of the kubeconfig to use' -r
@@ -523,4 +763,14 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand comple
 always\t'Always'
 never\t'Never'"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l timeout -d 'How long to wait for a response of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l cluster -d 'The cluster of the kubeconfig to use' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l user -d 'The user of the kubeconfig to be' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s s -l server -d 'The address of the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l token -d 'The bearer token to show to the API server' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l as -d 'The user to act as: the API server must allow it, and agents are shown no token of your own' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l as-group -d 'A group to act as; may be given several times' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l as-uid -d 'The UID to act as' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
+complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'

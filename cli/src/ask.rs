@@ -25,10 +25,10 @@ pub use right::Right;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Method, Request, Response};
 use jiff::Timestamp;
@@ -41,6 +41,9 @@ use serde_json::Value;
 
 /// The beginning of a request's header in which a token for an agent travels.
 const FOR_AGENT: &str = "x-probelet-authorization";
+
+/// The shortest wait before the same is asked again.
+const AT_LEAST: Duration = Duration::from_secs(1);
 
 /// The way to one cluster.
 #[derive(Clone)]
@@ -144,36 +147,54 @@ impl Ask {
 
     /// Sends one request and reads the whole answer.
     pub async fn send(&self, method: Method, path: &str, with: With<'_>) -> Result<Reply, Error> {
-        let With { body, token, etag, accept, budget } = with;
+        let unreachable = |why: String| Error::Unreachable { server: self.server.clone(), why };
+        let began = Instant::now();
+        let sent = tokio::time::timeout(self.patience, async {
+            loop {
+                let request = self.request(&method, path, &with)?;
+                let answer = self.client.send(request).await.map_err(|e| unreachable(chain(&e)))?;
+                match busy(&answer) {
+                    // What an agent says so is for who asks it to judge.
+                    Some(wait)
+                        if !path.contains("/proxy/") && began.elapsed() + wait < self.patience =>
+                    {
+                        self.progress.say("the API server is busy and asks to wait");
+                        tokio::time::sleep(wait).await;
+                    }
+                    _ => return self.read(&method, path, answer, with.budget.clone()).await,
+                }
+            }
+        });
+        sent.await.map_err(|_| unreachable(format!("no answer in {:?}", self.patience)))?
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        with: &With<'_>,
+    ) -> Result<Request<Body>, Error> {
         let mut request = Request::builder()
             .method(method.clone())
             .uri(path)
-            .header(ACCEPT, accept.unwrap_or("application/json, */*"))
+            .header(ACCEPT, with.accept.unwrap_or("application/json, */*"))
             .header(ACCEPT_ENCODING, "gzip")
             .header(USER_AGENT, concat!("kubectl-probelet/", env!("CARGO_PKG_VERSION")));
-        for (name, value) in [(FOR_AGENT, token), ("if-none-match", etag)] {
+        for (name, value) in [(FOR_AGENT, with.token), ("if-none-match", with.etag)] {
             if let Some(value) = value {
                 request = request.header(name, value);
             }
         }
-        let body = match body {
+        let body = match &with.body {
             Some((kind, value)) => {
-                request = request.header(CONTENT_TYPE, kind);
+                request = request.header(CONTENT_TYPE, *kind);
                 Body::from(value.to_string().into_bytes())
             }
             None => Body::empty(),
         };
-        let unsound = |error: &dyn std::fmt::Display| Error::Request {
-            path: path.to_owned(),
-            why: error.to_string(),
-        };
-        let request = request.body(body).map_err(|error| unsound(&error))?;
-        let unreachable = |why: String| Error::Unreachable { server: self.server.clone(), why };
-        let sent = tokio::time::timeout(self.patience, async {
-            let answer = self.client.send(request).await.map_err(|e| unreachable(chain(&e)))?;
-            self.read(&method, path, answer, budget).await
-        });
-        sent.await.map_err(|_| unreachable(format!("no answer in {:?}", self.patience)))?
+        request
+            .body(body)
+            .map_err(|error| Error::Request { path: path.to_owned(), why: error.to_string() })
     }
 
     async fn read(
@@ -201,6 +222,13 @@ impl Ask {
         }
         Err(Error::refused(method, path, head.status.as_u16(), &reply.beginning()))
     }
+}
+
+/// How long an answer asks to wait before the same is asked again, as kubectl does: it was not looked at yet.
+fn busy(answer: &Response<Body>) -> Option<Duration> {
+    let status = answer.status().as_u16();
+    let after = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    matches!(status, 429 | 503).then(|| Duration::from_secs(after).max(AT_LEAST))
 }
 
 /// How a patch is written.

@@ -5,11 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use probelet_fake_api::socket::{kubeconfig, serve};
+use probelet_fake_api::socket::{kubeconfig, listen, request, serve};
 use serde_json::json;
 
 /// The program with a kubeconfig of a server that has one `ProbeConfig`, whose rollout does not end.
@@ -35,6 +38,146 @@ fn a_kubeconfig_of_the_list_may_be_missing() {
 
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("far-away"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// An API server that has one `ProbeConfig`, and what the first line and headers of each question were.
+fn listener() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let heads = Arc::default();
+    let kept: Arc<Mutex<Vec<String>>> = Arc::clone(&heads);
+    let address = listen(move |mut stream| {
+        while let Some((head, _)) = request(&mut stream) {
+            kept.lock().unwrap().extend(head);
+            let body =
+                json!({"metadata": {}, "items": [{"metadata": {"name": "far-away"}, "spec": {}}]})
+                    .to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.get_mut().write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    (address, heads)
+}
+
+/// The program with no kubeconfig to be found.
+fn lost(folder: &Path, words: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
+    command.env_remove("KUBECONFIG").env("HOME", folder).args(["rollout", "status"]).args(words);
+    let output = command.output().unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn flags_of_kubectl_say_who_asks_and_whom_without_a_kubeconfig_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, heads) = listener();
+    let server = format!("http://{address}");
+
+    let words = [
+        "-s",
+        &server,
+        "--token",
+        "abc",
+        "--as",
+        "jane",
+        "--as-group",
+        "a",
+        "--as-group",
+        "b",
+        "--request-timeout",
+        "5s",
+    ];
+    let text = lost(folder.path(), &words);
+
+    assert!(text.contains("far-away"), "{text}");
+    let heads = heads.lock().unwrap().join("\n").to_lowercase();
+    for header in [
+        "authorization: bearer abc",
+        "impersonate-user: jane",
+        "impersonate-group: a",
+        "impersonate-group: b",
+    ] {
+        assert!(heads.contains(header), "{header}: {heads}");
+    }
+}
+
+#[test]
+fn a_cluster_and_a_user_of_the_kubeconfig_can_be_chosen_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, heads) = listener();
+    let file = folder.path().join("config");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+        clusters: [{{name: near, cluster: {{server: 'http://127.0.0.1:1'}}}}, {{name: far, cluster: {{server: 'http://{address}'}}}}]\n\
+        users: [{{name: u, user: {{token: one}}}}, {{name: v, user: {{token: two}}}}]\n\
+        contexts: [{{name: c, context: {{cluster: near, user: u}}}}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+
+    let file = file.to_str().unwrap();
+    let text = lost(folder.path(), &["--kubeconfig", file, "--cluster", "far", "--user", "v"]);
+
+    assert!(text.contains("far-away"), "{text}");
+    assert!(heads.lock().unwrap().join("\n").to_lowercase().contains("authorization: bearer two"));
+}
+
+#[test]
+fn a_busy_api_server_is_asked_again_after_the_time_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = Mutex::new(0);
+    let address = listen(move |mut stream| {
+        while request(&mut stream).is_some() {
+            let mut asked = asked.lock().unwrap();
+            *asked += 1;
+            let (status, body) = match *asked {
+                1 => (
+                    "429 Too Many Requests\r\nRetry-After: 1",
+                    json!({"kind": "Status", "message": "later"}),
+                ),
+                _ => (
+                    "200 OK",
+                    json!({"metadata": {}, "items": [{"metadata": {"name": "far-away"}, "spec": {}}]}),
+                ),
+            };
+            let body = body.to_string();
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let server = format!("http://{address}");
+
+    let began = Instant::now();
+    let text = lost(folder.path(), &["--server", &server, "--timeout", "10s"]);
+
+    assert!(text.contains("far-away"), "{text}");
+    assert!(began.elapsed() >= Duration::from_secs(1));
+
+    let address = listen(move |mut stream| {
+        while request(&mut stream).is_some() {
+            let answer = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 5\r\n\r\nlater";
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let text = lost(folder.path(), &["--server", &format!("http://{address}"), "--timeout", "5s"]);
+    assert!(
+        text.contains("429: later") && text.contains("try again"),
+        "no wait beyond the own time: {text}"
+    );
+}
+
+#[test]
+fn kubectl_gets_what_may_follow() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
+    let output = command.args(["__complete", "rollout", "un"]).output().unwrap();
+
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("undo\t") && text.ends_with("\n:4\n"), "{text}");
 }
 
 #[test]

@@ -16,8 +16,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
 use super::hierarchies::{Hierarchies, Mount};
-use crate::discover::procfs::stat::decimal;
 use crate::discover::Error;
+use crate::discover::procfs::stat::decimal;
 use crate::open_files;
 
 /// Containers whose files stay open: twice as many files. With a low limit of open files they are fewer, a quarter of it.

@@ -76,6 +76,7 @@ impl DisplayNames {
     /// A container that is renamed after a client saw it counts as changed in the picture's epoch,
     /// or in the one after if the picture did not know, so that the next delta carries every record
     /// that shows the name.
+    #[must_use]
     pub fn refresh(old: &Arc<Self>, picture: &Picture, names: &Arc<ContainerNames>) -> Arc<Self> {
         let containers = &picture.names;
         let owners = picture.cluster.as_ref().map(|cluster| &cluster.owners);
@@ -123,11 +124,13 @@ impl DisplayNames {
     }
 
     /// What the runtime says of a container.
+    #[must_use]
     pub fn named(&self, id: &str) -> Option<&ContainerName> {
         self.names.0.get(id)
     }
 
     /// The containers whose name is `wanted` or whose id begins with it.
+    #[must_use]
     pub fn find(&self, wanted: &str) -> Vec<ContainerId> {
         let ids = self.containers.iter().zip(&self.shown).zip(0..);
         let hits = ids.filter(|((container, label), _)| {

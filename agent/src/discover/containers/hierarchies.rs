@@ -76,7 +76,7 @@ impl Hierarchies {
         if levels > 0 {
             self.own = Own::find(&mount.at, levels, pid);
             if self.own.is_some() {
-                mount.root = "/".to_owned();
+                "/".clone_into(&mut mount.root);
             }
         }
     }

@@ -37,6 +37,10 @@ pub(super) enum Shown {
 
 /// Where an agent answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, and any may go with any"
+)]
 pub(super) struct Endpoint {
     /// Its pod.
     pub(super) pod: String,

@@ -12,16 +12,18 @@
     reason = "a test that cannot go on panics, and one that is run in a process of its own says so on standard output"
 )]
 
+use program::Agent;
 use serde_json::Value;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[path = "rights/attack.rs"]
 mod attack;
+#[path = "agent/program.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod program;
 #[path = "http/reading.rs"]
 mod reading;
 #[path = "bpf/sandbox.rs"]
@@ -33,100 +35,16 @@ const SYS_PTRACE: u64 = 1 << 19;
 const SYS_ADMIN: u64 = 1 << 21;
 const DAC_READ_SEARCH: u64 = 1 << 2;
 
-/// An agent, and the port of its report.
-struct Agent {
-    child: Child,
-    port: u16,
-    config: tempfile::NamedTempFile,
+fn until_given_back(agent: &mut Agent) -> Value {
+    agent.until("the rights are given back", |report| protection(report, "no-new-privileges"))
 }
 
-impl Agent {
-    /// Started by `before`, such as `setpriv` with its arguments.
-    fn start(before: &[&str], words: &[&str], config: &str) -> Self {
-        Self::start_under(before, words, config, |_| {})
-    }
-
-    fn start_under(
-        before: &[&str],
-        words: &[&str],
-        config: &str,
-        sandbox: impl FnOnce(&mut Command),
-    ) -> Self {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(config.as_bytes()).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let command: Vec<&str> =
-            before.iter().copied().chain([env!("CARGO_BIN_EXE_probelet-agent")]).collect();
-        let mut started = Command::new(command[0]);
-        sandbox(&mut started);
-        let child = started
-            .args(&command[1..])
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--node-name", "box"])
-            .args(words)
-            .arg("--config")
-            .arg(file.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self { child, port, config: file }
-    }
-
-    fn report(&self) -> Option<Value> {
-        reading::report(TcpStream::connect(("127.0.0.1", self.port)).ok()?)
-    }
-
-    /// The first report in which this holds.
-    fn until(&mut self, what: &str, mut holds: impl FnMut(&Value) -> bool) -> Value {
-        let began = Instant::now();
-        loop {
-            let report = self.report().unwrap_or_default();
-            if holds(&report) {
-                return report;
-            }
-            let late = began.elapsed() > Duration::from_secs(30);
-            let works = !late && self.child.try_wait().unwrap().is_none();
-            assert!(works, "{what}: never; {}\n{}", report["agent"], self.end().1);
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn until_given_back(&mut self) -> Value {
-        self.until("the rights are given back", |report| protection(report, "no-new-privileges"))
-    }
-
-    /// Lines of `/proc/PID/task/TID/status` by thread.
-    fn threads(&self) -> Vec<Thread> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let threads: Vec<_> = tasks.filter_map(|task| Thread::read(&task.ok()?.path())).collect();
-        assert!(threads.len() >= 4, "{threads:?}");
-        threads
-    }
-
-    /// Ends it, if it has not ended: its code and what it said.
-    fn end(&mut self) -> (Option<i32>, String) {
-        _ = rustix::process::kill_process(
-            rustix::process::Pid::from_child(&self.child),
-            rustix::process::Signal::TERM,
-        );
-        self.ended()
-    }
-
-    fn ended(&mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().unwrap().code();
-        let mut said = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut said).unwrap();
-        }
-        (code, said)
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
+/// Lines of `/proc/PID/task/TID/status` by thread.
+fn threads(agent: &Agent) -> Vec<Thread> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", agent.child.id())).unwrap();
+    let threads: Vec<_> = tasks.filter_map(|task| Thread::read(&task.ok()?.path())).collect();
+    assert!(threads.len() >= 4, "{threads:?}");
+    threads
 }
 
 fn protection(report: &Value, name: &str) -> bool {
@@ -210,15 +128,15 @@ time.sleep(600)";
 #[test]
 #[ignore = "needs root and BPF"]
 fn no_thread_has_a_right_a_second_after_the_first_full_report_and_what_begins_then_is_seen_whole() {
-    let mut agent = Agent::start(&[], &["--source", "bpf", "--docker", "off"], BUDGET);
+    let mut agent = Agent::start(&["--source", "bpf"], BUDGET);
     agent.until("the first full report", |report| report["epoch"].as_u64() > Some(0));
     std::thread::sleep(Duration::from_secs(1));
 
-    for thread in agent.threads() {
+    for thread in threads(&agent) {
         let kept = if thread.name == "probelet-track" { NET_ADMIN } else { 0 };
         assert!(thread.holds(kept), "{thread:?}");
     }
-    let report = agent.until_given_back();
+    let report = until_given_back(&mut agent);
     let rights = &report["agent"]["rights"];
     assert_eq!(rights["held"].as_array().unwrap().len(), 1, "{rights}");
     assert_eq!(rights["held"][0]["thread"], "connection-tracking");
@@ -251,10 +169,10 @@ fn no_thread_has_a_right_a_second_after_the_first_full_report_and_what_begins_th
 fn a_source_that_needs_rights_keeps_those_on_its_own_thread_and_no_other_does() {
     let needs = DAC_READ_SEARCH | SYS_PTRACE;
     for (source, kept) in [("netlink", needs | SYS_ADMIN), ("procfs", needs)] {
-        let mut agent = Agent::start(&[], &["--source", source, "--docker", "off"], BUDGET);
-        let report = agent.until_given_back();
+        let mut agent = Agent::start(&["--source", source], BUDGET);
+        let report = until_given_back(&mut agent);
 
-        for thread in agent.threads() {
+        for thread in threads(&agent) {
             let kept = match thread.name.as_str() {
                 "probelet-track" => NET_ADMIN,
                 "probelet-engine" => kept,
@@ -277,17 +195,17 @@ fn a_source_that_needs_rights_keeps_those_on_its_own_thread_and_no_other_does() 
 #[test]
 #[ignore = "needs root and BPF"]
 fn another_source_ends_the_agent_with_a_code_of_its_own_and_the_same_by_its_name_does_not() {
-    let mut agent = Agent::start(&[], &["--docker", "off"], BUDGET);
-    let report = agent.until_given_back();
+    let mut agent = Agent::start(&[], BUDGET);
+    let report = until_given_back(&mut agent);
     if report["source"] != "bpf" {
         return println!("SKIP: no BPF: {}", report["agent"]["refused"]);
     }
 
     let pinned = format!("{BUDGET}source: Bpf\n");
-    fs::write(agent.config.path(), pinned).unwrap();
+    fs::write(agent.config(), pinned).unwrap();
     agent.until("the edit", |report| report["agent"]["configGeneration"].as_u64() > Some(1));
     let other = format!("{BUDGET}source: Netlink\n");
-    fs::write(agent.config.path(), other).unwrap();
+    fs::write(agent.config(), other).unwrap();
 
     let (code, said) = agent.ended();
     assert_eq!(code, Some(4), "{said}");
@@ -297,8 +215,7 @@ fn another_source_ends_the_agent_with_a_code_of_its_own_and_the_same_by_its_name
 #[test]
 #[ignore = "needs root"]
 fn all_is_kept_when_that_is_asked_for() {
-    let mut agent =
-        Agent::start(&[], &["--rights", "keep", "--docker", "off", "--source", "procfs"], BUDGET);
+    let mut agent = Agent::start(&["--rights", "keep", "--source", "procfs"], BUDGET);
     let report = agent.until("a report", |report| report["epoch"].as_u64() > Some(0));
     std::thread::sleep(Duration::from_millis(500));
 
@@ -315,12 +232,9 @@ fn all_is_kept_when_that_is_asked_for() {
 #[ignore = "needs root"]
 fn who_cannot_give_back_goes_on_and_says_what_is_not_in_force() {
     // Without SETPCAP the bounding set stays.
-    let mut agent = Agent::start(
-        &["setpriv", "--bounding-set=-setpcap", "--inh-caps=-all"],
-        &["--docker", "off", "--source", "procfs"],
-        BUDGET,
-    );
-    let report = agent.until_given_back();
+    let before = ["setpriv", "--bounding-set=-setpcap", "--inh-caps=-all"];
+    let mut agent = Agent::start_by(&before, &["--source", "procfs"], BUDGET).unwrap();
+    let report = until_given_back(&mut agent);
 
     assert!(!protection(&report, "bounding-set") && protection(&report, "capabilities"));
     let all = report["agent"]["rights"]["protections"].as_array().unwrap();
@@ -333,8 +247,7 @@ fn who_cannot_give_back_goes_on_and_says_what_is_not_in_force() {
 #[ignore = "needs root and BPF"]
 fn giving_back_takes_little_memory() {
     let anonymous = |rights: &str| {
-        let words = ["--docker", "off", "--rights", rights];
-        let mut agent = Agent::start(&[], &words, BUDGET);
+        let mut agent = Agent::start(&["--rights", rights], BUDGET);
         agent.until("a report", |report| report["epoch"].as_u64() > Some(0));
         std::thread::sleep(Duration::from_secs(3));
         let text = fs::read_to_string(format!("/proc/{}/status", agent.child.id())).unwrap();

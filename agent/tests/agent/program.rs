@@ -1,21 +1,24 @@
 //! The agent's program, started as a user starts it, on a free port of loopback.
 //!
-//! In: its flags and its configuration. Out: where it serves, and its report. It ends when it is dropped.
+//! In: its flags and its configuration. Out: where it serves, its report, its log and its exit code. It ends when it is dropped.
 //!
 //! I/O: one process and its log, a file, HTTP on loopback.
 
 use crate::reading;
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// For the first report: a debug build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For what a report is to show.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// A running agent.
 pub(crate) struct Agent {
@@ -23,7 +26,9 @@ pub(crate) struct Agent {
     pub(crate) serves: SocketAddr,
     /// Where it answers probes, if `--probe-listen` is among its flags.
     pub(crate) probes: Option<SocketAddr>,
-    _config: tempfile::NamedTempFile,
+    config: tempfile::NamedTempFile,
+    /// Reads its log to the end.
+    log: Option<JoinHandle<String>>,
 }
 
 impl Agent {
@@ -31,13 +36,33 @@ impl Agent {
         Self::start_by(&[], words, config).unwrap()
     }
 
+    /// As [`Self::start_by`], with what is done to the process before it becomes the agent.
+    pub(crate) fn start_under(
+        words: &[&str],
+        config: &str,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
+        Self::begin(&[], words, config, prepare).unwrap()
+    }
+
     /// Started by `before`, such as `setpriv` with its arguments; `None` if it ended before it served.
     pub(crate) fn start_by(before: &[&str], words: &[&str], config: &str) -> Option<Self> {
+        Self::begin(before, words, config, |_| {})
+    }
+
+    fn begin(
+        before: &[&str],
+        words: &[&str],
+        config: &str,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Option<Self> {
         let mut file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
         file.write_all(config.as_bytes()).unwrap();
         let program: Vec<_> =
             before.iter().copied().chain([env!("CARGO_BIN_EXE_probelet-agent")]).collect();
-        let mut child = Command::new(program[0])
+        let mut command = Command::new(program[0]);
+        prepare(&mut command);
+        let mut child = command
             .args(&program[1..])
             .args(["--listen", "127.0.0.1:0", "--docker", "off", "--node-name", "box"])
             .args(words)
@@ -48,11 +73,12 @@ impl Agent {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let (mut serves, mut probes) = (None, None);
+        let (mut serves, mut probes, mut said) = (None, None, String::new());
         while serves.is_none() {
             let mut line = String::new();
             if log.read_line(&mut line).unwrap() == 0 {
                 child.wait().unwrap();
+                eprintln!("{said}");
                 return None;
             }
             let address = || {
@@ -64,9 +90,13 @@ impl Agent {
             } else if line.contains("serving") {
                 serves = Some(address());
             }
+            said.push_str(&line);
         }
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Some(Self { child, serves: serves.unwrap(), probes, _config: file })
+        let log = thread::spawn(move || {
+            log.read_to_string(&mut said).unwrap();
+            said
+        });
+        Some(Self { child, serves: serves.unwrap(), probes, config: file, log: Some(log) })
     }
 
     /// One with this source that has made its first report, unless the kernel refuses the source.
@@ -87,8 +117,42 @@ impl Agent {
         None
     }
 
+    /// The file with its configuration.
+    pub(crate) fn config(&self) -> &Path {
+        self.config.path()
+    }
+
     pub(crate) fn report(&self) -> Option<Value> {
         reading::report(self.connect()?)
+    }
+
+    /// The first report in which this holds.
+    pub(crate) fn until(&mut self, what: &str, mut holds: impl FnMut(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let report = self.report().unwrap_or_default();
+            if holds(&report) {
+                return report;
+            }
+            let late = began.elapsed() > LONGEST;
+            let works = !late && self.child.try_wait().unwrap().is_none();
+            assert!(works, "{what}: never; {}\n{}", report["agent"], self.end().1);
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Ends it, if it has not ended: its code and its log.
+    pub(crate) fn end(&mut self) -> (Option<i32>, String) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits for its end: its code and its log.
+    pub(crate) fn ended(&mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        let log = self.log.take().map(|log| log.join().unwrap());
+        (code, log.unwrap_or_default())
     }
 
     /// A connection from inside its network, if that is not ours: threads have namespaces of their own, so only one moves.
@@ -112,7 +176,8 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // One that has ended by itself cannot be killed.
+        _ = self.child.kill();
         self.child.wait().unwrap();
     }
 }

@@ -281,8 +281,7 @@ fn forbid() -> io::Result<()> {
 #[ignore = "needs root"]
 fn a_sandbox_that_forbids_all_of_it_has_an_agent_that_works_and_says_so() {
     use std::os::unix::process::CommandExt as _;
-    let words = ["--docker", "off", "--source", "procfs"];
-    let mut agent = super::Agent::start_under(&[], &words, super::BUDGET, |command| {
+    let mut agent = super::Agent::start_under(&["--source", "procfs"], super::BUDGET, |command| {
         // SAFETY: after the fork it fills a vector and makes three system calls; this process has no thread that would hold the
         // allocator's lock for good.
         unsafe { command.pre_exec(forbid) };

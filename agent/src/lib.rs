@@ -17,6 +17,8 @@ pub mod node_probe;
 pub mod once;
 pub mod open_files;
 #[cfg(test)]
+mod one_name;
+#[cfg(test)]
 mod outputs;
 pub mod rights;
 pub mod run;

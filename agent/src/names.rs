@@ -1,7 +1,8 @@
-//! What things are called: pods and Services by the API server, containers by Docker, and everything else by itself.
+//! What others call things: pods and Services by the API server, containers by Docker. How they are shown is
+//! [`probelet_core::display`]'s.
 //!
-//! In: the API server, through [`crate::kube`], and Docker's socket. Out: events for the engine, names of containers, and text
-//! for whatever is shown. It must not act at the same moment as other nodes, nor ask for more than the configuration needs.
+//! In: the API server, through [`crate::kube`], and Docker's socket. Out: events for the engine, and names of containers.
+//! It must not act at the same moment as other nodes, nor ask for more than the configuration needs.
 //!
 //! I/O: the network, on the caller's runtime.
 

@@ -13,7 +13,7 @@ use crate::config::Effective;
 use crate::kube::{Connection, FeedStatus, Pace, SingleStatus, Timing};
 use crate::snapshot::Snapshot;
 use follow::Follow;
-use probelet_core::display::ends::Names;
+use probelet_core::display::ContainerNames;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_local};
@@ -41,7 +41,7 @@ pub(crate) fn follow(
     cluster: Cluster,
     config: watch::Sender<Arc<Effective>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    names: Box<Names>,
+    names: watch::Receiver<Arc<ContainerNames>>,
     stop: watch::Receiver<bool>,
 ) -> (NodeProbe, JoinHandle<()>) {
     let Cluster { connection, node, pace, feed } = cluster;

@@ -8,7 +8,7 @@
 
 use crate::figures::{Bytes, Count, Share, Took, float, put};
 use crate::snapshot::Snapshot;
-use probelet_core::display::ends::{self, Names};
+use probelet_core::display::{ContainerNames, ends};
 use probelet_core::hash::HashSet;
 use probelet_core::records::{FlowRecord, ProcessRecord};
 use probelet_core::report::Picture;
@@ -20,7 +20,7 @@ const ROWS: usize = 10;
 
 /// The text.
 #[must_use]
-pub fn render(snapshot: &Snapshot, names: &Names) -> String {
+pub fn render(snapshot: &Snapshot, names: &ContainerNames) -> String {
     let mut out = String::with_capacity(4096);
     summary(&mut out, snapshot);
     flows(&mut out, &snapshot.picture, names);
@@ -92,7 +92,7 @@ fn row(out: &mut String, name: &str, text: &str) {
     out.push('\n');
 }
 
-fn flows(out: &mut String, picture: &Picture, names: &Names) {
+fn flows(out: &mut String, picture: &Picture, names: &ContainerNames) {
     let mut flows: Vec<&FlowRecord> = picture.flows.iter().collect();
     let heaviest = largest(&mut flows, |f| (f.current, f.opened, f.id));
     if heaviest.is_empty() {
@@ -124,7 +124,7 @@ fn flows(out: &mut String, picture: &Picture, names: &Names) {
     }
 }
 
-fn processes(out: &mut String, snapshot: &Snapshot, names: &Names) {
+fn processes(out: &mut String, snapshot: &Snapshot, names: &ContainerNames) {
     let picture = &snapshot.picture;
     let mut processes: Vec<&ProcessRecord> = picture.processes.iter().collect();
     let by_cpu = largest(&mut processes, |p| (p.fact.cpu_ns, p.fact.pid)).to_vec();
@@ -196,12 +196,19 @@ fn cut(text: &str, width: usize) -> String {
 mod tests {
     use super::*;
     use crate::top::sample;
+    use probelet_core::display::ContainerName;
+
+    /// All containers of the sample under one name.
+    fn named(name: &str) -> ContainerNames {
+        let name = ContainerName { name: name.to_owned(), ..ContainerName::default() };
+        let containers = &sample::snapshot().picture.names;
+        ContainerNames(containers.iter().map(|c| (c.id.clone(), name.clone())).collect())
+    }
 
     #[test]
     fn the_text_fits_a_hundred_columns() {
-        let text = render(&sample::snapshot(), &|_| {
-            Some("a-container-name-that-goes-on-and-on-and-on".into())
-        });
+        let text =
+            render(&sample::snapshot(), &named("a-container-name-that-goes-on-and-on-and-on"));
 
         for line in text.lines() {
             assert!(line.chars().count() <= 100, "{line}");
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_change_the_terminal() {
-        let text = render(&sample::snapshot(), &|_| Some("a\x1b]0;owned\x07\u{9b}2J\nb".into()));
+        let text = render(&sample::snapshot(), &named("a\x1b]0;owned\x07\u{9b}2J\nb"));
 
         assert!(text.contains("a\\x1b]0;owned\\x07\\x9b2J"), "{text}");
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
@@ -218,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_summary_counts_what_there_is() {
-        let text = render(&sample::snapshot(), &|_| None);
+        let text = render(&sample::snapshot(), &ContainerNames::default());
 
         assert!(
             text.contains(
@@ -231,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_busiest_flow_comes_first() {
-        let text = render(&sample::snapshot(), &|_| None);
+        let text = render(&sample::snapshot(), &ContainerNames::default());
         let first = text.lines().skip_while(|l| !l.starts_with("FLOW")).nth(1).unwrap();
 
         assert!(first.contains(" 49 "), "{first}");
@@ -239,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_empty_node_has_no_tables() {
-        let text = render(&sample::empty(), &|_| None);
+        let text = render(&sample::empty(), &ContainerNames::default());
 
         assert!(!text.contains("FLOW"));
         assert!(text.contains("lost      nothing"), "{text}");

@@ -7,7 +7,6 @@ use crate::serve::full_report;
 use crate::serve::testing::{self, hostile::Hostile};
 use crate::top::sample;
 use crate::{doctor, once};
-use probelet_core::display::ends::Names;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -105,13 +104,8 @@ proptest! {
         is_clean("metrics", &metrics);
         is_metrics(&metrics);
 
-        let ids = snapshot.picture.clone();
-        let known = names.0.clone();
-        let called: Box<Names> = Box::new(move |id| {
-            ids.container(id).and_then(|c| known.get(&c.id)).map(|name| name.name.clone())
-        });
-        is_clean("once", &once::render(&snapshot, &called));
-        for frame in sample::frames(&snapshot, called) {
+        is_clean("once", &once::render(&snapshot, &names));
+        for frame in sample::frames(&snapshot, &names) {
             // A line of a terminal has no line in it.
             prop_assert!(!frame.contains('\n'), "{frame:?}");
             is_clean("top", &frame);

@@ -123,8 +123,7 @@ fn once(args: &Args, config: Effective, json: bool, settle: Option<std::time::Du
     if json {
         return show(&serve::full_report(&snapshot, &names));
     }
-    let name = tasks::namer(watch::channel(names).1, watch::channel(Arc::clone(&snapshot)).1);
-    show(clean_page(&once::render(&snapshot, &*name)).as_bytes())
+    show(clean_page(&once::render(&snapshot, &names)).as_bytes())
 }
 
 fn examine(json: bool) -> Exit {

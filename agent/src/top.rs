@@ -17,7 +17,7 @@ mod state;
 mod view;
 
 use crate::snapshot::Snapshot;
-use probelet_core::display::ends::Names;
+use probelet_core::display::ContainerNames;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::{cursor, execute};
 use ratatui::style::{Color, Style};
@@ -86,7 +86,7 @@ impl Error {
 /// The terminal is restored however it ends, a dropped future and a panic included.
 pub async fn run(
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    names: Box<Names>,
+    names: watch::Receiver<Arc<ContainerNames>>,
     options: Options,
 ) -> Result<(), Error> {
     let state = begin(&options)?;
@@ -95,14 +95,7 @@ pub async fn run(
     }
     let mut screen = Terminal::open()?;
     let keys = input::keys().map_err(failed("read keys from"))?;
-    let top = Top {
-        snapshots,
-        keys,
-        state,
-        names: Some(names),
-        view: None,
-        monochrome: options.monochrome,
-    };
+    let top = Top { snapshots, keys, state, names, view: None, monochrome: options.monochrome };
     top.show(&mut screen).await
 }
 
@@ -155,7 +148,7 @@ struct Top {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     keys: mpsc::Receiver<Key>,
     state: State,
-    names: Option<Box<Names>>,
+    names: watch::Receiver<Arc<ContainerNames>>,
     view: Option<View>,
     monochrome: bool,
 }
@@ -199,7 +192,7 @@ impl Top {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             match view {
                 Some(view) => view.observe(snapshot),
-                None => *view = names.take().map(|names| View::new(snapshot, names)),
+                None => *view = Some(View::new(snapshot, names.clone())),
             }
         }
         let Some(view) = view else { return Ok(()) };
@@ -240,7 +233,8 @@ mod tests {
         }
         let (_sender, snapshots) = watch::channel(Arc::new(sample::snapshot()));
 
-        let error = run(snapshots, Box::new(|_| None), Options::default()).await.unwrap_err();
+        let error =
+            run(snapshots, watch::channel(Arc::default()).1, Options::default()).await.unwrap_err();
 
         assert_eq!(error.exit_code(), 2);
     }

@@ -15,6 +15,7 @@ use probelet_core::cluster::objects::{
     Backend, EndpointSlice, Event, Kind, Phase, Pod, Service, ServicePort, SlicePort,
 };
 use probelet_core::cluster::{Cluster, Grain, Settings};
+use probelet_core::display::ContainerNames;
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Facts, Netns, Process, Socket, State, Want,
 };
@@ -316,7 +317,7 @@ fn a_look_in_the_terminal_shows_workloads_and_pods() {
     let mut world = World::new(Grain::Workload);
     world.everything();
 
-    let text = once::render(&world.snapshot(), &|_| None);
+    let text = once::render(&world.snapshot(), &ContainerNames::default());
 
     assert!(text.contains("shop/Deployment/web"), "{text}");
     assert!(text.contains("shop/Service/cart"), "{text}");

@@ -1,15 +1,14 @@
-//! Names of containers: what Docker or Kubernetes calls them, and what every view of the report
-//! shows.
+//! What containers are called, wherever they are shown: report, metrics, web page, terminal and the node's status.
 //!
-//! In: names by full container id, and a picture with the pods of its containers. Out: `DisplayNames`, one
-//! entry per container of the picture, made once per change and not per record. It must not ask
-//! Docker anything.
+//! In: names by full container id as a runtime gave them, and a picture with the pods of its containers. Out: for one
+//! container its pod and its name ([`ends`]), or `DisplayNames`, which has them for all of a picture and is made once
+//! per change and not per record; [`series`] are the names that metrics have. It must not ask a runtime anything, and
+//! there must be no second rule: what shows a container asks here.
 //!
 //! Pure: no I/O.
 
 pub mod ends;
-
-pub use ends::short_id;
+pub mod series;
 
 use crate::facts::{Container, ContainerId};
 use crate::names::NameId;
@@ -17,6 +16,16 @@ use crate::report::Picture;
 use crate::table::Epoch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Digits of a container id that people type.
+const SHORT_ID: usize = 12;
+
+/// The first digits of a container id; where it is a name that a person chose, the whole: two may begin alike.
+#[must_use]
+pub fn short_id(id: &str) -> &str {
+    let number = id.bytes().all(|b| b.is_ascii_hexdigit());
+    id.get(..SHORT_ID).filter(|_| number).unwrap_or(id)
+}
 
 /// What a container runtime says of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +59,7 @@ pub struct ContainerNames(pub BTreeMap<String, ContainerName>);
 /// How a container is shown.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Label {
-    /// The name that the runtime gave, or the first 12 characters of the id.
+    /// The name that the runtime gave, or its pod, or the first 12 characters of the id.
     pub name: Box<str>,
     /// `namespace/name` of its pod.
     pub pod: Option<Box<str>>,
@@ -87,17 +96,14 @@ impl DisplayNames {
         if same && Arc::ptr_eq(&old.containers, containers) && Arc::ptr_eq(&old.names, names) {
             return Arc::clone(old);
         }
-        let inside = names_inside(picture);
+        let inside = names_inside(picture).collect::<BTreeMap<_, _>>();
         // What the cluster reports is part of the picture and of its epoch; what Docker reports is not.
         let news = picture.epoch + u64::from(!Arc::ptr_eq(&old.names, names));
         let fresh = containers.iter().zip(0..).map(|(container, n)| {
-            let known = names.0.get(&container.id);
-            let name = known.map(|k| &*k.name).or_else(|| inside.get(&*container.id).copied());
-            let name = name.unwrap_or_else(|| short_id(&container.id)).into();
             let id = ContainerId::new(n, container.generation);
-            let pod = picture.pod(id).map(ToString::to_string);
-            let labelled = || known.filter(|_| owners.is_none())?.pod(container);
-            let pod = pod.or_else(labelled).map(Into::into);
+            let inside = || inside.get(&*container.id).copied();
+            let Called { pod, name } = called(picture, names, id, container, inside);
+            let (pod, name) = (pod.map(Into::into), name.into());
             let before = old.get(id).filter(|_| old.containers.len() > n as usize);
             let changed = match before {
                 Some(before) if before.name == name && before.pod == pod => before.changed,
@@ -148,11 +154,35 @@ impl DisplayNames {
     }
 }
 
+/// What a container is called.
+struct Called<'a> {
+    /// `namespace/name` of its pod.
+    pod: Option<String>,
+    name: &'a str,
+}
+
+/// The one rule. The pod is the one that the cluster knows; where there is no cluster, the one of the runtime's labels. The
+/// name is the runtime's, else the one that its pod has for it (`inside`), else its short id.
+fn called<'a>(
+    picture: &Picture,
+    names: &'a ContainerNames,
+    id: ContainerId,
+    container: &'a Container,
+    inside: impl FnOnce() -> Option<&'a str>,
+) -> Called<'a> {
+    let known = names.0.get(&container.id);
+    let pod = picture.pod(id).map(ToString::to_string);
+    let labelled = || known.filter(|_| picture.cluster.is_none())?.pod(container);
+    let given = known.map(|known| &*known.name).filter(|name| !name.is_empty());
+    let name = given.or_else(inside).unwrap_or_else(|| short_id(&container.id));
+    Called { pod: pod.or_else(labelled), name }
+}
+
 /// What pods call their containers, by full id.
-fn names_inside(picture: &Picture) -> BTreeMap<&str, &str> {
+fn names_inside(picture: &Picture) -> impl Iterator<Item = (&str, &str)> {
     let pods = picture.cluster.iter().flat_map(|cluster| cluster.pods.iter());
     let containers = pods.flat_map(|pod| &pod.shown.containers);
-    containers.map(|(id, name)| (&**id, &**name)).collect()
+    containers.map(|(id, name)| (&**id, &**name))
 }
 
 #[cfg(test)]
@@ -172,8 +202,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_an_id_is_not_cut() {
+        for name in ["customer-portal-blue", "customer-portal-green", "web", "deb-0123456789ab"] {
+            assert_eq!(short_id(name), name);
+        }
+        assert_eq!(short_id(&"0123456789abcdef".repeat(4)), "0123456789ab");
+    }
+
+    #[test]
     fn a_container_without_a_name_is_shown_by_its_short_id() {
         let labels = DisplayNames::refresh(&Arc::default(), &picture(1), &Arc::default());
+
+        assert_eq!(&*labels.get(ContainerId(0)).unwrap().name, "0123456789ab");
+    }
+
+    #[test]
+    fn a_runtime_that_gives_an_empty_name_gives_none() {
+        let nameless = ContainerNames([(ID.into(), ContainerName::default())].into());
+
+        let labels = DisplayNames::refresh(&Arc::default(), &picture(1), &Arc::new(nameless));
 
         assert_eq!(&*labels.get(ContainerId(0)).unwrap().name, "0123456789ab");
     }

@@ -31,7 +31,7 @@ use context::Feed;
 use due::{Decision, Rules};
 use hyper::Method;
 use memory::{Memory, Stored, hash, version};
-use probelet_core::display::ends::Names;
+use probelet_core::display::ContainerNames;
 use probelet_crds::{AGENT, API_VERSION, NODE_PROBE, NodeProbeStatus, ReportingMode};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -60,8 +60,8 @@ pub struct Writer {
     pub node: Arc<str>,
     /// The newest picture.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// Who knows the names of containers that the cluster does not.
-    pub names: Box<Names>,
+    /// What a runtime calls containers that the cluster does not know.
+    pub names: watch::Receiver<Arc<ContainerNames>>,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Effective>>,
     /// What the `NodeProbe` asks for.
@@ -168,8 +168,10 @@ impl Writer {
         let instant = Instant::now().into_std();
         let feed = self.feed.as_ref().map(|s| Feed::of(s, instant, memory.began.into_std()));
         let lacking = std::mem::take(&mut memory.lacking);
+        let names = Arc::clone(&self.names.borrow());
         let scene = Scene {
             snapshot: &snapshot,
+            names: &names,
             config: &config,
             assigned,
             applied: memory.applied,
@@ -189,7 +191,7 @@ impl Writer {
         let reporting = &config.spec.reporting;
         if reporting.mode == ReportingMode::Summary && snapshot.picture.epoch > 0 {
             let n = usize::try_from(reporting.top_n).unwrap_or(0);
-            status.top = Some(memory.tops.of(&snapshot.picture, &*self.names, n));
+            status.top = Some(memory.tops.of(&snapshot.picture, &names, n));
         }
         status.last_report = Some(memory::seconds());
         Plan::Write(Box::new(status.fit()))

@@ -19,7 +19,6 @@ use crate::top;
 use anyhow::{Context as _, anyhow};
 use probelet_core::cluster::objects::Event;
 use probelet_core::display::ContainerNames;
-use probelet_core::facts::ContainerId;
 use probelet_crds::FlowHealth;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,11 +67,10 @@ pub(super) async fn run(
     if let Some(path) = args.config.clone() {
         spawn_local(config::watch(path, config));
     } else if let (true, Some(connection)) = (args.node_probe && view.is_none(), connection) {
-        let name = namer(names.clone(), snapshots.clone());
         let cluster = node_probe::Cluster { connection, node, pace, feed: feed.clone() };
         let stopped = stopped.clone();
         let (shared, task) =
-            node_probe::follow(&args, cluster, config, snapshots.clone(), name, stopped);
+            node_probe::follow(&args, cluster, config, snapshots.clone(), names.clone(), stopped);
         (node_probe, writing) = (Some(shared), Some(task));
     } else {
         // The sender must live as long as the agent: a closed channel would say "no configuration".
@@ -148,10 +146,9 @@ async fn over(
     let shown = async {
         match view {
             Some((sort, filter)) => {
-                let known = namer(names, snapshots.clone());
                 let options =
                     top::Options { sort: sort.map(column), filter, ..top::Options::default() };
-                top::run(snapshots, known, options).await
+                top::run(snapshots, names, options).await
             }
             None => std::future::pending().await,
         }
@@ -291,18 +288,6 @@ fn series(config: &Effective) -> serve::SeriesLimits {
         FlowHealth::Off => serve::Shown::Off,
     };
     serve::SeriesLimits { max_series, ttl: metrics.ttl.duration(), health }
-}
-
-/// Knows the names of the containers of the newest picture.
-pub(super) fn namer(
-    names: watch::Receiver<Arc<ContainerNames>>,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-) -> Box<dyn Fn(ContainerId) -> Option<String>> {
-    Box::new(move |id| {
-        let snapshot = snapshots.borrow();
-        let container = snapshot.picture.container(id)?;
-        names.borrow().0.get(&container.id).map(|known| known.name.clone())
-    })
 }
 
 /// The column that a way to sort means.

@@ -11,7 +11,7 @@ use super::view::View;
 use crate::discover::Limiter;
 use crate::snapshot::{BUCKETS, CpuTime, Histogram, Intervals, Snapshot, Vitals};
 use probelet_core::coverage::Count;
-use probelet_core::display::ends::Names;
+use probelet_core::display::ContainerNames;
 use probelet_core::facts::{
     Comm, Container, ContainerId, Endpoint, Loss, Losses, Process, Protocol, Runtime, SourceKind,
     State,
@@ -25,6 +25,7 @@ use probelet_core::table::{Frozen, Table};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Unix time at which the sample's node was booted, milliseconds.
 const BOOT_MS: u64 = 1_750_000_000_000;
@@ -216,8 +217,8 @@ fn flow(n: u32, second: u64) -> FlowRecord {
 }
 
 /// The lines of every screen of a snapshot.
-pub(crate) fn frames(snapshot: &Arc<Snapshot>, names: Box<Names>) -> Vec<String> {
-    let view = View::new(Arc::clone(snapshot), names);
+pub(crate) fn frames(snapshot: &Arc<Snapshot>, names: &Arc<ContainerNames>) -> Vec<String> {
+    let view = View::new(Arc::clone(snapshot), watch::channel(Arc::clone(names)).1);
     let mut state = Settings::new(None, None).expect("no column is asked for");
     let (width, height) = (200, 60);
     state.fit(Fitted { height: 40, rows: 1000, width });

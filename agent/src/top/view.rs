@@ -8,7 +8,7 @@
 use crate::figures::float;
 use crate::snapshot::Snapshot;
 use crate::top::meter::{LastMinute, Meter};
-use probelet_core::display::ends::{self, Names};
+use probelet_core::display::{ContainerNames, ends};
 use probelet_core::facts::{ContainerId, Loss};
 use probelet_core::hash::{HashMap, HashSet};
 use probelet_core::records::{
@@ -16,6 +16,7 @@ use probelet_core::records::{
 };
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Rates are taken over at least this long, however short the intervals: calmer figures.
 const WINDOW_MS: f64 = 2000.0;
@@ -32,7 +33,7 @@ struct Holders {
 /// A snapshot and what comes of comparing it with the ones before.
 pub(super) struct View {
     snapshot: Arc<Snapshot>,
-    names: Box<Names>,
+    names: watch::Receiver<Arc<ContainerNames>>,
     labels: RefCell<HashMap<ContainerId, Arc<str>>>,
     opened: Meter<u64, 1>,
     traffic: Meter<u64, 2>,
@@ -45,7 +46,10 @@ pub(super) struct View {
 
 impl View {
     /// Looks at a first snapshot.
-    pub(super) fn new(snapshot: Arc<Snapshot>, names: Box<Names>) -> Self {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        names: watch::Receiver<Arc<ContainerNames>>,
+    ) -> Self {
         let mut view = Self {
             snapshot: Arc::clone(&snapshot),
             names,
@@ -109,7 +113,7 @@ impl View {
     /// The name of a container; each is asked for once a snapshot.
     pub(super) fn container(&self, id: ContainerId) -> Arc<str> {
         let mut labels = self.labels.borrow_mut();
-        let fresh = || ends::container(&self.snapshot.picture, &*self.names, id).into();
+        let fresh = || ends::container(&self.snapshot.picture, &self.names.borrow(), id).into();
         Arc::clone(labels.entry(id).or_insert_with(fresh))
     }
 
@@ -117,7 +121,7 @@ impl View {
     pub(super) fn workload(&self, workload: Workload) -> Arc<str> {
         match workload {
             Workload::Container(id) => self.container(id),
-            other => ends::workload(&self.snapshot.picture, &*self.names, other).into(),
+            other => ends::workload(&self.snapshot.picture, &self.names.borrow(), other).into(),
         }
     }
 

@@ -205,7 +205,7 @@ impl Agent {
             connection: Arc::clone(&connection),
             node: Arc::clone(&node),
             snapshots: seen,
-            names: Box::new(|_| None),
+            names: watch::channel(Arc::default()).1,
             config: hurried,
             assignment: behind,
             feed: None,

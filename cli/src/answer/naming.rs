@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use probelet_core::display::series::{self, OTHER, UNRESOLVED};
+
 use crate::seen::Service;
 use crate::seen::report::{End, Flow, Report};
 
@@ -71,7 +73,7 @@ impl Names {
             "node" => format!("Node/{name}"),
             "group" => format!("Group/{name}"),
             "process" | "container" => plain(&end.kind, name),
-            "unresolved" | OTHER => return None,
+            UNRESOLVED | OTHER => return None,
             _ => name.to_owned(),
         })
     }
@@ -92,7 +94,7 @@ impl Names {
 
     /// Whether this is the address of a pod that a report lists.
     #[must_use]
-    pub fn knows_pod(&self, end: &End) -> bool {
+    pub(crate) fn knows_pod(&self, end: &End) -> bool {
         let name = end.name.as_deref().filter(|_| end.kind == "external");
         name.is_some_and(|address| self.by_ip.contains_key(address))
     }
@@ -117,17 +119,13 @@ impl Names {
     }
 }
 
-/// What agents call an end that the reader may not see, or that is folded.
-const OTHER: &str = "other";
-/// What stands for no workload, and may not be taken for it.
-const RESERVED: [&str; 3] = [OTHER, "external", "unresolved"];
-
-/// A name that its program chose, as metrics show it: with its kind, where it could be taken for another one's.
+/// A name that its program chose, as metrics have it: with its kind, where it could be taken for another one's. Here that
+/// is also what looks like an address outside.
 fn plain(kind: &str, name: &str) -> String {
-    if name.contains('/') || RESERVED.contains(&name) || name.starts_with("external ") {
+    if name.starts_with("external ") {
         return format!("{kind}/{name}");
     }
-    name.to_owned()
+    series::plain(kind, name).into()
 }
 
 /// `shop/web` as `shop/Service/web`.

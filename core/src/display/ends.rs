@@ -1,52 +1,33 @@
-//! What people call the ends of a flow: pods and workloads, container names, process names,
-//! addresses.
+//! What the ends of a flow are called where a person reads: pods and workloads, containers, processes, addresses.
 //!
-//! In: ids of a picture, and whatever knows the names of containers. Out: text. It must not ask
-//! anybody over the network: a name that is not known is the short id.
+//! In: ids of a picture, and what a runtime calls its containers. Out: text without anything that acts on a terminal.
+//! It must not have a rule of its own for containers: that is [`super`]'s.
 //!
-//! Pure: no I/O of its own.
+//! Pure: no I/O.
 
+use super::{Called, ContainerNames, called, names_inside};
 use crate::facts::ContainerId;
 use crate::names::Name;
 use crate::records::Workload;
 use crate::report::Picture;
 use crate::text::clean;
-use std::borrow::Cow;
 
-/// Who knows the names of containers, as far as anybody does.
-pub type Names = dyn Fn(ContainerId) -> Option<String>;
-
-/// Digits of a container id that people type.
-const SHORT_ID: usize = 12;
-
-/// The first digits of a container id; where it is a name that a person chose, the whole: two may begin alike.
-#[must_use]
-pub fn short_id(id: &str) -> &str {
-    let number = id.bytes().all(|b| b.is_ascii_hexdigit());
-    id.get(..SHORT_ID).filter(|_| number).unwrap_or(id)
-}
+/// What no one has a name for: it is not known which container it is, or it is gone.
+const UNKNOWN: &str = "(unknown)";
 
 /// The pod of a container, else its name, else its short id.
 #[must_use]
-pub fn container(picture: &Picture, names: &Names, id: ContainerId) -> String {
-    if id == ContainerId::UNKNOWN {
-        return "(unknown)".to_owned();
-    }
-    let pod = picture.pod(id).map(ToString::to_string);
-    let name = pod.or_else(|| names(id)).unwrap_or_else(|| {
-        picture
-            .container(id)
-            .map_or_else(|| format!("container {}", id.0), |c| short_id(&c.id).to_owned())
-    });
-    match clean(&name) {
-        Cow::Borrowed(_) => name,
-        Cow::Owned(clean) => clean,
-    }
+pub fn container(picture: &Picture, names: &ContainerNames, id: ContainerId) -> String {
+    let there = picture.container(id).filter(|container| !container.id.is_empty());
+    let Some(container) = there else { return UNKNOWN.to_owned() };
+    let inside = || names_inside(picture).find(|(id, _)| *id == container.id).map(|(_, name)| name);
+    let Called { pod, name } = called(picture, names, id, container, inside);
+    clean(pod.as_deref().unwrap_or(name)).into_owned()
 }
 
 /// One end of a flow.
 #[must_use]
-pub fn workload(picture: &Picture, names: &Names, workload: Workload) -> String {
+pub fn workload(picture: &Picture, names: &ContainerNames, workload: Workload) -> String {
     match workload {
         Workload::Container(id) => container(picture, names, id),
         Workload::Process(comm) => comm.to_string(),
@@ -62,8 +43,12 @@ pub fn workload(picture: &Picture, names: &Names, workload: Workload) -> String 
 
 #[cfg(test)]
 mod tests {
+    use super::super::ContainerName;
     use super::*;
     use crate::facts::{Comm, Container, Endpoint};
+    use std::collections::BTreeMap;
+
+    const NONE: ContainerNames = ContainerNames(BTreeMap::new());
 
     fn picture() -> Picture {
         let id = "0123456789abcdef".repeat(4);
@@ -72,23 +57,27 @@ mod tests {
 
     #[test]
     fn a_container_without_a_name_is_its_short_id() {
-        assert_eq!(container(&picture(), &|_| None, ContainerId(0)), "0123456789ab");
-        assert_eq!(container(&picture(), &|_| Some("web".into()), ContainerId(0)), "web");
+        let web = ContainerName { name: "web".into(), ..ContainerName::default() };
+        let web = ContainerNames([(picture().names[0].id.clone(), web)].into());
+
+        assert_eq!(container(&picture(), &NONE, ContainerId(0)), "0123456789ab");
+        assert_eq!(container(&picture(), &web, ContainerId(0)), "web");
     }
 
     #[test]
-    fn a_name_that_is_an_id_is_not_cut() {
-        for name in ["customer-portal-blue", "customer-portal-green", "web", "deb-0123456789ab"] {
-            assert_eq!(short_id(name), name);
-        }
-        assert_eq!(short_id(&"0123456789abcdef".repeat(4)), "0123456789ab");
+    fn a_container_that_is_not_known_has_no_name() {
+        let nameless = Picture { names: [Container::default()].into(), ..Picture::default() };
+
+        assert_eq!(container(&picture(), &NONE, ContainerId::UNKNOWN), "(unknown)");
+        assert_eq!(container(&picture(), &NONE, ContainerId::new(0, 1)), "(unknown)");
+        assert_eq!(container(&nameless, &NONE, ContainerId(0)), "(unknown)");
     }
 
     #[test]
     fn external_addresses_are_shown_as_v4_when_they_are() {
         let mapped = Endpoint::v4([192, 0, 2, 7].into(), 0).address();
 
-        assert_eq!(workload(&picture(), &|_| None, Workload::External(mapped)), "192.0.2.7");
-        assert_eq!(workload(&picture(), &|_| None, Workload::Process(Comm::new(b"curl"))), "curl");
+        assert_eq!(workload(&picture(), &NONE, Workload::External(mapped)), "192.0.2.7");
+        assert_eq!(workload(&picture(), &NONE, Workload::Process(Comm::new(b"curl"))), "curl");
     }
 }

@@ -15,6 +15,7 @@ use crate::discover::choose;
 use crate::node_probe::follow::{Assigned, Refusal};
 use crate::snapshot::{Snapshot, Vitals};
 use probelet_core::budget::Level;
+use probelet_core::display::ContainerNames;
 use probelet_core::facts::{Loss, SourceKind};
 use probelet_core::report::Picture;
 use probelet_crds::Unknown;
@@ -48,6 +49,8 @@ const TRACES: &str = "short ones leave a trace only on the node whose end closes
 /// What conditions are judged by.
 pub(super) struct Scene<'a> {
     pub(super) snapshot: &'a Snapshot,
+    /// What a runtime calls its containers.
+    pub(super) names: &'a ContainerNames,
     pub(super) config: &'a Effective,
     pub(super) assigned: &'a Assigned,
     /// The engine works by `config`.
@@ -116,7 +119,10 @@ impl Judge {
             verdict(condition::WITHIN_BUDGET, self.budget(scene)),
             verdict(condition::DATA_COMPLETE, self.complete(scene)),
             verdict(condition::PERMISSIONS_OK, permissions(scene)),
-            verdict(condition::CONNECTIONS_HEALTHY, self.health.look(scene.snapshot, scene.now)),
+            verdict(
+                condition::CONNECTIONS_HEALTHY,
+                self.health.look(scene.snapshot, scene.names, scene.now),
+            ),
         ]
     }
 

@@ -8,7 +8,7 @@
 
 use crate::snapshot::Snapshot;
 use probelet_core::budget::Level;
-use probelet_core::display::ends;
+use probelet_core::display::{ContainerNames, ends};
 use probelet_core::facts::SourceKind;
 use probelet_core::records::{FlowRecord, Risk, RiskRecord};
 use probelet_core::report::Picture;
@@ -29,6 +29,7 @@ impl Health {
     pub(super) fn look(
         &mut self,
         snapshot: &Snapshot,
+        names: &ContainerNames,
         now: Duration,
     ) -> (Status, &'static str, String) {
         let (picture, vitals) = (&snapshot.picture, &snapshot.vitals);
@@ -36,7 +37,7 @@ impl Health {
             self.wrong = None;
             return (Status::Unknown, reasons::NOT_READ, String::new());
         }
-        if let Some((reason, message)) = worst(picture) {
+        if let Some((reason, message)) = worst(picture, names) {
             self.wrong = Some((now, reason, message));
         }
         self.wrong.take_if(|(at, ..)| now.saturating_sub(*at) >= LASTING);
@@ -58,7 +59,7 @@ const fn unread(source_kind: SourceKind) -> &'static str {
 }
 
 /// The worst thing on the node. What fails comes before what runs full, and that before what is slow.
-fn worst(picture: &Picture) -> Option<(&'static str, String)> {
+fn worst(picture: &Picture, names: &ContainerNames) -> Option<(&'static str, String)> {
     let flows = || picture.flows.iter();
     let failing = flows().filter(|flow| flow.health.problems.failing);
     let failing = failing.max_by_key(|flow| (flow.health.recent.failed, flow.id));
@@ -71,13 +72,16 @@ fn worst(picture: &Picture) -> Option<(&'static str, String)> {
             let failed = flow.health.failed;
             (
                 reasons::FLOW_FAILING,
-                format!("{}: {failed} attempts failed so far", edge(picture, flow)),
+                format!("{}: {failed} attempts failed so far", edge(picture, names, flow)),
             )
         }
-        (None, Some(risk), _) => (reason(risk.risk), describe(picture, risk)),
+        (None, Some(risk), _) => (reason(risk.risk), describe(picture, names, risk)),
         (None, None, Some(flow)) => {
             let share = flow.health.recent.share().unwrap_or(0.0) * 100.0;
-            (reasons::FLOW_LOSSY, format!("{}: {share:.1} % sent again", edge(picture, flow)))
+            (
+                reasons::FLOW_LOSSY,
+                format!("{}: {share:.1} % sent again", edge(picture, names, flow)),
+            )
         }
         (None, None, None) => return None,
     };
@@ -91,8 +95,8 @@ fn fill(risk: &RiskRecord) -> u64 {
     risk.used.saturating_mul(1000) / risk.limit.max(1)
 }
 
-fn edge(picture: &Picture, flow: &FlowRecord) -> String {
-    let name = |workload| ends::workload(picture, &|_| None, workload);
+fn edge(picture: &Picture, names: &ContainerNames, flow: &FlowRecord) -> String {
+    let name = |workload| ends::workload(picture, names, workload);
     let (from, to) = (name(flow.key.source), name(flow.key.destination));
     match flow.key.port {
         0 => format!("{from} to {to}"),
@@ -110,10 +114,10 @@ const fn reason(risk: Risk) -> &'static str {
     }
 }
 
-fn describe(picture: &Picture, risk: &RiskRecord) -> String {
+fn describe(picture: &Picture, names: &ContainerNames, risk: &RiskRecord) -> String {
     let whose = match risk.risk {
         Risk::Conntrack => "node".to_owned(),
-        _ => ends::workload(picture, &|_| None, risk.owner.workload()),
+        _ => ends::workload(picture, names, risk.owner.workload()),
     };
     let place = match (risk.risk, risk.port) {
         (Risk::EphemeralPorts, _) => format!(" to {}", risk.remote),

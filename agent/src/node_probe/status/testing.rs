@@ -6,7 +6,6 @@ use crate::config::Effective;
 use crate::node_probe::follow::{Assigned, Refusal};
 use crate::snapshot::Snapshot;
 use probelet_core::display::ContainerNames;
-use probelet_core::facts::ContainerId;
 use probelet_crds::NodeProbeStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +24,7 @@ pub(crate) fn status(snapshot: &Arc<Snapshot>, names: &Arc<ContainerNames>) -> N
     assigned.unknown.count = 1;
     let scene = Scene {
         snapshot,
+        names,
         config: &config,
         assigned: &assigned,
         applied: true,
@@ -36,11 +36,6 @@ pub(crate) fn status(snapshot: &Arc<Snapshot>, names: &Arc<ContainerNames>) -> N
     };
     let mut memory = Memory::new();
     let (mut status, _) = memory.look(&scene);
-    let (picture, called) = (&snapshot.picture, Arc::clone(names));
-    let known = snapshot.picture.clone();
-    let name = move |id: ContainerId| {
-        known.container(id).and_then(|c| called.0.get(&c.id)).map(|name| name.name.clone())
-    };
-    status.top = Some(memory.tops.of(picture, &name, 5));
+    status.top = Some(memory.tops.of(&snapshot.picture, names, 5));
     status.fit()
 }

@@ -7,7 +7,7 @@
 //! Pure: no I/O, no clock: pictures know their time.
 
 use super::figures;
-use probelet_core::display::ends::{self, Names};
+use probelet_core::display::{ContainerNames, ends};
 use probelet_core::facts::{Comm, ContainerId};
 use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowRecord, ProcessRecord, Workload};
@@ -30,7 +30,7 @@ pub(super) struct Tops {
 
 impl Tops {
     /// The largest `n` of each.
-    pub(super) fn of(&mut self, picture: &Picture, names: &Names, n: usize) -> Top {
+    pub(super) fn of(&mut self, picture: &Picture, names: &ContainerNames, n: usize) -> Top {
         Top { flows: flows(picture, names, n), processes: self.processes(picture, n) }
     }
 
@@ -75,7 +75,7 @@ fn cores(cpu_ns: u64, ms: u64) -> f64 {
     cpu_ns as f64 / (ms as f64 * 1e6)
 }
 
-fn flows(picture: &Picture, names: &Names, n: usize) -> Vec<TopFlow> {
+fn flows(picture: &Picture, names: &ContainerNames, n: usize) -> Vec<TopFlow> {
     // What stands for everything else is not one flow.
     let mut flows: Vec<&FlowRecord> =
         picture.flows.iter().filter(|f| f.current > 0 && f.key.source != Workload::Other).collect();
@@ -131,7 +131,11 @@ mod tests {
     fn before_there_are_two_pictures_the_whole_life_counts() {
         let mut tops = Tops::default();
 
-        let top = tops.of(&picture(0, &[(1, "init", 1000), (2, "db", 50_000)]), &|_| None, 5);
+        let top = tops.of(
+            &picture(0, &[(1, "init", 1000), (2, "db", 50_000)]),
+            &ContainerNames::default(),
+            5,
+        );
 
         assert_eq!(shown(&top), ["db 500m", "init 10m"]);
     }
@@ -139,10 +143,14 @@ mod tests {
     #[test]
     fn then_what_was_used_between_them_counts_and_processes_of_a_name_are_one() {
         let mut tops = Tops::default();
-        tops.of(&picture(0, &[(1, "db", 50_000), (2, "web", 0), (3, "web", 0)]), &|_| None, 5);
+        tops.of(
+            &picture(0, &[(1, "db", 50_000), (2, "web", 0), (3, "web", 0)]),
+            &ContainerNames::default(),
+            5,
+        );
 
         let later = picture(10, &[(1, "db", 50_100), (2, "web", 2000), (3, "web", 3000)]);
-        let top = tops.of(&later, &|_| None, 5);
+        let top = tops.of(&later, &ContainerNames::default(), 5);
 
         assert_eq!(shown(&top), ["web 500m", "db 10m"]);
     }
@@ -152,7 +160,7 @@ mod tests {
         let mut tops = Tops::default();
         let node = picture(0, &[(1, "a", 900), (2, "b", 800), (3, "c", 700), (4, "idle", 0)]);
 
-        assert_eq!(tops.of(&node, &|_| None, 2).processes.len(), 2);
-        assert_eq!(tops.of(&node, &|_| None, 0), Top::default());
+        assert_eq!(tops.of(&node, &ContainerNames::default(), 2).processes.len(), 2);
+        assert_eq!(tops.of(&node, &ContainerNames::default(), 0), Top::default());
     }
 }

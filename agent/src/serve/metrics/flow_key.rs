@@ -4,9 +4,9 @@
 //!
 //! Pure: no I/O, no clock.
 
-use super::workloads::{OTHER, RESERVED, name, namespace_of, port_name, shown, source_name};
 use crate::serve::report::records::source_node;
 use probelet_core::display::DisplayNames;
+use probelet_core::display::series::{self, OTHER, RESERVED};
 use probelet_core::facts::Protocol;
 use probelet_core::names::Name;
 use probelet_core::records::{FlowRecord, Reporter, Workload};
@@ -68,7 +68,7 @@ pub(super) fn key(flow: &FlowRecord, labels: &DisplayNames, picture: &Picture) -
     let dialled = key.service_port;
     let service_port = if dialled == 0 { Box::default() } else { dialled.to_string().into() };
     let service = |id| match picture.name(id) {
-        Some(name @ Name::Service { .. }) => Some(shown(&name.to_string())),
+        Some(name @ Name::Service { .. }) => Some(series::text(&name.to_string())),
         _ => None,
     };
     let known = match key.destination {
@@ -77,16 +77,16 @@ pub(super) fn key(flow: &FlowRecord, labels: &DisplayNames, picture: &Picture) -
     };
     let destination = match known {
         Some(_) => Box::default(),
-        None => name(key.destination, labels, picture),
+        None => series::workload(key.destination, labels, picture),
     };
     FlowKey {
-        source_namespace: namespace_of(key.source, picture),
-        source: source_name(key, labels, picture),
+        source_namespace: series::namespace(key.source, picture),
+        source: series::source(key, labels, picture),
         source_node: source_node(key.origin, picture).unwrap_or_default().into(),
-        destination_namespace: namespace_of(key.destination, picture),
+        destination_namespace: series::namespace(key.destination, picture),
         destination,
         service: key.service.and_then(service).or(known).unwrap_or_default(),
-        port: port_name(key),
+        port: series::port(key),
         service_port,
         protocol: key.protocol,
     }

@@ -8,9 +8,9 @@
 use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
-use super::workloads::{RESERVED, name, port_name, source_name};
 use crate::snapshot::Snapshot;
 use probelet_core::display::DisplayNames;
+use probelet_core::display::series::{self, RESERVED};
 use probelet_core::facts::Protocol;
 use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowRecord, Risk, RiskRecord, Workload};
@@ -57,9 +57,9 @@ impl EdgeKey {
 fn edge(flow: &FlowRecord, labels: &DisplayNames, picture: &Picture) -> EdgeKey {
     let FlowRecord { key, .. } = flow;
     EdgeKey {
-        source: source_name(key, labels, picture),
-        destination: name(key.destination, labels, picture),
-        port: port_name(key),
+        source: series::source(key, labels, picture),
+        destination: series::workload(key.destination, labels, picture),
+        port: series::port(key),
         protocol: key.protocol,
     }
 }
@@ -175,8 +175,8 @@ impl Health {
             let pod = risk.owner.pod().and_then(|id| labels.get(id)).and_then(|l| l.pod.as_deref());
             let workload = match risk.owner.pod() {
                 _ if risk.risk == Risk::Conntrack => NODE.into(),
-                Some(id) => name(Workload::Container(id), labels, picture),
-                None => name(risk.owner.workload(), labels, picture),
+                Some(id) => series::workload(Workload::Container(id), labels, picture),
+                None => series::workload(risk.owner.workload(), labels, picture),
             };
             let pod = pod.unwrap_or_default().to_owned();
             let names = [pod, port, risk.risk.name().to_owned(), workload.into()];

@@ -6,8 +6,8 @@
 //!
 //! Pure: no I/O.
 
-use super::workloads::OTHER;
 use crate::serve::sight::Sight;
+use probelet_core::display::series::OTHER;
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use std::collections::BTreeMap;
 

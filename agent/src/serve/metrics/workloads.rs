@@ -1,4 +1,4 @@
-//! Metrics about the node: what each workload uses, and what workloads are called.
+//! Metrics about what each workload of the node uses.
 //!
 //! In: a snapshot. Out: families whose labels are names, never a pid or an address: everything
 //! outside of the node is `external`. Counters are kept here as sums of growth, because several
@@ -17,14 +17,13 @@ use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
 use crate::snapshot::Snapshot;
-use probelet_core::cluster::Grain;
-use probelet_core::display::DisplayNames;
-use probelet_core::facts::{Comm, ContainerId};
+use probelet_core::display::{
+    DisplayNames,
+    series::{self, OTHER},
+};
+use probelet_core::facts::ContainerId;
 use probelet_core::hash::{HashMap, HashSet};
-use probelet_core::names::Name;
-use probelet_core::records::{FlowKey, Origin, Workload};
-use probelet_core::report::Picture;
-use probelet_core::text::{clean, clean_bytes};
+use probelet_core::records::Workload;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -34,85 +33,9 @@ const PER_WORKLOAD: usize = 3;
 /// neither can push out what the other exports.
 pub(super) const FLOW_SHARE: usize = 6;
 
-pub(super) const OTHER: &str = "other";
-const EXTERNAL: &str = "external";
-pub(super) const UNRESOLVED: &str = "unresolved";
-/// Labels that stand for no workload. What is called so has its kind before its name.
-pub(super) const RESERVED: [&str; 3] = [OTHER, EXTERNAL, UNRESOLVED];
-
 /// Whose a workload is: its namespace's, or its own.
 fn namespace(name: &str) -> &str {
     name.split_once('/').map_or(name, |(namespace, _)| namespace)
-}
-
-/// A workload as a label: without anything that grows without bound on the other side.
-pub(super) fn name(workload: Workload, labels: &DisplayNames, picture: &Picture) -> Box<str> {
-    match workload {
-        Workload::Container(id) => in_cluster(id, picture)
-            .or_else(|| labels.get(id).map(|l| plain("container", &l.name)))
-            .unwrap_or_else(|| UNRESOLVED.into()),
-        Workload::Named(id) => {
-            picture.name(id).map_or_else(|| UNRESOLVED.into(), |n| shown(&n.label()))
-        }
-        Workload::Process(comm) => plain("process", &comm_name(comm)),
-        Workload::External(_) => EXTERNAL.into(),
-        Workload::Unresolved => UNRESOLVED.into(),
-        Workload::Other => OTHER.into(),
-    }
-}
-
-/// Who opened the connections of a flow, as a label.
-pub(super) fn source_name(key: &FlowKey, labels: &DisplayNames, picture: &Picture) -> Box<str> {
-    match (key.origin, key.source) {
-        // It is not known to be outside.
-        (Origin::Unknown, Workload::External(_)) => UNRESOLVED.into(),
-        _ => name(key.source, labels, picture),
-    }
-}
-
-/// The port that answers, as a label.
-pub(super) fn port_name(key: &FlowKey) -> Box<str> {
-    if key.port == 0 { "unknown".into() } else { key.port.to_string().into() }
-}
-
-/// The namespace of what the cluster gave its name to: no other text that looks like one is believed.
-pub(super) fn namespace_of(workload: Workload, picture: &Picture) -> Box<str> {
-    let name = match workload {
-        Workload::Container(id) => picture.pod(id),
-        Workload::Named(id) => picture.name(id),
-        _ => None,
-    };
-    shown(name.and_then(Name::namespace).unwrap_or_default())
-}
-
-/// What a container counts for in a cluster: its pod's workload, or its pod.
-fn in_cluster(id: ContainerId, picture: &Picture) -> Option<Box<str>> {
-    let pod = picture.pod(id)?;
-    let workload = match (pod, picture.cluster.as_ref()?.grain) {
-        (Name::Pod { workload: Some(workload), .. }, Grain::Workload | Grain::Service) => {
-            picture.name(*workload)
-        }
-        _ => None,
-    };
-    Some(shown(&workload.unwrap_or(pod).label()))
-}
-
-/// A name that strangers choose, distinguished from the words that stand for no workload and from the names that
-/// the cluster gives, all of which have a slash.
-fn plain(kind: &str, name: &str) -> Box<str> {
-    if name.contains('/') || RESERVED.contains(&name) {
-        return shown(&format!("{kind}/{name}"));
-    }
-    shown(name)
-}
-
-/// The text of a label: the format of metrics escapes line ends, quotes and backslashes, and nothing else that acts.
-pub(super) fn shown(name: &str) -> Box<str> {
-    clean(name).into()
-}
-
-fn comm_name(comm: Comm) -> Box<str> {
-    clean_bytes(comm.bytes()).into()
 }
 
 /// CPU time; open files, memory.
@@ -172,7 +95,11 @@ impl Usage {
             let sample =
                 Sample { counters: [grown], gauges: [0.0, memory], weight: seconds(cpu_ns) };
             samples
-                .entry(name(Workload::Container(container.id), labels, &snapshot.picture))
+                .entry(series::workload(
+                    Workload::Container(container.id),
+                    labels,
+                    &snapshot.picture,
+                ))
                 .or_default()
                 .add(&sample);
         }
@@ -213,7 +140,10 @@ impl Usage {
                 }
                 None => (Workload::Process(process.comm), alone),
             };
-            samples.entry(name(workload, labels, &snapshot.picture)).or_default().add(&sample);
+            samples
+                .entry(series::workload(workload, labels, &snapshot.picture))
+                .or_default()
+                .add(&sample);
         }
         self.processes = last;
         self.summed = summed;

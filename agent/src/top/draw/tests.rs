@@ -4,17 +4,19 @@ use super::*;
 use crate::top::sample;
 use crate::top::state::Key;
 use probelet_core::budget::Level;
+use probelet_core::display::{ContainerName, ContainerNames};
 use probelet_core::facts::Loss;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Looks at a node for ten seconds, so that there are rates.
 fn view() -> View {
-    let names = Box::new(|id: probelet_core::facts::ContainerId| {
-        (id.0 == 1).then(|| "web-frontend".to_owned())
-    });
-    let mut view = View::new(Arc::new(sample::at(3590, 40)), names);
+    let first = sample::at(3590, 40);
+    let name = ContainerName { name: "web-frontend".to_owned(), ..ContainerName::default() };
+    let names = ContainerNames([(first.picture.names[1].id.clone(), name)].into());
+    let mut view = View::new(Arc::new(first), watch::channel(Arc::new(names)).1);
     for second in 3591..=3600 {
         view.observe(Arc::new(sample::at(second, 40)));
     }
@@ -24,7 +26,7 @@ fn view() -> View {
 fn view_of(change: impl FnOnce(&mut crate::snapshot::Snapshot)) -> View {
     let mut snapshot = sample::snapshot();
     change(&mut snapshot);
-    View::new(Arc::new(snapshot), Box::new(|_| None))
+    View::new(Arc::new(snapshot), watch::channel(Arc::default()).1)
 }
 
 fn state(keys: &str) -> State {
@@ -112,7 +114,7 @@ fn a_reason_and_a_refused_configuration_have_lines_of_their_own() {
 
 #[test]
 fn before_the_first_pass_there_is_a_word_of_patience() {
-    let view = View::new(Arc::new(sample::empty()), Box::new(|_| None));
+    let view = View::new(Arc::new(sample::empty()), watch::channel(Arc::default()).1);
 
     line_with(&lines(&state(""), &view, 80, 24), "waiting for the first pass");
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::serve::testing;
+use probelet_core::display::ContainerNames;
 use probelet_core::facts::{Facts, Want};
 use probelet_core::join::PortRange;
 use probelet_core::report::{Limits, Now, Report};
@@ -39,6 +40,7 @@ impl Node {
     fn all(&mut self) -> [Verdict; 6] {
         let scene = Scene {
             snapshot: &self.snapshot,
+            names: &ContainerNames::default(),
             config: &self.config,
             assigned: &self.assigned,
             applied: self.applied,

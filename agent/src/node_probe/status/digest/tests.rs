@@ -5,6 +5,7 @@ use crate::capabilities::{Capability, Set};
 use crate::config::Effective;
 use crate::node_probe::follow::Assigned;
 use crate::serve::testing;
+use probelet_core::display::ContainerNames;
 use probelet_core::facts::SourceKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 fn status(snapshot: &Snapshot, config: &Effective, lacking: &[Capability]) -> NodeProbeStatus {
     of(&Scene {
         snapshot,
+        names: &ContainerNames::default(),
         config,
         assigned: &Assigned::default(),
         applied: true,

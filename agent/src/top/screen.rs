@@ -10,6 +10,7 @@ mod connections;
 mod containers;
 mod flows;
 mod listeners;
+mod owner;
 mod processes;
 
 use crate::figures::put;

@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use super::{Column, Heading, Rank, UNKNOWN, Width, put_or_dash};
+use super::{Column, Heading, Rank, UNKNOWN, Width, owner, put_or_dash};
 use crate::figures::{Age, Bytes, float, put};
 use probelet_core::records::{ConnectionRecord, Direction};
 
@@ -41,27 +41,9 @@ pub(in crate::top) static CONNECTIONS: [Column<ConnectionRecord>; 12] = [
         rank: |_, c| Rank::endpoint(c.remote),
         text: |_, c, out| put(out, c.remote),
     },
-    Column {
-        heading: Heading::number("pid", "PID", 7, 60).ascending(),
-        rank: |_, c| Rank::Number(f64::from(c.owner.pid)),
-        text: |_, c, out| put_or_dash(out, Some(c.owner.pid).filter(|&pid| pid != 0)),
-    },
-    Column {
-        heading: Heading::text("comm", "COMM", Width::Flex(1), 60),
-        rank: |_, c| Rank::text(c.owner.comm.bytes()),
-        text: |_, c, out| put(out, c.owner.comm),
-    },
-    Column {
-        heading: Heading::text("container", "CONTAINER", Width::Flex(2), 130),
-        rank: |view, c| {
-            c.owner
-                .container
-                .map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
-        },
-        text: |view, c, out| {
-            c.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)));
-        },
-    },
+    owner::pid(60),
+    owner::comm(60),
+    owner::container(130),
     Column {
         heading: Heading::text("peer", "PEER", Width::Flex(2), 150),
         rank: |view, c| Rank::text(view.peer(c).as_bytes()),

@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O.
 
-use super::{Column, Heading, Rank, Width, put_or_dash};
+use super::{Column, Heading, Rank, Width, owner};
 use crate::figures::{Age, float, put};
 use probelet_core::records::ListenerRecord;
 
@@ -20,27 +20,9 @@ pub(in crate::top) static LISTENERS: [Column<ListenerRecord>; 8] = [
         rank: |_, l| Rank::endpoint(l.local),
         text: |_, l, out| put(out, l.local),
     },
-    Column {
-        heading: Heading::number("pid", "PID", 7, 30).ascending(),
-        rank: |_, l| Rank::Number(f64::from(l.owner.pid)),
-        text: |_, l, out| put_or_dash(out, Some(l.owner.pid).filter(|&pid| pid != 0)),
-    },
-    Column {
-        heading: Heading::text("comm", "COMM", Width::Flex(1), 50),
-        rank: |_, l| Rank::text(l.owner.comm.bytes()),
-        text: |_, l, out| put(out, l.owner.comm),
-    },
-    Column {
-        heading: Heading::text("container", "CONTAINER", Width::Flex(2), 70),
-        rank: |view, l| {
-            l.owner
-                .container
-                .map_or(Rank::text(b""), |id| Rank::text(view.container(id).as_bytes()))
-        },
-        text: |view, l, out| {
-            l.owner.container.iter().for_each(|&id| out.push_str(&view.container(id)));
-        },
-    },
+    owner::pid(30),
+    owner::comm(50),
+    owner::container(70),
     Column {
         heading: Heading::number("queue", "QUEUE", 11, 84),
         rank: |_, l| Rank::of(l.queue.map(|queue| f64::from(queue.waiting))),

@@ -41,13 +41,13 @@ pub struct Meta {
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
     /// What made it.
-    pub owner_references: Vec<Owner>,
+    pub owner_references: Vec<OwnerReference>,
 }
 
 /// What made an object.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Owner {
+pub struct OwnerReference {
     /// Its kind.
     pub kind: String,
     /// Its name.
@@ -59,7 +59,7 @@ pub struct Owner {
 impl Meta {
     /// The one owner that answers for it.
     #[must_use]
-    pub fn controller(&self) -> Option<&Owner> {
+    pub fn controller(&self) -> Option<&OwnerReference> {
         self.owner_references.iter().find(|owner| owner.controller)
     }
 

@@ -25,7 +25,7 @@ pub struct SeenNode {
 
 /// Whose a `NodeProbe` says it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub enum ProbeOwner {
     /// No node is named.
     NoOne,
     /// The node with this uid.
@@ -42,7 +42,7 @@ pub struct SeenProbe {
     /// Counts the changes of its spec.
     pub generation: i64,
     /// Whose it is.
-    pub owner: Owner,
+    pub owner: ProbeOwner,
     /// The configuration that won.
     pub origin: Option<Origin>,
     /// What the agent is assigned, as far as it is known here; `None` if it cannot be read.

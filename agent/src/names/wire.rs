@@ -70,14 +70,14 @@ struct Metadata<'a> {
     uid: Text<'a>,
     resource_version: Text<'a>,
     labels: Labels<'a>,
-    owner_references: Option<Vec<Owner<'a>>>,
+    owner_references: Option<Vec<OwnerReference<'a>>>,
     deletion_timestamp: Option<IgnoredAny>,
     annotations: Annotations<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Owner<'a> {
+struct OwnerReference<'a> {
     #[serde(borrow)]
     kind: Text<'a>,
     name: Text<'a>,

@@ -112,14 +112,14 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<&'a BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    owner_references: Vec<Owner<'a>>,
+    owner_references: Vec<OwnerReference<'a>>,
     /// That it is there is all that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_timestamp: Option<&'a Time>,
 }
 
 #[derive(Serialize)]
-struct Owner<'a> {
+struct OwnerReference<'a> {
     kind: &'a str,
     name: &'a str,
     controller: bool,
@@ -218,7 +218,11 @@ pub(super) fn trim(pod: RawPod) -> Result<Trimmed, Left> {
             uid,
             labels: metadata.labels.as_ref().filter(|labels| !labels.is_empty()),
             owner_references: owners
-                .map(|owner| Owner { kind: &owner.kind, name: &owner.name, controller: true })
+                .map(|owner| OwnerReference {
+                    kind: &owner.kind,
+                    name: &owner.name,
+                    controller: true,
+                })
                 .collect(),
             deletion_timestamp: metadata.deletion_timestamp.as_ref(),
         },

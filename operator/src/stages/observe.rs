@@ -19,10 +19,10 @@ use serde_json::Value;
 
 use crate::labels::Labels;
 use crate::placement::Taint;
-use crate::seen::{Owner, Said, SeenConfig, SeenNode, SeenProbe};
+use crate::seen::{ProbeOwner, Said, SeenConfig, SeenNode, SeenProbe};
 
 /// The label of a `NodeProbe` that names the configuration in force.
-pub const CONFIG_LABEL: &str = "probelet.io/config";
+pub(crate) const CONFIG_LABEL: &str = "probelet.io/config";
 /// A reason longer than this is cut: it is someone else's text and ends up in a status.
 const MAX_REASON: usize = 64;
 /// More nodes than this has no cluster; a larger figure was not written by us.
@@ -196,16 +196,19 @@ impl Said {
     }
 }
 
-fn owner(references: &[OwnerReference], name: &str) -> Owner {
+fn owner(references: &[OwnerReference], name: &str) -> ProbeOwner {
     let ours = |reference: &&OwnerReference| {
         reference.api_version == "v1" && reference.kind == "Node" && reference.name == name
     };
-    references.iter().find(ours).map_or(Owner::NoOne, |r| Owner::Node(r.uid.as_str().into()))
+    references
+        .iter()
+        .find(ours)
+        .map_or(ProbeOwner::NoOne, |r| ProbeOwner::Node(r.uid.as_str().into()))
 }
 
 /// The name as a label's value, if it may be one.
 #[must_use]
-pub fn label_value(name: &str) -> Option<&str> {
+pub(crate) fn label_value(name: &str) -> Option<&str> {
     Selector::from_labels([(CONFIG_LABEL, name)]).is_ok().then_some(name)
 }
 

@@ -12,7 +12,7 @@ use probelet_crds::Origin;
 use crate::content::Content;
 use crate::pace::Millis;
 use crate::queue::NodeId;
-use crate::seen::Owner;
+use crate::seen::ProbeOwner;
 use crate::world::{Node, Probe, Want, World};
 
 /// How long a `NodeProbe` may outlive its node: Kubernetes' own garbage collector is quicker, as a rule.
@@ -76,9 +76,9 @@ pub fn plan(world: &World, id: NodeId, now: Millis) -> Step {
     let owned = match &node.probe {
         Some(probe) => match &probe.owner {
             // The node was made again under its old name.
-            Owner::Node(uid) if *uid != object.uid => return delete(probe),
-            Owner::Node(_) => true,
-            Owner::NoOne => false,
+            ProbeOwner::Node(uid) if *uid != object.uid => return delete(probe),
+            ProbeOwner::Node(_) => true,
+            ProbeOwner::NoOne => false,
         },
         None => false,
     };

@@ -11,7 +11,7 @@ use crate::labels::Labels;
 use crate::pace::Millis;
 use crate::placement::Taint;
 use crate::queue::ConfigId;
-use crate::seen::{Owner, Said};
+use crate::seen::{ProbeOwner, Said};
 
 /// A node, its `NodeProbe`, or both.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub struct Probe {
     /// Counts the changes of its spec.
     pub generation: i64,
     /// Whose it is.
-    pub owner: Owner,
+    pub owner: ProbeOwner,
     /// Who won when it was written.
     pub origin: Option<Arc<Origin>>,
     /// What the agent is assigned; `None` if it cannot be read.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::labels::Labels;
-use crate::seen::{Owner, Said};
+use crate::seen::{ProbeOwner, Said};
 use crate::stages::plan::{Order, Step, plan};
 use crate::stages::validate::judge;
 use probelet_crds::Origin;
@@ -60,7 +60,7 @@ pub(crate) fn written(order: &Order, generation: i64, said: Said) -> SeenProbe {
         name: order.name.to_string(),
         uid: format!("p-{}-{}", order.name, order.uid),
         generation,
-        owner: Owner::Node(order.uid.clone()),
+        owner: ProbeOwner::Node(order.uid.clone()),
         origin: order.origin.clone(),
         config: Some(order.content.config.clone()),
         hash: order.content.hash.as_str().into(),
@@ -220,7 +220,7 @@ fn an_edit_by_hand_is_put_right_without_a_token() {
     let mut world = settled(1, json!({"rollout": {"maxNodesPerMinute": 1}}));
     let id = world.nodes.find("n0").unwrap();
     let probe = world.node_at(id).unwrap().probe.clone().unwrap();
-    let edited = |owner: Owner, config: NodeConfig, sound: bool, generation| SeenProbe {
+    let edited = |owner: ProbeOwner, config: NodeConfig, sound: bool, generation| SeenProbe {
         name: "n0".into(),
         uid: probe.uid.to_string(),
         generation,
@@ -239,7 +239,7 @@ fn an_edit_by_hand_is_put_right_without_a_token() {
     assert_eq!(settle(&mut world, 1), ["n0"]);
     world.probe(edited(probe.owner.clone(), paused, false, 5), 1);
     assert_eq!(settle(&mut world, 1), ["n0"]);
-    world.probe(edited(Owner::NoOne, ours, true, 9), 2);
+    world.probe(edited(ProbeOwner::NoOne, ours, true, 9), 2);
     assert_eq!(settle(&mut world, 2), ["n0"]);
 }
 

@@ -10,7 +10,7 @@ use probelet_crds::Origin;
 use super::{Config, ConfigId, Content, Node, Probe, World};
 use crate::queue::NodeId;
 use crate::rollout::{Edition, Give};
-use crate::seen::Owner;
+use crate::seen::ProbeOwner;
 
 /// What a node should work by.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl World {
         let node = self.nodes.get(id).filter(|node| !node.absent)?;
         let (object, probe) = (node.object.as_ref()?, node.probe.as_ref()?);
         let Want { content, token, .. } = self.want(id, node)?;
-        let others = matches!(&probe.owner, Owner::Node(uid) if *uid != object.uid);
+        let others = matches!(&probe.owner, ProbeOwner::Node(uid) if *uid != object.uid);
         let same = probe.content.as_deref() == Some(&**content);
         let admitted = node.admitted.as_deref() == Some(&**content);
         let sound = probe.sound && !self.is_edited(probe);

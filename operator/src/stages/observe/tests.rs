@@ -26,7 +26,7 @@ fn what_we_write_is_read_back_as_sound() {
 
     assert!(seen.sound);
     assert_eq!(seen.config, Some(NodeConfig::default()));
-    assert_eq!(seen.owner, Owner::Node("u1".into()));
+    assert_eq!(seen.owner, ProbeOwner::Node("u1".into()));
     assert_eq!(seen.said, Said::default());
 }
 

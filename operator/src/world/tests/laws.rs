@@ -54,7 +54,7 @@ fn probe(at: usize, by: usize, bits: u8, generation: i64) -> SeenProbe {
         name: format!("n{at}"),
         uid: format!("p-n{at}"),
         generation,
-        owner: Owner::Node(format!("u-n{at}").into()),
+        owner: ProbeOwner::Node(format!("u-n{at}").into()),
         origin: Some(Origin { name: format!("c{by}"), uid: format!("c-c{by}"), generation: 1 }),
         hash: config.hash().into(),
         config: Some(config),

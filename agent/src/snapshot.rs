@@ -25,7 +25,7 @@ pub enum Task {
     Discover,
     /// Joining, diffing, building the picture.
     Report,
-    /// Taking in news of the cluster, and giving names by it.
+    /// Applying events of the cluster, and naming by them.
     Match,
     /// Everything on the network: the report's and the metrics' readers, Docker, signals.
     Serve,
@@ -53,7 +53,7 @@ impl Task {
 pub enum Skip {
     /// Nothing had changed: the gate saved a pass over all sockets.
     Unchanged,
-    /// The budget had no room yet.
+    /// The budget did not allow it yet.
     Budget,
     /// `paused: true`.
     Paused,
@@ -108,7 +108,7 @@ impl Asked {
     }
 }
 
-/// Upper bounds of the pass histograms, seconds: from a gate look to a node of 200,000 sockets.
+/// Upper bounds of the pass histograms, seconds: from a check of the gate to a node of 200,000 sockets.
 pub const BUCKETS: [f64; 10] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];
 
 /// A histogram with the bounds of [`BUCKETS`]; cumulative only when rendered.
@@ -138,13 +138,13 @@ impl Histogram {
 /// Effective intervals: what the passes really take from one to the next, seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Intervals {
-    /// Between looks at sockets (a look at the gate that says "unchanged" is one).
+    /// Between scans of sockets (a check of the gate that says "unchanged" counts as one).
     pub sockets: f64,
-    /// Between looks at processes.
+    /// Between scans of processes.
     pub processes: f64,
-    /// Between readings of container usage.
+    /// Between scans of container usage.
     pub containers: f64,
-    /// Between full readings that refresh traffic counters.
+    /// Between full passes, which refresh traffic counters.
     pub bytes: f64,
 }
 
@@ -178,7 +178,7 @@ pub struct Vitals {
     /// Age of the picture of sockets when the last pass ended, at worst: seconds since the pass
     /// before began.
     pub freshness_seconds: f64,
-    /// Unix time of the last look that vouches for the picture of sockets.
+    /// Unix time of the last scan of sockets, or check of the counters that confirm the one before.
     pub verified_unix: f64,
     /// When things were last read: by it, age grows while nothing is.
     pub moments: Moments,
@@ -226,9 +226,9 @@ pub struct ShortLived {
     pub needs_cores: Option<f64>,
     /// Messages about sockets that went.
     pub messages: u64,
-    /// How often the kernel had no room for more.
+    /// How often the kernel's buffer was full.
     pub overruns: u64,
-    /// What telling them took of a kernel worker's CPU time since the start, seconds: an estimate.
+    /// What sending them took of a kernel worker's CPU time since the start, seconds: an estimate.
     pub worker_seconds: f64,
 }
 
@@ -249,7 +249,7 @@ impl Snapshot {
 /// When each part of the node was last read: nanoseconds since boot, 0 for never.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moments {
-    /// Sockets, or the counters that vouch for them.
+    /// Sockets, or the counters that confirm them.
     pub sockets: u64,
     /// Processes.
     pub processes: u64,
@@ -265,14 +265,14 @@ impl Vitals {
     /// How old the picture of sockets is at worst, at `now_ns` since boot, seconds: what it was when it was last
     /// refreshed, or the time since then if that is longer.
     #[must_use]
-    pub fn freshness_at(&self, now_ns: u64) -> f64 {
+    pub(crate) fn freshness_at(&self, now_ns: u64) -> f64 {
         grown(self.freshness_seconds, self.moments.sockets, now_ns)
     }
 
-    /// The effective intervals at `now_ns` since boot: what they were, or the time since the last reading if that is
+    /// The effective intervals at `now_ns` since boot: what they were, or the time since the last scan if that is
     /// longer. A pause is no delay.
     #[must_use]
-    pub fn effective_at(&self, now_ns: u64) -> Intervals {
+    pub(crate) fn effective_at(&self, now_ns: u64) -> Intervals {
         if self.level == Level::Paused {
             return self.effective;
         }

@@ -69,7 +69,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
 
 /// Prints an error with its chain, once.
 fn fail(error: &anyhow::Error) -> Exit {
-    // No one is left to tell if stderr is gone.
+    // Without stderr there is nowhere left to report it.
     let _unheard = writeln!(std::io::stderr(), "probelet-operator: {error:#}");
     Exit::Failure
 }
@@ -249,7 +249,7 @@ async fn operate(args: Args, cluster: Cluster) -> anyhow::Result<()> {
         why = fed => Err(why),
     };
     stop.send_replace(true);
-    // What is under way is broken off: nothing may be written once the lease is let go.
+    // Writes under way are cancelled: nothing may be written once the Lease is released.
     tasks.push(task);
     break_off(tasks).await;
     if let Some(elector) = elector.filter(|_| outcome.is_ok()) {

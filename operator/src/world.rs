@@ -55,7 +55,7 @@ pub struct World {
     deadlines: BTreeSet<(Millis, NodeId)>,
     /// Numbers the nodes that a person should look at, in the order in which they became such.
     turned_bad: u64,
-    /// Whether the watch of `NodeProbes` is broken: no one can be heard.
+    /// Whether the watch of `NodeProbes` is broken: then no silence of an agent counts.
     pub blind: bool,
     /// The latest time that was given.
     now: Millis,

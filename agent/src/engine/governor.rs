@@ -68,7 +68,7 @@ impl Governor {
         self.account().set(cores, nanos(window), reports_per_second);
     }
 
-    /// Begins to count now: for who shares the process with others, as tests do.
+    /// Begins to count now: for tests, which share their process with others.
     pub fn begin(&self) {
         self.account().budget.begin(clock::boot_ns(), clock::process_cpu_ns());
     }
@@ -78,7 +78,7 @@ impl Governor {
         self.worker_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
-    /// Asks everybody who waits to stop waiting.
+    /// Has every thread that waits stop waiting.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -133,7 +133,7 @@ impl Governor {
         (account.readers_room_ns() == 0).then(|| rest(&account, now))
     }
 
-    /// Whether someone new may be let in, or someone who uses much goes on; `Some` is how long to wait before asking
+    /// Whether a new client may be accepted, or one that uses much go on; `Some` is how long to wait before asking
     /// again.
     pub fn accept(&self) -> Option<Duration> {
         let (now, account) = self.charge();

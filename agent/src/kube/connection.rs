@@ -117,7 +117,7 @@ impl Error {
     }
 }
 
-/// The way to the API server, for everything that asks it something: made when it is first needed and made again when it is of no use any more.
+/// The way to the API server, for everything that asks it something: made when it is first needed, and made again when it fails.
 pub struct Connection {
     to: To,
     /// Credentials are read again at most so often.

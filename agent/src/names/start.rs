@@ -1,5 +1,5 @@
-//! Names for everybody who shows some: Docker's, where there is a Docker, and the cluster's for a
-//! single look.
+//! Names for all that shows some: Docker's, where there is a Docker, and the cluster's for `once`, which makes a
+//! single pass.
 //!
 //! In: Docker's socket, if it is to be asked, or an API server. Out: the names, as they change. It must not hold
 //! anything up: without an answer there are short ids.

@@ -71,7 +71,7 @@ impl Explanation {
     pub fn of(seen: &Seen<'_>) -> Self {
         let mut findings = vec![agent(seen)];
         let now = seen.probe.and_then(|probe| probe.agent.as_ref()).map(|agent| agent.level);
-        // Who collects nothing has no intervals and no coverage.
+        // An agent that collects nothing has no intervals and no coverage.
         let collects = now != Some(Level::Paused);
         let (lost, rest) = if collects { missing::picture(seen) } else { Default::default() };
         // What is missing is said first: the figures that follow are read with it in mind.
@@ -240,7 +240,7 @@ fn intervals(seen: &Seen<'_>) -> Finding {
     }
 }
 
-/// Why there is no report. An agent without room in its budget keeps its promise.
+/// Why there is no report. An agent whose budget is used up does as it was configured to.
 pub(super) fn unreported(no: &Unreported) -> Finding {
     let mark = if no.busy { Mark::Lost } else { Mark::Bad };
     Finding::new(mark, "report", no.why.as_str())

@@ -7,6 +7,7 @@ write anywhere but below target/release-build and the folder that it is given.
 import dataclasses
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -35,11 +36,26 @@ MACHINES = {62: "amd64", 183: "arm64"}
 # Of programs that were built elsewhere nothing is known.
 UNKNOWN = {"rustc": "rustc unknown", "cc": "unknown", "glibc": "unknown"}
 HERE = pathlib.Path(__file__).resolve().parent
+# Variables that would change what is compiled, and by what: who builds may have them set for other work. Where cargo finds its
+# home, its registries and its number of jobs is left as it is.
+STEERS = re.compile(
+    r"(RUSTC|RUSTC_.*|RUSTFLAGS|RUSTUP_TOOLCHAIN|CARGO_(BUILD|ENCODED|PROFILE|TARGET|UNSTABLE)_(?!JOBS$).*|(.+_)?(CC|CXX|AR|RANLIB)(_.*)?"
+    r"|(.+_)?(C|CXX|AR|CPP|LD)FLAGS(_.*)?|CRATE_CC_NO_DEFAULTS|C_INCLUDE_PATH|CPATH|LIBRARY_PATH|GCC_EXEC_PREFIX|COMPILER_PATH|JEMALLOC_.*"
+    r"|SOURCE_DATE_EPOCH)")
+
+
+def surroundings():
+    """The variables of the person who builds, without those that steer compilers."""
+    return {name: value for name, value in os.environ.items() if not STEERS.fullmatch(name)}
 
 
 def run(*command, **more):
     """The output of a command; its own words when it fails."""
-    done = subprocess.run([str(word) for word in command], text=True, capture_output=True, **more)
+    more.setdefault("env", surroundings())
+    try:
+        done = subprocess.run([str(word) for word in command], text=True, capture_output=True, **more)
+    except FileNotFoundError as why:
+        raise Refused(f"no {why.filename}: scripts/setup release") from why
     if done.returncode:
         raise Refused(f"{' '.join(map(str, command[:3]))} failed: {(done.stderr or done.stdout).strip()[-600:]}")
     return done.stdout
@@ -86,7 +102,7 @@ def toolchain(root, arch):
     if arch == "arm64":
         # Pages of 64 KiB are usual on arm64, and jemalloc ends at once where they are larger than it was built for.
         variables["JEMALLOC_SYS_WITH_LG_PAGE"] = "16"
-    path = {"env": os.environ | {"PATH": variables.get("PATH", os.environ["PATH"])}, "cwd": root}
+    path = {"env": surroundings() | {"PATH": variables.get("PATH", os.environ["PATH"])}, "cwd": root}
     versions["rustc"] = run(variables.get("RUSTC", "rustc"), "--version", **path).strip()
     versions["cc"] = run(prefix + "gcc", "--version", **path).split("\n")[0]
     asked = "#include <features.h>\n__GLIBC__.__GLIBC_MINOR__\n"
@@ -123,7 +139,7 @@ def environment(root, arch, tools):
     """In what cargo runs: the compilers, and flags by which the same source gives the same bytes in whatever folder."""
     rust, c = flags(root, tools.variables.get("RUSTC", "rustc"))
     rust += packed(arch, tools.versions["glibc"])
-    return os.environ | tools.variables | {
+    return surroundings() | tools.variables | {
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(rust), f"CFLAGS_{TRIPLES[arch].replace('-', '_')}": c, "CARGO_TERM_COLOR": "never",
         "CARGO_INCREMENTAL": "0", "TZ": "UTC", "LC_ALL": "C",
     }

@@ -15,9 +15,9 @@ pub mod kube;
 pub mod names;
 pub mod node_probe;
 pub mod once;
-pub mod open_files;
 #[cfg(test)]
 mod one_name;
+pub mod open_files;
 #[cfg(test)]
 mod outputs;
 pub mod rights;

@@ -151,7 +151,7 @@ impl Ask {
         let began = Instant::now();
         let sent = tokio::time::timeout(self.patience, async {
             loop {
-                let request = self.request(&method, path, &with)?;
+                let request = request(&method, path, &with)?;
                 let answer = self.client.send(request).await.map_err(|e| unreachable(chain(&e)))?;
                 match busy(&answer) {
                     // What an agent says so is for who asks it to judge.
@@ -166,35 +166,6 @@ impl Ask {
             }
         });
         sent.await.map_err(|_| unreachable(format!("no answer in {:?}", self.patience)))?
-    }
-
-    fn request(
-        &self,
-        method: &Method,
-        path: &str,
-        with: &With<'_>,
-    ) -> Result<Request<Body>, Error> {
-        let mut request = Request::builder()
-            .method(method.clone())
-            .uri(path)
-            .header(ACCEPT, with.accept.unwrap_or("application/json, */*"))
-            .header(ACCEPT_ENCODING, "gzip")
-            .header(USER_AGENT, concat!("kubectl-probelet/", env!("CARGO_PKG_VERSION")));
-        for (name, value) in [(FOR_AGENT, with.token), ("if-none-match", with.etag)] {
-            if let Some(value) = value {
-                request = request.header(name, value);
-            }
-        }
-        let body = match &with.body {
-            Some((kind, value)) => {
-                request = request.header(CONTENT_TYPE, *kind);
-                Body::from(value.to_string().into_bytes())
-            }
-            None => Body::empty(),
-        };
-        request
-            .body(body)
-            .map_err(|error| Error::Request { path: path.to_owned(), why: error.to_string() })
     }
 
     async fn read(
@@ -222,6 +193,30 @@ impl Ask {
         }
         Err(Error::refused(method, path, head.status.as_u16(), &reply.beginning()))
     }
+}
+
+fn request(method: &Method, path: &str, with: &With<'_>) -> Result<Request<Body>, Error> {
+    let mut request = Request::builder()
+        .method(method.clone())
+        .uri(path)
+        .header(ACCEPT, with.accept.unwrap_or("application/json, */*"))
+        .header(ACCEPT_ENCODING, "gzip")
+        .header(USER_AGENT, concat!("kubectl-probelet/", env!("CARGO_PKG_VERSION")));
+    for (name, value) in [(FOR_AGENT, with.token), ("if-none-match", with.etag)] {
+        if let Some(value) = value {
+            request = request.header(name, value);
+        }
+    }
+    let body = match &with.body {
+        Some((kind, value)) => {
+            request = request.header(CONTENT_TYPE, *kind);
+            Body::from(value.to_string().into_bytes())
+        }
+        None => Body::empty(),
+    };
+    request
+        .body(body)
+        .map_err(|error| Error::Request { path: path.to_owned(), why: error.to_string() })
 }
 
 /// How long an answer asks to wait before the same is asked again, as kubectl does: it was not looked at yet.

@@ -193,7 +193,7 @@ mod tests {
 
     fn picture(epoch: Epoch) -> Picture {
         let names = [Container { id: ID.into(), ..Container::default() }].into();
-        Picture { names, epoch, ..Picture::default() }
+        Picture { epoch, names, ..Picture::default() }
     }
 
     fn web() -> Arc<ContainerNames> {

@@ -89,32 +89,35 @@ fn samples<'t>(metrics: &'t str, name: &str) -> impl Iterator<Item = Sample<'t>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
 
     /// As an agent writes it.
     fn metrics(source: &str, state: &str, age: Option<f64>, failed: u32) -> String {
         let mut text = String::from("# TYPE probelet_agent_kubernetes_watch_state gauge\n");
         if failed > 0 {
-            text += &format!(
-                "probelet_agent_kubernetes_errors_total{{class=\"connect\",kind=\"pods\"}} {failed}\n"
-            );
+            writeln!(
+                text,
+                "probelet_agent_kubernetes_errors_total{{class=\"connect\",kind=\"pods\"}} {failed}"
+            )
+            .unwrap();
             text +=
                 "probelet_agent_kubernetes_errors_total{class=\"server\",kind=\"services\"} 9\n";
         }
         if let Some(age) = age {
-            text += &format!(
-                "probelet_agent_kubernetes_contact_age_seconds{{kind=\"pods\",source=\"{source}\"}} {age}\n"
-            );
+            writeln!(text, "probelet_agent_kubernetes_contact_age_seconds{{kind=\"pods\",source=\"{source}\"}} {age}").unwrap();
         }
         text += "probelet_agent_kubernetes_watch_state{kind=\"services\",state=\"watching\"} 1\n";
         for one in ["off", "connecting", "listing", "watching", "backing_off", "forbidden"] {
             let on = i32::from(one == state);
-            text += &format!(
-                "probelet_agent_kubernetes_watch_state{{kind=\"pods\",state=\"{one}\"}} {on}\n"
-            );
+            writeln!(
+                text,
+                "probelet_agent_kubernetes_watch_state{{kind=\"pods\",state=\"{one}\"}} {on}"
+            )
+            .unwrap();
         }
         for one in ["api", "feed"] {
             let on = i32::from(one == source);
-            text += &format!("probelet_agent_pods_source{{source=\"{one}\"}} {on}\n");
+            writeln!(text, "probelet_agent_pods_source{{source=\"{one}\"}} {on}").unwrap();
         }
         text
     }

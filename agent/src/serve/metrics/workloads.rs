@@ -189,9 +189,13 @@ fn seconds(ns: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::serve::testing::snapshot;
-    use probelet_core::facts::{Container, Process};
+    use probelet_core::facts::{Comm, Container, Process};
     use probelet_core::records::{ContainerRecord, ProcessRecord};
+    use probelet_core::report::Picture;
     use probelet_core::table::Table;
+
+    /// Processes by pid and CPU seconds, and the CPU seconds of a container.
+    type Scrape<'a> = (&'a [(u32, u64)], Option<u64>);
 
     /// A node with a process outside of containers for each of these, by pid, and a container with so much CPU time.
     fn node(processes: &[(u32, u64)], container: Option<u64>) -> Snapshot {
@@ -218,7 +222,7 @@ mod tests {
     }
 
     /// What the counters of `worker` and of the container show after these scrapes, in seconds.
-    fn counted(scrapes: &[(&[(u32, u64)], Option<u64>)]) -> Vec<(String, f64)> {
+    fn counted(scrapes: &[Scrape<'_>]) -> Vec<(String, f64)> {
         let mut usage = Usage::default();
         for (processes, container) in scrapes {
             let snapshot = node(processes, *container);

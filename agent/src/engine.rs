@@ -358,11 +358,12 @@ impl Engine {
         }
     }
 
-    /// At the second reading of everything the start is over: what only it needed of the program leaves memory.
+    /// At the second reading of everything the start is over: what only it needed of the program leaves memory, and later what only a
+    /// reader needed.
     fn end_start(&mut self) {
         self.everything = self.everything.saturating_add(1);
         self.giving.full_report(clock::boot_ns());
-        if self.everything == 2 {
+        if rest::is_time_to_give_back(self.everything) {
             rest::give_back_code();
         }
     }

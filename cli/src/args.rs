@@ -40,7 +40,7 @@ pub struct Args {
 #[command(next_help_heading = "Common options")]
 pub struct Common {
     /// The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = connection::path())]
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig to use
     #[arg(long, global = true, value_name = "NAME")]
@@ -67,6 +67,24 @@ pub struct Common {
     /// Who asks, and whom.
     #[command(flatten)]
     pub connection: Connection,
+}
+
+impl Common {
+    /// An empty value is none, as for kubectl: scripts pass on variables that are not set.
+    #[must_use]
+    pub fn without_empty(mut self) -> Self {
+        connection::drop_empty(&mut self.kubeconfig);
+        for text in [
+            &mut self.context,
+            &mut self.namespace,
+            &mut self.probelet_namespace,
+            &mut self.account,
+        ] {
+            connection::drop_empty(text);
+        }
+        self.connection.drop_empty();
+        self
+    }
 }
 
 /// How an answer is shown.
@@ -389,6 +407,25 @@ mod tests {
         ] {
             assert_eq!(parse(line).common.namespace.as_deref(), Some("shop"), "{line}");
         }
+    }
+
+    #[test]
+    fn a_flag_with_an_empty_value_is_none() {
+        let words = [
+            "kubectl-probelet",
+            "status",
+            "-n",
+            "",
+            "--context=",
+            "--as",
+            "",
+            "--as-group=",
+            "--kubeconfig=",
+        ];
+        let common = Args::try_parse_from(words).unwrap().common.without_empty();
+
+        assert_eq!((common.namespace, common.context, common.kubeconfig), (None, None, None));
+        assert_eq!((common.connection.act_as, common.connection.as_group), (None, vec![]));
     }
 
     #[test]

@@ -135,6 +135,7 @@ fn colours(when: Color) -> bool {
 
 async fn work(args: Args) -> Result<ExitCode, Error> {
     let Args { common, command } = args;
+    let common = common.without_empty();
     let access = Access {
         kubeconfig: common.kubeconfig.clone(),
         context: common.context.clone(),

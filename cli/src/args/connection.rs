@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::Args as Flags;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 /// What stands above the kubeconfig.
 #[derive(Clone, Debug, Default, Flags)]
@@ -19,7 +20,7 @@ pub struct Connection {
     pub user: Option<String>,
     /// The address of the API server
     #[arg(short, long, global = true, value_name = "URL")]
-    pub server: Option<hyper::Uri>,
+    pub server: Option<String>,
     /// The bearer token to show to the API server
     #[arg(long, global = true, value_name = "TOKEN")]
     pub token: Option<String>,
@@ -33,7 +34,7 @@ pub struct Connection {
     #[arg(long, global = true, value_name = "UID", requires = "act_as")]
     pub as_uid: Option<String>,
     /// The authority by which the API server is verified
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = path())]
     pub certificate_authority: Option<PathBuf>,
     /// The name that the API server's certificate must be for, if not that of its address
     #[arg(long, global = true, value_name = "NAME")]
@@ -41,4 +42,27 @@ pub struct Connection {
     /// Do not verify the API server's certificate: any server that answers reads what is sent, and can answer anything
     #[arg(long, global = true)]
     pub insecure_skip_tls_verify: bool,
+}
+
+/// A path that may be empty, which clap's own parser refuses.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// An empty text is none.
+pub(super) fn drop_empty<T: AsRef<std::ffi::OsStr>>(value: &mut Option<T>) {
+    if value.as_ref().is_some_and(|text| text.as_ref().is_empty()) {
+        *value = None;
+    }
+}
+
+impl Connection {
+    pub(super) fn drop_empty(&mut self) {
+        let Self { cluster, user, server, token, act_as, as_uid, tls_server_name, .. } = self;
+        for text in [cluster, user, server, token, act_as, as_uid, tls_server_name] {
+            drop_empty(text);
+        }
+        drop_empty(&mut self.certificate_authority);
+        self.as_group.retain(|group| !group.is_empty());
+    }
 }

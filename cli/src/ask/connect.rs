@@ -9,8 +9,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::header::AUTHORIZATION;
+use hyper::{Request, Uri};
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ConfigExt as _};
@@ -85,22 +85,34 @@ async fn config(access: &Access) -> Result<Loaded, Error> {
     let named = named || options.cluster.is_some() || options.user.is_some();
     let loaded = runtime::chosen(kubeconfig.as_deref(), options).await;
     let refused = |error: kube::config::KubeconfigError| Error::Kubeconfig { why: chain(&error) };
-    let loaded = match (loaded, &connection.server) {
+    let server = connection.server.as_deref().map(address).transpose()?;
+    let loaded = match (loaded, &server) {
         (Err(_), Some(server)) if !named => Ok((Config::new(server.clone()), None)),
         // In a pod there is a service account instead.
         (Err(error), None) if !named => runtime::pod().map_err(|_| refused(error)),
         (loaded, _) => loaded.map_err(refused),
     };
-    let (config, proxy) = loaded?;
+    let (mut config, proxy) = loaded?;
+    if let Some(server) = server {
+        config.cluster_url = server;
+    }
     Ok((above(config, connection), proxy))
+}
+
+/// The API server's address; without a scheme it speaks TLS.
+fn address(text: &str) -> Result<Uri, Error> {
+    let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let parsed =
+        whole.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+    parsed.ok_or_else(|| Error::Usage {
+        what: format!("`{text}` is not the address of an API server"),
+        next: "an address is such as https://10.0.0.1:6443".to_owned(),
+    })
 }
 
 /// What the command line says stands above what the kubeconfig says.
 fn above(mut config: Config, connection: &Connection) -> Config {
-    let Connection { server, token, act_as, as_group, as_uid, .. } = connection.clone();
-    if let Some(server) = server {
-        config.cluster_url = server;
-    }
+    let Connection { token, act_as, as_group, as_uid, .. } = connection.clone();
     if let Some(token) = token {
         // As kubectl: no command is run for a token, and none is read from a file.
         let AuthInfo { impersonate, impersonate_uid, impersonate_groups, .. } = config.auth_info;
@@ -150,6 +162,19 @@ mod tests {
         assert_eq!(lent(OWN, Some("Bearer mine")).as_deref(), Some("Bearer mine"));
         assert_eq!(lent("Bearer viewer", Some("Bearer mine")).as_deref(), Some("Bearer viewer"));
         assert_eq!(lent(OWN, None), None);
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_speaks_tls() {
+        let whole = |text| address(text).map(|uri| uri.to_string()).ok();
+
+        assert_eq!(whole("api.example:6443").as_deref(), Some("https://api.example:6443/"));
+        assert_eq!(whole("http://[::1]:8080").as_deref(), Some("http://[::1]:8080/"));
+        assert_eq!(
+            whole("https://rancher.example/k8s/clusters/c-1").as_deref(),
+            Some("https://rancher.example/k8s/clusters/c-1")
+        );
+        assert_eq!((whole("a b"), whole("https://")), (None, None));
     }
 
     #[test]

@@ -171,9 +171,9 @@ fn hold(cases: &[Case], pods: Vec<Pod>) -> Vec<Value> {
         let process = row(&report, "processes", "pid", &json!(n));
         // As `place` of the page has it.
         let listed = container.as_ref().map(|c| row(&report, "containers", "id", &json!(c.id)));
-        let runtimes = || listed.and_then(|container| container["name"].as_str());
+        let called = || listed.and_then(|container| container["name"].as_str());
         let unknown = || process["containerUnknown"].as_bool().map(|_| "(unknown)");
-        let page = process["pod"].as_str().or_else(runtimes).or_else(unknown);
+        let page = process["pod"].as_str().or_else(called).or_else(unknown);
         assert_eq!(page, Some(*shown), "the page: {process}");
         let place = container.as_ref().map_or(ContainerId::UNKNOWN, |_| ContainerId(n - 100));
         assert_eq!(ends::container(&snapshot.picture, &names, place), *shown);

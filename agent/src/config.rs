@@ -158,7 +158,7 @@ impl Effective {
     ///
     /// # Errors
     /// The file cannot be read or is not a valid configuration: at the start there is no last good one.
-    pub fn from_file(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn from_file(path: &Path) -> Result<Self, Error> {
         let Loaded { spec, hash } = load(path)?;
         Ok(Self {
             spec,

@@ -99,7 +99,7 @@ impl Error {
     /// Whether the kernel's answer was that this is not permitted. Not so for EACCES, with which it refuses programs that
     /// it cannot follow.
     #[must_use]
-    pub fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         let (Self::Refused { source, .. } | Self::Read { source, .. }) = self;
         source.raw_os_error() == Some(libc::EPERM)
     }

@@ -140,7 +140,7 @@ fn tidy(text: &mut String) {
 
 /// Looks at everything. `probe` tries to load a source and says in a message why it cannot.
 #[must_use]
-pub fn examine(
+pub(crate) fn examine(
     places: &Places,
     probe: &mut dyn FnMut(SourceKind) -> Result<(), String>,
 ) -> Diagnosis {

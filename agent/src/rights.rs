@@ -36,7 +36,7 @@ static START: OnceLock<Set> = OnceLock::new();
 const CONFIG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The capabilities that the process had when this was first asked, which has to be before any is given back.
-pub fn at_start() -> Set {
+pub(crate) fn at_start() -> Set {
     *START.get_or_init(capabilities::usable)
 }
 
@@ -175,7 +175,7 @@ impl Plan {
 
     /// Whether the main thread has started all that it starts, which the filter would keep it from.
     #[must_use]
-    pub fn is_started(&self) -> bool {
+    pub(crate) fn is_started(&self) -> bool {
         self.started.get().is_some()
     }
 

@@ -142,7 +142,7 @@ impl Typed {
 
 /// Whether a kind is the one that was typed: in small letters, in the plural, with its group.
 #[must_use]
-pub fn is_kind(kind: &str, typed: &str) -> bool {
+pub(crate) fn is_kind(kind: &str, typed: &str) -> bool {
     let typed = typed.split('.').next().unwrap_or_default();
     let is = |form: String| form.eq_ignore_ascii_case(typed);
     let ies = kind.strip_suffix('y').map(|stem| format!("{stem}ies"));
@@ -218,7 +218,7 @@ impl Target {
 
     /// Whether none of these reports knows any pod that is meant: then there is nothing to show, and that is no answer.
     #[must_use]
-    pub fn is_unknown_to(&self, reports: &[Report]) -> bool {
+    pub(crate) fn is_unknown_to(&self, reports: &[Report]) -> bool {
         reports.iter().all(|report| self.pods(report).is_some_and(|pods| pods.is_empty()))
     }
 

@@ -226,7 +226,7 @@ impl Coverage {
 
     /// Numbers of namespaces that stand for another namespace since the last [`Self::counters`].
     #[must_use]
-    pub fn reborn(&self) -> &[u32] {
+    pub(crate) fn reborn(&self) -> &[u32] {
         &self.reborn
     }
 
@@ -274,7 +274,7 @@ impl Coverage {
 
     /// Attempts of a namespace that failed and were blamed on no flow yet: since it is known, and of those lately.
     #[must_use]
-    pub fn unblamed(&self, netns: u32) -> (u64, u64) {
+    pub(crate) fn unblamed(&self, netns: u32) -> (u64, u64) {
         let space = self.spaces.get(&netns);
         space.map_or((0, 0), |space| {
             let lately = space.lately.iter().fold(0_u64, |sum, n| sum.saturating_add(*n));
@@ -283,7 +283,7 @@ impl Coverage {
     }
 
     /// So many of them are a flow's now.
-    pub fn blamed(&mut self, netns: u32, attempts: u64) {
+    pub(crate) fn blamed(&mut self, netns: u32, attempts: u64) {
         if let Some(space) = self.spaces.get_mut(&netns) {
             space.blame(attempts);
         }
@@ -317,7 +317,7 @@ impl Coverage {
 
     /// Ends that were counted as observed and that the kernel never opened, since last asked. More
     /// than none is a fault of the report.
-    pub const fn take_excess(&mut self) -> u64 {
+    pub(crate) const fn take_excess(&mut self) -> u64 {
         std::mem::replace(&mut self.excess, 0)
     }
 

@@ -11,7 +11,8 @@ mod loss;
 mod role;
 mod tcp;
 
-pub use ended::{Ended, UNANSWERED};
+pub use ended::Ended;
+pub(crate) use ended::UNANSWERED;
 pub use endpoint::{Address, Endpoint};
 pub use loss::{Loss, Losses};
 pub use role::{PortRange, Role};

@@ -165,7 +165,7 @@ impl Names {
     }
 
     /// The id of a name; `None` when the table is full.
-    pub fn intern(&mut self, name: Name) -> Option<NameId> {
+    pub(crate) fn intern(&mut self, name: Name) -> Option<NameId> {
         if let Some(&id) = self.ids.get(&name) {
             return Some(id);
         }

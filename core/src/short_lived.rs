@@ -13,7 +13,7 @@ use crate::budget::Nanocores;
 /// What the kernel's worker spends on telling one end, nanoseconds.
 pub const WORKER_NS: u64 = 5_500;
 /// What reading and counting one takes of this process, nanoseconds.
-pub const OWN_NS: u64 = 2_500;
+pub(crate) const OWN_NS: u64 = 2_500;
 /// How long a mode stays at least, unless the better one has become too expensive: changes cost coverage.
 const STAY_MS: u64 = 30_000;
 /// Weight of the newest rate in the moving mean, one part of so many.

@@ -80,7 +80,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// Changes how many records may be held; existing ones stay.
-    pub const fn set_limit(&mut self, limit: usize) {
+    pub(crate) const fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 

@@ -60,7 +60,7 @@ impl Elector {
     /// Makes it the election among installations: it says for whom it waits, and a role that does not allow it is taken for
     /// one from before there was this election.
     #[must_use]
-    pub fn among_installations(mut self, waits: IntGauge) -> Self {
+    pub(crate) fn among_installations(mut self, waits: IntGauge) -> Self {
         self.cluster = Some(Cluster { waits, logged: None, forbidden: false });
         self
     }

@@ -13,7 +13,7 @@ use crate::pace::Millis;
 /// How long others wait after the last renewal, seconds.
 pub const DURATION: i32 = 15;
 /// A holder that could not renew for so long stops: well before the others stop waiting.
-pub const DEADLINE: Millis = 10_000;
+pub(crate) const DEADLINE: Millis = 10_000;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

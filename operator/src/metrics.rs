@@ -276,7 +276,7 @@ impl Metrics {
     }
 
     /// Counts a watch that failed.
-    pub fn watch_failed(&self, kind: Kind) {
+    pub(crate) fn watch_failed(&self, kind: Kind) {
         self.watch_errors.with_label_values(&[watched(kind)]).inc();
     }
 

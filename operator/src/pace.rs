@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 /// Milliseconds on a clock that only goes forward.
-pub type Millis = u64;
+pub(crate) type Millis = u64;
 
 /// A refusal halves the pace; it does not become slower than one write in so many milliseconds.
 const SLOWEST: Millis = 1000;
@@ -137,17 +137,17 @@ impl Pace {
     }
 
     /// The server took a write.
-    pub fn went_well(&mut self) {
+    pub(crate) fn went_well(&mut self) {
         self.slow /= 2;
     }
 
     /// The server refused a write for a reason that the next one may meet too.
-    pub fn was_refused(&mut self) {
+    pub(crate) fn was_refused(&mut self) {
         self.slow = (self.slow * 2).clamp(50, SLOWEST);
     }
 
     /// The server asked to be left alone.
-    pub fn wait_until(&mut self, at: Millis) {
+    pub(crate) fn wait_until(&mut self, at: Millis) {
         self.not_before = self.not_before.max(at);
     }
 }

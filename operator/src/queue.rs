@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::pace::Millis;
 
 /// A place in the table of nodes.
-pub type NodeId = u32;
+pub(crate) type NodeId = u32;
 /// A place in the table of configurations.
-pub type ConfigId = u32;
+pub(crate) type ConfigId = u32;
 
 /// What can be written, in the order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +83,7 @@ pub struct Queue {
 
 impl Queue {
     /// Something happened to it. What waits out a failure goes on waiting; what was to be looked at later is looked at now.
-    pub fn offer(&mut self, key: Key, now: Millis) {
+    pub(crate) fn offer(&mut self, key: Key, now: Millis) {
         let slot = self.slots.entry(key).or_default();
         let at = (now + key.gathers().0).max(slot.not_before);
         match slot.place {
@@ -95,7 +95,7 @@ impl Queue {
     }
 
     /// Looks at it at a time, unless it is looked at before.
-    pub fn offer_at(&mut self, key: Key, at: Millis) {
+    pub(crate) fn offer_at(&mut self, key: Key, at: Millis) {
         let slot = self.slots.entry(key).or_default();
         if slot.place == Place::Out {
             let at = at.max(slot.not_before);
@@ -161,7 +161,7 @@ impl Queue {
 
     /// Whether it is being written.
     #[must_use]
-    pub fn is_flying(&self, key: Key) -> bool {
+    pub(crate) fn is_flying(&self, key: Key) -> bool {
         self.slots.get(&key).is_some_and(|slot| slot.place == Place::Flying)
     }
 

@@ -174,7 +174,7 @@ impl Rollout {
 
     /// Nodes whose watch another edit broke off are as they were before the first one: what that did to them is not
     /// how they are by themselves.
-    pub fn inherit(&mut self, old: &Self) {
+    pub(crate) fn inherit(&mut self, old: &Self) {
         let (Stage::Canary(new), Stage::Canary(old)) = (&mut self.stage, &old.stage) else {
             return;
         };
@@ -186,7 +186,7 @@ impl Rollout {
     }
 
     /// The canaries were well when they were chosen, as another process saw: how they are now may be the change's doing.
-    pub fn were_well(&mut self) {
+    pub(crate) fn were_well(&mut self) {
         if let Stage::Canary(watch) = &mut self.stage {
             for canary in watch.canaries.values_mut() {
                 (canary.was_within, canary.was_ready) = (true, true);
@@ -208,7 +208,7 @@ impl Rollout {
 
     /// Whether a canary works by the new content.
     #[must_use]
-    pub fn has_answered(&self, id: NodeId) -> bool {
+    pub(crate) fn has_answered(&self, id: NodeId) -> bool {
         matches!(&self.stage, Stage::Canary(watch)
             if watch.canaries.get(&id).is_some_and(|canary| canary.acknowledged))
     }

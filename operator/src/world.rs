@@ -34,7 +34,7 @@ use crate::content::{Content, Contents};
 use crate::judged::{Judged, Valid};
 use crate::pace::Millis;
 use crate::placement::Placement;
-pub use crate::queue::ConfigId;
+pub(crate) use crate::queue::ConfigId;
 use crate::queue::{Key, NodeId, Queue};
 use crate::seen::{SeenConfig, SeenNode, SeenProbe};
 use relist::Epochs;
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// A node is gone.
-    pub fn node_gone(&mut self, name: &str, now: Millis) {
+    pub(crate) fn node_gone(&mut self, name: &str, now: Millis) {
         let Some(id) = self.nodes.find(name) else { return };
         self.now = self.now.max(now);
         let Some(node) = self.nodes.get_mut(id) else { return };
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// A `NodeProbe` is gone. One that was made again since then stays.
-    pub fn probe_gone(&mut self, name: &str, uid: Option<&str>, now: Millis) {
+    pub(crate) fn probe_gone(&mut self, name: &str, uid: Option<&str>, now: Millis) {
         let Some(id) = self.nodes.find(name) else { return };
         let Some(node) = self.nodes.get_mut(id) else { return };
         if node.probe.as_ref().is_none_or(|probe| uid.is_some_and(|uid| *probe.uid != *uid)) {
@@ -231,7 +231,7 @@ impl World {
     }
 
     /// A configuration is gone.
-    pub fn config_gone(&mut self, name: &str) {
+    pub(crate) fn config_gone(&mut self, name: &str) {
         let Some(id) = self.configs.find(name) else { return };
         drop(self.configs.remove(name));
         self.reassign(id);

@@ -24,7 +24,7 @@ pub enum Address {
 impl Address {
     /// Whether no one comes but from this machine.
     #[must_use]
-    pub fn is_near(&self) -> bool {
+    pub(crate) fn is_near(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
             Self::Unix(_) => true,
@@ -33,7 +33,7 @@ impl Address {
 
     /// The address, if it is one of the network.
     #[must_use]
-    pub const fn of_network(&self) -> Option<SocketAddr> {
+    pub(crate) const fn of_network(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
             Self::Unix(_) => None,

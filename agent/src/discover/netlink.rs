@@ -38,7 +38,7 @@ pub fn load(limits: Limits) -> Result<Netlink, Error> {
 
 impl Netlink {
     /// Finds processes in another tree than `/proc`.
-    pub fn with_root(path: &Path, limits: Limits) -> Result<Self, Error> {
+    pub(crate) fn with_root(path: &Path, limits: Limits) -> Result<Self, Error> {
         let root = Root::open(path)?;
         let mut diag = Diag { buffer: vec![0; BUFFER], stranded: false };
         let refused = |step: &str, hint: &str, source| Error::Refused {
@@ -72,7 +72,8 @@ impl Netlink {
 
     /// Namespaces dumped so far: stands still while their counters do.
     #[must_use]
-    pub fn dumps(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn dumps(&self) -> u64 {
         self.0.dumps()
     }
 }

@@ -15,7 +15,7 @@ use super::procfs::stat::decimal;
 pub const FILES: [&str; 3] = ["net/snmp", "net/sockstat", "net/sockstat6"];
 
 /// The file with [`embryonic_resets`]. A long one, so it is read only where attempts failed.
-pub const EXTENDED: &str = "net/netstat";
+pub(crate) const EXTENDED: &str = "net/netstat";
 
 /// What the texts say of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

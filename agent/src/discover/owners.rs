@@ -86,7 +86,7 @@ impl Owners {
     }
 
     /// Remembers the holders of another number of sockets at most.
-    pub fn set_max(&mut self, max_sockets: u32) {
+    pub(crate) fn set_max(&mut self, max_sockets: u32) {
         self.holders.set_max(2 * max_sockets as usize);
     }
 
@@ -149,7 +149,7 @@ impl Owners {
 
     /// Whether any socket of this pass is looked for, so that hints are of use.
     #[must_use]
-    pub fn hunts(&self) -> bool {
+    pub(crate) fn hunts(&self) -> bool {
         !self.hunted.is_empty()
     }
 

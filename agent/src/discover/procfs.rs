@@ -61,13 +61,14 @@ pub fn load(limits: Limits) -> Result<Procfs, Error> {
 
 impl Procfs {
     /// Reads another tree than `/proc`.
-    pub fn with_root(path: &Path, limits: Limits) -> Result<Self, Error> {
+    pub(crate) fn with_root(path: &Path, limits: Limits) -> Result<Self, Error> {
         Ok(Self(Node::new(Root::open(path)?, limits, Tables::default())))
     }
 
     /// Namespaces dumped so far: stands still while their counters do.
     #[must_use]
-    pub fn dumps(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn dumps(&self) -> u64 {
         self.0.dumps()
     }
 }

@@ -108,7 +108,7 @@ impl Governor {
 
     /// Asks whether a reader's piece of work fits that may cost `cost_ns` of CPU time; `Some` is how long it will take
     /// until it does. What it costs in the end is reported by [`Self::served`].
-    pub fn admit_report(&self, cost_ns: u64) -> Option<Duration> {
+    pub(crate) fn admit_report(&self, cost_ns: u64) -> Option<Duration> {
         let (now, account) = self.charge();
         // What costs more than can ever be saved up is given when half of it is there: someone always asks for metrics.
         let cost = cost_ns.min(account.readers.window_budget_ns() / 2);
@@ -121,7 +121,7 @@ impl Governor {
     }
 
     /// The same for a piece of work that something else can stand for: it has to leave a quarter of what can be saved up at once.
-    pub fn admit_newer(&self, cost_ns: u64) -> Option<Duration> {
+    pub(crate) fn admit_newer(&self, cost_ns: u64) -> Option<Duration> {
         let whole = self.account().readers.window_budget_ns() / 2;
         self.admit_report(cost_ns.min(whole * 3 / 4).saturating_add(whole / 4))
     }
@@ -141,7 +141,7 @@ impl Governor {
     }
 
     /// Answering probes took so much CPU time. `Some` says that their share is used up, and for how long.
-    pub fn probed(&self, cpu: Duration) -> Option<Duration> {
+    pub(crate) fn probed(&self, cpu: Duration) -> Option<Duration> {
         self.probed_ns.fetch_add(nanos(cpu), Ordering::Relaxed);
         let (now, account) = self.charge();
         (account.probes.headroom_ns() == 0).then(|| pause(&account.probes, now))
@@ -149,7 +149,7 @@ impl Governor {
 
     /// Asks for the CPU time that the last events of the cluster took; `Some` is how long to wait before
     /// asking again, and before reading the next one.
-    pub fn admit_events(&self, cost_ns: u64) -> Option<Duration> {
+    pub(crate) fn admit_events(&self, cost_ns: u64) -> Option<Duration> {
         let (now, mut account) = self.charge();
         if account.budget.headroom_ns() < SLICE_NS {
             return Some(Duration::from_nanos(account.budget.wait_ns(now, SLICE_NS)));

@@ -25,8 +25,9 @@ use probelet_core::backoff::doubled;
 use thiserror::Error;
 use tokio::{sync::watch::Sender, time};
 
+pub(crate) use table::MAX_CONTAINERS;
 use table::Table;
-pub use table::{Containers, DockerContainer, MAX_CONTAINERS};
+pub use table::{Containers, DockerContainer};
 
 /// Longer than any healthy answer takes.
 const TIMEOUT: Duration = Duration::from_secs(10);

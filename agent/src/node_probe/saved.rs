@@ -132,7 +132,7 @@ pub async fn keep(directory: PathBuf, mut config: watch::Receiver<Arc<Effective>
 }
 
 /// Writes the file once more before the process ends, so that the next one begins with what is in force now.
-pub fn save_last(directory: &Path, effective: &Effective) {
+pub(crate) fn save_last(directory: &Path, effective: &Effective) {
     if !matches!(effective.origin, Origin::NodeProbe { .. }) {
         return;
     }

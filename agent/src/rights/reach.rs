@@ -110,7 +110,7 @@ impl Reach {
 
     /// Whether connections are held to ports.
     #[must_use]
-    pub const fn knows_ports(&self) -> bool {
+    pub(crate) const fn knows_ports(&self) -> bool {
         self.ports.is_some()
     }
 

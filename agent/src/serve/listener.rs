@@ -133,7 +133,7 @@ impl Listener {
     ///
     /// # Errors
     /// What the runtime says.
-    pub fn detach(self) -> io::Result<Detached> {
+    pub(crate) fn detach(self) -> io::Result<Detached> {
         match self {
             Self::Tcp(listener) => listener.into_std().map(Detached::Tcp),
             Self::Unix(listener, file) => Ok(Detached::Unix(listener.into_std()?, file)),
@@ -161,7 +161,7 @@ impl Detached {
     ///
     /// # Errors
     /// What the runtime says.
-    pub fn attach(self) -> io::Result<Listener> {
+    pub(crate) fn attach(self) -> io::Result<Listener> {
         match self {
             Self::Tcp(listener) => TcpListener::from_std(listener).map(Listener::Tcp),
             Self::Unix(listener, file) => {

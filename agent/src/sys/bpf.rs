@@ -19,12 +19,15 @@ const MAP_CREATE: libc::c_long = 0;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
 const PROG_LOAD: libc::c_long = 5;
 const PROG_TEST_RUN: libc::c_long = 10;
+#[cfg(test)]
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const MAP_TYPE_ARRAY: u32 = 2;
 const PROG_TYPE_SYSCALL: u32 = 31;
 const SLEEPABLE: u32 = 1 << 4;
 /// Offset of `verified_insns` in `struct bpf_prog_info`, and the size up to its end.
+#[cfg(test)]
 const VERIFIED_INSNS: usize = 216;
+#[cfg(test)]
 const PROG_INFO: usize = 224;
 
 /// `union bpf_attr`, zeroed.
@@ -88,7 +91,7 @@ unsafe fn own(fd: i32) -> OwnedFd {
 }
 
 /// An array map of one element that holds `data`: what the loader program reads.
-pub fn blob_map(data: &[u8]) -> io::Result<OwnedFd> {
+pub(crate) fn blob_map(data: &[u8]) -> io::Result<OwnedFd> {
     let mut attr = Attr::default();
     attr.u32(0, MAP_TYPE_ARRAY).u32(4, 4).u32(8, size(data.len())).u32(12, 1);
     // SAFETY: the attributes hold no address.
@@ -104,7 +107,7 @@ pub fn blob_map(data: &[u8]) -> io::Result<OwnedFd> {
 }
 
 /// Loads the loader program: type SYSCALL, so that it may itself call bpf(2) (kernel 5.14).
-pub fn load_loader(insns: &[u8], map: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+pub(crate) fn load_loader(insns: &[u8], map: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let fds = [map.as_raw_fd()];
     let mut attr = Attr::default();
     attr.u32(0, PROG_TYPE_SYSCALL).u32(4, size(insns.len() / 8)).u64(8, address(insns.as_ptr()));
@@ -117,7 +120,7 @@ pub fn load_loader(insns: &[u8], map: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Runs the loader: the kernel makes `maps` maps and `progs` programs, in the order of the light
 /// skeleton. `log` receives the verifier's words when it is not empty.
-pub fn run_loader(
+pub(crate) fn run_loader(
     loader: BorrowedFd<'_>,
     maps: usize,
     progs: usize,
@@ -163,7 +166,8 @@ pub fn run(program: BorrowedFd<'_>, args: &[u64]) -> io::Result<u32> {
 }
 
 /// How many instructions the verifier looked at when it accepted the program (0 before kernel 5.16).
-pub fn verified_insns(program: BorrowedFd<'_>) -> io::Result<u32> {
+#[cfg(test)]
+pub(crate) fn verified_insns(program: BorrowedFd<'_>) -> io::Result<u32> {
     let mut info = [0u64; PROG_INFO / 8];
     let mut attr = Attr::default();
     attr.fd(0, program).u32(4, size(PROG_INFO)).u64(8, address(info.as_mut_ptr()));

@@ -25,7 +25,7 @@ const KEEP: u32 = u32::MAX;
 ///
 /// # Errors
 /// What setsockopt(2) says.
-pub fn only_from(listener: BorrowedFd<'_>, peers: &[IpAddr]) -> io::Result<()> {
+pub(crate) fn only_from(listener: BorrowedFd<'_>, peers: &[IpAddr]) -> io::Result<()> {
     let mut program = program(peers);
     let length = u16::try_from(program.len()).map_err(io::Error::other)?;
     let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };

@@ -24,7 +24,7 @@ const LISTEN_ALL_NSID: libc::c_int = 8;
 ///
 /// # Errors
 /// What setsockopt(2) says: EPERM without `CAP_NET_BROADCAST`.
-pub fn listen_everywhere(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn listen_everywhere(socket: BorrowedFd<'_>) -> io::Result<()> {
     let on: libc::c_int = 1;
     set(socket, libc::SOL_NETLINK, LISTEN_ALL_NSID, &on)
 }
@@ -34,7 +34,7 @@ pub fn listen_everywhere(socket: BorrowedFd<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// What setsockopt(2) says.
-pub fn let_wait(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<bool> {
+pub(crate) fn let_wait(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<bool> {
     // The kernel doubles it.
     let half = libc::c_int::try_from(bytes / 2).map_err(io::Error::other)?;
     match set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &half) {
@@ -93,7 +93,7 @@ impl Messages {
     ///
     /// # Errors
     /// What recvmmsg(2) says: ENOBUFS when some were lost since the last call.
-    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         self.count = 0;
         // SAFETY: all-zero is a valid value of these plain structures.
         let mut parts: [libc::iovec; MESSAGES] = unsafe { mem::zeroed() };

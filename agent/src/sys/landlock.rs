@@ -12,13 +12,13 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 /// Reading a file.
-pub const READ_FILE: u64 = 1 << 2;
+pub(crate) const READ_FILE: u64 = 1 << 2;
 /// Listing a directory.
-pub const READ_DIR: u64 = 1 << 3;
+pub(crate) const READ_DIR: u64 = 1 << 3;
 /// Writing into a file that is there.
-pub const WRITE_FILE: u64 = 1 << 1;
+pub(crate) const WRITE_FILE: u64 = 1 << 1;
 /// Making a file, replacing it and removing it.
-pub const MAKE_FILE: u64 = 1 << 8 | 1 << 5 | 1 << 14;
+pub(crate) const MAKE_FILE: u64 = 1 << 8 | 1 << 5 | 1 << 14;
 
 const CONNECT_TCP: u64 = 1 << 1;
 const BIND_TCP: u64 = 1 << 0;
@@ -111,7 +111,7 @@ impl Rules {
     ///
     /// # Errors
     /// What landlock_restrict_self(2) says.
-    pub fn restrict(&self) -> io::Result<()> {
+    pub(crate) fn restrict(&self) -> io::Result<()> {
         // SAFETY: a number and a flag.
         let answer =
             unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.ruleset.as_raw_fd(), 0) };

@@ -88,7 +88,7 @@ impl<const WORDS: usize> Window<WORDS> {
     }
 
     /// A reading is over: if it had no use for it, nothing stays mapped. What is used in each stays.
-    pub fn let_go_unused(&mut self) {
+    pub(crate) fn let_go_unused(&mut self) {
         if !std::mem::take(&mut self.used) {
             self.unmap();
         }

@@ -29,7 +29,7 @@ pub(super) fn set<T>(
 ///
 /// # Errors
 /// What setsockopt(2) says: not a socket.
-pub fn readable_from(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+pub(crate) fn readable_from(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     set(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, &value)
 }

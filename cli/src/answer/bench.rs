@@ -167,7 +167,7 @@ impl Bench {
 
     /// Anything was measured.
     #[must_use]
-    pub fn is_measured(&self) -> bool {
+    pub(crate) fn is_measured(&self) -> bool {
         self.sources.iter().any(|cost| cost.measured.is_some())
     }
 }

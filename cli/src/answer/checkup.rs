@@ -95,7 +95,7 @@ impl Checkup {
 
     /// Nothing is wrong, as far as all could be asked.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub(crate) fn is_well(&self) -> bool {
         self.well && self.unasked.is_empty()
     }
 }

@@ -60,7 +60,7 @@ pub fn changes(from: &ProbeConfigSpec, to: &ProbeConfigSpec) -> Vec<Change> {
 
 /// Whether a person wrote this field.
 #[must_use]
-pub fn is_written(spec: &Value, path: &str) -> bool {
+pub(crate) fn is_written(spec: &Value, path: &str) -> bool {
     path.split('.').try_fold(spec, |at, key| at.get(key)).is_some_and(|value| !value.is_null())
 }
 

@@ -35,7 +35,7 @@ pub fn counted<'a>(
 }
 
 /// All flows, those as well whose connections the source's node counts: what is known of an edge by its other end.
-pub fn all_flows<'a>(
+pub(crate) fn all_flows<'a>(
     reports: &'a [Report],
     names: &'a Names,
 ) -> impl Iterator<Item = Counted<'a>> + 'a {

@@ -94,7 +94,7 @@ impl Subject {
     }
 
     /// Takes the names that agents have for its pods as well: another release may have others.
-    pub fn be_called(&mut self, target: &Target, reports: &[Report]) {
+    pub(crate) fn be_called(&mut self, target: &Target, reports: &[Report]) {
         for report in reports {
             let Some(ids) = target.pods(report) else { continue };
             let pods = report.pods.iter().filter(|pod| ids.contains(&pod.id()));

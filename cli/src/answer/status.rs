@@ -310,6 +310,6 @@ fn line(config: &Config) -> Line {
 
 /// Whether a level costs something.
 #[must_use]
-pub const fn is_reduced(level: Level) -> bool {
+pub(crate) const fn is_reduced(level: Level) -> bool {
     matches!(level, Level::Stretched | Level::CountersOnly)
 }

@@ -111,13 +111,13 @@ impl Ask {
 
 /// Where a `ProbeConfig` is.
 #[must_use]
-pub fn config_path(name: &str) -> String {
+pub(crate) fn config_path(name: &str) -> String {
     format!("{CONFIGS}/{name}")
 }
 
 /// Where a `NodeProbe` is.
 #[must_use]
-pub fn probe_path(node: &str) -> String {
+pub(crate) fn probe_path(node: &str) -> String {
     format!("{PROBES}/{node}")
 }
 

@@ -352,7 +352,7 @@ impl Labelled {
 impl Rule {
     /// Whether it is about new pods, or about the `DaemonSets` and `Deployments` that make them.
     #[must_use]
-    pub fn is_about_pods(&self) -> bool {
+    pub(crate) fn is_about_pods(&self) -> bool {
         let has = |list: &[String], word: &str| list.iter().any(|one| one == "*" || one == word);
         let of = |group: &str, resources: &[&str]| {
             let all = self.resources.iter().any(|one| one == "*/*");

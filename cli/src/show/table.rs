@@ -78,12 +78,12 @@ impl Cell {
     }
 
     /// Beside the point.
-    pub fn dim(text: impl Into<String>) -> Self {
+    pub(crate) fn dim(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Dim)
     }
 
     /// The head of something.
-    pub fn bold(text: impl Into<String>) -> Self {
+    pub(crate) fn bold(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Bold)
     }
 
@@ -125,7 +125,7 @@ impl Table {
 
     /// One whose columns hold words only.
     #[must_use]
-    pub fn of_words(names: &[&'static str]) -> Self {
+    pub(crate) fn of_words(names: &[&'static str]) -> Self {
         Self {
             columns: names.iter().map(|name| Column(name, Align::Left)).collect(),
             rows: Vec::new(),

@@ -44,7 +44,7 @@ pub struct Pod {
 impl Pod {
     /// Whether it is the mirror of a file on its node.
     #[must_use]
-    pub fn is_static(&self) -> bool {
+    pub(crate) fn is_static(&self) -> bool {
         self.controller.as_ref().is_some_and(|(kind, _)| &**kind == "Node")
     }
 

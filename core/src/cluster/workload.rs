@@ -112,7 +112,7 @@ fn replica_set<'a>(
 
 /// The CronJob that made a Job of this name, if the name says so.
 #[must_use]
-pub fn cron_job(job: &str) -> Option<&str> {
+pub(crate) fn cron_job(job: &str) -> Option<&str> {
     let (name, minute) = job.rsplit_once('-')?;
     let digits = minute.len() == 8 && minute.bytes().all(|b| b.is_ascii_digit());
     let due = digits && minute.parse().is_ok_and(|m| MINUTES.contains(&m)) && !is_date(minute);

@@ -8,7 +8,7 @@
 use super::{Endpoint, Quality, Role};
 
 /// Retransmissions of a SYN after which it is not answered: the second one leaves after three seconds.
-pub const UNANSWERED: u32 = 2;
+pub(crate) const UNANSWERED: u32 = 2;
 
 /// A TCP socket that is gone, reported once and by nothing else. One that closed by a reset of its own with no time to
 /// linger (`SO_LINGER` of 0) has forgotten the port of its peer, perhaps its own address, and what it counted.
@@ -83,7 +83,7 @@ impl Ended {
 
     /// Whether the peer acknowledged the FIN of this end: if not, the connection ended by a reset, or by giving up.
     #[must_use]
-    pub const fn orderly(&self, dialled: bool) -> bool {
+    pub(crate) const fn orderly(&self, dialled: bool) -> bool {
         !self.forgot() && self.marks() > dialled as u64
     }
 

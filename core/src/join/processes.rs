@@ -66,7 +66,7 @@ const ROOT_CGROUP: u64 = 1;
 
 impl Processes {
     /// Takes in the processes of a pass.
-    pub fn refill(&mut self, processes: &[Process], containers: &[Container]) {
+    pub(crate) fn refill(&mut self, processes: &[Process], containers: &[Container]) {
         self.by_pid.clear();
         self.in_netns.clear();
         self.in_cgroup.clear();
@@ -118,7 +118,7 @@ impl Processes {
 
     /// The namespace of the node's first process: its addresses are the node's.
     #[must_use]
-    pub fn node_netns(&self) -> Option<u32> {
+    pub(crate) fn node_netns(&self) -> Option<u32> {
         self.get(1).map(|p| p.netns).filter(|&netns| netns != 0)
     }
 
@@ -142,7 +142,7 @@ impl Processes {
 
     /// Whose a socket is that was made in this cgroup.
     #[must_use]
-    pub fn made_in(&self, cgroup: u64) -> Owner {
+    pub(crate) fn made_in(&self, cgroup: u64) -> Owner {
         self.in_cgroup.get(&cgroup).map_or_else(Owner::default, |inside| inside.owner())
     }
 }

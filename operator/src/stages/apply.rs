@@ -47,7 +47,7 @@ pub enum Error {
 }
 
 /// Every [`Error::result`].
-pub const RESULTS: [&str; 3] = ["busy", "refused", "error"];
+pub(crate) const RESULTS: [&str; 3] = ["busy", "refused", "error"];
 
 impl Error {
     /// For the label of a metric; one of [`RESULTS`].

@@ -13,7 +13,7 @@ use crate::seen::SeenConfig;
 use crate::stages::observe::cut;
 
 /// The longest message of a condition that we write.
-pub const MAX_MESSAGE: usize = 256;
+pub(crate) const MAX_MESSAGE: usize = 256;
 
 /// Judges a configuration; `max_budget` is the most that an agent may be given.
 #[must_use]

@@ -77,7 +77,7 @@ impl Verdict {
 
     /// Whether a person should look at the node.
     #[must_use]
-    pub fn is_bad(&self) -> bool {
+    pub(crate) fn is_bad(&self) -> bool {
         self.state == State::Failed
             || self.over_budget
             || self.refused

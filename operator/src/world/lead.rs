@@ -262,7 +262,7 @@ impl World {
 
     /// When [`World::next`] will have something, if nothing happens before.
     #[must_use]
-    pub fn next_at(&self) -> Option<Millis> {
+    pub(crate) fn next_at(&self) -> Option<Millis> {
         let tokens = self.configs.iter().filter_map(|(_, config)| {
             let gives = !config.waiting.is_empty() && !config.rollout_paused;
             config.rollout.as_ref().filter(|_| gives).map(|rollout| rollout.tokens.next())

@@ -94,18 +94,18 @@ impl World {
 
     /// The configuration at a place.
     #[must_use]
-    pub fn config_at(&self, id: ConfigId) -> Option<&Config> {
+    pub(crate) fn config_at(&self, id: ConfigId) -> Option<&Config> {
         self.configs.get(id)
     }
 
     /// The configuration of this name.
     #[must_use]
-    pub fn config_named(&self, name: &str) -> Option<&Config> {
+    pub(crate) fn config_named(&self, name: &str) -> Option<&Config> {
         self.configs.get(self.configs.find(name)?)
     }
 
     /// All configurations, by name.
-    pub fn all_configs(&self) -> impl Iterator<Item = (ConfigId, &Config)> {
+    pub(crate) fn all_configs(&self) -> impl Iterator<Item = (ConfigId, &Config)> {
         self.configs.iter()
     }
 
@@ -122,7 +122,7 @@ impl World {
 
     /// The built-in configuration.
     #[must_use]
-    pub fn builtin(&self) -> &Arc<super::Content> {
+    pub(crate) fn builtin(&self) -> &Arc<super::Content> {
         &self.builtin
     }
 
@@ -133,7 +133,7 @@ impl World {
     }
 
     /// Looks at the nodes that nothing matches: what they are given has changed.
-    pub fn offer_unmatched(&mut self) {
+    pub(crate) fn offer_unmatched(&mut self) {
         let ids: Vec<NodeId> = self
             .nodes
             .iter()

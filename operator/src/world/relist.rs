@@ -59,7 +59,7 @@ pub enum Kind {
 
 impl World {
     /// A list of all objects of a kind begins.
-    pub fn list_begins(&mut self, kind: Kind) {
+    pub(crate) fn list_begins(&mut self, kind: Kind) {
         self.epochs.set_listing(kind, true);
         match kind {
             Kind::Nodes => self.epochs.nodes += 1,
@@ -71,7 +71,7 @@ impl World {
     }
 
     /// It is complete.
-    pub fn list_ends(&mut self, kind: Kind, now: Millis) {
+    pub(crate) fn list_ends(&mut self, kind: Kind, now: Millis) {
         self.epochs.set_listing(kind, false);
         let (nodes, probes, configs) = (self.epochs.nodes, self.epochs.probes, self.epochs.configs);
         match kind {

@@ -63,7 +63,7 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
 
 /// The path of the v2 hierarchy.
 #[must_use]
-pub fn unified(text: &str) -> Option<&str> {
+pub(crate) fn unified(text: &str) -> Option<&str> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
     Some(path.strip_suffix(DELETED).unwrap_or(path))
 }

@@ -29,7 +29,7 @@ impl Mount {
 
     /// Where a cgroup's directory is; the part of its path that the mount's root has is not there.
     #[must_use]
-    pub fn path_of(&self, cgroup: &str) -> Option<PathBuf> {
+    pub(crate) fn path_of(&self, cgroup: &str) -> Option<PathBuf> {
         let inside = match cgroup.strip_prefix(&self.root) {
             Some(rest) if self.root != "/" => rest,
             _ => cgroup,
@@ -57,7 +57,7 @@ pub struct Hierarchies {
 
 impl Hierarchies {
     /// Those mounted where this process can see them.
-    pub fn mounted(proc_root: &Path) -> Result<Self, Error> {
+    pub(crate) fn mounted(proc_root: &Path) -> Result<Self, Error> {
         let path = proc_root.join("self/mountinfo");
         let text = std::fs::read_to_string(&path).map_err(|source| Error::Read {
             operation: "read",

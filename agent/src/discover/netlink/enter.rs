@@ -48,7 +48,7 @@ pub fn node(proc: &Path) -> io::Result<OwnedFd> {
 /// Whether the calling thread is in the node's namespace, that of the first process that `proc` shows; `None` where that cannot be
 /// determined. A file of `/proc` has a number of its own in each network namespace, which anyone may look at.
 #[must_use]
-pub fn is_the_nodes(proc: &Path) -> Option<bool> {
+pub(crate) fn is_the_nodes(proc: &Path) -> Option<bool> {
     let number = |process: &str| {
         std::fs::metadata(proc.join(process).join("net/dev")).map(|there| there.ino()).ok()
     };
@@ -56,24 +56,24 @@ pub fn is_the_nodes(proc: &Path) -> Option<bool> {
 }
 
 /// Opens a `sock_diag` socket in `namespace`, and reads its range of ephemeral ports.
-pub fn diag_in(namespace: BorrowedFd<'_>) -> Result<(OwnedFd, Option<PortRange>), Error> {
+pub(crate) fn diag_in(namespace: BorrowedFd<'_>) -> Result<(OwnedFd, Option<PortRange>), Error> {
     let open = || Ok((open(Some(rustix::net::netlink::SOCK_DIAG))?, port_range()));
     inside(namespace, open)
 }
 
 /// Opens a netlink socket in `namespace`.
-pub fn open_in(namespace: BorrowedFd<'_>, protocol: Protocol) -> Result<OwnedFd, Error> {
+pub(crate) fn open_in(namespace: BorrowedFd<'_>, protocol: Protocol) -> Result<OwnedFd, Error> {
     inside(namespace, || open(Some(protocol)))
 }
 
 /// Opens a routing socket, the protocol of number 0, in `namespace`.
-pub fn route_in(namespace: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+pub(crate) fn route_in(namespace: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     inside(namespace, || open(None))
 }
 
 /// The range of ephemeral ports of the namespace that the thread is in.
 #[must_use]
-pub fn port_range() -> Option<PortRange> {
+pub(crate) fn port_range() -> Option<PortRange> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(PORT_RANGE, flags, Mode::empty()).ok()?;
     let mut buffer = [0; 32];
@@ -115,7 +115,7 @@ pub fn netfilter() -> io::Result<OwnedFd> {
 }
 
 /// Opens a `sock_diag` socket in the namespace of the calling thread.
-pub fn diag() -> io::Result<OwnedFd> {
+pub(crate) fn diag() -> io::Result<OwnedFd> {
     open(Some(rustix::net::netlink::SOCK_DIAG))
 }
 

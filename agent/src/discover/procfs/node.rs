@@ -173,7 +173,8 @@ impl<D: Dump> Node<D> {
     }
 
     /// Namespaces dumped so far.
-    pub fn dumps(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn dumps(&self) -> u64 {
         self.dumps
     }
 

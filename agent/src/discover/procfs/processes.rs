@@ -73,7 +73,7 @@ pub struct Processes {
 
 impl Processes {
     /// Will report another number at most.
-    pub fn set_max(&mut self, max: u32) {
+    pub(crate) fn set_max(&mut self, max: u32) {
         self.max = max;
     }
 

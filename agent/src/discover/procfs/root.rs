@@ -60,7 +60,7 @@ impl Root {
     /// Whether the size of `/proc/PID/fd` is the number of its entries, as since kernel 6.2. Asked
     /// of this process, which surely has some.
     #[must_use]
-    pub fn sizes_count_fds(&self) -> bool {
+    pub(crate) fn sizes_count_fds(&self) -> bool {
         self.is_proc
             && rustix::fs::statat(&self.dir, c"self/fd", rustix::fs::AtFlags::empty())
                 .is_ok_and(|stat| stat.st_size > 0)
@@ -94,7 +94,7 @@ impl Root {
     }
 
     /// The inode number that a link such as `net:[4026531840]` names.
-    pub fn link_number(&self, pid: u32, name: &str) -> io::Result<u32> {
+    pub(crate) fn link_number(&self, pid: u32, name: &str) -> io::Result<u32> {
         let path = PidPath::new(pid, name);
         let mut buffer = [MaybeUninit::<u8>::uninit(); 32];
         let (link, _) = rustix::fs::readlinkat_raw(&self.dir, path.text(), &mut buffer)?;
@@ -104,7 +104,7 @@ impl Root {
 
 /// The number between the brackets of `net:[4026531840]` or `socket:[29422]`.
 #[must_use]
-pub fn bracketed(link: &[u8]) -> Option<u32> {
+pub(crate) fn bracketed(link: &[u8]) -> Option<u32> {
     let open = link.iter().position(|&b| b == b'[')?;
     let number = link.get(open + 1..)?.strip_suffix(b"]")?;
     u32::try_from(super::stat::decimal(number)?).ok()
@@ -112,7 +112,7 @@ pub fn bracketed(link: &[u8]) -> Option<u32> {
 
 /// Whether an error only says that the process, or one of its files, has gone.
 #[must_use]
-pub fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
         || matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL))
 }

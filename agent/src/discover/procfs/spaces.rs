@@ -18,7 +18,7 @@ use crate::discover::seen::Seen;
 use crate::discover::{Limiter, Pace, Pass};
 
 /// Processes of a namespace that are tried before it counts as gone.
-pub const READERS: usize = 4;
+pub(crate) const READERS: usize = 4;
 /// Namespaces between two breaths: 8 reads of 35 to 60 µs.
 const SLICE: usize = 8;
 /// Namespaces where bytes went but nothing was opened or closed are dumped again by a pass over
@@ -69,7 +69,7 @@ impl Space {
     }
 
     /// A dump is complete; `sockets` holds what it showed, but for what was left out if it was `cut`.
-    pub fn dumped(&mut self, pass: u64, cut: bool) {
+    pub(crate) fn dumped(&mut self, pass: u64, cut: bool) {
         self.cut = cut;
         let moved = self.moved();
         let in_flight = |s: &Socket| {
@@ -159,7 +159,7 @@ impl Spaces {
     }
 
     /// Shows the ranges of ports that dumps have read since the counters were.
-    pub fn tell_ports(&self, facts: &mut Facts) {
+    pub(crate) fn tell_ports(&self, facts: &mut Facts) {
         for netns in &mut facts.netns {
             netns.ports = self.by_inode.get(&netns.inode).and_then(|space| space.ports);
         }
@@ -167,7 +167,7 @@ impl Spaces {
 
     /// Namespaces that differ from their last dump, the longest not dumped first; and, when `more`
     /// are wanted, a part of the others that have sockets, in turns: most of it where bytes went.
-    pub fn to_dump(&self, more: bool, into: &mut Vec<(u64, u32)>) {
+    pub(crate) fn to_dump(&self, more: bool, into: &mut Vec<(u64, u32)>) {
         into.clear();
         let mut still = |bytes: bool, most: fn(usize) -> usize| {
             let from = into.len();

@@ -48,7 +48,7 @@ pub fn parse(line: &[u8], protocol: Protocol) -> Option<Row> {
 
 /// Leaves out what is neither a connection nor a listener.
 #[must_use]
-pub fn worth_reporting(socket: Socket) -> Row {
+pub(crate) fn worth_reporting(socket: Socket) -> Row {
     let idle = match socket.protocol {
         Protocol::Tcp => socket.state == State::Close,
         Protocol::Udp => socket.local.port == 0,

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use probelet_core::hash::{HashMap, HashSet};
 
 /// The most containers that are kept; Docker itself gets slow long before.
-pub const MAX_CONTAINERS: usize = 16_384;
+pub(crate) const MAX_CONTAINERS: usize = 16_384;
 /// The most labels of one container.
 const MAX_LABELS: usize = 64;
 /// The most bytes of one label, name and value together; also of a container's name and image.

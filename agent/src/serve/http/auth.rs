@@ -23,7 +23,7 @@ use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use ledger::{Ledger, Next};
 pub(crate) use loopback::Peer;
-pub use loopback::network_is_a_pods_own;
+pub(crate) use loopback::network_is_a_pods_own;
 pub(super) use reader::Asked;
 use secret::Secret;
 use std::collections::BTreeMap;

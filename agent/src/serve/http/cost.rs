@@ -35,7 +35,7 @@ pub enum Admission {
 }
 
 /// Asks the governor. Never waits.
-pub type Admit = Arc<dyn Fn(Cost) -> Admission + Send + Sync>;
+pub(crate) type Admit = Arc<dyn Fn(Cost) -> Admission + Send + Sync>;
 
 /// Before anything was measured: nanoseconds for a record, from the project's own measurement.
 const FIRST_PER_RECORD: f64 = 1000.0;

@@ -49,7 +49,7 @@ fn is_the_loopback(ip: IpAddr) -> bool {
 
 /// Whether the calling thread has a network namespace other than that of process 1, which with `hostPID` is the host's.
 #[must_use]
-pub fn network_is_a_pods_own() -> bool {
+pub(crate) fn network_is_a_pods_own() -> bool {
     apart(Path::new("/proc"))
 }
 

@@ -57,7 +57,8 @@ def signer(key, keyless):
             raise Refused(f"no key {key}")
         if "COSIGN_PASSWORD" not in os.environ:
             raise Refused("COSIGN_PASSWORD is not set: the key's, or empty")
-        tool()
+        # Opened once now, and not after what takes half an hour.
+        run(tool(), "public-key", "--key", key)
         return Signer(str(pathlib.Path(key).resolve()))
     if keyless:
         tool()

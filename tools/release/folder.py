@@ -10,6 +10,7 @@ import json
 import pathlib
 import tarfile
 import tempfile
+import zlib
 
 import oci
 import pack
@@ -35,7 +36,12 @@ def sums(folder):
     folder = pathlib.Path(folder)
     if not (folder / "SHA256SUMS").is_file():
         raise Refused(f"{folder} has no SHA256SUMS: tools/release/build makes such a folder")
-    listed = dict(reversed(line.split("  ", 1)) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    listed = {}
+    for line in (folder / "SHA256SUMS").read_text().splitlines():
+        value, gap, name = line.partition("  ")
+        if not gap:
+            raise Refused(f"{folder}/SHA256SUMS has a line that is no sum: {line[:80]!r}")
+        listed[name] = value
     there = {path.name for path in folder.iterdir() if not path.name.endswith(".sigstore.json")} - {"SHA256SUMS"}
     if there != set(listed):
         raise Refused(f"{folder} is not what SHA256SUMS lists: {', '.join(sorted(there ^ set(listed)))}")
@@ -52,19 +58,29 @@ def version(folder):
     return found[0].removeprefix("provenance-").removesuffix(".intoto.json")
 
 
+def statement(folder):
+    """What the provenance says: {name of a file or image: its sha256}, and the predicate."""
+    path = pathlib.Path(folder) / f"provenance-{version(folder)}.intoto.json"
+    try:
+        said = json.loads(path.read_text())
+        return {subject["name"]: subject["digest"]["sha256"] for subject in said["subject"]}, said["predicate"]
+    except (ValueError, KeyError, TypeError) as why:
+        raise Refused(f"{path.name} is no provenance: {type(why).__name__} {why}") from why
+
+
 def artifacts(folder, work):
     """The images and the chart of a folder, in the order in which they are pushed: the chart last."""
     of, work = version(folder), pathlib.Path(work)
     found = []
     for name in [program.name for program in PROGRAMS if program.user] + ["probelet-chart"]:
         layout = work / name
-        with tarfile.open(pathlib.Path(folder) / f"{name}-{of}.oci.tar") as archive:
-            archive.extractall(layout, filter="data")
         try:
+            with tarfile.open(pathlib.Path(folder) / f"{name}-{of}.oci.tar") as archive:
+                archive.extractall(layout, filter="data")
             digest = oci.top(layout)
             manifests = {} if name == "probelet-chart" else images(layout, digest, name)
-        except (KeyError, ValueError, OSError) as why:
-            raise Refused(f"{name}-{of}.oci.tar: {why}") from why
+        except (LookupError, TypeError, ValueError, OSError, EOFError, tarfile.TarError, zlib.error) as why:
+            raise Refused(f"{name}-{of}.oci.tar is not what it should be: {type(why).__name__} {why}") from why
         found.append(Artifact(name, layout, digest, manifests))
     return found
 

@@ -61,5 +61,7 @@ class Checkout:
         folder.mkdir(exist_ok=True)
         for name in names:
             if not (folder / name).exists():
-                (folder / name).symlink_to(pathlib.Path(shutil.which(name)).resolve())
+                # Python itself: what is called so may be a script that looks for others.
+                found = sys.executable if name == "python3" else shutil.which(name)
+                (folder / name).symlink_to(pathlib.Path(found).resolve())
         return str(folder)

@@ -4,6 +4,7 @@ In: a checkout with a release that is made of made-up programs. Out: lines that 
 anything but 127.0.0.1, and ends what it started.
 """
 import contextlib
+import dataclasses
 import http.server
 import json
 import pathlib
@@ -121,12 +122,21 @@ def tags(place, name):
 NAMES = "probelet-agent", "probelet-operator", "charts/probelet"
 
 
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """What signs, what verifies it, and the variables that both need."""
+    key: pathlib.Path
+    public: pathlib.Path
+    env: dict
+
+
 def check(tree, given, work):
+    """Returns the keys by which the release of the checkout is signed, or None where it could not be."""
     missing = [tool for tool in ("cosign", "crane", "registry") if not shutil.which(tool)]
     if missing:
         print(f"FAIL: no {', '.join(missing)}: publishing was not tried (scripts/setup release installs them)", flush=True)
         say.failed = True
-        return
+        return None
     env = {"COSIGN_PASSWORD": "", "DOCKER_CONFIG": str(work)}
     for name in "ours", "theirs":
         tree.run("cosign", "generate-key-pair", "--output-key-prefix", work / name, **env)
@@ -141,6 +151,7 @@ def check(tree, given, work):
     with registry(work) as place:
         published(tree, folder, place, key, public, theirs, env, version)
         stopped(tree, folder, place, key, env, work)
+    return Keys(key, public, env)
 
 
 def verify(tree, env, *words):

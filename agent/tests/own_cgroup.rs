@@ -96,7 +96,8 @@ fn in_a_cgroup_namespace_the_agent_knows_its_own_pod_and_the_figures_of_others()
     fs::write(procs(OTHER), other.0.id().to_string()).unwrap();
     let enter = format!("echo $$ > {} && exec unshare -C \"$@\"", procs(OWN).display());
     let words = ["--source", "procfs", "--kubernetes", "off"];
-    let agent = Agent::start_by(&["sh", "-c", &enter, "sh"], &words, "budget: {cpu: \"1\"}").unwrap();
+    let agent =
+        Agent::start_by(&["sh", "-c", &enter, "sh"], &words, "budget: {cpu: \"1\"}").unwrap();
 
     let began = Instant::now();
     let [own, theirs] = loop {

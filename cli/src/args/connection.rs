@@ -39,9 +39,6 @@ pub struct Connection {
     /// The name that the API server's certificate must be for, if not that of its address
     #[arg(long, global = true, value_name = "NAME")]
     pub tls_server_name: Option<String>,
-    /// Do not verify the API server's certificate: any server that answers reads what is sent, and can answer anything
-    #[arg(long, global = true)]
-    pub insecure_skip_tls_verify: bool,
 }
 
 /// A path that may be empty, which clap's own parser refuses.

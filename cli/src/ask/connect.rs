@@ -136,7 +136,6 @@ fn above(mut config: Config, connection: &Connection) -> Config {
     if let Some(name) = &connection.tls_server_name {
         config.tls_server_name = Some(name.clone());
     }
-    config.accept_invalid_certs |= connection.insecure_skip_tls_verify;
     config
 }
 

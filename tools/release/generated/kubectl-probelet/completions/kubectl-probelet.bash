@@ -95,7 +95,7 @@ _kubectl__probelet() {
 
     case "${cmd}" in
         kubectl__probelet)
-            opts="-n -o -s -h -V --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help --version status top conns procs map config rollout pause resume explain doctor netpol dump bench preflight runbook completion"
+            opts="-n -o -s -h -V --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help --version status top conns procs map config rollout pause resume explain doctor netpol dump bench preflight runbook completion"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -189,7 +189,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__bench)
-            opts="-n -o -s -h --each --time --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --each --time --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -287,7 +287,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__completion)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help bash elvish fish powershell zsh"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -381,7 +381,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help effective diff dry-run"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help effective diff dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -475,7 +475,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__diff)
-            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -577,7 +577,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__dry__subcmd__run)
-            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -679,7 +679,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__effective)
-            opts="-n -o -s -h --changed --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --changed --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -773,7 +773,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__conns)
-            opts="-w -n -o -s -h --watch --closed --port --interval --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-w -n -o -s -h --watch --closed --port --interval --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -875,7 +875,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__doctor)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -969,7 +969,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__dump)
-            opts="-f -n -o -s -h --file --reports --agents --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-f -n -o -s -h --file --reports --agents --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1075,7 +1075,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__explain)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1169,7 +1169,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__map)
-            opts="-n -o -s -h --all --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --all --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1263,7 +1263,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__netpol)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1357,7 +1357,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__pause)
-            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1455,7 +1455,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__preflight)
-            opts="-n -o -s -h --values --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --values --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1549,7 +1549,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__procs)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1643,7 +1643,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__resume)
-            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1741,7 +1741,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help status pause resume undo"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help status pause resume undo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1835,7 +1835,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__pause)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1929,7 +1929,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__resume)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2023,7 +2023,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__status)
-            opts="-w -n -o -s -h --watch --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-w -n -o -s -h --watch --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2117,7 +2117,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__undo)
-            opts="-n -o -s -h --dry-run --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --dry-run --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2211,7 +2211,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__runbook)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2305,7 +2305,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__status)
-            opts="-n -o -s -h --most --check --tolerate --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help"
+            opts="-n -o -s -h --most --check --tolerate --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2407,7 +2407,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__top)
-            opts="-n -o -s -h --node --most --interval --once --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --insecure-skip-tls-verify --help nodes flows procs"
+            opts="-n -o -s -h --node --most --interval --once --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help nodes flows procs"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kubectl_probelet_global_optspecs
-    string join \n kubeconfig= context= n/namespace= probelet-namespace= account= o/output= color= timeout= cluster= user= s/server= token= as= as-group= as-uid= certificate-authority= tls-server-name= insecure-skip-tls-verify h/help V/version
+    string join \n kubeconfig= context= n/namespace= probelet-namespace= account= o/output= color= timeout= cluster= user= s/server= token= as= as-group= as-uid= certificate-authority= tls-server-name= h/help V/version
 end
 
 function __fish_kubectl_probelet_needs_command
@@ -50,7 +50,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l as-gr
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s V -l version -d 'Print version'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -f -a "status" -d 'The fleet on one screen: cost against budget, levels, coverage, rollouts, nodes that do not follow and why'
@@ -99,7 +98,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l check -d 'Exit with code 1 if anything is wrong, missing or not visible'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l node -d 'Only this node' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l most -d 'Rows to show when the output is not a terminal' -r
@@ -131,7 +129,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l once -d 'Show it once and exit, as always when the output is not a terminal'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l port -d 'Only those with this port at either end' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l interval -d 'Time between two refreshes of --watch' -r
@@ -163,7 +160,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s w -l watch -d 'Go on and show what opens (+) and closes (-)'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l closed -d 'Connections that are closed as well (TIME_WAIT)'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l context -d 'The context of the kubeconfig to use' -r
@@ -191,7 +187,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l context -d 'The context of the kubeconfig to use' -r
@@ -220,7 +215,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l all -d 'Flows with an end that has no name as well'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l context -d 'The context of the kubeconfig to use' -r
@@ -248,7 +242,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -f -a "effective" -d 'What is in force on a node, and where each value comes from'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -f -a "diff" -d 'What an edit changed, or how two configurations differ'
@@ -280,7 +273,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l changed -d 'Values that are not the default only'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s f -l file -d 'A file instead of the other one' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -309,7 +301,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s f -l file -d 'YAML or JSON with ProbeConfigs; `-` reads standard input' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -338,7 +329,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l context -d 'The context of the kubeconfig to use' -r
@@ -366,7 +356,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -f -a "status" -d 'How far the newest change has come'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -f -a "pause" -d 'Pause the rollout: no further node gets the change until `rollout resume`'
@@ -399,7 +388,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s w -l watch -d 'Wait until it is complete (exit code 0) or was rolled back (1)'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l context -d 'The context of the kubeconfig to use' -r
@@ -427,7 +415,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l context -d 'The context of the kubeconfig to use' -r
@@ -455,7 +442,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l context -d 'The context of the kubeconfig to use' -r
@@ -484,7 +470,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l dry-run -d 'Show what it would do'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l node -d 'This node only, by a ProbeConfig of its own with the highest priority' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -513,7 +498,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l node -d 'This node only, by a ProbeConfig of its own with the highest priority' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -542,7 +526,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l context -d 'The context of the kubeconfig to use' -r
@@ -570,7 +553,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explai
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l context -d 'The context of the kubeconfig to use' -r
@@ -598,7 +580,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l context -d 'The context of the kubeconfig to use' -r
@@ -626,7 +607,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s f -l file -d 'The file to write; default: probelet-dump-TIME.tar.gz' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l agents -d 'Agents whose logs, metrics and reports are taken: those in trouble first' -r
@@ -657,7 +637,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" 
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l reports -d 'Full reports as well: they name every process and connection of a node'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l time -d 'How long each is measured' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
@@ -687,7 +666,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l each -d 'Every source in turn, not only the one in use'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l context -d 'The context of the kubeconfig to use' -r
@@ -716,7 +694,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand prefli
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l values -d 'Only the values, as a file for `helm install -f`'
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l context -d 'The context of the kubeconfig to use' -r
@@ -744,7 +721,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runboo
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l kubeconfig -d 'The kubeconfig to use instead of $KUBECONFIG or ~/.kube/config' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l context -d 'The context of the kubeconfig to use' -r
@@ -772,5 +748,4 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand comple
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l as-uid -d 'The UID to act as' -r
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l insecure-skip-tls-verify -d 'Do not verify the API server\'s certificate: any server that answers reads what is sent, and can answer anything'
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -228,6 +228,7 @@ impl Cluster {
                 self.slices.remove(&namespace, &name, &mut self.dirt);
             }
             Event::Far(found) => self.far.take(found, &mut self.dirt),
+            Event::FarNodes(found) => self.far.take_nodes(found, &mut self.dirt),
             Event::Nodes(nodes) => self.dirt.all |= self.nodes.replace(nodes),
             Event::Listing(kind) => {
                 self.rounds[kind as usize] = self.rounds[kind as usize].wrapping_add(1);

@@ -31,7 +31,7 @@ pub(crate) fn api(data: &[u8]) {
         }
         _ => {
             review::fuzz(bytes);
-            taken_in(&Vec::from_iter(wire::far(bytes, 2000).map(Event::Far)));
+            taken_in(&wire::far(bytes, 2000).map(wire::Found::events).unwrap_or_default());
             crate::config::fuzz::node_probe(bytes);
         }
     }

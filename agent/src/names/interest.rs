@@ -1,6 +1,6 @@
 //! Asks the operator for the pods at addresses that nothing else explains: peers on other nodes without a Service.
 //!
-//! In: snapshots, for their addresses without a name. Out: [`Event::Far`]. A node learns of those only with whom it talks. It
+//! In: snapshots, for their addresses without a name. Out: [`Event::Far`] and [`Event::FarNodes`]. A node learns of those only with whom it talks. It
 //! must not ask for an address again and again that the operator does not know, or without need: a node whose peers all have
 //! names asks nothing.
 //!
@@ -95,11 +95,11 @@ pub(super) async fn follow(interest: Interest, events: mpsc::Sender<Vec<Event>>)
             match ask(&operator, &due, timing.silence).await {
                 Ok(text) => {
                     let found = wire::far(&text, began).unwrap_or_default();
-                    for pod in &found {
-                        asked.found(pod.address);
-                    }
-                    debug!(asked = due.len(), found = found.len(), "asked who is at addresses");
-                    if !found.is_empty() && events.send(vec![Event::Far(found)]).await.is_err() {
+                    let before = due.len();
+                    found.addresses().for_each(|address| asked.found(address));
+                    let found = found.events();
+                    debug!(asked = before, found = ?found, "asked who is at addresses");
+                    if !found.is_empty() && events.send(found).await.is_err() {
                         return;
                     }
                 }

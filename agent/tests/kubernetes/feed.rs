@@ -184,7 +184,7 @@ pub(crate) fn summary(event: &Event) -> (Kind, String) {
         Event::EndpointSlice(slice) => (Kind::EndpointSlice, format!("+{}", slice.name)),
         Event::EndpointSliceGone(_, name) => (Kind::EndpointSlice, format!("-{name}")),
         Event::Nodes(nodes) => unreachable!("no one asked for nodes: {nodes:?}"),
-        Event::Far(pods) => unreachable!("no one was asked: {pods:?}"),
+        Event::Far(_) | Event::FarNodes(_) => unreachable!("no one was asked: {event:?}"),
         Event::Listing(kind) => (*kind, "listing".to_owned()),
         Event::Listed(kind) => (*kind, "listed".to_owned()),
         Event::Unwatched(kind) => (*kind, "unwatched".to_owned()),

@@ -1,11 +1,11 @@
-//! Pods of other nodes at addresses that nothing else explains, each for the time in which it had the address.
+//! Pods of other nodes at addresses that nothing else explains, each for the time in which it had the address, and nodes likewise.
 //!
-//! In: answers about addresses that were asked about. Out: the pod that had an address when a connection began. It must not name
+//! In: answers about addresses that were asked about. Out: the pod, or the node, that had an address when a connection began. It must not name
 //! by an answer what began after it, or before the pod was there: an address is used again, and the dead give no names.
 //!
 //! Pure: no I/O, no clock.
 
-use super::objects::FarPod;
+use super::objects::{FarNode, FarPod};
 use super::{Dirt, address};
 use std::collections::BTreeMap;
 
@@ -13,11 +13,15 @@ use std::collections::BTreeMap;
 const ADDRESSES: usize = 8192;
 /// Pods that had an address one after the other and are remembered.
 const EACH: usize = 4;
+/// For so long after an answer an address is still taken for the node's, milliseconds: connections of a node come again and again, and
+/// a node's address is rarely another's within this.
+const NODE_MS: u64 = 60_000;
 
 /// The answers.
 #[derive(Debug, Default)]
 pub(super) struct Far {
     by_address: BTreeMap<u128, Vec<FarPod>>,
+    nodes: BTreeMap<u128, FarNode>,
 }
 
 impl Far {
@@ -39,6 +43,26 @@ impl Far {
             }
             dirt.address(at);
         }
+    }
+
+    /// Takes in the nodes that were found.
+    pub(super) fn take_nodes(&mut self, found: Vec<FarNode>, dirt: &mut Dirt) {
+        for node in found {
+            let at = address(node.address);
+            if !self.nodes.contains_key(&at) && self.nodes.len() >= ADDRESSES {
+                let oldest = self.nodes.iter().min_by_key(|(_, node)| node.until_ms);
+                let oldest = oldest.map(|(&at, _)| at);
+                oldest.map(|at| self.nodes.remove(&at));
+            }
+            self.nodes.insert(at, node);
+            dirt.address(at);
+        }
+    }
+
+    /// The node that had this address at that time; a pod that had it then is known by [`Self::at`].
+    pub(super) fn node_at(&self, address: u128, since_ms: u64) -> Option<&str> {
+        let node = self.nodes.get(&address)?;
+        (since_ms <= node.until_ms.saturating_add(NODE_MS)).then_some(&*node.name)
     }
 
     /// The half that was confirmed longest ago: rare, and each costs a question if it is still needed.
@@ -88,6 +112,28 @@ mod tests {
         far.take(vec![pod("b", 1, 7000, 10_000)], &mut dirt);
         assert_eq!(uid(&far, 1, 9001), Some("b"));
         assert_eq!(dirt.addresses.len(), 1);
+    }
+
+    #[test]
+    fn a_node_names_what_began_before_the_answer_and_for_a_minute_after_it() {
+        let (mut far, mut dirt) = (Far::default(), Dirt::default());
+        let ip = pod("", 1, 0, 0).address;
+        let node = |name: &str, until_ms| FarNode { address: ip, name: name.into(), until_ms };
+        far.take_nodes(vec![node("node-2", 5000)], &mut dirt);
+
+        let at = |far: &Far, since| far.node_at(address(ip), since).map(ToOwned::to_owned);
+        assert_eq!(
+            [0, 65_000].map(|since| at(&far, since)),
+            [const { "node-2" }; 2].map(|n| Some(n.to_owned()))
+        );
+        assert_eq!(at(&far, 65_001), None, "who has it by then was not asked");
+        far.take_nodes(vec![node("node-3", 70_000)], &mut dirt);
+        assert_eq!(at(&far, 71_000).as_deref(), Some("node-3"));
+        for n in 0..20_000 {
+            let address = pod("", n, 0, 0).address;
+            far.take_nodes(vec![FarNode { address, ..node("n", u64::from(n)) }], &mut dirt);
+        }
+        assert_eq!(far.nodes.len(), ADDRESSES);
     }
 
     #[test]

@@ -192,6 +192,17 @@ pub struct FarPod {
     pub until_ms: u64,
 }
 
+/// A node that has an address itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FarNode {
+    /// The address.
+    pub address: IpAddr,
+    /// Its name.
+    pub name: Box<str>,
+    /// When it was asked about last, Unix milliseconds.
+    pub until_ms: u64,
+}
+
 impl Default for FarPod {
     fn default() -> Self {
         Self {
@@ -226,6 +237,8 @@ pub enum Event {
     Nodes(Vec<Node>),
     /// Pods of other nodes that were asked for by their addresses.
     Far(Vec<FarPod>),
+    /// Nodes at addresses that were asked about.
+    FarNodes(Vec<FarNode>),
     /// A list of this kind begins: what it does not name until [`Event::Listed`] is gone then, and
     /// not before.
     Listing(Kind),

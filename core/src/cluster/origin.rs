@@ -34,6 +34,7 @@ impl Cluster {
         }
         let far = || self.far.at(address, unix_ms).map(|pod| &*pod.node);
         let node = self.pod_node(address).or_else(|| self.node_at(address)).or_else(far);
+        let node = node.or_else(|| self.far.node_at(address, unix_ms));
         if let Some(node) = node {
             if *node == *self.settings.node {
                 return Origin::Here;

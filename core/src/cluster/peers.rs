@@ -106,6 +106,9 @@ impl Cluster {
         if let Some(name) = self.far_pod(q) {
             return name;
         }
+        if let Some(node) = self.far.node_at(q.at.addr, q.since_ms) {
+            return self.named(Name::Node(node.into()));
+        }
         if let Some(group) = self.group_at(q.at.ip()) {
             return self.named(Name::Group(group.into()));
         }
@@ -154,7 +157,7 @@ impl Cluster {
         let (address, port) = (q.at.addr, q.at.port);
         let (mut found, mut trust) = (self.services.at(address, q.protocol, port), Trust::Assigned);
         // A port of a node is a Service's only if it was connected to: the numbers are anybody's.
-        let node = || self.is_node(address);
+        let node = || self.is_node(address) || self.far.node_at(address, q.since_ms).is_some();
         if found == At::NoOne && q.direction == Direction::Outbound {
             let ports = self.services.at_node_port(q.protocol, port);
             if ports != At::NoOne && node() {

@@ -1,7 +1,9 @@
 //! The other end of a connection: Services, endpoints, nodes, the world.
 
 use crate::node::*;
-use probelet_core::cluster::objects::{EndpointSlice, Event, FarPod, OnNode, Pod, Service};
+use probelet_core::cluster::objects::{
+    EndpointSlice, Event, FarNode, FarPod, OnNode, Pod, Service,
+};
 use probelet_core::records::Unresolved;
 
 #[test]
@@ -260,6 +262,19 @@ fn a_pod_that_no_endpoint_shows_is_named_once_it_was_asked_about() {
     assert_eq!((node.peer(), node.gap(Unresolved::UnknownAddress)), ("pod shop/batch-x".into(), 0));
     let named = |flow: &String| flow.starts_with("shop/Deployment/batch → ");
     assert!(node.flows().iter().any(named), "{:?}", node.flows());
+}
+
+#[test]
+fn an_address_of_another_node_is_that_node_once_it_was_asked_about() {
+    let mut node = Node::synced();
+    node.apply([Event::Pod(pod("shop", "web-0", "10.1.0.9"))]);
+    node.accept("10.1.0.9:80", "192.168.0.2:17354");
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 1);
+
+    let (address, until_ms) = ("192.168.0.2".parse().unwrap(), node.now().unix_ms);
+    node.apply([Event::FarNodes(vec![FarNode { address, name: "far-node".into(), until_ms }])]);
+
+    assert_eq!((node.peer(), node.gap(Unresolved::UnknownAddress)), ("node far-node".into(), 0));
 }
 
 #[test]

@@ -124,7 +124,8 @@ struct Question {
     addresses: Vec<String>,
 }
 
-/// The pods at some addresses: of each its name, what made it, its node and since when.
+/// The pods at some addresses: of each its name, what made it, its node and since when. Of an address that is a node's own, the
+/// node.
 fn addresses(body: &[u8], caller: &Caller) -> Answer {
     let hub = &caller.hub;
     if let Err(refusal) = current(hub) {
@@ -140,7 +141,7 @@ fn addresses(body: &[u8], caller: &Caller) -> Answer {
         return status(429, "TooManyRequests", "ask at most once a second", Some(AGAIN));
     }
     let store = hub.store.borrow();
-    let item = |ip: IpAddr| {
+    let pod = |ip: IpAddr| {
         let At { key, uid, node, peer } = store.at(ip)?;
         let (namespace, name) = key.split_once('/')?;
         let (kind, workload) = &peer.workload;
@@ -148,7 +149,8 @@ fn addresses(body: &[u8], caller: &Caller) -> Answer {
             "workload": workload, "node": node, "since": peer.since}))
     };
     let asked = question.addresses.iter().filter_map(|text| text.parse().ok());
-    let items: Vec<Value> = asked.filter_map(item).collect();
+    let node = |ip: IpAddr| Some(json!({"address": ip, "node": store.host(ip)?}));
+    let items: Vec<Value> = asked.filter_map(|ip| pod(ip).or_else(|| node(ip))).collect();
     hub.figures.named(question.addresses.len(), items.len());
     let text = json!({ "items": items }).to_string();
     hub.figures.sent(text.len());

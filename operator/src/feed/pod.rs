@@ -136,6 +136,8 @@ pub(super) struct Trimmed {
     pub(super) text: Arc<[u8]>,
     /// What is said of it to the nodes of its peers.
     pub(super) peer: Peer,
+    /// Addresses of its node.
+    pub(super) hosts: Vec<IpAddr>,
 }
 
 /// A pod as its peers on other nodes get it.
@@ -204,6 +206,7 @@ pub(super) fn trim(pod: RawPod) -> Result<Trimmed, Left> {
     let node = Box::from(node);
     let uid = metadata.uid.as_deref().ok_or(Left::Nameless)?;
     let peer = Peer::of(&metadata, spec.as_ref(), status.as_ref());
+    let hosts = hosts(status.as_ref());
     let mut status = status;
     if let Some(conditions) = status.as_mut().and_then(|status| status.conditions.as_mut()) {
         conditions.retain(|condition| condition.kind == READY);
@@ -234,7 +237,17 @@ pub(super) fn trim(pod: RawPod) -> Result<Trimmed, Left> {
     if text.len() > MAX_TEXT {
         return Err(Left::TooLarge);
     }
-    Ok(Trimmed { key, uid: uid.into(), node, text: text.as_bytes().into(), peer })
+    Ok(Trimmed { key, uid: uid.into(), node, text: text.as_bytes().into(), peer, hosts })
+}
+
+fn hosts(status: Option<&Status>) -> Vec<IpAddr> {
+    let Some(status) = status else { return Vec::new() };
+    let listed = status.host_ips.iter().flatten().map(|at| &at.ip).chain(&status.host_ip);
+    let mut hosts: Vec<IpAddr> = listed.filter_map(|ip| ip.parse().ok()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    hosts.truncate(IPS);
+    hosts
 }
 
 fn ips(status: Option<&Status>) -> Vec<IpAddr> {
@@ -300,6 +313,7 @@ mod tests {
         let ips = ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd::1".parse().unwrap()];
         assert_eq!((&*trimmed.peer.ips, trimmed.peer.since), (&ips[..], 1_767_225_607));
         assert_eq!(trimmed.peer.workload, ("ReplicaSet".into(), "web".into()));
+        assert_eq!(trimmed.hosts, [IpAddr::from([192, 168, 0, 1])]);
         assert_eq!(
             shown(&trimmed),
             json!({

@@ -17,6 +17,8 @@ use super::pod::{Peer, Trimmed, tombstone};
 
 /// Changes of one node that are kept. A node's pods change a few times each as they start.
 const LOG: usize = 256;
+/// Addresses of a node that are kept, on average: two families, and the one before.
+const HOSTS: usize = 4;
 
 /// What is kept at most.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +135,8 @@ pub(super) struct Store {
     pods: HashMap<Arc<str>, Entry>,
     nodes: HashMap<Arc<str>, Node>,
     addresses: HashMap<IpAddr, Vec<Arc<str>>>,
+    /// Whose each address of a node is, as its pods say.
+    hosts: HashMap<IpAddr, Arc<str>>,
     bytes: usize,
     /// Everything up to it is known.
     version: u64,
@@ -149,6 +153,7 @@ impl Store {
             pods: HashMap::default(),
             nodes: HashMap::default(),
             addresses: HashMap::default(),
+            hosts: HashMap::default(),
             bytes: 0,
             version: 0,
             floor: None,
@@ -201,7 +206,7 @@ impl Store {
 
     /// A pod is as it is now.
     pub(super) fn apply(&mut self, pod: Trimmed, version: u64) -> Outcome {
-        let Trimmed { key, uid, node, text, peer } = pod;
+        let Trimmed { key, uid, node, text, peer, hosts } = pod;
         let list = self.list;
         let mut verb = Verb::Added;
         if let Some(entry) = self.pods.get_mut(&*key) {
@@ -240,6 +245,7 @@ impl Store {
         if let Some(before) = self.pods.get(&key).map(|entry| entry.peer.ips.clone()) {
             self.leave(&key, &before);
         }
+        self.note_hosts(&hosts, &name);
         for ip in &peer.ips {
             self.addresses.entry(*ip).or_default().push(Arc::clone(&key));
         }
@@ -283,6 +289,31 @@ impl Store {
         let [key] = self.addresses.get(&address)?.as_slice() else { return None };
         let Entry { node, uid, peer, .. } = self.pods.get(key)?;
         Some(At { key, uid, node, peer })
+    }
+
+    /// The node that has an address itself: one with pods, the last that said so.
+    pub(super) fn host(&self, address: IpAddr) -> Option<&str> {
+        self.hosts.get(&address).filter(|node| self.has_pods(node)).map(|node| &**node)
+    }
+
+    fn has_pods(&self, node: &str) -> bool {
+        self.nodes.get(node).is_some_and(|node| !node.pods.is_empty())
+    }
+
+    fn note_hosts(&mut self, hosts: &[IpAddr], node: &Arc<str>) {
+        for &ip in hosts {
+            if self.hosts.get(&ip).is_some_and(|known| known == node) {
+                continue;
+            }
+            if self.hosts.len() >= HOSTS * self.bounds.nodes {
+                let nodes = &self.nodes;
+                let lives = |node: &Arc<str>| nodes.get(node).is_some_and(|n| !n.pods.is_empty());
+                self.hosts.retain(|_, node| lives(node));
+            }
+            if self.hosts.len() < HOSTS * self.bounds.nodes {
+                self.hosts.insert(ip, Arc::clone(node));
+            }
+        }
     }
 
     /// The node of that name, which is there afterwards.

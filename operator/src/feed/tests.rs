@@ -216,19 +216,20 @@ fn who_asks_for_an_address_gets_the_pod_that_has_it_and_no_more_than_its_name() 
             pod["metadata"]["ownerReferences"] =
                 json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "batch-7d9f", "uid": "r", "controller": true}]);
             pod["spec"] = json!({"nodeName": "node-2"});
-            pod["status"] = json!({"phase": "Running", "podIP": "10.0.7.7", "startTime": "2026-01-01T00:00:00Z"});
+            pod["status"] = json!({"phase": "Running", "podIP": "10.0.7.7", "hostIP": "192.168.0.2", "startTime": "2026-01-01T00:00:00Z"});
         });
         let uid = fake.get("pods", "batch-7d9f-x")["metadata"]["uid"].clone();
         let hub = hub(&fake).await;
 
         // Two pods say that they have the first one.
-        let asked = r#"{"addresses": ["10.0.0.1", "10.0.7.7", "10.0.9.9", "x"]}"#;
+        let asked = r#"{"addresses": ["10.0.0.1", "10.0.7.7", "192.168.0.2", "10.0.9.9", "x"]}"#;
         let found = json(ask_for(&hub, "node-1", asked)).await;
 
         assert_eq!(
             found,
             json!({"items": [{"address": "10.0.7.7", "namespace": "shop", "name": "batch-7d9f-x", "uid": uid,
-            "kind": "Deployment", "workload": "batch", "node": "node-2", "since": 1_767_225_600}]})
+            "kind": "Deployment", "workload": "batch", "node": "node-2", "since": 1_767_225_600},
+            {"address": "192.168.0.2", "node": "node-2"}]})
         );
         let again = json(ask_for(&hub, "node-1", asked)).await;
         assert_eq!(again["code"], 429, "at once: {again}");

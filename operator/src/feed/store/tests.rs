@@ -19,6 +19,7 @@ fn pod(key: &str, uid: &str, node: &str, more: &str) -> Trimmed {
         node: node.into(),
         text: text.into_bytes().into(),
         peer: Peer::default(),
+        hosts: Vec::new(),
     }
 }
 
@@ -314,4 +315,21 @@ proptest! {
         let bytes: usize = store.pods.values().map(|entry| entry.text.len()).sum();
         prop_assert_eq!(store.held(), (store.pods.len(), bytes));
     }
+}
+
+#[test]
+fn the_address_of_a_node_is_its_own_as_long_as_it_has_pods() {
+    let mut store = listed();
+    let ip: IpAddr = "192.168.0.2".parse().unwrap();
+    let on =
+        |node: &str, name: &str| Trimmed { hosts: vec![ip], ..pod(name, name, node, "Running") };
+    assert_eq!(store.host(ip), None);
+
+    store.apply(on("one", "n/a"), 11);
+    assert_eq!((store.host(ip), store.at(ip).is_none()), (Some("one"), true));
+
+    store.remove("n/a", 12);
+    assert_eq!(store.host(ip), None, "it may be another's");
+    store.apply(on("two", "n/b"), 13);
+    assert_eq!(store.host(ip), Some("two"));
 }

@@ -34,8 +34,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("an agent's own token is refused the pods of its own node too", refused),
         scenario("agents get pods from the operator, and a new one within seconds", handed_out),
         scenario("a pod of another node that no Service selects has its name and node", stranger),
-        scenario("at rest each end of a connection has a name, on both nodes", all_named),
         scenario("while there is no operator names stay and their age is shown", no_operator),
+        scenario("at rest each end of a connection has a name, on both nodes", all_named),
     ]
 }
 
@@ -159,11 +159,12 @@ fn stranger(world: &mut World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Other nodes are among the ends: what their own processes dial through a Service comes from their address.
+/// Other nodes are among the ends: what their own processes dial through a Service comes from their address. What began with pods
+/// that are gone by now may take some minutes to end.
 fn all_named(world: &mut World) -> anyhow::Result<()> {
     let viewer = token(&world.kube, "probelet-viewer")?;
     let agents = look::ready(&world.kube, "agent", 2)?;
-    until("no end is without a name", SECONDS * 3, || {
+    until("no end is without a name", AWAY, || {
         for agent in &agents {
             let metrics = agent_metrics(agent, &viewer)?;
             let unnamed = sum(&metrics, "probelet_agent_unresolved", &[]).context("no figure")?;

@@ -9,7 +9,7 @@
 //!
 //! Counters are read before sockets. What opens in between is seen before it is counted: such an
 //! end is held back until the next counters cover it. If they do not, the report counted an end that
-//! the kernel never opened: that is [`Coverage::take_excess`], a fault and not a ratio of one.
+//! the kernel never opened: that is `Coverage::take_excess`, a fault and not a ratio of one.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 

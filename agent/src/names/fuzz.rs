@@ -31,7 +31,9 @@ pub(crate) fn api(data: &[u8]) {
         }
         _ => {
             review::fuzz(bytes);
-            taken_in(&wire::far(bytes, 2000).map(wire::Found::events).unwrap_or_default());
+            if let Some(found) = wire::far(bytes, 2000) {
+                taken_in(&found.events());
+            }
             crate::config::fuzz::node_probe(bytes);
         }
     }

@@ -17,7 +17,7 @@ mod text;
 
 use crate::kube::failure::Failure;
 use crate::kube::status::Malformed;
-pub(super) use far::{Found, far};
+pub(super) use far::far;
 pub(super) use node::node;
 use pod::Pod;
 use probelet_core::cluster::objects::{Event, Kind};

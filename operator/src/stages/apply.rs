@@ -50,7 +50,7 @@ pub enum Error {
 pub(crate) const RESULTS: [&str; 3] = ["busy", "refused", "error"];
 
 impl Error {
-    /// For the label of a metric; one of [`RESULTS`].
+    /// For the label of a metric; one of `RESULTS`.
     #[must_use]
     pub fn result(&self) -> &'static str {
         match self {

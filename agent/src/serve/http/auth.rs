@@ -140,7 +140,7 @@ impl Drop for Flight<'_> {
 
 impl Auth {
     /// A listener that asks `reviewer`, and lets anyone who comes through loopback pass if set so: see
-    /// [`network_is_a_pods_own`].
+    /// `network_is_a_pods_own`.
     pub fn new(reviewer: Reviewer, terms: Terms, loopback: bool) -> Result<Self, Error> {
         let secret = Secret::new()?;
         let state = State { ledger: Ledger::new(terms), flights: BTreeMap::new(), warned: None };

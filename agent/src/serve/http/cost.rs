@@ -1,7 +1,7 @@
 //! What a request costs, and whether the budget has it.
 //!
 //! In: measured CPU time of responses. Out: an estimate for the next one, and the words for a
-//! refusal. It must not decide: the governor does, through [`Admit`].
+//! refusal. It must not decide: the governor does, through `Admit`.
 //!
 //! Pure: no I/O.
 

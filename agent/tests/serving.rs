@@ -6,7 +6,7 @@
     reason = "a test that cannot go on panics, and one that cannot run says so"
 )]
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -40,7 +40,9 @@ fn cpu(agent: &Agent) -> Duration {
 
 /// A connection from an address of its own: all of 127/8 is this machine.
 fn from(peer: u8, to: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    // An agent that another test starts at this moment is not to have it.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, peer), 0))?;
     connect(&socket, &to)?;
     let stream = TcpStream::from(socket);

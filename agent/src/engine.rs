@@ -22,7 +22,7 @@ mod vitals;
 use crate::clock::{self, seconds};
 use crate::config::{Effective, Origin};
 use crate::discover::ceilings::Ceilings;
-use crate::discover::containers::{Containers, usage::Usage};
+use crate::discover::containers::{Containers, hierarchies::Hierarchies, usage::Usage};
 use crate::discover::{self, Pass, Source, choose::Chosen};
 use crate::rights::Plan;
 use crate::snapshot::{Skip, Snapshot};
@@ -140,12 +140,14 @@ impl Engine {
         let schedule = Schedule::new(tuning.intervals, looks, tuning.phase_ns(&setup.node));
         let start_ns = setup.governor.charged(|budget, _| budget.used_ns());
         let signs = Signs::new(&config, &chosen, start_ns, rights::before(setup.rights.is_some()));
+        // One look for both: in a pod it goes through the cgroups of the node.
+        let hierarchies = Hierarchies::mounted(Path::new("/proc"))?;
         Ok(Self {
             tuning,
             source: chosen.source,
-            containers: Containers::new(Path::new("/proc"))?,
+            containers: Containers::within(Path::new("/proc"), &hierarchies)?,
             ceilings: Ceilings::new(Path::new("/proc"))?,
-            usage: Usage::new()?,
+            usage: Usage::with(hierarchies),
             usage_ns: 0,
             facts: Facts::default(),
             report,

@@ -97,7 +97,12 @@ impl Containers {
     /// Reads below `proc_root`, which is `/proc`.
     pub fn new(proc_root: &Path) -> Result<Self, Error> {
         // Without it, only sockets of other sources' cgroup ids go without a name.
-        let Hierarchies { unified, own, .. } = Hierarchies::mounted(proc_root).unwrap_or_default();
+        Self::within(proc_root, &Hierarchies::mounted(proc_root).unwrap_or_default())
+    }
+
+    /// The same, where the hierarchies are known.
+    pub(crate) fn within(proc_root: &Path, hierarchies: &Hierarchies) -> Result<Self, Error> {
+        let Hierarchies { unified, own, .. } = hierarchies.clone();
         let text = std::fs::read_to_string(proc_root.join("self/cgroup")).unwrap_or_default();
         let text = own.as_ref().map(|own| own.spelled(&text)).unwrap_or(text);
         Ok(Self {

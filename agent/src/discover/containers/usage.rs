@@ -8,7 +8,6 @@
 //! I/O: reads `/proc/self/mountinfo` once, and files of cgroups.
 
 use std::mem::MaybeUninit;
-use std::path::Path;
 
 use probelet_core::facts::{Container, ContainerId};
 use probelet_core::hash::HashMap;
@@ -16,7 +15,6 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
 use super::hierarchies::{Hierarchies, Mount};
-use crate::discover::Error;
 use crate::discover::procfs::stat::decimal;
 use crate::open_files;
 
@@ -97,11 +95,6 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Finds the mounted hierarchies.
-    pub fn new() -> Result<Self, Error> {
-        Ok(Self::with(Hierarchies::mounted(Path::new("/proc"))?))
-    }
-
     /// Reads below these hierarchies.
     #[must_use]
     pub fn with(hierarchies: Hierarchies) -> Self {

@@ -1,6 +1,7 @@
 //! Files of invented cgroups, and one real cgroup.
 
 use super::*;
+use std::path::{Path, PathBuf};
 
 const CPU_STAT: &[u8] = b"usage_usec 1234567\nuser_usec 1000000\nsystem_usec 234567\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n";
 
@@ -66,17 +67,23 @@ fn a_container_without_files_is_no_reading_and_is_not_looked_for_each_time() {
     assert_eq!(usage.missing(), 1, "the CPU time");
 }
 
+/// A cgroup of this machine, made for a test; none without v2, which is said.
+fn live(cgroup: &str) -> Option<(PathBuf, Usage)> {
+    let hierarchies = Hierarchies::mounted(Path::new("/proc")).unwrap();
+    let Some(unified) = hierarchies.unified.as_ref() else {
+        println!("SKIP: this machine: no cgroup v2 is mounted");
+        return None;
+    };
+    let dir = unified.path_of(cgroup).unwrap();
+    std::fs::create_dir(&dir).expect("needs root: a cgroup of its own");
+    Some((dir, Usage::with(hierarchies)))
+}
+
 #[test]
 #[ignore = "needs root and cgroup v2"]
 fn a_live_cgroup_is_read_until_it_is_removed() {
     const CGROUP: &str = "/probelet-test-usage";
-    let hierarchies = Hierarchies::mounted(Path::new("/proc")).unwrap();
-    let Some(unified) = hierarchies.unified.as_ref() else {
-        return println!("SKIP: this machine: no cgroup v2 is mounted");
-    };
-    let dir = unified.path_of(CGROUP).unwrap();
-    std::fs::create_dir(&dir).expect("needs root: a cgroup of its own");
-    let mut usage = Usage::with(hierarchies);
+    let Some((dir, mut usage)) = live(CGROUP) else { return };
 
     let alive = usage.read(&[container(CGROUP)]).to_vec();
     std::fs::remove_dir(&dir).unwrap();
@@ -209,13 +216,7 @@ fn with_a_low_limit_of_open_files_none_of_them_is_held() {
 #[ignore = "needs root and cgroup v2"]
 fn a_live_cgroup_that_is_made_again_at_once_is_read_without_a_gap() {
     const CGROUP: &str = "/probelet-test-usage-again";
-    let hierarchies = Hierarchies::mounted(Path::new("/proc")).unwrap();
-    let Some(unified) = hierarchies.unified.as_ref() else {
-        return println!("SKIP: this machine: no cgroup v2 is mounted");
-    };
-    let dir = unified.path_of(CGROUP).unwrap();
-    std::fs::create_dir(&dir).expect("needs root: a cgroup of its own");
-    let mut usage = Usage::with(hierarchies);
+    let Some((dir, mut usage)) = live(CGROUP) else { return };
     let before = usage.read(&[container(CGROUP)]).len();
     std::fs::remove_dir(&dir).unwrap();
     std::fs::create_dir(&dir).unwrap();

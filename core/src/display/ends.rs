@@ -20,7 +20,13 @@ const UNKNOWN: &str = "(unknown)";
 pub fn container(picture: &Picture, names: &ContainerNames, id: ContainerId) -> String {
     let there = picture.container(id).filter(|container| !container.id.is_empty());
     let Some(container) = there else { return UNKNOWN.to_owned() };
-    let inside = || names_inside(picture).find(|(id, _)| *id == container.id).map(|(_, name)| name);
+    let inside = || {
+        // Where there is a pod its name is shown, and what pods call their containers need not be searched.
+        if picture.pod(id).is_some() {
+            return None;
+        }
+        names_inside(picture).find(|(id, _)| *id == container.id).map(|(_, name)| name)
+    };
     let Called { pod, name } = called(picture, names, id, container, inside);
     clean(pod.as_deref().unwrap_or(name)).into_owned()
 }

@@ -51,8 +51,9 @@ impl Far {
             let at = address(node.address);
             if !self.nodes.contains_key(&at) && self.nodes.len() >= ADDRESSES {
                 let oldest = self.nodes.iter().min_by_key(|(_, node)| node.until_ms);
-                let oldest = oldest.map(|(&at, _)| at);
-                oldest.map(|at| self.nodes.remove(&at));
+                if let Some((&oldest, _)) = oldest {
+                    self.nodes.remove(&oldest);
+                }
             }
             self.nodes.insert(at, node);
             dirt.address(at);
@@ -122,10 +123,8 @@ mod tests {
         far.take_nodes(vec![node("node-2", 5000)], &mut dirt);
 
         let at = |far: &Far, since| far.node_at(address(ip), since).map(ToOwned::to_owned);
-        assert_eq!(
-            [0, 65_000].map(|since| at(&far, since)),
-            [const { "node-2" }; 2].map(|n| Some(n.to_owned()))
-        );
+        assert_eq!(at(&far, 0).as_deref(), Some("node-2"));
+        assert_eq!(at(&far, 65_000).as_deref(), Some("node-2"));
         assert_eq!(at(&far, 65_001), None, "who has it by then was not asked");
         far.take_nodes(vec![node("node-3", 70_000)], &mut dirt);
         assert_eq!(at(&far, 71_000).as_deref(), Some("node-3"));

@@ -293,11 +293,7 @@ impl Store {
 
     /// The node that has an address itself: one with pods, the last that said so.
     pub(super) fn host(&self, address: IpAddr) -> Option<&str> {
-        self.hosts.get(&address).filter(|node| self.has_pods(node)).map(|node| &**node)
-    }
-
-    fn has_pods(&self, node: &str) -> bool {
-        self.nodes.get(node).is_some_and(|node| !node.pods.is_empty())
+        self.hosts.get(&address).filter(|node| has_pods(&self.nodes, node)).map(|node| &**node)
     }
 
     fn note_hosts(&mut self, hosts: &[IpAddr], node: &Arc<str>) {
@@ -306,9 +302,7 @@ impl Store {
                 continue;
             }
             if self.hosts.len() >= HOSTS * self.bounds.nodes {
-                let nodes = &self.nodes;
-                let lives = |node: &Arc<str>| nodes.get(node).is_some_and(|n| !n.pods.is_empty());
-                self.hosts.retain(|_, node| lives(node));
+                self.hosts.retain(|_, node| has_pods(&self.nodes, node));
             }
             if self.hosts.len() < HOSTS * self.bounds.nodes {
                 self.hosts.insert(ip, Arc::clone(node));
@@ -388,6 +382,10 @@ impl Cursor {
     fn nowhere() -> Self {
         Self { next: 0, changed: watch::channel(0).1 }
     }
+}
+
+fn has_pods(nodes: &HashMap<Arc<str>, Node>, node: &str) -> bool {
+    nodes.get(node).is_some_and(|node| !node.pods.is_empty())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod due;
 mod figures;
 mod health;
 mod memory;
+mod nameless;
 #[cfg(test)]
 pub(crate) mod testing;
 mod top;

@@ -61,6 +61,25 @@ impl Gaps {
         }
     }
 
+    /// These counts; what is not named has none.
+    #[must_use]
+    pub fn of(counts: impl IntoIterator<Item = (Unresolved, u64)>) -> Self {
+        let mut gaps = Self::default();
+        for (reason, n) in counts {
+            gaps.0[reason as usize] = n;
+        }
+        gaps
+    }
+
+    /// For each reason the lower one of two counts.
+    #[must_use]
+    pub fn least(mut self, other: Self) -> Self {
+        for (n, other) in self.0.iter_mut().zip(other.0) {
+            *n = (*n).min(other);
+        }
+        self
+    }
+
     /// The count for one reason.
     #[must_use]
     pub const fn get(&self, reason: Unresolved) -> u64 {

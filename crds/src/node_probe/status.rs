@@ -96,7 +96,8 @@ pub struct Quality {
     /// was opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<String>,
-    /// Connections without an owner or without a name for their remote end, by reason; the largest few.
+    /// Connections without an owner or without a name for their remote end, by reason; the largest few. What had none for
+    /// less than some 15 s is not counted: names arrive a moment after their pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unresolved: BTreeMap<String, i64>,
     /// Sockets that the kernel counts and that the last reading of everything did not meet; absent if it met all.

@@ -14,6 +14,7 @@ use super::figures;
 use crate::rights::{self, Protection, Rights};
 use crate::snapshot::Snapshot;
 use crate::snapshot::instance::instance;
+use probelet_core::records::Gaps;
 use probelet_crds::{
     AgentStatus, Capabilities, NodeProbeStatus, Quality, ReportStatus, ReportingMode, RightsStatus,
     Summary,
@@ -35,8 +36,9 @@ const RECORDS: [u64; 6] = [200, 350, 165, 300, 215, 200];
 /// Bytes of the rest.
 const FRAME: u64 = 1800;
 
-/// The status without what is largest; conditions are put in by who keeps their times.
-pub(super) fn of(scene: &Scene<'_>) -> NodeProbeStatus {
+/// The status without what is largest; conditions are put in by who keeps their times. Of ends without a name those that
+/// `nameless` says stay so.
+pub(super) fn of(scene: &Scene<'_>, nameless: &Gaps) -> NodeProbeStatus {
     let snapshot = scene.snapshot;
     if scene.config.spec.reporting.mode == ReportingMode::Off {
         return NodeProbeStatus::default();
@@ -45,7 +47,7 @@ pub(super) fn of(scene: &Scene<'_>) -> NodeProbeStatus {
     NodeProbeStatus {
         agent: (!snapshot.vitals.config_hash.is_empty()).then(|| agent(snapshot)),
         summary: known.then(|| count(snapshot)),
-        quality: known.then(|| quality(scene)),
+        quality: known.then(|| quality(scene, nameless)),
         report: known.then(|| report(snapshot)),
         capabilities: capabilities(scene),
         rights: known.then(|| kept(&snapshot.vitals.rights)),
@@ -81,10 +83,9 @@ fn count(snapshot: &Snapshot) -> Summary {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an age in seconds")]
-fn quality(scene: &Scene<'_>) -> Quality {
+fn quality(scene: &Scene<'_>, nameless: &Gaps) -> Quality {
     let picture = &scene.snapshot.picture;
-    let gaps = picture.cluster.iter().flat_map(|cluster| cluster.gaps.iter());
-    let mut reasons: Vec<_> = gaps.filter(|&(_, n)| n > 0).collect();
+    let mut reasons: Vec<_> = nameless.iter().filter(|&(_, n)| n > 0).collect();
     reasons.sort_by_key(|&(reason, n)| (Reverse(n), reason));
     reasons.truncate(REASONS);
     let unresolved: BTreeMap<_, _> =
@@ -221,8 +222,11 @@ fn qualities_differ(a: &Quality, b: &Quality) -> bool {
     let reasons = a.unresolved.keys().chain(b.unresolved.keys());
     let of = |quality: &Quality, reason| quality.unresolved.get(reason).copied().unwrap_or(0);
     let mut reasons = reasons.map(|reason| (of(a, reason), of(b, reason)));
-    // A share that matters is a condition. That all was seen is a claim, which one socket ends.
-    (a.unseen == 0) != (b.unseen == 0)
+    let total = |quality: &Quality| quality.unresolved.values().sum::<i64>();
+    // A share that matters is a condition. That all was seen is a claim, which one socket ends. That a few ends have no name
+    // can wait for the next write; that all have one again ends what `kubectl probelet status --check` refuses.
+    (total(a) > 0 && total(b) == 0)
+        || (a.unseen == 0) != (b.unseen == 0)
         || apart(a.unseen, b.unseen)
         || reasons.any(|(a, b)| apart(a, b))
 }

@@ -7,6 +7,7 @@
 
 use super::conditions::{Judge, Scene, Verdict};
 use super::due::{Ask, Due};
+use super::nameless::Nameless;
 use super::{context, digest, top};
 use crate::capabilities::Capability;
 use crate::kube::random;
@@ -38,6 +39,7 @@ pub(super) struct Memory {
     pub(super) lacking: Vec<Capability>,
     pub(super) due: Due,
     pub(super) judge: Judge,
+    pub(super) nameless: Nameless,
     pub(super) tops: top::Tops,
     pub(super) conditions: Vec<Condition>,
     pub(super) stored: Option<Stored>,
@@ -69,6 +71,7 @@ impl Memory {
             lacking: context::lacking(),
             due: Due::default(),
             judge: Judge::default(),
+            nameless: Nameless::default(),
             tops: top::Tops::default(),
             conditions: Vec::new(),
             stored: None,
@@ -160,6 +163,8 @@ impl Memory {
         }
         let judged = self.judged;
         self.conditions.retain(|c| condition::OF_NODE_PROBE.contains(&c.type_.as_str()));
+        let gaps = scene.snapshot.picture.cluster.as_ref().map(|cluster| cluster.gaps);
+        let nameless = self.nameless.look(scene.now, gaps.unwrap_or_default());
         let time = Timestamp::now();
         for Verdict { kind, status, reason, message } in &verdicts {
             condition::set(&mut self.conditions, kind, *status, reason, message, judged, time);
@@ -168,7 +173,7 @@ impl Memory {
             observed_generation: judged,
             applied_config_hash: scene.snapshot.vitals.config_hash.clone(),
             conditions: self.conditions.clone(),
-            ..digest::of(scene)
+            ..digest::of(scene, &nameless)
         };
         let ask = match &self.stored {
             None => {

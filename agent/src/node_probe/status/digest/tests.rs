@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn status(snapshot: &Snapshot, config: &Effective, lacking: &[Capability]) -> NodeProbeStatus {
-    of(&Scene {
+    let scene = Scene {
         snapshot,
         names: &ContainerNames::default(),
         config,
@@ -22,7 +22,8 @@ fn status(snapshot: &Snapshot, config: &Effective, lacking: &[Capability]) -> No
         lacking,
         now: Duration::from_mins(10),
         unix: snapshot.vitals.verified_unix + 3.2,
-    })
+    };
+    of(&scene, &Gaps::default())
 }
 
 fn healthy() -> NodeProbeStatus {
@@ -124,6 +125,21 @@ fn one_socket_that_nothing_met_is_reported_and_a_change() {
     assert!(changed(&all, &not_all, &[]) && changed(&not_all, &all, &[]));
     assert!(!changed(&all, &with(None), &[]));
     assert!(!serde_json::to_string(&all).unwrap().contains("unseen"));
+}
+
+#[test]
+fn that_all_ends_have_a_name_again_is_a_change_and_that_a_few_have_none_is_not() {
+    let with = |nameless: &[(&str, i64)]| {
+        let mut status = healthy();
+        let reasons = nameless.iter().map(|(reason, n)| ((*reason).to_owned(), *n));
+        status.quality.as_mut().unwrap().unresolved = reasons.collect();
+        status
+    };
+    let (all, few) = (with(&[]), with(&[("unknown_address", 2)]));
+
+    assert!(changed(&few, &all, &[]));
+    assert!(!changed(&all, &few, &[]));
+    assert!(!changed(&few, &with(&[("not_synced", 1)]), &[]));
 }
 
 #[test]

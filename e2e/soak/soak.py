@@ -134,8 +134,9 @@ def cost(soak, window):
     for node in ("node1", "node2"):
         figure = f"{used[node] * 1000:.2f}m of {budget[node] * 1000:.1f}m, at most {memory[node]:.1f} MiB"
         soak.says(f"{node}: CPU is within the budget", "" if used[node] <= budget[node] else figure, figure)
-    levels = {each["metric"]["level"] for each in soak.prometheus.instant(f'avg_over_time(probelet_agent_level{{level!="Full"}}[{window}]) > 0')}
-    soak.says("the level was Full all the while", ", ".join(sorted(levels)))
+    others = soak.prometheus.instant(f'avg_over_time(probelet_agent_level{{level!="Full"}}[{window}]) > 0')
+    shares = [f"{each['metric']['level']} on {each['metric']['node']} for {float(each['value'][1]):.2%} of the time" for each in others]
+    soak.says("the level was Full all the while", ", ".join(sorted(shares)))
 
 
 def calm(soak, window):

@@ -142,6 +142,38 @@ fn the_fds_of_a_process_are_counted() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_process_whose_first_thread_ended_keeps_its_files_sockets_memory_and_namespace() {
+    let there = Elsewhere::start(
+        "import ctypes,threading
+server=socket.create_server(('127.0.0.1',4243))
+files=[open('/dev/null') for _ in range(20)]
+threading.Thread(target=lambda: (print('ok'),sys.stdin.read(),os._exit(0))).start()
+ctypes.CDLL(None).syscall(60 if os.uname().machine=='x86_64' else 93,0)",
+    );
+    let pid = there.0.id();
+    let stat = format!("/proc/{pid}/stat");
+    while !std::fs::read_to_string(&stat).unwrap().contains(") Z ") {
+        std::thread::yield_now();
+    }
+    let thread = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let thread =
+        thread.map(|entry| entry.file_name()).find(|tid| *tid != *pid.to_string()).unwrap();
+    let link = std::fs::read_link(format!("/proc/{}/ns/net", thread.display())).unwrap();
+    let netns = procfs::root::bracketed(link.to_str().unwrap().as_bytes()).unwrap();
+    for mut source in source_kinds() {
+        let facts = read(&mut *source, Want::Everything);
+
+        let name = source.kind().name();
+        let process = facts.processes.iter().find(|process| process.pid == pid).unwrap();
+        assert!(process.open_fds.unwrap() > 20, "{name}: {process:?}");
+        assert_eq!((process.netns, process.rss_bytes > 1 << 20), (netns, true), "{name}");
+        let socket = facts.sockets.iter().find(|s| s.netns == netns && s.local.port == 4243);
+        assert_eq!(socket.map(|socket| socket.pid), Some(pid), "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_socket_of_another_namespace_has_its_pid_and_namespace() {
     let there = Elsewhere::start("s=socket.create_server(('127.0.0.1',4242));print('ok')");
     for mut source in source_kinds() {

@@ -331,7 +331,7 @@ impl Owners {
             hunted.remove(&inode);
             !(hunting && hunted.is_empty())
         };
-        let stop = walk::walk(root, pid, &mut walk.cursor, expected, allowance, listing, found);
+        let stop = walk::walk(root, process, &mut walk.cursor, expected, allowance, listing, found);
         walk.seen_fds += before - allowance.fds;
         match stop {
             Ok(stop) => {

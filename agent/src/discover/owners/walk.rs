@@ -9,6 +9,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 
+use probelet_core::facts::Process;
 use rustix::fs::{OFlags, RawDir, SeekFrom};
 
 use super::holders::Holders;
@@ -97,12 +98,36 @@ pub(super) struct Allowance<'a> {
 /// how many entries are probably left; `found` gets every socket inode, and says whether to go on.
 pub(super) fn walk(
     root: &Root,
-    pid: u32,
+    process: &Process,
     cursor: &mut u64,
     expected: u32,
     allowance: &mut Allowance<'_>,
     listing: &mut [MaybeUninit<u8>],
     mut found: impl FnMut(u32) -> bool,
+) -> io::Result<Stop> {
+    let (pid, before, from) = (process.pid, allowance.fds, *cursor);
+    let stop = walk_thread(root, pid, cursor, expected, allowance, listing, &mut found)?;
+    let none = stop == Stop::End && allowance.fds == before;
+    // A first thread that has ended shows no files, though its process has some.
+    if none
+        && expected > 0
+        && process.threads > 1
+        && let Some(thread) = root.another_thread(pid)
+    {
+        *cursor = from;
+        return walk_thread(root, thread, cursor, expected, allowance, listing, &mut found);
+    }
+    Ok(stop)
+}
+
+fn walk_thread(
+    root: &Root,
+    pid: u32,
+    cursor: &mut u64,
+    expected: u32,
+    allowance: &mut Allowance<'_>,
+    listing: &mut [MaybeUninit<u8>],
+    found: &mut impl FnMut(u32) -> bool,
 ) -> io::Result<Stop> {
     let dir = root.file(pid, "fd", OFlags::RDONLY | OFlags::DIRECTORY)?;
     if *cursor > 0 {

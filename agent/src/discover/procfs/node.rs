@@ -194,7 +194,8 @@ impl<D: Dump> Node<D> {
             if want == Want::Everything {
                 self.threads.look(&self.root, &facts.processes, &mut facts.losses, pace);
             }
-            let threads = self.threads.elsewhere(&facts.processes);
+            let threads =
+                self.processes.following().chain(self.threads.elsewhere(&facts.processes));
             let gone = self.spaces.assign(&facts.processes, threads);
             facts.losses.add(Loss::NetnsVanished, gone);
         }

@@ -44,6 +44,8 @@ struct Entry {
     /// The kernel did not say which namespace it is in.
     denied: bool,
     seen: u32,
+    /// The thread that shows files and namespaces: the first one, whose number is the process's, while it goes on.
+    thread: u32,
     /// Readings in a row in which it had used no CPU time.
     idle: u32,
 }
@@ -134,6 +136,12 @@ impl Processes {
         Ok(outcome)
     }
 
+    /// The threads that stand for a process whose first one has ended, with their namespace: its number leads nowhere.
+    pub fn following(&self) -> impl Iterator<Item = (u32, u32)> {
+        let ended = self.entries.iter().filter(|(pid, entry)| entry.thread != **pid);
+        ended.map(|(_, entry)| (entry.thread, entry.process.netns))
+    }
+
     /// Corrects what is known of a process's namespace, after a reader found it elsewhere.
     pub fn moved(&mut self, pid: u32, netns: u32) {
         if let Some(entry) = self.entries.get_mut(&pid) {
@@ -189,7 +197,7 @@ impl Processes {
             if entry.denied {
                 facts.losses.add(Loss::Permission, 1);
             }
-            self.count_fds(root, &mut entry.process, want, &mut facts.losses, pace);
+            self.count_fds(root, &mut entry, want, &mut facts.losses, pace);
             facts.processes.push(entry.process);
         }
         self.entries.insert(pid, entry);
@@ -217,7 +225,7 @@ impl Processes {
                             facts.losses.add(Loss::Malformed, 1);
                             return Some(entry);
                         };
-                        update(root, &mut entry, &stat, &mut facts.losses);
+                        update(root, &mut entry, &stat, self.units, &mut facts.losses);
                         return Some(entry);
                     }
                     // The process ended; another one has its pid, or the listing is too old.
@@ -258,7 +266,7 @@ impl Processes {
             && entry.process.start_ns == stat.start_ns
         {
             if !entry.kernel {
-                update(root, &mut entry, &stat, &mut facts.losses);
+                update(root, &mut entry, &stat, self.units, &mut facts.losses);
             }
             return Some(entry);
         }
@@ -270,10 +278,11 @@ impl Processes {
             kernel: stat.kernel,
             denied: false,
             seen: self.pass,
+            thread: pid,
             idle: 0,
         };
         if !stat.kernel {
-            update(root, &mut entry, &stat, &mut facts.losses);
+            update(root, &mut entry, &stat, self.units, &mut facts.losses);
         }
         Some(entry)
     }
@@ -293,16 +302,17 @@ impl Processes {
     fn count_fds(
         &mut self,
         root: &Root,
-        process: &mut Process,
+        entry: &mut Entry,
         want: Want,
         losses: &mut Losses,
         pace: &mut dyn Pace,
     ) {
+        let process = &mut entry.process;
         let counted = if self.sizes_count_fds {
-            root.size(process.pid, "fd").map(Some)
+            root.size(entry.thread, "fd").map(Some)
         } else if process.open_fds.is_none() || want == Want::Everything {
             self.listing.clear();
-            count_entries(root, process.pid, &mut self.listing, losses, pace)
+            count_entries(root, entry.thread, &mut self.listing, losses, pace)
         } else {
             return; // each count costs 0.8 µs per fd on such a kernel
         };
@@ -315,7 +325,7 @@ impl Processes {
 }
 
 /// Takes over what moves in a process's life.
-fn update(root: &Root, entry: &mut Entry, stat: &Stat, losses: &mut Losses) {
+fn update(root: &Root, entry: &mut Entry, stat: &Stat, units: Units, losses: &mut Losses) {
     let renamed = entry.process.comm != stat.comm;
     entry.idle = if entry.process.cpu_ns == stat.cpu_ns { entry.idle.saturating_add(1) } else { 0 };
     let process = &mut entry.process;
@@ -324,15 +334,37 @@ fn update(root: &Root, entry: &mut Entry, stat: &Stat, losses: &mut Losses) {
     process.cpu_ns = stat.cpu_ns;
     process.rss_bytes = stat.rss_bytes;
     process.comm = stat.comm;
+    let ended = stat.state == b'Z';
+    if ended && stat.threads > 1 {
+        follow_another_thread(root, entry, units);
+    }
+    let process = &entry.process;
     // A zombie has no namespaces any more; what was read before still shows where it was.
     let unread = process.netns == 0 && !entry.denied;
-    if (renamed || unread) && stat.state != b'Z' {
+    if (renamed || unread) && (!ended || entry.thread != process.pid) {
         read_netns(root, entry, losses);
     }
 }
 
+/// The first thread has ended and others go on: one of them shows what the first one no longer does.
+fn follow_another_thread(root: &Root, entry: &mut Entry, units: Units) {
+    let mut buffer = [MaybeUninit::<u8>::uninit(); STAT_MAX];
+    let mut resident = |thread| {
+        let file = root.file(thread, "stat", OFlags::RDONLY).ok()?;
+        let (text, _) = rustix::io::pread(&file, &mut buffer, 0).ok()?;
+        stat::parse(text, units).map(|stat| stat.rss_bytes)
+    };
+    let pid = entry.process.pid;
+    let known = (entry.thread != pid).then(|| resident(entry.thread)).flatten();
+    let bytes = known.or_else(|| {
+        entry.thread = root.another_thread(pid).unwrap_or(pid);
+        resident(entry.thread)
+    });
+    entry.process.rss_bytes = bytes.unwrap_or(0);
+}
+
 fn read_netns(root: &Root, entry: &mut Entry, losses: &mut Losses) {
-    match root.link_number(entry.process.pid, "ns/net") {
+    match root.link_number(entry.thread, "ns/net") {
         Ok(netns) => {
             entry.process.netns = netns;
             entry.denied = false;

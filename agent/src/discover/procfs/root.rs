@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, RawDir};
 
 use crate::discover::Error;
 
@@ -19,6 +19,8 @@ use crate::discover::Error;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 /// `/proc/4294967295/` and the longest name asked for.
 const PATH_MAX: usize = 48;
+/// A listing of 40 threads: one of the first two is what is looked for.
+const THREADS: usize = 1024;
 /// First size of a read buffer; it doubles when a file fills it.
 const FIRST_READ: usize = 4096;
 
@@ -91,6 +93,21 @@ impl Root {
                 return Ok(());
             }
         }
+    }
+
+    /// The lowest thread of a process but its first one. A process goes on when its first thread ends, but its number then
+    /// shows no files, namespaces or memory; those of each other thread are the process's.
+    pub(crate) fn another_thread(&self, pid: u32) -> Option<u32> {
+        let directory = self.file(pid, "task", OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
+        let mut listing = [MaybeUninit::<u8>::uninit(); THREADS];
+        let mut entries = RawDir::new(&directory, &mut listing);
+        std::iter::from_fn(|| {
+            let entry = entries.next()?.ok()?;
+            Some(super::stat::decimal(entry.file_name().to_bytes()))
+        })
+        .flatten()
+        .filter_map(|thread| u32::try_from(thread).ok())
+        .find(|thread| *thread != pid)
     }
 
     /// The inode number that a link such as `net:[4026531840]` names.

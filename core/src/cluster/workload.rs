@@ -12,24 +12,40 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 const ROLLOUT_HASH: &str = "rollouts-pod-template-hash";
 /// The name of an OpenShift DeploymentConfig, on the pods of its ReplicationControllers.
 const DEPLOYMENT_CONFIG: &str = "deploymentconfig";
-/// A Knative revision, and the configuration that it is a revision of.
-const KNATIVE: [&str; 2] = ["serving.knative.dev/revision", "serving.knative.dev/configuration"];
-/// What Knative puts behind the name of a revision to get that of its Deployment.
-const KNATIVE_DEPLOYMENT: &str = "-deployment";
+/// What has a Deployment for each of its revisions: the labels of the pods with the name of the revision and with that of
+/// what it is a revision of, what the Deployment's name has behind the revision's, and the kind.
+const REVISIONS: [(&str, &str, &str, &str); 3] = [
+    (
+        "serving.knative.dev/revision",
+        "serving.knative.dev/configuration",
+        "-deployment",
+        "Configuration",
+    ),
+    ("pkg.crossplane.io/revision", "pkg.crossplane.io/provider", "", "Provider"),
+    ("pkg.crossplane.io/revision", "pkg.crossplane.io/function", "", "Function"),
+];
 /// Controllers of which each run or replica has another one, and what makes them: the kind of the controller,
 /// the label of its pods that has the maker's name, and the maker's kind.
-const MAKERS: [(&str, &str, &str); 6] = [
+const MAKERS: [(&str, &str, &str); 7] = [
     ("Job", "jobset.sigs.k8s.io/jobset-name", "JobSet"),
     ("Job", "scaledjob.keda.sh/name", "ScaledJob"),
     ("StatefulSet", "leaderworkerset.sigs.k8s.io/name", "LeaderWorkerSet"),
     ("GameServer", "agones.dev/fleet", "Fleet"),
     ("EphemeralRunner", "actions.github.com/scale-set-name", "AutoscalingRunnerSet"),
     ("Runner", "runner-deployment-name", "RunnerDeployment"),
+    // An executor is its driver's, a pod.
+    ("Pod", "sparkoperator.k8s.io/app-name", "SparkApplication"),
 ];
-/// The run of a task of Tekton, the pipeline or the task that it is a run of.
+/// The run of a task of Tekton, and the pipeline or the task that it is a run of.
 const TASK_RUN: &str = "tekton.dev/taskRun";
-const TEKTON: [(&str, &str); 2] =
-    [("tekton.dev/pipeline", "Pipeline"), ("tekton.dev/task", "Task")];
+const TEKTON: [(&str, &str); 3] = [
+    ("tekton.dev/pipeline", "Pipeline"),
+    ("tekton.dev/task", "Task"),
+    ("tekton.dev/clusterTask", "ClusterTask"),
+];
+/// The run of a pipeline of Tekton. One that has its pipeline written into itself says that it is a run of a pipeline of
+/// its own name, which does not exist.
+const PIPELINE_RUN: &str = "tekton.dev/pipelineRun";
 
 /// A CronJob names a Job after the minute that it was due, as minutes since 1970: eight digits,
 /// from 2016-12-18 to 2046-01-19. No date written as year, month and day lies between the two.
@@ -61,8 +77,9 @@ pub fn workload<'a>(
         }
         "Job" => cron_job(name).map_or((kind, name), |cron| ("CronJob", cron)),
         "TaskRun" if label(TASK_RUN) == Some(name) => {
+            let run = label(PIPELINE_RUN);
             let mut of = TEKTON.iter().filter_map(|&(key, kind)| Some((kind, label(key)?)));
-            of.find(|(_, name)| !name.is_empty()).unwrap_or((kind, name))
+            of.find(|&(_, of)| !of.is_empty() && Some(of) != run).unwrap_or((kind, name))
         }
         // A static pod is the file of one node; its mirror carries the node's name.
         "Node" => {
@@ -98,16 +115,12 @@ fn replica_set<'a>(
         return Some(("Rollout", rollout));
     }
     let deployment = named(TEMPLATE_HASH)?;
-    let [revision, configuration] = KNATIVE.map(&label);
-    match (revision, configuration) {
-        (Some(revision), Some(configuration))
-            if deployment.strip_suffix(KNATIVE_DEPLOYMENT) == Some(revision)
-                && before(revision, configuration).is_some() =>
-        {
-            Some(("Configuration", configuration))
-        }
-        _ => Some(("Deployment", deployment)),
-    }
+    let mut revised = REVISIONS.iter().filter_map(|&(revision, maker, suffix, kind)| {
+        let (revision, maker) = (label(revision)?, label(maker)?);
+        let proved = deployment.strip_suffix(suffix) == Some(revision);
+        (proved && before(revision, maker).is_some()).then_some((kind, maker))
+    });
+    Some(revised.next().unwrap_or(("Deployment", deployment)))
 }
 
 /// The CronJob that made a Job of this name, if the name says so.
@@ -217,6 +230,26 @@ mod tests {
     }
 
     #[test]
+    fn all_revisions_of_a_crossplane_provider_are_one_workload() {
+        let owner = "provider-aws-s3-1a2b3c4d5e6f-5d9c8f7b6";
+        let of = |revision, provider| {
+            let labels = [
+                (TEMPLATE_HASH, "5d9c8f7b6"),
+                ("pkg.crossplane.io/revision", revision),
+                ("pkg.crossplane.io/provider", provider),
+            ];
+            made("ReplicaSet", owner, "p", &labels)
+        };
+        let revision = "provider-aws-s3-1a2b3c4d5e6f";
+
+        assert_eq!(of(revision, "provider-aws-s3"), ("Provider", "provider-aws-s3"));
+        // The package may be called otherwise than what installed it.
+        for other in [(revision, "other"), ("provider-aws-s3-000000000000", "provider-aws-s3")] {
+            assert_eq!(of(other.0, other.1), ("Deployment", revision), "{other:?}");
+        }
+    }
+
+    #[test]
     fn what_each_run_or_replica_has_another_of_counts_for_what_makes_it() {
         for (kind, owner, label, maker) in [
             ("GameServer", "simple-abcde-12345", "agones.dev/fleet", ("Fleet", "simple")),
@@ -236,6 +269,7 @@ mod tests {
                 ("AutoscalingRunnerSet", "arc-set"),
             ),
             ("Runner", "ci-2k4lm-x9", "runner-deployment-name", ("RunnerDeployment", "ci")),
+            ("Pod", "etl-driver", "sparkoperator.k8s.io/app-name", ("SparkApplication", "etl")),
         ] {
             assert_eq!(made(kind, owner, "p", &[(label, maker.1)]), maker, "{kind}");
             // A label that was copied from elsewhere proves nothing.
@@ -256,6 +290,26 @@ mod tests {
         assert_eq!(of(&[own, task]), ("Task", "git-clone"));
         assert_eq!(of(&[own]), ("TaskRun", run));
         assert_eq!(of(&[(TASK_RUN, "other"), task]), ("TaskRun", run));
+        assert_eq!(of(&[own, ("tekton.dev/clusterTask", "kaniko")]), ("ClusterTask", "kaniko"));
+    }
+
+    #[test]
+    fn a_run_that_has_its_pipeline_in_itself_is_a_run_of_no_pipeline() {
+        let run = "deploy-run-6f92p-git-clone";
+        let own = [
+            (TASK_RUN, run),
+            ("tekton.dev/pipelineRun", "deploy-run-6f92p"),
+            ("tekton.dev/pipeline", "deploy-run-6f92p"),
+        ];
+        let task = ("tekton.dev/task", "git-clone");
+        let of = |labels: &[(&str, &'static str)]| made("TaskRun", run, "p", labels);
+
+        assert_eq!(of(&[own[0], own[1], own[2], task]), ("Task", "git-clone"));
+        assert_eq!(of(&own), ("TaskRun", run));
+        assert_eq!(
+            of(&[own[0], own[1], ("tekton.dev/pipeline", "deploy")]),
+            ("Pipeline", "deploy")
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::kube::status::Malformed;
 pub(super) use far::far;
 pub(super) use node::node;
 use pod::Pod;
-use probelet_core::cluster::objects::{Event, Kind};
+use probelet_core::cluster::objects::{Event, Kind, UID_MAX};
 use serde::{Deserialize, de::IgnoredAny};
 use service::Service;
 use slice::EndpointSlice;
@@ -30,7 +30,7 @@ use text::{Annotations, Labels, Text};
 /// Bounds of Kubernetes' own: a namespace, any other name, a label's key with its prefix, a label's value.
 const MAX_NAMESPACE: usize = 63;
 const MAX_NAME: usize = 253;
-const MAX_UID: usize = 128;
+const MAX_UID: usize = UID_MAX;
 
 /// What one line of a watch said.
 #[derive(Debug, PartialEq, Eq)]

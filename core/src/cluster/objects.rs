@@ -8,6 +8,11 @@
 use crate::facts::Protocol;
 use std::net::IpAddr;
 
+/// The annotation of the mirror of a static pod: the uid that the kubelet made of the file.
+pub const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Letters of a uid; Kubernetes' own have 36.
+pub const UID_MAX: usize = 128;
+
 /// A pod, as its node's agent needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
@@ -21,7 +26,7 @@ pub struct Pod {
     pub labels: Vec<(Box<str>, Box<str>)>,
     /// The owner reference with `controller: true`: kind and name.
     pub controller: Option<(Box<str>, Box<str>)>,
-    /// The annotation `kubernetes.io/config.mirror`: the uid that the cgroups of a static pod have. The kubelet
+    /// The annotation [`MIRROR`]: the uid that the cgroups of a static pod have. The kubelet
     /// deletes a pod with it that mirrors no file.
     pub mirrors: Option<Box<str>>,
     /// `spec.hostNetwork`: its address is the node's and says nothing of the pod.

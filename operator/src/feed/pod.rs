@@ -1,7 +1,8 @@
 //! A pod as the feed hands it out: what an agent reads, in the form in which the API server writes it.
 //!
 //! In: `v1.Pod`. Out: [`Trimmed`]: whose it is and its text. Nothing of the spec but where the pod runs and whether it is on
-//! the node's network: no environment, no volumes, no annotations. What is longer than any proper pod is left out.
+//! the node's network: no environment, no volumes, and of the annotations the one that says which static pod a mirror is
+//! of. What is longer than any proper pod is left out.
 //!
 //! Pure: no I/O.
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
+use probelet_core::cluster::objects::{MIRROR, UID_MAX};
 use probelet_core::cluster::workload::workload;
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +113,9 @@ struct Metadata<'a> {
     uid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<&'a BTreeMap<String, String>>,
+    /// Cgroups of a static pod have the uid of its file, and its status lists neither its sandbox nor what has just begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<BTreeMap<&'static str, &'a str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     owner_references: Vec<OwnerReference<'a>>,
     /// That it is there is all that counts.
@@ -211,6 +216,8 @@ pub(super) fn trim(pod: RawPod) -> Result<Trimmed, Left> {
     if let Some(conditions) = status.as_mut().and_then(|status| status.conditions.as_mut()) {
         conditions.retain(|condition| condition.kind == READY);
     }
+    let mirrors = metadata.annotations.as_ref().and_then(|all| all.get(MIRROR));
+    let mirrors = mirrors.filter(|uid| uid.len() <= UID_MAX);
     let owners = metadata.owner_references.iter().flatten();
     // The one that made it; there is one at most.
     let owners = owners.filter(|owner| owner.controller == Some(true));
@@ -220,6 +227,7 @@ pub(super) fn trim(pod: RawPod) -> Result<Trimmed, Left> {
             namespace: metadata.namespace.as_deref().unwrap_or_default(),
             uid,
             labels: metadata.labels.as_ref().filter(|labels| !labels.is_empty()),
+            annotations: mirrors.map(|uid| [(MIRROR, uid.as_str())].into()),
             owner_references: owners
                 .map(|owner| OwnerReference {
                     kind: &owner.kind,
@@ -360,6 +368,27 @@ mod tests {
         assert_eq!(read(&pod(false, "Running")).unwrap().peer.ips.len(), 1);
         assert_eq!(read(&pod(true, "Running")).unwrap().peer.ips.len(), 0);
         assert_eq!(read(&pod(false, "Succeeded")).unwrap().peer.ips.len(), 0);
+    }
+
+    #[test]
+    fn the_mirror_of_a_static_pod_says_what_it_mirrors_and_nothing_else_of_its_annotations() {
+        let pod = |annotations: Value| {
+            let metadata = json!({"name": "etcd-m", "namespace": "kube-system", "uid": "u",
+                "annotations": annotations});
+            shown(&read(&json!({"metadata": metadata, "spec": {"nodeName": "m"}})).unwrap())
+        };
+        let mirror =
+            json!({MIRROR: "f5a2bb44fd4a4a86f8a1b7c4b0a8a8a1", "kubernetes.io/config.hash": "x"});
+
+        let annotated = pod(mirror);
+
+        let kept = json!({MIRROR: "f5a2bb44fd4a4a86f8a1b7c4b0a8a8a1"});
+        assert_eq!(annotated["metadata"]["annotations"], kept);
+        for none in [json!(null), json!({}), json!({"kubernetes.io/config.hash": "x"})] {
+            assert_eq!(pod(none)["metadata"].get("annotations"), None);
+        }
+        let long = "x".repeat(UID_MAX + 1);
+        assert_eq!(pod(json!({MIRROR: long}))["metadata"].get("annotations"), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Pure: no I/O.
 
 use crate::kube::Malformed;
+use probelet_core::cluster::objects::MIRROR;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -17,8 +18,6 @@ const MAX_VALUE: usize = 63;
 const MAX_LABELS: usize = 1024;
 /// Stands on the bookmark that ends the first part of a streaming list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
-/// Of the mirror of a static pod: the uid that the kubelet made of the file.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// A string; absent and `null` are empty.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

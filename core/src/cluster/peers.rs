@@ -100,6 +100,16 @@ impl Cluster {
         if answer.name.is_some() || answer.gap.is_some() {
             return answer;
         }
+        // What connects from there is the server; what else listens there may be anything.
+        let server = q.direction == Direction::Inbound
+            && self.is_api_server(q.at.addr)
+            && !self.is_host(q.at.addr);
+        if server {
+            let [namespace, name] = API_SERVER.map(Into::into);
+            let service = self.names.intern(Name::Service { namespace, name });
+            let gap = service.is_none().then_some(Unresolved::NamesFull);
+            return PeerName { name: service, service, gap, translated: false };
+        }
         if let Some(node) = self.node_at(q.at.addr) {
             return self.named(Name::Node(node.into()));
         }
@@ -111,13 +121,6 @@ impl Cluster {
         }
         if let Some(group) = self.group_at(q.at.ip()) {
             return self.named(Name::Group(group.into()));
-        }
-        // What connects from there is the server; what else listens there may be anything.
-        if q.direction == Direction::Inbound && self.is_api_server(q.at.addr) {
-            let [namespace, name] = API_SERVER.map(Into::into);
-            let service = self.names.intern(Name::Service { namespace, name });
-            let gap = service.is_none().then_some(Unresolved::NamesFull);
-            return PeerName { name: service, service, gap, translated: false };
         }
         PeerName { gap: self.unexplained(q.at.ip()), ..PeerName::default() }
     }
@@ -334,15 +337,13 @@ impl Cluster {
         let believed = self.believed(address);
         let at =
             || self.slices.at(address).filter(move |(slice, _)| self.is_believed(slice, believed));
-        let mut node = None;
-        for (_, endpoint) in at() {
-            let here = endpoint.node.as_deref()?;
-            if *node.get_or_insert(here) != here {
-                return None;
-            }
+        // An endpoint that names no node, as the API server's own, says nothing of one.
+        let mut named = at().filter_map(|(_, endpoint)| endpoint.node.as_deref());
+        let node = named.next()?;
+        if named.any(|other| other != node) {
+            return None;
         }
-        let node = node?;
-        let ready = || at().filter(|(_, e)| e.state == State::Ready);
+        let ready = || at().filter(|(_, e)| e.state == State::Ready && e.node.is_some());
         let hosted = |slice: &EndpointSlice| {
             let mut here = self.pods.hosts().flat_map(|host| self.slices.at(host));
             let same =

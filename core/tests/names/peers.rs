@@ -207,6 +207,24 @@ fn an_endpoint_of_the_system_that_is_a_node_shows_its_address_and_no_one_elses_d
 }
 
 #[test]
+fn an_endpoint_that_names_no_node_leaves_a_nodes_address_to_those_that_do() {
+    // The server keeps its own endpoints, without a node.
+    let mut api = slice("default", "kubernetes", &[("172.18.0.3", "-")], 6443);
+    (api.endpoints[0].pod, api.endpoints[0].node) = (None, None);
+    let mut kubelets = slice("kube-system", "kubelet", &[("172.18.0.3", "-")], 10_250);
+    (kubelets.endpoints[0].pod, kubelets.endpoints[0].on_node) = (None, OnNode::Is);
+    let mut node = Node::synced();
+    node.apply([Event::EndpointSlice(api), Event::EndpointSlice(kubelets)]);
+
+    node.ask("10.1.0.9", "172.18.0.3:9100");
+    assert_eq!(node.peer(), "node far-node");
+    node.ask("10.1.0.8", "172.18.0.3:6443");
+    assert_eq!(node.peer(), "service default/kubernetes");
+    node.accept("10.1.0.9:8080", "172.18.0.3:41000");
+    assert_eq!(node.peer(), "service default/kubernetes", "what the server opens");
+}
+
+#[test]
 fn a_client_pod_of_another_node_is_named_when_it_connects_to_us() {
     let mut node = Node::synced();
     node.apply([Event::EndpointSlice(slice("shop", "front", &[("10.1.7.5", "front-x")], 8080))]);

@@ -293,6 +293,14 @@ impl Cluster {
         slice.managed && service().is_some_and(|s| !s.selector.is_empty() && !s.external_name)
     }
 
+    /// Whether a slice is a Service's that may have endpoints. Of one that became an ExternalName the slices stay, as it
+    /// was left by its controller or by who wrote them.
+    pub(super) fn names_service(&self, slice: &EndpointSlice) -> bool {
+        let external = |service: &super::objects::Service| service.external_name;
+        slice.has_service()
+            && !self.services.find(&slice.namespace, &slice.service).is_some_and(external)
+    }
+
     /// A pod that a slice names: one of this node is known better, if it has the address indeed.
     fn pod_named<'a>(&'a self, address: u128, namespace: &'a str, name: &'a str) -> Pod<'a> {
         let mut own = self.pods.iter().filter(|(_, own)| {
@@ -389,7 +397,7 @@ impl Cluster {
         let serves = |slice: &EndpointSlice| port.is_some_and(|port| slice.serves(protocol, port));
         // A pod is known by its Services whether it is ready or not: open connections keep theirs.
         let its = |(slice, endpoint): &(&EndpointSlice, &Place)| match pod {
-            _ if !slice.has_service() => false,
+            _ if !self.names_service(slice) => false,
             Some(Pod::Far { namespace, name }) => {
                 *slice.namespace == *namespace && endpoint.pod.as_deref() == Some(name)
             }

@@ -256,7 +256,7 @@ impl Cluster {
             for (slice, endpoint) in self.slices.at(ip) {
                 let its = endpoint.pod.as_deref() == Some(&*pod.name)
                     && slice.namespace == pod.namespace
-                    && slice.has_service()
+                    && self.names_service(slice)
                     && (anyhow || endpoint.state == State::Ready);
                 if its && (matching == ServiceMatching::EndpointSlices || self.selects_none(slice))
                 {

@@ -225,6 +225,30 @@ fn an_endpoint_that_names_no_node_leaves_a_nodes_address_to_those_that_do() {
 }
 
 #[test]
+fn slices_of_a_service_that_became_an_external_name_name_no_service() {
+    let by_hand = |ip| {
+        let mut made = slice("shop", "db", &[(ip, "-")], 5432);
+        made.name = "by-hand".into();
+        made.endpoints[0].pod = None;
+        Event::EndpointSlice(made)
+    };
+    let left = Event::EndpointSlice(slice("shop", "db", &[("10.1.7.5", "db-x")], 5432));
+    let db =
+        Service { selector: labels(&[("app", "db")]), ..service("shop", "db", "10.96.0.7", 5432) };
+    let mut node = Node::synced();
+    node.apply([Event::Service(db.clone()), left, by_hand("10.7.0.1")]);
+    node.ask("10.1.0.9", "10.1.7.5:5432");
+    assert_eq!(node.service(), "shop/db");
+
+    let alias = Service { external_name: true, cluster_ips: Vec::new(), ..db };
+    node.apply([Event::Service(alias)]);
+
+    assert_eq!((node.peer(), node.service()), ("pod shop/db-x".into(), String::new()));
+    node.ask("10.1.0.8", "10.7.0.1:5432");
+    assert_eq!(node.peer(), "external 10.7.0.1");
+}
+
+#[test]
 fn a_client_pod_of_another_node_is_named_when_it_connects_to_us() {
     let mut node = Node::synced();
     node.apply([Event::EndpointSlice(slice("shop", "front", &[("10.1.7.5", "front-x")], 8080))]);

@@ -98,6 +98,11 @@ impl Affected {
             && self.ports.is_empty()
     }
 
+    /// Whether anything may be called otherwise.
+    pub(super) fn is_everything(&self) -> bool {
+        self.all
+    }
+
     /// Whether any container is another pod's now, or its pod is called otherwise.
     pub(super) fn renames_containers(&self) -> bool {
         !self.containers.is_empty()
@@ -200,6 +205,22 @@ impl Naming {
         let at = id.place();
         let same = self.generations.get(at).is_some_and(|&g| ContainerId::new(number(at), g) == id);
         if same { self.owners[at] } else { Ok(None) }
+    }
+
+    /// Whether what was `old` is `new` now because it is gone, or another one has its address.
+    pub(super) fn is_gone(&self, old: Option<NameId>, new: Option<NameId>) -> bool {
+        let name = |id: Option<NameId>| self.cluster.as_ref()?.name(id?);
+        match (name(old), name(new)) {
+            (
+                Some(Name::Pod { namespace, name, .. }),
+                Some(Name::Pod { namespace: other, name: another, .. }),
+            ) => (namespace, name) != (other, another),
+            (Some(Name::Pod { .. }), _) => true,
+            // Who answers at a Service's address may become known.
+            (Some(Name::Service { .. }), None) => true,
+            (Some(old @ Name::Service { .. }), Some(new @ Name::Service { .. })) => old != new,
+            _ => false,
+        }
     }
 
     /// Who the ends of a connection are.

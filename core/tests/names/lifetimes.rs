@@ -1,7 +1,9 @@
 //! Pods that come, go and come again: no one keeps an address or a name that is another's.
 
 use crate::node::*;
-use probelet_core::cluster::objects::{Event, Kind, Phase, Pod};
+use probelet_core::cluster::objects::{EndpointSlice, Event, Kind, Phase, Pod};
+use probelet_core::cluster::{Peers, Settings};
+use probelet_core::facts::{Closed, Socket, State};
 use probelet_core::records::Unresolved;
 use probelet_core::report::Removed;
 
@@ -166,4 +168,64 @@ fn a_list_that_starts_over_counts_from_its_last_beginning() {
     ]);
 
     assert_eq!(node.pods().iter().map(|p| &*p.1.name).collect::<Vec<_>>(), ["b"]);
+}
+
+/// The last connection is closed: its socket waits to be forgotten.
+fn close(node: &mut Node) {
+    let socket = node.facts.sockets.pop().unwrap();
+    let Socket { netns, local, remote, .. } = socket;
+    node.facts.closed =
+        vec![Closed { netns, local, remote, remaining_ms: 60_000, ..Closed::default() }];
+    node.pass();
+    node.facts.closed.clear();
+    assert_eq!(node.connection().state, State::TimeWait);
+}
+
+#[test]
+fn a_closed_connection_keeps_the_name_of_a_pod_elsewhere_that_is_gone() {
+    let mut node = Node::synced();
+    let front = || slice("shop", "front", &[("10.1.7.5", "front-x")], 8080);
+    node.apply([Event::EndpointSlice(front())]);
+    node.ask("10.1.0.9", "10.1.7.5:8080");
+    close(&mut node);
+    let gone = EndpointSlice { endpoints: Vec::new(), ..front() };
+    let flow = node.flow_to();
+
+    node.apply([Event::EndpointSlice(gone)]);
+    assert_eq!((node.peer(), node.service()), ("pod shop/front-x".into(), "shop/front".into()));
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 0);
+
+    node.apply([Event::EndpointSlice(slice("pay", "bank", &[("10.1.7.5", "bank-y")], 8080))]);
+    assert_eq!((node.peer(), node.flow_to()), ("pod shop/front-x".into(), flow));
+}
+
+#[test]
+fn a_closed_connection_keeps_the_name_of_a_service_that_is_gone() {
+    let mut node = Node::synced();
+    node.apply([Event::Service(service("shop", "cart", "10.96.0.7", 80))]);
+    node.ask("10.1.0.9", "10.96.0.7:80");
+    close(&mut node);
+
+    node.apply([
+        Event::ServiceGone("shop".into(), "cart".into()),
+        Event::Service(service("pay", "bank", "10.96.0.7", 80)),
+    ]);
+
+    assert_eq!(node.peer(), "service shop/cart");
+}
+
+#[test]
+fn a_closed_connection_gets_the_name_that_was_not_known_and_what_is_set() {
+    let mut node = Node::synced();
+    node.ask("10.1.0.9", "10.1.7.5:8080");
+    close(&mut node);
+    assert_eq!(node.peer(), "external 10.1.7.5");
+
+    node.apply([Event::EndpointSlice(slice("shop", "front", &[("10.1.7.5", "front-x")], 8080))]);
+    assert_eq!(node.peer(), "pod shop/front-x");
+
+    let off = Settings { node: "this-node".into(), peers: Peers::Off, ..Settings::default() };
+    node.report.cluster().unwrap().set(off);
+    node.report.rename(node.now());
+    assert_eq!(node.peer(), "external 10.1.7.5");
 }

@@ -1,11 +1,13 @@
 //! Names that come late: connections whose ends are called otherwise now.
 //!
 //! In: what changed about the cluster. Out: records and flows with the names of now. It must not
-//! touch a connection that the change does not concern.
+//! touch a connection that the change does not concern, nor take its name from one that is closed because
+//! who had it is gone.
 //!
 //! Pure: no I/O.
 
 use super::{Connections, Flows, Pass};
+use crate::facts::State;
 use crate::hash::HashSet;
 use crate::names::NameId;
 use crate::records::ConnectionRecord;
@@ -31,20 +33,27 @@ impl Connections {
         let slots: Vec<Slot> = slots.map(|(slot, _)| slot).collect();
         let mut changed = false;
         for slot in slots {
-            changed |= self.rename_one(slot, flows, pass);
+            changed |= self.rename_one(slot, affected.is_everything(), flows, pass);
         }
         changed
     }
 
-    pub(super) fn rename_one(
+    fn rename_one(
         &mut self,
         slot: Slot,
+        everything: bool,
         flows: &mut Flows,
         pass: &mut Pass<'_>,
     ) -> bool {
         let Some(&record) = self.table.get(slot) else { return false };
         let around = self.around(slot, &record, pass);
         let ends = pass.naming.ends(&record, &around);
+        // It was with who had the address while it was open, and not with who has it by now. What is learnt at the
+        // start, or set by someone, is true of it as well.
+        let closed = record.state == State::TimeWait && !everything;
+        if closed && pass.naming.is_gone(record.named.peer, ends.named.peer) {
+            return false;
+        }
         let key = flows.kept(super::resolve::flow_key(&record, &ends));
         let stays = !record.counted || flows.key(record.flow) == Some(key);
         if stays && ends.named == record.named {

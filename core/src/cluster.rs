@@ -217,7 +217,7 @@ impl Cluster {
         let round = |kind: Kind| rounds[kind as usize];
         match event {
             Event::Pod(pod) => {
-                let room = self.pods.upsert(pod, round(Kind::Pod), &mut self.dirt);
+                let room = self.pods.upsert(pod, round(Kind::Pod), now_ms, &mut self.dirt);
                 self.refused(Kind::Pod, !room);
             }
             Event::PodGone(_, _, uid) => self.pods.remove(&uid, now_ms, &mut self.dirt),

@@ -11,6 +11,7 @@
 //! Pure: no I/O.
 
 use super::key::Key;
+use super::objects::Phase;
 use super::pods::{Claim, Own, PodSlot};
 use super::services::{API_SERVER, At};
 use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
@@ -256,7 +257,9 @@ impl Cluster {
 
     /// Whether an address of a pod that ends or is gone is another pod's by now, here or elsewhere.
     pub(super) fn has_successor(&self, slot: PodSlot, address: u128) -> bool {
-        let leaving = |own: &&Own| own.gone_ms.is_some() || own.pod.terminating;
+        let leaving = |own: &&Own| {
+            own.gone_ms.is_some() || own.pod.terminating || own.pod.phase == Phase::Ended
+        };
         let Some(own) = self.pods.get(slot).filter(leaving) else { return false };
         let ready = self.slices.at(address).filter(|(_, e)| e.state == State::Ready);
         let believed = self.believed(address);

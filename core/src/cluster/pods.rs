@@ -2,8 +2,8 @@
 //!
 //! In: pods as they are added, changed and deleted, late, twice or out of order. Out: the pod of a
 //! container or of an address. A deleted pod is kept for a minute, because its sockets may be seen
-//! after it; its address it loses to any other pod at once. It must not name a pod by an address
-//! that two have.
+//! after it, and for as long one that has ended has its address; either loses it to any other pod at
+//! once. It must not name a pod by an address that two have.
 //!
 //! Pure: no I/O, no clock; time is an argument.
 
@@ -21,7 +21,8 @@ const LABELS: usize = 16_384;
 const LABELS_ALL: usize = 8 << 20;
 /// Containers remembered of one pod, ended ones included: a crash loop makes one a restart.
 const CONTAINERS: usize = 64;
-/// How long a deleted pod still names its containers, milliseconds; as long as TIME_WAIT.
+/// How long a deleted pod still names its containers, and one that has ended what was connected to its address,
+/// milliseconds; as long as TIME_WAIT.
 const GRACE_MS: u64 = 60_000;
 
 /// Place of a pod; reused.
@@ -42,6 +43,8 @@ pub(super) struct Own {
     pub(super) pod: Pod,
     /// When it was deleted.
     pub(super) gone_ms: Option<u64>,
+    /// When it was seen to end, if it was and that is not long ago.
+    pub(super) ended_ms: Option<u64>,
     /// Its deletion was seen, not only that a list did not name it: such a uid never comes back.
     buried: bool,
     /// The list that last named it.
@@ -51,13 +54,14 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// How good its claim to its addresses is; 0 is none. One that was deleted has a claim to
+    /// How good its claim to its addresses is; 0 is none. One that was deleted or has ended has a claim to
     /// connections that were there before alone.
     fn claim(&self, since_ms: u64) -> u8 {
+        let before = |end: u64| u8::from(since_ms <= end);
         match (self.pod.phase, self.gone_ms, self.pod.terminating) {
             _ if self.pod.host_network => 0,
-            (Phase::Ended, ..) => 0,
-            (_, Some(gone), _) => u8::from(since_ms <= gone),
+            (Phase::Ended, ..) => self.ended_ms.map_or(0, before),
+            (_, Some(gone), _) => before(gone),
             (_, None, true) => 2,
             (_, None, false) => 3,
         }
@@ -92,7 +96,13 @@ fn label_bytes(pod: &Pod) -> usize {
 
 impl Pods {
     /// Takes in a pod; `false` when there is no room for it.
-    pub(super) fn upsert(&mut self, mut pod: Pod, round: u32, dirt: &mut Dirt) -> bool {
+    pub(super) fn upsert(
+        &mut self,
+        mut pod: Pod,
+        round: u32,
+        now_ms: u64,
+        dirt: &mut Dirt,
+    ) -> bool {
         let known = self.by_uid.get(&*pod.uid).copied();
         let before = known.and_then(|slot| self.get(slot)).map_or(0, |own| label_bytes(&own.pod));
         let bytes = label_bytes(&pod);
@@ -102,7 +112,7 @@ impl Pods {
             self.cut += 1;
         }
         if let Some(slot) = known {
-            self.change(slot, pod, round, dirt);
+            self.change(slot, pod, round, now_ms, dirt);
             return true;
         }
         if self.by_uid.len() >= PODS {
@@ -114,13 +124,14 @@ impl Pods {
         });
         self.by_uid.insert(pod.uid.clone(), slot);
         self.labels += label_bytes(&pod);
-        let own = Own { pod, gone_ms: None, buried: false, seen: round, containers: Vec::new() };
+        let (gone_ms, ended_ms, buried, containers) = (None, None, false, Vec::new());
+        let own = Own { pod, gone_ms, ended_ms, buried, seen: round, containers };
         self.slots[slot as usize] = Some(own);
         self.link(slot, dirt);
         true
     }
 
-    fn change(&mut self, slot: PodSlot, pod: Pod, round: u32, dirt: &mut Dirt) {
+    fn change(&mut self, slot: PodSlot, pod: Pod, round: u32, now_ms: u64, dirt: &mut Dirt) {
         let Some(own) = self.slots[slot as usize].as_mut() else { return };
         // A change of a pod that was seen deleted is an old one that comes late.
         if own.buried {
@@ -133,6 +144,11 @@ impl Pods {
         self.unlink(slot, dirt);
         if let Some(own) = self.slots[slot as usize].as_mut() {
             self.labels = self.labels - label_bytes(&own.pod) + label_bytes(&pod);
+            own.ended_ms = match (own.pod.phase, pod.phase) {
+                (Phase::Ended, Phase::Ended) => own.ended_ms,
+                (_, Phase::Ended) => Some(now_ms),
+                _ => None,
+            };
             own.pod = pod;
             own.gone_ms = None;
         }
@@ -165,14 +181,34 @@ impl Pods {
         }
     }
 
-    /// Forgets pods whose minute is over.
+    /// Forgets pods whose minute is over, and what was theirs of those that ended.
     pub(super) fn expire(&mut self, now_ms: u64, dirt: &mut Dirt) {
-        let over = |own: &Own| own.gone_ms.is_some_and(|gone| now_ms >= gone + GRACE_MS);
-        let gone: Vec<PodSlot> =
-            self.iter().filter(|(_, own)| over(own)).map(|(slot, _)| slot).collect();
+        let over = |since: Option<u64>| since.is_some_and(|since| now_ms >= since + GRACE_MS);
+        let (mut gone, mut ended) = (Vec::new(), Vec::new());
+        for (slot, own) in self.iter() {
+            match (over(own.gone_ms), over(own.ended_ms)) {
+                (true, _) => gone.push(slot),
+                (false, true) => ended.push(slot),
+                _ => {}
+            }
+        }
         for slot in gone {
             self.forget(slot, dirt);
         }
+        for slot in ended {
+            self.let_go(slot, dirt);
+        }
+    }
+
+    /// The addresses of a pod that has ended are its own no more.
+    fn let_go(&mut self, slot: PodSlot, dirt: &mut Dirt) {
+        let Self { slots, by_address, .. } = self;
+        let Some(own) = slots[slot as usize].as_mut() else { return };
+        own.ended_ms = None;
+        for ip in &own.pod.ips {
+            by_address.remove(&super::address(*ip), slot);
+        }
+        self.touch(slot, dirt);
     }
 
     /// Forgets all, as if they had never been.

@@ -148,8 +148,12 @@ impl Cluster {
                 if !self.members.upsert_pod(slot, &own.pod) {
                     self.known.refused[Kind::Pod as usize] += 1;
                 }
-                let all = (!own.pod.ready || own.pod.terminating)
-                    .then(|| self.services_of(slot, &own.pod, true).0);
+                let all = match &old {
+                    // What is left of the connections of one that has ended is what it served until then.
+                    Some(old) if own.ended_ms.is_some() => Some(old.known_by().to_vec()),
+                    _ => (!own.pod.ready || own.pod.terminating)
+                        .then(|| self.services_of(slot, &own.pod, true).0),
+                };
                 let fresh = self.picture(slot, &own.pod);
                 let known_by = all.filter(|all| *all != fresh.services).map(Into::into);
                 (Arc::new(fresh), known_by)

@@ -1,7 +1,7 @@
 //! Pods that come, go and come again: no one keeps an address or a name that is another's.
 
 use crate::node::*;
-use probelet_core::cluster::objects::{EndpointSlice, Event, Kind, Phase, Pod};
+use probelet_core::cluster::objects::{EndpointSlice, Event, Kind, Phase, Pod, Service};
 use probelet_core::cluster::{Peers, Settings};
 use probelet_core::facts::{Closed, Socket, State};
 use probelet_core::records::Unresolved;
@@ -168,6 +168,56 @@ fn a_list_that_starts_over_counts_from_its_last_beginning() {
     ]);
 
     assert_eq!(node.pods().iter().map(|p| &*p.1.name).collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn a_pod_that_has_ended_names_what_was_open_until_then_for_a_minute() {
+    let mut node = Node::synced();
+    let job = pod("shop", "job-1", "10.1.0.5");
+    node.apply([Event::Pod(job.clone())]);
+    node.accept("10.1.0.9:8080", "10.1.0.5:41000");
+    node.wait(1);
+
+    node.apply([Event::Pod(Pod { phase: Phase::Ended, ready: false, ..job })]);
+
+    assert_eq!(node.peer(), "pod shop/job-1");
+    node.wait(59);
+    node.accept("10.1.0.9:8081", "10.1.0.5:41001");
+    assert_eq!(node.peer(), "external 10.1.0.5", "it began when the pod had ended");
+    node.wait(1);
+    assert_eq!(node.gap(Unresolved::UnknownAddress), 2);
+}
+
+#[test]
+fn an_ended_pod_loses_its_address_at_once_to_any_other() {
+    let mut node = Node::synced();
+    let job = pod("shop", "job-1", "10.1.0.5");
+    node.apply([Event::Pod(job.clone())]);
+    node.ask("10.1.0.9", "10.1.0.5:8080");
+    node.apply([Event::Pod(Pod { phase: Phase::Ended, ready: false, ..job })]);
+    assert_eq!(node.peer(), "pod shop/job-1");
+
+    node.apply([Event::EndpointSlice(slice("shop", "cart", &[("10.1.0.5", "cart-x")], 8080))]);
+    assert_eq!(node.peer(), "pod shop/cart-x");
+
+    node.apply([Event::Pod(pod("shop", "new", "10.1.0.5"))]);
+    assert_eq!(node.peer(), "pod shop/new");
+}
+
+#[test]
+fn an_evicted_pod_keeps_the_service_of_what_was_open() {
+    let mut node = Node::synced();
+    let app = labels(&[("app", "cart")]);
+    let cart = Service { selector: app.clone(), ..service("shop", "cart", "10.96.0.7", 80) };
+    let pod = Pod { labels: app, ..pod("shop", "cart-x", "10.1.0.6") };
+    node.apply([Event::Service(cart), Event::Pod(pod.clone())]);
+    node.ask("10.1.0.9", "10.1.0.6:8080");
+    node.wait(1);
+
+    node.apply([Event::Pod(Pod { phase: Phase::Ended, ready: false, ..pod })]);
+
+    assert_eq!((node.peer(), node.service()), ("pod shop/cart-x".into(), "shop/cart".into()));
+    assert!(node.pods()[0].1.services.is_empty(), "it is no member any more");
 }
 
 /// The last connection is closed: its socket waits to be forgotten.

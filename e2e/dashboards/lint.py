@@ -19,7 +19,7 @@ def everything(board):
     """All rules, as (name, what is wrong)."""
     for rule in (uneditable_dashboard, fixed_identity, template_datasource, template_variables, template_on_time_change_reload, links_to_the_others,
                  panels_do_not_overlap, panel_title_description, panel_datasource, panel_units, panel_no_targets, target_job, target_instance,
-                 target_rate_interval, target_counter_agg, annotations_where_a_configuration_changed):
+                 target_rate_interval, target_step, target_counter_agg, annotations_where_a_configuration_changed):
         yield rule.__name__.replace("_", "-"), list(rule(board))
 
 
@@ -141,6 +141,13 @@ def target_rate_interval(board):
                 yield f"{title}: {function} over {window}"
 
 
+def target_step(board):
+    """Else $__rate_interval is made for scrapes every 15 s, and ours are a minute apart."""
+    for title, target in targets(board):
+        if target.get("interval") != "1m":
+            yield f"{title}: no least step of a minute"
+
+
 def target_counter_agg(board):
     for title, target in targets(board):
         for match in SELECTOR.finditer(target["expr"]):
@@ -154,3 +161,6 @@ def annotations_where_a_configuration_changed(board):
     found = [each for each in board["annotations"]["list"] if "probelet_operator_config_generation" in each.get("expr", "")]
     if len(found) != 1 or not found[0]["enable"]:
         yield "no annotation"
+    for each in found:
+        if "by (config)" in each["expr"]:
+            yield "an edit in one cluster is hidden by the generation of another one's"

@@ -18,6 +18,10 @@ NODE = FLEET + ', node=~"$node"'
 ALL_NODES = "fleet:all"
 # CPU, with as many thousandths as there are: 0.005 is 5 mcores, as `5m` in a ProbeConfig.
 CORES = "si:cores"
+# Two points of a query are at least so far apart: as far as the rules' and, by default, the scrapes'. Grafana takes it for the
+# time between scrapes, for $__rate_interval; without it that is what the data source says, often 15 s, whatever the targets
+# do, and rates over a minute of targets that are scraped once a minute are empty.
+STEP = "1m"
 # Grafana's palette by name, so that one thing has one colour on all dashboards.
 GOOD, FAIR, POOR, BAD, CALM = "green", "yellow", "orange", "red", "blue"
 
@@ -238,7 +242,7 @@ def _panel(panel, number, place):
 def _target(query, at):
     as_table = query.instant and (query.legend == "")
     return {
-        "datasource": SOURCE, "editorMode": "code", "expr": query.expr, "refId": query.ref or "ABCDEFGHIJKLMN"[at],
+        "datasource": SOURCE, "editorMode": "code", "expr": query.expr, "interval": STEP, "refId": query.ref or "ABCDEFGHIJKLMN"[at],
         "format": "heatmap" if query.heat else "table" if as_table else "time_series",
         "instant": query.instant, "range": not query.instant, "legendFormat": query.legend or "__auto",
     }
@@ -250,10 +254,10 @@ def _builtin():
 
 
 def _edits():
-    now = 'max by (config) (probelet_operator_config_generation{cluster=~"$cluster"})'
-    then = 'max by (config) (probelet_operator_config_generation{cluster=~"$cluster"} offset 1m)'
+    now = 'max by (cluster, config) (probelet_operator_config_generation{cluster=~"$cluster"})'
+    then = 'max by (cluster, config) (probelet_operator_config_generation{cluster=~"$cluster"} offset 1m)'
     return {"datasource": SOURCE, "enable": True, "hide": False, "iconColor": "purple", "name": "ProbeConfig edited",
-            "expr": f"{now} != {then}", "step": "60s", "titleFormat": "ProbeConfig {{config}} was edited", "textFormat": "", "tagKeys": "config",
+            "expr": f"{now} != {then}", "step": "60s", "titleFormat": "ProbeConfig {{config}} was edited", "textFormat": "{{cluster}}", "tagKeys": "cluster,config",
             "useValueForTime": False, "target": {"refId": "Anno"}}
 
 

@@ -215,9 +215,8 @@ impl Naming {
                 Some(Name::Pod { namespace, name, .. }),
                 Some(Name::Pod { namespace: other, name: another, .. }),
             ) => (namespace, name) != (other, another),
-            (Some(Name::Pod { .. }), _) => true,
-            // Who answers at a Service's address may become known.
-            (Some(Name::Service { .. }), None) => true,
+            (Some(Name::Pod { .. }), _) | (Some(Name::Service { .. }), None) => true,
+            // A pod in its place is who answers there, which was learnt late.
             (Some(old @ Name::Service { .. }), Some(new @ Name::Service { .. })) => old != new,
             _ => false,
         }

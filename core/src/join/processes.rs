@@ -31,12 +31,19 @@ impl Inside {
         Owner { pid: 0, comm: Comm([0; 16]), container, sibling }
     }
 
+    /// A process whose container is not known, as it was gone before that was read, may be in any other one of the pod.
     fn joined_by(self, container: Option<ContainerId>, containers: &[Container]) -> Self {
         // A uid in a cgroup that anybody may have made is no pod's.
         let known = |id: ContainerId| id.of(containers).filter(|container| !container.foreign);
         let pod = |id: ContainerId| known(id)?.pod_uid.as_deref();
         match (self, container) {
             (Self::Container(one), Some(other)) if one == other => self,
+            (Self::Container(one) | Self::PodOf(one), Some(ContainerId::UNKNOWN))
+            | (Self::Container(ContainerId::UNKNOWN), Some(one))
+                if pod(one).is_some() =>
+            {
+                Self::PodOf(one)
+            }
             (Self::Container(one) | Self::PodOf(one), Some(other))
                 if pod(one).is_some() && pod(one) == pod(other) =>
             {
@@ -77,13 +84,25 @@ impl Processes {
             let alone = p.container.map_or(Inside::Several, Inside::Container);
             if p.cgroup > ROOT_CGROUP {
                 let inside = self.in_cgroup.entry(p.cgroup).or_insert(alone);
-                *inside = inside.joined_by(p.container, containers);
+                // All that are in a cgroup are in one container, whether that was read of each or not.
+                *inside = match (*inside, p.container) {
+                    (Inside::Container(ContainerId::UNKNOWN), _) => alone,
+                    (_, Some(ContainerId::UNKNOWN)) => *inside,
+                    _ => inside.joined_by(p.container, containers),
+                };
             }
-            if p.container.is_none() && node != 0 && ![0, node].contains(&p.netns) {
+        }
+        for p in processes {
+            let container = match (p.container, self.in_cgroup.get(&p.cgroup)) {
+                (Some(ContainerId::UNKNOWN), Some(Inside::Container(id))) => Some(*id),
+                (container, _) => container,
+            };
+            if container.is_none() && node != 0 && ![0, node].contains(&p.netns) {
                 self.entered.insert(p.netns);
             } else if !SANDBOXES.contains(&p.comm) {
+                let alone = container.map_or(Inside::Several, Inside::Container);
                 let inside = self.in_netns.entry(p.netns).or_insert(alone);
-                *inside = inside.joined_by(p.container, containers);
+                *inside = inside.joined_by(container, containers);
             }
         }
         // Who enters a pod's namespace from the node (`nsenter`) acts as that pod: its address is a pod's alone.
@@ -211,6 +230,32 @@ mod tests {
         processes.refill(&[process(1, b"pause", 0), process(2, b"nginx", 1)], &[]);
 
         assert_eq!(processes.inside(7).container, Some(ContainerId(1)));
+    }
+
+    #[test]
+    fn a_process_that_was_gone_before_its_container_was_read_makes_nothing_ambiguous() {
+        let gone = |pid, netns, cgroup| within(pid, netns, cgroup, Some(ContainerId::UNKNOWN.0));
+        let mut processes = Processes::default();
+        processes.refill(
+            &[
+                gone(1, 7, 70),
+                within(2, 7, 70, Some(3)),
+                gone(3, 7, 70),
+                within(4, 8, 0, Some(0)),
+                gone(5, 8, 0),
+                gone(6, 9, 0),
+                within(7, 9, 0, Some(0)),
+                within(8, 10, 0, Some(3)),
+                gone(9, 10, 0),
+            ],
+            &containers(),
+        );
+
+        let inside = |netns| pid_and_container(processes.inside(netns));
+        assert_eq!(inside(7), (Some(3), None), "who is in a container's cgroup is in it");
+        assert_eq!([inside(8), inside(9)], [(None, Some(0)); 2], "a pod has its namespace alone");
+        assert_eq!(inside(10), (None, None), "others may share one");
+        assert_eq!(pid_and_container(processes.made_in(70)), (Some(3), None));
     }
 
     #[test]

@@ -20,7 +20,8 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum, builder::FalseyValueParser, error::ErrorKind};
 use probelet_crds::{Interval, Source};
-use probelet_runtime::logging::{self, Filter, Format};
+use probelet_runtime::flags::{Listen as ProbeListen, audience, file, listen as probe_listen};
+use probelet_runtime::logging::Log;
 pub use probelet_runtime::{Exit, Refused};
 
 use crate::kube::{Access, Audience};
@@ -91,10 +92,8 @@ pub struct Args {
     pub debug_pprof: bool,
     /// Whether to serve the page for browsers.
     pub web: bool,
-    /// How the log looks.
-    pub log_format: Format,
-    /// What the log holds.
-    pub log_level: Filter,
+    /// How the log looks and what it holds.
+    pub log: Log,
 }
 
 /// What to do.
@@ -200,8 +199,7 @@ impl Args {
             client_ca: typed.client_ca,
             tls: typed.tls,
             debug_pprof: typed.debug_pprof,
-            log_format: typed.log_format,
-            log_level: typed.log_level,
+            log: typed.log,
         })
     }
 }
@@ -227,7 +225,7 @@ struct Typed {
 
     /// Where to answer /healthz and /readyz and nothing else, in plain HTTP, for the kubelet or another supervisor that
     /// restarts the agent: an address and port, or `off`. No reader can take the places there
-    #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = probe_listen)]
+    #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = probe_listen::<9466>)]
     probe_listen: ProbeListen,
 
     /// How to read the kernel; overrides the configuration's `source`
@@ -294,7 +292,7 @@ struct Typed {
     auth: Option<Auth>,
 
     /// The audience that clients' tokens have to be made for: such a token is of no use anywhere else
-    #[arg(long, global = true, env = "PROBELET_TOKEN_AUDIENCE", value_name = "AUDIENCE", default_value = "probelet", value_parser = access::audience)]
+    #[arg(long, global = true, env = "PROBELET_TOKEN_AUDIENCE", value_name = "AUDIENCE", default_value = "probelet", value_parser = audience)]
     token_audience: String,
 
     /// Accept clients' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was
@@ -324,19 +322,8 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_WEB", value_name = "WHEN", default_value = "auto")]
     web: Web,
 
-    /// Log format on stderr
-    #[arg(
-        long,
-        global = true,
-        env = "PROBELET_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    log_format: Format,
-
-    /// Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`
-    #[arg(long, global = true, env = "PROBELET_LOG", value_name = "FILTER", default_value = "info", value_parser = logging::filter)]
-    log_level: Filter,
+    #[command(flatten)]
+    log: Log,
 }
 
 #[derive(Debug, Subcommand)]
@@ -405,8 +392,6 @@ impl From<TypedSource> for Source {
 #[derive(Debug, Clone)]
 struct Listen(Option<Address>);
 #[derive(Debug, Clone)]
-struct ProbeListen(Option<SocketAddr>);
-#[derive(Debug, Clone)]
 struct Docker(Option<PathBuf>);
 
 fn listen(text: &str) -> Result<Listen, String> {
@@ -416,30 +401,12 @@ fn listen(text: &str) -> Result<Listen, String> {
     text.parse().map(|address| Listen(Some(address)))
 }
 
-fn probe_listen(text: &str) -> Result<ProbeListen, String> {
-    if text == "off" {
-        return Ok(ProbeListen(None));
-    }
-    let address = text.parse().map(|address| ProbeListen(Some(address)));
-    address.map_err(|_| {
-        "give an IP address with a port, such as 127.0.0.1:9466 or [::]:9466, or off".to_owned()
-    })
-}
-
 fn docker(text: &str) -> Result<Docker, String> {
     match (text, text.strip_prefix("unix://")) {
         ("auto", _) => Ok(Docker(Some(PathBuf::from(DOCKER_SOCKET)))),
         ("off", _) => Ok(Docker(None)),
         (_, Some(path)) if Path::new(path).is_absolute() => Ok(Docker(Some(PathBuf::from(path)))),
         _ => Err("give auto, off, or a socket such as unix:///var/run/docker.sock".to_owned()),
-    }
-}
-
-fn file(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() {
-        Err("give the path of a file".to_owned())
-    } else {
-        Ok(PathBuf::from(text))
     }
 }
 

@@ -36,7 +36,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
     };
     // `top` owns the terminal: a log line would tear it.
     let quiet = matches!(args.command, Command::Top { .. });
-    if !quiet && let Err(error) = logging::init(args.log_format, &args.log_level, &[]) {
+    if !quiet && let Err(error) = logging::init(&args.log, &[]) {
         return fail(&error.into(), Exit::Failure);
     }
     let config = match args.config.as_deref() {

@@ -10,7 +10,8 @@ use std::{ffi::OsString, fs, net::SocketAddr, ops::RangeInclusive, path::PathBuf
 use crate::certify::{Holder, Wanted};
 use clap::{Parser, Subcommand, builder::FalseyValueParser, error::ErrorKind};
 use probelet_crds::{CpuQuantity, Interval};
-use probelet_runtime::logging::{self, Filter, Format};
+use probelet_runtime::flags::{Listen, file, listen};
+use probelet_runtime::logging::Log;
 pub use probelet_runtime::{Exit, Refused};
 
 mod feed;
@@ -66,10 +67,8 @@ pub struct Args {
     pub kubeconfig: Option<PathBuf>,
     /// Most API writes a second.
     pub writes_per_second: u32,
-    /// How the log looks.
-    pub log_format: Format,
-    /// What the log holds.
-    pub log_level: Filter,
+    /// How the log looks and what it holds.
+    pub log: Log,
 }
 
 /// What to do.
@@ -127,8 +126,7 @@ impl Args {
             max_budget: typed.max_budget,
             kubeconfig: typed.kubeconfig,
             writes_per_second: u32::try_from(typed.writes_per_second).unwrap_or(1),
-            log_format: typed.log_format,
-            log_level: typed.log_level,
+            log: typed.log,
         })
     }
 }
@@ -144,12 +142,12 @@ struct Typed {
     command: Option<TypedCommand>,
 
     /// Where to serve metrics and health: an address and port, or `off`
-    #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9467", value_parser = listen)]
+    #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9467", value_parser = listen::<9467>)]
     listen: Listen,
 
     /// Where to answer /healthz and /readyz and nothing else, for the kubelet or another supervisor: an
     /// address and port, or `off`. No reader of metrics can take the places there
-    #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen)]
+    #[arg(long, global = true, env = "PROBELET_PROBE_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen::<9467>)]
     probe_listen: Listen,
 
     /// Namespace of the Lease; that of the pod or of the kubeconfig if not given
@@ -209,19 +207,8 @@ struct Typed {
     #[arg(long, global = true, env = "PROBELET_WRITES_PER_SECOND", value_name = "N", default_value = "60", value_parser = clap::value_parser!(i64).range(WRITES))]
     writes_per_second: i64,
 
-    /// Log format on stderr
-    #[arg(
-        long,
-        global = true,
-        env = "PROBELET_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    log_format: Format,
-
-    /// Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_operator::elect=debug`
-    #[arg(long, global = true, env = "PROBELET_LOG", value_name = "FILTER", default_value = "info", value_parser = logging::filter)]
-    log_level: Filter,
+    #[command(flatten)]
+    log: Log,
 }
 
 #[derive(Debug, Subcommand)]
@@ -242,9 +229,6 @@ enum TypedCommand {
 
 // Clap reads an `Option` as "may be left out", so that "switched off" needs a type of its own.
 #[derive(Debug, Clone)]
-struct Listen(Option<SocketAddr>);
-
-#[derive(Debug, Clone)]
 struct ClusterLease(Option<(String, String)>);
 
 fn cluster_lease(text: &str) -> Result<ClusterLease, String> {
@@ -257,24 +241,6 @@ fn cluster_lease(text: &str) -> Result<ClusterLease, String> {
 
 fn cpu(text: &str) -> Result<CpuQuantity, String> {
     text.parse().map_err(|error| format!("it {error}"))
-}
-
-fn listen(text: &str) -> Result<Listen, String> {
-    if text == "off" {
-        return Ok(Listen(None));
-    }
-    let address = text.parse().map(|address| Listen(Some(address)));
-    address.map_err(|_| {
-        "give an IP address with a port, such as 127.0.0.1:9467 or [::]:9467, or off".to_owned()
-    })
-}
-
-fn file(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() {
-        Err("give the path of a file".to_owned())
-    } else {
-        Ok(PathBuf::from(text))
-    }
 }
 
 fn patience(text: &str) -> Result<Duration, String> {

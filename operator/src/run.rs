@@ -40,7 +40,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(args) => args,
         Err(refused) => return refused.show(),
     };
-    if let Err(error) = logging::init(args.log_format, &args.log_level, &QUIET) {
+    if let Err(error) = logging::init(&args.log, &QUIET) {
         return fail(&error.into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,4 +1,4 @@
-//! What the programs share that is not pure: the log, how a process ends, the way to the API server, who may
+//! What the programs share that is not pure: the log, how a process ends, how flags are read, the way to the API server, who may
 //! stay connected to a small listener.
 //!
 //! In: checked flags, a kubeconfig, the environment's proxy variables. Out: a log on stderr, an exit code, connections. It
@@ -10,6 +10,7 @@
 pub mod access;
 pub mod error;
 pub mod exit;
+pub mod flags;
 pub mod listen;
 pub mod logging;
 pub mod places;

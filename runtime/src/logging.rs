@@ -21,6 +21,24 @@ pub enum Format {
     Json,
 }
 
+/// How the log looks and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct Log {
+    /// Log format on stderr
+    #[arg(
+        long,
+        global = true,
+        env = "PROBELET_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: Format,
+
+    /// Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`
+    #[arg(long, global = true, env = "PROBELET_LOG", value_name = "FILTER", default_value = "info", value_parser = filter)]
+    pub log_level: Filter,
+}
+
 /// What the log holds; known to be a valid filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(String);
@@ -48,9 +66,10 @@ pub struct Twice(#[source] Box<dyn std::error::Error + Send + Sync>);
 ///
 /// # Errors
 /// It was called before.
-pub fn init(format: Format, filter: &Filter, quiet: &[&str]) -> Result<(), Twice> {
-    let subscriber =
-        subscriber(format, filter, quiet, std::io::stderr().is_terminal(), std::io::stderr);
+pub fn init(flags: &Log, quiet: &[&str]) -> Result<(), Twice> {
+    let Log { log_format, log_level } = flags;
+    let coloured = std::io::stderr().is_terminal();
+    let subscriber = subscriber(*log_format, log_level, quiet, coloured, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).map_err(|error| Twice(error.into()))
 }
 
@@ -169,8 +188,8 @@ mod tests {
 
     #[test]
     fn a_second_set_up_is_refused() {
-        let filter = filter("off").unwrap();
-        let first = init(Format::Json, &filter, &[]);
-        assert!(first.is_err() || init(Format::Text, &filter, &[]).is_err());
+        let log = Log { log_format: Format::Json, log_level: filter("off").unwrap() };
+        let first = init(&log, &[]);
+        assert!(first.is_err() || init(&log, &[]).is_err());
     }
 }

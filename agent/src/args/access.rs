@@ -24,9 +24,6 @@ pub(super) const AT_FILE: &str =
 pub(super) const PLAIN: &str =
     "--client-ca needs HTTPS: give --tls self-signed, or --tls DIR with tls.crt and tls.key\n";
 
-/// Longest audience of a token.
-const MAX_AUDIENCE: usize = 253;
-
 /// Whether others than who sits at this machine can come.
 pub(super) fn is_open(listen: Option<&Address>) -> bool {
     listen.is_some_and(|address| !address.is_near())
@@ -84,15 +81,6 @@ impl Web {
 }
 
 /// Whom tokens are for: any text that a JSON string and a log line hold as it is.
-pub(super) fn audience(text: &str) -> Result<String, String> {
-    let fits = |b: u8| b.is_ascii_graphic() && !b"\"\\".contains(&b);
-    if (1..=MAX_AUDIENCE).contains(&text.len()) && text.bytes().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("give 1 to {MAX_AUDIENCE} printable characters without spaces and quotes"))
-    }
-}
-
 pub(super) fn tls(text: &str) -> Result<Tls, String> {
     match text {
         "off" => Ok(Tls::Off),

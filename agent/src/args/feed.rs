@@ -7,6 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use hyper::Uri;
 use probelet_runtime::Refused;
+use probelet_runtime::flags::file;
 use std::path::PathBuf;
 
 /// The feed is asked in the name of a pod.
@@ -37,7 +38,7 @@ pub(super) struct Flags {
     feed: Option<(String, String, u16)>,
 
     /// File with the token to show there: a projected one of this pod, for the audience of the feed
-    #[arg(long, global = true, env = "PROBELET_FEED_TOKEN", value_name = "FILE", value_parser = super::file)]
+    #[arg(long, global = true, env = "PROBELET_FEED_TOKEN", value_name = "FILE", value_parser = file)]
     feed_token: Option<PathBuf>,
 
     /// While the feed has been away for a minute, watch this node's pods at the API server, if the role allows it

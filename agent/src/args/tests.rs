@@ -3,6 +3,7 @@
 use clap::CommandFactory as _;
 
 use super::*;
+use probelet_runtime::logging::{self, Format};
 
 fn parse(line: &str) -> Result<Args, Refused> {
     Args::parse(format!("probelet-agent {line}").split_whitespace().map(OsString::from))
@@ -23,7 +24,8 @@ fn nothing_typed_is_run_with_the_defaults() {
     assert_eq!(args.listen, Some("127.0.0.1:9466".parse().unwrap()));
     assert_eq!(args.docker, Some(PathBuf::from("/var/run/docker.sock")));
     assert_eq!((args.config, args.source, args.debug_pprof), (None, None, false));
-    assert_eq!((args.log_format, args.log_level), (Format::Text, logging::filter("info").unwrap()));
+    let log = Log { log_format: Format::Text, log_level: logging::filter("info").unwrap() };
+    assert_eq!(args.log, log);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     assert_eq!(args.node_name, host.trim());
 }

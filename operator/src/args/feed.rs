@@ -4,7 +4,8 @@
 
 use std::net::SocketAddr;
 
-use super::{Listen, listen, name};
+use super::name;
+use probelet_runtime::flags::{Listen, audience, listen};
 
 /// What is said where the port is given and the rest is not.
 pub(super) const INCOMPLETE: &str = "--feed-listen needs to know whom to serve and what to show: give --feed-account, --feed-certify and --feed-certify-name too\n";
@@ -28,7 +29,7 @@ pub struct Feed {
 #[expect(clippy::struct_field_names, reason = "clap names flags after them")]
 pub(super) struct Flags {
     /// Where to hand out to each node's agent the pods of its node, over HTTPS: an address and port, or `off`
-    #[arg(long, global = true, env = "PROBELET_FEED_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen)]
+    #[arg(long, global = true, env = "PROBELET_FEED_LISTEN", value_name = "ADDR", default_value = "off", value_parser = listen::<9470>)]
     feed_listen: Listen,
 
     /// The agents' service account, in the namespace of the Lease: whose tokens are accepted there, each for the node that it is
@@ -64,14 +65,5 @@ impl Flags {
         let rest = self.feed_account.zip(self.feed_certify).zip(self.feed_certify_name);
         let ((account, object), server) = rest.ok_or(INCOMPLETE)?;
         Ok(Some(Feed { listen, account, audience: self.feed_audience, object, server }))
-    }
-}
-
-fn audience(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_graphic();
-    if (1..=253).contains(&text.len()) && text.chars().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err("give 1 to 253 printable characters without spaces".to_owned())
     }
 }

@@ -55,7 +55,7 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
-complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
 complete -c probelet-agent -n "__fish_probelet_agent_needs_command" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
@@ -98,7 +98,7 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand run" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
@@ -136,7 +136,7 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l json -d 'Print the full report as JSON instead of a short table'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand once" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
@@ -180,7 +180,7 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand top" -l accept-api-server-tokens -d 'Accept clients\' tokens for the API server itself as well, such as those of OIDC and of kubeconfigs: an agent that was taken over could use these against the API server'
@@ -217,7 +217,7 @@ off\t''
 on\t''"
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
-complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_agent::names::docker=debug`' -r
+complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`' -r
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l json -d 'Print JSON instead of text'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l feed-fallback -d 'While the feed has been away for a minute, watch this node\'s pods at the API server, if the role allows it'
 complete -c probelet-agent -n "__fish_probelet_agent_using_subcommand doctor" -l node-probe -d 'Take the configuration from this node\'s `NodeProbe`, as the operator decides it, and write a summary of the node into its status'

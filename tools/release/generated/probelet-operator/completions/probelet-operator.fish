@@ -44,7 +44,7 @@ complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l kub
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
-complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_operator::elect=debug`' -r
+complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`' -r
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l no-leader-election -d 'Work without a Lease; there must be no second operator then'
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -l no-seed -d 'Make no `ProbeConfig` named `default`; where none matches the built-in configuration is in force'
 complete -c probelet-operator -n "__fish_probelet_operator_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -72,7 +72,7 @@ complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run"
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
-complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_operator::elect=debug`' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l no-leader-election -d 'Work without a Lease; there must be no second operator then'
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -l no-seed -d 'Make no `ProbeConfig` named `default`; where none matches the built-in configuration is in force'
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -98,7 +98,7 @@ complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand self
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l writes-per-second -d 'Maximum API writes per second, 1 to 1000' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l log-format -d 'Log format on stderr' -r -f -a "text\t'Lines for people; coloured on a terminal'
 json\t'One JSON object a line'"
-complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,probelet_operator::elect=debug`' -r
+complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l log-level -d 'Log level: error, warn, info, debug, trace or off; or by module, as `info,hyper=warn`' -r
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l no-leader-election -d 'Work without a Lease; there must be no second operator then'
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -l no-seed -d 'Make no `ProbeConfig` named `default`; where none matches the built-in configuration is in force'
 complete -c probelet-operator -n "__fish_probelet_operator_using_subcommand selftest" -s h -l help -d 'Print help (see more with \'--help\')'

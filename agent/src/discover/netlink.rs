@@ -1,7 +1,7 @@
 //! The source for kernels without BPF: `sock_diag` dumps of the network namespaces that changed.
 //!
 //! In: `/proc` for processes and counters, and one netlink socket per namespace and dump. Out:
-//! [`Facts`] with bytes and the cgroup of each socket. It must not hold a namespace, or a socket in
+//! [`Facts`](probelet_core::facts::Facts) with bytes and the cgroup of each socket. It must not hold a namespace, or a socket in
 //! one, over a pass: that would keep the namespace of a deleted pod alive.
 //!
 //! I/O: reads `/proc`, enters network namespaces with the calling thread, talks netlink.
@@ -9,7 +9,7 @@
 use std::io;
 use std::path::Path;
 
-use probelet_core::facts::{Facts, Loss, SourceKind, Want};
+use probelet_core::facts::{Loss, SourceKind};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::net::{RecvFlags, SendFlags};
@@ -19,7 +19,7 @@ use self::message::{Message, Messages, Request};
 use super::procfs::node::{Dump, Dumped, Intake, Node, Target};
 use super::procfs::root::{Root, is_gone};
 use super::procfs::tables::Row;
-use super::{Error, Limits, Pace, Pass, Source};
+use super::{Error, Limits, Pace};
 
 pub mod enter;
 pub mod message;
@@ -28,8 +28,7 @@ pub mod message;
 const BUFFER: usize = 64 * 1024;
 
 /// The `netlink` source.
-#[derive(Debug)]
-pub struct Netlink(Node<Diag>);
+pub type Netlink = Node<Diag>;
 
 /// Proves on this process's own namespace that namespaces can be entered and dumped.
 pub fn load(limits: Limits) -> Result<Netlink, Error> {
@@ -67,34 +66,13 @@ impl Netlink {
                 refused(name, &hint, error)
             })?;
         }
-        Ok(Self(Node::new(root, limits, diag)))
-    }
-
-    /// Namespaces dumped so far: stands still while their counters do.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn dumps(&self) -> u64 {
-        self.0.dumps()
-    }
-}
-
-impl Source for Netlink {
-    fn kind(&self) -> SourceKind {
-        SourceKind::Netlink
-    }
-
-    fn set_limits(&mut self, limits: Limits) {
-        self.0.set_limits(limits);
-    }
-
-    fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
-        self.0.pass(want, facts, pace)
+        Ok(Self::new(root, limits, diag))
     }
 }
 
 /// Dumps namespaces through netlink.
 #[derive(Debug)]
-struct Diag {
+pub struct Diag {
     buffer: Vec<u8>,
     /// The thread is in a namespace that is not ours: nothing it reads is right any more.
     stranded: bool,
@@ -170,6 +148,8 @@ impl Diag {
 }
 
 impl Dump for Diag {
+    const KIND: SourceKind = SourceKind::Netlink;
+
     fn dump(
         &mut self,
         root: &Root,

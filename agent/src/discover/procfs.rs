@@ -1,7 +1,7 @@
 //! The source that works everywhere: `/proc/PID/net/{tcp,tcp6,udp,udp6}` of one process per network
 //! namespace, and a budgeted walk over fds.
 //!
-//! In: `/proc`, or a copy of it in tests. Out: [`Facts`] without bytes and without cgroups. It is
+//! In: `/proc`, or a copy of it in tests. Out: [`Facts`](probelet_core::facts::Facts) without bytes and without cgroups. It is
 //! the reference that the other sources are tested against, and the slowest: each of the two TCP
 //! files walks the hash table of the whole machine.
 //!
@@ -10,14 +10,14 @@
 use std::io;
 use std::path::Path;
 
-use probelet_core::facts::{Facts, Loss, Protocol, SourceKind, Want};
+use probelet_core::facts::{Loss, Protocol, SourceKind};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 
 use self::node::{Dump, Dumped, Intake, Node, Target};
 use self::root::{Root, bracketed, is_gone};
 use super::netlink::enter::port_range;
-use super::{Error, Limits, Pace, Pass, Source};
+use super::{Error, Limits, Pace};
 
 pub mod closed;
 pub mod node;
@@ -41,8 +41,7 @@ const PIECE: usize = 64 * 1024;
 const LINE_MAX: usize = 4096;
 
 /// The `procfs` source.
-#[derive(Debug)]
-pub struct Procfs(Node<Tables>);
+pub type Procfs = Node<Tables>;
 
 /// Opens `/proc` and proves that this process's own tables can be read.
 pub fn load(limits: Limits) -> Result<Procfs, Error> {
@@ -62,38 +61,19 @@ pub fn load(limits: Limits) -> Result<Procfs, Error> {
 impl Procfs {
     /// Reads another tree than `/proc`.
     pub(crate) fn with_root(path: &Path, limits: Limits) -> Result<Self, Error> {
-        Ok(Self(Node::new(Root::open(path)?, limits, Tables::default())))
-    }
-
-    /// Namespaces dumped so far: stands still while their counters do.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn dumps(&self) -> u64 {
-        self.0.dumps()
-    }
-}
-
-impl Source for Procfs {
-    fn kind(&self) -> SourceKind {
-        SourceKind::Procfs
-    }
-
-    fn set_limits(&mut self, limits: Limits) {
-        self.0.set_limits(limits);
-    }
-
-    fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
-        self.0.pass(want, facts, pace)
+        Ok(Self::new(Root::open(path)?, limits, Tables::default()))
     }
 }
 
 /// The text tables of a namespace.
 #[derive(Debug, Default)]
-struct Tables {
+pub struct Tables {
     text: Vec<u8>,
 }
 
 impl Dump for Tables {
+    const KIND: SourceKind = SourceKind::Procfs;
+
     fn dump(
         &mut self,
         root: &Root,

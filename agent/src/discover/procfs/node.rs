@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use probelet_core::facts::{Facts, Loss, Losses, PortRange, Role, Socket, State, Want};
+use probelet_core::facts::{Facts, Loss, Losses, PortRange, Role, Socket, SourceKind, State, Want};
 use probelet_core::hash::HashMap;
 
 use super::closed::ClosedMemory;
@@ -19,7 +19,7 @@ use super::threads::Threads;
 use crate::discover::owners::Owners;
 use crate::discover::seen::Checks;
 use crate::discover::shares::Shares;
-use crate::discover::{Error, Limiter, Limits, Pace, Pass};
+use crate::discover::{Error, Limiter, Limits, Pace, Pass, Source};
 
 /// How a dump of one namespace through one process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,9 @@ pub struct Target {
 
 /// Reads all sockets of one network namespace.
 pub trait Dump {
+    /// The source that dumps so.
+    const KIND: SourceKind;
+
     /// Reads the sockets of a namespace through one of its processes.
     fn dump(
         &mut self,
@@ -165,26 +168,25 @@ impl<D: Dump> Node<D> {
         }
     }
 
-    /// Other limits from the next pass on.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
-        self.processes.set_max(limits.max_processes);
-        self.owners.set_max(limits.max_sockets);
-    }
-
     /// Namespaces dumped so far.
     #[cfg(test)]
     pub(crate) fn dumps(&self) -> u64 {
         self.dumps
     }
+}
 
-    /// One pass, as [`Source::pass`](crate::discover::Source::pass) wants it.
-    pub fn pass(
-        &mut self,
-        want: Want,
-        facts: &mut Facts,
-        pace: &mut dyn Pace,
-    ) -> Result<Pass, Error> {
+impl<D: Dump> Source for Node<D> {
+    fn kind(&self) -> SourceKind {
+        D::KIND
+    }
+
+    fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.processes.set_max(limits.max_processes);
+        self.owners.set_max(limits.max_sockets);
+    }
+
+    fn pass(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Result<Pass, Error> {
         self.pass += 1;
         (facts.fresh, facts.compared) = (None, false);
         if want >= Want::Processes || self.spaces.is_empty() {
@@ -215,7 +217,9 @@ impl<D: Dump> Node<D> {
         facts.fresh = Some(want);
         Ok(Pass::Complete)
     }
+}
 
+impl<D: Dump> Node<D> {
     fn sockets(
         &mut self,
         want: Want,

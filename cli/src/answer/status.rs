@@ -54,6 +54,8 @@ pub struct Status {
     server: String,
     nodes: Option<u64>,
     node_probes: usize,
+    /// Nodes on which the agents' `DaemonSet` wants none.
+    absent: u64,
     agents_desired: Option<u64>,
     agents_ready: Option<u64>,
     operator: Operating,
@@ -152,6 +154,7 @@ impl Status {
             server: seen.server.clone(),
             nodes: seen.nodes,
             node_probes: probes.len(),
+            absent: seen.absent(),
             agents_desired: seen.daemons.map(|daemons| daemons.desired_number_scheduled),
             agents_ready: seen.daemons.map(|daemons| daemons.number_ready),
             missing: Vec::new(),
@@ -201,6 +204,12 @@ impl Status {
 impl Seen {
     fn operator(&self) -> Operator {
         Operator::of(&self.lease, &self.operators, self.now)
+    }
+
+    /// Nodes that are meant to have no agent, and so no `NodeProbe`: each is counted by the configuration that would win there.
+    fn absent(&self) -> u64 {
+        let absent = self.configs.iter().map(|config| config.status().nodes.absent);
+        absent.filter_map(|nodes| u64::try_from(nodes).ok()).sum()
     }
 }
 

@@ -3,7 +3,7 @@
 //! In: a `NodeProbe` as the API server has it. Out: [`Probe`], some 300 bytes for a node that is well. Pure: data.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use probelet_crds::condition::{self, CONFIG_APPLIED, READY};
+use probelet_crds::condition::{self, CONFIG_APPLIED, READY, node_ready};
 use probelet_crds::{Acknowledgement, CpuQuantity, State, Summary, Top};
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +205,21 @@ impl Probe {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.heard && self.trouble(READY).is_none()
+    }
+}
+
+impl Trouble {
+    /// Whether someone should look at it. What is not known yet is no trouble, but that an agent has fallen silent is: all
+    /// that its status says is old.
+    #[must_use]
+    pub fn is_amiss(&self) -> bool {
+        self.certain || self.is_silence()
+    }
+
+    /// Whether it is the operator's word that nothing is heard of the agent any more.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        &*self.condition == READY && &*self.reason == node_ready::AGENT_SILENT
     }
 }
 

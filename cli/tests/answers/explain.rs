@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn explanation(
+pub(super) fn explanation(
     probe: &Probe,
     config: Option<&Config>,
     report: Result<&Report, explain::Unreported>,

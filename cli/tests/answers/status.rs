@@ -166,3 +166,57 @@ fn what_is_missing_is_said_first_and_fails_the_check_beyond_what_is_tolerated() 
         assert!(status.is_whole(), "{says}");
     }
 }
+
+#[test]
+fn nodes_that_are_meant_to_have_no_agent_are_not_missed() {
+    // Two nodes of another system beside the one that has an agent.
+    let mut counted = complete(1);
+    counted["nodes"]["absent"] = 2.into();
+    let configs = || vec![config("default", json!({}), counted.clone())];
+    let mixed = Seen { nodes: Some(3), configs: configs(), ..well() };
+    let missed = Seen { nodes: Some(4), configs: configs(), ..well() };
+
+    let status = Status::of(&mixed, 10);
+    let text = shown(&status);
+    assert!(text.contains(": 3 nodes (2 meant to have no agent), 1 agent ready"), "{text}");
+    assert!(status.is_whole() && text.contains(ALL_IS_WELL), "{text}");
+
+    let text = shown(&Status::of(&missed, 10));
+    assert!(text.contains("BAD       1   nodes without a NodeProbe"), "{text}");
+}
+
+#[test]
+fn an_agent_that_has_fallen_silent_is_not_called_well() {
+    let message = "no report from the agent since 2026-11-23T08:00:00Z";
+    let silent = || {
+        let silent = condition("Ready", "Unknown", "AgentSilent", message);
+        let conditions = json!([condition("ConfigApplied", "True", "Applied", ""), silent]);
+        let quality = ("/status/quality", json!({"coverage": "100%"}));
+        vec![probe("node1", &[("/status/conditions", conditions), quality])]
+    };
+
+    let status = Status::of(&Seen { probes: silent(), ..well() }, 10);
+    let text = shown(&status);
+    assert!(!text.contains(ALL_IS_WELL) && text.contains("no data: AgentSilent"), "{text}");
+    assert!(text.contains(message) && !status.is_whole(), "{text}");
+
+    let explained = explained::explanation(&silent()[0], None, Ok(&reports()[0]));
+    assert!(explained.contains(message), "{explained}");
+
+    // Why is known where its pod does not run.
+    let down = vec![("node1".to_owned(), "is not scheduled".to_owned())];
+    let text = shown(&Status::of(&Seen { probes: silent(), down, ..well() }, 10));
+    assert!(text.contains("agent does not run") && !text.contains("AgentSilent"), "{text}");
+}
+
+#[test]
+fn an_agent_that_has_just_started_is_no_trouble() {
+    let starting = condition("Ready", "Unknown", "Starting", "");
+    let conditions = json!([condition("ConfigApplied", "True", "Applied", ""), starting]);
+    let quality = ("/status/quality", json!({"coverage": "100%"}));
+    let probes = vec![probe("node1", &[("/status/conditions", conditions), quality])];
+
+    let status = Status::of(&Seen { probes, ..well() }, 10);
+
+    assert!(status.is_whole(), "{}", shown(&status));
+}

@@ -26,7 +26,7 @@ fn picture_of(seen: &Seen<'_>) -> Vec<Finding> {
     for (kind, about) in
         [(READY, "report"), (DATA_COMPLETE, "data"), (PERMISSIONS_OK, "permissions")]
     {
-        let Some(trouble) = probe.trouble(kind).filter(|trouble| trouble.certain) else {
+        let Some(trouble) = probe.trouble(kind).filter(|trouble| trouble.is_amiss()) else {
             continue;
         };
         let found = if trouble.message.is_empty() {

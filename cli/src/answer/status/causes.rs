@@ -146,14 +146,13 @@ fn absent(seen: &Seen, all: &mut Vec<Cause>) {
         let why = "there is no pod of an agent, and none is wanted on any node".to_owned();
         all.push(cause(Severity::Bad, "no agent runs: nothing is observed", why, next));
     }
-    let known = seen.probes.len();
-    let missing =
-        seen.nodes.map_or(0, |nodes| usize::try_from(nodes).unwrap_or(0).saturating_sub(known));
+    let known = seen.probes.len() as u64 + seen.absent();
+    let missing = seen.nodes.map_or(0, |nodes| nodes.saturating_sub(known));
     if missing > 0 {
         let why = "the operator has created no NodeProbe for them".to_owned();
         let next = format!("kubectl -n {namespace} logs deployment/{fullname}-operator");
         let mut cause = cause(Severity::Bad, "nodes without a NodeProbe", why, next);
-        cause.nodes = Some(missing);
+        cause.nodes = usize::try_from(missing).ok();
         all.push(cause);
     }
     let mut by_why: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -209,7 +208,11 @@ fn nodes(seen: &Seen, all: &mut Vec<Cause>) {
             }
             State::Pending | State::Applied => {}
         }
-        for trouble in probe.troubles.iter().filter(|trouble| trouble.certain) {
+        // That nothing is heard of an agent that does not run is no news.
+        let amiss = |trouble: &&Trouble| {
+            trouble.is_amiss() && !(trouble.is_silence() && down.contains(&name))
+        };
+        for trouble in probe.troubles.iter().filter(amiss) {
             if let Some((severity, what)) = judged(trouble) {
                 put(severity, what, name, &trouble.message);
             }

@@ -30,9 +30,13 @@ pub(super) fn page(status: &Status, wide: bool) -> Page {
 
 fn head(status: &Status) -> Vec<Cell> {
     let nodes = status.nodes.unwrap_or(status.node_probes as u64);
+    let absent = match status.absent {
+        0 => String::new(),
+        absent => format!(" ({absent} meant to have no agent)"),
+    };
     let mut cells = vec![
         Cell::bold("probelet"),
-        format!(" at {}: {}, ", status.server, some(nodes, "node", "nodes")).into(),
+        format!(" at {}: {}{absent}, ", status.server, some(nodes, "node", "nodes")).into(),
     ];
     match (status.agents_desired, status.agents_ready) {
         (Some(desired), Some(ready)) if ready < desired => {

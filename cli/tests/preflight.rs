@@ -22,6 +22,7 @@ struct Playing(BTreeMap<&'static str, Value>);
 
 const NODES: &str = "/api/v1/nodes";
 const GROUPS: &str = "/apis";
+const MONITORS: &str = "/apis/monitoring.coreos.com/v1";
 const SPACE: &str = "/api/v1/namespaces/probelet";
 const QUOTAS: &str = "/api/v1/namespaces/probelet/resourcequotas";
 const RANGES: &str = "/api/v1/namespaces/probelet/limitranges";
@@ -96,6 +97,17 @@ fn groups(names: &[&str]) -> Value {
     json!({"groups": names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()})
 }
 
+fn kinds(names: &[&str]) -> Value {
+    json!({"resources": names.iter().map(|name| json!({"kind": name})).collect::<Vec<_>>()})
+}
+
+/// A limit of the namespace, of which containers or pods.
+fn range(kind: &str, more: Value) -> Value {
+    let mut limit = more;
+    limit["type"] = kind.into();
+    list(vec![json!({"metadata": {"name": "range"}, "spec": {"limits": [limit]}})])
+}
+
 fn space(level: &str) -> Value {
     json!({"metadata": {"name": "probelet", "labels": {"pod-security.kubernetes.io/enforce": level}}})
 }
@@ -166,6 +178,7 @@ async fn everything_that_stands_in_the_way_is_named_with_what_to_do() {
                 "grafana.integreatly.org",
             ]),
         )
+        .with(MONITORS, kinds(&["PodMonitor", "ServiceMonitor", "PrometheusRule"]))
         .with(SPACE, space("restricted"))
         .with(QUOTAS, list(vec![quota]))
         .with(RANGES, list(vec![range]))
@@ -188,6 +201,66 @@ async fn everything_that_stands_in_the_way_is_named_with_what_to_do() {
         std::fs::write(path, &page).unwrap();
     }
     assert_eq!(page, std::fs::read_to_string(path).unwrap_or_default());
+}
+
+#[tokio::test]
+async fn monitors_are_proposed_that_the_chart_takes_and_the_cluster_knows() {
+    let values = |names: &[&str]| Playing::plain().with(MONITORS, kinds(names)).values();
+
+    // A PodMonitor is refused without a Secret that someone renews, and where no certificate can be verified.
+    let all = values(&["PodMonitor", "ServiceMonitor", "PrometheusRule"]).await;
+    assert_eq!(
+        all["metrics"],
+        json!({"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}})
+    );
+    assert_eq!(all["agent"]["tls"]["mode"], "operator");
+
+    // As where the kinds are there for another collector than Prometheus.
+    let some = values(&["PodMonitor", "ServiceMonitor"]).await;
+    assert_eq!(some["metrics"], json!({"serviceMonitor": {"enabled": true}}));
+    assert_eq!(values(&["AlertmanagerConfig"]).await, json!({}));
+}
+
+#[tokio::test]
+async fn limits_of_the_namespace_that_refuse_the_pods_are_in_the_way_and_answered() {
+    let judged =
+        |kind: &str, more: Value| Playing::plain().with(RANGES, range(kind, more)).judged();
+    let values =
+        |judged: &Preflight| -> Value { serde_saphyr::from_str(&judged.values()).unwrap() };
+
+    let fits = json!({"min": {"cpu": "5m", "memory": "16Mi"}, "max": {"cpu": "4", "memory": "1Gi"},
+        "maxLimitRequestRatio": {"memory": "8"}});
+    let judged_fit = judged("Container", fits).await;
+    assert!(judged_fit.is_clear() && values(&judged_fit) == json!({}));
+
+    let least = judged("Container", json!({"min": {"cpu": "50m", "memory": "200Mi"}})).await;
+    let page = least.page(false).text(false);
+    assert!(!least.is_clear() && page.contains("at least 50m of CPU"), "{page}");
+    assert_eq!(
+        values(&least),
+        json!({
+            "agent": {"resources": {"requests": {"cpu": "50m", "memory": "200Mi"}, "limits": {"memory": "200Mi"}}},
+            "operator": {"resources": {"requests": {"cpu": "50m", "memory": "200Mi"}}},
+        })
+    );
+
+    let ratio = judged("Pod", json!({"maxLimitRequestRatio": {"memory": "4", "cpu": "2"}})).await;
+    assert!(!ratio.is_clear());
+    assert_eq!(
+        values(&ratio),
+        json!({
+            "agent": {"resources": {"requests": {"cpu": "50m"}, "limits": {"cpu": "100m"}}},
+            "operator": {"resources": {"requests": {"cpu": "250m", "memory": "64Mi"}, "limits": {"cpu": "500m"}}},
+        })
+    );
+
+    let most = judged("Container", json!({"max": {"memory": "200Mi"}})).await;
+    let page = most.page(false).text(false);
+    assert!(!most.is_clear() && page.contains("an operator's limit is 256Mi"), "{page}");
+
+    let unlimited = judged("Pod", json!({"max": {"cpu": "2"}})).await;
+    assert!(!unlimited.is_clear());
+    assert_eq!(values(&unlimited)["agent"]["resources"]["limits"]["cpu"], "100m");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! is well where it could not look. Pure: values only.
 
 mod admission;
+mod limits;
 mod network;
 mod nodes;
 mod ports;
@@ -163,38 +164,68 @@ fn sizes(nodes: usize) -> Option<Value> {
 
 /// Who would read metrics, alerts and dashboards.
 fn metrics(cluster: &Cluster, asked: &mut Vec<Value>) -> Vec<Finding> {
-    let Ok(groups) = &cluster.groups else { return Vec::new() };
-    let has = |name: &str| groups.iter().any(|group| group.name == name);
     let mut found = Vec::new();
-    if has("monitoring.coreos.com") {
-        asked.push(json!({"metrics": {"podMonitor": {"enabled": true}, "serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}}}));
-        found.push(Finding::new(
-            Mark::Ok,
-            "metrics",
-            "prometheus-operator is there: monitors and alerts are in the values below",
-        ));
-    } else {
-        found.push(
-            Finding::new(
-                Mark::Note,
-                "metrics",
-                "no prometheus-operator: scrape agents by a job of your own",
-            )
-            .next("docs/user/install.md#metrics"),
-        );
+    if let Ok(kinds) = &cluster.monitors {
+        let has = |kind: &str| kinds.iter().any(|one| one == kind);
+        if has("ServiceMonitor") {
+            asked.push(json!({"metrics": {"serviceMonitor": {"enabled": true}}}));
+        }
+        if has("PrometheusRule") {
+            asked.push(json!({"metrics": {"prometheusRule": {"enabled": true}}}));
+        }
+        found.extend(scraped(has("ServiceMonitor"), has("PrometheusRule"), asked));
     }
-    if has("grafana.integreatly.org") {
+    let Ok(groups) = &cluster.groups else { return found };
+    if groups.iter().any(|group| group.name == "grafana.integreatly.org") {
         asked.push(json!({"dashboards": {"grafanaOperator": {"enabled": true}}}));
         found.push(Finding::new(Mark::Ok, "dashboards", "grafana-operator is there: dashboards are in the values below; check dashboards.grafanaOperator.instanceSelector"));
     }
     found
 }
 
+/// Who scrapes what. No PodMonitor is proposed: agents want a token, which a PodMonitor takes from a Secret that someone has to
+/// renew, and the chart refuses one without.
+fn scraped(monitors: bool, rules: bool, asked: &mut Vec<Value>) -> Vec<Finding> {
+    let (mark, text) = match (monitors, rules) {
+        (true, true) => (
+            Mark::Ok,
+            "prometheus-operator is there: the operator's monitor and alerts are in the values below; check metrics.serviceMonitor.labels and metrics.prometheusRule.labels",
+        ),
+        (true, false) => (
+            Mark::Ok,
+            "the cluster knows ServiceMonitor and no PrometheusRule: the operator's monitor is in the values below; check metrics.serviceMonitor.labels",
+        ),
+        (false, true) => (
+            Mark::Ok,
+            "the cluster knows PrometheusRule and no ServiceMonitor: alerts are in the values below; scrape the operator by a job of your own",
+        ),
+        (false, false) => {
+            let finding = Finding::new(
+                Mark::Note,
+                "metrics",
+                "no prometheus-operator: scrape agents by a job of your own",
+            );
+            return vec![finding.next("docs/user/install.md#metrics")];
+        }
+    };
+    // So that Prometheus has an authority to verify agents by.
+    asked.push(json!({"agent": {"tls": {"mode": "operator"}}}));
+    let alarm = if rules { "; until they are, ProbeletAgentsMissing fires" } else { "" };
+    let agents = format!(
+        "agents are scraped with a token of Prometheus' own account, by a job of your own{alarm}"
+    );
+    vec![
+        Finding::new(mark, "metrics", text),
+        Finding::new(Mark::Note, "metrics", agents).next("docs/user/install.md#metrics"),
+    ]
+}
+
 /// Each part that was refused, in the words of the refusal.
 fn unseen(cluster: &Cluster) -> Vec<String> {
-    let parts: [(&str, Option<&String>); 10] = [
+    let parts: [(&str, Option<&String>); 11] = [
         ("nodes", cluster.machines.as_ref().err()),
         ("kinds of the API", cluster.groups.as_ref().err()),
+        ("kinds of prometheus-operator", cluster.monitors.as_ref().err()),
         ("the namespace", cluster.space.as_ref().err()),
         ("quotas", cluster.quotas.as_ref().err()),
         ("limits", cluster.ranges.as_ref().err()),

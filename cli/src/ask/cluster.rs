@@ -8,9 +8,11 @@ use tokio::join;
 
 use super::{Ask, Error};
 use crate::seen::Lease;
-use crate::seen::cluster::{Cluster, Groups, Known, Machine, Version};
+use crate::seen::cluster::{Cluster, Groups, Kinds, Known, Machine, Version};
 
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+/// The kinds of prometheus-operator: some clusters have only those that another collector reads.
+const MONITORS: &str = "/apis/monitoring.coreos.com/v1";
 /// The name by which operators of one cluster exclude each other.
 const OPERATED: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/probelet-cluster";
 
@@ -30,6 +32,7 @@ impl Ask {
         let (
             machines,
             groups,
+            monitors,
             found,
             lease,
             quotas,
@@ -41,6 +44,7 @@ impl Ask {
         ) = join!(
             self.pages("/api/v1/nodes", None, "nodes", slim),
             self.get::<Groups>("/apis"),
+            self.find::<Kinds>(MONITORS),
             self.find(&space),
             self.find::<Lease>(OPERATED),
             self.all(&quotas),
@@ -56,6 +60,7 @@ impl Ask {
             version,
             machines: known(machines).map(|pages| pages.items),
             groups: known(groups).map(|all| all.groups),
+            monitors: known(monitors).map(named),
             space: known(found),
             quotas,
             ranges,
@@ -80,6 +85,10 @@ impl Ask {
 
 fn known<T>(read: Result<T, Error>) -> Known<T> {
     read.map_err(|error| error.to_string())
+}
+
+fn named(kinds: Option<Kinds>) -> Vec<String> {
+    kinds.unwrap_or_default().resources.into_iter().map(|one| one.kind).collect()
 }
 
 /// What is not looked at is not kept: there may be 5,000 of them.

@@ -26,6 +26,8 @@ pub struct Cluster {
     pub machines: Known<Vec<Machine>>,
     /// Groups of the API: what is installed by its kinds.
     pub groups: Known<Vec<Group>>,
+    /// Kinds of prometheus-operator that are served; none where it is not there.
+    pub monitors: Known<Vec<String>>,
     /// The namespace, if it is there.
     pub space: Known<Option<Space>>,
     /// Its quotas.
@@ -115,6 +117,22 @@ pub struct Group {
 pub struct Groups {
     /// All of them.
     pub groups: Vec<Group>,
+}
+
+/// The answer of `/apis/GROUP/VERSION`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Kinds {
+    /// All of them, those of subresources too.
+    pub resources: Vec<Kind>,
+}
+
+/// A kind of the API.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Kind {
+    /// As in `ServiceMonitor`.
+    pub kind: String,
 }
 
 /// A namespace.
@@ -255,6 +273,11 @@ pub struct Limit {
     pub default: BTreeMap<String, String>,
     /// The most.
     pub max: BTreeMap<String, String>,
+    /// The least.
+    pub min: BTreeMap<String, String>,
+    /// How many times its request a limit may be.
+    #[serde(rename = "maxLimitRequestRatio")]
+    pub max_limit_request_ratio: BTreeMap<String, String>,
 }
 
 /// A configuration of webhooks.

@@ -199,9 +199,9 @@ impl Nodes {
             ),
         };
         if self.old > 0 {
-            return finding.next("keep agent.capabilities.fallback: without it these nodes have no source; RHEL's 5.14 has parts of newer kernels, and an agent tries");
+            return finding.next("agent.capabilities.fallback is in the values below: without it these nodes have no source; RHEL's 5.14 has parts of newer kernels, and an agent tries. What it means: docs/user/security.md#capabilities");
         }
-        finding.next("whether a node has BTF cannot be seen from here: ls /sys/kernel/btf/vmlinux on one. If all have, agent.capabilities.fallback=false takes the strongest rights away; what that costs: docs/user/security.md")
+        finding.next("whether a node has BTF cannot be seen from here: ls /sys/kernel/btf/vmlinux on one. One without has no source unless agent.capabilities.fallback is true; what that means: docs/user/security.md#capabilities")
     }
 }
 

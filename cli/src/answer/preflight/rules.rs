@@ -1,11 +1,12 @@
-//! What the namespace allows: Pod Security, quotas, limits.
+//! What the namespace allows: Pod Security and quotas.
 //!
 //! In: what the namespace has. Out: findings, and values that answer them. Pure: values only.
 
 use serde_json::{Value, json};
 
+use super::limits::limits;
 use crate::answer::finding::{Finding, Mark};
-use crate::seen::cluster::{Cluster, Limit, Quota};
+use crate::seen::cluster::{Cluster, Quota};
 
 /// The label by which a namespace says what it admits.
 pub(super) const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
@@ -50,14 +51,7 @@ pub(super) fn quotas(cluster: &Cluster, nodes: usize, values: &mut Vec<Value>) -
     for one in cluster.quotas.as_deref().unwrap_or_default() {
         found.extend(quota(one, nodes, &cluster.namespace, values));
     }
-    for range in cluster.ranges.as_deref().unwrap_or_default() {
-        let meant = range
-            .spec
-            .limits
-            .iter()
-            .filter(|one| ["Container", "Pod"].contains(&one.kind.as_str()));
-        found.extend(meant.flat_map(|one| limit(&range.metadata.name, one)));
-    }
+    found.extend(limits(cluster.ranges.as_deref().unwrap_or_default(), values));
     found
 }
 
@@ -103,67 +97,9 @@ fn quota(quota: &Quota, nodes: usize, namespace: &str, values: &mut Vec<Value>) 
     found
 }
 
-fn limit(name: &str, limit: &Limit) -> Vec<Finding> {
-    let finding = |mark, found| Finding::new(mark, "limits", found);
-    let mut found = Vec::new();
-    if let Some(cpu) = limit.default.get("cpu") {
-        found.push(
-            finding(Mark::Note, format!("{name} gives pods without a CPU limit one of {cpu}: an agent whose budget is above it is throttled"))
-                .next("keep spec.budget.cpu of the ProbeConfigs well below it"),
-        );
-    }
-    let most = limit.max.get("memory").and_then(|most| mebibytes(most));
-    if let Some(most) = most.filter(|most| *most < AGENT_MEMORY) {
-        found.push(
-            finding(
-                Mark::Bad,
-                format!("{name} allows at most {most}Mi of memory, and an agent's limit is {AGENT_MEMORY}Mi: its pods are refused"),
-            )
-            .next("raise it, or set agent.resources.limits.memory and lower spec.limits.maxSockets with it"),
-        );
-    }
-    found
-}
-
 /// What is left of a quota; none if it does not count that, or in a way that is no number.
 fn left(quota: &Quota, key: &str) -> Option<u64> {
     let hard: u64 = quota.spec.hard.get(key)?.parse().ok()?;
     let used = quota.status.used.get(key).and_then(|used| used.parse().ok()).unwrap_or(0);
     Some(hard.saturating_sub(used))
-}
-
-/// A quantity of memory as whole MiB; none if it is written in another way.
-fn mebibytes(quantity: &str) -> Option<u64> {
-    let digits = quantity.find(|c: char| !c.is_ascii_digit()).unwrap_or(quantity.len());
-    let (number, unit) = quantity.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    let factor = match unit {
-        "" => 1,
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        "k" => 1_000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        _ => return None,
-    };
-    Some(number.checked_mul(factor)? >> 20)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn memory_is_read_in_the_ways_that_people_write_it() {
-        for (text, mebibytes) in [
-            ("128Mi", Some(128)),
-            ("1Gi", Some(1024)),
-            ("100000k", Some(95)),
-            ("64M", Some(61)),
-            ("1.5Gi", None),
-            ("18446744073709551615Gi", None),
-            ("", None),
-        ] {
-            assert_eq!(super::mebibytes(text), mebibytes, "{text}");
-        }
-    }
 }

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::lease::{Candidate, DEADLINE, Decision};
+use crate::stages::apply;
 use probelet_runtime::chain;
 
 /// A leader says so often that it lives.
@@ -163,10 +164,12 @@ impl Elector {
         }
     }
 
-    /// An error as text; to lead without the election is better than not at all where the role does not know of it.
-    fn sort(&mut self, error: &kube::Error) -> Result<bool, String> {
+    /// An error as text; to lead without the election is better than not at all where the role does not know of it, or a policy
+    /// of the cluster allows no Lease there. `free` says that the Lease is no other's: who is refused another's has not won it.
+    fn sort(&mut self, error: &kube::Error, free: bool) -> Result<bool, String> {
         let forbidden = matches!(error, kube::Error::Api(status) if status.is_forbidden());
-        let Some(cluster) = self.cluster.as_mut().filter(|_| forbidden) else {
+        let refused = free && matches!(apply::sort(error), apply::Error::Refused(_));
+        let Some(cluster) = self.cluster.as_mut().filter(|_| forbidden || refused) else {
             return Err(chain(error));
         };
         if !std::mem::replace(&mut cluster.forbidden, true) {
@@ -186,7 +189,7 @@ impl Elector {
         let post = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
         let lease = match self.api.get_opt(&self.name).await {
             Ok(lease) => lease,
-            Err(error) => return self.sort(&error),
+            Err(error) => return self.sort(&error, false),
         };
         let Some(lease) = lease else {
             let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
@@ -194,14 +197,16 @@ impl Elector {
             let lease = self.candidate.held(lease, Timestamp::now());
             let created = self.api.create(&post, &lease).await;
             return settle(created)
-                .or_else(|error| error.map_or_else(contended, |e| self.sort(&e)));
+                .or_else(|error| error.map_or_else(contended, |e| self.sort(&e, true)));
         };
-        if self.candidate.decide(&lease, self.clock.millis()) == Decision::Wait {
+        let decision = self.candidate.decide(&lease, self.clock.millis());
+        if decision == Decision::Wait {
             return Ok(false);
         }
+        let free = decision == Decision::Renew || self.candidate.holder().is_empty();
         let lease = self.candidate.held(lease, Timestamp::now());
         let replaced = self.api.replace(&self.name, &post, &lease).await;
-        settle(replaced).or_else(|error| error.map_or_else(contended, |e| self.sort(&e)))
+        settle(replaced).or_else(|error| error.map_or_else(contended, |e| self.sort(&e, free)))
     }
 
     /// Lets go, if it is ours, so that the next need not wait. Nothing may be written after this.

@@ -45,6 +45,7 @@ struct State {
     refused: u32,
     hidden: Option<&'static str>,
     forbidden: Option<&'static str>,
+    denied: Option<&'static str>,
     applying: bool,
     /// What a review says of a token, and how many there were.
     tokens: BTreeMap<String, Value>,
@@ -196,6 +197,17 @@ impl Fake {
         self.state.lock().unwrap().forbidden = path;
     }
 
+    /// Lets no client write this object, as a policy of the cluster does: its webhook's words, and no code of its own.
+    pub fn deny(&self, path: Option<&'static str>) {
+        self.state.lock().unwrap().denied = path;
+    }
+
+    fn is_denied(&self, words: &[&str], object: &Value) -> bool {
+        let named = object["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("{}/{}", words[0], words.get(1).unwrap_or(&named));
+        self.state.lock().unwrap().denied == Some(path.as_str())
+    }
+
     fn is_forbidden(&self, words: &[&str]) -> bool {
         let forbidden = self.state.lock().unwrap().forbidden;
         forbidden.is_some_and(|path| words.join("/").starts_with(path))
@@ -272,6 +284,9 @@ impl Fake {
         let write = format!("{} {}{manager}", head.method, words.join("/"));
         self.state.lock().unwrap().writes.push(write);
         let object: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if self.is_denied(words, &object) {
+            return error(400, "BadRequest", "admission webhook \"policy\" denied the request", 0);
+        }
         match (head.method, words.get(1)) {
             (Method::POST, _) => self.create(collection, &object),
             (Method::PUT, Some(name)) => self.replace(collection, name, &object),

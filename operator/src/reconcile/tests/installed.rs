@@ -206,3 +206,32 @@ fn a_role_that_knows_no_lease_of_the_cluster_keeps_no_one_from_leading() {
         assert!(*leading.borrow());
     });
 }
+
+#[test]
+fn a_policy_that_allows_no_lease_of_the_cluster_keeps_no_one_from_leading() {
+    scenario(async {
+        let fake = Fake::default();
+        // As in clusters that allow nothing in the namespace `default`.
+        fake.deny(Some("leases/cluster"));
+        let (leading, ..) = installed(&fake, "one");
+
+        seconds(10).await;
+
+        assert!(*leading.borrow());
+    });
+}
+
+#[test]
+fn a_policy_that_came_later_takes_the_lead_from_no_one_and_gives_it_to_no_other() {
+    scenario(async {
+        let fake = Fake::default();
+        let (first, ..) = installed(&fake, "one");
+        seconds(10).await;
+
+        fake.deny(Some("leases/cluster"));
+        let (second, ..) = installed(&fake, "two");
+        seconds(120).await;
+
+        assert!(*first.borrow() && !*second.borrow());
+    });
+}

@@ -93,10 +93,7 @@ impl Processes {
             }
         }
         for p in processes {
-            let container = match (p.container, self.in_cgroup.get(&p.cgroup)) {
-                (Some(ContainerId::UNKNOWN), Some(Inside::Container(id))) => Some(*id),
-                (container, _) => container,
-            };
+            let container = self.container_of(p);
             if container.is_none() && node != 0 && ![0, node].contains(&p.netns) {
                 self.entered.insert(p.netns);
             } else if !SANDBOXES.contains(&p.comm) {
@@ -130,9 +127,17 @@ impl Processes {
         self.get(pid).map_or_else(Owner::default, |p| Owner {
             pid,
             comm: p.comm,
-            container: p.container,
+            container: self.container_of(p),
             sibling: None,
         })
+    }
+
+    /// The container of a process: where that was not read, as it was gone, the one whose cgroup it was in.
+    fn container_of(&self, process: &Process) -> Option<ContainerId> {
+        match (process.container, self.in_cgroup.get(&process.cgroup)) {
+            (Some(ContainerId::UNKNOWN), Some(Inside::Container(id))) => Some(*id),
+            (container, _) => container,
+        }
     }
 
     /// The namespace of the node's first process: its addresses are the node's.
@@ -256,6 +261,17 @@ mod tests {
         assert_eq!([inside(8), inside(9)], [(None, Some(0)); 2], "a pod has its namespace alone");
         assert_eq!(inside(10), (None, None), "others may share one");
         assert_eq!(pid_and_container(processes.made_in(70)), (Some(3), None));
+    }
+
+    #[test]
+    fn what_a_process_held_that_was_gone_is_of_the_container_whose_cgroup_it_was_in() {
+        let gone = |pid, cgroup| within(pid, 7, cgroup, Some(ContainerId::UNKNOWN.0));
+        let mut processes = Processes::default();
+
+        processes.refill(&[gone(2, 70), gone(3, 0), within(4, 7, 70, Some(1))], &containers());
+
+        assert_eq!(processes.owner(2).container, Some(ContainerId(1)));
+        assert_eq!(processes.owner(3).container, Some(ContainerId::UNKNOWN));
     }
 
     #[test]

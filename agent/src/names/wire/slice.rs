@@ -104,8 +104,10 @@ impl Endpoint<'_> {
         let of = |kind: &str| {
             self.target_ref.as_ref().filter(move |target| target.kind.as_str() == kind)
         };
-        let (target, node) = (of("Pod"), self.node_name.fit(MAX_NAME));
+        let target = of("Pod");
         let itself = of("Node").and_then(|target| target.name.fit(MAX_NAME));
+        // Who keeps a slice of nodes need not say twice which node an endpoint is.
+        let node = self.node_name.fit(MAX_NAME).or_else(|| itself.clone());
         // Unknown is to be taken as ready, says the API, and as neither serving nor ending otherwise.
         let known = |of: fn(&Conditions) -> Option<bool>| self.conditions.as_ref().and_then(of);
         let ready = known(|c| c.ready).unwrap_or(true);
@@ -117,7 +119,9 @@ impl Endpoint<'_> {
             pod: target.and_then(|target| {
                 let own = || Box::from(namespace);
                 let namespace = target.namespace.fit(MAX_NAMESPACE).unwrap_or_else(own);
-                Some((namespace, target.name.fit(MAX_NAME)?, target.uid.fit(MAX_UID)?))
+                // Who writes a slice by hand may leave the uid out.
+                let uid = target.uid.fit(MAX_UID).unwrap_or_default();
+                Some((namespace, target.name.fit(MAX_NAME)?, uid))
             }),
             on_node: if itself.is_some() && itself == node { OnNode::Is } else { OnNode::Runs },
             node,

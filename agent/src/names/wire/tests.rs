@@ -207,6 +207,24 @@ fn an_endpoint_is_its_node_if_it_is_said_to_be_that_of_its_name() {
 }
 
 #[test]
+fn an_endpoint_that_is_a_node_is_on_that_node_though_only_its_reference_says_so() {
+    let text = r#"{"metadata":{"name":"s","namespace":"kube-system"},"endpoints":[{"addresses":["10.0.0.3"],"targetRef":{"kind":"Node","name":"n3","uid":"u"}}]}"#;
+
+    let endpoint = slice(text).0.endpoints.remove(0);
+
+    assert_eq!((endpoint.on_node, endpoint.node.as_deref()), (OnNode::Is, Some("n3")));
+}
+
+#[test]
+fn an_endpoint_by_hand_is_the_pod_that_it_names_though_without_its_uid() {
+    let text = r#"{"metadata":{"name":"s","namespace":"shop"},"endpoints":[{"addresses":["10.0.0.3"],"targetRef":{"kind":"Pod","name":"cart-0"}}]}"#;
+
+    let endpoint = slice(text).0.endpoints.remove(0);
+
+    assert_eq!(endpoint.pod, Some(("shop".into(), "cart-0".into(), "".into())));
+}
+
+#[test]
 fn a_slice_without_endpoints_has_null_for_them() {
     let text = r#"{"metadata":{"name":"s","namespace":"n","labels":null},"addressType":"IPv6","endpoints":null,"ports":null}"#;
     let (slice, wrong) = slice(text);

@@ -7,8 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Budget, Intervals, LabelSelector, Limits, Match, Metrics, ProbeConfigSpec, Reporting, Rollout,
-    ShortLived, Source,
+    Budget, Intervals, Limits, Match, Metrics, ProbeConfigSpec, Reporting, ShortLived, Source,
 };
 
 /// The configuration of one agent; the fields are those of `ProbeConfig`.
@@ -44,71 +43,40 @@ impl Default for NodeConfig {
     }
 }
 
-impl From<ProbeConfigSpec> for NodeConfig {
-    fn from(spec: ProbeConfigSpec) -> Self {
-        let ProbeConfigSpec {
-            priority: _,
-            node_selector: _,
-            node_names: _,
-            paused,
-            source,
-            intervals,
-            jitter_percent,
-            budget,
-            limits,
-            short_lived,
-            matching,
-            metrics,
-            reporting,
-            rollout: _,
-        } = spec;
-        Self {
-            paused,
-            source,
-            intervals,
-            jitter_percent,
-            budget,
-            limits,
-            short_lived,
-            matching,
-            metrics,
-            reporting,
+/// The fields that both have, for the way there and back: one that is missing here does not compile.
+macro_rules! shared {
+    ($($field:ident),+) => {
+        impl From<ProbeConfigSpec> for NodeConfig {
+            fn from(spec: ProbeConfigSpec) -> Self {
+                let ProbeConfigSpec {
+                    priority: _, node_selector: _, node_names: _, rollout: _, $($field),+
+                } = spec;
+                Self { $($field),+ }
+            }
         }
-    }
+
+        /// For all nodes, with the default priority and rollout.
+        impl From<NodeConfig> for ProbeConfigSpec {
+            fn from(config: NodeConfig) -> Self {
+                let NodeConfig { $($field),+ } = config;
+                Self { $($field,)+ ..Self::default() }
+            }
+        }
+    };
 }
 
-impl From<NodeConfig> for ProbeConfigSpec {
-    fn from(config: NodeConfig) -> Self {
-        let NodeConfig {
-            paused,
-            source,
-            intervals,
-            jitter_percent,
-            budget,
-            limits,
-            short_lived,
-            matching,
-            metrics,
-            reporting,
-        } = config;
-        Self {
-            priority: 0,
-            node_selector: LabelSelector::default(),
-            node_names: Vec::new(),
-            paused,
-            source,
-            intervals,
-            jitter_percent,
-            budget,
-            limits,
-            short_lived,
-            matching,
-            metrics,
-            reporting,
-            rollout: Rollout::default(),
-        }
-    }
-}
+shared!(
+    paused,
+    source,
+    intervals,
+    jitter_percent,
+    budget,
+    limits,
+    short_lived,
+    matching,
+    metrics,
+    reporting
+);
 
 impl NodeConfig {
     /// A short name for the content: that of [`ProbeConfigSpec::hash`] for the spec that says the same and leaves the

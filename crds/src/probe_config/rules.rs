@@ -14,24 +14,6 @@ use super::ProbeConfigSpec;
 use super::bounds::{self, LABEL_KEY, LABEL_VALUE, NODE_NAME, NODE_NAMES, Range, SELECTOR_TERMS};
 use crate::{CpuQuantity, FieldError, Interval, LabelSelectorOperator, LabelSelectorRequirement};
 
-/// The fields in their order, which is that of what is said of them.
-const ORDER: [&str; 14] = [
-    "priority",
-    "nodeSelector",
-    "nodeNames",
-    "paused",
-    "source",
-    "intervals",
-    "jitterPercent",
-    "budget",
-    "limits",
-    "shortLived",
-    "match",
-    "metrics",
-    "reporting",
-    "rollout",
-];
-
 impl ProbeConfigSpec {
     /// Whether an agent can run by this spec.
     ///
@@ -43,12 +25,16 @@ impl ProbeConfigSpec {
         check.node_selector(self);
         check.node_names(&self.node_names);
         check.cidr_groups(&self.matching.cidr_groups);
+        if check.errors.is_empty() {
+            return Ok(());
+        }
+        let order = Self::fields();
         let place = |error: &FieldError| {
             let field = error.field.split(['.', '[']).nth(1);
-            ORDER.iter().position(|known| Some(*known) == field)
+            order.iter().position(|known| Some(known.as_str()) == field)
         };
         check.errors.sort_by_key(place);
-        if check.errors.is_empty() { Ok(()) } else { Err(check.errors) }
+        Err(check.errors)
     }
 }
 
@@ -198,6 +184,7 @@ mod tests {
             assert!(at::<Value>(&written, field).is_some(), "{field}");
         }
         let fields = written.as_object().unwrap();
-        assert!(fields.len() == ORDER.len() && ORDER.iter().all(|name| fields.contains_key(*name)));
+        let order = ProbeConfigSpec::fields();
+        assert!(fields.len() == order.len() && order.iter().all(|name| fields.contains_key(name)));
     }
 }

@@ -33,6 +33,14 @@ impl ProbeConfigSpec {
         serde_json::to_value(self.composed(false)).unwrap_or_default()
     }
 
+    /// The names of all fields, in their order.
+    pub(super) fn fields() -> Vec<String> {
+        match Tree::of(&Self::default()) {
+            Tree::Map(fields) => fields.into_iter().map(|(name, _)| name).collect(),
+            Tree::Leaf(_) | Tree::List(_) => Vec::new(),
+        }
+    }
+
     fn composed(&self, fill: bool) -> Tree {
         let first = Tree::parse(FIRST);
         compose(Some(&first), &Tree::of(self), &Tree::of(&Self::default()), fill)

@@ -109,8 +109,6 @@ const PLACE: u32 = 18;
 pub struct ContainerId(pub u32);
 
 impl ContainerId {
-    /// Places that ids can tell apart.
-    pub const PLACES: usize = 1 << PLACE;
     /// A process whose container could not be determined: it may be in one.
     pub const UNKNOWN: Self = Self(u32::MAX);
 
@@ -480,7 +478,7 @@ mod tests {
 
     #[test]
     fn no_generation_makes_an_id_that_is_unknown() {
-        let last = u32::try_from(ContainerId::PLACES - 1).unwrap();
+        let last = (1 << PLACE) - 1;
         let mut generation = 0;
         for _ in 0..40_000 {
             generation = ContainerId::next(generation);

@@ -3,7 +3,7 @@
 //! In: text, or a bare number as YAML gives one. Out: whole nanocores (finer fractions are rounded up, as Kubernetes
 //! does), and the canonical text: the largest unit that needs no fraction. Pure: text to value and back.
 
-use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -46,13 +46,6 @@ impl CpuQuantity {
     #[allow(clippy::cast_precision_loss, reason = "at most 8 cores: 33 bits")]
     pub fn cores(self) -> f64 {
         self.nanocores as f64 / CORE as f64
-    }
-
-    /// The CPU time that this amount allows in `window`.
-    #[must_use]
-    pub fn cpu_time(self, window: Duration) -> Duration {
-        let nanos = window.as_nanos().saturating_mul(u128::from(self.nanocores)) / u128::from(CORE);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
@@ -209,12 +202,6 @@ mod tests {
         ] {
             assert_eq!(text.parse::<CpuQuantity>(), Err(ParseCpuQuantityError), "{text}");
         }
-    }
-
-    #[test]
-    fn the_budget_of_a_window_is_its_share_of_it() {
-        let budget = CpuQuantity::from_millicores(5).cpu_time(Duration::from_mins(1));
-        assert_eq!(budget, Duration::from_millis(300));
     }
 
     #[test]

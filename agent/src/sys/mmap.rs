@@ -60,8 +60,8 @@ impl<const WORDS: usize> Window<WORDS> {
     }
 
     /// Bytes that are mapped.
-    #[must_use]
-    pub const fn mapped(&self) -> usize {
+    #[cfg(test)]
+    const fn mapped(&self) -> usize {
         self.bytes
     }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 mod program;
 #[path = "http/reading.rs"]
 mod reading;
-use program::Agent;
+use program::{Agent, once};
 
 const TIERS: [&str; 4] = ["procfs", "netlink", "bpf-compat", "bpf"];
 const BPF: [&str; 2] = ["bpf-compat", "bpf"];
@@ -60,18 +60,7 @@ impl Elsewhere {
 
     /// The rows of this namespace.
     fn rows(&self, source_kind: &str) -> Option<(BTreeSet<Row>, Value)> {
-        let output = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
-            .args(["once", "--json", "--docker", "off", "--source", source_kind])
-            .output()
-            .unwrap();
-        if output.status.code() == Some(3) {
-            println!(
-                "SKIP: no BPF: {source_kind} is refused here: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            return None;
-        }
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let report = once(source_kind)?;
         let path = format!("/proc/{}/ns/net", self.child.id());
         let netns = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
         let port = |end: &Value| {

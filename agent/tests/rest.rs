@@ -10,11 +10,17 @@
 #[allow(dead_code, reason = "shared with the tests of one pass")]
 mod sandbox;
 
+#[path = "agent/program.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod program;
+#[path = "http/reading.rs"]
+mod reading;
+
+use program::Agent;
 use sandbox::in_sandbox;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -23,80 +29,57 @@ use std::time::Duration;
 const SECONDS: u64 = 6;
 const TIMES: usize = 4;
 
-struct Agent {
-    child: Child,
-    /// Its configuration, which has to stay.
-    _dir: tempfile::TempDir,
+/// A running agent that reads everything so often, once it has come to rest.
+fn rested(short_lived: &str, bytes: &str) -> Agent {
+    // A budget in which nothing waits, whatever an unoptimised build takes.
+    let config = format!(
+        "budget: {{cpu: \"1\"}}\nintervals: {{bytes: {bytes}}}\nshortLived: {short_lived}\n"
+    );
+    let agent = Agent::start(&["--source", "bpf"], &config);
+    sleep(Duration::from_secs(4));
+    agent
 }
 
-impl Agent {
-    /// Reads everything so often.
-    fn start(short_lived: &str, bytes: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("config.yaml");
-        // A budget in which nothing waits, whatever an unoptimised build takes.
-        let config = format!(
-            "budget: {{cpu: \"1\"}}\nintervals: {{bytes: {bytes}}}\nshortLived: {short_lived}\n"
-        );
-        fs::write(&file, config).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
-            .args(["--listen", "127.0.0.1:9466", "--docker", "off", "--source", "bpf", "--config"])
-            .arg(&file)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        sleep(Duration::from_secs(4));
-        Self { child, _dir: dir }
-    }
+/// How often its threads have waited for something.
+fn waits(agent: &Agent) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", agent.child.id())).unwrap();
+    let of = |path: std::path::PathBuf| {
+        let status = fs::read_to_string(path.join("status")).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    };
+    tasks.map(|task| of(task.unwrap().path())).sum()
+}
 
-    /// How often its threads have waited for something.
-    fn waits(&self) -> u64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let of = |path: std::path::PathBuf| {
-            let status = fs::read_to_string(path.join("status")).unwrap();
-            let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
-            line.unwrap().trim().parse::<u64>().unwrap()
-        };
-        tasks.map(|task| of(task.unwrap().path())).sum()
-    }
+/// What of its own file is in its memory, kilobytes.
+fn program_kilobytes(agent: &Agent) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
 
-    /// What of its own file is in its memory, kilobytes.
-    fn program(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-
-    /// What of BPF maps is in its memory, kilobytes.
-    fn windows(&self) -> u64 {
-        let maps = fs::read_to_string(format!("/proc/{}/smaps", self.child.id())).unwrap();
-        let (mut inside, mut sum) = (false, 0);
-        for line in maps.lines() {
-            if let Some(rss) = line.strip_prefix("Rss:").filter(|_| inside) {
-                sum += rss.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
-            } else if line.split(' ').next().is_some_and(|first| first.contains('-')) {
-                inside = line.ends_with("bpf-map");
-            }
+/// What of BPF maps is in its memory, kilobytes.
+fn windows(agent: &Agent) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{}/smaps", agent.child.id())).unwrap();
+    let (mut inside, mut sum) = (false, 0);
+    for line in maps.lines() {
+        if let Some(rss) = line.strip_prefix("Rss:").filter(|_| inside) {
+            sum += rss.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+        } else if line.split(' ').next().is_some_and(|first| first.contains('-')) {
+            inside = line.ends_with("bpf-map");
         }
-        sum
     }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+    sum
 }
 
 fn counted(short_lived: &str) -> (u64, u64) {
-    let agent = Agent::start(short_lived, "10s");
+    let agent = rested(short_lived, "10s");
     let counts = (0..TIMES).map(|_| {
-        let before = agent.waits();
+        let before = waits(&agent);
         sleep(Duration::from_secs(SECONDS));
-        agent.waits() - before
+        waits(&agent) - before
     });
-    (counts.min().unwrap(), agent.windows())
+    (counts.min().unwrap(), windows(&agent))
 }
 
 #[test]
@@ -121,8 +104,8 @@ fn where_ends_are_not_reported_it_looks_twice_a_second() {
     });
 }
 
-fn answer(path: &str) -> Vec<u8> {
-    let mut stream = TcpStream::connect("127.0.0.1:9466").unwrap();
+fn answer(agent: &Agent, path: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(agent.serves).unwrap();
     let asked = format!(
         "GET /{path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: zstd\r\nConnection: close\r\n\r\n"
     );
@@ -137,22 +120,22 @@ fn answer(path: &str) -> Vec<u8> {
 #[ignore = "needs root and BPF"]
 fn what_a_reader_needed_of_the_program_leaves_memory_after_a_while() {
     in_sandbox("what_a_reader_needed_of_the_program_leaves_memory_after_a_while", || {
-        let agent = Agent::start("Exact", "1s");
+        let agent = rested("Exact", "1s");
         let mut most = 0;
         for path in ["metrics", "v1/report", "healthz"] {
             // On a busy machine its first report takes a while.
             let mut answers = (0..100).map(|_| {
                 sleep(Duration::from_millis(100));
-                answer(path)
+                answer(&agent, path)
             });
             let well = answers.any(|answer| answer.starts_with(b"HTTP/1.1 200 "));
-            assert!(well, "{path}: {}", String::from_utf8_lossy(&answer(path)));
-            most = most.max(agent.program());
+            assert!(well, "{path}: {}", String::from_utf8_lossy(&answer(&agent, path)));
+            most = most.max(program_kilobytes(&agent));
         }
 
         let left = (0..40).map(|_| {
             sleep(Duration::from_secs(1));
-            agent.program()
+            program_kilobytes(&agent)
         });
         let least = left.min().unwrap();
         assert!(least + 64 < most, "{most} kB after an answer, {least} at last");

@@ -5,7 +5,7 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test that cannot go on panics, one that cannot run says so"
 )]
 
@@ -21,21 +21,12 @@ use std::time::Duration;
 
 const TIERS: [&str; 4] = ["procfs", "netlink", "bpf-compat", "bpf"];
 
-/// One reading of this machine by one source; `None` when this kernel refuses the source.
-fn once(source_kind: &str) -> Option<Value> {
-    let agent = env!("CARGO_BIN_EXE_probelet-agent");
-    let output = Command::new(agent)
-        .args(["once", "--json", "--docker", "off", "--source", source_kind])
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    if output.status.code() == Some(3) {
-        println!("SKIP: no BPF: {source_kind} is refused: {error}");
-        return None;
-    }
-    assert!(output.status.success(), "{source_kind}: {error}");
-    Some(serde_json::from_slice(&output.stdout).unwrap())
-}
+#[path = "agent/program.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod program;
+#[path = "http/reading.rs"]
+mod reading;
+use program::once;
 
 /// A process in a network namespace of its own, and sockets of ours in there.
 struct Scene {

@@ -20,6 +20,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// For what a report is to show.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// One reading of this machine by one source; `None` when this kernel refuses the source.
+pub(crate) fn once(source_kind: &str) -> Option<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_probelet-agent"))
+        .args(["once", "--json", "--docker", "off", "--source", source_kind])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(3) {
+        eprintln!("SKIP: no BPF: {source_kind} is refused: {error}");
+        return None;
+    }
+    assert!(output.status.success(), "{source_kind}: {error}");
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
 /// A running agent.
 pub(crate) struct Agent {
     pub(crate) child: Child,

@@ -1,8 +1,7 @@
 //! Pods from the operator's feed: an API server that says where it is, and a feed behind TLS that does what a test says.
 
 use super::feed::{LONG, Running, no_limit, quick, url};
-use super::server::{Asked, Server, Topic, added, end_of_list, front, serve};
-use hyper_util::rt::TokioIo;
+use super::server::{Asked, Server, Topic, added, end_of_list, secured};
 use probelet_agent::kube::operator::{self, Place};
 use probelet_agent::kube::{Class, Connection, State, Timing};
 use probelet_agent::names::{Operator, Origin};
@@ -11,10 +10,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -40,20 +37,7 @@ async fn feed(name: &str) -> Feed {
         .with_single_cert(vec![made.der().clone()], key)
         .unwrap();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (front, requests) = front(&[Kind::Pod]);
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let (acceptor, front) = (acceptor.clone(), front.clone());
-            tokio::spawn(async move {
-                if let Ok(stream) = acceptor.accept(socket).await {
-                    serve(TokioIo::new(stream), front).await;
-                }
-            });
-        }
-    });
+    let (address, requests, _) = secured(config, &[Kind::Pod]).await;
     Feed { address, authority, requests, home: tempfile::tempdir().unwrap() }
 }
 

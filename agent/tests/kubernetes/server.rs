@@ -19,10 +19,14 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 type Body = BoxBody<Bytes, io::Error>;
 
@@ -196,18 +200,43 @@ impl Server {
 
 /// Where connections hand their requests in.
 #[derive(Clone)]
-pub(crate) struct Front {
+struct Front {
     scripted: Vec<Topic>,
     sender: mpsc::Sender<Asked>,
 }
 
-pub(crate) fn front<T: Into<Topic> + Copy>(scripted: &[T]) -> (Front, mpsc::Receiver<Asked>) {
+fn front<T: Into<Topic> + Copy>(scripted: &[T]) -> (Front, mpsc::Receiver<Asked>) {
     let (sender, receiver) = mpsc::channel(64);
     (Front { scripted: scripted.iter().map(|&topic| topic.into()).collect(), sender }, receiver)
 }
 
+/// Listens behind TLS: where, the requests, and how many connections there were.
+pub(crate) async fn secured(
+    config: ServerConfig,
+    scripted: &[Kind],
+) -> (SocketAddr, mpsc::Receiver<Asked>, Arc<AtomicU32>) {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicU32::new(0));
+    let (front, requests) = front(scripted);
+    let counter = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let (acceptor, front) = (acceptor.clone(), front.clone());
+            tokio::spawn(async move {
+                if let Ok(stream) = acceptor.accept(socket).await {
+                    serve(TokioIo::new(stream), front).await;
+                }
+            });
+        }
+    });
+    (address, requests, connections)
+}
+
 /// Serves one connection, HTTP/1.1 or HTTP/2.
-pub(crate) async fn serve(io: impl Read + Write + Unpin + Send + 'static, front: Front) {
+async fn serve(io: impl Read + Write + Unpin + Send + 'static, front: Front) {
     let service = service_fn(move |request| answer(request, front.clone()));
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     // Cut streams are errors here, and meant.

@@ -1,16 +1,13 @@
 //! The way there: TLS and one connection.
 
 use super::feed::{Running, fixtures, no_limit, quick};
-use super::server::{Asked, added, end_of_list, front, serve};
-use hyper_util::rt::TokioIo;
+use super::server::{Asked, added, end_of_list, secured};
 use probelet_agent::kube::Class;
 use probelet_core::cluster::objects::Kind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -24,24 +21,7 @@ async fn secure(protocols: &[&str]) -> (SocketAddr, mpsc::Receiver<Asked>, Arc<A
         .with_single_cert(vec![certificate], key)
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let connections = Arc::new(AtomicU32::new(0));
-    let (front, requests) = front(&[Kind::Pod]);
-    let counter = Arc::clone(&connections);
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            counter.fetch_add(1, Ordering::Relaxed);
-            let (acceptor, front) = (acceptor.clone(), front.clone());
-            tokio::spawn(async move {
-                if let Ok(stream) = acceptor.accept(socket).await {
-                    serve(TokioIo::new(stream), front).await;
-                }
-            });
-        }
-    });
-    (address, requests, connections)
+    secured(config, &[Kind::Pod]).await
 }
 
 async fn everything_is_watched(protocols: &[&str]) -> u32 {

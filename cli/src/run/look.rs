@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::targets::{Found, unknown};
+use super::targets::Found;
 use super::{Run, checked, is_unread, print};
 use crate::answer::conns::{Conns, Which};
 use crate::answer::map::Map;
@@ -49,12 +49,7 @@ impl Run {
     }
 
     async fn conns_now(&self, found: &Found, which: Which) -> Result<Conns, Error> {
-        let (reports, unasked) = self
-            .reports(&found.nodes, &found.target.query(), self.common.namespace.as_deref())
-            .await?;
-        if unasked.is_empty() && found.target.is_unknown_to(&reports) {
-            return Err(unknown(found));
-        }
+        let (reports, unasked) = self.reports_of(found).await?;
         let mut conns = Conns::of(&found.target, &reports, which);
         conns.unasked = unasked;
         Ok(conns)
@@ -62,12 +57,7 @@ impl Run {
 
     pub(super) async fn procs(&self, text: &str) -> Result<(), Error> {
         let found = self.find(text).await?;
-        let (reports, unasked) = self
-            .reports(&found.nodes, &found.target.query(), self.common.namespace.as_deref())
-            .await?;
-        if unasked.is_empty() && found.target.is_unknown_to(&reports) {
-            return Err(unknown(&found));
-        }
+        let (reports, unasked) = self.reports_of(&found).await?;
         let mut procs = Procs::of(&found.target, &reports);
         procs.unasked = unasked;
         self.show(&procs)

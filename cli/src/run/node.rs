@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use tokio::join;
 
-use super::targets::unknown;
 use super::{Run, checked};
 use crate::answer::checkup::Checkup;
 use crate::answer::doctor::Diagnosis;
@@ -50,12 +49,7 @@ impl Run {
             }
         }
         let found = self.find(text).await?;
-        let (reports, unasked) = self
-            .reports(&found.nodes, &found.target.query(), self.common.namespace.as_deref())
-            .await?;
-        if unasked.is_empty() && found.target.is_unknown_to(&reports) {
-            return Err(unknown(&found));
-        }
+        let (reports, unasked) = self.reports_of(&found).await?;
         let mut checkup = Checkup::of(&found.target, &reports);
         checkup.unasked = unasked;
         self.show(&checkup)?;

@@ -124,6 +124,20 @@ impl Run {
         Ok(self.ask.pages(&path, None, "pods", |pod: Pod| pod).await?.items)
     }
 
+    /// Reports of the nodes of a target, and whom no one could ask. If all could be asked, one of them knows it.
+    pub(super) async fn reports_of(
+        &self,
+        found: &Found,
+    ) -> Result<(Vec<Report>, Vec<(String, String)>), Error> {
+        let namespace = self.common.namespace.as_deref();
+        let (reports, unasked) =
+            self.reports(&found.nodes, &found.target.query(), namespace).await?;
+        if unasked.is_empty() && found.target.is_unknown_to(&reports) {
+            return Err(unknown(found));
+        }
+        Ok((reports, unasked))
+    }
+
     /// Reports of these nodes, and whom no one could ask. If no one could be asked, why. Where no more may be seen, those of
     /// the namespace, which is said.
     pub(super) async fn reports(
@@ -230,7 +244,7 @@ fn no_workload(namespace: &str, kind: &str, name: &str) -> Error {
 }
 
 /// Why an empty answer is none: the agents know nothing of what was asked for.
-pub(super) fn unknown(found: &Found) -> Error {
+fn unknown(found: &Found) -> Error {
     let (target, nodes) = (&found.target, found.nodes.join(", "));
     Error::Absent {
         what: format!("{target} is there, and no agent knows a pod of it (asked: {nodes})"),

@@ -70,7 +70,9 @@ fn alone() -> Vec<Case> {
         case(&id('3'), Runtime::Containerd, "0123456789ab", "0123456789ab"),
         case(&id('4'), Runtime::Docker, "0123456789ab", "0123456789ab").given("", &[]),
         case(&id('5'), Runtime::Docker, "other", "container/other").given("other", &[]),
-        case(&id('6'), Runtime::Docker, "shop/web-0", k8s).given(k8s, &labels).in_pod(UID),
+        case(&id('6'), Runtime::Docker, "shop/web-0", "shop/Pod/web-0")
+            .given(k8s, &labels)
+            .in_pod(UID),
         Case { container: None, given: None, shown: "(unknown)", series: "unresolved" },
     ]
 }
@@ -158,6 +160,15 @@ fn row<'v>(report: &'v Value, list: &str, field: &str, is: &Value) -> &'v Value 
     rows.iter().find(|row| row[field] == *is).unwrap_or_else(|| panic!("{list}: {field} {is}"))
 }
 
+/// As `place` of the page has it.
+fn place<'v>(report: &'v Value, record: &'v Value) -> Option<&'v str> {
+    let id = &record["container"];
+    let called =
+        || if id.is_null() { None } else { row(report, "containers", "id", id)["name"].as_str() };
+    let unknown = || record["containerUnknown"].as_bool().map(|_| "(unknown)");
+    record["pod"].as_str().or_else(called).or_else(unknown)
+}
+
 /// Holds every view of a node to its cases; what the plugin reads of it, with the name that it is to show.
 fn hold(cases: &[Case], pods: Vec<Pod>) -> Vec<Value> {
     let (snapshot, names) = node(cases, pods);
@@ -168,13 +179,10 @@ fn hold(cases: &[Case], pods: Vec<Pod>) -> Vec<Value> {
     let mut kept = Vec::new();
     for (case, n) in cases.iter().zip(100..) {
         let Case { shown, series, container, .. } = case;
-        let process = row(&report, "processes", "pid", &json!(n));
-        // As `place` of the page has it.
-        let listed = container.as_ref().map(|c| row(&report, "containers", "id", &json!(c.id)));
-        let called = || listed.and_then(|container| container["name"].as_str());
-        let unknown = || process["containerUnknown"].as_bool().map(|_| "(unknown)");
-        let page = process["pod"].as_str().or_else(called).or_else(unknown);
-        assert_eq!(page, Some(*shown), "the page: {process}");
+        for list in ["processes", "connections"] {
+            let record = row(&report, list, "pid", &json!(n));
+            assert_eq!(place(&report, record), Some(*shown), "the page: {record}");
+        }
         let place = container.as_ref().map_or(ContainerId::UNKNOWN, |_| ContainerId(n - 100));
         assert_eq!(ends::container(&snapshot.picture, &names, place), *shown);
         assert!(once.contains(shown), "once: {shown}: {once}");

@@ -67,6 +67,13 @@ pub struct Label {
     pub changed: Epoch,
 }
 
+impl Label {
+    /// Namespace and name of its pod.
+    fn pod(&self) -> Option<(&str, &str)> {
+        self.pod.as_deref()?.split_once('/')
+    }
+}
+
 /// How each container is shown, by [`ContainerId`].
 #[derive(Debug, Default)]
 pub struct DisplayNames {

@@ -5,7 +5,7 @@
 //!
 //! Pure: no I/O.
 
-use super::DisplayNames;
+use super::{DisplayNames, Label};
 use crate::cluster::Grain;
 use crate::facts::{Comm, ContainerId};
 use crate::names::Name;
@@ -27,7 +27,7 @@ pub const RESERVED: [&str; 3] = [OTHER, EXTERNAL, UNRESOLVED];
 pub fn workload(end: Workload, labels: &DisplayNames, picture: &Picture) -> Box<str> {
     match end {
         Workload::Container(id) => in_cluster(id, picture)
-            .or_else(|| labels.get(id).map(|l| plain("container", &l.name)))
+            .or_else(|| labels.get(id).map(alone))
             .unwrap_or_else(|| UNRESOLVED.into()),
         Workload::Named(id) => {
             picture.name(id).map_or_else(|| UNRESOLVED.into(), |n| text(&n.label()))
@@ -55,15 +55,27 @@ pub fn port(key: &FlowKey) -> Box<str> {
     if key.port == 0 { "unknown".into() } else { key.port.to_string().into() }
 }
 
-/// The namespace of what the cluster gave its name to: no other text that looks like one is believed.
+/// The namespace of what has its name from the cluster, or its pod from a runtime that serves Kubernetes: no other text that
+/// looks like one is believed.
 #[must_use]
-pub fn namespace(workload: Workload, picture: &Picture) -> Box<str> {
-    let name = match workload {
-        Workload::Container(id) => picture.pod(id),
-        Workload::Named(id) => picture.name(id),
+pub fn namespace(workload: Workload, labels: &DisplayNames, picture: &Picture) -> Box<str> {
+    let namespace = match workload {
+        Workload::Container(id) => picture.pod(id).and_then(Name::namespace).or_else(|| {
+            let (namespace, _) = labels.get(id)?.pod()?;
+            Some(namespace)
+        }),
+        Workload::Named(id) => picture.name(id).and_then(Name::namespace),
         _ => None,
     };
-    text(name.and_then(Name::namespace).unwrap_or_default())
+    text(namespace.unwrap_or_default())
+}
+
+/// What a container counts for where no cluster knows its pod: the pod that its runtime names, or itself.
+fn alone(label: &Label) -> Box<str> {
+    match label.pod() {
+        Some((namespace, name)) => text(&format!("{namespace}/Pod/{name}")),
+        None => plain("container", &label.name),
+    }
 }
 
 /// What a container counts for in a cluster: its pod's workload, or its pod.

@@ -80,10 +80,10 @@ pub(super) fn key(flow: &FlowRecord, labels: &DisplayNames, picture: &Picture) -
         None => series::workload(key.destination, labels, picture),
     };
     FlowKey {
-        source_namespace: series::namespace(key.source, picture),
+        source_namespace: series::namespace(key.source, labels, picture),
         source: series::source(key, labels, picture),
         source_node: source_node(key.origin, picture).unwrap_or_default().into(),
-        destination_namespace: series::namespace(key.destination, picture),
+        destination_namespace: series::namespace(key.destination, labels, picture),
         destination,
         service: key.service.and_then(service).or(known).unwrap_or_default(),
         port: series::port(key),

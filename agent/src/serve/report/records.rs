@@ -46,9 +46,6 @@ impl Scene<'_> {
         lit!(out, ",\"ppid\":");
         int(out, u64::from(fact.ppid));
         self.who(out, fact.comm, fact.container, fact.container);
-        if fact.container == Some(ContainerId::UNKNOWN) {
-            lit!(out, ",\"containerUnknown\":true");
-        }
         lit!(out, ",\"cpuSeconds\":");
         decimal(out, fact.cpu_ns, 9);
         lit!(out, ",\"rssBytes\":");
@@ -298,16 +295,25 @@ impl Scene<'_> {
             Some(container) => string(out, container.id.as_bytes()),
             None => lit!(out, "null"),
         }
+        if container == Some(ContainerId::UNKNOWN) {
+            lit!(out, ",\"containerUnknown\":true");
+        }
         lit!(out, ",\"pod\":");
         string_or_null(out, self.pod(pod));
     }
 
     fn workload(&self, out: &mut Vec<u8>, workload: Workload) {
+        let label = match workload {
+            Workload::Container(id) => self.labels.get(id),
+            _ => None,
+        };
+        // A container is its pod, where that is known.
+        let pod = label.and_then(|label| label.pod.as_deref());
         lit!(out, "\"kind\":\"");
-        lit!(out, kind(workload, self.picture));
+        lit!(out, if pod.is_some() { "pod" } else { kind(workload, self.picture) });
         lit!(out, "\",\"name\":");
         match workload {
-            Workload::Container(id) => string_or_null(out, self.labels.get(id).map(|l| &*l.name)),
+            Workload::Container(_) => string_or_null(out, pod.or(label.map(|l| &*l.name))),
             Workload::Process(comm) => json::comm(out, comm),
             Workload::External(addr) => {
                 out.push(b'"');

@@ -59,7 +59,13 @@ pub(crate) fn talking_to(peers: &str) -> (Arc<Snapshot>, Arc<ContainerNames>, u6
     facts.processes.pop();
     facts.netns[0].active_opens = 2;
     facts.losses.add(Loss::Vanished, 1);
-    facts.sockets = vec![socket(10, 100, Endpoint::v4(WEB, 40_000), State::Established), listener];
+    let full = Socket { inode: 12, pid: 3, local: Endpoint::v4(WEB, 8081), ..listener };
+    facts.sockets = vec![
+        socket(10, 100, Endpoint::v4(WEB, 40_000), State::Established),
+        listener,
+        socket(13, 3, Endpoint::v4(WEB, 40_001), State::Established),
+        full,
+    ];
     report.update(&facts, at(3000));
     report.usage([(ContainerId(0), Some(1_000_000), Some(1 << 20))].into_iter());
 

@@ -1,7 +1,7 @@
 //! The addresses of the node's own network namespace: of its interfaces, bridges and tunnels.
 //!
-//! In: what `/proc/1/net` says. Out: addresses. A client on this node whose process was not seen, such as a
-//! probe of the kubelet, is known by nothing else. It must not read without end: a table of routes may have a
+//! In: what `/proc/1/net` says; with `hostPID` process 1 is the node's. Out: addresses. A client on this node whose process
+//! was not seen, such as a probe of the kubelet, is known by nothing else. It must not read without end: a table of routes may have a
 //! million lines.
 //!
 //! I/O: reads two files of `/proc`.
@@ -16,14 +16,23 @@ use std::path::Path;
 /// routes fit. With kube-proxy in IPVS mode the node has the address of each Service.
 const MOST: u64 = 1024 * 1024;
 
-/// The addresses that the namespace of the node's first process has, without loopback; none if they cannot be
-/// read.
+/// The addresses that the namespace of the node's first process has, without those that mean something on one link or one
+/// machine only; none if they cannot be read.
 pub(crate) fn read(proc: &Path) -> Vec<IpAddr> {
+    let known_elsewhere = |address: &IpAddr| {
+        let of_a_link = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        !address.is_loopback() && !of_a_link
+    };
+    all(proc).into_iter().filter(known_elsewhere).collect()
+}
+
+/// All of them, loopback too.
+pub(crate) fn all(proc: &Path) -> BTreeSet<IpAddr> {
     let net = proc.join("1/net");
     let mut found = BTreeSet::new();
     found.extend(v4(&head(&net.join("fib_trie"))).map(IpAddr::V4));
     found.extend(v6(&head(&net.join("if_inet6"))).map(IpAddr::V6));
-    found.into_iter().collect()
+    found
 }
 
 fn head(path: &Path) -> String {
@@ -45,17 +54,14 @@ fn v4(trie: &str) -> impl Iterator<Item = Ipv4Addr> + '_ {
             leaf = address.parse().ok();
             return None;
         }
-        let local = line == "/32 host LOCAL";
-        leaf.filter(|address: &Ipv4Addr| local && !address.is_loopback())
+        leaf.filter(|_| line == "/32 host LOCAL")
     })
 }
 
 fn v6(table: &str) -> impl Iterator<Item = Ipv6Addr> + '_ {
     table.lines().filter_map(|line| {
         let digits = line.split_ascii_whitespace().next().filter(|digits| digits.len() == 32)?;
-        let address = Ipv6Addr::from_bits(u128::from_str_radix(digits, 16).ok()?);
-        // A link-local address means something on one link only.
-        (!address.is_loopback() && !address.is_unicast_link_local()).then_some(address)
+        Some(Ipv6Addr::from_bits(u128::from_str_radix(digits, 16).ok()?))
     })
 }
 
@@ -83,37 +89,60 @@ Local:
         /32 host LOCAL
 ";
 
-    #[test]
-    fn bridges_count_and_loopback_and_broadcast_do_not() {
-        let found: Vec<_> = v4(TRIE).map(|ip| ip.to_string()).collect();
+    const INTERFACES: &str = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                              fd00000000000000000000000000000a 02 40 00 80     eth0\n\
+                              fe80000000000000b88d4bfffe3a5a01 02 40 20 80     eth0\n\
+                              not an address\n";
 
-        assert_eq!(found, ["10.244.1.1", "172.18.0.2"]);
+    /// A tree in which the first process has these tables.
+    fn proc(trie: &str, interfaces: &str) -> tempfile::TempDir {
+        let made = tempfile::tempdir().unwrap();
+        let net = made.path().join("1/net");
+        std::fs::create_dir_all(&net).unwrap();
+        std::fs::write(net.join("fib_trie"), trie).unwrap();
+        std::fs::write(net.join("if_inet6"), interfaces).unwrap();
+        made
+    }
+
+    fn texts(found: impl IntoIterator<Item = IpAddr>) -> Vec<String> {
+        found.into_iter().map(|address| address.to_string()).collect()
     }
 
     #[test]
-    fn addresses_of_a_link_are_nobodys() {
-        let table = "00000000000000000000000000000001 01 80 10 80       lo\n\
-                     fd00000000000000000000000000000a 02 40 00 80     eth0\n\
-                     fe80000000000000b88d4bfffe3a5a01 02 40 20 80     eth0\n\
-                     not an address\n";
+    fn bridges_count_and_loopback_links_and_broadcast_do_not() {
+        let proc = proc(TRIE, INTERFACES);
 
-        assert_eq!(v6(table).map(|ip| ip.to_string()).collect::<Vec<_>>(), ["fd00::a"]);
+        assert_eq!(texts(read(proc.path())), ["10.244.1.1", "172.18.0.2", "fd00::a"]);
+    }
+
+    #[test]
+    fn all_are_those_of_loopback_and_links_too() {
+        let proc = proc(TRIE, INTERFACES);
+
+        let all = [
+            "10.244.1.1",
+            "127.0.0.1",
+            "172.18.0.2",
+            "::1",
+            "fd00::a",
+            "fe80::b88d:4bff:fe3a:5a01",
+        ];
+        assert_eq!(texts(super::all(proc.path())), all);
     }
 
     #[test]
     fn what_cannot_be_read_has_no_address() {
-        assert_eq!(read(Path::new("/nonexistent")), Vec::<IpAddr>::new());
+        assert_eq!(all(Path::new("/nonexistent")), BTreeSet::new());
+        let wrong = proc("Main:\n  |-- what\n /32 host LOCAL\n", "zz 01\n\n");
+        assert_eq!(all(wrong.path()), BTreeSet::new());
     }
 
     #[test]
-    fn the_namespace_of_the_first_process_is_read() {
-        let made = std::env::temp_dir().join(format!("probelet-addresses-{}", std::process::id()));
-        std::fs::create_dir_all(made.join("1/net")).unwrap();
-        std::fs::write(made.join("1/net/fib_trie"), TRIE).unwrap();
+    fn of_a_table_without_end_the_beginning_is_read() {
+        let endless = "  |-- 10.0.0.1\n     /24 link UNICAST\n".repeat(40_000);
+        let last = "  |-- 10.9.9.9\n     /32 host LOCAL\n";
+        let proc = proc(&format!("{TRIE}{endless}{last}"), "");
 
-        let found = read(&made);
-
-        std::fs::remove_dir_all(&made).unwrap();
-        assert_eq!(found.len(), 2);
+        assert_eq!(texts(read(proc.path())), ["10.244.1.1", "172.18.0.2"]);
     }
 }

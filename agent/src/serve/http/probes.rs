@@ -9,20 +9,21 @@
 //!
 //! I/O: one listening socket, on the caller's runtime.
 
-mod own;
-
+use super::auth::network_is_a_pods_own;
 use super::cost::{Admission, Admit, Cost};
 use super::health::{is_alive, is_ready};
 use crate::args::Address;
 use crate::clock::{boot_ns, thread_cpu_ns};
+use crate::discover::node_addresses;
 use crate::serve::{ACCEPT_RETRY, Error, listen, until_stopped};
 use crate::snapshot::Snapshot;
 use crate::sys::filter;
 use probelet_runtime::places::Places;
 use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,7 +137,7 @@ impl Serving {
 
     /// Whether from now on only the node's own addresses are heard.
     fn hear_the_node(&self) -> bool {
-        let own = own::addresses();
+        let own = own_addresses();
         if own.is_empty() {
             warn!(
                 "probes use up their share of the CPU budget, and the node's addresses could not be determined"
@@ -163,6 +164,16 @@ impl Serving {
         if let Err(error) = filter::anybody(self.listener.as_fd()) {
             warn!(%error, "probes stay limited to the node's own addresses");
         }
+    }
+}
+
+/// The addresses of the node, whose first process `hostPID` shows. None where that is on this very network: its addresses are
+/// then those of a pod, and a kubelet has none of them.
+fn own_addresses() -> Vec<IpAddr> {
+    if network_is_a_pods_own() {
+        node_addresses::all(Path::new("/proc")).into_iter().collect()
+    } else {
+        Vec::new()
     }
 }
 

@@ -229,3 +229,13 @@ fn a_proxy_that_cannot_be_used_or_refuses_is_named_and_its_password_is_not() {
     assert!(text.contains("407 Proxy Authentication Required"), "{text}");
     assert!(text.contains("of the kubeconfig (proxy-url)") && !text.contains("secret"), "{text}");
 }
+
+#[test]
+fn a_proxy_that_no_one_can_read_is_nothing_to_a_server_that_is_excepted() {
+    let address = api();
+    let variables = [("HTTPS_PROXY", "http://me:p{ss}^@proxy:3128/"), ("NO_PROXY", "127.0.0.1")];
+
+    let output = run(&format!("http://{address}"), None, &variables);
+
+    assert!(said(&output).contains("far-away"), "{}", said(&output));
+}

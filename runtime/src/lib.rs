@@ -11,6 +11,7 @@ pub mod access;
 pub mod error;
 pub mod exit;
 pub mod flags;
+mod kubeconfig;
 pub mod listen;
 pub mod logging;
 pub mod places;

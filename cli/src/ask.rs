@@ -16,6 +16,7 @@ mod right;
 
 pub use agents::{Agents, Fetched};
 pub use connect::Access;
+use connect::Connected;
 pub use error::Error;
 pub(crate) use fleet::escape;
 pub use fleet::{Nodes, Pages};
@@ -53,6 +54,7 @@ pub struct Ask {
     server: String,
     /// The namespace that the kubeconfig's context names.
     pub namespace: String,
+    compress: bool,
     patience: Duration,
     /// What is under way, for those who wait.
     pub progress: Progress,
@@ -81,8 +83,8 @@ impl Ask {
         patience: Duration,
         progress: Progress,
     ) -> Result<Self, Error> {
-        let (client, server, namespace) = connect::connect(access).await?;
-        Ok(Self { client, server, namespace, patience, progress, clock: Rc::default() })
+        let Connected { client, server, namespace, compress } = connect::connect(access).await?;
+        Ok(Self { client, server, namespace, compress, patience, progress, clock: Rc::default() })
     }
 
     /// The way through a client that is there already.
@@ -90,7 +92,7 @@ impl Ask {
     pub fn through(client: Client, patience: Duration) -> Self {
         let (server, namespace) = ("the API server".to_owned(), "default".to_owned());
         let (progress, clock) = (Progress::silent(), Rc::default());
-        Self { client, server, namespace, patience, progress, clock }
+        Self { client, server, namespace, compress: true, patience, progress, clock }
     }
 
     /// The API server's address.
@@ -152,7 +154,7 @@ impl Ask {
         let began = Instant::now();
         let sent = tokio::time::timeout(self.patience, async {
             loop {
-                let request = request(&method, path, &with)?;
+                let request = request(&method, path, &with, self.compress)?;
                 let answer = self.client.send(request).await.map_err(|e| unreachable(chain(&e)))?;
                 match busy(&answer) {
                     // What an agent says so is for who asks it to judge.
@@ -196,12 +198,17 @@ impl Ask {
     }
 }
 
-fn request(method: &Method, path: &str, with: &With<'_>) -> Result<Request<Body>, Error> {
+fn request(
+    method: &Method,
+    path: &str,
+    with: &With<'_>,
+    compress: bool,
+) -> Result<Request<Body>, Error> {
     let mut request = Request::builder()
         .method(method.clone())
         .uri(path)
         .header(ACCEPT, with.accept.unwrap_or("application/json, */*"))
-        .header(ACCEPT_ENCODING, "gzip")
+        .header(ACCEPT_ENCODING, if compress { "gzip" } else { "identity" })
         .header(USER_AGENT, concat!("kubectl-probelet/", env!("CARGO_PKG_VERSION")));
     for (name, value) in [(FOR_AGENT, with.token), ("if-none-match", with.etag)] {
         if let Some(value) = value {

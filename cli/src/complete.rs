@@ -100,8 +100,9 @@ impl<'a> At<'a> {
     }
 }
 
+/// Whether the next word is its value: of a flag that is on or off it only stands behind an equals sign.
 fn takes_value(flag: &Arg) -> bool {
-    flag.get_num_args().is_some_and(|range| range.takes_values())
+    flag.get_num_args().is_some_and(|range| range.min_values() > 0)
 }
 
 /// The fixed values of an argument, or files if it is one.
@@ -166,6 +167,7 @@ mod tests {
         assert_eq!(names(&["-n", ""]), [":4"], "a namespace is no subcommand");
         assert_eq!(names(&["-n", "map", "sta"]), ["status", ":4"]);
         assert_eq!(names(&["-nshop", "sta"]), ["status", ":4"]);
+        assert_eq!(names(&["--insecure-skip-tls-verify", "sta"]), ["status", ":4"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+pub mod base64;
 pub mod budget;
 pub mod cluster;
 pub mod coverage;

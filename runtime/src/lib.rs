@@ -8,6 +8,7 @@
 //! I/O: stderr, the network, files of a kubeconfig.
 
 pub mod access;
+pub mod credentials;
 pub mod error;
 pub mod exit;
 pub mod flags;
@@ -17,6 +18,7 @@ pub mod logging;
 pub mod places;
 pub mod reach;
 pub mod route;
+pub mod tls;
 
 pub use error::chain;
 pub use exit::{Exit, Refused};

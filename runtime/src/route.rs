@@ -75,6 +75,12 @@ impl Route {
         Self { tcp, proxy: None, tls: None }
     }
 
+    /// Whether a proxy on it is spoken to over TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Whether no proxy lies on it.
     #[must_use]
     pub const fn is_direct(&self) -> bool {

@@ -33,12 +33,24 @@ pub struct Connection {
     /// The UID to act as
     #[arg(long, global = true, value_name = "UID", requires = "act_as")]
     pub as_uid: Option<String>,
+    /// The certificate that says who you are
+    #[arg(long, global = true, value_name = "FILE", value_parser = path())]
+    pub client_certificate: Option<PathBuf>,
+    /// The key of that certificate
+    #[arg(long, global = true, value_name = "FILE", value_parser = path())]
+    pub client_key: Option<PathBuf>,
     /// The authority by which the API server is verified
     #[arg(long, global = true, value_name = "FILE", value_parser = path())]
     pub certificate_authority: Option<PathBuf>,
     /// The name that the API server's certificate must be for, if not that of its address
     #[arg(long, global = true, value_name = "NAME")]
     pub tls_server_name: Option<String>,
+    /// Do not verify the API server: anyone on the way may pose as it and read your token
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    pub insecure_skip_tls_verify: bool,
+    /// Ask for answers that are not compressed
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    pub disable_compression: bool,
 }
 
 /// A path that may be empty, which clap's own parser refuses.
@@ -60,6 +72,8 @@ impl Connection {
             drop_empty(text);
         }
         drop_empty(&mut self.certificate_authority);
+        drop_empty(&mut self.client_certificate);
+        drop_empty(&mut self.client_key);
         self.as_group.retain(|group| !group.is_empty());
     }
 }

@@ -10,15 +10,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::AUTHORIZATION;
-use hyper::{Request, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ConfigExt as _};
 use kube::config::{AuthInfo, KubeConfigOptions};
 use kube::{Client, Config};
 use probelet_runtime::access::{self as runtime, Loaded};
-use probelet_runtime::{chain, route::Route};
-use tower::ServiceBuilder;
+use probelet_runtime::credentials::Credentials;
+use probelet_runtime::{chain, route::Route, tls};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use super::{Error, FOR_AGENT};
 use crate::args::Connection;
@@ -26,6 +28,17 @@ use crate::args::Connection;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// In place of a token: the caller's own.
 pub(super) const OWN: &str = "own";
+
+/// The way to a server.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    /// Its address.
+    pub(super) server: String,
+    /// The namespace that the context names.
+    pub(super) namespace: String,
+    /// Whether answers may be compressed.
+    pub(super) compress: bool,
+}
 
 /// Where the cluster is described.
 #[derive(Debug, Clone, Default)]
@@ -38,26 +51,69 @@ pub struct Access {
     pub connection: Connection,
 }
 
-/// A client, the server's address and the context's namespace.
-pub(super) async fn connect(access: &Access) -> Result<(Client, String, String), Error> {
-    let (config, proxy) = config(access).await?;
+/// A client, the server's address, the context's namespace, and whether answers may be compressed.
+pub(super) async fn connect(access: &Access) -> Result<Connected, Error> {
+    let (mut config, proxy) = config(access).await?;
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let namespace = config.default_namespace.clone();
     let setup = |error: kube::Error| Error::Kubeconfig { why: chain(&error) };
+    let credentials = Credentials::take(&mut config)
+        .map_err(|error| Error::Credentials { why: chain(&error) })?;
+    // Those that clouds had before there were commands are kube's; one more look would run theirs again.
+    let of_old = config.auth_layer().map_err(setup)?;
+    config.auth_info.auth_provider = None;
     let tcp = runtime::tcp(Some(CONNECT_TIMEOUT));
     let route = Route::new(tcp, proxy.as_deref(), &config)
         .map_err(|error| Error::Proxy { why: chain(&error) })?;
+    if config.cluster_url.scheme_str() == Some("http") && !route.is_tls() {
+        runtime::without_authorities(&mut config);
+    }
     let impersonates = config.auth_info.impersonate.is_some();
-    let tls = config.rustls_https_connector_with_connector(route).map_err(setup)?;
+    let tls = HttpsConnectorBuilder::new()
+        .with_tls_config(tls::client(&config).map_err(setup)?)
+        .https_or_http();
+    let tls = match config.tls_server_name.clone() {
+        Some(name) => {
+            let odd = |_| Error::Kubeconfig { why: "tls-server-name is not a name".to_owned() };
+            let name = FixedServerNameResolver::new(name.try_into().map_err(odd)?);
+            tls.with_server_name_resolver(name)
+        }
+        None => tls,
+    };
+    let tls = tls.enable_http1().wrap_connector(route);
     let client: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new()).build(tls);
-    let service = ServiceBuilder::new()
+    let inner = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(setup)?)
+        .option_layer(of_old)
         .layer(config.extra_headers_layer().map_err(setup)?)
         .map_request(move |request| lend(request, impersonates))
-        .map_err(tower::BoxError::from)
+        .map_err(BoxError::from)
         .service(client);
-    Ok((Client::new(service, namespace.clone()), server, namespace))
+    let service =
+        tower::service_fn(move |request| show(credentials.clone(), inner.clone(), request));
+    let client = Client::new(service, namespace.clone());
+    Ok(Connected { client, server, namespace, compress: !config.disable_compression })
+}
+
+/// Sends a request with the caller's credentials.
+async fn show<S>(
+    credentials: Credentials,
+    inner: S,
+    mut request: Request<Body>,
+) -> Result<Response<hyper::body::Incoming>, BoxError>
+where
+    S: Service<Request<Body>, Response = Response<hyper::body::Incoming>, Error = BoxError>,
+{
+    if let Some(header) = credentials.header().await? {
+        request.headers_mut().insert(AUTHORIZATION, header);
+    }
+    // An agent judges another token than the API server.
+    let to_server = !request.uri().path().contains("/proxy/");
+    let answer = inner.oneshot(request).await?;
+    if to_server && answer.status() == StatusCode::UNAUTHORIZED {
+        credentials.refused().await;
+    }
+    Ok(answer)
 }
 
 /// Puts the caller's own token where an agent looks for one. Who acts as another has none of that other's, and would see with
@@ -94,6 +150,9 @@ async fn config(access: &Access) -> Result<Loaded, Error> {
     };
     let (mut config, proxy) = loaded?;
     if let Some(server) = server {
+        if let Some(sent) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
+            sent.server = Some(server.to_string());
+        }
         config.cluster_url = server;
     }
     Ok((above(config, connection), proxy))
@@ -113,29 +172,43 @@ fn address(text: &str) -> Result<Uri, Error> {
 /// What the command line says stands above what the kubeconfig says.
 fn above(mut config: Config, connection: &Connection) -> Config {
     let Connection { token, act_as, as_group, as_uid, .. } = connection.clone();
+    let auth = &mut config.auth_info;
     if let Some(token) = token {
         // As kubectl: no command is run for a token, and none is read from a file.
-        let AuthInfo { impersonate, impersonate_uid, impersonate_groups, .. } = config.auth_info;
-        let token = Some(token.into());
-        config.auth_info = AuthInfo {
-            token,
-            impersonate,
-            impersonate_uid,
-            impersonate_groups,
+        *auth = AuthInfo {
+            token: Some(token.into()),
+            impersonate: auth.impersonate.take(),
+            impersonate_uid: auth.impersonate_uid.take(),
+            impersonate_groups: auth.impersonate_groups.take(),
+            impersonate_user_extra: auth.impersonate_user_extra.take(),
             ..AuthInfo::default()
         };
     }
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    if let Some(certificate) = &connection.client_certificate {
+        (auth.client_certificate, auth.client_certificate_data) = (Some(text(certificate)), None);
+    }
+    if let Some(key) = &connection.client_key {
+        (auth.client_key, auth.client_key_data) = (Some(text(key)), None);
+    }
     if act_as.is_some() {
-        config.auth_info.impersonate = act_as;
-        config.auth_info.impersonate_groups = Some(as_group).filter(|groups| !groups.is_empty());
-        config.auth_info.impersonate_uid = as_uid;
+        auth.impersonate = act_as;
+        auth.impersonate_groups = Some(as_group).filter(|groups| !groups.is_empty());
+        auth.impersonate_uid = as_uid;
     }
     if let Some(authority) = &connection.certificate_authority {
         config.root_cert_file = Some(authority.clone());
+        config.accept_invalid_certs = false;
+        runtime::without_authorities(&mut config);
+    }
+    if connection.insecure_skip_tls_verify {
+        config.accept_invalid_certs = true;
+        runtime::without_authorities(&mut config);
     }
     if let Some(name) = &connection.tls_server_name {
         config.tls_server_name = Some(name.clone());
     }
+    config.disable_compression |= connection.disable_compression;
     config
 }
 
@@ -174,6 +247,37 @@ mod tests {
             Some("https://rancher.example/k8s/clusters/c-1")
         );
         assert_eq!((whole("a b"), whole("https://")), (None, None));
+    }
+
+    #[test]
+    fn a_token_of_the_command_line_leaves_who_is_acted_as() {
+        let mut config = Config::new("https://a".parse().unwrap());
+        config.auth_info.exec = Some(kube::config::ExecConfig::default());
+        let extra = ("reason".to_owned(), vec!["drill".to_owned()]);
+        config.auth_info.impersonate_user_extra = Some(std::iter::once(extra).collect());
+        let connection = Connection { token: Some("t".to_owned()), ..Connection::default() };
+
+        let auth = above(config, &connection).auth_info;
+
+        assert!(auth.token.is_some() && auth.exec.is_none());
+        assert!(auth.impersonate_user_extra.is_some());
+    }
+
+    #[test]
+    fn an_authority_of_the_command_line_is_asked_whatever_the_kubeconfig_says() {
+        let config = || {
+            let mut config = Config::new("https://a".parse().unwrap());
+            config.accept_invalid_certs = true;
+            config
+        };
+        let authority =
+            Connection { certificate_authority: Some("/ca.crt".into()), ..Connection::default() };
+        let insecure = Connection { insecure_skip_tls_verify: true, ..Connection::default() };
+
+        assert!(!above(config(), &authority).accept_invalid_certs);
+        let mut strict = config();
+        strict.accept_invalid_certs = false;
+        assert!(above(strict, &insecure).accept_invalid_certs);
     }
 
     #[test]

@@ -18,6 +18,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// What the kubeconfig says of who asks is of no use.
+    #[error("{why}")]
+    Credentials {
+        /// What is wrong with it.
+        why: String,
+    },
     /// A proxy is named that cannot be used.
     #[error("{why}")]
     Proxy {
@@ -170,6 +176,9 @@ impl Error {
             Self::Kubeconfig { .. } => {
                 "name one with --kubeconfig FILE or KUBECONFIG, and see: kubectl config get-contexts"
                     .to_owned()
+            }
+            Self::Credentials { .. } => {
+                "check whether kubectl gets in: kubectl auth whoami; another context: --context NAME".to_owned()
             }
             Self::Proxy { .. } => {
                 "name an http://, https:// or socks5:// proxy, or add the API server's host to NO_PROXY to ask it directly".to_owned()

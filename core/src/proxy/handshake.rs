@@ -4,6 +4,7 @@
 //! it (with TLS no one but the client speaks first), is a refusal. Pure: the caller sends and reads.
 
 use super::socks::{Socks, Why};
+use crate::base64::base64;
 
 /// No proxy says more before the tunnel.
 const MOST: usize = 8 << 10;
@@ -142,20 +143,6 @@ fn decoded(text: &str) -> Vec<u8> {
                 out.push(byte);
                 at += 1;
             }
-        }
-    }
-    out
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let at = |n: usize| u32::from(three.get(n).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for n in 0..4_usize {
-            let letter = LETTERS[(bits >> (18 - 6 * n) & 63) as usize];
-            out.push(if n <= three.len() { char::from(letter) } else { '=' });
         }
     }
     out

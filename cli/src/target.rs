@@ -65,6 +65,9 @@ const KINDS: [(&[&str], &str); 10] = [
     (&["cronjob", "cronjobs", "cj"], "CronJob"),
 ];
 
+/// Groups, with or without a version, of the kinds that every cluster has: `deploy.apps`, `cronjob.v1.batch`.
+const GROUPS: [&str; 6] = ["apps", "v1.apps", "batch", "v1.batch", "v1", "v1."];
+
 /// Ends of flows that answers name, and why no one can be asked about them.
 const NO_TARGETS: [(&str, &str); 5] = [
     (
@@ -85,7 +88,11 @@ impl Kind {
     /// a dot.
     fn read(word: &str) -> Option<Self> {
         let small = word.to_ascii_lowercase();
-        let known = KINDS.iter().find(|(names, _)| names.contains(&small.as_str()));
+        let plain = match small.split_once('.') {
+            Some((kind, group)) if GROUPS.contains(&group) => kind,
+            _ => small.as_str(),
+        };
+        let known = KINDS.iter().find(|(names, _)| names.contains(&plain));
         match known {
             Some((_, "Pod")) => Some(Self::Pod),
             Some((_, "Service")) => Some(Self::Service),
@@ -258,6 +265,10 @@ mod tests {
             ("kube-system/Pod/etcd", ns("kube-system"), Some(Kind::Pod), "etcd"),
             ("svc shop/web", ns("shop"), Some(Kind::Service), "web"),
             ("node n1.example.com", None, Some(Kind::Node), "n1.example.com"),
+            ("sts.apps/db", None, workload("StatefulSet"), "db"),
+            ("deployment.v1.apps/web", None, workload("Deployment"), "web"),
+            ("cj.batch/nightly.2", None, workload("CronJob"), "nightly.2"),
+            ("shop/deploy.apps/web", ns("shop"), workload("Deployment"), "web"),
         ] {
             assert_eq!(parsed(text), (namespace, kind, name.to_owned()), "{text}");
         }
@@ -269,6 +280,8 @@ mod tests {
         assert_eq!(parsed("db/Cluster/pg"), (db.clone(), workload("Cluster"), "pg".to_owned()));
         assert_eq!(parsed("db/cluster/pg"), (db, workload("cluster"), "pg".to_owned()));
         assert_eq!(parsed("Cluster/pg"), (None, workload("Cluster"), "pg".to_owned()));
+        let knative = "services.serving.knative.dev";
+        assert_eq!(parsed(&format!("{knative}/web")), (None, workload(knative), "web".to_owned()));
         let long = "clusters.postgresql.cnpg.io";
         assert_eq!(parsed(&format!("{long}/pg")), (None, workload(long), "pg".to_owned()));
         for typed in ["Cluster", "cluster", "clusters", long] {

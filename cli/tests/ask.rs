@@ -224,3 +224,23 @@ async fn nodes_are_counted_without_reading_them() {
     assert_eq!(ask.count_nodes().await.unwrap(), 5000);
     assert_eq!(asked.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn the_agent_that_runs_is_asked_and_not_the_one_that_was_evicted() {
+    let (ask, asked) = server(|method, path, _| match (method, path) {
+        (_, path) if is_pods(path) => {
+            let mut evicted = pod();
+            evicted["metadata"]["name"] = "probelet-agent-evicted".into();
+            evicted["status"] = json!({"phase": "Failed", "reason": "Evicted"});
+            (200, json!({"items": [evicted, pod()]}))
+        }
+        (&Method::POST, _) => (201, json!({"status": {"token": "short-lived"}})),
+        _ => (200, json!({"node": "node1"})),
+    });
+
+    let agents = Agents::find(&ask, None).await.unwrap();
+    let report = agents.report("node1", "").await;
+
+    assert_eq!(report.unwrap().node, "node1");
+    assert!(asked.lock().unwrap().last().unwrap().1.contains("https:probelet-agent-x:9500"));
+}

@@ -175,8 +175,9 @@ impl Agents {
             escape(&field)
         );
         let list: super::List<Pod> = self.ask.get(&self.path(&format!("pods?{query}"))).await?;
-        let here = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
-        Ok(list.items.into_iter().find(here))
+        let pods = list.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        // One that was evicted stays beside its successor for a while.
+        Ok(pods.min_by_key(|pod| (!pod.is_ready(), pod.status.phase != "Running")))
     }
 
     /// The report of a node; `query` narrows it down.

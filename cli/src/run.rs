@@ -10,6 +10,7 @@ mod config;
 mod dump;
 mod look;
 mod node;
+mod outage;
 mod preflight;
 mod redact;
 mod rollout;
@@ -163,7 +164,10 @@ impl Run {
                 self.conns(&target.join(" "), which, watch.then_some(interval)).await?;
             }
             Command::Procs { target } => self.procs(&target.join(" ")).await?,
-            Command::Map { namespace, all } => self.map(namespace, all).await?,
+            Command::Map { namespace, all } => {
+                let own = self.common.namespace.clone();
+                self.map(namespace.or(own), all).await?;
+            }
             Command::Config(ConfigCommand::Effective { node, changed }) => {
                 self.effective(&node, changed).await?;
             }
@@ -218,6 +222,14 @@ impl Run {
         self.ask.progress.clear();
         print(&text);
         Ok(())
+    }
+
+    /// Says once that an answer does not come, and that it is waited for.
+    pub(crate) fn wait_for(&self, error: &Error) {
+        self.ask.progress.clear();
+        let error = clean::lines(&error.to_string());
+        // No one is left to tell that the terminal is gone.
+        writeln!(io::stderr(), "note: {error}; trying again").ok();
     }
 
     /// Prints what was done: a word for people, the object's name for programs.

@@ -3,8 +3,9 @@
 //! I/O: the API server, agents behind its proxy.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::outage::Outage;
 use super::targets::Found;
 use super::{Run, checked, is_unread, print};
 use crate::answer::conns::{Conns, Which};
@@ -20,6 +21,10 @@ use crate::seen::{Controller, Service};
 use crate::show;
 use crate::target::Target;
 
+/// Agents answer so often without feeling it.
+pub(super) const LEAST: Duration = Duration::from_millis(500);
+/// The pods of a target are asked for again after so long.
+const FOLLOW: Duration = Duration::from_secs(15);
 /// Addresses that are looked up one by one.
 const ADDRESSES: usize = 64;
 /// Pods and flows are sent whatever the filter; this one leaves the rest out.
@@ -32,13 +37,20 @@ impl Run {
         which: Which,
         watch: Option<Duration>,
     ) -> Result<(), Error> {
-        let found = self.find(text).await?;
+        let mut found = self.find(text).await?;
         let mut before = self.conns_now(&found, which).await?;
         self.show(&before)?;
         let Some(interval) = watch else { return Ok(()) };
+        let (mut outage, mut followed) = (Outage::default(), Instant::now());
         while !is_unread() {
-            tokio::time::sleep(interval).await;
-            let now = self.conns_now(&found, which).await?;
+            tokio::time::sleep(interval.max(LEAST)).await;
+            if followed.elapsed() >= FOLLOW {
+                // After a release its pods are others, on other nodes; between two of them there may be none.
+                found = self.find(text).await.unwrap_or(found);
+                followed = Instant::now();
+            }
+            let now = self.conns_now(&found, which).await;
+            let Some(now) = outage.bear(now, |error| self.wait_for(error))? else { continue };
             match self.common.output {
                 Format::Table | Format::Wide => print(&now.since(&before, self.colours)),
                 _ => self.show(&now)?,
@@ -63,8 +75,7 @@ impl Run {
         self.show(&procs)
     }
 
-    pub(super) async fn map(&self, namespace: Option<String>, all: bool) -> Result<(), Error> {
-        let mut namespace = namespace.or_else(|| self.common.namespace.clone());
+    pub(super) async fn map(&self, mut namespace: Option<String>, all: bool) -> Result<(), Error> {
         let all_nodes = match &namespace {
             Some(_) => None,
             None => match self.ask.probes(false).await {

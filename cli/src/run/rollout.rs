@@ -9,6 +9,7 @@ use probelet_crds::{NodeConfig, ROLLOUT_ANNOTATION, ROLLOUT_PAUSED, condition};
 use serde_json::{Map, Value, json};
 
 use super::config::{before, previous, spec};
+use super::outage::Outage;
 use super::{Run, checked, is_unread};
 use crate::answer::configs::{changes, is_written};
 use crate::answer::diff::Diff;
@@ -25,11 +26,21 @@ impl Run {
         name: Option<&str>,
         watch: bool,
     ) -> Result<ExitCode, Error> {
-        let mut last = String::new();
+        let (mut last, mut outage) = (String::new(), Outage::default());
         loop {
             let configs = match name {
-                Some(name) => vec![self.ask.config(checked(name)?).await?],
-                None => self.ask.configs().await?,
+                Some(name) => self.ask.config(checked(name)?).await.map(|config| vec![config]),
+                None => self.ask.configs().await,
+            };
+            // Exit code 1 says that it was rolled back, which a moment without an answer is not.
+            let configs = if last.is_empty() {
+                Some(configs?)
+            } else {
+                outage.bear(configs, |error| self.wait_for(error))?
+            };
+            let Some(configs) = configs else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
             };
             let answer = Rollouts::of(&configs);
             let text = crate::show::show(&answer, self.common.output, self.colours)?;

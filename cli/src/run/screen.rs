@@ -9,6 +9,7 @@ use std::time::Duration;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::{cursor, execute, terminal};
 use tokio::sync::mpsc;
+use unicode_width::UnicodeWidthChar as _;
 
 use crate::args::Ranking;
 use crate::ask::Error;
@@ -46,8 +47,9 @@ impl Screen {
         Ok(Self { keys })
     }
 
+    /// A terminal that does not know how large it is, such as a serial console, is as large as terminals were.
     pub(super) fn size() -> (u16, u16) {
-        terminal::size().unwrap_or((80, 24))
+        known(terminal::size().unwrap_or_default())
     }
 
     /// Draws a frame from the top left; lines are cut at the right edge.
@@ -63,9 +65,25 @@ impl Screen {
     }
 
     /// The next key, or nothing when the time is up.
-    pub(super) async fn key(&mut self, patience: Duration) -> Option<Key> {
-        tokio::time::timeout(patience, self.keys.recv()).await.ok().flatten()
+    pub(super) async fn key(&mut self, patience: Duration) -> Result<Option<Key>, Error> {
+        next(&mut self.keys, patience).await
     }
+}
+
+/// Without a thread that reads keys no key could end it, and nothing would make it wait.
+async fn next(keys: &mut mpsc::Receiver<Key>, patience: Duration) -> Result<Option<Key>, Error> {
+    match tokio::time::timeout(patience, keys.recv()).await {
+        Ok(Some(key)) => Ok(Some(key)),
+        Ok(None) => Err(Error::File {
+            path: "the terminal".to_owned(),
+            why: "no key can be read from it; --once shows it once".to_owned(),
+        }),
+        Err(_) => Ok(None),
+    }
+}
+
+fn known((width, height): (u16, u16)) -> (u16, u16) {
+    (if width == 0 { 80 } else { width }, if height == 0 { 24 } else { height })
 }
 
 impl Drop for Screen {
@@ -94,16 +112,16 @@ fn meaning(event: &Event) -> Option<Key> {
     }
 }
 
-/// The first `width` letters; colours take no room.
+/// What fits into `width` columns; colours take no room, and letters of some languages take two.
 fn cut(line: &str, width: usize) -> String {
     let (mut out, mut shown, mut code) = (String::with_capacity(line.len()), 0, false);
     for letter in line.chars() {
         let starts = letter == '\x1b';
         if !starts && !code {
-            if shown == width {
+            shown += letter.width().unwrap_or(0);
+            if shown > width {
                 break;
             }
-            shown += 1;
         }
         out.push(letter);
         code = starts || (code && letter != 'm');
@@ -119,5 +137,21 @@ mod tests {
     fn a_line_is_cut_by_what_is_seen_of_it() {
         assert_eq!(cut("\x1b[31mabcdef\x1b[0m", 3), "\x1b[31mabc");
         assert_eq!(cut("ab", 3), "ab");
+        assert_eq!(cut("\u{4e2d}\u{6587}x", 4), "\u{4e2d}\u{6587}");
+        assert_eq!(cut("\u{4e2d}\u{6587}x", 3), "\u{4e2d}");
+    }
+
+    #[test]
+    fn a_terminal_without_a_size_is_not_empty() {
+        assert_eq!((known((0, 0)), known((40, 10))), ((80, 24), (40, 10)));
+    }
+
+    #[tokio::test]
+    async fn a_terminal_without_keys_ends_it_at_once() {
+        let (send, mut keys) = mpsc::channel(1);
+        assert!(next(&mut keys, Duration::from_millis(1)).await.unwrap().is_none());
+        drop(send);
+
+        assert!(next(&mut keys, Duration::from_secs(60)).await.is_err());
     }
 }

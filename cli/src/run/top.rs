@@ -8,6 +8,8 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use super::look::LEAST;
+use super::outage::Outage;
 use super::screen::{Key, Screen};
 use super::{Run, checked, look};
 use crate::answer::top::{Look, Top};
@@ -20,9 +22,6 @@ use crate::show::Answer as _;
 const SMALL: usize = 16;
 /// Rates need two looks; so far apart when there is only one answer.
 const APART: Duration = Duration::from_millis(1500);
-/// Agents answer so often without feeling it.
-const LEAST: Duration = Duration::from_millis(500);
-
 /// What was asked for.
 pub(crate) struct Wanted {
     pub(crate) ranking: Ranking,
@@ -54,8 +53,17 @@ impl Run {
         let mut before: Option<Look> = None;
         let mut screen = Screen::open()?;
         let interval = wanted.interval.max(LEAST);
+        let mut outage = Outage::default();
         loop {
-            let now = self.look(ranking, wanted).await?;
+            let now = self.look(ranking, wanted).await;
+            let now = if before.is_none() { Some(now?) } else { outage.bear(now, |_| ())? };
+            let Some(now) = now else {
+                // What was seen last stays.
+                match screen.key(interval).await? {
+                    Some(Key::Quit) => return Ok(()),
+                    _ => continue,
+                }
+            };
             let (width, height) = Screen::size();
             let rows = usize::from(height).saturating_sub(5).max(1);
             let top = Top::of(ranking, &now, before.as_ref(), rows);
@@ -66,7 +74,7 @@ impl Run {
             );
             Screen::draw(&head, &top.page(false).text(self.colours), width)?;
             before = Some(now);
-            match screen.key(interval).await {
+            match screen.key(interval).await? {
                 Some(Key::Quit) => return Ok(()),
                 Some(Key::Rank(next)) if next != ranking => (ranking, before) = (next, None),
                 _ => {}

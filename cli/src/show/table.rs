@@ -2,6 +2,8 @@
 //!
 //! In: cells with a tone. Out: text. Tones are colours on a terminal and nothing elsewhere. Pure: values only.
 
+use unicode_width::UnicodeWidthStr as _;
+
 /// Between two columns.
 const GAP: &str = "   ";
 
@@ -87,8 +89,9 @@ impl Cell {
         Self::new(text, Tone::Bold)
     }
 
+    /// In columns of a terminal: letters of some languages take two, marks above them none.
     fn width(&self) -> usize {
-        self.text.chars().count()
+        self.text.width()
     }
 
     /// Appends it.
@@ -195,6 +198,18 @@ mod tests {
         table.row(vec!["n".into(), "12m".into(), "busy".into()]);
 
         assert_eq!(text(&table, false), "NODE    CPU   WHY\nnode1    4m\nn       12m   busy\n");
+    }
+
+    #[test]
+    fn letters_that_take_two_columns_move_nothing() {
+        let mut table = Table::of_words(&["COMM", "NODE"]);
+        table.row(vec!["\u{4e2d}\u{6587}\u{1f600}".into(), "n1".into()]);
+        table.row(vec!["e\u{301}tcd".into(), "n2".into()]);
+
+        assert_eq!(
+            text(&table, false),
+            "COMM     NODE\n\u{4e2d}\u{6587}\u{1f600}   n1\ne\u{301}tcd     n2\n"
+        );
     }
 
     #[test]

@@ -4,13 +4,14 @@
 //! completion of shells are made from the same definition. It must not ask a cluster anything. Pure: values only.
 
 mod connection;
+mod values;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as Flags, CommandFactory, Parser, Subcommand, ValueEnum, builder::styling};
-use probelet_crds::Interval;
 
 pub use connection::Connection;
+use values::{patience, percent, time};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,8 +62,8 @@ pub struct Common {
     /// When to use colours; `auto` is on a terminal only, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// How long to wait for a response of the API server
-    #[arg(long, alias = "request-timeout", global = true, value_name = "TIME", default_value = "30s", value_parser = time)]
+    /// How long to wait for a response of the API server; a bare number is seconds, and 0 is without end
+    #[arg(long, alias = "request-timeout", global = true, value_name = "TIME", default_value = "30s", value_parser = patience)]
     pub timeout: Duration,
     /// Who asks, and whom.
     #[command(flatten)]
@@ -182,6 +183,9 @@ pub enum Command {
         // Not the flag's id, which it would replace.
         #[arg(id = "of", value_name = "NAMESPACE")]
         namespace: Option<String>,
+        /// All namespaces, as without one
+        #[arg(short = 'A', long, conflicts_with = "of")]
+        all_namespaces: bool,
         /// Flows with an end that has no name as well
         #[arg(long)]
         all: bool,
@@ -349,16 +353,6 @@ pub struct Who {
     pub node: Option<String>,
 }
 
-fn time(text: &str) -> Result<Duration, String> {
-    text.parse::<Interval>().map(Interval::duration).map_err(|error| error.to_string())
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let number = text.trim_end_matches('%').parse::<f64>().map_err(|error| error.to_string())?;
-    let fits = (0.0..=100.0).contains(&number);
-    if fits { Ok(number) } else { Err("a percentage is from 0 to 100".to_owned()) }
-}
-
 /// The definition that `--help`, the manual and completion share.
 #[must_use]
 pub fn command() -> clap::Command {
@@ -407,6 +401,18 @@ mod tests {
         ] {
             assert_eq!(parse(line).common.namespace.as_deref(), Some("shop"), "{line}");
         }
+    }
+
+    #[test]
+    fn a_flag_that_is_on_or_off_may_say_so() {
+        let skips = |words: &[&str]| {
+            let words = ["kubectl-probelet", "status"].iter().chain(words);
+            Args::try_parse_from(words).map(|args| args.common.connection.insecure_skip_tls_verify)
+        };
+
+        assert!(!skips(&[]).unwrap() && !skips(&["--insecure-skip-tls-verify=false"]).unwrap());
+        assert!(skips(&["--insecure-skip-tls-verify"]).unwrap());
+        assert!(skips(&["--insecure-skip-tls-verify=true"]).unwrap());
     }
 
     #[test]

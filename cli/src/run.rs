@@ -23,6 +23,7 @@ use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser as _;
@@ -44,9 +45,29 @@ pub(crate) struct Run {
     pub(crate) hidden_said: Cell<bool>,
 }
 
-/// Does what was typed.
+/// Does what was typed. An answer that could not be written whole is a failure, whatever was found.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let words: Vec<_> = words.into_iter().collect();
+    let code = done(words.into_iter().collect());
+    match UNWRITTEN.get() {
+        Some(why) => failed(&Error::File { path: "standard output".to_owned(), why: why.clone() }),
+        None => code,
+    }
+}
+
+/// What people type who look for help where other programs have it.
+fn as_flags(mut words: Vec<OsString>) -> Vec<OsString> {
+    let flag = match words.get(1).and_then(|word| word.to_str()) {
+        Some("help") => "--help",
+        Some("version") => "--version",
+        _ => return words,
+    };
+    words.remove(1);
+    words.push(flag.into());
+    words
+}
+
+fn done(words: Vec<OsString>) -> ExitCode {
+    let words = as_flags(words);
     if words.get(1).is_some_and(|word| word == complete::WORD) {
         let words: Vec<_> = words[2..].iter().map(|it| it.to_string_lossy().into_owned()).collect();
         print(&complete::complete(args::command(), &words));
@@ -107,14 +128,19 @@ fn script(shell: clap_complete::Shell) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Whether what was printed could not be written: there is no reader left.
+/// Whether what was printed could not be written: there is no reader left, or no room.
 static UNREAD: AtomicBool = AtomicBool::new(false);
+/// Why not, unless the reader has gone.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
-/// Anyone who reads may have gone: `| head`.
+/// Anyone who reads may have gone: `| head`. Anything else leaves half an answer, as on a full disk.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         UNREAD.store(true, Ordering::Relaxed);
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            UNWRITTEN.get_or_init(|| error.to_string());
+        }
     }
 }
 
@@ -164,8 +190,8 @@ impl Run {
                 self.conns(&target.join(" "), which, watch.then_some(interval)).await?;
             }
             Command::Procs { target } => self.procs(&target.join(" ")).await?,
-            Command::Map { namespace, all } => {
-                let own = self.common.namespace.clone();
+            Command::Map { namespace, all, all_namespaces } => {
+                let own = self.common.namespace.clone().filter(|_| !all_namespaces);
                 self.map(namespace.or(own), all).await?;
             }
             Command::Config(ConfigCommand::Effective { node, changed }) => {

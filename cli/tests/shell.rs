@@ -197,3 +197,92 @@ fn what_goes_on_until_it_is_stopped_ends_when_its_reader_has_gone() {
 
     assert!(ended.is_some(), "it goes on although no one reads");
 }
+
+#[test]
+fn an_answer_that_cannot_be_written_whole_is_a_failure() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
+
+    let output = command.arg("runbook").stdout(full).output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard output: No space left"), "{said}");
+}
+
+#[test]
+fn help_and_version_are_words_as_well_as_flags() {
+    let said = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
+        let output = command.args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+
+    assert_eq!(said(&["version"]), said(&["--version"]));
+    assert_eq!(said(&["help"]), said(&["--help"]));
+    assert_eq!(said(&["help", "config", "diff"]), said(&["config", "diff", "--help"]));
+}
+
+#[test]
+fn a_moment_without_an_answer_does_not_end_what_waits_for_a_rollout() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = Mutex::new(0);
+    let address = serve(move |_, _, _| {
+        let mut asked = asked.lock().unwrap();
+        *asked += 1;
+        let phase = match *asked {
+            2 | 3 => return (503, json!({"kind": "Status", "message": "etcd is away"})),
+            1 => "Rolling",
+            _ => "Complete",
+        };
+        let status = json!({"observedGeneration": 1, "rollout": {"generation": 1, "hash": "x", "phase": phase},
+            "nodes": {"matched": 9, "effective": 9, "applied": 9, "pending": 0}});
+        let one = json!({"metadata": {"name": "far-away", "generation": 1}, "spec": {}, "status": status});
+        (200, json!({"metadata": {}, "items": [one]}))
+    });
+
+    let text = lost(folder.path(), &["--server", &format!("http://{address}"), "--watch"]);
+
+    assert!(text.contains("Complete"), "{text}");
+    assert_eq!(text.matches("etcd is away; trying again").count(), 1, "{text}");
+}
+
+#[test]
+fn a_command_for_credentials_runs_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, heads) = listener();
+    let (file, log) = (folder.path().join("config"), folder.path().join("log"));
+    let script = "echo ran >>\"$0\"; echo '{\"status\": {\"token\": \"from-command\"}}'";
+    let args = json!(["-c", script, log]);
+    let text = format!(
+        "current-context: c\nclusters: [{{name: far, cluster: {{server: 'http://{address}'}}}}]\n\
+        users: [{{name: u, user: {{exec: {{apiVersion: client.authentication.k8s.io/v1, command: sh, args: {args}, interactiveMode: IfAvailable}}}}}}]\n\
+        contexts: [{{name: c, context: {{cluster: far, user: u}}}}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+
+    let text = lost(folder.path(), &["--kubeconfig", file.to_str().unwrap()]);
+
+    assert!(text.contains("far-away"), "{text}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "ran\n");
+    let heads = heads.lock().unwrap().join("\n").to_lowercase();
+    assert!(heads.contains("authorization: bearer from-command"), "{heads}");
+}
+
+#[test]
+fn a_server_that_is_not_verified_needs_no_authorities_of_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, _) = listener();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    command.env_remove("KUBECONFIG").env("HOME", folder.path());
+    command.env("SSL_CERT_FILE", &empty).env("SSL_CERT_DIR", folder.path().join("none"));
+
+    let server = format!("http://{address}");
+    let output = command.args(["rollout", "status", "-s", &server]).output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("far-away"), "{said}");
+}

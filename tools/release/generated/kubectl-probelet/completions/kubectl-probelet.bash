@@ -95,7 +95,7 @@ _kubectl__probelet() {
 
     case "${cmd}" in
         kubectl__probelet)
-            opts="-n -o -s -h -V --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help --version status top conns procs map config rollout pause resume explain doctor netpol dump bench preflight runbook completion"
+            opts="-n -o -s -h -V --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help --version status top conns procs map config rollout pause resume explain doctor netpol dump bench preflight runbook completion"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -173,12 +173,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -189,7 +205,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__bench)
-            opts="-n -o -s -h --each --time --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --each --time --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -271,12 +287,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -287,7 +319,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__completion)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help bash elvish fish powershell zsh"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -365,12 +397,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -381,7 +429,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help effective diff dry-run"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help effective diff dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -459,12 +507,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -475,7 +539,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__diff)
-            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -561,12 +625,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -577,7 +657,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__dry__subcmd__run)
-            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -663,12 +743,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -679,7 +775,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__effective)
-            opts="-n -o -s -h --changed --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --changed --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -757,12 +853,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -773,7 +885,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__conns)
-            opts="-w -n -o -s -h --watch --closed --port --interval --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-w -n -o -s -h --watch --closed --port --interval --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -859,12 +971,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -875,7 +1003,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__doctor)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -953,12 +1081,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -969,7 +1113,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__dump)
-            opts="-f -n -o -s -h --file --reports --agents --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-f -n -o -s -h --file --reports --agents --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1059,12 +1203,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1075,7 +1235,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__explain)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1153,12 +1313,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1169,7 +1345,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__map)
-            opts="-n -o -s -h --all --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-A -n -o -s -h --all-namespaces --all --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1247,12 +1423,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1263,7 +1455,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__netpol)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1341,12 +1533,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1357,7 +1565,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__pause)
-            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1439,12 +1647,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1455,7 +1679,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__preflight)
-            opts="-n -o -s -h --values --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --values --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1533,12 +1757,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1549,7 +1789,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__procs)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1627,12 +1867,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1643,7 +1899,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__resume)
-            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1725,12 +1981,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1741,7 +2013,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help status pause resume undo"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help status pause resume undo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1819,12 +2091,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1835,7 +2123,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__pause)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1913,12 +2201,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1929,7 +2233,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__resume)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2007,12 +2311,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2023,7 +2343,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__status)
-            opts="-w -n -o -s -h --watch --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-w -n -o -s -h --watch --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2101,12 +2421,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2117,7 +2453,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__undo)
-            opts="-n -o -s -h --dry-run --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --dry-run --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2195,12 +2531,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2211,7 +2563,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__runbook)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2289,12 +2641,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2305,7 +2673,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__status)
-            opts="-n -o -s -h --most --check --tolerate --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help"
+            opts="-n -o -s -h --most --check --tolerate --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2391,12 +2759,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2407,7 +2791,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__top)
-            opts="-n -o -s -h --node --most --interval --once --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --certificate-authority --tls-server-name --help nodes flows procs"
+            opts="-n -o -s -h --node --most --interval --once --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help nodes flows procs"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2497,12 +2881,28 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --certificate-authority)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --insecure-skip-tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --disable-compression)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)

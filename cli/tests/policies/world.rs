@@ -358,7 +358,7 @@ impl World {
             Side::Pod(pod) if talk.hidden & 16 == 0 => {
                 json!({"kind": "pod", "name": format!("{}/{}", pod.namespace, pod.name)})
             }
-            Side::Pod(pod) if talk.hidden & 32 == 0 && !pod.host => {
+            Side::Pod(pod) if talk.hidden & 32 == 0 => {
                 json!({"kind": "external", "name": pod.ip})
             }
             Side::Pod(pod) => json!({"kind": "workload", "name": self.name(pod.workload)}),

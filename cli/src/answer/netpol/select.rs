@@ -223,6 +223,11 @@ impl Ends {
         {
             return Some(peer);
         }
+        if self.pods.iter().any(|pod| pod.host && pod.has(address)) {
+            // Cilium, for one, takes a range of addresses to mean no node.
+            let why = "it is a node's address, and policies cannot select nodes";
+            return Some(Peer::Everyone(format!("external {address}: {why}")));
+        }
         let bits = if parsed.is_ipv4() { 32 } else { 128 };
         Some(Peer::These(vec![block(&format!("{parsed}/{bits}"))]))
     }

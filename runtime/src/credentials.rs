@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use kube::Config;
 use kube::config::{AuthInfo, ExecConfig};
 use probelet_core::base64::base64;
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
 use command::Granted;
@@ -77,7 +77,7 @@ impl Credentials {
         let (token, file) = (auth.token.take(), auth.token_file.take());
         let (name, password) = (auth.username.take(), auth.password.take());
         let exec = auth.exec.take();
-        let token = token.as_ref().map(|token| token.expose_secret());
+        let token = token.as_ref().map(ExposeSecret::expose_secret);
         let source = if let Some(path) = file {
             match (read(&path), token) {
                 (Ok(header), _) => {

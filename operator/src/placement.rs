@@ -97,6 +97,9 @@ const ON_THE_HOST: (&str, &str) = ("node.kubernetes.io/network-unavailable", "No
 /// Labels and taints of nodes on which no agent can ever run.
 const FARGATE: &str = "eks.amazonaws.com/compute-type";
 const VIRTUAL: &str = "virtual-kubelet.io/provider";
+/// Virtual kubelets, the clusters behind Liqo's nodes, and nodes that KWOK plays.
+const VIRTUAL_LABELS: [(&str, &str); 3] =
+    [("type", "virtual-kubelet"), ("type", "kwok"), ("liqo.io/type", "virtual-node")];
 
 impl Placement {
     /// The placement that the spec of a `DaemonSet` asks for; `None` if it cannot be read.
@@ -122,7 +125,7 @@ impl Placement {
             };
             return system
                 && !is(FARGATE, "fargate")
-                && !is("type", "virtual-kubelet")
+                && !VIRTUAL_LABELS.into_iter().any(|(key, value)| is(key, value))
                 && !taints.iter().any(tainted);
         };
         template.fits(node, labels) && taints.iter().all(|taint| template.tolerates(taint, runs))
@@ -258,7 +261,12 @@ mod tests {
         assert!(!wants(&default, &[("kubernetes.io/os", "windows")], &[]));
         assert!(!wants(&default, &[linux, ("eks.amazonaws.com/compute-type", "fargate")], &[]));
         assert!(wants(&default, &[linux, ("eks.amazonaws.com/compute-type", "ec2")], &[]));
-        assert!(!wants(&default, &[linux, ("type", "virtual-kubelet")], &[]));
+        for label in
+            [("type", "virtual-kubelet"), ("type", "kwok"), ("liqo.io/type", "virtual-node")]
+        {
+            assert!(!wants(&default, &[linux, label], &[]), "{label:?}");
+        }
+        assert!(wants(&default, &[linux, ("type", "worker")], &[]));
         assert!(!wants(
             &default,
             &[linux],

@@ -181,7 +181,8 @@ app.kubernetes.io/component: {{ . }}
 {{- $must := list -}}
 {{- if .Values.agent.excludeVirtualNodes -}}
 {{- $must = append $must (dict "key" "eks.amazonaws.com/compute-type" "operator" "NotIn" "values" (list "fargate")) -}}
-{{- $must = append $must (dict "key" "type" "operator" "NotIn" "values" (list "virtual-kubelet")) -}}
+{{- $must = append $must (dict "key" "type" "operator" "NotIn" "values" (list "virtual-kubelet" "kwok")) -}}
+{{- $must = append $must (dict "key" "liqo.io/type" "operator" "NotIn" "values" (list "virtual-node")) -}}
 {{- end -}}
 {{- with .Values.image.architectures -}}
 {{- $must = append $must (dict "key" "kubernetes.io/arch" "operator" "In" "values" .) -}}

@@ -64,10 +64,11 @@ def agents_keep_away_from_nodes_that_are_no_machines_whatever_else_is_asked_for(
     terms = lambda agent, **more: helm.template({"agent": agent, **more}).agent()["affinity"]["nodeAffinity"][
         "requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     virtual = [{"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
-               {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]}]
+               {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet", "kwok"]},
+               {"key": "liqo.io/type", "operator": "NotIn", "values": ["virtual-node"]}]
     arch = {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]}
     same(terms({}), [{"matchExpressions": [*virtual, arch]}])
-    same(terms({}, image={"architectures": ["amd64"]})[0]["matchExpressions"][2]["values"], ["amd64"])
+    same(terms({}, image={"architectures": ["amd64"]})[0]["matchExpressions"][3]["values"], ["amd64"])
     pool = {"key": "pool", "operator": "In", "values": ["a"]}
     field = {"key": "metadata.name", "operator": "In", "values": ["n1"]}
     own = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [

@@ -59,7 +59,25 @@ app.kubernetes.io/component: {{ .component }}
 {{- $ours := fromYaml (include "probelet.selectorLabels" .) -}}
 {{- $_ := set $ours "app.kubernetes.io/version" .root.Chart.AppVersion -}}
 {{- $_ := set $ours "app.kubernetes.io/part-of" "probelet" -}}
-{{- toYaml (merge $ours (.more | default dict) .root.Values.commonLabels) -}}
+{{- toYaml (merge $ours (.more | default dict) .root.Values.commonLabels (fromYaml (include "probelet.unmeshed.labels" .))) -}}
+{{- end -}}
+
+{{/* Keep pods out of service meshes, for values may say otherwise. Agents are on the nodes' network and in no mesh, and ask the
+     operator over TLS of its own: behind the sidecar of a mesh that wants mutual TLS it would refuse them, and they would have no pods.
+     A sidecar would also keep the pod of helm test from ending. */}}
+{{- define "probelet.unmeshed.labels" -}}
+sidecar.istio.io/inject: "false"
+istio.io/dataplane-mode: none
+{{- end -}}
+
+{{- define "probelet.unmeshed.annotations" -}}
+linkerd.io/inject: disabled
+{{- end -}}
+
+{{/* Annotations of pods. Call with (dict "own" MAP "component" NAME). */}}
+{{- define "probelet.podAnnotations" -}}
+{{- $ours := dict "kubectl.kubernetes.io/default-container" .component -}}
+{{- toYaml (merge (dict) .own $ours (fromYaml (include "probelet.unmeshed.annotations" .))) -}}
 {{- end -}}
 
 {{/* Labels of objects; "component" may be left out. */}}

@@ -34,6 +34,33 @@ def the_operator_leads_by_a_lease_that_it_may_write(helm):
     same((alone.get("PROBELET_LEASE"), alone["PROBELET_NO_LEADER_ELECTION"]), (None, "true"))
 
 
+def an_operator_without_an_election_is_replaced_and_not_joined(helm):
+    assert "strategy" not in helm.template().get("Deployment")["spec"]
+    alone = helm.template({"operator": {"replicas": 1, "leaderElection": {"enabled": False}}})
+    same(alone.get("Deployment")["spec"]["strategy"], {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}})
+
+
+def the_pod_of_the_test_is_admitted_wherever_the_operator_is(helm):
+    resources = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+    objects = helm.template({"operator": {"resources": resources}})
+    same(objects.get("Pod")["spec"]["containers"][0]["resources"], resources)
+    same(helm.template().get("Pod")["spec"]["containers"][0]["resources"], helm.template().operator()["containers"][0]["resources"])
+
+
+def no_mesh_stands_between_agents_and_the_operator_unless_values_say_so(helm):
+    """Istio's sidecar with mutual TLS refuses who has none, as agents on the nodes' network, and keeps the pod of a test alive."""
+    labels = {"sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none"}
+    objects = helm.template()
+    for pod in (objects.get("Deployment")["spec"]["template"], objects.get("DaemonSet")["spec"]["template"], objects.get("Pod")):
+        found = pod["metadata"]
+        same((found["labels"] | labels, found["annotations"]["linkerd.io/inject"]), (found["labels"], "disabled"))
+    own = helm.template({"operator": {"podLabels": {"sidecar.istio.io/inject": "true"}, "podAnnotations": {"linkerd.io/inject": "enabled"}}})
+    found = own.get("Deployment")["spec"]["template"]["metadata"]
+    same((found["labels"]["sidecar.istio.io/inject"], found["annotations"]["linkerd.io/inject"]), ("true", "enabled"))
+    # What finds pods does not depend on it.
+    assert not labels.keys() & objects.get("Deployment")["spec"]["selector"]["matchLabels"].keys()
+
+
 def a_drain_takes_one_operator_at_a_time(helm):
     objects = helm.template()
     same(objects.get("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)

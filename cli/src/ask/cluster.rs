@@ -44,7 +44,8 @@ impl Ask {
         ) = join!(
             self.pages("/api/v1/nodes", None, "nodes", slim),
             self.get::<Groups>("/apis"),
-            self.find::<Kinds>(MONITORS),
+            // Boxed, for so many questions at once are a large future.
+            Box::pin(self.find::<Kinds>(MONITORS)),
             self.find(&space),
             self.find::<Lease>(OPERATED),
             self.all(&quotas),

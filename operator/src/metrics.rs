@@ -30,8 +30,17 @@ const CONFIGS: usize = 200;
 /// Kernel ticks a second, as `/proc` has them on every machine that Linux runs on today.
 const TICKS: f64 = 100.0;
 const PAGE: f64 = 4096.0;
-const STATES: [&str; 8] =
-    ["applied", "pending", "failed", "over_budget", "silent", "refused", "absent", "unheard"];
+const STATES: [&str; 9] = [
+    "applied",
+    "pending",
+    "failed",
+    "over_budget",
+    "silent",
+    "refused",
+    "absent",
+    "unheard",
+    "held",
+];
 /// What stands for the configurations without series of their own; no object can have this name.
 const OTHER: &str = "_other";
 
@@ -39,7 +48,7 @@ const OTHER: &str = "_other";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Nodes by configuration and state, in the order of the names; the empty name is the built-in configuration.
-    pub nodes: Vec<(String, [u32; 8])>,
+    pub nodes: Vec<(String, [u32; 9])>,
     /// Generation of each configuration as it was observed, in the order of the names; those that have series of their own.
     pub generations: Vec<(String, i64)>,
     /// Rollouts that are not complete, by phase.
@@ -56,11 +65,11 @@ impl Figures {
     pub fn of(world: &World) -> Self {
         let mut figures = Self { queue: world.queue.nodes(), ..Self::default() };
         let all = world.counts();
-        let count = |of: Option<ConfigId>| all.get(&of).map_or([0; 8], states);
+        let count = |of: Option<ConfigId>| all.get(&of).map_or([0; 9], states);
         if all.get(&None).is_some_and(|counts| counts.effective > 0) {
             figures.nodes.push((String::new(), count(None)));
         }
-        let mut other: Option<[u32; 8]> = None;
+        let mut other: Option<[u32; 9]> = None;
         for (at, (id, config)) in world.all_configs().enumerate() {
             let counts = count(Some(id));
             if at < CONFIGS {
@@ -81,10 +90,10 @@ impl Figures {
     }
 }
 
-fn states(counts: &Counts) -> [u32; 8] {
-    let &Counts { applied, pending, failed, over_budget, silent, refused, absent, unheard, .. } =
-        counts;
-    [applied, pending, failed, over_budget, silent, refused, absent, unheard]
+fn states(counts: &Counts) -> [u32; 9] {
+    let &Counts { applied, pending, failed, over_budget, silent, refused, absent, .. } = counts;
+    let &Counts { unheard, held, .. } = counts;
+    [applied, pending, failed, over_budget, silent, refused, absent, unheard, held]
 }
 
 const PHASES: [&str; 4] = ["canary", "rolling", "complete", "rolled_back"];
@@ -98,8 +107,8 @@ const fn place(phase: Phase) -> usize {
     }
 }
 
-const NODES_HELP: &str = "Nodes by the configuration in force and its state; over_budget, silent, unheard \
-    and refused overlap with the others. absent: no agent is expected there, and no other state counts them.";
+const NODES_HELP: &str = "Nodes by the configuration in force and its state; over_budget, silent, unheard, \
+    refused and held overlap with the others. held: pending, as a person has paused the rollout. absent: no agent is expected there, and no other state counts them.";
 
 const GENERATION_HELP: &str = "metadata.generation of each ProbeConfig.";
 
@@ -310,11 +319,11 @@ mod tests {
     #[test]
     fn a_scrape_shows_what_the_world_says_and_nothing_of_the_one_before() {
         let metrics = Metrics::new().unwrap();
-        let old = Figures { nodes: vec![("gone".into(), [1; 8])], ..Figures::default() };
+        let old = Figures { nodes: vec![("gone".into(), [1; 9])], ..Figures::default() };
         let new = Figures {
             nodes: vec![
-                (String::new(), [9, 0, 0, 0, 0, 0, 0, 0]),
-                ("default".into(), [3, 2, 0, 0, 0, 1, 0, 0]),
+                (String::new(), [9, 0, 0, 0, 0, 0, 0, 0, 0]),
+                ("default".into(), [3, 2, 0, 0, 0, 1, 0, 0, 2]),
             ],
             generations: vec![("default".into(), 7)],
             queue: 4,
@@ -325,6 +334,7 @@ mod tests {
         let text = String::from_utf8(metrics.render(Some(&new))).unwrap();
 
         assert!(text.contains("probelet_operator_nodes{config=\"default\",state=\"pending\"} 2"));
+        assert!(text.contains("probelet_operator_nodes{config=\"default\",state=\"held\"} 2"));
         assert!(text.contains("probelet_operator_config_generation{config=\"default\"} 7"));
         assert!(text.contains("probelet_operator_queue_length 4"));
         assert!(!text.contains("gone"), "{text}");

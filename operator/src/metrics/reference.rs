@@ -12,7 +12,7 @@ use probelet_reference::{WRITTEN, hold, row};
 fn the_page_of_metrics_says_what_a_scrape_holds() {
     let metrics = Metrics::new().unwrap();
     metrics.show(&Figures {
-        nodes: vec![("default".into(), [1; 8])],
+        nodes: vec![("default".into(), [1; 9])],
         generations: vec![("default".into(), 1)],
         ..Figures::default()
     });

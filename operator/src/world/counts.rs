@@ -75,6 +75,11 @@ impl Verdict {
         Self { silent: node.silent, unheard: node.deaf && !node.silent, ..self }
     }
 
+    /// Whether it has not been given the newest content, and nothing stands in the way of that but its turn.
+    fn waits_for_its_turn(&self) -> bool {
+        self.state == State::Pending && !self.assigned && !self.refused
+    }
+
     /// Whether a person should look at the node.
     #[must_use]
     pub(crate) fn is_bad(&self) -> bool {
@@ -113,6 +118,8 @@ pub struct Counts {
     pub unheard: u32,
     /// See [`Verdict::refused`].
     pub refused: u32,
+    /// Pending, and waiting for a person who has paused the rollout.
+    pub held: u32,
     /// Nodes where it would win if an agent were wanted there; in no other count.
     pub absent: u32,
     /// The CPU of all agents, nanocores.
@@ -174,7 +181,11 @@ impl World {
                 all.entry(winner).or_default().absent += 1;
                 continue;
             };
-            all.entry(winner).or_default().add(id, node, &verdict);
+            let counts = all.entry(winner).or_default();
+            counts.add(id, node, &verdict);
+            let paused =
+                winner.and_then(|id| self.configs.get(id)).is_some_and(|c| c.rollout_paused);
+            counts.held += u32::from(paused && verdict.waits_for_its_turn());
             for &config in &node.matches {
                 all.entry(Some(config)).or_default().matched += 1;
             }

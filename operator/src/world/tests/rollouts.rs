@@ -162,8 +162,10 @@ fn a_paused_rollout_assigns_no_further_node_until_it_is_resumed() {
     let id = world.configs.find("default").unwrap();
     let ready = status(&world, id).conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
     assert_eq!(ready.reason, "RolloutPaused");
+    assert_eq!((counts(&world, "default").held, counts(&world, "default").assigned), (90, 10));
     hold(&mut world, 2, slow(1), false, 3_600_001);
     assert_eq!(settle(&mut world, 3_600_001).len(), 10);
+    assert_eq!(counts(&world, "default").held, 0);
 }
 
 /// An hour of a paused rollout, in which the agents of these nodes say every ten minutes that they are there.

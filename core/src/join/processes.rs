@@ -134,9 +134,12 @@ impl Processes {
 
     /// The container of a process: where that was not read, as it was gone, the one whose cgroup it was in.
     fn container_of(&self, process: &Process) -> Option<ContainerId> {
-        match (process.container, self.in_cgroup.get(&process.cgroup)) {
-            (Some(ContainerId::UNKNOWN), Some(Inside::Container(id))) => Some(*id),
-            (container, _) => container,
+        if process.container != Some(ContainerId::UNKNOWN) {
+            return process.container;
+        }
+        match self.in_cgroup.get(&process.cgroup) {
+            Some(Inside::Container(id)) => Some(*id),
+            _ => process.container,
         }
     }
 

@@ -405,14 +405,14 @@ mod tests {
 
     #[test]
     fn a_flag_that_is_on_or_off_may_say_so() {
-        let skips = |words: &[&str]| {
+        let plain = |words: &[&str]| {
             let words = ["kubectl-probelet", "status"].iter().chain(words);
-            Args::try_parse_from(words).map(|args| args.common.connection.insecure_skip_tls_verify)
+            Args::try_parse_from(words).map(|args| args.common.connection.disable_compression)
         };
 
-        assert!(!skips(&[]).unwrap() && !skips(&["--insecure-skip-tls-verify=false"]).unwrap());
-        assert!(skips(&["--insecure-skip-tls-verify"]).unwrap());
-        assert!(skips(&["--insecure-skip-tls-verify=true"]).unwrap());
+        assert!(!plain(&[]).unwrap() && !plain(&["--disable-compression=false"]).unwrap());
+        assert!(plain(&["--disable-compression"]).unwrap());
+        assert!(plain(&["--disable-compression=true"]).unwrap());
     }
 
     #[test]

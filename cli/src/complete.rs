@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(names(&["-n", ""]), [":4"], "a namespace is no subcommand");
         assert_eq!(names(&["-n", "map", "sta"]), ["status", ":4"]);
         assert_eq!(names(&["-nshop", "sta"]), ["status", ":4"]);
-        assert_eq!(names(&["--insecure-skip-tls-verify", "sta"]), ["status", ":4"]);
+        assert_eq!(names(&["--disable-compression", "sta"]), ["status", ":4"]);
     }
 
     #[test]

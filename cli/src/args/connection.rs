@@ -45,9 +45,6 @@ pub struct Connection {
     /// The name that the API server's certificate must be for, if not that of its address
     #[arg(long, global = true, value_name = "NAME")]
     pub tls_server_name: Option<String>,
-    /// Do not verify the API server: anyone on the way may pose as it and read your token
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
-    pub insecure_skip_tls_verify: bool,
     /// Ask for answers that are not compressed
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
     pub disable_compression: bool,

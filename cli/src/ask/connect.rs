@@ -201,10 +201,6 @@ fn above(mut config: Config, connection: &Connection) -> Config {
         config.accept_invalid_certs = false;
         runtime::without_authorities(&mut config);
     }
-    if connection.insecure_skip_tls_verify {
-        config.accept_invalid_certs = true;
-        runtime::without_authorities(&mut config);
-    }
     if let Some(name) = &connection.tls_server_name {
         config.tls_server_name = Some(name.clone());
     }
@@ -272,12 +268,8 @@ mod tests {
         };
         let authority =
             Connection { certificate_authority: Some("/ca.crt".into()), ..Connection::default() };
-        let insecure = Connection { insecure_skip_tls_verify: true, ..Connection::default() };
 
         assert!(!above(config(), &authority).accept_invalid_certs);
-        let mut strict = config();
-        strict.accept_invalid_certs = false;
-        assert!(above(strict, &insecure).accept_invalid_certs);
     }
 
     #[test]

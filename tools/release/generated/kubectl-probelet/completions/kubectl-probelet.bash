@@ -95,7 +95,7 @@ _kubectl__probelet() {
 
     case "${cmd}" in
         kubectl__probelet)
-            opts="-n -o -s -h -V --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help --version status top conns procs map config rollout pause resume explain doctor netpol dump bench preflight runbook completion"
+            opts="-n -o -s -h -V --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help --version status top conns procs map config rollout pause resume explain doctor netpol dump bench preflight runbook completion"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -189,10 +189,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -205,7 +201,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__bench)
-            opts="-n -o -s -h --each --time --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --each --time --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -303,10 +299,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -319,7 +311,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__completion)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help bash elvish fish powershell zsh"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -411,10 +403,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -429,7 +417,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help effective diff dry-run"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help effective diff dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -523,10 +511,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -539,7 +523,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__diff)
-            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -639,10 +623,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -657,7 +637,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__dry__subcmd__run)
-            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-f -n -o -s -h --file --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -759,10 +739,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -775,7 +751,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__config__subcmd__effective)
-            opts="-n -o -s -h --changed --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --changed --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -869,10 +845,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -885,7 +857,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__conns)
-            opts="-w -n -o -s -h --watch --closed --port --interval --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-w -n -o -s -h --watch --closed --port --interval --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -987,10 +959,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -1003,7 +971,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__doctor)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1097,10 +1065,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -1113,7 +1077,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__dump)
-            opts="-f -n -o -s -h --file --reports --agents --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-f -n -o -s -h --file --reports --agents --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1219,10 +1183,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -1235,7 +1195,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__explain)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1327,10 +1287,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -1345,7 +1301,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__map)
-            opts="-A -n -o -s -h --all-namespaces --all --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-A -n -o -s -h --all-namespaces --all --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1437,10 +1393,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -1455,7 +1407,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__netpol)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1547,10 +1499,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -1565,7 +1513,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__pause)
-            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1661,10 +1609,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -1679,7 +1623,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__preflight)
-            opts="-n -o -s -h --values --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --values --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1771,10 +1715,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -1789,7 +1729,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__procs)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1883,10 +1823,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -1899,7 +1835,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__resume)
-            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --node --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1997,10 +1933,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -2013,7 +1945,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help status pause resume undo"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help status pause resume undo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2105,10 +2037,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -2123,7 +2051,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__pause)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2215,10 +2143,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -2233,7 +2157,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__resume)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2325,10 +2249,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -2343,7 +2263,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__status)
-            opts="-w -n -o -s -h --watch --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-w -n -o -s -h --watch --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2435,10 +2355,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)
@@ -2453,7 +2369,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__rollout__subcmd__undo)
-            opts="-n -o -s -h --dry-run --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --dry-run --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2547,10 +2463,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -2563,7 +2475,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__runbook)
-            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2657,10 +2569,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -2673,7 +2581,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__status)
-            opts="-n -o -s -h --most --check --tolerate --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help"
+            opts="-n -o -s -h --most --check --tolerate --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2775,10 +2683,6 @@ _kubectl__probelet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
-                    return 0
-                    ;;
                 --disable-compression)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -2791,7 +2695,7 @@ _kubectl__probelet() {
             return 0
             ;;
         kubectl__subcmd__probelet__subcmd__top)
-            opts="-n -o -s -h --node --most --interval --once --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --insecure-skip-tls-verify --disable-compression --help nodes flows procs"
+            opts="-n -o -s -h --node --most --interval --once --kubeconfig --context --namespace --probelet-namespace --account --output --color --timeout --cluster --user --server --token --as --as-group --as-uid --client-certificate --client-key --certificate-authority --tls-server-name --disable-compression --help nodes flows procs"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2895,10 +2799,6 @@ _kubectl__probelet() {
                     ;;
                 --tls-server-name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --insecure-skip-tls-verify)
-                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --disable-compression)

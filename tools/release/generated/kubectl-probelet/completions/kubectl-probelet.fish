@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_kubectl_probelet_global_optspecs
-    string join \n kubeconfig= context= n/namespace= probelet-namespace= account= o/output= color= timeout= cluster= user= s/server= token= as= as-group= as-uid= client-certificate= client-key= certificate-authority= tls-server-name= insecure-skip-tls-verify= disable-compression= h/help V/version
+    string join \n kubeconfig= context= n/namespace= probelet-namespace= account= o/output= color= timeout= cluster= user= s/server= token= as= as-group= as-uid= client-certificate= client-key= certificate-authority= tls-server-name= disable-compression= h/help V/version
 end
 
 function __fish_kubectl_probelet_needs_command
@@ -52,8 +52,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l clien
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -105,8 +103,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand status" -l check -d 'Exit with code 1 if anything is wrong, missing or not visible'
@@ -142,8 +138,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand top" -l once -d 'Show it once and exit, as always when the output is not a terminal'
@@ -178,8 +172,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand conns" -s w -l watch -d 'Go on and show what opens (+) and closes (-)'
@@ -213,8 +205,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand procs" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -246,8 +236,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand map" -s A -l all-namespaces -d 'All namespaces, as without one'
@@ -281,8 +269,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and not __fish_seen_subcommand_from effective diff dry-run" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -317,8 +303,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from effective" -l changed -d 'Values that are not the default only'
@@ -352,8 +336,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -386,8 +368,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand config; and __fish_seen_subcommand_from dry-run" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -419,8 +399,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and not __fish_seen_subcommand_from status pause resume undo" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -456,8 +434,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from status" -s w -l watch -d 'Wait until it is complete (exit code 0) or was rolled back (1)'
@@ -490,8 +466,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -523,8 +497,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -556,8 +528,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollou
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand rollout; and __fish_seen_subcommand_from undo" -l dry-run -d 'Show what it would do'
@@ -591,8 +561,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -625,8 +593,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -658,8 +624,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explai
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -691,8 +655,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -724,8 +686,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand netpol" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -759,8 +719,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" 
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand dump" -l reports -d 'Full reports as well: they name every process and connection of a node'
@@ -794,8 +752,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand bench" -l each -d 'Every source in turn, not only the one in use'
@@ -828,8 +784,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand prefli
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand preflight" -l values -d 'Only the values, as a file for `helm install -f`'
@@ -862,8 +816,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runboo
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand runbook" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -895,8 +847,6 @@ complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand comple
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l client-key -d 'The key of that certificate' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l certificate-authority -d 'The authority by which the API server is verified' -r -F
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l tls-server-name -d 'The name that the API server\'s certificate must be for, if not that of its address' -r
-complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l insecure-skip-tls-verify -d 'Do not verify the API server: anyone on the way may pose as it and read your token' -r -f -a "true\t''
-false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -l disable-compression -d 'Ask for answers that are not compressed' -r -f -a "true\t''
 false\t''"
 complete -c kubectl-probelet -n "__fish_kubectl_probelet_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -349,6 +349,16 @@ impl World {
         Some((Connection { from, to, port, protocol }, flows))
     }
 
+    /// Whether a Service was dialled that a workload is behind.
+    pub(crate) fn may_have_answered(&self, subject: usize) -> bool {
+        let pods = self.pods(1);
+        let mut fronts = self.talks.iter().filter_map(|talk| talk.via);
+        fronts.any(|front| {
+            front < self.fronts.len()
+                && self.behind(front, &pods).iter().any(|pod| pod.workload == subject)
+        })
+    }
+
     /// How a node names an end that is not its own.
     pub(crate) fn other(&self, side: &Side, talk: &Talk) -> Value {
         match side {

@@ -60,7 +60,9 @@ fn is_about_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(why) = error else { return false };
     match why {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => true,
-        CertificateError::Other(other) => format!("{other:?}").contains("CaUsedAsEndEntity"),
+        CertificateError::Other(other) => {
+            matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+        }
         _ => false,
     }
 }

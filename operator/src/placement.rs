@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use probelet_core::cluster::objects::VIRTUAL_NODES;
 use probelet_core::selector::Labels as _;
 
 use crate::labels::Labels;
@@ -97,9 +98,6 @@ const ON_THE_HOST: (&str, &str) = ("node.kubernetes.io/network-unavailable", "No
 /// Labels and taints of nodes on which no agent can ever run.
 const FARGATE: &str = "eks.amazonaws.com/compute-type";
 const VIRTUAL: &str = "virtual-kubelet.io/provider";
-/// Virtual kubelets, the clusters behind Liqo's nodes, and nodes that KWOK plays.
-const VIRTUAL_LABELS: [(&str, &str); 3] =
-    [("type", "virtual-kubelet"), ("type", "kwok"), ("liqo.io/type", "virtual-node")];
 
 impl Placement {
     /// The placement that the spec of a `DaemonSet` asks for; `None` if it cannot be read.
@@ -125,7 +123,7 @@ impl Placement {
             };
             return system
                 && !is(FARGATE, "fargate")
-                && !VIRTUAL_LABELS.into_iter().any(|(key, value)| is(key, value))
+                && !VIRTUAL_NODES.into_iter().any(|(key, value)| is(key, value))
                 && !taints.iter().any(tainted);
         };
         template.fits(node, labels) && taints.iter().all(|taint| template.tolerates(taint, runs))

@@ -10,6 +10,10 @@ use std::net::IpAddr;
 
 /// The annotation of the mirror of a static pod: the uid that the kubelet made of the file.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Labels of nodes that are no machine an agent could run on: virtual kubelets, nodes that KWOK plays, and the clusters behind
+/// Liqo's.
+pub const VIRTUAL_NODES: [(&str, &str); 3] =
+    [("type", "virtual-kubelet"), ("type", "kwok"), ("liqo.io/type", "virtual-node")];
 /// Letters of a uid; Kubernetes' own have 36.
 pub const UID_MAX: usize = 128;
 

@@ -98,16 +98,31 @@ impl Root {
     /// The lowest thread of a process but its first one. A process goes on when its first thread ends, but its number then
     /// shows no files, namespaces or memory; those of each other thread are the process's.
     pub(crate) fn another_thread(&self, pid: u32) -> Option<u32> {
-        let directory = self.file(pid, "task", OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
-        let mut listing = [MaybeUninit::<u8>::uninit(); THREADS];
-        let mut entries = RawDir::new(&directory, &mut listing);
-        std::iter::from_fn(|| {
-            let entry = entries.next()?.ok()?;
-            Some(super::stat::decimal(entry.file_name().to_bytes()))
-        })
-        .flatten()
-        .filter_map(|thread| u32::try_from(thread).ok())
-        .find(|thread| *thread != pid)
+        let mut another = None;
+        self.threads(pid, &mut [MaybeUninit::uninit(); THREADS], |thread| {
+            another = Some(thread).filter(|thread| *thread != pid);
+            another.is_none()
+        });
+        another
+    }
+
+    /// Lists the threads of a process, none of one that has gone; `found` gets each, and says whether to go on.
+    pub(crate) fn threads(
+        &self,
+        pid: u32,
+        listing: &mut [MaybeUninit<u8>],
+        mut found: impl FnMut(u32) -> bool,
+    ) {
+        let Ok(directory) = self.file(pid, "task", OFlags::RDONLY | OFlags::DIRECTORY) else {
+            return;
+        };
+        let mut entries = RawDir::new(&directory, listing);
+        while let Some(Ok(entry)) = entries.next() {
+            let thread = super::stat::decimal(entry.file_name().to_bytes());
+            if thread.and_then(|thread| u32::try_from(thread).ok()).is_some_and(|it| !found(it)) {
+                return;
+            }
+        }
     }
 
     /// The inode number that a link such as `net:[4026531840]` names.

@@ -8,10 +8,8 @@
 
 use probelet_core::facts::{Loss, Losses, Process};
 use probelet_core::hash::{HashMap, HashSet};
-use rustix::fs::{OFlags, RawDir};
 
 use super::root::{Root, is_gone};
-use super::stat;
 use crate::discover::{Limiter, Pace};
 
 /// Threads that are looked at with one reading of everything: 1.5 ms.
@@ -108,15 +106,12 @@ impl Threads {
     /// The threads of a process, the lowest first; none of one that has gone.
     fn list(&mut self, root: &Root, pid: u32) -> Vec<u32> {
         let mut tids = Vec::new();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let Ok(directory) = root.file(pid, "task", flags) else { return tids };
         self.listing.clear();
         self.listing.reserve(LISTING);
-        let mut entries = RawDir::new(&directory, self.listing.spare_capacity_mut());
-        while let Some(Ok(name)) = entries.next() {
-            let tid = stat::decimal(name.file_name().to_bytes());
-            tids.extend(tid.and_then(|tid| u32::try_from(tid).ok()));
-        }
+        root.threads(pid, self.listing.spare_capacity_mut(), |tid| {
+            tids.push(tid);
+            true
+        });
         tids.sort_unstable();
         tids
     }

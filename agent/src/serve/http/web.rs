@@ -13,6 +13,7 @@ use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
 };
+use probelet_core::base64::base64;
 use ring::digest::{SHA256, digest};
 use std::sync::LazyLock;
 
@@ -48,20 +49,6 @@ fn source(page: &str, element: &str) -> String {
     let inside = page.split_once(&open).and_then(|(_, rest)| rest.split_once(&close));
     let text = inside.map_or("", |(text, _)| text);
     format!("sha256-{}", base64(digest(&SHA256, text.as_bytes()).as_ref()))
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0u32, |bits, &byte| bits << 8 | u32::from(byte))
-            << (8 * (3 - three.len()));
-        for digit in 0..4 {
-            let at = (bits >> (18 - 6 * digit)) as usize & 63;
-            text.push(if digit <= three.len() { char::from(DIGITS[at]) } else { '=' });
-        }
-    }
-    text
 }
 
 #[cfg(test)]

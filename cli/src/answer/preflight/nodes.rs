@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use probelet_core::cluster::objects::VIRTUAL_NODES;
 use serde::Serialize;
 
 use crate::answer::finding::{Finding, Mark};
@@ -215,9 +216,7 @@ fn left_out(machine: &Machine) -> Option<&'static str> {
     if label("eks.amazonaws.com/compute-type", "fargate") {
         return Some("Fargate, which runs no DaemonSets");
     }
-    let virtual_nodes =
-        [("type", "virtual-kubelet"), ("type", "kwok"), ("liqo.io/type", "virtual-node")];
-    if virtual_nodes.into_iter().any(|(key, value)| label(key, value)) {
+    if VIRTUAL_NODES.into_iter().any(|(key, value)| label(key, value)) {
         return Some("virtual nodes without a machine of their own");
     }
     (!BUILT.contains(&info.architecture.as_str())).then_some("no image for their architecture")

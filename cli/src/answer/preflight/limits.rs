@@ -3,24 +3,25 @@
 //! In: its limits for containers and pods. Out: findings, and values with which the pods are admitted. The pods have one
 //! container each, so that what is said of a pod holds for its container. Pure: values only.
 
+use probelet_crds::CpuQuantity;
 use serde_json::{Value, json};
 
 use crate::answer::finding::{Finding, Mark};
 use crate::seen::cluster::{Limit, Range};
 
-/// What a component asks for by default, and the CPU limit that is proposed where it must have one, as quotas are answered.
-struct Asks {
+/// What a component asks for by default, and the CPU limit that is proposed where it must have one.
+pub(super) struct Asks {
     component: &'static str,
     /// MiB.
-    memory_request: u64,
-    memory_limit: u64,
+    pub(super) memory_request: u64,
+    pub(super) memory_limit: u64,
     /// Millicores.
-    cpu_request: u64,
+    pub(super) cpu_request: u64,
     cpu_limit: u64,
 }
 
 /// By charts/probelet/values.yaml; the pod of `helm test` has what the operator has.
-const CHART: [Asks; 2] = [
+pub(super) const CHART: [Asks; 2] = [
     Asks {
         component: "agent",
         memory_request: 32,
@@ -101,10 +102,10 @@ fn most(name: &str, limit: &Limit, values: &mut Vec<Value>) -> Vec<Finding> {
     found
 }
 
-const LIMITED: &str =
+pub(super) const LIMITED: &str =
     "set limits, as in the values below; an agent's must be above its budget, or it is throttled";
 
-fn cpu_limit(asks: &Asks) -> Value {
+pub(super) fn cpu_limit(asks: &Asks) -> Value {
     set(asks.component, "limits", "cpu", &format!("{}m", asks.cpu_limit))
 }
 
@@ -201,18 +202,10 @@ fn times(text: &str) -> Option<f64> {
     (times.is_finite() && times >= 1.0).then_some(times)
 }
 
-/// A quantity of CPU as millicores; none if it is written in another way.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "more than a million cores are none"
-)]
+/// A quantity of CPU as millicores; none if it is none.
 fn millicores(quantity: &str) -> Option<u64> {
-    if let Some(milli) = quantity.strip_suffix('m') {
-        return milli.parse().ok();
-    }
-    let cores: f64 = quantity.parse().ok()?;
-    (0.0..1e6).contains(&cores).then(|| (cores * 1000.0).ceil() as u64)
+    let quantity: CpuQuantity = quantity.parse().ok()?;
+    Some(quantity.nanocores().div_ceil(1_000_000))
 }
 
 /// A quantity of memory as whole MiB; none if it is written in another way.

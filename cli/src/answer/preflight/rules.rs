@@ -2,16 +2,14 @@
 //!
 //! In: what the namespace has. Out: findings, and values that answer them. Pure: values only.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::limits::limits;
+use super::limits::{Asks, CHART, LIMITED, cpu_limit, limits};
 use crate::answer::finding::{Finding, Mark};
 use crate::seen::cluster::{Cluster, Quota};
 
 /// The label by which a namespace says what it admits.
 pub(super) const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
-/// What the chart asks for by default (charts/probelet/values.yaml): an agent's memory limit, in MiB.
-const AGENT_MEMORY: u64 = 128;
 const OPERATORS: usize = 2;
 /// What a quota may count besides pods and CPU limits.
 const COUNTED: [&str; 5] = ["requests.cpu", "requests.memory", "limits.memory", "cpu", "memory"];
@@ -78,18 +76,18 @@ fn quota(quota: &Quota, nodes: usize, namespace: &str, values: &mut Vec<Value>) 
     if quota.spec.hard.contains_key("limits.cpu") {
         found.push(
             finding(Mark::Bad, format!("{name} counts limits.cpu, so a pod without a CPU limit is refused, and agents have none"))
-                .next("set limits, as in the values below; an agent's must be above its budget, or it is throttled"),
+                .next(LIMITED),
         );
-        values.push(json!({"agent": {"resources": {"limits": {"cpu": "100m"}}},
-            "operator": {"resources": {"limits": {"cpu": "500m"}}}}));
+        values.extend(CHART.iter().map(cpu_limit));
     }
     let hard = quota.spec.hard.keys().map(String::as_str);
     let others: Vec<&str> = hard.filter(|key| COUNTED.contains(key)).collect();
     if !others.is_empty() {
+        let [Asks { cpu_request, memory_request, memory_limit, .. }, _] = CHART;
         found.push(finding(
             Mark::Note,
             format!(
-                "{name} counts {}; an agent asks for 10m CPU and 32Mi, with a limit of {AGENT_MEMORY}Mi, on each of {nodes} nodes",
+                "{name} counts {}; an agent asks for {cpu_request}m CPU and {memory_request}Mi, with a limit of {memory_limit}Mi, on each of {nodes} nodes",
                 others.join(", ")
             ),
         ));

@@ -41,7 +41,7 @@ impl Run {
         let mut before = self.conns_now(&found, which).await?;
         self.show(&before)?;
         let Some(interval) = watch else { return Ok(()) };
-        let (mut outage, mut followed) = (Outage::default(), Instant::now());
+        let (mut outage, mut followed) = (Outage::answered(), Instant::now());
         while !is_unread() {
             tokio::time::sleep(interval.max(LEAST)).await;
             if followed.elapsed() >= FOLLOW {

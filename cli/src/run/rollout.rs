@@ -33,12 +33,7 @@ impl Run {
                 None => self.ask.configs().await,
             };
             // Exit code 1 says that it was rolled back, which a moment without an answer is not.
-            let configs = if last.is_empty() {
-                Some(configs?)
-            } else {
-                outage.bear(configs, |error| self.wait_for(error))?
-            };
-            let Some(configs) = configs else {
+            let Some(configs) = outage.bear(configs, |error| self.wait_for(error))? else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };

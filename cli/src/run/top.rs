@@ -22,6 +22,7 @@ use crate::show::Answer as _;
 const SMALL: usize = 16;
 /// Rates need two looks; so far apart when there is only one answer.
 const APART: Duration = Duration::from_millis(1500);
+
 /// What was asked for.
 pub(crate) struct Wanted {
     pub(crate) ranking: Ranking,
@@ -56,8 +57,7 @@ impl Run {
         let mut outage = Outage::default();
         loop {
             let now = self.look(ranking, wanted).await;
-            let now = if before.is_none() { Some(now?) } else { outage.bear(now, |_| ())? };
-            let Some(now) = now else {
+            let Some(now) = outage.bear(now, |_| ())? else {
                 // What was seen last stays.
                 match screen.key(interval).await? {
                     Some(Key::Quit) => return Ok(()),

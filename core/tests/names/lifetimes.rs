@@ -1,7 +1,7 @@
 //! Pods that come, go and come again: no one keeps an address or a name that is another's.
 
 use crate::node::*;
-use probelet_core::cluster::objects::{EndpointSlice, Event, Kind, Phase, Pod, Service};
+use probelet_core::cluster::objects::{EndpointSlice, Event, Kind, Phase, Pod};
 use probelet_core::cluster::{Peers, Settings};
 use probelet_core::facts::{Closed, Socket, State};
 use probelet_core::records::Unresolved;
@@ -207,11 +207,7 @@ fn an_ended_pod_loses_its_address_at_once_to_any_other() {
 #[test]
 fn an_evicted_pod_keeps_the_service_of_what_was_open() {
     let mut node = Node::synced();
-    let app = labels(&[("app", "cart")]);
-    let cart = Service { selector: app.clone(), ..service("shop", "cart", "10.96.0.7", 80) };
-    let pod = Pod { labels: app, ..pod("shop", "cart-x", "10.1.0.6") };
-    node.apply([Event::Service(cart), Event::Pod(pod.clone())]);
-    node.ask("10.1.0.9", "10.1.0.6:8080");
+    let pod = node.serve_cart();
     node.wait(1);
 
     node.apply([Event::Pod(Pod { phase: Phase::Ended, ready: false, ..pod })]);

@@ -100,6 +100,16 @@ pub struct Node {
 }
 
 impl Node {
+    /// Takes in the Service `shop/cart` and a pod of this node behind it, which someone asks.
+    pub fn serve_cart(&mut self) -> Pod {
+        let app = labels(&[("app", "cart")]);
+        let cart = Service { selector: app.clone(), ..service("shop", "cart", "10.96.0.7", 80) };
+        let pod = Pod { labels: app, ..pod("shop", "cart-x", "10.1.0.6") };
+        self.apply([Event::Service(cart), Event::Pod(pod.clone())]);
+        self.ask("10.1.0.9", "10.1.0.6:8080");
+        pod
+    }
+
     /// Nothing is listed yet.
     pub fn new() -> Self {
         Self::unsynced(Settings { node: "this-node".into(), ..Settings::default() })

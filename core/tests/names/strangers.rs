@@ -45,11 +45,7 @@ fn a_pod_elsewhere_keeps_its_service_while_it_drains_or_is_not_ready() {
 #[test]
 fn a_pod_of_this_node_keeps_its_service_while_it_drains() {
     let mut node = Node::synced();
-    let app = labels(&[("app", "cart")]);
-    let cart = Service { selector: app.clone(), ..service("shop", "cart", "10.96.0.7", 80) };
-    let pod = Pod { labels: app, ..pod("shop", "cart-x", "10.1.0.6") };
-    node.apply([Event::Service(cart), Event::Pod(pod.clone())]);
-    node.ask("10.1.0.9", "10.1.0.6:8080");
+    let pod = node.serve_cart();
     assert_eq!(node.service(), "shop/cart");
 
     node.apply([Event::Pod(Pod { ready: false, terminating: true, ..pod })]);

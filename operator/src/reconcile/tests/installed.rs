@@ -192,14 +192,12 @@ fn the_second_installation_waits_until_the_first_one_is_gone() {
     });
 }
 
-#[test]
-fn a_role_that_knows_no_lease_of_the_cluster_keeps_no_one_from_leading() {
+/// One that is refused the lease of the cluster, and leads all the same.
+fn leads_without_the_lease_of_the_cluster(refuse: impl FnOnce(&Fake)) {
     scenario(async {
         let fake = Fake::default();
-        let (leading, ..) = {
-            fake.forbid(Some("leases/cluster"));
-            installed(&fake, "one")
-        };
+        refuse(&fake);
+        let (leading, ..) = installed(&fake, "one");
 
         seconds(10).await;
 
@@ -208,17 +206,14 @@ fn a_role_that_knows_no_lease_of_the_cluster_keeps_no_one_from_leading() {
 }
 
 #[test]
+fn a_role_that_knows_no_lease_of_the_cluster_keeps_no_one_from_leading() {
+    leads_without_the_lease_of_the_cluster(|fake| fake.forbid(Some("leases/cluster")));
+}
+
+#[test]
 fn a_policy_that_allows_no_lease_of_the_cluster_keeps_no_one_from_leading() {
-    scenario(async {
-        let fake = Fake::default();
-        // As in clusters that allow nothing in the namespace `default`.
-        fake.deny(Some("leases/cluster"));
-        let (leading, ..) = installed(&fake, "one");
-
-        seconds(10).await;
-
-        assert!(*leading.borrow());
-    });
+    // As in clusters that allow nothing in the namespace `default`.
+    leads_without_the_lease_of_the_cluster(|fake| fake.deny(Some("leases/cluster")));
 }
 
 #[test]

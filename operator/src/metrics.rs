@@ -41,6 +41,8 @@ const STATES: [&str; 9] = [
     "unheard",
     "held",
 ];
+/// Nodes in each of them.
+type ByState = [u32; STATES.len()];
 /// What stands for the configurations without series of their own; no object can have this name.
 const OTHER: &str = "_other";
 
@@ -48,7 +50,7 @@ const OTHER: &str = "_other";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Nodes by configuration and state, in the order of the names; the empty name is the built-in configuration.
-    pub nodes: Vec<(String, [u32; 9])>,
+    pub nodes: Vec<(String, ByState)>,
     /// Generation of each configuration as it was observed, in the order of the names; those that have series of their own.
     pub generations: Vec<(String, i64)>,
     /// Rollouts that are not complete, by phase.
@@ -65,11 +67,11 @@ impl Figures {
     pub fn of(world: &World) -> Self {
         let mut figures = Self { queue: world.queue.nodes(), ..Self::default() };
         let all = world.counts();
-        let count = |of: Option<ConfigId>| all.get(&of).map_or([0; 9], states);
+        let count = |of: Option<ConfigId>| all.get(&of).map_or([0; STATES.len()], states);
         if all.get(&None).is_some_and(|counts| counts.effective > 0) {
             figures.nodes.push((String::new(), count(None)));
         }
-        let mut other: Option<[u32; 9]> = None;
+        let mut other: Option<ByState> = None;
         for (at, (id, config)) in world.all_configs().enumerate() {
             let counts = count(Some(id));
             if at < CONFIGS {
@@ -90,7 +92,7 @@ impl Figures {
     }
 }
 
-fn states(counts: &Counts) -> [u32; 9] {
+fn states(counts: &Counts) -> ByState {
     let &Counts { applied, pending, failed, over_budget, silent, refused, absent, .. } = counts;
     let &Counts { unheard, held, .. } = counts;
     [applied, pending, failed, over_budget, silent, refused, absent, unheard, held]

@@ -39,7 +39,7 @@ pub fn file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Reads the audience of tokens.
+/// Reads the audience of tokens: any text that a JSON string and a log line hold as it is.
 ///
 /// # Errors
 /// What would be right.

@@ -80,7 +80,6 @@ impl Web {
     }
 }
 
-/// Whom tokens are for: any text that a JSON string and a log line hold as it is.
 pub(super) fn tls(text: &str) -> Result<Tls, String> {
     match text {
         "off" => Ok(Tls::Off),

@@ -6,7 +6,6 @@ I/O: changes the cluster, and puts it back.
 
 import contextlib
 import json
-import subprocess
 import time
 
 from .cluster import until
@@ -46,6 +45,15 @@ def attempt(target): a = socket.socket(); a.setblocking(False); a.connect_ex(tar
 for _ in range(5): attempt(server.getsockname())
 for _ in range({seconds}): attempt(("{peer}", 4999)); time.sleep(1)
 """
+# Stops one thread of a process and no other one, until the process ends.
+HOLDER = """
+import ctypes, os
+kernel = ctypes.CDLL(None, use_errno=True)
+kernel.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+for request in (0x4206, 0x4207):  # PTRACE_SEIZE, PTRACE_INTERRUPT
+    if kernel.ptrace(request, {thread}, None, None): raise OSError(ctypes.get_errno(), "ptrace")
+while os.WIFSTOPPED(os.waitpid({thread}, 0x40000000)[1]): pass  # __WALL: whatever kind of child
+"""
 
 
 def refusing(name, resources, who):
@@ -84,14 +92,18 @@ def small_budget(cluster):
 
 
 @contextlib.contextmanager
-def expensive_source(cluster):
-    """The most expensive source on a node with many processes, with a limit of reads that one look uses up for minutes."""
+def hung_read(cluster):
+    """One read of the agent hangs in the kernel, as on a mount that does not answer; it serves as before until the kubelet restarts it."""
+    # The thread that reads the node is the first one of the process.
+    thread = cluster.agent_pid("node1")
+    held = cluster.python("node1", HOLDER.format(thread=thread))
     try:
-        subprocess.Popen(["e2e/dev-cluster/cluster", "exec", "node1", "sh", "-c", "for i in $(seq 1500); do sleep 160 & done; wait"], env=cluster.env)
-        cluster.edit(source="Procfs", limits={"procfsReadsPerSecond": 10})
         yield
     finally:
-        cluster.edit(source="Auto", limits={"procfsReadsPerSecond": 5000})
+        cluster.inside("node1", "kill", "-KILL", thread, quiet=True)
+        held.wait(60)
+        again = lambda: cluster.inside("node1", "pgrep", "-x", "probelet-agent", quiet=True).split() not in ([], [thread])
+        until("the agent of node1 is started again", again, 120)
 
 
 @contextlib.contextmanager
@@ -314,7 +326,7 @@ EVERY = [
     (missed, ["ProbeletCoverageLow"]),
     (sick, ["ProbeletFlowLossy", "ProbeletFlowFailing", "ProbeletAcceptQueueFull"]),
     (small_budget, ["ProbeletAgentOverBudget", "ProbeletAgentThrottled"]),
-    (expensive_source, ["ProbeletAgentStale"]),
+    (hung_read, ["ProbeletAgentStale"]),
     (agents_refused, ["ProbeletStatusWriteErrors"]),
     (operator_refused, ["ProbeletOperatorWriteErrors", "ProbeletOperatorQueueStuck", "ProbeletConfigNotApplied"]),
     (rejected, ["ProbeletConfigRejected"]),

@@ -18,12 +18,15 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, Subcommand, ValueEnum, builder::FalseyValueParser, error::ErrorKind};
+use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum, error::ErrorKind};
+use probelet_core::facts::SourceKind;
 use probelet_crds::{Interval, Source};
 use probelet_runtime::flags::{Listen as ProbeListen, audience, file, listen as probe_listen};
 use probelet_runtime::logging::Log;
 pub use probelet_runtime::{Exit, Refused};
 
+use crate::discover::choose::pinned;
 use crate::kube::{Access, Audience};
 use access::Web;
 pub use access::{Auth, Rights, Tls};
@@ -182,7 +185,7 @@ impl Args {
             web: typed.web.is_on(typed.listen.0.as_ref()),
             listen: typed.listen.0,
             probe_listen: typed.probe_listen.0,
-            source: typed.source.map(Into::into),
+            source: typed.source,
             node_name,
             docker: typed.docker.0,
             kubernetes,
@@ -229,8 +232,8 @@ struct Typed {
     probe_listen: ProbeListen,
 
     /// How to read the kernel; overrides the configuration's `source`
-    #[arg(long, global = true, env = "PROBELET_SOURCE", value_name = "SOURCE")]
-    source: Option<TypedSource>,
+    #[arg(long, global = true, env = "PROBELET_SOURCE", value_name = "SOURCE", value_parser = source())]
+    source: Option<Source>,
 
     /// What this node is called in the report; the host's name if not given
     #[arg(long, global = true, env = "PROBELET_NODE_NAME", value_name = "NAME", value_parser = node_name)]
@@ -367,25 +370,14 @@ impl TypedCommand {
     }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum TypedSource {
-    Auto,
-    Bpf,
-    BpfCompat,
-    Netlink,
-    Procfs,
-}
-
-impl From<TypedSource> for Source {
-    fn from(typed: TypedSource) -> Self {
-        match typed {
-            TypedSource::Auto => Self::Auto,
-            TypedSource::Bpf => Self::Bpf,
-            TypedSource::BpfCompat => Self::BpfCompat,
-            TypedSource::Netlink => Self::Netlink,
-            TypedSource::Procfs => Self::Procfs,
-        }
-    }
+/// The words of `--source`: what sources are called in the report, and `auto`.
+fn source() -> impl TypedValueParser<Value = Source> {
+    const ALL: [Source; 5] =
+        [Source::Auto, Source::Bpf, Source::BpfCompat, Source::Netlink, Source::Procfs];
+    let word = |source| pinned(source).map_or("auto", SourceKind::name);
+    PossibleValuesParser::new(ALL.map(word)).try_map(move |text| {
+        ALL.into_iter().find(|source| word(*source) == text).ok_or("there is no such source")
+    })
 }
 
 // Clap reads an `Option` as "may be left out", so that "switched off" needs a type of its own.

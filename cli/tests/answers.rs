@@ -252,7 +252,8 @@ fn a_dry_run_shows_which_nodes_change_and_what_it_would_cost() {
         )
         .unwrap()
     };
-    let nodes = [node("node1", "gpu"), node("node2", "web"), node("node3", "gpu")];
+    let nodes = [("node1", "gpu"), ("node2", "web"), ("node3", "gpu"), ("windows", "gpu")]
+        .map(|(name, pool)| node(name, pool));
     let probes = ["node1", "node2", "node3"].map(|name| probe(name, &[]));
     let live = [config("default", json!({}), complete(3))];
     let mut new = config(

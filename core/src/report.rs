@@ -79,6 +79,22 @@ struct Pass<'a> {
     losses: &'a mut Losses,
 }
 
+/// The pass of a report at `now`. No method: it borrows what it shares, and leaves the parts free to be changed with it.
+macro_rules! pass {
+    ($report:ident, $now:expr, $epoch:expr, first: $first:expr) => {
+        Pass {
+            now: $now,
+            epoch: $epoch,
+            first: $first,
+            shown_ms: $report.shown_ms.get(),
+            processes: &$report.joined,
+            naming: &mut $report.naming,
+            removed: &mut $report.removed,
+            losses: &mut $report.losses,
+        }
+    };
+}
+
 /// A connection of which only the kernel knows who stands behind its other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Translation {
@@ -342,16 +358,7 @@ impl Report {
             ports: self.ports,
             coverage: &mut self.coverage,
         };
-        let mut pass = Pass {
-            now,
-            epoch,
-            first: false,
-            shown_ms: self.shown_ms.get(),
-            processes: &self.joined,
-            naming: &mut self.naming,
-            removed: &mut self.removed,
-            losses: &mut self.losses,
-        };
+        let mut pass = pass!(self, now, epoch, first: false);
         let mut changed = false;
         for (question, reply) in answers {
             let (connections, flows) = (&mut self.connections, &mut self.flows);
@@ -366,16 +373,7 @@ impl Report {
         now: Now,
         work: impl FnOnce(&mut connections::Connections, &mut flows::Flows, &mut Pass<'_>) -> bool,
     ) -> bool {
-        let mut pass = Pass {
-            now,
-            epoch: self.epoch + 1,
-            first: false,
-            shown_ms: self.shown_ms.get(),
-            processes: &self.joined,
-            naming: &mut self.naming,
-            removed: &mut self.removed,
-            losses: &mut self.losses,
-        };
+        let mut pass = pass!(self, now, self.epoch + 1, first: false);
         work(&mut self.connections, &mut self.flows, &mut pass)
     }
 
@@ -422,16 +420,7 @@ impl Report {
         self.previous_ms = now.mono_ms;
         self.listening.begin(now.mono_ms);
         self.coverage.reborn().iter().for_each(|&netns| self.listening.forget(netns));
-        let mut pass = Pass {
-            now,
-            epoch,
-            first: !self.began,
-            shown_ms: self.shown_ms.get(),
-            processes: &self.joined,
-            naming: &mut self.naming,
-            removed: &mut self.removed,
-            losses: &mut self.losses,
-        };
+        let mut pass = pass!(self, now, epoch, first: !self.began);
         self.began = true;
         self.connections.bury(self.coverage.reborn(), &mut self.flows, &mut pass);
         let mut changed = self.listeners.update(
@@ -483,16 +472,7 @@ impl Report {
     }
 
     fn expire(&mut self, facts: &Facts, now: Now, epoch: Epoch) -> bool {
-        let mut pass = Pass {
-            now,
-            epoch,
-            first: false,
-            shown_ms: self.shown_ms.get(),
-            processes: &self.joined,
-            naming: &mut self.naming,
-            removed: &mut self.removed,
-            losses: &mut self.losses,
-        };
+        let mut pass = pass!(self, now, epoch, first: false);
         let netns = (facts.fresh >= Some(Want::Sockets)).then_some(facts.netns.as_slice());
         self.connections.expire(netns, &mut self.flows, &mut pass);
         self.flows.expire(self.limits.flow_ttl_ms, &mut pass)

@@ -29,6 +29,8 @@ pub struct DryRun {
     pub refused: Vec<Refused>,
     edits: Vec<Edit>,
     nodes: usize,
+    /// Where no agent is wanted: the operator gives those no object, and no configuration.
+    without_agent: usize,
     changed: Vec<Group>,
     cost: Option<Cost>,
     advice: Vec<String>,
@@ -100,6 +102,7 @@ impl DryRun {
             refused,
             edits,
             nodes: nodes.len(),
+            without_agent: 0,
             changed: Vec::new(),
             cost: None,
             advice: Vec::new(),
@@ -116,8 +119,14 @@ impl DryRun {
         let mut groups: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
         let mut cost = Cost::default();
         let mut assigned: BTreeMap<&str, usize> = BTreeMap::new();
+        // Before it is installed no node has an object yet.
+        let wanted = |name| by_name.is_empty() || by_name.contains_key(name);
         for node in nodes {
             let name = node.metadata.name.as_str();
+            if !wanted(name) {
+                self.without_agent += 1;
+                continue;
+            }
             let (was, will) = (winner(&now, node), winner(&then, node));
             let (old, new) = (content(&now, was), content(&then, will));
             let title = |set: &[(&Config, Valid)], at: Option<usize>| {
@@ -131,6 +140,7 @@ impl DryRun {
             }
             cost.add(by_name.get(name).copied(), &old, &new);
         }
+        self.nodes -= self.without_agent;
         self.cost = Some(cost);
         self.changed = groups
             .into_iter()
@@ -247,6 +257,10 @@ impl show::Answer for DryRun {
         page.table(table);
         for advice in &self.advice {
             page.line(advice.as_str());
+        }
+        if self.without_agent > 0 {
+            let left = self.without_agent;
+            page.line(Cell::dim(format!("Nodes without an agent, which are not counted: {left}.")));
         }
         if let Some(cost) = &self.cost {
             page.gap();

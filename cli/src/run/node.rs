@@ -10,7 +10,7 @@ use super::{Run, checked};
 use crate::answer::checkup::Checkup;
 use crate::answer::doctor::Diagnosis;
 use crate::answer::explain::{Explanation, Seen, Unreported};
-use crate::ask::{Error, config_path, probe_path};
+use crate::ask::{Agents, Error, config_path, probe_path};
 use crate::seen::config::Config;
 use crate::seen::operator::Operator;
 use crate::seen::pod::Pod;
@@ -67,10 +67,7 @@ impl Run {
         );
         let (probe, pod) = (probe?, pod?);
         if probe.is_none() && pod.is_none() {
-            return Err(Error::Absent {
-                what: format!("no such node: {node}"),
-                next: "to list nodes: kubectl get nodeprobes".to_owned(),
-            });
+            return Err(self.without_agent(node, &agents).await);
         }
         let config = match probe.as_ref().and_then(|probe| probe.config.as_deref()) {
             Some(name) => self.ask.find::<Config>(&config_path(name)).await?,
@@ -81,6 +78,20 @@ impl Run {
         let report = report.map_err(Unreported::from);
         let place = (agents.namespace.clone(), agents.fullname.clone());
         Ok(Known { place, probe, pod, config, report, operated })
+    }
+
+    /// Of this node nothing is known: because no agent runs there, or because there is none.
+    async fn without_agent(&self, node: &str, agents: &Agents) -> Error {
+        let there = self.ask.find::<serde::de::IgnoredAny>(&format!("/api/v1/nodes/{node}")).await;
+        let Agents { namespace, fullname, .. } = agents;
+        if matches!(there, Ok(Some(_))) {
+            let next = format!(
+                "where agents are wanted: kubectl -n {namespace} get daemonset {fullname}-agent -o yaml (nodeSelector, affinity, tolerations)"
+            );
+            return Error::Absent { what: format!("no agent runs on the node {node}"), next };
+        }
+        let next = "to list nodes: kubectl get nodeprobes".to_owned();
+        Error::Absent { what: format!("no such node: {node}"), next }
     }
 }
 

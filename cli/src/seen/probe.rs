@@ -8,6 +8,7 @@ use probelet_crds::{Acknowledgement, CpuQuantity, State, Summary, Top};
 use serde::{Deserialize, Serialize};
 
 use super::Meta;
+use crate::quantity::bytes;
 
 /// A node.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,7 +184,7 @@ impl From<WireAgent> for Agent {
             level_reason: wire.level_reason,
             cpu: nanocores(wire.cpu),
             budget: nanocores(wire.budget),
-            memory: bytes(&wire.memory),
+            memory: bytes(&wire.memory).unwrap_or(0),
         }
     }
 }
@@ -254,18 +255,6 @@ fn trouble(condition: &Condition) -> Option<Trouble> {
         reason: condition.reason.as_str().into(),
         message: condition.message.as_str().into(),
     })
-}
-
-/// An amount of memory as agents write it: `14Mi`.
-fn bytes(text: &str) -> u64 {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        _ => 1,
-    };
-    digits.parse::<u64>().map_or(0, |n| n.saturating_mul(unit))
 }
 
 #[cfg(test)]

@@ -45,14 +45,15 @@ def attempt(target): a = socket.socket(); a.setblocking(False); a.connect_ex(tar
 for _ in range(5): attempt(server.getsockname())
 for _ in range({seconds}): attempt(("{peer}", 4999)); time.sleep(1)
 """
-# Stops one thread of a process and no other one, until the process ends.
+# Stops the thread of a process that reads the node, and no other one, until the process ends.
 HOLDER = """
-import ctypes, os
+import ctypes, os, pathlib
+thread = next(int(each.name) for each in pathlib.Path("/proc/{pid}/task").iterdir() if (each / "comm").read_text() == "probelet-engine\\n")
 kernel = ctypes.CDLL(None, use_errno=True)
 kernel.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
 for request in (0x4206, 0x4207):  # PTRACE_SEIZE, PTRACE_INTERRUPT
-    if kernel.ptrace(request, {thread}, None, None): raise OSError(ctypes.get_errno(), "ptrace")
-while os.WIFSTOPPED(os.waitpid({thread}, 0x40000000)[1]): pass  # __WALL: whatever kind of child
+    if kernel.ptrace(request, thread, None, None): raise OSError(ctypes.get_errno(), "ptrace")
+while os.WIFSTOPPED(os.waitpid(thread, 0x40000000)[1]): pass  # __WALL: whatever kind of child
 """
 
 
@@ -94,15 +95,14 @@ def small_budget(cluster):
 @contextlib.contextmanager
 def hung_read(cluster):
     """One read of the agent hangs in the kernel, as on a mount that does not answer; it serves as before until the kubelet restarts it."""
-    # The thread that reads the node is the first one of the process.
-    thread = cluster.agent_pid("node1")
-    held = cluster.python("node1", HOLDER.format(thread=thread))
+    pid = cluster.agent_pid("node1")
+    held = cluster.python("node1", HOLDER.format(pid=pid))
     try:
         yield
     finally:
-        cluster.inside("node1", "kill", "-KILL", thread, quiet=True)
+        cluster.inside("node1", "kill", "-KILL", pid, quiet=True)
         held.wait(60)
-        again = lambda: cluster.inside("node1", "pgrep", "-x", "probelet-agent", quiet=True).split() not in ([], [thread])
+        again = lambda: cluster.inside("node1", "pgrep", "-x", "probelet-agent", quiet=True).split() not in ([], [pid])
         until("the agent of node1 is started again", again, 120)
 
 

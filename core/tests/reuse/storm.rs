@@ -19,8 +19,24 @@ impl Numbers {
 
 /// `all` connections one after the other, a millisecond each, on `ports` ports in turn; a pass after each `each`.
 fn storm(all: u64, ports: u16, each: u64, late: u64, place: Where) -> (u64, u64) {
+    storm_after(0, all, ports, each, late, place)
+}
+
+/// The same after another one: so many of the ports are still in TIME_WAIT, of either side, when the report begins.
+fn storm_after(
+    left: u16,
+    all: u64,
+    ports: u16,
+    each: u64,
+    late: u64,
+    place: Where,
+) -> (u64, u64) {
     let mut numbers = Numbers(all + each);
     let mut world = World::new(place, vec![each]);
+    for n in 0..left {
+        let ago = u32::try_from(1 + numbers.below(59_000)).unwrap();
+        world.was(n * (ports / left), usize::from(n % 2 == 1), ago);
+    }
     for n in 0..all {
         let late = [(); 2].map(|()| usize::try_from(numbers.below(late + 1)).unwrap());
         world.follow(Connection {
@@ -67,6 +83,16 @@ fn thousands_of_connections_in_few_passes_are_counted_to_the_last() {
 fn a_storm_that_goes_on_is_counted_to_the_last() {
     // Five thousand a pass, for as long as it takes to forget the first of them several times.
     assert_eq!(storm(40_000, 20_000, 5000, 1, Where::Loopback), (40_000, 40_000));
+}
+
+#[test]
+fn a_storm_after_another_one_is_counted_to_the_last() {
+    for place in [Where::Loopback, Where::Pods, Where::NewPods] {
+        for late in [0, 1] {
+            let seen = storm_after(1000, 20_000, 4001, 1000, late, place);
+            assert_eq!(seen, (20_000, 20_000), "{late} {place:?}");
+        }
+    }
 }
 
 /// What waits for its other end is bounded: beyond that the count is too low, and not too high.

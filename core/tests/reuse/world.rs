@@ -89,11 +89,34 @@ pub(crate) struct World {
     intervals: Vec<u64>,
     free: HashMap<(u16, u16), u64>,
     all: Vec<Connection>,
+    /// What the first pass finds of connections to another port whose ends no one reported: TIME_WAIT sockets.
+    before: Vec<Closed>,
 }
 
 impl World {
     pub(crate) fn new(place: Where, intervals: Vec<u64>) -> Self {
-        Self { place, intervals, free: HashMap::default(), all: Vec::new() }
+        Self { place, intervals, free: HashMap::default(), all: Vec::new(), before: Vec::new() }
+    }
+
+    /// Adds one that closed so long before the first pass, from a client's port to a server that is gone.
+    pub(crate) fn was(&mut self, port: u16, side: usize, ago: u32) {
+        let c = Connection {
+            port,
+            server: 9000,
+            opens: 0,
+            goes: [0; 2],
+            server_first: side == 1,
+            late: [0; 2],
+            lost: [true; 2],
+            close: Close::Fin,
+        };
+        self.before.push(Closed {
+            netns: self.netns(side),
+            local: self.at(&c, side),
+            remote: self.at(&c, 1 - side),
+            remaining_ms: 60_000 - ago,
+            ..Closed::default()
+        });
     }
 
     /// Adds one that lasts for a millisecond, after all the others.
@@ -230,7 +253,7 @@ impl World {
                 process(1, self.netns(0), b"client"),
                 process(2, self.netns(1), b"server"),
             ],
-            reported: netns.iter().map(|netns| (netns.inode, 1)).collect(),
+            reported: netns.iter().map(|netns| (netns.inode, BEGAN)).collect(),
             netns,
             sockets: (0..).zip(SERVERS).map(listener).collect(),
             ended,
@@ -245,6 +268,9 @@ impl World {
                 remote: Endpoint::v4([192, 0, 2, 1].into(), 443),
                 ..Socket::default()
             });
+        }
+        if now == 0 {
+            facts.closed.clone_from(&self.before);
         }
         self.sockets(before, now, &mut facts);
         facts

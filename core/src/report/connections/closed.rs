@@ -12,7 +12,7 @@ use crate::records::{ConnectionRecord, Owner};
 use crate::table::Slot;
 
 /// How long the kernel keeps a TIME_WAIT socket.
-const TIME_WAIT_MS: u64 = 60_000;
+pub(super) const TIME_WAIT_MS: u64 = 60_000;
 /// Two TIME_WAITs on the same ports whose ends are further apart than this are two connections.
 const SAME_MS: u64 = 1500;
 

@@ -9,6 +9,7 @@
 //!
 //! Pure: no I/O; time is an argument.
 
+use super::closed::TIME_WAIT_MS;
 use super::tokens::{End, Left, Tokens, Used};
 use super::{Connections, Evidence, Flows, Key, Pass};
 use crate::facts::{Ended, Endpoint, Facts, Protocol, Quality, Role, State};
@@ -64,6 +65,13 @@ impl Ledger {
     /// Whether they were when this one ended.
     pub(super) fn reports_since(&self, netns: u32, ended_ms: u64) -> bool {
         self.since(netns).is_some_and(|since_ms| ended_ms + MARGIN_MS >= since_ms)
+    }
+
+    /// Whether the kernel will say nothing of this end any more: it went before it was asked to.
+    pub(super) fn is_past(&self, record: &ConnectionRecord) -> bool {
+        let ended_ms = record.expires_ms.saturating_sub(TIME_WAIT_MS);
+        record.state == State::TimeWait
+            && self.since(record.netns).is_some_and(|since_ms| ended_ms + MARGIN_MS < since_ms)
     }
 
     fn since(&self, netns: u32) -> Option<u64> {
@@ -290,7 +298,7 @@ impl Connections {
     pub(super) fn expect_end(&mut self, record: &ConnectionRecord, flows: &Flows) {
         // Its namespace may have gone with it, so whether that shows now does not matter.
         let reports = record.protocol == Protocol::Tcp && !self.ledger.reported.is_empty();
-        if !reports {
+        if !reports || self.ledger.is_past(record) {
             return;
         }
         let left = left_of(record, flows);

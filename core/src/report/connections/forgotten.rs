@@ -19,7 +19,7 @@ use super::ended::{
     vague,
 };
 use super::tokens::End;
-use super::unseen_ends::{is_kept, is_unreported};
+use super::unseen_ends::is_kept;
 use super::{Connections, Evidence, Flows, Pass};
 use crate::facts::{Ended, Facts, Protocol, State};
 use crate::hash::HashMap;
@@ -201,7 +201,7 @@ impl Connections {
         sketches.clear();
         traces.clear();
         for (slot, record) in self.table.iter().filter(|(_, r)| r.protocol == Protocol::Tcp) {
-            if is_unreported(record, self.seen[slot as usize]) {
+            if self.is_unreported(slot, record) {
                 traces.entry(vague(record)).or_default().push(slot);
             }
             if claims(record) {

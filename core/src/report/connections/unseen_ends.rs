@@ -236,7 +236,13 @@ impl Connections {
     fn untold(&self, ended: &Ended, netns: u32) -> Option<Slot> {
         let slot = self.find(&key_of(ended, netns))?;
         let record = self.table.get(slot)?;
-        is_unreported(record, self.seen[slot as usize]).then_some(slot)
+        self.is_unreported(slot, record).then_some(slot)
+    }
+
+    /// Whether a record is of what the kernel keeps of a socket that is gone, and will report.
+    pub(super) fn is_unreported(&self, slot: Slot, record: &ConnectionRecord) -> bool {
+        let kept = is_kept(record, self.seen[slot as usize]);
+        kept && !record.reported && !self.ledger.is_past(record)
     }
 
     /// Whether the other end counts this connection; if so, it does for this one only.
@@ -306,9 +312,4 @@ pub(super) const fn is_kept(record: &ConnectionRecord, seen: Seen) -> bool {
         State::FinWait2 => seen.pid == 0,
         _ => false,
     }
-}
-
-/// The same, and its end was not reported.
-pub(super) const fn is_unreported(record: &ConnectionRecord, seen: Seen) -> bool {
-    is_kept(record, seen) && !record.reported
 }

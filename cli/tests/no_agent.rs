@@ -21,7 +21,10 @@ fn said(words: [&str; 2]) -> String {
             (200, json!({"metadata": {}, "items": [pod]}))
         }
         path if path.contains('?') => (200, json!({"metadata": {}, "items": []})),
-        _ => (404, json!({"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"})),
+        _ => (
+            404,
+            json!({"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}),
+        ),
     });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");

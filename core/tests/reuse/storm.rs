@@ -23,14 +23,7 @@ fn storm(all: u64, ports: u16, each: u64, late: u64, place: Where) -> (u64, u64)
 }
 
 /// The same after another one: so many of the ports are still in TIME_WAIT, of either side, when the report begins.
-fn storm_after(
-    left: u16,
-    all: u64,
-    ports: u16,
-    each: u64,
-    late: u64,
-    place: Where,
-) -> (u64, u64) {
+fn storm_after(left: u16, all: u64, ports: u16, each: u64, late: u64, place: Where) -> (u64, u64) {
     let mut numbers = Numbers(all + each);
     let mut world = World::new(place, vec![each]);
     for n in 0..left {

@@ -387,6 +387,8 @@ impl Connections {
             flow: Slot::MAX,
             opened: !pass.first,
             ends: if self.is_history(socket.netns, evidence, pass) { HISTORY } else { 0 },
+            // Its socket went before the kernel was asked to report that.
+            reported: is_trace(socket) && self.ledger.reports(socket.netns),
             changed: pass.epoch,
             ..ConnectionRecord::default()
         }

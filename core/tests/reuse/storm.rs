@@ -22,13 +22,13 @@ fn storm(all: u64, ports: u16, each: u64, late: u64, place: Where) -> (u64, u64)
     storm_after(0, all, ports, each, late, place)
 }
 
-/// The same after another one: so many of the ports are still in TIME_WAIT, of either side, when the report begins.
+/// The same after another one: so many of the ports are still in TIME_WAIT or FIN_WAIT2, of either side, when the report begins.
 fn storm_after(left: u16, all: u64, ports: u16, each: u64, late: u64, place: Where) -> (u64, u64) {
     let mut numbers = Numbers(all + each);
     let mut world = World::new(place, vec![each]);
     for n in 0..left {
         let ago = u32::try_from(1 + numbers.below(59_000)).unwrap();
-        world.was(n * (ports / left), usize::from(n % 2 == 1), ago);
+        world.was(n * (ports / left), usize::from(n % 2 == 1), (n % 4 != 2).then_some(ago));
     }
     for n in 0..all {
         let late = [(); 2].map(|()| usize::try_from(numbers.below(late + 1)).unwrap());

@@ -91,15 +91,24 @@ pub(crate) struct World {
     all: Vec<Connection>,
     /// What the first pass finds of connections to another port whose ends no one reported: TIME_WAIT sockets.
     before: Vec<Closed>,
+    /// Likewise of those whose other end is still to close.
+    half: Vec<Socket>,
 }
 
 impl World {
     pub(crate) fn new(place: Where, intervals: Vec<u64>) -> Self {
-        Self { place, intervals, free: HashMap::default(), all: Vec::new(), before: Vec::new() }
+        Self {
+            place,
+            intervals,
+            free: HashMap::default(),
+            all: Vec::new(),
+            before: Vec::new(),
+            half: Vec::new(),
+        }
     }
 
-    /// Adds one that closed so long before the first pass, from a client's port to a server that is gone.
-    pub(crate) fn was(&mut self, port: u16, side: usize, ago: u32) {
+    /// Adds one that closed so long before the first pass, from a client's port to a server that is gone; or only half of which did.
+    pub(crate) fn was(&mut self, port: u16, side: usize, ago: Option<u32>) {
         let c = Connection {
             port,
             server: 9000,
@@ -110,13 +119,14 @@ impl World {
             lost: [true; 2],
             close: Close::Fin,
         };
-        self.before.push(Closed {
-            netns: self.netns(side),
-            local: self.at(&c, side),
-            remote: self.at(&c, 1 - side),
-            remaining_ms: 60_000 - ago,
-            ..Closed::default()
-        });
+        let (netns, local, remote) = (self.netns(side), self.at(&c, side), self.at(&c, 1 - side));
+        if let Some(ago) = ago {
+            let remaining_ms = 60_000 - ago;
+            self.before.push(Closed { netns, local, remote, remaining_ms, ..Closed::default() });
+        } else {
+            let state = State::FinWait2;
+            self.half.push(Socket { netns, local, remote, state, ..Socket::default() });
+        }
     }
 
     /// Adds one that lasts for a millisecond, after all the others.
@@ -271,6 +281,7 @@ impl World {
         }
         if now == 0 {
             facts.closed.clone_from(&self.before);
+            facts.sockets.extend(&self.half);
         }
         self.sockets(before, now, &mut facts);
         facts

@@ -100,27 +100,32 @@ pub struct Args {
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Observe until stopped.
+    /// Observe until stopped, and serve what is seen (the default)
     Run,
-    /// One look.
+    /// Scan once and print the result
     Once {
-        /// As JSON rather than a table.
+        /// Print the full report as JSON instead of a short table
+        #[arg(long, env = "PROBELET_JSON", value_parser = FalseyValueParser::new())]
         json: bool,
-        /// Look twice, so far apart: rates need two.
+        /// Scan a second time after this long, so that rates are known: 500ms, 2s
+        #[arg(long, env = "PROBELET_SETTLE", value_name = "DURATION", value_parser = settle)]
         settle: Option<Duration>,
     },
-    /// A live view in the terminal.
+    /// Watch processes and connections in the terminal
     Top {
-        /// What is first; `None` is the flows with the most connections.
+        /// What stands first; the screen that has it opens [default: flows by connections]
+        #[arg(long, env = "PROBELET_SORT", value_name = "COLUMN")]
         sort: Option<Sort>,
-        /// Only rows that contain this.
+        /// Show only rows that contain this text
+        #[arg(long, env = "PROBELET_FILTER", value_name = "TEXT")]
         filter: Option<String>,
     },
-    /// What this host allows.
+    /// Check what this host allows, what is missing and what is lost without it
     Doctor {
-        /// As JSON rather than text.
+        /// Print JSON instead of text
+        #[arg(long, env = "PROBELET_JSON", value_parser = FalseyValueParser::new())]
         json: bool,
     },
 }
@@ -166,7 +171,7 @@ impl Args {
         if auth != Auth::Off && kubernetes.is_none() {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::NO_ONE));
         }
-        let command = typed.command.map_or(Command::Run, TypedCommand::checked);
+        let command = typed.command.unwrap_or(Command::Run);
         if typed.client_ca.is_some() && typed.tls == Tls::Off {
             return Err(Refused::new(ErrorKind::MissingRequiredArgument, access::PLAIN));
         }
@@ -215,7 +220,7 @@ impl Args {
 #[command(name = "probelet-agent", version, after_help = EXAMPLES)]
 struct Typed {
     #[command(subcommand)]
-    command: Option<TypedCommand>,
+    command: Option<Command>,
 
     /// YAML file with the spec of a `ProbeConfig`; read again whenever it changes. Without it the defaults are in force
     #[arg(long, global = true, env = "PROBELET_CONFIG", value_name = "FILE", value_parser = file)]
@@ -327,47 +332,6 @@ struct Typed {
 
     #[command(flatten)]
     log: Log,
-}
-
-#[derive(Debug, Subcommand)]
-enum TypedCommand {
-    /// Observe until stopped, and serve what is seen (the default)
-    Run,
-    /// Scan once and print the result
-    Once {
-        /// Print the full report as JSON instead of a short table
-        #[arg(long, env = "PROBELET_JSON", value_parser = FalseyValueParser::new())]
-        json: bool,
-        /// Scan a second time after this long, so that rates are known: 500ms, 2s
-        #[arg(long, env = "PROBELET_SETTLE", value_name = "DURATION", value_parser = settle)]
-        settle: Option<Duration>,
-    },
-    /// Watch processes and connections in the terminal
-    Top {
-        /// What stands first; the screen that has it opens [default: flows by connections]
-        #[arg(long, env = "PROBELET_SORT", value_name = "COLUMN")]
-        sort: Option<Sort>,
-        /// Show only rows that contain this text
-        #[arg(long, env = "PROBELET_FILTER", value_name = "TEXT")]
-        filter: Option<String>,
-    },
-    /// Check what this host allows, what is missing and what is lost without it
-    Doctor {
-        /// Print JSON instead of text
-        #[arg(long, env = "PROBELET_JSON", value_parser = FalseyValueParser::new())]
-        json: bool,
-    },
-}
-
-impl TypedCommand {
-    fn checked(self) -> Command {
-        match self {
-            Self::Run => Command::Run,
-            Self::Once { json, settle } => Command::Once { json, settle },
-            Self::Top { sort, filter } => Command::Top { sort, filter },
-            Self::Doctor { json } => Command::Doctor { json },
-        }
-    }
 }
 
 /// The words of `--source`: what sources are called in the report, and `auto`.

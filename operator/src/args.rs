@@ -72,15 +72,18 @@ pub struct Args {
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Operate until stopped.
+    /// Operate until stopped (the default)
     Run,
-    /// Say whether the installation works.
+    /// Check that the installation works: one line a check, exit code 1 if one fails
     Selftest {
-        /// How long it may take until it does.
+        /// How long to wait for the first nodes to report: 500ms to 10m
+        #[arg(long = "timeout", env = "PROBELET_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = patience)]
         patience: Duration,
-        /// A file with the token that agents are shown, if not the one for the API server.
+        /// File with the token that agents are shown, made for the audience that they accept; without it the token for the
+        /// API server
+        #[arg(long, env = "PROBELET_AGENT_TOKEN", value_name = "FILE", value_parser = file)]
         agent_token: Option<PathBuf>,
     },
 }
@@ -102,12 +105,7 @@ impl Args {
             Refused::new(ErrorKind::MissingRequiredArgument, message.to_owned())
         })?;
         Ok(Self {
-            command: match typed.command {
-                None | Some(TypedCommand::Run) => Command::Run,
-                Some(TypedCommand::Selftest { timeout, agent_token }) => {
-                    Command::Selftest { patience: timeout, agent_token }
-                }
-            },
+            command: typed.command.unwrap_or(Command::Run),
             listen: typed.listen.0,
             probe_listen: typed.probe_listen.0,
             namespace: typed.namespace,
@@ -139,7 +137,7 @@ impl Args {
 #[command(name = "probelet-operator", version, after_help = EXAMPLES)]
 struct Typed {
     #[command(subcommand)]
-    command: Option<TypedCommand>,
+    command: Option<Command>,
 
     /// Where to serve metrics and health: an address and port, or `off`
     #[arg(long, global = true, env = "PROBELET_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9467", value_parser = listen::<9467>)]
@@ -209,22 +207,6 @@ struct Typed {
 
     #[command(flatten)]
     log: Log,
-}
-
-#[derive(Debug, Subcommand)]
-enum TypedCommand {
-    /// Operate until stopped (the default)
-    Run,
-    /// Check that the installation works: one line a check, exit code 1 if one fails
-    Selftest {
-        /// How long to wait for the first nodes to report: 500ms to 10m
-        #[arg(long, env = "PROBELET_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = patience)]
-        timeout: Duration,
-        /// File with the token that agents are shown, made for the audience that they accept; without it the token for the
-        /// API server
-        #[arg(long, env = "PROBELET_AGENT_TOKEN", value_name = "FILE", value_parser = file)]
-        agent_token: Option<PathBuf>,
-    },
 }
 
 // Clap reads an `Option` as "may be left out", so that "switched off" needs a type of its own.

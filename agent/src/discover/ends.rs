@@ -112,6 +112,8 @@ pub struct Ends {
     age: u32,
     /// Since when it hears, monotonic milliseconds; `None` while it does not.
     since_ms: Option<u64>,
+    /// The first time that it did.
+    first_ms: Option<u64>,
 }
 
 /// The number that stands for the node's own namespace here.
@@ -160,6 +162,7 @@ impl Ends {
             asked: Vec::new(),
             age: 0,
             since_ms: None,
+            first_ms: None,
         })
     }
 
@@ -176,6 +179,7 @@ impl Ends {
         }
         // What waits in the kernel is read and handed over all the same; from now on nothing relies on it.
         self.since_ms = on.then_some(mono_ms);
+        self.first_ms = self.first_ms.or(self.since_ms);
         self.spaces.values_mut().for_each(|space| space.since_ms = mono_ms);
         Ok(())
     }
@@ -246,6 +250,7 @@ impl Ends {
     pub fn hand_over(&mut self, facts: &mut Facts, mono_ms: u64) {
         facts.ended.clear();
         facts.reported.clear();
+        facts.heard_ms = self.first_ms.unwrap_or(0);
         facts.overrun = std::mem::take(&mut self.overrun);
         facts.losses.add(Loss::Malformed, std::mem::take(&mut self.malformed));
         if self.since_ms.is_none() && self.waiting.is_empty() {

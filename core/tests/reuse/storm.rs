@@ -88,6 +88,34 @@ fn a_storm_after_another_one_is_counted_to_the_last() {
     }
 }
 
+#[test]
+fn what_ended_before_its_namespace_had_a_number_and_is_reported_is_counted_once() {
+    for place in [Where::Loopback, Where::Pods] {
+        let mut world = World::new(place, vec![1000]);
+        world.numbered = 4;
+        for n in 0..8000 {
+            world.follow(Connection {
+                port: n,
+                server: 80,
+                opens: 0,
+                goes: [0, 0],
+                server_first: n % 2 == 1,
+                late: [0; 2],
+                lost: [false; 2],
+                close: Close::Fin,
+            });
+        }
+
+        let seen = world.run(|seen| {
+            prop_assert!(seen.counted <= seen.opened, "{} of {}", seen.counted, seen.opened);
+            Ok(())
+        });
+
+        let seen = seen.unwrap();
+        assert_eq!((seen.counted, seen.opened), (8000, 8000), "{place:?}");
+    }
+}
+
 /// What waits for its other end is bounded: beyond that the count is too low, and not too high.
 #[test]
 fn a_storm_of_which_more_ends_are_late_than_are_remembered_is_not_counted_too_often() {

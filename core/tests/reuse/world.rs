@@ -93,6 +93,8 @@ pub(crate) struct World {
     before: Vec<Closed>,
     /// Likewise of those whose other end is still to close.
     half: Vec<Socket>,
+    /// The first pass for which the namespaces have numbers: those that ended since the last one are reported, none before.
+    pub(crate) numbered: usize,
 }
 
 impl World {
@@ -104,6 +106,7 @@ impl World {
             all: Vec::new(),
             before: Vec::new(),
             half: Vec::new(),
+            numbered: 0,
         }
     }
 
@@ -264,6 +267,7 @@ impl World {
                 process(2, self.netns(1), b"server"),
             ],
             reported: netns.iter().map(|netns| (netns.inode, BEGAN)).collect(),
+            heard_ms: BEGAN,
             netns,
             sockets: (0..).zip(SERVERS).map(listener).collect(),
             ended,
@@ -321,9 +325,16 @@ impl World {
         }
         let mut report = Report::new(Limits::default(), PortRange::default());
         let (mut before, mut last) = (0, None);
-        for (now, ended) in passes.into_iter().zip(reported) {
+        let mut since_ms = BEGAN;
+        for (n, (now, ended)) in passes.into_iter().zip(reported).enumerate() {
             let at = Now { unix_ms: 1_700_000_000_000 + now, mono_ms: BEGAN + now };
-            report.update(&self.facts(before, now, ended), at);
+            let mut facts = self.facts(before, now, ended);
+            if n < self.numbered {
+                (facts.reported, facts.ended) = (Vec::new(), Vec::new());
+                since_ms = at.mono_ms + self.intervals[0];
+            }
+            facts.reported.iter_mut().for_each(|(_, since)| *since = since_ms);
+            report.update(&facts, at);
             let picture = report.picture(at);
             let count = |port: Option<u16>| {
                 let flows =

@@ -26,6 +26,8 @@ const MARGIN_MS: u64 = 50;
 pub(super) struct Ledger {
     /// Namespaces whose ends are reported, and since when; in order.
     reported: Vec<(u32, u64)>,
+    /// Since when ends are heard of at all.
+    heard_ms: u64,
     /// Records that an end of this pass may be of: slot, id, number of the end.
     marked: Vec<(Slot, u64, u32)>,
     /// Of this pass, how many may be of records that went before the ones that are known.
@@ -67,11 +69,11 @@ impl Ledger {
         self.since(netns).is_some_and(|since_ms| ended_ms + MARGIN_MS >= since_ms)
     }
 
-    /// Whether the kernel will say nothing of this end any more: it went before it was asked to.
-    pub(super) fn is_past(&self, record: &ConnectionRecord) -> bool {
+    /// Whether the kernel will say nothing of this end any more: it went before anything was listened for. Between that and the
+    /// time since when all ends of its namespace are reported it may say something.
+    pub(super) const fn is_past(&self, record: &ConnectionRecord) -> bool {
         let ended_ms = record.expires_ms.saturating_sub(TIME_WAIT_MS);
-        record.state == State::TimeWait
-            && self.since(record.netns).is_some_and(|since_ms| ended_ms + MARGIN_MS < since_ms)
+        matches!(record.state, State::TimeWait) && ended_ms + MARGIN_MS < self.heard_ms
     }
 
     fn since(&self, netns: u32) -> Option<u64> {
@@ -159,9 +161,11 @@ impl Connections {
         for tokens in [awaited, partners, translated, attempted] {
             tokens.begin(self.pass);
         }
-        let Ledger { reported, marked, unknown, forgot, before, attempts, .. } = &mut self.ledger;
+        let Ledger { reported, heard_ms, marked, unknown, forgot, before, attempts, .. } =
+            &mut self.ledger;
         before.clear();
         reported.clone_from(&facts.reported);
+        *heard_ms = facts.heard_ms;
         [unknown, forgot, &mut *attempts].into_iter().for_each(Vec::clear);
         marked.clear();
         attempts.extend((0..).zip(&facts.ended).filter(|(_, e)| e.attempt()).map(|(n, _)| n));

@@ -178,6 +178,11 @@ def main():
     # The default chart, with nothing but the images' place.
     cluster.run(cluster.folder / "bin" / "helm4", "upgrade", "--install", "probelet", "charts/probelet", "--namespace", "probelet", "--create-namespace",
                 "--set", "image.registry=localhost", "--wait", "--timeout", "240s", timeout=270)
+    # Prometheus is none of the cluster's: it runs on this machine, whose address is in the nodes' network, and is named as such a
+    # neighbour is.
+    server = json.loads(cluster.kubectl("config", "view", "-o", "json"))["clusters"][0]["cluster"]["server"]
+    neighbour = server.removeprefix("https://").rsplit(":", 1)[0].removesuffix(".1") + ".254"
+    cluster.edit(match={"cidrGroups": [{"name": "monitoring", "cidrs": [f"{neighbour}/32"]}]})
     with Prometheus(cluster.folder / "prometheus", PORT, cluster.token()) as prometheus:
         soak = Soak(cluster, prometheus, minutes)
         threading.Thread(target=soak.discover, daemon=True).start()

@@ -96,6 +96,8 @@ def talk(ip, port, count, how, pause):
             c.connect((ip, port))
         except ConnectionRefusedError:
             c.close(); continue
+        except ConnectionResetError: # it was connected, and its peer was quicker
+            c.close(); continue
         try:
             if how == 'first':
                 c.recv(1)

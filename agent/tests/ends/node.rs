@@ -72,6 +72,8 @@ def serve(port, how, family):
                 a.close()
                 continue
             if how == 'reset':
+                # A client that is still in connect() would forget its peer as well, and then no end says that it was reset.
+                time.sleep(0.01)
                 a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER); a.close()
                 continue
             if how == 'hold':

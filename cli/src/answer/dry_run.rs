@@ -120,13 +120,12 @@ impl DryRun {
         let mut cost = Cost::default();
         let mut assigned: BTreeMap<&str, usize> = BTreeMap::new();
         // Before it is installed no node has an object yet.
-        let wanted = |name| by_name.is_empty() || by_name.contains_key(name);
+        let wanted = |name: &str| by_name.is_empty() || by_name.contains_key(name);
+        let all = nodes.len();
+        let nodes: Vec<_> = nodes.iter().filter(|node| wanted(&node.metadata.name)).collect();
+        (self.nodes, self.without_agent) = (nodes.len(), all - nodes.len());
         for node in nodes {
             let name = node.metadata.name.as_str();
-            if !wanted(name) {
-                self.without_agent += 1;
-                continue;
-            }
             let (was, will) = (winner(&now, node), winner(&then, node));
             let (old, new) = (content(&now, was), content(&then, will));
             let title = |set: &[(&Config, Valid)], at: Option<usize>| {
@@ -140,7 +139,6 @@ impl DryRun {
             }
             cost.add(by_name.get(name).copied(), &old, &new);
         }
-        self.nodes -= self.without_agent;
         self.cost = Some(cost);
         self.changed = groups
             .into_iter()

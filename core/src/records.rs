@@ -181,6 +181,8 @@ pub struct ConnectionRecord {
     pub reported: bool,
     /// The end that is the other one of this connection, on this node, was reported: no further one is.
     pub paired: bool,
+    /// The other end counts the connection, under other addresses than this one knows.
+    pub counted_there: bool,
     /// The last change.
     pub changed: Epoch,
 }

@@ -47,7 +47,13 @@ fn worlds(ports: u16, trouble: Trouble) -> impl Strategy<Value = World> {
     let sides = (any::<bool>(), any::<bool>(), 0..20_u8);
     let one = (0..ports, times, [0..=late, 0..=late], close(both), sides);
     let all = proptest::collection::vec(one, 1..50);
-    let place = prop_oneof![Just(Where::Loopback), Just(Where::Pods), Just(Where::NewPods)];
+    let place = prop_oneof![
+        Just(Where::Loopback),
+        Just(Where::Pods),
+        Just(Where::NewPods),
+        Just(Where::Service { tracked: false }),
+        Just(Where::Service { tracked: true }),
+    ];
     let intervals = proptest::collection::vec(20..1500_u64, 1..12);
     (all, intervals, place).prop_map(move |(all, intervals, place)| {
         let mut world = World::new(place, intervals);

@@ -18,6 +18,7 @@ mod redirected;
 mod removal;
 mod resolve;
 mod room;
+mod through;
 mod tokens;
 mod translated;
 mod unseen_ends;
@@ -234,9 +235,7 @@ impl Connections {
         changed |= self.absorb_refused(facts, flows, next_id, &mut evidence, pass);
         evidence.coverage.settle();
         let open = std::mem::take(&mut self.open);
-        for &slot in &open {
-            self.resolve(slot, flows, &evidence, pass);
-        }
+        self.resolve_all(&open, flows, &evidence, pass);
         changed |= self.join_redirected(&open, flows, &mut evidence, pass);
         if self.sampling {
             self.sample_new(&open);

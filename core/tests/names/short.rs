@@ -2,7 +2,8 @@
 
 use crate::node::*;
 use probelet_core::cluster::objects::Event;
-use probelet_core::facts::{Ended, Endpoint};
+use probelet_core::facts::{Ended, Endpoint, Socket};
+use probelet_core::report::{Entry, Translated};
 
 const SERVICE: &str = "10.96.0.7:80";
 const SERVER: &str = "10.1.0.6:8080";
@@ -148,4 +149,62 @@ fn a_client_of_a_service_that_forgot_its_peer_is_not_counted_beside_the_server()
     // Another one from there, which only its client reports.
     let (dials, _) = ends(&node, 50_001);
     assert_eq!(counted(&mut node, &[&[dials]]), 1);
+}
+
+/// The socket of an end that a pass sees alive.
+fn alive(node: &Node, ended: &Ended, inode: u32) -> Socket {
+    let Ended { netns, local, remote, .. } = *ended;
+    let process = node.facts.processes.iter().find(|process| process.netns == netns).unwrap();
+    Socket { netns, inode, pid: process.pid, local, remote, ..Socket::default() }
+}
+
+/// What a pass sees alive of the two ends, when each is reported after that, and what connection tracking says of it.
+#[test]
+fn a_short_connection_of_which_a_pass_saw_an_end_alive_is_one_connection() {
+    let mut wrong = Vec::new();
+    let all = [false, true];
+    let times = || (0..3usize).flat_map(|client| (0..3usize).map(move |server| [client, server]));
+    for (n, seen) in all.into_iter().flat_map(|c| all.map(|s| [c, s])).enumerate() {
+        for reported in times() {
+            // What is alive is not reported yet.
+            if seen.iter().zip(reported).any(|(seen, at)| *seen && at == 0) {
+                continue;
+            }
+            for answer in 0..3 {
+                let mut node = node();
+                let ends = [client(&node, 50_001, SERVICE), server(&node, 50_001)];
+                let before = opened(&node);
+                for pass in 0..3 {
+                    let due = |end: &usize| reported[*end] == pass;
+                    node.facts.ended = (0..2).filter(due).map(|end| ends[end]).collect();
+                    let lives = |end: &usize| pass == 0 && seen[*end];
+                    let inode = |end: usize| u32::try_from(70 + n * 2 + end).unwrap();
+                    let sockets = (0..2).filter(lives);
+                    node.facts.sockets =
+                        sockets.map(|end| alive(&node, &ends[end], inode(end))).collect();
+                    node.pass();
+                    ask(&mut node, answer);
+                }
+                node.facts.ended.clear();
+                node.pass();
+                let counted = opened(&node) - before;
+                if counted != 1 {
+                    wrong
+                        .push(format!("{counted}: seen {seen:?}, reported {reported:?}, {answer}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Connection tracking is not asked, knows, or does not.
+fn ask(node: &mut Node, answer: u8) {
+    let questions = if answer == 0 { Vec::new() } else { node.report.unanswered(10) };
+    for question in questions {
+        let client = if question.local == end(SERVER) { question.remote } else { question.local };
+        let entry = Entry { client, service: end(SERVICE), backend: end(SERVER), seen: client };
+        let reply = if answer == 1 { Translated::Entry(entry) } else { Translated::Unknown };
+        node.report.answer(&[(question, reply)], node.now());
+    }
 }

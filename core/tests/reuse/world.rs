@@ -2,12 +2,14 @@
 //!
 //! In: a schedule. Out: facts, pass by pass, and what the report made of them beside the truth.
 
+use probelet_core::cluster::objects::{Event, Kind, Service, ServicePort};
+use probelet_core::cluster::{Cluster, Settings};
 use probelet_core::facts::{
     Closed, Comm, Ended, Endpoint, Facts, Losses, Netns, Process, Socket, State, Want,
 };
 use probelet_core::hash::HashMap;
 use probelet_core::join::PortRange;
-use probelet_core::report::{Limits, Now, Report};
+use probelet_core::report::{Entry, Limits, Now, Report, Translated, Translation};
 use proptest::test_runner::TestCaseError;
 
 use std::net::Ipv4Addr;
@@ -80,7 +82,13 @@ pub(crate) enum Where {
     Pods,
     /// In two pods of which nothing else was seen.
     NewPods,
+    /// In two pods, of which the client's dials a Service; connection tracking knows where that goes, or says nothing.
+    Service {
+        tracked: bool,
+    },
 }
+
+const SERVICE: [u8; 4] = [10, 96, 0, 7];
 
 #[derive(Clone, Debug)]
 pub(crate) struct World {
@@ -122,7 +130,7 @@ impl World {
             lost: [true; 2],
             close: Close::Fin,
         };
-        let (netns, local, remote) = (self.netns(side), self.at(&c, side), self.at(&c, 1 - side));
+        let (netns, local, remote) = (self.netns(side), self.at(&c, side), self.peer(&c, side));
         if let Some(ago) = ago {
             let remaining_ms = 60_000 - ago;
             self.before.push(Closed { netns, local, remote, remaining_ms, ..Closed::default() });
@@ -140,6 +148,11 @@ impl World {
 
     /// Adds one, after those that are there on the same ports.
     pub(crate) fn open(&mut self, mut c: Connection) {
+        // Nothing would say which of a port's connections is whose.
+        if let Where::Service { .. } = self.place {
+            c.server = SERVERS[0];
+            c.close = if c.close == Close::Fin { Close::Fin } else { Close::Reset };
+        }
         let free = self.free.entry((c.port, c.server)).or_default();
         c.opens += *free;
         c.goes = c.goes.map(|after| c.opens + 1 + after);
@@ -171,9 +184,17 @@ impl World {
         )
     }
 
+    /// What an end knows the other one by.
+    fn peer(&self, c: &Connection, side: usize) -> Endpoint {
+        match self.place {
+            Where::Service { .. } if side == 0 => Endpoint::v4(SERVICE.into(), c.server),
+            _ => self.at(c, 1 - side),
+        }
+    }
+
     fn reported(&self, c: &Connection, end: usize) -> Ended {
         let side = c.side(end);
-        let (local, remote) = (self.at(c, side), self.at(c, 1 - side));
+        let (local, remote) = (self.at(c, side), self.peer(c, side));
         let fin = u64::from(c.close == Close::Fin);
         let sent = if side == 0 { 100 } else { 50 };
         let ended =
@@ -209,7 +230,7 @@ impl World {
                         inode: 100 + 10 * n + own,
                         pid: own + 1,
                         local: self.at(c, side),
-                        remote: self.at(c, 1 - side),
+                        remote: self.peer(c, side),
                         bytes_sent: Some(10),
                         bytes_received: Some(10),
                         ..Socket::default()
@@ -223,7 +244,7 @@ impl World {
                 facts.closed.push(Closed {
                     netns: self.netns(c.side(0)),
                     local: self.at(c, c.side(0)),
-                    remote: self.at(c, c.side(1)),
+                    remote: self.peer(c, c.side(0)),
                     remaining_ms: u32::try_from(60_000 - (now - waits)).unwrap(),
                     ..Closed::default()
                 });
@@ -273,7 +294,7 @@ impl World {
             ended,
             ..Facts::default()
         };
-        for side in [0, 1].into_iter().filter(|_| self.place == Where::Pods) {
+        for side in [0, 1].into_iter().filter(|_| self.has_others()) {
             facts.sockets.push(Socket {
                 netns: self.netns(side),
                 inode: 5 + self.netns(side),
@@ -289,6 +310,11 @@ impl World {
         }
         self.sockets(before, now, &mut facts);
         facts
+    }
+
+    /// Whether the pods have other connections, so that their addresses are known.
+    fn has_others(&self) -> bool {
+        matches!(self.place, Where::Pods | Where::Service { .. })
     }
 
     fn opened(&self, now: u64, server: Option<u16>) -> u64 {
@@ -310,6 +336,50 @@ impl World {
         passes
     }
 
+    fn report(&self) -> Report {
+        let mut report = Report::new(Limits::default(), PortRange::default());
+        if let Where::Service { .. } = self.place {
+            report.watch(Cluster::new(Settings { node: "node".into(), ..Settings::default() }, 1));
+            let ports = SERVERS.map(|port| ServicePort { port, ..ServicePort::default() });
+            let service = Service {
+                namespace: "shop".into(),
+                name: "cart".into(),
+                cluster_ips: vec![std::net::IpAddr::from(SERVICE)],
+                ports: ports.into(),
+                ..Service::default()
+            };
+            let lists = Kind::ALL.into_iter().flat_map(|k| [Event::Listing(k), Event::Listed(k)]);
+            for event in lists.chain([Event::Service(service)]) {
+                report.cluster().unwrap().apply(event, BEGAN);
+            }
+            report.rename(Now { unix_ms: 1_700_000_000_000, mono_ms: BEGAN });
+        }
+        report
+    }
+
+    /// What connection tracking says, if it is asked and knows.
+    fn track(&self, report: &mut Report, at: Now) {
+        if self.place != (Where::Service { tracked: true }) {
+            return;
+        }
+        report.waiting(at.mono_ms);
+        let answer = |question: Translation| {
+            let dialled = question.remote.addr == Endpoint::v4(SERVICE.into(), 0).addr;
+            let (client, service) = if dialled {
+                (question.local, question.remote)
+            } else {
+                (
+                    question.remote,
+                    Endpoint { port: question.local.port, ..Endpoint::v4(SERVICE.into(), 0) },
+                )
+            };
+            let backend = Endpoint::v4([10, 0, 0, 2].into(), service.port);
+            (question, Translated::Entry(Entry { client, service, backend, seen: client }))
+        };
+        let answers: Vec<_> = report.unanswered(100).into_iter().map(answer).collect();
+        report.answer(&answers, at);
+    }
+
     /// Runs all passes, looks after each, and returns the last look.
     pub(crate) fn run(
         &self,
@@ -323,7 +393,7 @@ impl World {
             let on_time = passes.iter().position(|&pass| c.goes[end] < pass).unwrap();
             reported[on_time + c.late[end]].push(self.reported(c, end));
         }
-        let mut report = Report::new(Limits::default(), PortRange::default());
+        let mut report = self.report();
         let (mut before, mut last) = (0, None);
         let mut since_ms = BEGAN;
         for (n, (now, ended)) in passes.into_iter().zip(reported).enumerate() {
@@ -335,6 +405,7 @@ impl World {
             }
             facts.reported.iter_mut().for_each(|(_, since)| *since = since_ms);
             report.update(&facts, at);
+            self.track(&mut report, at);
             let picture = report.picture(at);
             let count = |port: Option<u16>| {
                 let flows =

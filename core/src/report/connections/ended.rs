@@ -94,43 +94,6 @@ impl Ledger {
         claim.map(|claim| claim.1)
     }
 
-    /// Whether the other end of a connection through a Service's address counts it. A token that was left for an end that
-    /// turned out to be known by its addresses is taken, too, and stands for nothing.
-    pub(super) fn take_translated(
-        &mut self,
-        record: &ConnectionRecord,
-        there: Option<u32>,
-    ) -> bool {
-        match (record.direction, there) {
-            (Direction::Inbound, Some(_)) => self.translated.take(accepts(record.remote)).is_some(),
-            (Direction::Outbound, _) => {
-                let claim = self.translated.claim(dials(record.netns, record.local));
-                claim.is_some_and(|(_, used)| used == Used::No)
-            }
-            _ => false,
-        }
-    }
-
-    /// Leaves a token for the other end of a connection that is counted, if that may know other addresses: one to a
-    /// `service`, whose pods may be on this node, and one that was accepted from this node.
-    pub(super) fn expect_translated(
-        &mut self,
-        record: &ConnectionRecord,
-        there: Option<u32>,
-        service: bool,
-        left: Left,
-    ) {
-        match (record.direction, there) {
-            (Direction::Inbound, Some(netns)) if !record.remote.is_loopback() => {
-                self.translated.leave(dials(netns, record.remote), left);
-            }
-            (Direction::Outbound, None) if service => {
-                self.translated.leave(accepts(record.local), left);
-            }
-            _ => {}
-        }
-    }
-
     pub(super) fn owner(&self, netns: u32, pass: &Pass<'_>) -> Owner {
         let now = pass.processes.inside(netns);
         if now != Owner::default() {
@@ -358,20 +321,10 @@ pub(super) const fn sketch(end: End) -> End {
     End { netns: 0, local, remote }
 }
 
-/// Who dialled, by its own end: what it dialled may have been translated.
-pub(super) fn dials(netns: u32, client: Endpoint) -> End {
-    End { netns, local: client, remote: Endpoint::default() }
-}
-
 /// Who dialled an address that may have been translated and forgot its own, by its port.
 pub(super) const fn blind(netns: u32, port: u16) -> End {
     let none = Endpoint { addr: u128::MAX, port: 0 };
     End { netns, local: Endpoint { addr: 0, port }, remote: none }
-}
-
-/// Who was reached by a client, wherever that is.
-fn accepts(client: Endpoint) -> End {
-    End { netns: 0, local: Endpoint::default(), remote: client }
 }
 
 /// What an end that forgot its peer still knows: its namespace and port, and the peer's address.

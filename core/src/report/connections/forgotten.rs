@@ -15,9 +15,9 @@
 //! Pure: no I/O; time is an argument.
 
 use super::ended::{
-    Ledger, Vague, anywhere, claims, dials, end_of, finish, forgetting, left_of, other_end, sketch,
-    vague,
+    Ledger, Vague, anywhere, claims, end_of, finish, forgetting, left_of, other_end, sketch, vague,
 };
+use super::through::dials;
 use super::tokens::End;
 use super::unseen_ends::is_kept;
 use super::{Connections, Evidence, Flows, Pass};

@@ -90,19 +90,13 @@ impl Connections {
             let record = ConnectionRecord { direction, ..record };
             self.stranger(slot, &record, remote_netns, evidence, pass)
         };
-        // A connection with both ends on this node is one connection of one flow: its client's.
         // What is left of an earlier one on these ports says nothing of this one.
         let old = |peer: &ConnectionRecord| peer.paired && peer.state == State::TimeWait;
         let other = peer_record.filter(|peer| !old(peer));
-        let counted = match (direction, other) {
-            _ if record.flow != Slot::MAX => record.counted,
-            // The other end was too short to be seen, and is counted.
-            (_, None) if self.ledger.counted_there(&record) => false,
-            (Direction::Inbound, Some(_)) => false,
-            (_, Some(peer)) => !peer.counted,
-            (_, None) => true,
-        };
-        let resolved = ConnectionRecord { direction, peer, counted, changed: pass.epoch, ..record };
+        let directed = ConnectionRecord { direction, peer, changed: pass.epoch, ..record };
+        let counted = self.counts(&directed, other.as_ref());
+        let counted_there = record.counted_there || (other.is_none() && !counted);
+        let resolved = ConnectionRecord { counted, counted_there, ..directed };
         // Counted before, for the other end, which forgot its peer: then it is moved.
         let instead = record.flow == Slot::MAX
             && (counted, other) == (true, None)
@@ -110,6 +104,12 @@ impl Connections {
             && record.state != State::TimeWait
             && self.count_instead(&resolved, flows, pass).is_some();
         self.settle(slot, resolved, flows, pass);
+        if record.flow == Slot::MAX
+            && counted
+            && let Some(&settled) = self.table.get(slot)
+        {
+            self.count_through(&settled, flows);
+        }
         if instead {
             self.spend(slot, flows);
         }
@@ -119,6 +119,18 @@ impl Connections {
             && (other.peer != record.owner.workload() || record.owner.sibling.is_some())
         {
             self.resolve_other(slot, flows, pass);
+        }
+    }
+
+    /// Whether an end counts its connection. One with both ends on this node is one connection of one flow: its client's.
+    fn counts(&mut self, record: &ConnectionRecord, other: Option<&ConnectionRecord>) -> bool {
+        match (record.direction, other) {
+            _ if record.flow != Slot::MAX => record.counted,
+            (Direction::Inbound, Some(_)) => false,
+            (_, Some(peer)) => !peer.counted,
+            (_, None) if record.counted_there => false,
+            // The other end was too short to be seen, and is counted, or it knows other addresses.
+            (_, None) => !self.ledger.counted_there(record) && !self.is_counted_through(record),
         }
     }
 

@@ -168,10 +168,19 @@ fn all_named(world: &mut World) -> anyhow::Result<()> {
         for agent in &agents {
             let metrics = agent_metrics(agent, &viewer)?;
             let unnamed = sum(&metrics, "probelet_agent_unresolved", &[]).context("no figure")?;
-            ensure!(unnamed == 0.0, "{unnamed} on {}", agent.node);
+            ensure!(unnamed == 0.0, "{unnamed} on {}: {}", agent.node, outside(agent, &viewer)?);
         }
         Ok(())
     })
+}
+
+/// Why ends of an agent's connections have no name, and which connections have a peer outside of the cluster: those are among them.
+fn outside(agent: &Pod, viewer: &str) -> anyhow::Result<String> {
+    let report = report(agent, viewer)?;
+    let named = |peer: &Value| ["pod", "service"].iter().any(|field| !peer[field].is_null());
+    let found = list(&report, "/connections").iter().filter(|one| !named(&one["peer"]));
+    let found: Vec<String> = found.map(Value::to_string).collect();
+    Ok(format!("{} of [{}]", report["unresolved"], found.join(", ")))
 }
 
 /// The pods that an agent knows.

@@ -42,9 +42,10 @@ fn outage(world: &mut World) -> anyhow::Result<()> {
     let agents = look::ready(&world.kube, "agent", 2)?;
     let operators = look::ready(&world.kube, "operator", 2)?;
     let addresses = addresses(world)?;
-    // Agents remember who this token is, as they do of everybody who scrapes them.
+    // Agents remember who this token is, as they do of everybody who scrapes them, and each right for itself.
     for agent in &agents {
         agent_metrics(agent, &viewer)?;
+        report(agent, &viewer)?;
     }
     let seconds = world.outage.as_secs().to_string();
     let began = Instant::now();

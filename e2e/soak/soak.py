@@ -78,12 +78,12 @@ class Soak:
         self.cluster.kubectl("apply", "-f", "-", text=clients.replace("@WEB@", address).replace("@SECONDS@", str(self.seconds)))
 
     def own_count(self):
-        """What both clients say that they opened; nothing until both have said it."""
-        names = self.cluster.kubectl("-n", "soak", "get", "pods", "-l", "app=counter", "-o", "name").split()
+        """{node: (opened, failed)} as both clients say it; nothing until both have."""
+        columns = "custom-columns=:.metadata.name,:.spec.nodeName"
+        pods = self.cluster.kubectl("-n", "soak", "get", "pods", "-l", "app=counter", "--no-headers", "-o", columns).split()
         # Nothing, too, while a container is being made.
-        logs = [self.cluster.kubectl("-n", "soak", "logs", name, quiet=True).split() for name in names]
-        count = lambda word: sum(int(words[word]) for words in logs)
-        return (count(1), count(3)) if len(logs) == 2 and all(logs) else None
+        said = {node: self.cluster.kubectl("-n", "soak", "logs", name, quiet=True).split() for name, node in zip(pods[::2], pods[1::2])}
+        return {node: (int(words[1]), int(words[3])) for node, words in said.items()} if len(said) == 2 and all(said.values()) else None
 
 
 def hold(soak):
@@ -106,13 +106,19 @@ def hold(soak):
     return own_count
 
 
+def flows(soak):
+    """Who counted how many of the workload's connections, and as what."""
+    shown = lambda metric: " ".join(f"{name}={value}" for name, value in sorted(metric.items()) if value and name not in ("__name__", "job", "instance"))
+    return {shown(each["metric"]): int(float(each["value"][1])) for each in soak.prometheus.instant('probelet_connections_opened_total{source_workload="soak/DaemonSet/counter"}')}
+
+
 def counted(soak, own_count, before):
     """Every connection, once."""
     total = sum(soak.prometheus.numbers(OPENED).values())
     # One that failed may have been connected before.
-    ended, failed = own_count
+    ended, failed = (sum(counts) for counts in zip(*own_count.values()))
     figure = f"{total:.0f} of {ended}, and {failed} that failed"
-    wrong = "" if ended * 0.999 <= total <= ended + failed else figure
+    wrong = "" if ended * 0.999 <= total <= ended + failed else f"{figure}; by node {own_count}; by flow {flows(soak)}"
     soak.says("the sum over the cluster is the workload's own count, within 0.1 % and not above", wrong, figure)
     for node in ("node1", "node2"):
         seen, opened = (soak.prometheus.numbers(each)[node] - before[each][node] for each in (OBSERVED, BY_KERNEL))

@@ -116,10 +116,20 @@ fn what_ended_before_its_namespace_had_a_number_and_is_reported_is_counted_once(
     }
 }
 
+#[test]
+fn a_storm_through_a_service_is_counted_to_the_last() {
+    for (each, late) in [(60, 2), (250, 0), (1000, 1), (5000, 0)] {
+        let seen = storm(20_000, 4000, each, late, Where::Service { tracked: false });
+        assert_eq!(seen, (20_000, 20_000), "{each} {late}");
+    }
+}
+
 /// What waits for its other end is bounded: beyond that the count is too low, and not too high.
 #[test]
 fn a_storm_of_which_more_ends_are_late_than_are_remembered_is_not_counted_too_often() {
-    let (counted, opened) = storm(60_000, 25_000, 20_000, 2, Where::Loopback);
+    for place in [Where::Loopback, Where::Service { tracked: false }] {
+        let (counted, opened) = storm(60_000, 25_000, 20_000, 2, place);
 
-    assert!(counted <= opened && counted >= opened / 2, "{counted} of {opened}");
+        assert!(counted <= opened && counted >= opened / 2, "{place:?}: {counted} of {opened}");
+    }
 }

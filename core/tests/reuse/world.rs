@@ -143,16 +143,23 @@ impl World {
     /// Adds one that lasts for a millisecond, after all the others.
     pub(crate) fn follow(&mut self, c: Connection) {
         let opens = self.all.last().map_or(1, |last| last.goes[1]);
-        self.all.push(Connection { opens, goes: [opens + 1; 2], ..c });
+        self.all.push(Connection { opens, goes: [opens + 1; 2], ..self.known(c) });
+    }
+
+    /// Through a Service no two on a port at once, and none that forgets its peer: nothing would say which of them is whose.
+    fn known(&self, c: Connection) -> Connection {
+        match self.place {
+            Where::Service { .. } if c.close == Close::Fin => {
+                Connection { server: SERVERS[0], ..c }
+            }
+            Where::Service { .. } => Connection { server: SERVERS[0], close: Close::Reset, ..c },
+            _ => c,
+        }
     }
 
     /// Adds one, after those that are there on the same ports.
     pub(crate) fn open(&mut self, mut c: Connection) {
-        // Nothing would say which of a port's connections is whose.
-        if let Where::Service { .. } = self.place {
-            c.server = SERVERS[0];
-            c.close = if c.close == Close::Fin { Close::Fin } else { Close::Reset };
-        }
+        c = self.known(c);
         let free = self.free.entry((c.port, c.server)).or_default();
         c.opens += *free;
         c.goes = c.goes.map(|after| c.opens + 1 + after);

@@ -34,6 +34,18 @@ impl Ledger {
         }
     }
 
+    /// Whether the token for an end may be one of too many to be remembered.
+    pub(super) fn excuses_translated(
+        &mut self,
+        record: &ConnectionRecord,
+        there: Option<u32>,
+    ) -> bool {
+        let inbound = record.direction == Direction::Inbound;
+        let may = (inbound && there.is_some() && !record.remote.is_loopback())
+            || (record.direction == Direction::Outbound && there.is_none());
+        may && self.translated.excuses(inbound)
+    }
+
     /// Leaves a token for the other end of a connection that is counted, if that may know other addresses: one to a
     /// `service`, whose pods may be on this node, and one that was accepted from this node.
     pub(super) fn expect_translated(

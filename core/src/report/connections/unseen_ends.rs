@@ -259,9 +259,11 @@ impl Connections {
                 true
             });
         let here = there.is_some_and(|netns| self.ledger.reports(netns));
+        let inbound = record.direction == Direction::Inbound;
         self.ledger.take_translated(record, there)
             || claimed
-            || (here && self.ledger.partners.excuses(record.direction == Direction::Inbound))
+            || (here && self.ledger.partners.excuses(inbound))
+            || self.ledger.excuses_translated(record, there)
     }
 
     /// Whether there is a record between these ends whose socket is there.

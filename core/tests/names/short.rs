@@ -152,50 +152,53 @@ fn a_client_of_a_service_that_forgot_its_peer_is_not_counted_beside_the_server()
 }
 
 /// The socket of an end that a pass sees alive.
-fn alive(node: &Node, ended: &Ended, inode: u32) -> Socket {
+fn alive(node: &Node, ended: &Ended) -> Socket {
     let Ended { netns, local, remote, .. } = *ended;
+    let inode = 70 + netns;
     let process = node.facts.processes.iter().find(|process| process.netns == netns).unwrap();
     Socket { netns, inode, pid: process.pid, local, remote, ..Socket::default() }
 }
 
-/// What a pass sees alive of the two ends, when each is reported after that, and what connection tracking says of it.
-#[test]
-fn a_short_connection_of_which_a_pass_saw_an_end_alive_is_one_connection() {
+/// In which orders a connection is not counted once: what a pass sees alive of the two ends, when each is reported after that, and
+/// what connection tracking says of it.
+fn miscounted(dialled: &str, answers: &[u8]) -> Vec<String> {
     let mut wrong = Vec::new();
     let all = [false, true];
     let times = || (0..3usize).flat_map(|client| (0..3usize).map(move |server| [client, server]));
-    for (n, seen) in all.into_iter().flat_map(|c| all.map(|s| [c, s])).enumerate() {
-        for reported in times() {
-            // What is alive is not reported yet.
-            if seen.iter().zip(reported).any(|(seen, at)| *seen && at == 0) {
-                continue;
-            }
-            for answer in 0..3 {
-                let mut node = node();
-                let ends = [client(&node, 50_001, SERVICE), server(&node, 50_001)];
-                let before = opened(&node);
-                for pass in 0..3 {
-                    let due = |end: &usize| reported[*end] == pass;
-                    node.facts.ended = (0..2).filter(due).map(|end| ends[end]).collect();
-                    let lives = |end: &usize| pass == 0 && seen[*end];
-                    let inode = |end: usize| u32::try_from(70 + n * 2 + end).unwrap();
-                    let sockets = (0..2).filter(lives);
-                    node.facts.sockets =
-                        sockets.map(|end| alive(&node, &ends[end], inode(end))).collect();
-                    node.pass();
-                    ask(&mut node, answer);
-                }
-                node.facts.ended.clear();
+    for seen in all.into_iter().flat_map(|c| all.map(|s| [c, s])) {
+        // What is alive is not reported yet.
+        let later = |at: &[usize; 2]| seen.iter().zip(at).all(|(seen, at)| !seen || *at > 0);
+        for (reported, answer) in
+            times().filter(later).flat_map(|at| answers.iter().map(move |answer| (at, *answer)))
+        {
+            let mut node = node();
+            let ends = [client(&node, 50_001, dialled), server(&node, 50_001)];
+            let before = opened(&node);
+            for pass in 0..3 {
+                let due = |end: &usize| reported[*end] == pass;
+                node.facts.ended = (0..2).filter(due).map(|end| ends[end]).collect();
+                let lives = (0..2).zip(seen).filter(|(_, seen)| pass == 0 && *seen);
+                node.facts.sockets = lives.map(|(end, _)| alive(&node, &ends[end])).collect();
                 node.pass();
-                let counted = opened(&node) - before;
-                if counted != 1 {
-                    wrong
-                        .push(format!("{counted}: seen {seen:?}, reported {reported:?}, {answer}"));
-                }
+                ask(&mut node, answer);
+            }
+            node.facts.ended.clear();
+            node.pass();
+            let counted = opened(&node) - before;
+            if counted != 1 {
+                wrong.push(format!("{counted}: seen {seen:?}, reported {reported:?}, {answer}"));
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    wrong
+}
+
+#[test]
+fn a_short_connection_of_which_a_pass_saw_an_end_alive_is_one_connection() {
+    let none: [String; 0] = [];
+
+    assert_eq!(miscounted(SERVICE, &[0, 1, 2]), none, "through a Service");
+    assert_eq!(miscounted(SERVER, &[0, 2]), none, "between the pods");
 }
 
 /// Connection tracking is not asked, knows, or does not.

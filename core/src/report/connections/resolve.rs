@@ -105,7 +105,7 @@ impl Connections {
             && self.count_instead(&resolved, flows, pass).is_some();
         self.settle(slot, resolved, flows, pass);
         if record.flow == Slot::MAX
-            && counted
+            && (counted, other) == (true, None)
             && let Some(&settled) = self.table.get(slot)
         {
             self.count_through(&settled, flows);
@@ -130,7 +130,7 @@ impl Connections {
             (_, Some(peer)) => !peer.counted,
             (_, None) if record.counted_there => false,
             // The other end was too short to be seen, and is counted, or it knows other addresses.
-            (_, None) => !self.ledger.counted_there(record) && !self.is_counted_through(record),
+            (_, None) => !(self.is_counted_through(record) | self.ledger.counted_there(record)),
         }
     }
 

@@ -68,8 +68,8 @@ impl Ledger {
 }
 
 impl Connections {
-    /// Whether the other end of a record that is new, and of which no record is found, counts the connection. No further
-    /// one is told so.
+    /// Whether the other end of a record that is new, and of which no record is found, counts the connection. It does for
+    /// no further one.
     pub(super) fn is_counted_through(&mut self, record: &ConnectionRecord) -> bool {
         let there = self.peer_netns(record);
         may_be_through(record) && self.ledger.take_translated(record, there)

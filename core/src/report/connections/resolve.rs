@@ -94,21 +94,18 @@ impl Connections {
         let old = |peer: &ConnectionRecord| peer.paired && peer.state == State::TimeWait;
         let other = peer_record.filter(|peer| !old(peer));
         let directed = ConnectionRecord { direction, peer, changed: pass.epoch, ..record };
-        let counted = self.counts(&directed, other.as_ref());
+        let counted = self.counts(&directed, remote_netns, other.as_ref());
         let counted_there = record.counted_there || (other.is_none() && !counted);
         let resolved = ConnectionRecord { counted, counted_there, ..directed };
+        let alone = record.flow == Slot::MAX && counted && other.is_none();
         // Counted before, for the other end, which forgot its peer: then it is moved.
-        let instead = record.flow == Slot::MAX
-            && (counted, other) == (true, None)
+        let instead = alone
             && (record.protocol, record.opened) == (Protocol::Tcp, true)
             && record.state != State::TimeWait
             && self.count_instead(&resolved, flows, pass).is_some();
         self.settle(slot, resolved, flows, pass);
-        if record.flow == Slot::MAX
-            && (counted, other) == (true, None)
-            && let Some(&settled) = self.table.get(slot)
-        {
-            self.count_through(&settled, flows);
+        if alone && let Some(&settled) = self.table.get(slot) {
+            self.count_through(&settled, remote_netns, flows);
         }
         if instead {
             self.spend(slot, flows);
@@ -123,14 +120,22 @@ impl Connections {
     }
 
     /// Whether an end counts its connection. One with both ends on this node is one connection of one flow: its client's.
-    fn counts(&mut self, record: &ConnectionRecord, other: Option<&ConnectionRecord>) -> bool {
+    fn counts(
+        &mut self,
+        record: &ConnectionRecord,
+        there: Option<u32>,
+        other: Option<&ConnectionRecord>,
+    ) -> bool {
         match (record.direction, other) {
             _ if record.flow != Slot::MAX => record.counted,
             (Direction::Inbound, Some(_)) => false,
             (_, Some(peer)) => !peer.counted,
             (_, None) if record.counted_there => false,
             // The other end was too short to be seen, and is counted, or it knows other addresses.
-            (_, None) => !(self.is_counted_through(record) | self.ledger.counted_there(record)),
+            (_, None) => {
+                let through = self.is_counted_through(record, there);
+                !(through || self.ledger.counted_there(record))
+            }
         }
     }
 

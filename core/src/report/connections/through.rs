@@ -4,8 +4,8 @@
 //! In: ends that are counted or are about to be, as records or as the kernel reported them. Out: whether the other end counts the
 //! connection already. Connection tracking says it too, of connections that stand long enough to be asked about; one of whose ends a
 //! pass saw and the other did not is gone by then, and so is mostly the kernel's entry. The first end that is known leaves a token, and
-//! the other one takes it. Where the ports are used again for another server at once, the two may change places: never is more
-//! counted than there was.
+//! the other one takes it. Where the ports are used again for another server at once, the two may change places, and no more
+//! is counted than there was as long as each end knows its peer.
 //!
 //! Pure: no I/O.
 
@@ -40,10 +40,13 @@ impl Ledger {
         record: &ConnectionRecord,
         there: Option<u32>,
     ) -> bool {
-        let inbound = record.direction == Direction::Inbound;
-        let may = (inbound && there.is_some() && !record.remote.is_loopback())
-            || (record.direction == Direction::Outbound && there.is_none());
-        may && self.translated.excuses(inbound)
+        match (record.direction, there) {
+            (Direction::Inbound, Some(_)) if !record.remote.is_loopback() => {
+                self.translated.excuses(true)
+            }
+            (Direction::Outbound, None) => self.translated.excuses(false),
+            _ => false,
+        }
     }
 
     /// Leaves a token for the other end of a connection that is counted, if that may know other addresses: one to a
@@ -70,17 +73,24 @@ impl Ledger {
 impl Connections {
     /// Whether the other end of a record that is new, and of which no record is found, counts the connection. It does for
     /// no further one.
-    pub(super) fn is_counted_through(&mut self, record: &ConnectionRecord) -> bool {
-        let there = self.peer_netns(record);
+    pub(super) fn is_counted_through(
+        &mut self,
+        record: &ConnectionRecord,
+        there: Option<u32>,
+    ) -> bool {
         may_be_through(record) && self.ledger.take_translated(record, there)
     }
 
     /// A record counts its connection from now on: so that its other end does not.
-    pub(super) fn count_through(&mut self, record: &ConnectionRecord, flows: &Flows) {
+    pub(super) fn count_through(
+        &mut self,
+        record: &ConnectionRecord,
+        there: Option<u32>,
+        flows: &Flows,
+    ) {
         if !may_be_through(record) {
             return;
         }
-        let there = self.peer_netns(record);
         let service = flows.key(record.flow).is_some_and(|key| key.service.is_some());
         let inbound = record.direction == Direction::Inbound;
         self.ledger.expect_translated(record, there, service, Left { inbound, ..Left::default() });

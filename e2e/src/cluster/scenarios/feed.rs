@@ -173,21 +173,21 @@ fn all_named(world: &mut World) -> anyhow::Result<()> {
             let (ours, others) = outside(&report);
             let all =
                 || format!("{unnamed} on {}: {} of {others:?}", agent.node, report["unresolved"]);
-            ensure!(unnamed <= ours, all());
+            ensure!(unnamed == ours, all());
         }
         Ok(())
     })
 }
 
-/// How many connections are of those who ask the agent from outside of the cluster, as this test does: a scan meets them for as long as they
-/// wait for the readers' share. And the other ones whose peer has no name in the cluster: what is unresolved is among them.
+/// How many connections are of those who ask the agent from outside of the cluster, as this test does from a private address: each is an end
+/// without a name, and a scan meets them for as long as they wait for the readers' share. And the other ones with a peer outside: the
+/// rest of what is unresolved is among them.
 fn outside(report: &Value) -> (u64, Vec<String>) {
-    let named = |peer: &Value| ["pod", "service"].iter().any(|field| !peer[field].is_null());
-    let asks = |one: &&&Value| text(one, "/local").ends_with(AGENT_PORT);
-    let outside: Vec<&Value> =
-        list(report, "/connections").iter().filter(|one| !named(&one["peer"])).collect();
-    let ours = outside.iter().filter(asks).count();
-    (ours as u64, outside.iter().filter(|one| !asks(one)).map(ToString::to_string).collect())
+    let outside = |one: &&Value| ["external", "unresolved"].contains(&text(one, "/peer/kind"));
+    let asks = |one: &&Value| text(one, "/local").ends_with(AGENT_PORT);
+    let (ours, others): (Vec<&Value>, Vec<&Value>) =
+        list(report, "/connections").iter().filter(outside).partition(asks);
+    (ours.len() as u64, others.iter().map(ToString::to_string).collect())
 }
 
 /// The pods that an agent knows.

@@ -76,6 +76,17 @@ struct Space {
     /// Who had the number until the last time.
     before: u32,
     since_ms: u64,
+    here: Here,
+}
+
+/// Whether a namespace that has a number is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Here {
+    Yes,
+    /// Not any more, since the last time: its last ends come now.
+    WasLately,
+    /// Not any more: the kernel may have given its number to one that nobody saw yet.
+    No,
 }
 
 /// What came of one look.
@@ -260,7 +271,10 @@ impl Ends {
         for (number, mut ended) in self.waiting.drain(..) {
             match self.spaces.get(&number) {
                 Some(space) => {
-                    (ended.netns, ended.or_netns) = (space.inode, space.before);
+                    (ended.netns, ended.or_netns) = match space.here {
+                        Here::No => (0, space.inode),
+                        Here::Yes | Here::WasLately => (space.inode, space.before),
+                    };
                     facts.ended.push(ended);
                 }
                 None => facts.losses.add(Loss::EndsElsewhere, u64::from(ended.established)),
@@ -274,7 +288,12 @@ impl Ends {
             facts.reported.sort_unstable();
         }
         // From the next pass on a number means who has it now.
-        self.spaces.values_mut().for_each(|space| space.before = 0);
+        for space in self.spaces.values_mut() {
+            space.before = 0;
+            if space.here == Here::WasLately {
+                space.here = Here::No;
+            }
+        }
     }
 
     /// Learns which namespace has which number, unless they are those of the last time.
@@ -316,16 +335,16 @@ impl Ends {
                         Some(since_ms) if !known.contains(&(netns.inode, netns.cookie)) => since_ms,
                         _ => mono_ms,
                     },
+                    here: Here::Yes,
                 },
             };
             spaces.insert(number, space);
         }
         // What is gone may still be reported.
         for (number, mut space) in self.spaces.drain() {
-            if facts.netns.iter().all(|netns| netns.inode != space.inode)
-                && space.cookie != u64::MAX
+            if facts.netns.iter().all(|netns| netns.inode != space.inode) && space.here == Here::Yes
             {
-                space.cookie = u64::MAX;
+                space.here = Here::WasLately;
                 spaces.entry(number).or_insert(space);
             }
         }

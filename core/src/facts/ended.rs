@@ -14,10 +14,9 @@ pub(crate) const UNANSWERED: u32 = 2;
 /// linger (`SO_LINGER` of 0) has forgotten the port of its peer, perhaps its own address, and what it counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// Inode number of the network namespace.
+    /// Inode number of the network namespace; 0 where that of the short number is gone, which may be another one's by now.
     pub netns: u32,
-    /// Inode number of the namespace that it may have been in instead: the kernel gave its short number to another
-    /// one meanwhile. 0: no doubt.
+    /// Inode number of the namespace that it may have been in instead: who had the short number before. 0: no doubt.
     pub or_netns: u32,
     /// Own end.
     pub local: Endpoint,

@@ -64,6 +64,8 @@ pub struct Processes {
     by_pid: HashMap<u32, Process>,
     in_netns: HashMap<u32, Inside>,
     in_cgroup: HashMap<u64, Inside>,
+    /// The pods that the sandboxes of each namespace are of.
+    sandboxes: HashMap<u32, Inside>,
     /// Namespaces that processes of no container are in, the node's own excepted.
     entered: HashSet<u32>,
 }
@@ -77,6 +79,7 @@ impl Processes {
         self.by_pid.clear();
         self.in_netns.clear();
         self.in_cgroup.clear();
+        self.sandboxes.clear();
         self.entered.clear();
         let node = processes.iter().find(|p| p.pid == 1).map_or(0, |p| p.netns);
         for p in processes {
@@ -96,10 +99,21 @@ impl Processes {
             let container = self.container_of(p);
             if container.is_none() && node != 0 && ![0, node].contains(&p.netns) {
                 self.entered.insert(p.netns);
-            } else if !SANDBOXES.contains(&p.comm) {
+            } else if SANDBOXES.contains(&p.comm) {
+                let of_pod = container.map_or(Inside::Several, Inside::PodOf);
+                let inside = self.sandboxes.entry(p.netns).or_insert(of_pod);
+                *inside = inside.joined_by(container, containers);
+            } else {
                 let alone = container.map_or(Inside::Several, Inside::Container);
                 let inside = self.in_netns.entry(p.netns).or_insert(alone);
                 *inside = inside.joined_by(container, containers);
+            }
+        }
+        // Where nothing else was seen yet, or nothing of which the container is known, the sandbox says whose it is.
+        for (&netns, &of_pod) in &self.sandboxes {
+            let inside = self.in_netns.get(&netns);
+            if matches!(inside, None | Some(Inside::Container(ContainerId::UNKNOWN))) {
+                self.in_netns.insert(netns, of_pod);
             }
         }
         // Who enters a pod's namespace from the node (`nsenter`) acts as that pod: its address is a pod's alone.
@@ -238,6 +252,40 @@ mod tests {
         processes.refill(&[process(1, b"pause", 0), process(2, b"nginx", 1)], &[]);
 
         assert_eq!(processes.inside(7).container, Some(ContainerId(1)));
+    }
+
+    #[test]
+    fn where_the_sandbox_alone_was_seen_the_namespace_is_its_pods() {
+        let node = Process { pid: 1, netns: 5, ..Process::default() };
+        let sandbox = |pid, netns, id| Process {
+            comm: Comm::new(b"pause"),
+            ..within(pid, netns, 0, Some(id))
+        };
+        let mut processes = Processes::default();
+        processes.refill(
+            &[
+                sandbox(2, 7, 0),
+                sandbox(3, 8, 0),
+                within(4, 8, 0, Some(ContainerId::UNKNOWN.0)),
+                sandbox(5, 9, 3),
+                sandbox(6, 10, 0),
+                within(7, 10, 0, None),
+                sandbox(9, 11, 0),
+                sandbox(10, 11, 2),
+                // A pod on the node's network, before anything else there was seen.
+                sandbox(8, 5, 2),
+                node,
+            ],
+            &containers(),
+        );
+
+        let inside = |netns| pid_and_container(processes.inside(netns));
+        assert_eq!(inside(7), (None, Some(0)), "its containers came and went between two passes");
+        assert_eq!(inside(8), (None, Some(0)), "and one was gone before its cgroup was read");
+        assert_eq!(inside(9), (None, None), "of no pod");
+        assert_eq!(inside(10), (None, Some(0)), "who enters it acts as the pod");
+        assert_eq!(inside(11), (None, None), "of two pods");
+        assert_eq!(inside(5), (None, None), "the node's");
     }
 
     #[test]

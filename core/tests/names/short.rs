@@ -2,7 +2,7 @@
 
 use crate::node::*;
 use probelet_core::cluster::objects::Event;
-use probelet_core::facts::{Ended, Endpoint, Socket};
+use probelet_core::facts::{Comm, Ended, Endpoint, Loss, Netns, Socket};
 use probelet_core::report::{Entry, Translated};
 
 const SERVICE: &str = "10.96.0.7:80";
@@ -93,6 +93,74 @@ fn a_short_connection_through_a_service_is_one_connection_whichever_end_is_repor
     assert_eq!(counted(&mut node, &[&[dials], &[accepts]]), 1, "the client's first");
     let (dials, accepts) = ends(&node, 50_003);
     assert_eq!(counted(&mut node, &[&[accepts], &[dials]]), 1, "the server's first");
+}
+
+/// A pod at an address, of which nothing but `comm` was seen, and its namespace.
+fn seen_of(node: &mut Node, comm: &[u8], address: &str) -> u32 {
+    node.apply([Event::Pod(pod("shop", address, address))]);
+    node.connect(address, "192.0.2.7:443");
+    node.facts.sockets.clear();
+    let netns = netns_of(node, end(&format!("{address}:1")));
+    let sandbox = node.facts.processes.iter_mut().find(|process| process.netns == netns).unwrap();
+    sandbox.comm = Comm::new(comm);
+    node.facts.reported.push((netns, 0));
+    node.pass();
+    netns
+}
+
+/// Flows to the server's own port from others than the client of [`node`].
+fn direct(node: &Node) -> Vec<String> {
+    let flows = node.flows().into_iter().filter(|flow| flow.ends_with(":8080"));
+    flows.filter(|flow| !flow.starts_with("shop/Pod/web-0 ")).collect()
+}
+
+#[test]
+fn a_pod_of_which_no_more_than_the_sandbox_was_seen_has_its_name_at_its_short_connections() {
+    let mut node = node();
+    let netns = seen_of(&mut node, b"pause", "10.1.0.7");
+
+    let dials = end_of(netns, end("10.1.0.7:50001"), end(SERVER));
+    let accepts = Ended { remote: dials.local, ..server(&node, 50_001) };
+    assert_eq!(counted(&mut node, &[&[dials, accepts]]), 1);
+
+    assert_eq!(direct(&node), ["shop/Pod/10.1.0.7 → shop/Pod/cart-x :8080"]);
+}
+
+#[test]
+fn a_namespace_with_the_number_of_one_that_went_is_not_called_as_that_one_was() {
+    for cookies in [[1, 2], [0, 0]] {
+        let mut node = node();
+        let netns = seen_of(&mut node, b"nginx", "10.1.0.7");
+        let reads = |node: &mut Node, cookie, active_opens| {
+            let there = node.facts.netns.iter_mut().find(|there| there.inode == netns).unwrap();
+            *there = Netns { cookie, active_opens, ..*there };
+        };
+        reads(&mut node, cookies[0], 10);
+        node.pass();
+        reads(&mut node, cookies[1], 1);
+        node.facts.processes.retain(|process| process.netns != netns);
+
+        let dials = end_of(netns, end("10.1.0.8:50001"), end(SERVER));
+        assert_eq!(counted(&mut node, &[&[dials]]), 1);
+
+        assert_eq!(direct(&node), ["Unresolved → shop/Pod/cart-x :8080"], "{cookies:?}");
+    }
+}
+
+#[test]
+fn an_end_by_the_number_of_a_namespace_that_went_is_of_that_one_only_if_something_says_so() {
+    let mut node = node();
+    let netns = seen_of(&mut node, b"nginx", "10.1.0.7");
+    let of = |local: &str, remote| Ended {
+        netns: 0,
+        or_netns: netns,
+        ..end_of(0, end(local), end(remote))
+    };
+
+    assert_eq!(counted(&mut node, &[&[of("10.1.0.8:50001", SERVER)]]), 0, "of anybody");
+    assert_eq!(node.picture().losses.get(Loss::EndsElsewhere), 1);
+    assert_eq!(counted(&mut node, &[&[of("10.1.0.7:50002", SERVER)]]), 1, "of its own address");
+    assert_eq!(direct(&node), ["shop/Pod/10.1.0.7 → shop/Pod/cart-x :8080"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@
 use super::closed::TIME_WAIT_MS;
 use super::tokens::{End, Left, Tokens, Used};
 use super::{Connections, Evidence, Flows, Key, Pass};
-use crate::facts::{Ended, Endpoint, Facts, Protocol, Quality, Role, State};
+use crate::facts::{Ended, Endpoint, Facts, Loss, Netns, Protocol, Quality, Role, State};
 use crate::hash::HashMap;
 use crate::records::{ConnectionRecord, Direction, Owner};
 use crate::report::health::Samples;
@@ -55,7 +55,17 @@ pub(super) struct Ledger {
     /// Records of attempts that went before the kernel reported them.
     pub(super) attempted: Tokens,
     /// Whose each namespace was in the last passes: its ends may be reported when its processes are gone.
-    inside: HashMap<u32, (Owner, u32)>,
+    inside: HashMap<u32, Inside>,
+}
+
+/// Whose a namespace was.
+#[derive(Clone, Copy, Debug)]
+struct Inside {
+    owner: Owner,
+    /// Which namespace of all since boot it was.
+    cookie: u64,
+    /// The last pass in which it was seen to be.
+    pass: u32,
 }
 
 impl Ledger {
@@ -94,12 +104,22 @@ impl Ledger {
         claim.map(|claim| claim.1)
     }
 
+    /// Whether this end was counted before it was reported.
+    fn expects(&self, end: End) -> bool {
+        self.awaited.count(end) > 0 || self.partners.count(end) > 0
+    }
+
+    /// Namespaces whose inode numbers are others' now.
+    pub(super) fn forget_inside(&mut self, netns: &[u32]) {
+        self.inside.retain(|inode, _| !netns.contains(inode));
+    }
+
     pub(super) fn owner(&self, netns: u32, pass: &Pass<'_>) -> Owner {
         let now = pass.processes.inside(netns);
         if now != Owner::default() {
             return now;
         }
-        self.inside.get(&netns).map(|known| known.0).unwrap_or_default()
+        self.inside.get(&netns).map(|known| known.owner).unwrap_or_default()
     }
 }
 
@@ -119,22 +139,29 @@ pub(super) const fn key_of(ended: &Ended, netns: u32) -> Key {
 
 impl Connections {
     /// Begins a pass: which records are the ends of, as far as the records of the last pass say?
-    pub(super) fn begin_ended(&mut self, facts: &Facts, pass: &Pass<'_>) {
+    pub(super) fn begin_ended(&mut self, facts: &Facts, pass: &mut Pass<'_>) {
         let Ledger { awaited, partners, translated, attempted, .. } = &mut self.ledger;
         for tokens in [awaited, partners, translated, attempted] {
             tokens.begin(self.pass);
         }
-        let Ledger { reported, heard_ms, marked, unknown, forgot, before, attempts, .. } =
-            &mut self.ledger;
+        let Ledger { reported, heard_ms, marked, unknown, forgot, before, .. } = &mut self.ledger;
         before.clear();
         reported.clone_from(&facts.reported);
         *heard_ms = facts.heard_ms;
-        [unknown, forgot, &mut *attempts].into_iter().for_each(Vec::clear);
+        [unknown, forgot].into_iter().for_each(Vec::clear);
         marked.clear();
-        attempts.extend((0..).zip(&facts.ended).filter(|(_, e)| e.attempt()).map(|(n, _)| n));
-        self.note_inside(pass);
-        for (n, ended) in (0..).zip(&facts.ended).filter(|(_, ended)| ended.established) {
+        self.ledger.attempts.clear();
+        self.note_inside(&facts.netns, pass);
+        for (n, ended) in (0..).zip(&facts.ended) {
             let netns = self.netns_of(ended);
+            if netns == 0 {
+                pass.losses.add(Loss::EndsElsewhere, u64::from(ended.established));
+                continue;
+            }
+            if !ended.established {
+                self.ledger.attempts.extend(ended.attempt().then_some(n));
+                continue;
+            }
             // Its address is this node's, no matter who connects to it.
             self.addresses.came(netns, ended.local);
             self.addresses.went(netns, ended.local);
@@ -169,27 +196,31 @@ impl Connections {
         self.seen[slot as usize].ended != self.pass
     }
 
-    /// Whose the namespaces are, for as long as their ends may be reported.
-    fn note_inside(&mut self, pass: &Pass<'_>) {
-        let Ledger { reported, inside, .. } = &mut self.ledger;
-        for &(netns, _) in &*reported {
-            let owner = pass.processes.inside(netns);
+    /// Whose the namespaces are, for as long as their ends may be reported. Who has the inode number of one that went is another one.
+    fn note_inside(&mut self, there: &[Netns], pass: &Pass<'_>) {
+        let inside = &mut self.ledger.inside;
+        for &Netns { inode, cookie, .. } in there {
+            let owner = pass.processes.inside(inode);
             if owner != Owner::default() {
-                inside.insert(netns, (owner, self.pass));
+                inside.insert(inode, Inside { owner, cookie, pass: self.pass });
+            } else if inside.get(&inode).is_some_and(|known| known.cookie != cookie) {
+                inside.remove(&inode);
             }
         }
-        if inside.len() > reported.len() {
+        if inside.len() > there.len() {
             let now = self.pass;
-            inside.retain(|_, known| now.wrapping_sub(known.1) <= 2);
+            inside.retain(|_, known| now.wrapping_sub(known.pass) <= 2);
         }
     }
 
-    /// Where the end was: its namespace's short number may have become another one's since.
+    /// Where the end was: its namespace's short number may have become another one's since. 0: nobody knows.
     pub(super) fn netns_of(&self, ended: &Ended) -> u32 {
         let other = ended.or_netns;
+        let Ended { local, remote, .. } = *ended;
         let there = || {
-            self.addresses.of(ended.local.addr) == Some(other)
+            self.addresses.of(local.addr) == Some(other)
                 || self.find(&key_of(ended, other)).is_some()
+                || self.ledger.expects(End { netns: other, local, remote })
         };
         if other != 0 && there() { other } else { ended.netns }
     }

@@ -128,6 +128,7 @@ impl Connections {
             self.remove(slot, flows, pass);
         }
         self.addresses.keep(|there| !netns.contains(&there));
+        self.ledger.forget_inside(netns);
     }
 }
 

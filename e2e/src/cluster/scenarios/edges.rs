@@ -15,6 +15,7 @@ use crate::cluster::{
     wait::until,
 };
 
+const AGENTS: &str = "/apis/apps/v1/namespaces/probelet/daemonsets/probelet-agent";
 const COUNTER: &str = "e2e/cluster/counter.yaml";
 /// Twenty connections of two seconds, and what starts before.
 const COUNTING: Duration = Duration::from_secs(150);
@@ -98,14 +99,19 @@ fn names(world: &mut World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The agents' own probes come every few seconds.
+/// The agents' own probes come every few seconds. Who else asks an agent, such as the pod of `helm test`, uses its other port.
 fn probes(world: &mut World) -> anyhow::Result<()> {
+    let agents = world.kube.get(AGENTS)?;
+    let ports = list(&agents, "/spec/template/spec/containers/0/ports");
+    let probed = ports.iter().find(|port| text(port, "/name") == "probes");
+    let port = number(probed.context("no port is for probes")?, "/containerPort");
     let token = look::token(&world.kube, "probelet-viewer")?;
     for agent in look::pods(&world.kube, "agent")? {
         let report = look::report(&agent, &token)?;
         let to_agent = |flow: &&Value| {
             text(flow, "/destination/name") == "probelet/DaemonSet/probelet-agent"
                 && text(flow, "/reporter") == "source"
+                && number(flow, "/port") == port
         };
         let flows: Vec<&Value> = list(&report, "/flows").iter().filter(to_agent).collect();
         ensure!(!flows.is_empty(), "{}: no probe was seen", agent.node);

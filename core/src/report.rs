@@ -71,6 +71,8 @@ struct Pass<'a> {
     epoch: Epoch,
     /// The first pass with sockets: what it finds did not open before our eyes.
     first: bool,
+    /// The time of the pass before, Unix milliseconds: what was never seen open began after that.
+    since_ms: u64,
     /// The last time that anything was shown, Unix milliseconds.
     shown_ms: u64,
     processes: &'a join::Processes,
@@ -86,6 +88,7 @@ macro_rules! pass {
             now: $now,
             epoch: $epoch,
             first: $first,
+            since_ms: $report.since_ms,
             shown_ms: $report.shown_ms.get(),
             processes: &$report.joined,
             naming: &mut $report.naming,
@@ -144,6 +147,8 @@ pub struct Report {
     hands: hands::Hands,
     next_id: u64,
     previous_ms: u64,
+    /// The time of the pass before the last one over sockets, Unix milliseconds.
+    since_ms: u64,
     /// The time of the last picture that was made, Unix milliseconds.
     shown_ms: Cell<u64>,
     joined: join::Processes,
@@ -179,6 +184,7 @@ impl Report {
             hands: hands::Hands::default(),
             next_id: 1,
             previous_ms: 0,
+            since_ms: 0,
             shown_ms: Cell::new(0),
             joined: join::Processes::default(),
             listening: Listeners::default(),
@@ -417,6 +423,7 @@ impl Report {
         let missing = self.coverage.missing();
         self.coverage.counters(&facts.netns, born, now.mono_ms);
         self.losses.add(Loss::Overcounted, self.coverage.take_excess());
+        self.since_ms = now.unix_ms.saturating_sub(now.mono_ms.saturating_sub(previous_ms));
         self.previous_ms = now.mono_ms;
         self.listening.begin(now.mono_ms);
         self.coverage.reborn().iter().for_each(|&netns| self.listening.forget(netns));

@@ -85,7 +85,7 @@ enum Here {
     Yes,
     /// Not any more, since the last time: its last ends come now.
     WasLately,
-    /// Not any more: the kernel may have given its number to one that nobody saw yet.
+    /// Not any more: the kernel may have given its number to one that no scan saw yet.
     No,
 }
 

@@ -18,16 +18,15 @@ use std::net::IpAddr;
 impl Cluster {
     /// Where the source of a connection that was accepted here is. Only an address that is certainly none of a
     /// node is outside.
-    pub(crate) fn origin(&mut self, at: Endpoint, since_ms: u64) -> Origin {
+    pub(crate) fn origin(&mut self, at: Endpoint, unix_ms: u64, began_ms: u64) -> Origin {
         let address = at.addr;
         if self.settings.alone {
             return Origin::Outside;
         }
-        let (unix_ms, since_ms) = (since_ms, since_ms.saturating_sub(self.offset_ms));
         if at.is_loopback() || self.is_host(address) {
             return Origin::Here;
         }
-        if let Claim::One(slot) = self.pods.at(address, since_ms)
+        if let Claim::One(slot) = self.pods.at(address, began_ms.saturating_sub(self.offset_ms))
             && !self.has_successor(slot, address)
         {
             return Origin::Here;
@@ -66,7 +65,8 @@ impl Cluster {
             return None;
         }
         let direction = Direction::Outbound;
-        let question = Question { at, backend: None, protocol, direction, since_ms: 0 };
+        let question =
+            Question { at, backend: None, protocol, direction, since_ms: 0, began_ms: 0 };
         // The kernel translated it, so the object that claims the address is right.
         let ((namespace, name), _) = self.service_at(&question).ok()??;
         self.names.intern(Name::Service { namespace, name })

@@ -35,6 +35,8 @@ pub struct Question {
     pub direction: Direction,
     /// When the connection was first seen, Unix milliseconds.
     pub since_ms: u64,
+    /// When it may have begun; not after that.
+    pub began_ms: u64,
 }
 
 /// Who it is.
@@ -218,7 +220,7 @@ impl Cluster {
 
     fn pod_at(&self, q: &Question, port: Option<u16>) -> Result<Option<Pod<'_>>, Unresolved> {
         let (address, protocol) = (q.at.addr, q.protocol);
-        match self.pods.at(address, q.since_ms.saturating_sub(self.offset_ms)) {
+        match self.pods.at(address, q.began_ms.saturating_sub(self.offset_ms)) {
             Claim::One(slot) if !self.has_successor(slot, address) => {
                 return Ok(Some(Pod::Own(slot)));
             }

@@ -34,6 +34,8 @@ pub(super) struct Around {
     pub(super) of_node: [bool; 2],
     /// Whether the other end is in any namespace of this node.
     pub(super) here: bool,
+    /// When the connection may have begun, Unix milliseconds: of one that was never seen open it is the time of the pass before.
+    pub(super) began_ms: u64,
 }
 
 /// Who the ends of a connection are.
@@ -271,7 +273,7 @@ impl Naming {
         }
         if outside {
             let from = backend.unwrap_or(record.remote);
-            ends.origin = cluster.origin(from, record.since_ms);
+            ends.origin = cluster.origin(from, record.since_ms, around.began_ms);
         }
         self.name_peer(record, around, backend, &mut ends);
         if record.direction == Direction::Outbound {
@@ -295,7 +297,8 @@ impl Naming {
         let inbound = record.direction == Direction::Inbound;
         let port = (!inbound).then_some(record.remote.port);
         let ConnectionRecord { remote: at, protocol, direction, since_ms, .. } = *record;
-        let question = Question { at, backend, protocol, direction, since_ms };
+        let began_ms = around.began_ms;
+        let question = Question { at, backend, protocol, direction, since_ms, began_ms };
         let known = match record.peer {
             Workload::Container(id) => Some(id),
             // If the pod is not known, its address may be.

@@ -2,7 +2,7 @@
 
 use crate::node::*;
 use probelet_core::cluster::objects::Event;
-use probelet_core::facts::{Comm, Ended, Endpoint, Loss, Netns, Socket};
+use probelet_core::facts::{Closed, Comm, Ended, Endpoint, Loss, Netns, Socket};
 use probelet_core::report::{Entry, Translated};
 
 const SERVICE: &str = "10.96.0.7:80";
@@ -161,6 +161,33 @@ fn an_end_by_the_number_of_a_namespace_that_went_is_of_that_one_only_if_somethin
     assert_eq!(node.picture().losses.get(Loss::EndsElsewhere), 1);
     assert_eq!(counted(&mut node, &[&[of("10.1.0.7:50002", SERVER)]]), 1, "of its own address");
     assert_eq!(direct(&node), ["shop/Pod/10.1.0.7 → shop/Pod/cart-x :8080"]);
+}
+
+#[test]
+fn a_pod_that_went_since_the_last_pass_has_its_name_at_what_it_had_opened() {
+    for (reports, passes) in [(true, 0), (true, 1), (false, 0), (false, 1)] {
+        let mut node = node();
+        let job = pod("shop", "job", "10.1.0.9");
+        node.apply([Event::Pod(job.clone())]);
+        node.pass();
+        node.apply([gone(&job)]);
+        (0..passes).for_each(|_| node.pass());
+
+        let ended = Ended { remote: end("10.1.0.9:50001"), ..server(&node, 50_001) };
+        if reports {
+            assert_eq!(counted(&mut node, &[&[ended]]), 1);
+        } else {
+            node.facts.reported.clear();
+            let Ended { netns, local, remote, .. } = ended;
+            let closed = Closed { netns, local, remote, remaining_ms: 60_000, ..Closed::default() };
+            node.facts.closed = vec![closed];
+            assert_eq!(counted(&mut node, &[]), 1);
+        }
+
+        let named = ["shop/Pod/job → shop/Pod/cart-x :8080"];
+        let unnamed = ["10.1.0.9 → shop/Pod/cart-x :8080"];
+        assert_eq!(direct(&node), if passes == 0 { named } else { unnamed }, "{reports}");
+    }
 }
 
 #[test]

@@ -213,7 +213,7 @@ impl Connections {
         }
     }
 
-    /// Where the end was: its namespace's short number may have become another one's since. 0: nobody knows.
+    /// Where the end was: its namespace's short number may have become another one's since. 0: not known.
     pub(super) fn netns_of(&self, ended: &Ended) -> u32 {
         let other = ended.or_netns;
         let Ended { local, remote, .. } = *ended;

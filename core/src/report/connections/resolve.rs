@@ -243,7 +243,9 @@ impl Connections {
         let node = pass.processes.node_netns();
         let of_node =
             [Some(record.netns), peer_netns].map(|netns| netns.is_some() && netns == node);
-        Around { pod: self.peer_pod(slot, record), behind, of_node, here }
+        let never_open = record.state == State::TimeWait && record.since_ms == pass.now.unix_ms;
+        let began_ms = if never_open { pass.since_ms } else { record.since_ms };
+        Around { pod: self.peer_pod(slot, record), behind, of_node, here, began_ms }
     }
 
     /// Counts the connection in its flow, and out of the one that it was thought to be in.

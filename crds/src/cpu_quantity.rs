@@ -71,8 +71,8 @@ impl FromStr for CpuQuantity {
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         let digits = format!("{whole}{fraction}");
-        // 18 digits are a billion cores in nanocores: more is a mistake, not a budget.
-        if digits.is_empty() || digits.len() > 18 || fraction.contains('.') {
+        // The most nanocores have 20 digits: so many are read, that what is written is.
+        if digits.is_empty() || digits.len() > 20 || fraction.contains('.') {
             return Err(ParseCpuQuantityError);
         }
         let value: u128 = digits.parse().map_err(|_| ParseCpuQuantityError)?;
@@ -112,7 +112,7 @@ impl JsonSchema for CpuQuantity {
             "x-kubernetes-int-or-string": true,
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "pattern": "^([0-9]+[.]?[0-9]*|[.][0-9]+)(m|u|n|[eE][+-]?[0-9]{1,2})?$",
-            "maxLength": 19, // so that what is read has at most 18 digits
+            "maxLength": 19, // more digits than any amount within the bounds needs
         })
     }
 }
@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_far_beyond_every_bound_reads_back_so_that_it_is_judged() {
+        for text in ["3709551615.0000039", "18446744073.709551615", "0000000000.000000001"] {
+            let amount: CpuQuantity = text.parse().unwrap();
+            assert_eq!(amount.to_string().parse(), Ok(amount), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_amount_of_cpu_is_refused() {
         for text in [
             "",
@@ -199,6 +207,7 @@ mod tests {
             "5mm",
             "1.2.3m",
             "9999999999999999999",
+            "18446744073.709551616",
         ] {
             assert_eq!(text.parse::<CpuQuantity>(), Err(ParseCpuQuantityError), "{text}");
         }

@@ -1,12 +1,16 @@
 //! A length of time as people write it: `500ms`, `1s`, `1m30s`, `1h`.
 //!
 //! In: one to four numbers of at most five digits, each with its unit (h, m, s, ms), as Kubernetes' Gateway API has
-//! it. Out: a `Duration`, and the same text in its shortest form. Pure: text to value and back.
+//! it, in all less than 100,000 hours, so that their sum can be written in the same way. Out: a `Duration`, and the
+//! same text in its shortest form. Pure: text to value and back.
 
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// From here on the hours of the shortest form have six digits.
+const TOO_LONG: u64 = 100_000 * 3_600_000;
 
 /// A length of time in whole milliseconds, written like `500ms`, `1s` or `1m30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +67,7 @@ impl FromStr for Interval {
                     _ => return Err(ParseIntervalError),
                 };
             rest = tail;
-            if rest.is_empty() {
+            if rest.is_empty() && millis < TOO_LONG {
                 return Ok(Self { millis });
             }
         }
@@ -160,6 +164,15 @@ mod tests {
         for text in
             ["", "1", "s", "1.5s", "-1s", "1d", "1s ", "123456s", "1s1s1s1s1s", "1µs", "1 s", "1S"]
         {
+            assert_eq!(text.parse::<Interval>(), Err(ParseIntervalError), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_in_the_same_way_is_refused() {
+        let longest: Interval = "99999h59m59s999ms".parse().unwrap();
+        assert_eq!(longest.to_string().parse(), Ok(longest));
+        for text in ["99999h60m", "99999h1h", "1h99999h99999h99999h"] {
             assert_eq!(text.parse::<Interval>(), Err(ParseIntervalError), "{text}");
         }
     }

@@ -109,6 +109,14 @@ fn a_broken_rule_is_one_message_that_says_what_would_be_right() {
         ),
         (json!({"budget": {"cpu": 9}}), "spec.budget.cpu: 9 is too large; give at most 8"),
         (
+            json!({"budget": {"cpu": "3709551615.0000039"}}),
+            r#"spec.budget.cpu: "3709551615.0000039" is too large; give at most 8"#,
+        ),
+        (
+            json!({"intervals": {"report": "99999h1h"}}),
+            r#"spec.intervals.report: "99999h1h" is not a length of time; write it like 500ms, 1s or 1m30s"#,
+        ),
+        (
             json!({"intervals": {"report": "10ms"}}),
             r#"spec.intervals.report: "10ms" is too small; give at least 100ms"#,
         ),

@@ -67,8 +67,8 @@ impl FromStr for Interval {
                     _ => return Err(ParseIntervalError),
                 };
             rest = tail;
-            if rest.is_empty() && millis < TOO_LONG {
-                return Ok(Self { millis });
+            if rest.is_empty() {
+                return (millis < TOO_LONG).then_some(Self { millis }).ok_or(ParseIntervalError);
             }
         }
         Err(ParseIntervalError)

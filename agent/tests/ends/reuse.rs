@@ -12,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Connections of a storm, and the ports of the loopback that they use again and again.
 const ALL: u64 = 20_000;
 const PORTS: &str = "40000 43999";
+/// The address of pod 3.
+const THIRD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 3));
 
 /// Flows count a storm with a pass after each interval.
 fn storm(interval: Duration) {
@@ -85,7 +87,7 @@ fn a_pod_that_no_pass_saw_is_not_taken_for_the_one_that_had_its_number() {
         for _ in 0..20 {
             std::thread::sleep(Duration::from_millis(100));
             agent.pass();
-            let of_second = agent.facts.ended.iter().filter(|e| e.local.ip() == SECOND);
+            let of_second = agent.facts.ended.iter().filter(|e| e.local.ip() == THIRD);
             ends.extend(of_second.map(|ended| ended.netns));
         }
         // Its client's ends are of no namespace that is known; the server's say that there were connections.
@@ -96,5 +98,3 @@ fn a_pod_that_no_pass_saw_is_not_taken_for_the_one_that_had_its_number() {
         server.kill();
     });
 }
-
-const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 3));

@@ -1,4 +1,5 @@
-//! Short connections through a Service's address, both of whose ends are on this node and known only from how they ended.
+//! Short connections, known only from how they ended: through a Service's address, with both ends on this node; and of pods of which
+//! little or nothing was seen.
 
 use crate::node::*;
 use probelet_core::cluster::objects::Event;
@@ -101,8 +102,8 @@ fn seen_of(node: &mut Node, comm: &[u8], address: &str) -> u32 {
     node.connect(address, "192.0.2.7:443");
     node.facts.sockets.clear();
     let netns = netns_of(node, end(&format!("{address}:1")));
-    let sandbox = node.facts.processes.iter_mut().find(|process| process.netns == netns).unwrap();
-    sandbox.comm = Comm::new(comm);
+    let process = node.facts.processes.iter_mut().find(|process| process.netns == netns).unwrap();
+    process.comm = Comm::new(comm);
     node.facts.reported.push((netns, 0));
     node.pass();
     netns
@@ -151,15 +152,11 @@ fn a_namespace_with_the_number_of_one_that_went_is_not_called_as_that_one_was() 
 fn an_end_by_the_number_of_a_namespace_that_went_is_of_that_one_only_if_something_says_so() {
     let mut node = node();
     let netns = seen_of(&mut node, b"nginx", "10.1.0.7");
-    let of = |local: &str, remote| Ended {
-        netns: 0,
-        or_netns: netns,
-        ..end_of(0, end(local), end(remote))
-    };
+    let of = |local| Ended { or_netns: netns, ..end_of(0, end(local), end(SERVER)) };
 
-    assert_eq!(counted(&mut node, &[&[of("10.1.0.8:50001", SERVER)]]), 0, "of anybody");
+    assert_eq!(counted(&mut node, &[&[of("10.1.0.8:50001")]]), 0, "of anybody");
     assert_eq!(node.picture().losses.get(Loss::EndsElsewhere), 1);
-    assert_eq!(counted(&mut node, &[&[of("10.1.0.7:50002", SERVER)]]), 1, "of its own address");
+    assert_eq!(counted(&mut node, &[&[of("10.1.0.7:50002")]]), 1, "of its own address");
     assert_eq!(direct(&node), ["shop/Pod/10.1.0.7 → shop/Pod/cart-x :8080"]);
 }
 

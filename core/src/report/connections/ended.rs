@@ -198,8 +198,8 @@ impl Connections {
 
     /// Whose the namespaces are, for as long as their ends may be reported. Who has the inode number of one that went is another one.
     fn note_inside(&mut self, there: &[Netns], pass: &Pass<'_>) {
-        let inside = &mut self.ledger.inside;
-        for &Netns { inode, cookie, .. } in there {
+        let mut inside = std::mem::take(&mut self.ledger.inside);
+        for &Netns { inode, cookie, .. } in there.iter().filter(|n| self.ledger.reports(n.inode)) {
             let owner = pass.processes.inside(inode);
             if owner != Owner::default() {
                 inside.insert(inode, Inside { owner, cookie, pass: self.pass });
@@ -211,6 +211,7 @@ impl Connections {
             let now = self.pass;
             inside.retain(|_, known| now.wrapping_sub(known.pass) <= 2);
         }
+        self.ledger.inside = inside;
     }
 
     /// Where the end was: its namespace's short number may have become another one's since. 0: not known.

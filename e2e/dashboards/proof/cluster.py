@@ -20,6 +20,7 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder).resolve()
+        self.quiet_since = None  # when the fault `quiet` began, until `busy` ends it
         self.env = {**os.environ, "CLUSTER_DIR": str(self.folder), "KUBECONFIG": str(self.folder / "kubeconfig"), "HELM_CACHE_HOME": str(self.folder / "helm"),
                     "HELM_CONFIG_HOME": str(self.folder / "helm"), "HELM_DATA_HOME": str(self.folder / "helm")}
 
@@ -65,8 +66,8 @@ class Cluster:
         return self.run("e2e/dev-cluster/cluster", "exec", member, *words, **more)
 
     def python(self, member, program):
-        """A Python program in a node's namespaces, in the background."""
-        return subprocess.Popen(["e2e/dev-cluster/cluster", "exec", member, "python3", "-c", program], env=self.env, cwd=ROOT)
+        """A Python program in a node's namespaces, in the background. Its input ends when ours is closed, or we end."""
+        return subprocess.Popen(["e2e/dev-cluster/cluster", "exec", member, "python3", "-c", program], env=self.env, cwd=ROOT, stdin=subprocess.PIPE)
 
     def start(self, *words):
         """The cluster's tool in the background."""

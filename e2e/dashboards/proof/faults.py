@@ -11,39 +11,36 @@ import time
 from .cluster import until
 
 NO_BPF = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
-# Opens 100 connections a second to itself in the node's network and ends each by a reset, which leaves no trace.
+# Opens 100 connections a second to itself in the node's network and ends each by a reset, which leaves no trace. Until its input ends.
 RESETS = """
-import socket, struct, time
+import select, socket, struct
 server = socket.create_server(("127.0.0.1", 0))
-end = time.time() + {seconds}
-while time.time() < end:
+while not select.select([0], [], [], 0.1)[0]:
     for _ in range(10):
         a = socket.create_connection(server.getsockname()); b, _ = server.accept()
         for each in (a, b): each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); each.close()
-    time.sleep(0.1)
 """
 
-# Sends to a port of another node for so long, so that what is lost on the way is sent again.
+# Sends to a port of another node until its input ends, so that what is lost on the way is sent again.
 SENDER = """
-import socket, time
-end = time.time() + {seconds}
+import select, socket, time
 while True:
     try: a = socket.create_connection(("{peer}", 4998)); break
     except OSError: time.sleep(0.2)
-while time.time() < end: a.sendall(b"x" * 20000); time.sleep(0.05)
+while not select.select([0], [], [], 0.05)[0]: a.sendall(b"x" * 20000)
 """
 RECEIVER = """
 import socket, time
-server = socket.create_server(("", 4998)); server.settimeout({seconds}); b, _ = server.accept()
+server = socket.create_server(("", 4998)); server.settimeout(150); b, _ = server.accept()
 while b.recv(65536): pass
 """
-# Connects to a listener that accepts nothing, and each second to a port that never answers.
+# Connects to a listener that accepts nothing, and each second to a port that never answers, until its input ends.
 WAITERS = """
-import socket, time
+import select, socket
 server = socket.create_server(("127.0.0.1", 0), backlog=4); held = []
 def attempt(target): a = socket.socket(); a.setblocking(False); a.connect_ex(target); held.append(a)
 for _ in range(5): attempt(server.getsockname())
-for _ in range({seconds}): attempt(("{peer}", 4999)); time.sleep(1)
+while not select.select([0], [], [], 1)[0]: attempt(("{peer}", 4999))
 """
 # Stops the thread of a process that reads the node, and no other one, until the process ends.
 HOLDER = """
@@ -119,12 +116,13 @@ def few_series(cluster):
 @contextlib.contextmanager
 def missed(cluster):
     """Connections live shorter than the time between two looks, and end without a trace, where the kernel is not asked for ends."""
-    load = cluster.python("node1", RESETS.format(seconds=75))
+    load = cluster.python("node1", RESETS)
     try:
         cluster.edit(shortLived="Counters", intervals={"sockets": "20s", "processes": "20s", "containers": "20s", "bytes": "20s"})
         yield
     finally:
-        load.wait(150)
+        load.stdin.close()
+        load.wait(30)
         cluster.edit(shortLived="Auto", intervals={"sockets": "1s", "processes": "1s", "containers": "10s", "bytes": "10s"})
 
 
@@ -135,14 +133,18 @@ def sick(cluster):
     # Where they arrive: what its own node drops a socket does not count as sent again.
     rules = [("node2", "INPUT", "--dport", "4998", "-m", "statistic", "--mode", "random", "--probability", "0.05"), ("node2", "INPUT", "--dport", "4999")]
     drop = lambda verb: [cluster.inside(member, "iptables", "-w", verb, chain, "-p", "tcp", *rule, "-j", "DROP") for member, chain, *rule in rules]
-    program = lambda member, text: cluster.python(member, text.format(peer=peer, seconds=150))
+    program = lambda member, text: cluster.python(member, text.format(peer=peer))
+    programs = []
     drop("-A")
     try:
-        programs = [program("node2", RECEIVER), program("node1", SENDER), program("node1", WAITERS)]
+        programs += [program("node2", RECEIVER), program("node1", SENDER), program("node1", WAITERS)]
         yield
+    finally:
+        # The receiver ends with the sender's connection.
+        for each in reversed(programs):
+            each.stdin.close()
         for each in programs:
             each.wait(200)
-    finally:
         drop("-D")
 
 
@@ -286,19 +288,20 @@ def forbidden(cluster):
 
 @contextlib.contextmanager
 def quiet(cluster):
-    """A workload goes away, and with it its flows."""
-    try:
-        cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=0")
-        yield
-    finally:
-        cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=1")
+    """A workload goes away, and with it its flows. It comes back with `busy`."""
+    cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=0")
+    cluster.quiet_since = time.monotonic()
+    yield
 
 
 @contextlib.contextmanager
 def busy(cluster):
-    """A workload begins to talk, after all had been quiet for so long as is looked back."""
-    cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=0")
-    time.sleep(150)
+    """A workload begins to talk, after it had been quiet for so long as is looked back."""
+    if cluster.quiet_since is None:
+        with quiet(cluster):
+            pass
+    time.sleep(max(0, cluster.quiet_since + 150 - time.monotonic()))
+    cluster.quiet_since = None
     cluster.kubectl("-n", "batch", "scale", "deployment/nightly", "--replicas=1")
     yield
 
@@ -324,9 +327,7 @@ EVERY = [
     (few_series, ["ProbeletSeriesFolded"]),
     (frozen, ["ProbeletAgentDown"]),
     (missed, ["ProbeletCoverageLow"]),
-    (sick, ["ProbeletFlowLossy", "ProbeletFlowFailing", "ProbeletAcceptQueueFull"]),
     (small_budget, ["ProbeletAgentOverBudget", "ProbeletAgentThrottled"]),
-    (hung_read, ["ProbeletAgentStale"]),
     (agents_refused, ["ProbeletStatusWriteErrors"]),
     (operator_refused, ["ProbeletOperatorWriteErrors", "ProbeletOperatorQueueStuck", "ProbeletConfigNotApplied"]),
     (rejected, ["ProbeletConfigRejected"]),
@@ -336,6 +337,9 @@ EVERY = [
     (denied, ["ProbeletCapabilityMissing", "ProbeletConfigNotApplied"]),
     (forbidden, ["ProbeletSourceRefused"]),
     (quiet, []),
+    # These need no other agent, and pass the time until the next one.
+    (sick, ["ProbeletFlowLossy", "ProbeletFlowFailing", "ProbeletAcceptQueueFull"]),
+    (hung_read, ["ProbeletAgentStale"]),
     (busy, []),
     (no_agent, ["ProbeletNodesSilent"]),
 ]

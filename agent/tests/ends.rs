@@ -455,6 +455,21 @@ fn nothing_that_happens_is_one_system_call_a_look_and_nothing_of_a_pod_is_held()
     });
 }
 
+#[test]
+#[ignore = "needs root and BPF"]
+fn where_ends_are_heard_of_again_what_ended_before_is_past() {
+    let mut agent = Agent::start(SourceKind::Netlink, ROOM);
+    let first_ms = agent.facts.heard_ms;
+    agent.ends.listen(false, mono_ms()).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    let again_ms = mono_ms();
+    agent.ends.listen(true, again_ms).unwrap();
+    agent.pass();
+
+    assert!(first_ms > 0 && first_ms < again_ms);
+    assert_eq!(agent.facts.heard_ms, again_ms);
+}
+
 fn links() -> String {
     String::from_utf8(Command::new("ip").args(["-br", "link"]).output().unwrap().stdout).unwrap()
 }

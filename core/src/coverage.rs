@@ -164,13 +164,14 @@ impl Coverage {
             if fresh {
                 self.reborn.push(now.inode);
             }
-            let news = self.started && (fresh || born(now.inode));
-            let fresh = || Space {
-                last: if news { Netns { inode: now.inode, ..Netns::default() } } else { now },
-                history: !news,
-                ..Space::default()
-            };
-            let before = stays.unwrap_or_else(fresh);
+            let before = stays.unwrap_or_else(|| {
+                let news = self.started && (fresh || born(now.inode));
+                Space {
+                    last: if news { Netns { inode: now.inode, ..Netns::default() } } else { now },
+                    history: !news,
+                    ..Space::default()
+                }
+            });
             let last = before.last;
             let delta = Opened {
                 active: grown(now.active_opens, last.active_opens),

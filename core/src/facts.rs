@@ -439,7 +439,8 @@ pub struct Facts {
     /// The namespaces of which every end is reported that way, by inode number and since when, monotonic milliseconds.
     /// Of these a TIME_WAIT socket is shown and not counted.
     pub reported: Vec<(u32, u64)>,
-    /// Since when ends are heard of at all, monotonic milliseconds: of none before will the kernel say anything.
+    /// When ends began to be heard of, the last time that they did, monotonic milliseconds: of none that ended before will the
+    /// kernel say anything more.
     pub heard_ms: u64,
     /// The kernel had no room for some of what it had to tell since the last pass.
     pub overrun: bool,

@@ -18,5 +18,7 @@ mod peers;
 mod services;
 #[path = "names/short.rs"]
 mod short;
+#[path = "names/short_again.rs"]
+mod short_again;
 #[path = "names/strangers.rs"]
 mod strangers;

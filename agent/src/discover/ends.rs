@@ -123,8 +123,8 @@ pub struct Ends {
     age: u32,
     /// Since when it hears, monotonic milliseconds; `None` while it does not.
     since_ms: Option<u64>,
-    /// The first time that it did.
-    first_ms: Option<u64>,
+    /// When it began to, the last time.
+    began_ms: Option<u64>,
 }
 
 /// The number that stands for the node's own namespace here.
@@ -173,7 +173,7 @@ impl Ends {
             asked: Vec::new(),
             age: 0,
             since_ms: None,
-            first_ms: None,
+            began_ms: None,
         })
     }
 
@@ -185,12 +185,17 @@ impl Ends {
         if on == self.since_ms.is_some() {
             return Ok(());
         }
+        if on {
+            // What came while it stopped the last time was counted without it.
+            self.read();
+            self.waiting.clear();
+            self.overrun = false;
+        }
         for group in GROUPS {
             group::listen(self.socket.as_fd(), group, on).map_err(Error::Joining)?;
         }
-        // What waits in the kernel is read and handed over all the same; from now on nothing relies on it.
         self.since_ms = on.then_some(mono_ms);
-        self.first_ms = self.first_ms.or(self.since_ms);
+        self.began_ms = self.since_ms.or(self.began_ms);
         self.spaces.values_mut().for_each(|space| space.since_ms = mono_ms);
         Ok(())
     }
@@ -261,7 +266,7 @@ impl Ends {
     pub fn hand_over(&mut self, facts: &mut Facts, mono_ms: u64) {
         facts.ended.clear();
         facts.reported.clear();
-        facts.heard_ms = self.first_ms.unwrap_or(0);
+        facts.heard_ms = self.began_ms.unwrap_or(0);
         facts.overrun = std::mem::take(&mut self.overrun);
         facts.losses.add(Loss::Malformed, std::mem::take(&mut self.malformed));
         if self.since_ms.is_none() && self.waiting.is_empty() {

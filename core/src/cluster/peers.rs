@@ -11,11 +11,11 @@
 //! Pure: no I/O.
 
 use super::key::Key;
-use super::objects::Phase;
+use super::objects::{Kind, Phase};
 use super::pods::{Claim, Own, PodSlot};
 use super::services::{API_SERVER, At};
 use super::slices::{Endpoint as Place, Known as EndpointSlice, State};
-use super::{Cluster, OwningPod, Peers};
+use super::{Cluster, OwningPod, Peers, Settings};
 use crate::facts::{Endpoint, Protocol};
 use crate::names::{Name, NameId};
 use crate::records::{Direction, Unresolved};
@@ -95,6 +95,13 @@ impl Cluster {
         }
         // Whether a Service gets what it says is its own, the kernel alone can tell.
         PeerName { translated: claimed, ..self.place(q) }
+    }
+
+    /// Whether an address that is dialled may be a Service's; `None` where there are none.
+    pub(crate) fn may_be_translated(&self, q: &Question) -> Option<bool> {
+        let Settings { alone, peers, .. } = self.settings;
+        let unknown = peers == Peers::Off || !self.known.synced[Kind::Service as usize];
+        (!alone).then(|| unknown || !matches!(self.service_at(q), Ok(None)))
     }
 
     /// Who is at an address that is no Service's.

@@ -224,6 +224,14 @@ impl Naming {
         }
     }
 
+    /// Whether what this end dialled may be a Service's address, as far as Services are known; `None` where there are none.
+    pub(super) fn may_be_translated(&self, record: &ConnectionRecord) -> Option<bool> {
+        let ConnectionRecord { remote: at, protocol, direction, since_ms, .. } = *record;
+        let began_ms = since_ms;
+        let question = Question { at, backend: None, protocol, direction, since_ms, began_ms };
+        self.cluster.as_ref()?.may_be_translated(&question)
+    }
+
     /// Who the ends of a connection are.
     pub(super) fn ends(&mut self, record: &ConnectionRecord, around: &Around) -> Ends {
         let inbound = record.direction == Direction::Inbound;

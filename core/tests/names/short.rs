@@ -6,11 +6,11 @@ use probelet_core::cluster::objects::Event;
 use probelet_core::facts::{Closed, Comm, Ended, Endpoint, Loss, Netns, Socket};
 use probelet_core::report::{Entry, Translated};
 
-const SERVICE: &str = "10.96.0.7:80";
-const SERVER: &str = "10.1.0.6:8080";
+pub(crate) const SERVICE: &str = "10.96.0.7:80";
+pub(crate) const SERVER: &str = "10.1.0.6:8080";
 
 /// Two pods and a Service; what was seen of them is over.
-fn node() -> Node {
+pub(crate) fn node() -> Node {
     let mut node = Node::synced();
     node.apply([
         Event::Pod(pod("shop", "web-0", "10.1.0.5")),
@@ -33,14 +33,14 @@ fn node() -> Node {
     node
 }
 
-fn netns_of(node: &Node, local: Endpoint) -> u32 {
+pub(crate) fn netns_of(node: &Node, local: Endpoint) -> u32 {
     let ip = local.ip().to_string();
     let id = container_id(&ip);
     let n = node.facts.containers.iter().position(|container| container.id == id).unwrap();
     1000 + u32::try_from(n).unwrap()
 }
 
-fn end_of(netns: u32, local: Endpoint, remote: Endpoint) -> Ended {
+pub(crate) fn end_of(netns: u32, local: Endpoint, remote: Endpoint) -> Ended {
     let (sent, received) = (100, 101);
     let acknowledged = sent + 2;
     Ended {
@@ -55,24 +55,24 @@ fn end_of(netns: u32, local: Endpoint, remote: Endpoint) -> Ended {
     }
 }
 
-fn client(node: &Node, port: u16, to: &str) -> Ended {
+pub(crate) fn client(node: &Node, port: u16, to: &str) -> Ended {
     let local = end(&format!("10.1.0.5:{port}"));
     end_of(netns_of(node, local), local, end(to))
 }
 
-fn server(node: &Node, port: u16) -> Ended {
+pub(crate) fn server(node: &Node, port: u16) -> Ended {
     let local = end(SERVER);
     let ended = end_of(netns_of(node, local), local, end(&format!("10.1.0.5:{port}")));
     // No SYN of its own is acknowledged.
     Ended { acknowledged: ended.sent + 1, ..ended }
 }
 
-fn opened(node: &Node) -> u64 {
+pub(crate) fn opened(node: &Node) -> u64 {
     node.picture().flows.iter().map(|flow| flow.opened).sum()
 }
 
 /// Each list is reported in a pass of its own; how many connections that makes.
-fn counted(node: &mut Node, passes: &[&[Ended]]) -> u64 {
+pub(crate) fn counted(node: &mut Node, passes: &[&[Ended]]) -> u64 {
     let before = opened(node);
     for ended in passes {
         node.facts.ended = ended.to_vec();
@@ -97,7 +97,7 @@ fn a_short_connection_through_a_service_is_one_connection_whichever_end_is_repor
 }
 
 /// A pod at an address, of which nothing but `comm` was seen, and its namespace.
-fn seen_of(node: &mut Node, comm: &[u8], address: &str) -> u32 {
+pub(crate) fn seen_of(node: &mut Node, comm: &[u8], address: &str) -> u32 {
     node.apply([Event::Pod(pod("shop", address, address))]);
     node.connect(address, "192.0.2.7:443");
     node.facts.sockets.clear();
@@ -110,7 +110,7 @@ fn seen_of(node: &mut Node, comm: &[u8], address: &str) -> u32 {
 }
 
 /// Flows to the server's own port from others than the client of [`node`].
-fn direct(node: &Node) -> Vec<String> {
+pub(crate) fn direct(node: &Node) -> Vec<String> {
     let flows = node.flows().into_iter().filter(|flow| flow.ends_with(":8080"));
     flows.filter(|flow| !flow.starts_with("shop/Pod/web-0 ")).collect()
 }
@@ -244,7 +244,7 @@ fn a_client_of_a_service_that_forgot_its_peer_is_not_counted_beside_the_server()
 }
 
 /// The socket of an end that a pass sees alive.
-fn alive(node: &Node, ended: &Ended) -> Socket {
+pub(crate) fn alive(node: &Node, ended: &Ended) -> Socket {
     let Ended { netns, local, remote, .. } = *ended;
     let inode = 70 + netns;
     let process = node.facts.processes.iter().find(|process| process.netns == netns).unwrap();

@@ -203,7 +203,9 @@ impl Connections {
         let record = ConnectionRecord { peer, ..record };
         let around = self.around(Slot::MAX, &record, pass);
         let pod = pod.and_then(|owner| owner.pod()).filter(|_| peer == Workload::Unresolved);
-        let ends = pass.naming.ends(&record, &Around { pod, ..around });
+        // It began after the pass before, when its peer may have been there still.
+        let around = Around { pod, began_ms: pass.since_ms, ..around };
+        let ends = pass.naming.ends(&record, &around);
         let key = flows.kept(super::resolve::flow_key(&record, &ends));
         Attempt { netns, proof: Proof::of(ended), key, own: ends.own }
     }

@@ -21,6 +21,10 @@ use crate::table::Slot;
 /// Clocks of the kernel differ by less than this, milliseconds.
 const MARGIN_MS: u64 = 50;
 
+/// For how many passes what an end through a Service left is kept at least, and at most for twice as many: its other end is
+/// seen or reported within a few, if it is on this node.
+const KEPT_PASSES: u32 = 32;
+
 /// What was reported and what was counted.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -144,6 +148,9 @@ impl Connections {
         for tokens in [awaited, partners, translated, attempted] {
             tokens.begin(self.pass);
         }
+        if self.pass.is_multiple_of(KEPT_PASSES) {
+            self.ledger.translated.age();
+        }
         let Ledger { reported, heard_ms, marked, unknown, forgot, before, .. } = &mut self.ledger;
         before.clear();
         reported.clone_from(&facts.reported);
@@ -173,7 +180,9 @@ impl Connections {
             let known = known.and_then(|slot| Some((slot, *self.table.get(slot)?)));
             match known {
                 Some((slot, record))
-                    if !record.reported && self.is_first(slot, end_of(&record)) =>
+                    if !record.reported
+                        && !self.ledger.is_past(&record)
+                        && self.is_first(slot, end_of(&record)) =>
                 {
                     self.ledger.marked.push((slot, record.id, n));
                     self.seen[slot as usize].ended = self.pass;
@@ -207,10 +216,8 @@ impl Connections {
                 inside.remove(&inode);
             }
         }
-        if inside.len() > there.len() {
-            let now = self.pass;
-            inside.retain(|_, known| now.wrapping_sub(known.pass) <= 2);
-        }
+        let now = self.pass;
+        inside.retain(|_, known| now.wrapping_sub(known.pass) <= 2);
         self.ledger.inside = inside;
     }
 
@@ -391,6 +398,7 @@ pub(super) fn left_of(record: &ConnectionRecord, flows: &Flows) -> Left {
         flow,
         bytes: record.bytes.unwrap_or_default(),
         inbound: record.direction == Direction::Inbound,
+        inside: false,
         observed: record.ends != 0,
         quality: record.quality.or(from),
         reset: false,

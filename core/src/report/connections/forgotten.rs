@@ -115,7 +115,9 @@ impl Connections {
             }
             // The other end knows more, and may be reported a little later: a pass is worth the wait.
             if self.ledger.held.len() < HELD {
-                self.ledger.held.push(*ended);
+                // By the next pass its namespace's number may be known as another one's alone.
+                let netns = record.netns;
+                self.ledger.held.push(Ended { netns, or_netns: 0, ..*ended });
             } else {
                 self.count_new(ended, record, flows, evidence, pass);
             }
@@ -137,7 +139,8 @@ impl Connections {
     /// An end that is known took what an end that forgot its peer had used up: that is one more than are counted now.
     pub(super) fn is_free_again(&mut self, ended: &Ended, record: &ConnectionRecord) {
         if self.speaks(record) && self.ledger.held.len() < HELD {
-            self.ledger.held.push(forgetting(ended));
+            let netns = record.netns;
+            self.ledger.held.push(Ended { netns, or_netns: 0, ..forgetting(ended) });
         }
     }
 

@@ -94,7 +94,10 @@ impl Connections {
         let old = |peer: &ConnectionRecord| peer.paired && peer.state == State::TimeWait;
         let other = peer_record.filter(|peer| !old(peer));
         let directed = ConnectionRecord { direction, peer, changed: pass.epoch, ..record };
-        let counted = self.counts(&directed, remote_netns, other.as_ref());
+        let counted = self.counts(&directed, remote_netns, other.as_ref(), pass);
+        if !counted && let Some(other) = &other {
+            self.found_other_end(&directed, other, remote_netns, pass);
+        }
         let counted_there = record.counted_there || (other.is_none() && !counted);
         let resolved = ConnectionRecord { counted, counted_there, ..directed };
         let alone = record.flow == Slot::MAX && counted && other.is_none();
@@ -105,7 +108,7 @@ impl Connections {
             && self.count_instead(&resolved, flows, pass).is_some();
         self.settle(slot, resolved, flows, pass);
         if alone && let Some(&settled) = self.table.get(slot) {
-            self.count_through(&settled, remote_netns, flows);
+            self.count_through(&settled, remote_netns, evidence, pass);
         }
         if instead {
             self.spend(slot, flows);
@@ -125,6 +128,7 @@ impl Connections {
         record: &ConnectionRecord,
         there: Option<u32>,
         other: Option<&ConnectionRecord>,
+        pass: &Pass<'_>,
     ) -> bool {
         match (record.direction, other) {
             _ if record.flow != Slot::MAX => record.counted,
@@ -133,7 +137,7 @@ impl Connections {
             (_, None) if record.counted_there => false,
             // The other end was too short to be seen, and is counted, or it knows other addresses.
             (_, None) => {
-                let through = self.is_counted_through(record, there);
+                let through = self.is_counted_through(record, there, pass);
                 !(through || self.ledger.counted_there(record))
             }
         }

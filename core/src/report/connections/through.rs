@@ -7,6 +7,9 @@
 //! the other one takes it. Where the ports are used again for another server at once, the two may change places, and no more
 //! is counted than there was as long as each end knows its peer.
 //!
+//! A token that no end takes, since the other end is on another node, must not stand for a later connection of that port: an end
+//! that dialled takes one only where what it dialled may have been translated, and tokens are forgotten after some passes.
+//!
 //! Pure: no I/O.
 
 use super::ended::Ledger;
@@ -17,18 +20,21 @@ use crate::records::{ConnectionRecord, Direction};
 use crate::table::Slot;
 
 impl Ledger {
-    /// Whether the other end of a connection through a Service's address counts it. A token that was left for an end that
-    /// turned out to be known by its addresses is taken, too, and stands for nothing.
+    /// Whether the other end of a connection through a Service's address counts it; `may` says whether what was dialled may
+    /// have been translated. A token that was left for an end that turned out to be known by its addresses is taken, too,
+    /// and stands for nothing.
     pub(super) fn take_translated(
         &mut self,
         record: &ConnectionRecord,
         there: Option<u32>,
+        may: impl FnOnce() -> bool,
     ) -> bool {
         match (record.direction, there) {
             (Direction::Inbound, Some(_)) => self.translated.take(accepts(record.remote)).is_some(),
             (Direction::Outbound, _) => {
-                let claim = self.translated.claim(dials(record.netns, record.local));
-                claim.is_some_and(|(_, used)| used == Used::No)
+                let client = dials(record.netns, record.local);
+                let left = self.translated.peek(client).filter(|left| left.inside || may());
+                left.and_then(|_| self.translated.claim(client)).is_some_and(|c| c.1 == Used::No)
             }
             _ => false,
         }
@@ -49,20 +55,21 @@ impl Ledger {
         }
     }
 
-    /// Leaves a token for the other end of a connection that is counted, if that may know other addresses: one to a
-    /// `service`, whose pods may be on this node, and one that was accepted from this node.
+    /// Leaves a token for the other end of a connection that is counted, if that may know other addresses: one to what may
+    /// be translated (`may`), whose pods may be on this node, and one that was accepted from this node.
     pub(super) fn expect_translated(
         &mut self,
         record: &ConnectionRecord,
         there: Option<u32>,
-        service: bool,
+        may: impl FnOnce() -> bool,
         left: Left,
     ) {
         match (record.direction, there) {
             (Direction::Inbound, Some(netns)) if !record.remote.is_loopback() => {
+                let left = Left { inside: netns == record.netns, ..left };
                 self.translated.leave(dials(netns, record.remote), left);
             }
-            (Direction::Outbound, None) if service => {
+            (Direction::Outbound, _) if may() => {
                 self.translated.leave(accepts(record.local), left);
             }
             _ => {}
@@ -77,8 +84,27 @@ impl Connections {
         &mut self,
         record: &ConnectionRecord,
         there: Option<u32>,
+        pass: &Pass<'_>,
     ) -> bool {
-        may_be_through(record) && self.ledger.take_translated(record, there)
+        let may = || may_be_translated(record, there, pass);
+        may_be_through(record) && self.ledger.take_translated(record, there, may)
+    }
+
+    /// The end that accepted was there before and counts. It is known by its addresses, so what it left for one that
+    /// is not stands for no later connection. Of what is closed already another one may have the same addresses.
+    pub(super) fn found_other_end(
+        &mut self,
+        record: &ConnectionRecord,
+        other: &ConnectionRecord,
+        there: Option<u32>,
+        pass: &Pass<'_>,
+    ) {
+        let new = record.since_ms == pass.now.unix_ms;
+        let direct = (other.local, other.remote) == (record.remote, record.local);
+        let open = [record, other].iter().all(|end| end.state == State::Established);
+        if new && direct && open && may_be_through(record) {
+            self.ledger.take_translated(record, there, || true);
+        }
     }
 
     /// A record counts its connection from now on: so that its other end does not.
@@ -86,14 +112,14 @@ impl Connections {
         &mut self,
         record: &ConnectionRecord,
         there: Option<u32>,
-        flows: &Flows,
+        evidence: &Evidence<'_>,
+        pass: &Pass<'_>,
     ) {
-        if !may_be_through(record) {
-            return;
+        if may_be_through(record) {
+            let may = || is_sent_on(record, there, evidence, pass);
+            let inbound = record.direction == Direction::Inbound;
+            self.ledger.expect_translated(record, there, may, Left { inbound, ..Left::default() });
         }
-        let service = flows.key(record.flow).is_some_and(|key| key.service.is_some());
-        let inbound = record.direction == Direction::Inbound;
-        self.ledger.expect_translated(record, there, service, Left { inbound, ..Left::default() });
     }
 
     /// Of two new ends it is the client's that counts, which knows what it dialled: it comes first.
@@ -127,6 +153,37 @@ const fn seems_accepted(record: &ConnectionRecord) -> bool {
 const fn may_be_through(record: &ConnectionRecord) -> bool {
     let trace = matches!(record.state, State::TimeWait) && !record.opened;
     matches!(record.protocol, Protocol::Tcp) && !trace
+}
+
+/// Whether the address that an end dialled may stand for another one: a Service's, or the node's own, whose ports may be those of
+/// its pods.
+pub(super) fn may_be_translated(
+    record: &ConnectionRecord,
+    there: Option<u32>,
+    pass: &Pass<'_>,
+) -> bool {
+    is_of_node(record, there, pass) || pass.naming.may_be_translated(record).unwrap_or(true)
+}
+
+/// The same of an end that is counted first: at the node's own address only a port at which no one listens.
+pub(super) fn is_sent_on(
+    record: &ConnectionRecord,
+    there: Option<u32>,
+    evidence: &Evidence<'_>,
+    pass: &Pass<'_>,
+) -> bool {
+    match there {
+        None => pass.naming.may_be_translated(record).unwrap_or(false),
+        Some(netns) => {
+            let ConnectionRecord { protocol, remote, .. } = *record;
+            is_of_node(record, there, pass)
+                && evidence.listeners.listening(netns, protocol, remote, true).is_none()
+        }
+    }
+}
+
+fn is_of_node(record: &ConnectionRecord, there: Option<u32>, pass: &Pass<'_>) -> bool {
+    !record.remote.is_loopback() && there.is_some() && there == pass.processes.node_netns()
 }
 
 /// Who dialled, by its own end: what it dialled may have been translated.

@@ -46,6 +46,8 @@ pub(super) struct Left {
     pub(super) bytes: (u64, u64),
     /// This end accepted, so what it sent went back.
     pub(super) inbound: bool,
+    /// Left by an end of the network namespace that the other end is in.
+    pub(super) inside: bool,
     /// Coverage counts it.
     pub(super) observed: bool,
     /// What it sent that is in the flow already; `None` if that is not known.
@@ -136,6 +138,12 @@ impl Tokens {
         }
     }
 
+    /// The older half of those that were not taken is forgotten.
+    pub(super) fn age(&mut self) {
+        self.generations.swap(0, 1);
+        self.generations[0] = Generation::default();
+    }
+
     /// Leaves one for the end.
     pub(super) fn leave(&mut self, end: End, left: Left) {
         if self.generations[0].count >= MOST {
@@ -175,6 +183,12 @@ impl Tokens {
         let some = *lost > 0;
         *lost = lost.saturating_sub(1);
         some
+    }
+
+    /// What was left for the end, which stays.
+    pub(super) fn peek(&self, end: End) -> Option<Left> {
+        let exact = end.exact();
+        self.generations.iter().find_map(|tokens| Some(tokens.exact.get(&exact)?.0))
     }
 
     /// How many there are for the end, as far as those that are alike are not used up.

@@ -9,6 +9,7 @@
 //! Pure: no I/O; time is an argument.
 
 use super::ended::{blind, claims, end_of, finish, forgetting, key_of, other_end, sketch};
+use super::through::{is_sent_on, may_be_translated};
 use super::tokens::{Left, Used};
 use super::{Connections, Evidence, Flows, Pass, Seen};
 use crate::facts::{Ended, Facts, Loss, Protocol, Quality, State};
@@ -136,7 +137,7 @@ impl Connections {
         evidence: &mut Evidence<'_>,
         pass: &mut Pass<'_>,
     ) {
-        if !pass.first && !self.is_claimed(ended, &record) {
+        if !pass.first && !self.is_claimed(ended, &record, pass) {
             self.count_new(ended, record, flows, evidence, pass);
         }
     }
@@ -166,7 +167,6 @@ impl Connections {
         let around = Around { pod: pod.filter(|_| peer == Workload::Unresolved), ..around };
         let ends = pass.naming.ends(&record, &around);
         let key = flows.kept(super::resolve::flow_key(&record, &ends));
-        let to_service = key.service.is_some();
         let flow = flows.slot(key, ends.own, pass);
         flows.change(flow, pass, |flow| {
             flow.opened += 1;
@@ -192,7 +192,8 @@ impl Connections {
         if forgot && there.is_none() && record.direction != Direction::Inbound {
             self.ledger.translated.leave(blind(record.netns, record.local.port), left);
         }
-        self.ledger.expect_translated(&record, there, to_service, left);
+        let may = || !forgot && is_sent_on(&record, there, evidence, pass);
+        self.ledger.expect_translated(&record, there, may, left);
         self.ledger.partners.leave(if forgot { sketch(other) } else { other }, left);
         if instead.is_some() {
             self.ledger.partners.mark(other);
@@ -246,7 +247,7 @@ impl Connections {
     }
 
     /// Whether the other end counts this connection; if so, it does for this one only.
-    fn is_claimed(&mut self, ended: &Ended, record: &ConnectionRecord) -> bool {
+    fn is_claimed(&mut self, ended: &Ended, record: &ConnectionRecord, pass: &Pass<'_>) -> bool {
         let there = self.peer_netns(record);
         // Where this end has a record that is alive, the record of the other end is that one's.
         let by_record =
@@ -260,7 +261,8 @@ impl Connections {
             });
         let here = there.is_some_and(|netns| self.ledger.reports(netns));
         let inbound = record.direction == Direction::Inbound;
-        self.ledger.take_translated(record, there)
+        let may = || claimed || may_be_translated(record, there, pass);
+        self.ledger.take_translated(record, there, may)
             || claimed
             || (here && self.ledger.partners.excuses(inbound))
             || self.ledger.excuses_translated(record, there)

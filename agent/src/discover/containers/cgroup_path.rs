@@ -45,10 +45,33 @@ impl Node {
     }
 }
 
+/// What one path shows.
+enum Shown {
+    Nothing,
+    Container(Container),
+    /// The cgroup of a pod, and nothing below it.
+    Pod(Container),
+    /// Something in a pod that is no container.
+    Helper,
+}
+
 /// Reads the text of `/proc/PID/cgroup`; `None` for a process outside of any container.
 #[must_use]
 pub fn container(text: &str, node: &Node) -> Option<Container> {
-    paths(text).find_map(|path| in_path(path, node))
+    let mut pod = None;
+    let mut helper = false;
+    for path in paths(text) {
+        match in_path(path, node) {
+            Shown::Container(found) if found.pod_uid.is_some() || pod.is_none() => {
+                return Some(found);
+            }
+            Shown::Pod(found) => pod = pod.or(Some(found)),
+            Shown::Helper => helper = true,
+            Shown::Container(_) | Shown::Nothing => {}
+        }
+    }
+    // With cgroup v1 one hierarchy may show more of a process than another.
+    pod.filter(|_| !helper)
 }
 
 /// The paths of a text, those first that are most likely to name a container.
@@ -99,44 +122,58 @@ fn enclosing(path: &str) -> Option<&str> {
     Some(&path[..parts[outer].1])
 }
 
-fn in_path(path: &str, node: &Node) -> Option<Container> {
+fn in_path(path: &str, node: &Node) -> Shown {
     let skip = node.skip(path);
     let parts = parts(&path[skip..]);
     let names: Vec<&str> = parts.iter().map(|(part, _)| *part).collect();
     let mut found: Option<Container> = None;
     // The end of the container that the found one is in.
     let mut outer = 0;
-    let mut pod: Option<String> = None;
+    // The uid, and where the pod's cgroup ends.
+    let mut pod: Option<(String, usize)> = None;
     let mut unnamed: Option<(&str, usize)> = None;
     let mut session = false;
     for (at, &(part, end)) in parts.iter().enumerate() {
         session |= is_session(part);
+        let end = skip + end;
         let first = pod.is_none().then(|| pod_uid(part)).flatten();
         let begins = first.is_some();
-        if begins {
+        if let Some(uid) = first {
             outer = found.take().map_or(outer, |c| c.cgroup.len());
-            pod = first;
+            pod = Some((uid, end));
         }
         if let Some((id, runtime)) = container_at(&names, at) {
             outer = found.take().map_or(outer, |c| c.cgroup.len());
-            let cgroup = path[..skip + end].to_owned();
+            let cgroup = path[..end].to_owned();
             found = Some(Container { id, runtime, cgroup, ..Container::default() });
             if pod.is_some() {
                 break;
             }
         } else if pod.is_some() && !begins && unnamed.is_none() {
-            unnamed = Some((part, skip + end));
+            unnamed = Some((part, end));
         }
-    }
-    if found.is_none() && pod.is_some() {
-        // A runtime that we have not met: its processes are the pod's all the same.
-        let (name, end) = unnamed.filter(|(name, _)| is_name(name) && !name.contains("conmon"))?;
-        let id = name.strip_suffix(".scope").unwrap_or(name).to_owned();
-        found = Some(Container { id, cgroup: path[..end].to_owned(), ..Container::default() });
     }
     let foreign = outer > 0 || (session && !node.rootless);
     let outer = u32::try_from(outer).unwrap_or(0);
-    found.map(|container| Container { pod_uid: pod, outer, foreign, ..container })
+    let whole = |container, pod_uid| Container { pod_uid, outer, foreign, ..container };
+    match (found, pod) {
+        (Some(found), pod) => Shown::Container(whole(found, pod.map(|(uid, _)| uid))),
+        (None, None) => Shown::Nothing,
+        (None, Some((uid, end))) => {
+            let container = |id: &str, end: usize| {
+                let (id, cgroup) = (id.to_owned(), path[..end].to_owned());
+                whole(Container { id, cgroup, ..Container::default() }, Some(uid.clone()))
+            };
+            match unnamed {
+                None => Shown::Pod(container(&uid, end)),
+                Some((name, _)) if !is_name(name) || name.contains("conmon") => Shown::Helper,
+                // A runtime that we have not met: its processes are the pod's all the same.
+                Some((name, end)) => {
+                    Shown::Container(container(name.strip_suffix(".scope").unwrap_or(name), end))
+                }
+            }
+        }
+    }
 }
 
 /// Whether an id is one of those that a runtime draws, and no name that a person chose.
@@ -149,256 +186,4 @@ fn is_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use probelet_core::facts::Runtime;
-
-    const ID: &str = "3f1d0c3c1b4b9e6c2d7f8a90b1c2d3e4f5061728394a5b6c7d8e9f0a1b2c3d4e";
-    const OTHER: &str = "aa1d0c3c1b4b9e6c2d7f8a90b1c2d3e4f5061728394a5b6c7d8e9f0a1b2c3dff";
-    const UID: &str = "8dbc6577-d0e2-4706-8787-57d52c03ddf2";
-    const UID_: &str = "8dbc6577_d0e2_4706_8787_57d52c03ddf2";
-    const STATIC: &str = "f5a2bb44fd4a4a86f8a1b7c4b0a8a8a1";
-
-    /// Replaces the capital words by the constants above.
-    fn text(template: &str) -> String {
-        template
-            .replace("OTHER", OTHER)
-            .replace("STATIC", STATIC)
-            .replace("UID_", UID_)
-            .replace("UID", UID)
-            .replace("{ID}", ID)
-    }
-
-    fn of(template: &str) -> Option<Container> {
-        container(&text(template), &Node::default())
-    }
-
-    fn assert_is(template: &str, runtime: Runtime, pod: Option<&str>) {
-        let found = of(template).unwrap_or_else(|| panic!("{template}"));
-        assert_eq!(found.id, ID, "{template}");
-        assert_eq!(found.runtime, runtime, "{template}");
-        assert_eq!(found.pod_uid.as_deref(), pod, "{template}");
-        assert!(found.cgroup.trim_end_matches(".scope").ends_with(ID), "{template}");
-    }
-
-    #[test]
-    fn kubernetes_with_the_systemd_driver_and_cgroup_v2() {
-        for (prefix, runtime) in [
-            ("cri-containerd", Runtime::Containerd),
-            ("crio", Runtime::CriO),
-            ("docker", Runtime::Docker),
-        ] {
-            for class in ["-burstable", "-besteffort", ""] {
-                let slice = if class.is_empty() {
-                    String::new()
-                } else {
-                    format!("/kubepods{class}.slice")
-                };
-                let line = format!(
-                    "0::/kubepods.slice{slice}/kubepods{class}-podUID_.slice/{prefix}-{{ID}}.scope\n"
-                );
-                assert_is(&line, runtime, Some(UID));
-            }
-        }
-    }
-
-    #[test]
-    fn kubernetes_with_the_cgroupfs_driver_and_cgroup_v2() {
-        assert_is("0::/kubepods/burstable/podUID/{ID}\n", Runtime::Unknown, Some(UID));
-        assert_is("0::/kubepods/besteffort/podUID/{ID}\n", Runtime::Unknown, Some(UID));
-        assert_is("0::/kubepods/podUID/{ID}\n", Runtime::Unknown, Some(UID));
-        assert_is("0::/kubepods/burstable/podUID/crio-{ID}\n", Runtime::CriO, Some(UID));
-    }
-
-    #[test]
-    fn kubernetes_with_cgroup_v1_has_one_line_per_hierarchy() {
-        assert_is(
-            "12:hugetlb:/kubepods/burstable/podUID/{ID}\n11:cpu,cpuacct:/kubepods/burstable/podUID/{ID}\n1:name=systemd:/kubepods/burstable/podUID/{ID}\n",
-            Runtime::Unknown,
-            Some(UID),
-        );
-        assert_is(
-            "4:memory:/kubepods.slice/kubepods-podUID_.slice/docker-{ID}.scope\n1:name=systemd:/kubepods.slice/kubepods-podUID_.slice/docker-{ID}.scope\n0::/\n",
-            Runtime::Docker,
-            Some(UID),
-        );
-        assert_is(
-            "3:pids:/system.slice/containerd.service/kubepods-burstable-podUID_.slice:cri-containerd:{ID}\n",
-            Runtime::Containerd,
-            Some(UID),
-        );
-    }
-
-    #[test]
-    fn a_hybrid_host_prefers_the_v2_line_only_if_it_names_a_container() {
-        assert_is("4:memory:/docker/{ID}\n0::/docker/{ID}\n", Runtime::Docker, None);
-        assert_is(
-            "4:memory:/docker/{ID}\n1:name=systemd:/docker/{ID}\n0::/system.slice/docker.service\n",
-            Runtime::Docker,
-            None,
-        );
-        assert_is("9:blkio:/docker/{ID}\n4:memory:/\n0::/\n", Runtime::Docker, None);
-    }
-
-    #[test]
-    fn plain_docker_podman_and_nerdctl() {
-        assert_is("0::/system.slice/docker-{ID}.scope\n", Runtime::Docker, None);
-        assert_is("4:memory:/docker/{ID}\n", Runtime::Docker, None);
-        assert_is("0::/system.slice/nerdctl-{ID}.scope\n", Runtime::Containerd, None);
-        assert_is("0::/libpod_parent/libpod-{ID}\n", Runtime::Podman, None);
-        assert_is("0::/default/{ID}\n", Runtime::Unknown, None);
-        let rootless = text(
-            "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container\n",
-        );
-        let found = container(&rootless, &Node::default()).unwrap();
-        assert_eq!((found.id.as_str(), found.runtime), (ID, Runtime::Podman));
-        assert!(found.cgroup.ends_with(&text("/libpod-{ID}.scope")), "{}", found.cgroup);
-    }
-
-    #[test]
-    fn the_helpers_of_a_runtime_are_not_the_container() {
-        for line in [
-            "0::/machine.slice/libpod-conmon-{ID}.scope\n",
-            "0::/kubepods.slice/kubepods-podUID_.slice/crio-conmon-{ID}.scope\n",
-            "0::/libpod_parent/conmon\n",
-        ] {
-            assert_eq!(of(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_path_seen_from_inside_a_cgroup_namespace_climbs_first() {
-        assert_is("0::/../../podUID/{ID}\n", Runtime::Unknown, Some(UID));
-        assert_is(
-            "0::/../../../kubepods-burstable-podUID_.slice/cri-containerd-{ID}.scope\n",
-            Runtime::Containerd,
-            Some(UID),
-        );
-        assert_is("0::/../cri-containerd-{ID}.scope\n", Runtime::Containerd, None);
-    }
-
-    #[test]
-    fn a_container_in_a_plain_one_is_the_inner_one_with_its_own_pod() {
-        assert_is(
-            "0::/docker/OTHER/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-podUID_.slice/cri-containerd-{ID}.scope\n",
-            Runtime::Containerd,
-            Some(UID),
-        );
-        assert_is(
-            "0::/system.slice/docker-OTHER.scope/kubelet/kubepods/burstable/podUID/{ID}\n",
-            Runtime::Unknown,
-            Some(UID),
-        );
-        assert_is("0::/docker/OTHER/docker/{ID}/init.scope\n", Runtime::Docker, None);
-    }
-
-    #[test]
-    fn whatever_runs_in_a_pod_is_the_pods_and_its_outermost_containers() {
-        const POD: &str =
-            "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID_.slice";
-        for inside in [
-            "docker/OTHER",
-            "docker/buildkit/qm1e1kznv4e1qnq0wq5z8h2vp",
-            "kubelet/kubepods/burstable/pod11111111-2222-3333-4444-555555555555/OTHER",
-            "system.slice/docker-OTHER.scope/init.scope",
-            "lxc.payload.web/init.scope",
-            "init.scope/system.slice/app.service",
-        ] {
-            let line = format!("{POD}/cri-containerd-{{ID}}.scope/{inside}\n");
-            assert_is(&line, Runtime::Containerd, Some(UID));
-        }
-        assert_is("0::/kubepods/podUID/{ID}/docker/OTHER\n", Runtime::Unknown, Some(UID));
-        assert_is("0::/kubepods/podUID/docker/{ID}\n", Runtime::Docker, Some(UID));
-    }
-
-    #[test]
-    fn a_node_in_a_pod_of_another_cluster_knows_its_own_pods() {
-        let outer = "0::/kubepods/pod11111111-2222-3333-4444-555555555555/OTHER";
-        let own = text(&format!("{outer}/kubelet/kubepods/podSTATIC/{}\n", "b".repeat(64)));
-        let node = Node::of(&own);
-        let line =
-            text(&format!("{outer}/kubelet/kubepods/burstable/podUID/{{ID}}/docker/OTHER\n"));
-
-        let inner = container(&line, &node).unwrap();
-        let from_outside = container(&line, &Node::default()).unwrap();
-
-        assert_eq!((&*inner.id, inner.pod_uid.as_deref()), (ID, Some(UID)));
-        assert!(inner.cgroup.starts_with("/kubepods/pod1111") && inner.cgroup.ends_with(ID));
-        assert!(!inner.foreign && inner.outer == 0);
-        assert_eq!(from_outside.id, OTHER);
-    }
-
-    #[test]
-    fn kata_and_unknown_runtimes_leave_their_processes_to_the_pod() {
-        for (line, runtime) in [
-            ("0::/kubepods/burstable/podUID/kata_{ID}\n", Runtime::Kata),
-            ("4:memory:/kubepods.slice/kubepods-podUID_.slice/kata_{ID}\n0::/\n", Runtime::Kata),
-            (
-                "0::/kubepods.slice/kubepods-podUID_.slice:cri-containerd:{ID}\n",
-                Runtime::Containerd,
-            ),
-        ] {
-            assert_is(line, runtime, Some(UID));
-        }
-        let overhead = of("0::/kata_overhead/{ID}\n").unwrap();
-        assert_eq!((&*overhead.id, overhead.runtime, overhead.pod_uid), (ID, Runtime::Kata, None));
-        let unknown = of("0::/kubepods.slice/kubepods-podUID_.slice/youki-web.scope/a\n").unwrap();
-        assert_eq!((&*unknown.id, unknown.pod_uid.as_deref()), ("youki-web", Some(UID)));
-        assert!(unknown.cgroup.ends_with("/youki-web.scope"));
-        assert_eq!(of("0::/kubepods/podUID/odd name\n"), None);
-    }
-
-    #[test]
-    fn a_removed_cgroup_still_names_its_container() {
-        let slice = "/kubepods.slice/kubepods-podUID_.slice/cri-containerd-{ID}.scope (deleted)";
-        assert_is(&format!("0::{slice}\n"), Runtime::Containerd, Some(UID));
-        assert_is(&format!("4:memory:{slice}\n0::/\n"), Runtime::Containerd, Some(UID));
-        assert_is("0::/system.slice/docker-{ID}.scope (deleted)\n", Runtime::Docker, None);
-    }
-
-    #[test]
-    fn a_cgroup_that_anybody_may_make_is_no_pod_of_this_node() {
-        let foreign = |line: &str| of(line).unwrap().foreign;
-        let session = "user.slice/user-1000.slice/user@1000.service";
-
-        assert!(foreign(&format!("0::/{session}/cri-containerd-{{ID}}.scope\n")));
-        assert!(foreign(&format!("0::/{session}/kubepods/podUID/{{ID}}\n")));
-        assert!(foreign("0::/docker/OTHER/kubepods/podUID/{ID}\n"));
-        assert!(foreign("0::/docker/OTHER/docker/{ID}\n"));
-        assert!(!foreign("0::/kubepods/podUID/{ID}\n"));
-        assert!(!foreign("0::/k8s.io/{ID}\n"));
-        let rootless = Node::of(&text(&format!("0::/{session}/kubepods/podSTATIC/OTHER\n")));
-        let line = text(&format!("0::/{session}/kubepods/podUID/{{ID}}\n"));
-        assert!(!container(&line, &rootless).unwrap().foreign);
-        let by_hand = Node::of(&format!("0::/{session}/session-3.scope\n"));
-        assert!(container(&line, &by_hand).unwrap().foreign, "an agent that someone started");
-    }
-
-    #[test]
-    fn a_nested_container_knows_where_the_outer_one_ends() {
-        let inner = of("0::/docker/OTHER/docker/{ID}\n").unwrap();
-
-        assert_eq!(&inner.cgroup[..inner.outer as usize], format!("/docker/{OTHER}"));
-    }
-
-    #[test]
-    fn a_static_pod_has_a_uid_without_dashes() {
-        assert_is("0::/kubepods/burstable/podSTATIC/{ID}\n", Runtime::Unknown, Some(STATIC));
-    }
-
-    #[test]
-    fn a_host_process_is_in_no_container() {
-        for line in [
-            "0::/\n",
-            "0::/init.scope\n",
-            "0::/system.slice/docker.service\n",
-            "0::/user.slice/user-0.slice/session-3.scope\n",
-            "0::/kubepods.slice/kubepods-podUID_.slice\n",
-            "4:memory:/process_api/bb38962aa0446d2f923290c4923b3207\n0::/\n",
-            "",
-            "nonsense",
-        ] {
-            assert_eq!(of(line), None, "{line}");
-        }
-    }
-}
+mod tests;

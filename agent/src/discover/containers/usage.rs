@@ -144,7 +144,9 @@ impl Usage {
                 if usage != ContainerUsage::default() {
                     let id = ContainerId::new(place, container.generation);
                     self.readings.push((id, usage));
-                    nested |= container.outer > 0;
+                    // What is in a pod's own cgroup has the pod's files.
+                    let pod = container.pod_uid.as_ref() == Some(&container.id);
+                    nested |= pod || container.outer > 0;
                 }
             }
             self.slots[index] = slot;
@@ -165,8 +167,8 @@ impl Usage {
         let places: HashMap<&str, (usize, usize)> = read.collect();
         let mut inside: Vec<(usize, u64)> = Vec::new();
         for (id, usage) in readings.iter() {
-            let outer = id.of(containers).map_or("", |c| &c.cgroup[..c.outer as usize]);
-            let Some(&(place, reading)) = places.get(outer) else { continue };
+            let Some(container) = id.of(containers) else { continue };
+            let Some((place, reading)) = around(container, &places) else { continue };
             let grown = usage.cpu_ns.map_or(0, |ns| ns.saturating_sub(slots[id.place()].whole_ns));
             slots[place].inside_ns += grown;
             inside.push((reading, usage.memory_bytes.unwrap_or(0)));
@@ -257,6 +259,23 @@ impl Usage {
                 open(self.hierarchies.unified.as_ref(), cgroup, "memory.current", Text::Number)
             })
     }
+}
+
+/// The closest of those containers that one is in: another one's, or the cgroup of its pod.
+fn around<T: Copy>(container: &Container, places: &HashMap<&str, T>) -> Option<T> {
+    let least = match (container.outer as usize, &container.pod_uid) {
+        (0, None) => return None,
+        (outer, _) => outer.max(1),
+    };
+    let above = |path: &str| path.rsplit_once('/').map(|(above, _)| above.len());
+    let mut end = above(&container.cgroup);
+    while let Some(path) = end.filter(|end| *end >= least).map(|end| &container.cgroup[..end]) {
+        if let Some(place) = places.get(path) {
+            return Some(*place);
+        }
+        end = above(path);
+    }
+    None
 }
 
 fn open(mount: Option<&Mount>, cgroup: &str, name: &str, text: Text) -> Option<File> {

@@ -131,6 +131,44 @@ fn containers_in_containers_add_up_to_the_outermost_cgroup() {
 }
 
 #[test]
+fn containers_of_a_pod_and_what_is_in_its_own_cgroup_add_up_to_the_pods() {
+    let (tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
+    let node = "/docker/n";
+    let [pod, in_pod, deeper] =
+        ["", "/c", "/docker/d"].map(|rest| format!("{node}/kubepods/pod1{rest}"));
+    let of_pod = |cgroup: &str| Container { pod_uid: Some("1".into()), ..nested(cgroup, node) };
+    let all = [nested(node, ""), of_pod(&in_pod), of_pod(&pod), of_pod(&deeper)];
+
+    for n in 1..4 {
+        used(&tree, node, 1000 * n, 1000 * n);
+        used(&tree, &pod, 100 * n, 100 * n);
+        used(&tree, &in_pod, 30 * n, 30 * n);
+        used(&tree, &deeper, 20 * n, 20 * n);
+        let read = usage.read(&all).iter();
+
+        let own: Vec<_> = read.map(|(_, used)| used.memory_bytes.zip(used.cpu_ns)).collect();
+        let expected = [900, 30, 50, 20].map(|used| Some((used * n, used * n * 1000)));
+        assert_eq!(own, expected, "{n}");
+    }
+}
+
+#[test]
+fn a_pods_own_cgroup_counts_once_where_its_containers_are_in_no_other() {
+    let (tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
+    let of_pod = |cgroup: &str| {
+        let (id, pod_uid) = (cgroup.rsplit('/').next().unwrap().into(), Some("pod1".into()));
+        Container { id, pod_uid, ..container(cgroup) }
+    };
+    used(&tree, "/kubepods/pod1", 100, 10);
+    used(&tree, "/kubepods/pod1/c", 30, 3);
+
+    let read = usage.read(&[of_pod("/kubepods/pod1"), of_pod("/kubepods/pod1/c")]);
+
+    let own: Vec<_> = read.iter().map(|(_, used)| (used.cpu_ns, used.memory_bytes)).collect();
+    assert_eq!(own, [(Some(70_000), Some(7)), (Some(30_000), Some(3))]);
+}
+
+#[test]
 fn cpu_time_of_a_container_never_goes_back_when_one_inside_of_it_appears() {
     let (tree, mut usage) = tree(&[("u", "/", "cgroup2 cgroup2 rw")]);
     let (outer, inner) = ("/docker/a", "/docker/a/docker/b");

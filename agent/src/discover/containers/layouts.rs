@@ -66,10 +66,10 @@ fn by_id<'a>(parts: &[&'a str], at: usize, part: &'a str) -> Option<(&'a str, Ru
     {
         return Some((id, Runtime::BuildKit));
     }
-    let bare = name.len() == ID_DIGITS && is_hex(name, ID_DIGITS);
+    // Without systemd, Podman has its pods there: its containers are `libpod-ID`.
+    let bare = name.len() == ID_DIGITS && is_hex(name, ID_DIGITS) && parent != "libpod_parent";
     let runtime = match if up(parts, at, 2) == "ecs" { "docker" } else { parent } {
         "docker" | "actions_job" => Runtime::Docker,
-        "libpod_parent" => Runtime::Podman,
         "kata_overhead" => Runtime::Kata,
         _ => Runtime::Unknown,
     };
@@ -197,6 +197,7 @@ mod tests {
             ("/ecstasks.slice/ecstasks-0123.slice/docker-{ID}.scope", Runtime::Docker),
             ("/nomad.slice/docker-{ID}.scope", Runtime::Docker),
             ("/kata_overhead/{ID}", Runtime::Kata),
+            ("/libpod_parent/libpod-{ID}/docker/{ID}", Runtime::Docker),
             ("/system.slice/containerd.service/kubepods-burstable.slice:crio:{ID}", Runtime::CriO),
         ] {
             assert_eq!(innermost(path), Some((ID.to_owned(), runtime)), "{path}");
@@ -258,6 +259,8 @@ mod tests {
             "/garden/good",
             "/home/lxc/web",
             "/system/apid",
+            "/libpod_parent/{ID}/conmon",
+            "/user.slice/user-1000.slice/libpod_parent/{ID}",
         ] {
             assert_eq!(innermost(path), None, "{path}");
         }

@@ -114,6 +114,15 @@ fn the_helpers_of_a_runtime_are_not_the_container() {
 }
 
 #[test]
+fn a_pod_of_podman_is_not_a_container_around_those_in_it() {
+    let inside = of("0::/libpod_parent/OTHER/libpod-{ID}\n").unwrap();
+
+    assert_eq!((&*inside.id, inside.runtime), (ID, Runtime::Podman));
+    assert_eq!((inside.outer, inside.foreign), (0, false));
+    assert_eq!(of("0::/libpod_parent/OTHER/conmon\n"), None);
+}
+
+#[test]
 fn a_path_seen_from_inside_a_cgroup_namespace_climbs_first() {
     assert_is("0::/../../podUID/{ID}\n", Runtime::Unknown, Some(UID));
     assert_is(

@@ -17,6 +17,7 @@ use kube::config::{
 };
 
 use crate::kubeconfig;
+use crate::tls::without_unreadable;
 
 /// Stands where kube looks for a proxy; whether there is one is not for kube to say.
 const NOT_KUBES: &str = "http://kubeconfig.invalid";
@@ -96,6 +97,7 @@ async fn configured(
     if config.accept_invalid_certs {
         without_authorities(&mut config);
     }
+    without_unreadable(&mut config);
     Ok((config, proxy))
 }
 
@@ -139,7 +141,9 @@ fn paths(list: &OsStr) -> impl Iterator<Item = PathBuf> {
 /// # Errors
 /// This is no pod, or one without a service account.
 pub fn pod() -> Result<Loaded, InClusterError> {
-    Ok((Config::incluster()?, None))
+    let mut config = Config::incluster()?;
+    without_unreadable(&mut config);
+    Ok((config, None))
 }
 
 /// What opens TCP connections, for a [`crate::route::Route`].
@@ -166,6 +170,7 @@ fn named_proxy(file: &Kubeconfig, options: &KubeConfigOptions) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::tests::{CUT_PEM, PEM};
 
     fn folder(name: &str) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("access-{name}-{}", std::process::id()));
@@ -240,6 +245,21 @@ mod tests {
         let passed = config.auth_info.exec.unwrap().cluster.unwrap();
         assert_eq!((proxy.as_deref(), config.proxy_url), (Some("socks5://p:1"), None));
         assert_eq!(passed.proxy_url, proxy);
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfigs_authority_that_cannot_be_read_is_left_out() {
+        let folder = folder("authorities");
+        let path = folder.join("ca.crt");
+        std::fs::write(&path, format!("{PEM}{CUT_PEM}")).unwrap();
+        let cluster = format!("server: 'https://a', certificate-authority: '{}'", path.display());
+        let text = format!("clusters: [{{name: c, cluster: {{{cluster}}}}}]");
+        let options = KubeConfigOptions { cluster: Some("c".into()), ..Default::default() };
+
+        let (config, _) = configured(file(&text), &options).await.unwrap();
+
+        assert_eq!(config.root_cert.unwrap().len(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::selection::encode;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::Config;
 use kube::config::AuthInfo;
+use probelet_runtime::tls::without_unreadable;
 use serde::Deserialize;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -95,6 +96,7 @@ impl Way {
         let url = format!("https://{host}:{}", self.place.port);
         let mut config = Config::new(url.parse().map_err(|_| absent())?);
         config.root_cert = Some(known.authorities);
+        without_unreadable(&mut config);
         config.tls_server_name = Some(self.place.server());
         let token = self.place.token.to_string_lossy().into_owned();
         config.auth_info = AuthInfo { token_file: Some(token), ..AuthInfo::default() };

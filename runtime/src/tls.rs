@@ -93,6 +93,20 @@ fn is_about_authority(error: &Error) -> bool {
     }
 }
 
+/// Whether a certificate is signed with an algorithm that is not supported.
+pub(crate) fn is_unverifiable(error: &Error) -> bool {
+    use CertificateError::{
+        UnsupportedSignatureAlgorithmContext, UnsupportedSignatureAlgorithmForPublicKeyContext,
+    };
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            UnsupportedSignatureAlgorithmContext { .. }
+                | UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+        )
+    )
+}
+
 impl ServerCertVerifier for Named {
     fn verify_server_cert(
         &self,

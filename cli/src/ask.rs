@@ -44,6 +44,9 @@ use serde_json::Value;
 /// The beginning of a request's header in which a token for an agent travels.
 const FOR_AGENT: &str = "x-probelet-authorization";
 
+/// What is in paths of what the API server only passes on.
+const THROUGH: &str = "/proxy/";
+
 /// The shortest wait before the same is asked again.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
@@ -159,7 +162,7 @@ impl Ask {
                 match busy(&answer) {
                     // What an agent says so is for who asks it to judge.
                     Some(wait)
-                        if !path.contains("/proxy/") && began.elapsed() + wait < self.patience =>
+                        if !path.contains(THROUGH) && began.elapsed() + wait < self.patience =>
                     {
                         self.progress.say("the API server is busy and asks to wait");
                         tokio::time::sleep(wait).await;
@@ -168,7 +171,19 @@ impl Ask {
                 }
             }
         });
-        sent.await.map_err(|_| unreachable(format!("no answer in {:?}", self.patience)))?
+        sent.await.map_err(|_| self.late(path))?
+    }
+
+    /// No answer in time. What is behind the API server may be at fault, which has answered by then.
+    fn late(&self, path: &str) -> Error {
+        let patience = self.patience;
+        if path.contains(THROUGH) {
+            return Error::Late { path: path.to_owned(), patience };
+        }
+        Error::Unreachable {
+            server: self.server.clone(),
+            why: format!("no answer in {patience:?}"),
+        }
     }
 
     async fn read(

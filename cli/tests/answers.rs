@@ -329,7 +329,7 @@ fn of_flows_the_sick_ones_come_first_with_what_is_wrong() {
 #[test]
 fn an_agent_without_room_is_a_loss_whatever_its_name_and_another_silence_a_fault() {
     let mark = |busy, why: &str| {
-        let report = Err(explain::Unreported { why: why.to_owned(), busy });
+        let report = Err(explain::Unreported { why: why.to_owned(), busy, next: None });
         let seen = explain::Seen {
             node: "busybox-pool-1",
             place: ("probelet", "probelet"),

@@ -244,3 +244,38 @@ async fn the_agent_that_runs_is_asked_and_not_the_one_that_was_evicted() {
     assert_eq!(report.unwrap().node, "node1");
     assert!(asked.lock().unwrap().last().unwrap().1.contains("https:probelet-agent-x:9500"));
 }
+
+/// What is said of an agent behind an API server that answers so, and how often it was asked through it.
+async fn through(code: u16, body: Value) -> (Error, usize) {
+    let (ask, asked) = server(move |method, path, _| match (method, path) {
+        (_, path) if is_pods(path) => (200, json!({"items": [pod()]})),
+        (&Method::POST, _) => (201, json!({"status": {"token": "t"}})),
+        _ => (code, body.clone()),
+    });
+    let agents = Agents::find(&ask, None).await.unwrap();
+    let error = agents.report("node1", "").await.unwrap_err();
+    let times =
+        asked.lock().unwrap().iter().filter(|(_, path, _)| path.contains("/proxy/")).count();
+    (error, times)
+}
+
+#[tokio::test]
+async fn an_agent_that_the_api_server_cannot_reach_is_not_a_busy_one() {
+    for (code, message) in [
+        (503, "error trying to reach service: dial tcp 10.0.0.5:9500: i/o timeout"),
+        (500, "No agent available"),
+        (502, "proxy error from 127.0.0.1:9345 while dialing 10.0.0.5:9500"),
+    ] {
+        let status =
+            json!({"kind": "Status", "status": "Failure", "code": code, "message": message});
+        let (error, times) = through(code, status).await;
+
+        let said = error.to_string();
+        assert_eq!(
+            said,
+            format!("the API server cannot reach the agent of node1 (port 9500): {message}")
+        );
+        assert!(error.next().unwrap().contains("open that port"), "{:?}", error.next());
+        assert_eq!(times, 1, "{code}");
+    }
+}

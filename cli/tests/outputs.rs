@@ -219,6 +219,7 @@ fn outputs(hostile: &Hostile) -> Vec<(String, Format, String)> {
         &Diagnosis::of(&seen_with(Err(explain::Unreported {
             why: unasked[0].1.clone(),
             busy: false,
+            next: None,
         }))),
     );
     add(&mut all, "effective", &Effective::of(&stored, &probe, Some(&node), &configs, false));

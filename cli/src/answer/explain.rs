@@ -48,12 +48,15 @@ pub struct Unreported {
     pub why: String,
     /// The agent answers, and its budget is used up just now.
     pub busy: bool,
+    /// What to do, where it is not the agent that one should look at.
+    pub next: Option<String>,
 }
 
 impl From<Error> for Unreported {
     fn from(error: Error) -> Self {
         let busy = matches!(error, Error::Agent { busy: true, .. });
-        Self { why: error.to_string(), busy }
+        let next = matches!(error, Error::Cut { .. }).then(|| error.next()).flatten();
+        Self { why: error.to_string(), busy, next }
     }
 }
 
@@ -243,7 +246,11 @@ fn intervals(seen: &Seen<'_>) -> Finding {
 /// Why there is no report. An agent whose budget is used up does as it was configured to.
 pub(super) fn unreported(no: &Unreported) -> Finding {
     let mark = if no.busy { Mark::Lost } else { Mark::Bad };
-    Finding::new(mark, "report", no.why.as_str())
+    let finding = Finding::new(mark, "report", no.why.as_str());
+    match &no.next {
+        Some(next) => finding.next(next.as_str()),
+        None => finding,
+    }
 }
 
 /// What is wrong with the workloads of the node, which is none of the agent's faults: all of it by the report, else the worst

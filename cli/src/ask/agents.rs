@@ -250,7 +250,10 @@ impl Agents {
             match self.ask.send(Method::GET, &path, with()).await {
                 Ok(reply) => return Ok(reply),
                 // It has no room in its budget just now, and says so.
-                Err(Error::Refused { code: 429 | 503, .. }) if waits.len() > 0 => {
+                Err(
+                    Error::Refused { code: 429, .. }
+                    | Error::Refused { code: 503, by_server: false, .. },
+                ) if waits.len() > 0 => {
                     tokio::time::sleep(*waits.next().unwrap_or(&BUSY[0])).await;
                 }
                 Err(error) => return Err(self.explain(node, pod, token, error)),
@@ -273,7 +276,6 @@ impl Agents {
 
     /// Distinguishes the agent's refusals from the API server's.
     fn explain(&self, node: &str, pod: &Pod, token: &Token, error: Error) -> Error {
-        let name = &pod.metadata.name;
         match error {
             Error::Unauthorized { message } => Error::Agent {
                 node: node.to_owned(),
@@ -300,16 +302,44 @@ impl Agents {
                 busy: false,
                 refused: true,
             },
-            Error::Refused { code: 429 | 503, message, .. } if pod.is_ready() => Error::Agent {
+            Error::Refused { code: 429 | 503, message, by_server: false, .. } if pod.is_ready() => {
+                Error::Agent {
+                    node: node.to_owned(),
+                    why: format!("it is busy: {message}"),
+                    next: format!(
+                        "try again later; if this happens often, its budget is too small: kubectl probelet explain {node}"
+                    ),
+                    busy: true,
+                    refused: false,
+                }
+            }
+            error => self.no_way(node, pod, error),
+        }
+    }
+
+    /// What lies between the API server and the agent, or the agent that is not there.
+    fn no_way(&self, node: &str, pod: &Pod, error: Error) -> Error {
+        let name = &pod.metadata.name;
+        match error {
+            // A pod that is not ready is reason enough.
+            Error::Refused { code: 500 | 502 | 503, message, by_server: true, .. }
+                if pod.why_not().is_none() =>
+            {
+                let endpoint = pod.endpoint(ENDPOINT);
+                let port = endpoint.rsplit(':').next().unwrap_or_default().to_owned();
+                Error::Cut { node: node.to_owned(), port, message }
+            }
+            Error::Late { patience, .. } => Error::Agent {
                 node: node.to_owned(),
-                why: format!("it is busy: {message}"),
+                why: format!("nothing came through the API server in {patience:?}"),
                 next: format!(
-                    "try again later; if this happens often, its budget is too small: kubectl probelet explain {node}"
+                    "allow it more time: --timeout TIME; how it is: kubectl probelet explain {node}"
                 ),
-                busy: true,
+                busy: false,
                 refused: false,
             },
-            Error::Refused { code: 502..=504, message, .. } => {
+            Error::Refused { code: 500, message, by_server: true, .. }
+            | Error::Refused { code: 502..=504, message, .. } => {
                 let why = pod.why_not().unwrap_or(format!("cannot be reached: {message}"));
                 self.silent(node, &format!("its pod {name} {why}"))
             }

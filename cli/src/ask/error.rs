@@ -3,6 +3,8 @@
 //! In: what was asked and the answer. Out: a message for what happened and one for the next step. It must not print.
 //! Pure: values only.
 
+use std::time::Duration;
+
 use hyper::Method;
 use serde::Deserialize;
 
@@ -79,6 +81,26 @@ pub enum Error {
         code: u16,
         /// The server's words.
         message: String,
+        /// The API server refuses, and not an agent behind it.
+        by_server: bool,
+    },
+    /// The API server says that there is no way from it to the agent of a node.
+    #[error("the API server cannot reach the agent of {node} (port {port}): {message}")]
+    Cut {
+        /// The node.
+        node: String,
+        /// Where its agent serves.
+        port: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// What is asked through the API server does not answer in time: it may be no fault of the API server.
+    #[error("{path} was not answered through the API server in {patience:?}")]
+    Late {
+        /// What was asked.
+        path: String,
+        /// How long it had.
+        patience: Duration,
     },
     /// The answer makes no sense.
     #[error("the response to {path} cannot be parsed: {why}")]
@@ -165,7 +187,7 @@ impl Error {
                 definition,
                 what: if message.is_empty() { path.to_owned() } else { message },
             },
-            _ => Self::Refused { path: path.to_owned(), code, message },
+            _ => Self::Refused { path: path.to_owned(), code, message, by_server },
         }
     }
 
@@ -200,6 +222,10 @@ impl Error {
             Self::Agent { next, .. } | Self::Absent { next, .. } | Self::Usage { next, .. } => {
                 next.clone()
             }
+            Self::Cut { .. } => {
+                "open that port from the control plane to the nodes (firewall, security group, konnectivity)".to_owned()
+            }
+            Self::Late { .. } => "allow it more time: --timeout TIME".to_owned(),
             Self::Refused { code: 429 | 503 | 504, .. } => "try again in a few seconds".to_owned(),
             Self::Refused { code: 409, .. } => {
                 "it was changed by another client meanwhile: review it, and try again".to_owned()

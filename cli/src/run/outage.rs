@@ -49,7 +49,10 @@ impl Outage {
 /// Whether the same question may have an answer in a moment. Credentials are renewed before the next one.
 fn passes(error: &Error) -> bool {
     match error {
-        Error::Unreachable { .. } | Error::Unauthorized { .. } => true,
+        Error::Unreachable { .. }
+        | Error::Unauthorized { .. }
+        | Error::Cut { .. }
+        | Error::Late { .. } => true,
         Error::Refused { code, .. } => *code == 429 || *code >= 500,
         Error::Agent { refused, .. } => !refused,
         _ => false,
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
 
     fn refused(code: u16) -> Result<u8, Error> {
-        Err(Error::Refused { path: "/x".to_owned(), code, message: String::new() })
+        Err(Error::Refused { path: "/x".to_owned(), code, message: String::new(), by_server: true })
     }
 
     #[test]

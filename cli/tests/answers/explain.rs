@@ -95,7 +95,7 @@ fn a_sick_workload_is_named_by_its_node_and_is_no_fault_of_probelet() {
 
     let probe = node();
     let explained = |report| explanation(&probe, None, report);
-    let silent = explain::Unreported { why: "timeout".to_owned(), busy: false };
+    let silent = explain::Unreported { why: "timeout".to_owned(), busy: false, next: None };
     assert!(explained(Err(silent)).contains(message), "by the status");
     let mut report = reports().swap_remove(0);
     report.flows[0].problems = vec!["failing".to_owned()];

@@ -1,0 +1,79 @@
+//! What the program says of the way to agents: an API server that cannot reach one, or waits for one.
+//!
+//! I/O: sockets on loopback, the program itself.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use probelet_fake_api::socket::{kubeconfig, serve};
+use serde_json::{Value, json};
+
+/// What the program prints, with this server.
+fn said(server: SocketAddr, words: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    std::fs::write(&file, kubeconfig(&format!("http://{server}"), "")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-probelet"));
+    let output = command.arg("--kubeconfig").arg(file).args(words).output().unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// A cluster with one node, whose agent is ready; the answer of `through` is that of the API server's proxy.
+fn cluster(through: impl Fn() -> (u16, Value) + Send + Sync + 'static) -> SocketAddr {
+    let pod = json!({
+        "metadata": {"name": "probelet-agent-x", "namespace": "probelet"},
+        "spec": {"nodeName": "node1", "serviceAccountName": "probelet-agent"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    serve(move |method, path, _| match (method, path) {
+        ("POST", _) => (201, json!({"status": {"token": "t"}})),
+        (_, path) if path.contains("/proxy/") => through(),
+        (_, path) if path.contains("/pods?") => (200, json!({"metadata": {}, "items": [pod]})),
+        (_, path) if path.contains('?') => (200, json!({"metadata": {}, "items": []})),
+        _ => {
+            (404, json!({"kind": "Status", "code": 404, "message": "x", "details": {"name": "x"}}))
+        }
+    })
+}
+
+#[test]
+fn explain_says_which_port_the_api_server_cannot_reach_and_what_to_open() {
+    let message = "error trying to reach service: dial tcp 10.0.0.5:9466: i/o timeout";
+    let server = cluster(move || {
+        (503, json!({"kind": "Status", "status": "Failure", "code": 503, "message": message}))
+    });
+
+    let text = said(server, &["explain", "node1"]);
+
+    let line = text.lines().find(|line| line.contains("report")).unwrap();
+    assert!(line.trim_start().starts_with("BAD"), "{text}");
+    assert!(
+        line.ends_with(&format!(
+            "the API server cannot reach the agent of node1 (port 9466): {message}"
+        )),
+        "{text}"
+    );
+    assert!(text.contains("open that port from the control plane to the nodes"), "{text}");
+}
+
+#[test]
+fn an_agent_that_is_late_is_not_an_api_server_that_cannot_be_reached() {
+    let server = cluster(|| {
+        thread::sleep(Duration::from_secs(5));
+        (200, json!({}))
+    });
+
+    let text = said(server, &["--timeout", "1s", "conns", "node/node1"]);
+
+    assert!(text.contains("the agent of node1 does not answer: "), "{text}");
+    assert!(text.contains("through the API server in 1s"), "{text}");
+    assert!(text.contains("--timeout") && !text.contains("cannot be reached"), "{text}");
+}

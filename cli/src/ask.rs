@@ -10,6 +10,7 @@ mod cluster;
 mod connect;
 mod error;
 mod fleet;
+mod foreign;
 mod progress;
 mod reply;
 mod right;
@@ -29,6 +30,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use foreign::{EVERYWHERE, Origin};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, RETRY_AFTER, USER_AGENT,
 };
@@ -205,11 +207,43 @@ impl Ask {
         };
         let raw = reply::whole(body, path, budget.as_ref(), cut).await?;
         let mut reply = Reply::new(raw, zipped, budget);
-        if head.status.is_success() || head.status.as_u16() == 304 {
-            (reply.etag, reply.unchanged) = (etag, head.status.as_u16() == 304);
+        let code = head.status.as_u16();
+        let well = head.status.is_success() || code == 304;
+        let refusal = if well { Vec::new() } else { reply.beginning() };
+        if self.is_foreign(foreign::origin(path, code, &head.headers, &refusal)).await {
+            let answer = foreign::words(code, &head.headers);
+            let (server, path) = (self.server.clone(), path.to_owned());
+            return Err(Error::Foreign { server, path, code, answer });
+        }
+        if well {
+            (reply.etag, reply.unchanged) = (etag, code == 304);
             return Ok(reply);
         }
-        Err(Error::refused(method, path, head.status.as_u16(), &reply.beginning()))
+        Err(Error::refused(method, path, code, &refusal))
+    }
+
+    /// Whether no Kubernetes API server answers.
+    async fn is_foreign(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Kubernetes => false,
+            Origin::Foreign => true,
+            // It is rare, and every other request would carry its space.
+            Origin::Doubtful => Box::pin(self.has_no_version()).await,
+        }
+    }
+
+    /// Whether what every Kubernetes API server knows is not there either.
+    async fn has_no_version(&self) -> bool {
+        let Ok(request) = request(&Method::GET, EVERYWHERE, &With::default(), false) else {
+            return false;
+        };
+        let Ok(answer) = self.client.send(request).await else { return false };
+        let (head, body) = answer.into_parts();
+        let silent =
+            |_: &kube::Error| Error::Request { path: EVERYWHERE.to_owned(), why: String::new() };
+        let Ok(body) = reply::whole(body, EVERYWHERE, None, silent).await else { return false };
+        let code = head.status.as_u16();
+        foreign::origin(EVERYWHERE, code, &head.headers, &body) == Origin::Foreign
     }
 }
 

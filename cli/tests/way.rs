@@ -1,15 +1,17 @@
-//! What the program says of the way to agents: an API server that cannot reach one, or waits for one.
+//! What the program says of the way to agents: an API server that cannot reach one, or waits for one; a server that is not a
+//! Kubernetes API server.
 //!
 //! I/O: sockets on loopback, the program itself.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use probelet_fake_api::socket::{kubeconfig, serve};
+use probelet_fake_api::socket::{kubeconfig, listen, request, serve};
 use serde_json::{Value, json};
 
 /// What the program prints, with this server.
@@ -76,4 +78,69 @@ fn an_agent_that_is_late_is_not_an_api_server_that_cannot_be_reached() {
     assert!(text.contains("the agent of node1 does not answer: "), "{text}");
     assert!(text.contains("through the API server in 1s"), "{text}");
     assert!(text.contains("--timeout") && !text.contains("cannot be reached"), "{text}");
+}
+
+/// A server that answers whatever is asked with this status line and these headers, and this body.
+fn always(head: &'static str, body: &'static str) -> SocketAddr {
+    listen(move |mut stream| {
+        while request(&mut stream).is_some() {
+            let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    })
+}
+
+#[test]
+fn a_server_that_is_not_a_kubernetes_api_server_is_called_so() {
+    let page = "<!DOCTYPE html><title>Log in</title>";
+    for (head, body, answer) in [
+        ("404 Not Found\r\nContent-Type: text/plain", "404 page not found\n", "404, text/plain"),
+        (
+            "302 Found\r\nLocation: https://sso.example/login",
+            "",
+            "302, leads to https://sso.example/login",
+        ),
+        ("502 Bad Gateway\r\nContent-Type: text/html", page, "502, text/html"),
+        ("200 OK\r\nContent-Type: text/html; charset=utf-8", page, "200, text/html; charset=utf-8"),
+    ] {
+        for words in [
+            &["rollout", "status"][..],
+            &["explain", "node1"],
+            &["status"],
+            &["conns", "web"],
+            &["preflight"],
+        ] {
+            let server = always(head, body);
+
+            let text = said(server, words);
+
+            let what =
+                format!("what answers at http://{server} is not a Kubernetes API server ({answer}");
+            assert!(text.contains(&what), "{words:?}: {text}");
+            assert!(
+                text.contains("check the server's address and path in the kubeconfig"),
+                "{text}"
+            );
+            assert!(text.contains("kubectl version") && !text.contains("not installed"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_cluster_without_the_definitions_is_still_one_without_probelet() {
+    let server = listen(|mut stream| {
+        while let Some((lines, _)) = request(&mut stream) {
+            let (code, body) = if lines[0].contains("/version") {
+                ("200 OK\r\nContent-Type: application/json", "{\"major\": \"1\"}")
+            } else {
+                ("404 Not Found\r\nContent-Type: text/plain", "404 page not found\n")
+            };
+            let answer = format!("HTTP/1.1 {code}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+
+    let text = said(server, &["rollout", "status"]);
+
+    assert!(text.contains("probelet is not installed in this cluster"), "{text}");
 }

@@ -102,6 +102,18 @@ pub enum Error {
         /// How long it had.
         patience: Duration,
     },
+    /// It is no Kubernetes API server that answers.
+    #[error("what answers at {server} is not a Kubernetes API server ({answer}, for {path})")]
+    Foreign {
+        /// The address.
+        server: String,
+        /// What was asked.
+        path: String,
+        /// The status.
+        code: u16,
+        /// The answer in a few words.
+        answer: String,
+    },
     /// The answer makes no sense.
     #[error("the response to {path} cannot be parsed: {why}")]
     Unreadable {
@@ -171,9 +183,10 @@ impl Error {
     #[must_use]
     pub fn refused(method: &Method, path: &str, code: u16, body: &[u8]) -> Self {
         let failure: Failure = clean::read(body).unwrap_or_default();
-        // A path that leads to no kind of object is answered with bare text, or with a status that names no object.
-        let definition = failure.details.name.is_empty() && failure.error.is_empty();
         let by_server = failure.kind == "Status";
+        // A path that leads to no kind of object is answered with bare text, or with a status that names no object.
+        let ours = by_server || path.starts_with("/apis/probelet.io/");
+        let definition = ours && failure.details.name.is_empty() && failure.error.is_empty();
         let said = [failure.message, failure.error].into_iter().find(|text| !text.is_empty());
         let message = said.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(body);
@@ -224,6 +237,13 @@ impl Error {
             }
             Self::Cut { .. } => {
                 "open that port from the control plane to the nodes (firewall, security group, konnectivity)".to_owned()
+            }
+            Self::Foreign { code, .. } => {
+                let away = "; a load balancer answers so while the API server is away: then try again in a few seconds";
+                format!(
+                    "check the server's address and path in the kubeconfig, or log in again; kubectl version{}",
+                    if matches!(code, 502..=504) { away } else { "" }
+                )
             }
             Self::Late { .. } => "allow it more time: --timeout TIME".to_owned(),
             Self::Refused { code: 429 | 503 | 504, .. } => "try again in a few seconds".to_owned(),

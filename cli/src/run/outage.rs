@@ -53,7 +53,9 @@ fn passes(error: &Error) -> bool {
         | Error::Unauthorized { .. }
         | Error::Cut { .. }
         | Error::Late { .. } => true,
-        Error::Refused { code, .. } => *code == 429 || *code >= 500,
+        Error::Refused { code, .. } | Error::Foreign { code, .. } => {
+            matches!(code, 401 | 429 | 500..)
+        }
         Error::Agent { refused, .. } => !refused,
         _ => false,
     }

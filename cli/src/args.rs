@@ -11,7 +11,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args as Flags, CommandFactory, Parser, Subcommand, ValueEnum, builder::styling};
 
 pub use connection::Connection;
-use values::{patience, percent, time};
+use values::{namespace, node, patience, percent, time};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,10 +47,10 @@ pub struct Common {
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// The namespace of pods, Services and workloads; default: that of the context
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = namespace)]
     pub namespace: Option<String>,
     /// The namespace in which probelet runs; default: where an agent is found
-    #[arg(long, global = true, value_name = "NAME", env = "PROBELET_NAMESPACE")]
+    #[arg(long, global = true, value_name = "NAME", env = "PROBELET_NAMESPACE", value_parser = namespace)]
     pub probelet_namespace: Option<String>,
     /// The service account of the namespace whose token agents are shown, for those who may see some namespaces only;
     /// default: that of probelet's viewer, else the own token of the kubeconfig
@@ -141,7 +141,7 @@ pub enum Command {
         #[arg(default_value = "nodes")]
         what: Ranking,
         /// Only this node
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = node)]
         node: Option<String>,
         /// Rows to show when the output is not a terminal
         #[arg(long, value_name = "N", default_value_t = 20)]
@@ -179,9 +179,9 @@ pub enum Command {
     },
     /// Who talks to whom: a namespace or the whole cluster, as text, dot, mermaid, svg or json
     Map {
-        /// The namespace; default: all of them
+        /// The namespace, NAME or ns/NAME; default: all of them
         // Not the flag's id, which it would replace.
-        #[arg(id = "of", value_name = "NAMESPACE")]
+        #[arg(id = "of", value_name = "NAMESPACE", value_parser = namespace)]
         namespace: Option<String>,
         /// All namespaces, as without one
         #[arg(short = 'A', long, conflicts_with = "of")]
@@ -202,7 +202,8 @@ pub enum Command {
     Resume(Who),
     /// Why an agent is at its level or does not follow its configuration, and what it would take
     Explain {
-        /// The node
+        /// The node, NAME or node/NAME
+        #[arg(value_parser = node)]
         node: String,
     },
     /// What is wrong with a pod, workload or Service; of a node: what its kernel and the rights of its agent allow
@@ -238,7 +239,8 @@ pub enum Command {
     /// a ProbeConfig of the node's own, which is deleted at the end; the agent keeps its budget meanwhile. Exits with code 1 if
     /// nothing could be measured.
     Bench {
-        /// The node
+        /// The node, NAME or node/NAME
+        #[arg(value_parser = node)]
         node: String,
         /// Every source in turn, not only the one in use
         #[arg(long)]
@@ -284,7 +286,8 @@ pub enum Ranking {
 pub enum ConfigCommand {
     /// What is in force on a node, and where each value comes from
     Effective {
-        /// The node
+        /// The node, NAME or node/NAME
+        #[arg(value_parser = node)]
         node: String,
         /// Values that are not the default only
         #[arg(long)]
@@ -349,7 +352,7 @@ pub struct Who {
     #[arg(default_value = probelet_crds::DEFAULT)]
     pub config: String,
     /// This node only, by a ProbeConfig of its own with the highest priority
-    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = node)]
     pub node: Option<String>,
 }
 

@@ -16,6 +16,7 @@ mod complete;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
+mod name;
 mod quantity;
 mod run;
 pub mod seen;

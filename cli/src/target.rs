@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::ask::Error;
+use crate::name::NODE;
 use crate::seen::report::{Connection, Report};
 
 /// As it was typed.
@@ -55,7 +56,7 @@ pub enum Target {
 const KINDS: [(&[&str], &str); 10] = [
     (&["pod", "pods", "po"], "Pod"),
     (&["service", "services", "svc"], "Service"),
-    (&["node", "nodes", "no"], "Node"),
+    (NODE, "Node"),
     (&["deployment", "deployments", "deploy"], "Deployment"),
     (&["statefulset", "statefulsets", "sts"], "StatefulSet"),
     (&["daemonset", "daemonsets", "ds"], "DaemonSet"),
@@ -262,6 +263,7 @@ mod tests {
             ("shop/StatefulSet/db", ns("shop"), workload("StatefulSet"), "db"),
             ("node/node1", None, Some(Kind::Node), "node1"),
             ("Node/node1", None, Some(Kind::Node), "node1"),
+            ("nodeprobe.probelet.io/node1", None, Some(Kind::Node), "node1"),
             ("kube-system/Pod/etcd", ns("kube-system"), Some(Kind::Pod), "etcd"),
             ("svc shop/web", ns("shop"), Some(Kind::Service), "web"),
             ("node n1.example.com", None, Some(Kind::Node), "n1.example.com"),

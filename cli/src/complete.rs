@@ -10,6 +10,10 @@ use clap::{Arg, Command};
 /// What the script `kubectl_complete-probelet` puts before the words.
 pub(crate) const WORD: &str = "__complete";
 
+/// Words that stand for a flag of all subcommands, and what they do.
+pub(crate) const HELP: (&str, &str) = ("help", "What the program or a subcommand does");
+pub(crate) const VERSION: (&str, &str) = ("version", "The version of this program");
+
 /// The shell may offer files as well.
 const FILES: u8 = 0;
 /// It may not.
@@ -30,12 +34,19 @@ struct At<'a> {
 #[must_use]
 pub(crate) fn complete(mut command: Command, words: &[String]) -> String {
     command.build();
+    // `help config diff` is asked about what may follow `config diff`.
+    let (words, first) = match words {
+        [help, rest @ ..] if help == HELP.0 && !rest.is_empty() => (rest, false),
+        words => (words, words.len() < 2),
+    };
     let (last, before) = words.split_last().map_or(("", words), |(last, rest)| (last, rest));
     let mut at = At { command: &command, flag: None, positional: 0, words_only: false };
     for word in before {
         at.pass(word);
     }
-    let (found, rest) = at.offers(last);
+    let (mut found, rest) = at.offers(last);
+    let more = [HELP, VERSION].into_iter().filter(|(word, _)| first && word.starts_with(last));
+    found.extend(more.map(|(word, help)| (word.to_owned(), help.to_owned())));
     let lines = found.into_iter().map(|(word, help)| format!("{word}\t{help}\n"));
     lines.chain([format!(":{rest}\n")]).collect()
 }
@@ -147,6 +158,16 @@ mod tests {
         assert_eq!(names(&["config", ""]), ["effective", "diff", "dry-run", ":4"]);
         assert!(names(&[""]).contains(&"status".to_owned()) && names(&[]).len() > 15);
         assert_eq!(names(&["rollout", "re"]), ["resume", ":4"]);
+    }
+
+    #[test]
+    fn help_and_version_are_offered_in_the_first_place_and_help_has_subcommands() {
+        assert_eq!(lines(&["he"]), ["help\tWhat the program or a subcommand does", ":4"]);
+        assert!(names(&[""]).contains(&"version".to_owned()));
+        assert_eq!(names(&["help", "config", "di"]), ["diff", ":4"]);
+        assert_eq!(names(&["help", "expl"]), ["explain", ":4"]);
+        assert_eq!(names(&["status", "he"]), [":4"]);
+        assert_eq!(names(&["conns", "he"]), [":4"]);
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// What people type who look for help where other programs have it.
 fn as_flags(mut words: Vec<OsString>) -> Vec<OsString> {
     let flag = match words.get(1).and_then(|word| word.to_str()) {
-        Some("help") => "--help",
-        Some("version") => "--version",
+        Some(word) if word == complete::HELP.0 => "--help",
+        Some(word) if word == complete::VERSION.0 => "--version",
         _ => return words,
     };
     words.remove(1);

@@ -144,3 +144,22 @@ fn where_messages_are_late_and_ports_used_again_meanwhile_all_but_a_hundredth_is
 
     assert!(counted <= opened && counted >= opened - opened / 100, "{counted} of {opened}");
 }
+
+/// Of three on one port the client's end of the first is never reported, and the server's of the second is late, so that what is
+/// left of that is there when the third one opens.
+#[test]
+fn what_is_left_of_a_connection_before_it_makes_none_of_one_that_is_counted_by_its_other_end() {
+    let mut world = World::new(Where::Service { tracked: true }, vec![831, 996, 1304, 551]);
+    for (opens, goes, late, lost) in [
+        (294, [319, 830], [1, 0], [false, true]),
+        (1083, [2336, 2391], [2, 0], [false, false]),
+        (3641, [3681, 4262], [1, 0], [false, false]),
+    ] {
+        let (port, server, server_first, close) = (0, 80, true, Close::Fin);
+        world.add(Connection { port, server, opens, goes, server_first, late, lost, close });
+    }
+
+    let last = world.run(|_| Ok(())).unwrap();
+
+    assert_eq!((last.counted, last.closed, last.opened), (3, 3, 3));
+}

@@ -157,6 +157,11 @@ impl World {
         }
     }
 
+    /// Adds one with times since the start.
+    pub(crate) fn add(&mut self, c: Connection) {
+        self.all.push(c);
+    }
+
     /// Adds one, after those that are there on the same ports.
     pub(crate) fn open(&mut self, mut c: Connection) {
         c = self.known(c);

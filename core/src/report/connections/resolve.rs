@@ -133,6 +133,8 @@ impl Connections {
         match (record.direction, other) {
             _ if record.flow != Slot::MAX => record.counted,
             (Direction::Inbound, Some(_)) => false,
+            // What is left of a closed one may be that of one before it: it does not say that no other end counts.
+            (_, Some(peer)) if record.counted_there && peer.state == State::TimeWait => false,
             (_, Some(peer)) => !peer.counted,
             (_, None) if record.counted_there => false,
             // The other end was too short to be seen, and is counted, or it knows other addresses.

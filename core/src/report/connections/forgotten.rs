@@ -114,11 +114,7 @@ impl Connections {
                 continue;
             }
             // The other end knows more, and may be reported a little later: a pass is worth the wait.
-            if self.ledger.held.len() < HELD {
-                // By the next pass its namespace's number may be known as another one's alone.
-                let netns = record.netns;
-                self.ledger.held.push(Ended { netns, or_netns: 0, ..*ended });
-            } else {
+            if !self.ledger.hold(*ended, record.netns) {
                 self.count_new(ended, record, flows, evidence, pass);
             }
         }
@@ -138,9 +134,8 @@ impl Connections {
 
     /// An end that is known took what an end that forgot its peer had used up: that is one more than are counted now.
     pub(super) fn is_free_again(&mut self, ended: &Ended, record: &ConnectionRecord) {
-        if self.speaks(record) && self.ledger.held.len() < HELD {
-            let netns = record.netns;
-            self.ledger.held.push(Ended { netns, or_netns: 0, ..forgetting(ended) });
+        if self.speaks(record) {
+            self.ledger.hold(forgetting(ended), record.netns);
         }
     }
 
@@ -218,6 +213,16 @@ impl Connections {
 }
 
 impl Ledger {
+    /// Keeps an end of a namespace for the next pass, if there is space: by then its short number may be known as another
+    /// namespace's alone.
+    fn hold(&mut self, ended: Ended, netns: u32) -> bool {
+        let space = self.held.len() < HELD;
+        if space {
+            self.held.push(Ended { netns, or_netns: 0, ..ended });
+        }
+        space
+    }
+
     fn take_sketch(&mut self, end: End) -> Option<Slot> {
         let slots = self.sketches.get_mut(&end)?;
         let slot = slots.pop();

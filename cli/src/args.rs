@@ -11,7 +11,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args as Flags, CommandFactory, Parser, Subcommand, ValueEnum, builder::styling};
 
 pub use connection::Connection;
-use values::{namespace, node, patience, percent, time};
+use values::{config, namespace, node, patience, percent, time};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -296,8 +296,10 @@ pub enum ConfigCommand {
     /// What an edit changed, or how two configurations differ
     Diff {
         /// A ProbeConfig; alone: its content before the newest change against what it is now
+        #[arg(value_parser = config)]
         config: String,
         /// Another one
+        #[arg(value_parser = config)]
         other: Option<String>,
         /// A file instead of the other one
         #[arg(short, long, value_name = "FILE", conflicts_with = "other")]
@@ -317,6 +319,7 @@ pub enum RolloutCommand {
     /// How far the newest change has come
     Status {
         /// The ProbeConfig; default: all of them
+        #[arg(value_parser = config)]
         config: Option<String>,
         /// Wait until it is complete (exit code 0) or was rolled back (1)
         #[arg(short, long)]
@@ -325,19 +328,19 @@ pub enum RolloutCommand {
     /// Pause the rollout: no further node gets the change until `rollout resume`
     Pause {
         /// The ProbeConfig
-        #[arg(default_value = probelet_crds::DEFAULT)]
+        #[arg(default_value = probelet_crds::DEFAULT, value_parser = config)]
         config: String,
     },
     /// Continue a paused rollout
     Resume {
         /// The ProbeConfig
-        #[arg(default_value = probelet_crds::DEFAULT)]
+        #[arg(default_value = probelet_crds::DEFAULT, value_parser = config)]
         config: String,
     },
     /// Put the content before the newest change back into the ProbeConfig
     Undo {
         /// The ProbeConfig
-        #[arg(default_value = probelet_crds::DEFAULT)]
+        #[arg(default_value = probelet_crds::DEFAULT, value_parser = config)]
         config: String,
         /// Show what it would do
         #[arg(long)]
@@ -349,7 +352,7 @@ pub enum RolloutCommand {
 #[derive(Debug, Clone, Flags)]
 pub struct Who {
     /// The ProbeConfig
-    #[arg(default_value = probelet_crds::DEFAULT)]
+    #[arg(default_value = probelet_crds::DEFAULT, value_parser = config)]
     pub config: String,
     /// This node only, by a ProbeConfig of its own with the highest priority
     #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = node)]

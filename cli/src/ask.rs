@@ -18,7 +18,7 @@ mod right;
 pub use agents::{Agents, Fetched};
 pub use connect::Access;
 use connect::Connected;
-pub use error::Error;
+pub use error::{By, Error};
 pub(crate) use fleet::escape;
 pub use fleet::{Nodes, Pages};
 pub(crate) use fleet::{config_path, probe_path};

@@ -3,10 +3,21 @@
 //! In: a word. Out: the bare name. Whether it can be one is for others to judge. Pure: values only.
 
 /// What a node is called, and what is called as its node is.
-pub(crate) const NODE: &[&str] =
-    &["node", "nodes", "no", "nodeprobe", "nodeprobes", "nodeprobe.probelet.io"];
+pub(crate) const NODE: &[&str] = &[
+    "node",
+    "nodes",
+    "no",
+    "nodeprobe",
+    "nodeprobes",
+    "np",
+    "nodeprobe.probelet.io",
+    "nodeprobes.probelet.io",
+];
 /// What a namespace is called.
 const NAMESPACE: &[&str] = &["namespace", "namespaces", "ns"];
+/// What a `ProbeConfig` is called.
+const CONFIG: &[&str] =
+    &["probeconfig", "probeconfigs", "pcfg", "probeconfig.probelet.io", "probeconfigs.probelet.io"];
 
 /// The node that is meant.
 #[must_use]
@@ -18,6 +29,12 @@ pub(crate) fn node(text: &str) -> &str {
 #[must_use]
 pub(crate) fn namespace(text: &str) -> &str {
     bare(text, NAMESPACE)
+}
+
+/// The `ProbeConfig` that is meant.
+#[must_use]
+pub(crate) fn config(text: &str) -> &str {
+    bare(text, CONFIG)
 }
 
 /// What stands behind one of these kinds and a slash; a word with another kind, or with none, as it is.
@@ -39,6 +56,9 @@ mod tests {
         }
         for text in ["shop", "ns/shop", "namespace/shop", "namespaces/shop"] {
             assert_eq!(namespace(text), "shop", "{text}");
+        }
+        for text in ["a", "probeconfig/a", "pcfg/a", "ProbeConfig/a", "probeconfig.probelet.io/a"] {
+            assert_eq!(config(text), "a", "{text}");
         }
     }
 

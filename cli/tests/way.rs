@@ -67,6 +67,59 @@ fn explain_says_which_port_the_api_server_cannot_reach_and_what_to_open() {
 }
 
 #[test]
+fn an_api_server_with_too_many_requests_is_no_agent_whose_budget_is_too_small() {
+    // Priority and fairness answers with bare text: k8s.io/apiserver, filters/priority-and-fairness.go.
+    let server = cluster(|| (429, json!("Too many requests, please try again later.")));
+
+    let text = said(server, &["conns", "node/node1"]);
+
+    assert!(text.contains("answered with 429: \"Too many requests"), "{text}");
+    assert!(text.contains("try again in a few seconds"), "{text}");
+    assert!(!text.contains("budget") && !text.contains("does not answer"), "{text}");
+
+    let busy = cluster(|| (429, json!({"error": "too many tokens at a time"})));
+    let text = said(busy, &["conns", "node/node1"]);
+    assert!(text.contains("it is busy: too many tokens"), "{text}");
+}
+
+#[test]
+fn a_policy_is_not_made_of_the_half_that_could_be_asked_and_says_so_once() {
+    let pod = |name: &str, namespace: &str, node: &str| {
+        json!({
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"nodeName": node, "serviceAccountName": "probelet-agent"},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        })
+    };
+    let server = serve(move |method, path, _| {
+        let node = if path.contains("node2") { "node2" } else { "node1" };
+        match (method, path) {
+            ("POST", _) => (201, json!({"status": {"token": "t"}})),
+            (_, path) if path.contains(":node2:") => (429, json!({"error": "too many tokens"})),
+            (_, path) if path.contains(":node1:") => (200, json!({"node": "node1"})),
+            (_, path) if path.contains("/namespaces/shop/pods") => {
+                let all = [pod("web-0", "shop", "node1"), pod("web-1", "shop", "node2")];
+                let owned = all.map(|mut pod| {
+                    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1",
+                        "kind": "StatefulSet", "name": "web", "controller": true, "uid": "u"}]);
+                    pod
+                });
+                (200, json!({"metadata": {}, "items": owned}))
+            }
+            _ => (200, json!({"metadata": {}, "items": [pod(node, "probelet", node)]})),
+        }
+    });
+
+    let text = said(server, &["netpol", "sts/web", "-n", "shop"]);
+
+    assert!(
+        text.contains("a policy needs the report of every node of shop/StatefulSet/web, and the agent of node2 does not answer: it is busy: too many tokens"),
+        "{text}"
+    );
+    assert!(!text.contains("NetworkPolicy"), "{text}");
+}
+
+#[test]
 fn an_agent_that_is_late_is_not_an_api_server_that_cannot_be_reached() {
     let server = cluster(|| {
         thread::sleep(Duration::from_secs(5));

@@ -35,6 +35,12 @@ pub(super) fn namespace(text: &str) -> Result<String, Infallible> {
     Ok(name::namespace(text).to_owned())
 }
 
+/// A `ProbeConfig`, with or without its kind before it.
+#[expect(clippy::unnecessary_wraps, reason = "as clap wants it")]
+pub(super) fn config(text: &str) -> Result<String, Infallible> {
+    Ok(name::config(text).to_owned())
+}
+
 pub(super) fn percent(text: &str) -> Result<f64, String> {
     let number = text.trim_end_matches('%').parse::<f64>().map_err(|error| error.to_string())?;
     let fits = (0.0..=100.0).contains(&number);
@@ -60,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_and_namespaces_are_given_as_kubectl_names_them() {
+    fn nodes_configurations_and_namespaces_are_given_as_kubectl_names_them() {
         for node in ["n1", "node/n1", "nodes/n1", "no/n1"] {
             for line in [
                 "explain",
@@ -72,6 +78,21 @@ mod tests {
             ] {
                 let args = parse(&format!("kubectl-probelet {line} {node}"));
                 assert!(format!("{:?}", args.command).contains("\"n1\""), "{line} {node}");
+            }
+        }
+        for config in ["fast", "probeconfig/fast", "probeconfig.probelet.io/fast"] {
+            for line in [
+                "config diff",
+                "config diff x",
+                "rollout status",
+                "rollout pause",
+                "rollout resume",
+                "rollout undo",
+                "pause",
+                "resume",
+            ] {
+                let args = parse(&format!("kubectl-probelet {line} {config}"));
+                assert!(format!("{:?}", args.command).contains("\"fast\""), "{line} {config}");
             }
         }
         for namespace in ["shop", "ns/shop", "namespace/shop", "namespaces/shop"] {

@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 
 use super::connect::OWN;
 use super::fleet::escape;
-use super::{Ask, ByteBudget, Error, Reply, With};
+use super::{Ask, By, ByteBudget, Error, Reply, With};
 use crate::seen::pod::Pod;
 use crate::seen::report::Report;
 
@@ -252,7 +252,7 @@ impl Agents {
                 // It has no room in its budget just now, and says so.
                 Err(
                     Error::Refused { code: 429, .. }
-                    | Error::Refused { code: 503, by_server: false, .. },
+                    | Error::Refused { code: 503, by: By::Agent | By::Unnamed, .. },
                 ) if waits.len() > 0 => {
                     tokio::time::sleep(*waits.next().unwrap_or(&BUSY[0])).await;
                 }
@@ -292,7 +292,7 @@ impl Agents {
                 busy: false,
                 refused: false,
             },
-            Error::Forbidden { message, by_server: false, .. } => Error::Agent {
+            Error::Forbidden { message, by: By::Agent, .. } => Error::Agent {
                 node: node.to_owned(),
                 why: message,
                 next: format!(
@@ -302,7 +302,7 @@ impl Agents {
                 busy: false,
                 refused: true,
             },
-            Error::Refused { code: 429 | 503, message, by_server: false, .. } if pod.is_ready() => {
+            Error::Refused { code: 429 | 503, message, by: By::Agent, .. } if pod.is_ready() => {
                 Error::Agent {
                     node: node.to_owned(),
                     why: format!("it is busy: {message}"),
@@ -322,7 +322,7 @@ impl Agents {
         let name = &pod.metadata.name;
         match error {
             // A pod that is not ready is reason enough.
-            Error::Refused { code: 500 | 502 | 503, message, by_server: true, .. }
+            Error::Refused { code: 500 | 502 | 503, message, by: By::Server, .. }
                 if pod.why_not().is_none() =>
             {
                 let endpoint = pod.endpoint(ENDPOINT);
@@ -338,7 +338,7 @@ impl Agents {
                 busy: false,
                 refused: false,
             },
-            Error::Refused { code: 500, message, by_server: true, .. }
+            Error::Refused { code: 500, message, by: By::Server, .. }
             | Error::Refused { code: 502..=504, message, .. } => {
                 let why = pod.why_not().unwrap_or(format!("cannot be reached: {message}"));
                 self.silent(node, &format!("its pod {name} {why}"))

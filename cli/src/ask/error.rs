@@ -55,8 +55,8 @@ pub enum Error {
         right: Right,
         /// The words of who refuses.
         message: String,
-        /// The API server refuses, and not an agent behind it.
-        by_server: bool,
+        /// Who refuses.
+        by: By,
     },
     /// No one knows who asks.
     #[error("not authenticated (401): {message}")]
@@ -81,8 +81,8 @@ pub enum Error {
         code: u16,
         /// The server's words.
         message: String,
-        /// The API server refuses, and not an agent behind it.
-        by_server: bool,
+        /// Who refuses.
+        by: By,
     },
     /// The API server says that there is no way from it to the agent of a node.
     #[error("the API server cannot reach the agent of {node} (port {port}): {message}")]
@@ -162,6 +162,17 @@ pub enum Error {
     },
 }
 
+/// Who refuses something, by the form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The API server, by an object of its own.
+    Server,
+    /// An agent behind it.
+    Agent,
+    /// Somebody with bare text: the API server does so where it has too many requests, and so do proxies before it.
+    Unnamed,
+}
+
 /// `metav1.Status` of the API server, or `error` of an agent.
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -183,9 +194,15 @@ impl Error {
     #[must_use]
     pub fn refused(method: &Method, path: &str, code: u16, body: &[u8]) -> Self {
         let failure: Failure = clean::read(body).unwrap_or_default();
-        let by_server = failure.kind == "Status";
+        let by = if failure.kind == "Status" {
+            By::Server
+        } else if failure.error.is_empty() {
+            By::Unnamed
+        } else {
+            By::Agent
+        };
         // A path that leads to no kind of object is answered with bare text, or with a status that names no object.
-        let ours = by_server || path.starts_with("/apis/probelet.io/");
+        let ours = by == By::Server || path.starts_with("/apis/probelet.io/");
         let definition = ours && failure.details.name.is_empty() && failure.error.is_empty();
         let said = [failure.message, failure.error].into_iter().find(|text| !text.is_empty());
         let message = said.unwrap_or_else(|| {
@@ -195,12 +212,12 @@ impl Error {
         });
         match code {
             401 => Self::Unauthorized { message },
-            403 => Self::Forbidden { right: Right::of(method, path), message, by_server },
+            403 => Self::Forbidden { right: Right::of(method, path), message, by },
             404 => Self::Missing {
                 definition,
                 what: if message.is_empty() { path.to_owned() } else { message },
             },
-            _ => Self::Refused { path: path.to_owned(), code, message, by_server },
+            _ => Self::Refused { path: path.to_owned(), code, message, by },
         }
     }
 
@@ -304,13 +321,14 @@ mod tests {
 
     #[test]
     fn an_agents_refusal_is_distinguished_from_the_servers_by_its_form_and_not_by_its_words() {
-        let by_server = |body: &[u8]| match Error::refused(&Method::GET, "/x", 403, body) {
-            Error::Forbidden { by_server, .. } => by_server,
+        let by = |body: &[u8]| match Error::refused(&Method::GET, "/x", 403, body) {
+            Error::Forbidden { by, .. } => by,
             other => panic!("{other:?}"),
         };
 
-        assert!(by_server(br#"{"kind":"Status","message":"no","code":403}"#));
-        assert!(!by_server(br#"{"error":"eve may not get pods/proxy"}"#));
+        assert_eq!(by(br#"{"kind":"Status","message":"no","code":403}"#), By::Server);
+        assert_eq!(by(br#"{"error":"eve may not get pods/proxy"}"#), By::Agent);
+        assert_eq!(by(b"access denied by policy"), By::Unnamed);
     }
 
     #[test]

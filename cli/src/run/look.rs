@@ -152,12 +152,9 @@ impl Run {
         }
         if let Some((node, why)) = unasked.first() {
             // A policy from half of the pods would cut off the other half.
-            return Err(Error::Agent {
-                node: node.clone(),
-                why: why.clone(),
+            return Err(Error::Absent {
+                what: format!("a policy needs the report of every node of {target}, and {why}"),
                 next: format!("kubectl probelet explain {node}"),
-                busy: false,
-                refused: false,
             });
         }
         subject.be_called(&target, &reports);

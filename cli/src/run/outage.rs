@@ -64,9 +64,10 @@ fn passes(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask::By;
 
     fn refused(code: u16) -> Result<u8, Error> {
-        Err(Error::Refused { path: "/x".to_owned(), code, message: String::new(), by_server: true })
+        Err(Error::Refused { path: "/x".to_owned(), code, message: String::new(), by: By::Server })
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::answer::conns::{Conns, Which};
 use crate::answer::map::Map;
-use crate::answer::naming::Names;
+use crate::answer::naming::{Asked, Names};
 use crate::answer::netpol::{Ends, Policy, Subject};
 use crate::answer::procs::Procs;
 use crate::args::Format;
@@ -49,7 +49,7 @@ fn report(data: &[u8]) {
         .collect();
     let (reports, services) = ([report], Vec::from_iter(service));
     let pods = Vec::from_iter(pod);
-    let names = Names::of(&reports, &services);
+    let names = Names::of(&reports, &services, Asked::Every);
     let map = Map::of(&reports, &names, None, true);
     printed(&Conns::of(&target, &reports, Which { closed: true, port: None }));
     printed(&Procs::of(&target, &reports));

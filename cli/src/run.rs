@@ -19,16 +19,18 @@ mod status;
 mod targets;
 mod top;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
+use crate::answer::conns::incomplete;
 use crate::answer::runbook::Runbooks;
 use crate::args::{self, Args, Color, Command, Common, ConfigCommand, Format, RolloutCommand};
 use crate::ask::{Access, Agents, Ask, Error, Progress};
@@ -43,7 +45,12 @@ pub(crate) struct Run {
     pub(crate) colours: bool,
     /// Whether it was said that not everything is shown.
     pub(crate) hidden_said: Cell<bool>,
+    /// The agents, and when they were found.
+    found: RefCell<Option<(Instant, Agents)>>,
 }
+
+/// Agents that were found count for so long in a command that goes on: half as long as the token that they are shown.
+const FOUND: Duration = Duration::from_mins(5);
 
 /// Does what was typed. An answer that could not be written whole is a failure, whatever was found.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -170,7 +177,8 @@ async fn work(args: Args) -> Result<ExitCode, Error> {
     };
     let ask = Ask::new(&access, common.timeout, Progress::new()).await?;
     let colours = colours(common.color);
-    let run = Run { ask, common, colours, hidden_said: Cell::new(false) };
+    let run =
+        Run { ask, common, colours, hidden_said: Cell::new(false), found: RefCell::default() };
     let done = run.run(command).await;
     run.ask.progress.clear();
     done
@@ -235,6 +243,22 @@ impl Run {
 
     /// The agents, wherever they are.
     pub(crate) async fn agents(&self) -> Result<Agents, Error> {
+        if let Some((at, agents)) = &*self.found.borrow()
+            && at.elapsed() < FOUND
+        {
+            return Ok(agents.clone());
+        }
+        let agents = self.find_agents().await?;
+        self.found.replace(Some((Instant::now(), agents.clone())));
+        Ok(agents)
+    }
+
+    /// Looks for the agents again when they are needed next: one did not answer as it should.
+    pub(crate) fn forget_agents(&self) {
+        self.found.take();
+    }
+
+    async fn find_agents(&self) -> Result<Agents, Error> {
         let agents = Agents::find(&self.ask, self.common.probelet_namespace.as_deref()).await?;
         match &self.common.account {
             Some(account) => Ok(agents.with_account(self.namespace(), checked(account)?)),
@@ -247,7 +271,19 @@ impl Run {
         let text = show::show(answer, self.common.output, self.colours)?;
         self.ask.progress.clear();
         print(&text);
+        if self.common.output == Format::Name {
+            self.say_unasked(answer);
+        }
         Ok(())
+    }
+
+    /// Says beside an answer, whose format has no room for it, what it lacks.
+    pub(crate) fn say_unasked(&self, answer: &impl Answer) {
+        for (node, why) in answer.unasked() {
+            let line = clean::lines(&incomplete(node, why));
+            // No one is left to tell that the terminal is gone.
+            writeln!(io::stderr(), "{line}").ok();
+        }
     }
 
     /// Says once that an answer does not come, and that it is waited for.

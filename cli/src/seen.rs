@@ -149,6 +149,17 @@ pub struct Service {
     pub spec: ServiceSpec,
 }
 
+impl Service {
+    /// Whether it selects the pods of a namespace that have these labels; without a selector it selects none.
+    #[must_use]
+    pub fn selects(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        let selector = &self.spec.selector;
+        self.metadata.namespace == namespace
+            && !selector.is_empty()
+            && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
 /// Which pods a Service has, and by which ports.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

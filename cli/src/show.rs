@@ -24,6 +24,11 @@ pub trait Answer: Serialize {
 
     /// For `-o name`: what it is about, `kind/name` each.
     fn names(&self) -> Vec<String>;
+
+    /// Nodes that could not be asked, and why: said beside an answer whose format has no room for it.
+    fn unasked(&self) -> &[(String, String)] {
+        &[]
+    }
 }
 
 /// What people read: paragraphs and tables, one below the other.

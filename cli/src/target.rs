@@ -42,8 +42,8 @@ pub enum Kind {
 pub enum Target {
     /// `namespace/name`.
     Pod(String),
-    /// `namespace/name`.
-    Service(String),
+    /// `namespace/name`, and the pods that it selects: agents know those of them that are ready.
+    Service(String, BTreeSet<String>),
     /// `namespace/Kind/name`, as reports call it.
     Workload(String),
     /// Pods, `namespace/name`, and what they have in common. Agents of another release may call it otherwise.
@@ -169,7 +169,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pod(id) => write!(f, "pod {id}"),
-            Self::Service(id) => write!(f, "Service {id}"),
+            Self::Service(id, _) => write!(f, "Service {id}"),
             Self::Workload(id) | Self::Pods(id, _) => write!(f, "{id}"),
             Self::Node(name) => write!(f, "node {name}"),
         }
@@ -182,7 +182,7 @@ impl Target {
     pub fn query(&self) -> String {
         match self {
             Self::Pod(id) => format!("?pod={id}"),
-            Self::Service(id) | Self::Workload(id) | Self::Pods(id, _) => {
+            Self::Service(id, _) | Self::Workload(id) | Self::Pods(id, _) => {
                 format!("?namespace={}", id.split('/').next().unwrap_or_default())
             }
             Self::Node(_) => String::new(),
@@ -193,7 +193,7 @@ impl Target {
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         match self {
-            Self::Pod(id) | Self::Service(id) | Self::Workload(id) | Self::Pods(id, _) => {
+            Self::Pod(id) | Self::Service(id, _) | Self::Workload(id) | Self::Pods(id, _) => {
                 id.split('/').next()
             }
             Self::Node(_) => None,
@@ -216,7 +216,9 @@ impl Target {
         match self {
             Self::Node(_) => None,
             Self::Pod(id) => of(&|pod| pod.id() == *id),
-            Self::Service(id) => of(&|pod| pod.services.contains(id)),
+            Self::Service(id, ids) => {
+                of(&|pod| ids.contains(&pod.id()) || pod.services.contains(id))
+            }
             Self::Workload(id) => of(&|pod| pod.workload == *id),
             Self::Pods(called, ids) => {
                 of(&|pod| ids.contains(&pod.id()) || pod.workload == *called)
@@ -235,7 +237,7 @@ impl Target {
     pub fn means(&self, connection: &Connection, pods: Option<&BTreeSet<String>>) -> bool {
         let owned =
             pods.is_none_or(|pods| connection.pod.as_ref().is_some_and(|pod| pods.contains(pod)));
-        owned && (!matches!(self, Self::Service(_)) || connection.direction != "outbound")
+        owned && (!matches!(self, Self::Service(..)) || connection.direction != "outbound")
     }
 }
 

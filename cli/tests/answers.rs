@@ -11,6 +11,7 @@ mod explained;
 #[path = "answers/status.rs"]
 mod status;
 
+use std::collections::BTreeSet;
 use std::{fs, path::Path};
 
 use jiff::Timestamp;
@@ -20,7 +21,7 @@ use kubectl_probelet::answer::dry_run::DryRun;
 use kubectl_probelet::answer::effective::Effective;
 use kubectl_probelet::answer::explain::{self, Explanation};
 use kubectl_probelet::answer::map::Map;
-use kubectl_probelet::answer::naming::Names;
+use kubectl_probelet::answer::naming::{Asked, Names};
 use kubectl_probelet::answer::netpol::{Ends, Policy, Subject};
 use kubectl_probelet::answer::procs::Procs;
 use kubectl_probelet::answer::rollout::Rollouts;
@@ -139,7 +140,7 @@ fn connections_of_a_workload_are_named_on_both_nodes() {
 
 #[test]
 fn connections_of_a_service_are_those_that_come_in() {
-    let target = Target::Service("shop/db".to_owned());
+    let target = Target::Service("shop/db".to_owned(), BTreeSet::new());
     let which = Which { closed: true, port: None };
 
     golden("conns-service.txt", &shown(&Conns::of(&target, &reports(), which)));
@@ -169,7 +170,7 @@ fn processes_of_a_pod_are_listed_with_their_sockets() {
 #[test]
 fn a_map_joins_what_both_nodes_say_of_a_flow() {
     let reports = reports();
-    let names = Names::of(&reports, &services());
+    let names = Names::of(&reports, &services(), Asked::Every);
 
     let map = Map::of(&reports, &names, Some("shop"), false);
 
@@ -190,7 +191,7 @@ fn a_sick_edge_says_so_and_a_wide_map_has_its_figures() {
     sick.problems = vec!["lossy".to_owned(), "no <word>".to_owned()];
     sick.retransmitted_share = Some(0.021);
     sick.rtt_seconds = Some(Rtt { min: 0.0001, median: 0.0205, p99: 0.3 });
-    let names = Names::of(&reports, &services());
+    let names = Names::of(&reports, &services(), Asked::Every);
     let map = Map::of(&reports, &names, Some("shop"), false);
 
     let line = |wide| {
@@ -205,7 +206,7 @@ fn a_sick_edge_says_so_and_a_wide_map_has_its_figures() {
 #[test]
 fn a_policy_allows_what_was_seen_and_says_what_was_not() {
     let reports = reports();
-    let names = Names::of(&reports, &services());
+    let names = Names::of(&reports, &services(), Asked::Every);
     let pod = |name: &str, app: &str, owner: Value| {
         json!({"metadata": {"namespace": "shop", "name": name, "labels": {"app": app, "pod-template-hash": "67b6d7cc47"},
             "ownerReferences": [owner]}})
@@ -294,6 +295,17 @@ fn rollouts_say_how_far_they_are_and_whether_they_are_paused() {
 
     golden("rollouts.txt", &shown(&rollouts));
     assert_eq!(rollouts.ended(), None);
+}
+
+#[test]
+fn what_the_operator_has_not_seen_yet_cannot_have_failed() {
+    let ended = |generation: i64| {
+        let status = json!({"observedGeneration": 3, "nodes": {"effective": 4, "failed": 1}});
+        let object = json!({"metadata": {"name": "fast", "generation": generation}, "spec": {}, "status": status});
+        Rollouts::of(&[serde_json::from_value(object).unwrap()]).ended()
+    };
+
+    assert_eq!((ended(3), ended(4)), (Some(false), None));
 }
 
 fn pod(ready: bool) -> Pod {
@@ -392,6 +404,7 @@ fn the_ranking_of_nodes_flows_and_processes_needs_two_looks_for_rates() {
             reports,
             whole: true,
             unasked: Vec::new(),
+            asked: Asked::Every,
         }
     };
     let (first, mut second) = (look(0.0), look(2.0));

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use kubectl_probelet::answer::map::Map;
-use kubectl_probelet::answer::naming::Names;
+use kubectl_probelet::answer::naming::{Asked, Names};
 use kubectl_probelet::seen::report::Report;
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ fn report(name: &str) -> Report {
 
 /// One line an edge: source, destination, port, protocol, connections.
 fn edges(reports: &[Report]) -> String {
-    let map = Map::of(reports, &Names::of(reports, &[]), None, false);
+    let map = Map::of(reports, &Names::of(reports, &[], Asked::Every), None, false);
     let mut lines: Vec<String> = map
         .edges
         .iter()

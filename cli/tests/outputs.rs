@@ -13,7 +13,7 @@ use kubectl_probelet::answer::dry_run::DryRun;
 use kubectl_probelet::answer::effective::Effective;
 use kubectl_probelet::answer::explain::{self, Explanation};
 use kubectl_probelet::answer::map::Map;
-use kubectl_probelet::answer::naming::Names;
+use kubectl_probelet::answer::naming::{Asked, Names};
 use kubectl_probelet::answer::netpol::{Ends, Policy, Subject};
 use kubectl_probelet::answer::procs::Procs;
 use kubectl_probelet::answer::rollout::Rollouts;
@@ -163,7 +163,7 @@ fn outputs(hostile: &Hostile) -> Vec<(String, Format, String)> {
     let stored: Value = read(&stored);
     let configs = vec![hostile.config(), hostile.config()];
     let node: Node = read(&json!({"metadata": {"name": hostile.text(), "labels": {"a": "b"}}}));
-    let names = Names::of(&reports, &service);
+    let names = Names::of(&reports, &service, Asked::Every);
     let map = Map::of(&reports, &names, None, true);
     let name = reports[0].node.clone();
     let unasked = vec![(name.clone(), clean::text(hostile.text()).into_owned())];
@@ -172,6 +172,7 @@ fn outputs(hostile: &Hostile) -> Vec<(String, Format, String)> {
         reports: reports.clone(),
         whole,
         unasked: unasked.clone(),
+        asked: Asked::Every,
     };
     let seen = Seen {
         server: "https://a:1".to_owned(),

@@ -11,7 +11,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use kubectl_probelet::answer::naming::Names;
+use kubectl_probelet::answer::naming::{Asked, Names};
 use kubectl_probelet::answer::netpol::{Ends, Policy, Refusal, Subject};
 use kubectl_probelet::seen::report::Report;
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn policy(world: &World, subject: usize) -> (Result<Policy, Refusal>, Vec<Connec
         listed.into_iter().enumerate().filter(|(at, _)| at % 3 != 1).map(|(_, pod)| pod).collect();
     let reports: Vec<Report> = vec![read(json!({"node": "n1", "flows": flows, "pods": listed}))];
     let services = if world.blind { Vec::new() } else { services };
-    let names = Names::of(&reports, &services);
+    let names = Names::of(&reports, &services, Asked::Some);
     let mut ends = Ends::of(&objects, &services);
     ends.group("office", std::iter::once(GROUP.1.to_owned()));
     if world.blind {
@@ -138,7 +138,16 @@ fn labels_that_yaml_takes_for_something_else_are_quoted() {
             ports: 0,
         }],
         fronts: Vec::new(),
-        talks: vec![Talk { client: 0, server: 2, via: None, second: false, hidden: 0, udp: false }],
+        talks: vec![Talk {
+            client: 0,
+            server: 2,
+            via: None,
+            second: false,
+            hidden: 0,
+            udp: false,
+            modern: false,
+            portless: false,
+        }],
         blind: false,
     };
 

@@ -8,6 +8,8 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -104,19 +106,60 @@ fn a_policy_is_not_made_of_the_half_that_could_be_asked_and_says_so_once() {
                         "kind": "StatefulSet", "name": "web", "controller": true, "uid": "u"}]);
                     pod
                 });
-                (200, json!({"metadata": {}, "items": owned}))
+                match path.ends_with("/pods/web-0") {
+                    true => (200, owned[0].clone()),
+                    false => (200, json!({"metadata": {}, "items": owned})),
+                }
             }
             _ => (200, json!({"metadata": {}, "items": [pod(node, "probelet", node)]})),
         }
     });
 
-    let text = said(server, &["netpol", "sts/web", "-n", "shop"]);
+    // A pod stands for its workload: the policy is for that, and so is the question. Each waits for the agent for a while.
+    thread::scope(|scope| {
+        for target in ["sts/web", "pod/web-0"] {
+            scope.spawn(move || {
+                let text = said(server, &["netpol", target, "-n", "shop"]);
 
-    assert!(
-        text.contains("a policy needs the report of every node of shop/StatefulSet/web, and the agent of node2 does not answer: it is busy: too many tokens"),
-        "{text}"
-    );
-    assert!(!text.contains("NetworkPolicy"), "{text}");
+                assert!(text.contains("a policy needs the report of every node of "), "{text}");
+                let why = ", and the agent of node2 does not answer: it is busy: too many tokens";
+                assert!(text.contains(why), "{text}");
+                assert!(!text.contains("NetworkPolicy"), "{text}");
+            });
+        }
+        // Where there is no room for it in the answer, it is said beside it.
+        for format in ["svg", "dot", "mermaid", "name", "table"] {
+            scope.spawn(move || {
+                let text = said(server, &["map", "shop", "-o", format]);
+                assert!(text.contains("INCOMPLETE: node2 did not respond: "), "{format}: {text}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_command_that_looks_again_shows_agents_the_same_token() {
+    let tokens = Arc::new(AtomicUsize::new(0));
+    let made = Arc::clone(&tokens);
+    let pod = json!({"metadata": {"name": "a", "namespace": "probelet"},
+        "spec": {"nodeName": "node1", "serviceAccountName": "probelet-agent"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    let server = serve(move |method, path, _| match (method, path) {
+        ("POST", _) => {
+            made.fetch_add(1, Ordering::Relaxed);
+            (201, json!({"status": {"token": "t"}}))
+        }
+        (_, path) if path.contains("/proxy/") => (200, json!({"node": "node1"})),
+        (_, path) if path.contains("nodeprobes") => {
+            (200, json!({"metadata": {}, "items": [{"metadata": {"name": "node1"}}]}))
+        }
+        _ => (200, json!({"metadata": {}, "items": [pod]})),
+    });
+
+    let text = said(server, &["top", "flows", "--once", "-o", "json"]);
+
+    assert!(text.contains("\"rows\""), "{text}");
+    assert_eq!(tokens.load(Ordering::Relaxed), 1, "{text}");
 }
 
 #[test]

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct Report {
     /// Number of this picture; `since=` takes it.
     pub epoch: u64,
+    /// Which agent made it, between two of its starts: numbers of things count within it. An older agent does not say.
+    pub instance: String,
     /// `false`: only what changed since the epoch that was asked for. An agent that does not say sends everything.
     #[serde(default = "yes")]
     pub full: bool,
@@ -249,6 +251,8 @@ pub struct Pod {
     pub host_network: bool,
     /// Its addresses.
     pub ips: Vec<String>,
+    /// `Pending`, `Running` or `Ended`; the address of one that ended may be another's.
+    pub phase: String,
 }
 
 /// A flow.

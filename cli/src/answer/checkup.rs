@@ -187,6 +187,10 @@ impl show::Answer for Checkup {
     fn names(&self) -> Vec<String> {
         vec![self.target.clone()]
     }
+
+    fn unasked(&self) -> &[(String, String)] {
+        &self.unasked
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! In: reports of the nodes concerned. Out: one line a connection; what opened and closed between two looks. Pure: the
 //! time is that of the reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -29,6 +29,9 @@ pub struct Conns {
     connections: Vec<Row>,
     /// Closed ones that are not shown.
     closed: usize,
+    /// Which agent of each node answered, between two of its starts.
+    #[serde(skip)]
+    instances: BTreeMap<String, String>,
     /// Nodes that could not be asked, and why.
     pub unasked: Vec<(String, String)>,
 }
@@ -84,17 +87,34 @@ impl Conns {
                 |row: &Row| (row.who.clone(), row.direction.clone(), row.peer.clone(), row.port);
             key(a).cmp(&key(b))
         });
-        Self { target: target.to_string(), connections, closed, unasked: Vec::new() }
+        let instances = reports.iter().map(|one| (one.node.clone(), one.instance.clone()));
+        Self {
+            target: target.to_string(),
+            connections,
+            closed,
+            instances: instances.collect(),
+            unasked: Vec::new(),
+        }
     }
 
-    /// What opened and what closed since an earlier look, as lines for people.
+    /// What opened and what closed since an earlier look, as lines for people. Of a node that does not answer nothing is
+    /// known to have closed; of one that answers first, nothing to have opened.
     #[must_use]
     pub fn since(&self, before: &Self, colours: bool) -> String {
-        let by_id = |conns: &Self| -> BTreeMap<(String, u64), Row> {
-            let key = |row: &Row| ((row.node.clone(), row.id), row.clone());
+        let is_same = |node: &String| before.instances.get(node) == self.instances.get(node);
+        let by_key = |conns: &Self| -> BTreeMap<(String, Key), Row> {
+            let key = |row: &Row| {
+                // Numbers begin again with the agent.
+                let key = if is_same(&row.node) { Key::Id(row.id) } else { row.ends() };
+                ((row.node.clone(), key), row.clone())
+            };
             conns.connections.iter().map(key).collect()
         };
-        let (old, new) = (by_id(before), by_id(self));
+        let (old, new) = (by_key(before), by_key(self));
+        let silent = |conns: &Self| -> BTreeSet<String> {
+            conns.unasked.iter().map(|(node, _)| node.clone()).collect()
+        };
+        let (was_silent, is_silent) = (silent(before), silent(self));
         let mut page = Page::default();
         let line = |sign: &str, row: &Row| {
             let port = row.port;
@@ -108,20 +128,53 @@ impl Conns {
             )
         };
         for (key, row) in &old {
-            if !new.contains_key(key) {
+            if !new.contains_key(key) && !is_silent.contains(&row.node) {
                 page.line(Cell::dim(line("-", row)));
             }
         }
         for (key, row) in &new {
-            if !old.contains_key(key) {
+            let was_unknown =
+                was_silent.contains(&row.node) && !before.instances.contains_key(&row.node);
+            if was_unknown {
+                page.line(line(" ", row));
+            } else if !old.contains_key(key) {
                 page.line(Cell::good(line("+", row)));
             }
         }
+        let newly: Vec<_> =
+            self.unasked.iter().filter(|(node, _)| !was_silent.contains(node)).cloned().collect();
+        unasked(&mut page, &newly);
         page.text(colours)
+    }
+
+    /// Keeps what an earlier look had of nodes that do not answer now, for the look after this one.
+    #[must_use]
+    pub fn keeping(mut self, before: Self) -> Self {
+        let silent: BTreeSet<&String> = self.unasked.iter().map(|(node, _)| node).collect();
+        let mut instances = before.instances;
+        instances.retain(|node, _| silent.contains(node));
+        let kept = before.connections.into_iter().filter(|row| silent.contains(&row.node));
+        let kept: Vec<Row> = kept.collect();
+        self.connections.extend(kept);
+        self.instances.extend(instances);
+        self
     }
 }
 
+/// What makes a connection the same in two looks.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    /// Its number in the reports of one agent.
+    Id(u64),
+    /// Protocol, local and remote address.
+    Ends(String, String, String),
+}
+
 impl Row {
+    fn ends(&self) -> Key {
+        Key::Ends(self.protocol.clone(), self.local.clone(), self.remote.clone())
+    }
+
     /// As it is shown, in all columns if `wide`.
     fn cells(&self, wide: bool) -> Vec<Cell> {
         let bytes = |n: Option<u64>| n.map_or("-".to_owned(), show::bytes);
@@ -262,11 +315,20 @@ impl show::Answer for Conns {
         peers.dedup();
         peers
     }
+
+    fn unasked(&self) -> &[(String, String)] {
+        &self.unasked
+    }
 }
 
 /// Says whom no one could ask, so that an answer that is not whole does not look so.
 pub(super) fn unasked(page: &mut Page, nodes: &[(String, String)]) {
     for (node, why) in nodes {
-        page.line(Cell::bad(format!("INCOMPLETE: {node} did not respond: {why}")));
+        page.line(Cell::bad(incomplete(node, why)));
     }
+}
+
+/// The same as a text.
+pub(crate) fn incomplete(node: &str, why: &str) -> String {
+    format!("INCOMPLETE: {node} did not respond: {why}")
 }

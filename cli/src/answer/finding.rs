@@ -39,6 +39,8 @@ impl Finding {
 
 /// Findings one below the other.
 pub(super) fn lines(page: &mut Page, findings: &[Finding]) {
+    let longest = findings.iter().map(|finding| finding.about.len()).max().unwrap_or(0);
+    let width = (longest + 1).max(12);
     for finding in findings {
         let (mark, tone) = match finding.mark {
             Mark::Ok => ("ok", Tone::Good),
@@ -48,11 +50,14 @@ pub(super) fn lines(page: &mut Page, findings: &[Finding]) {
         };
         page.cells(vec![
             Cell::new(format!("{mark:<6}"), tone),
-            Cell::bold(format!("{:<12}", finding.about)),
+            Cell::bold(format!("{:<width$}", finding.about)),
             finding.found.as_str().into(),
         ]);
         for line in finding.next.iter().flat_map(|next| next.lines()) {
-            page.cells(vec![" ".repeat(18).into(), Cell::dim(format!("→ {}", line.trim_start()))]);
+            page.cells(vec![
+                " ".repeat(6 + width).into(),
+                Cell::dim(format!("→ {}", line.trim_start())),
+            ]);
         }
     }
 }

@@ -276,4 +276,8 @@ impl show::Answer for Map {
         ends.dedup();
         ends
     }
+
+    fn unasked(&self) -> &[(String, String)] {
+        &self.unasked
+    }
 }

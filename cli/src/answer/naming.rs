@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use probelet_core::display::series::{self, OTHER, UNRESOLVED};
 
 use crate::seen::Service;
+use crate::seen::pod::Pod;
 use crate::seen::report::{End, Flow, Report};
 
 /// What ends are called.
@@ -19,21 +20,36 @@ pub struct Names {
     by_pod: BTreeMap<String, String>,
     /// Workloads by their Services, `namespace/name`.
     by_service: BTreeMap<String, BTreeSet<String>>,
+    /// Of which Services all workloads are known.
+    asked: Asked,
     /// Whether agents hide ends that the reader may not see.
     hides: bool,
     /// Ports of Services: what is connected to, and what pods listen on.
     ports: BTreeMap<String, BTreeMap<u16, u16>>,
 }
 
+/// Which nodes answered. What a Service leads to is a workload only where no node can have another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// Some, and others may have pods of any Service.
+    #[default]
+    Some,
+    /// All on which this namespace has pods.
+    Namespace(String),
+    /// All.
+    Every,
+}
+
 impl Names {
-    /// From all reports and the Services that may be read.
+    /// From the reports of the nodes that answered, and the Services that may be read.
     #[must_use]
-    pub fn of(reports: &[Report], services: &[Service]) -> Self {
+    pub fn of(reports: &[Report], services: &[Service], asked: Asked) -> Self {
         let hides = reports.iter().any(Report::is_narrow);
-        let mut names = Self { hides, ..Self::default() };
+        let mut names = Self { hides, asked, ..Self::default() };
         for pod in reports.iter().flat_map(|report| &report.pods) {
             names.by_pod.insert(pod.id(), pod.workload.clone());
-            for ip in pod.ips.iter().filter(|_| !pod.host_network) {
+            // Whose pod ended has no address any more: it may be another's.
+            for ip in pod.ips.iter().filter(|_| !pod.host_network && pod.phase != "Ended") {
                 names.by_ip.insert(ip.clone(), pod.workload.clone());
             }
             for service in &pod.services {
@@ -49,6 +65,24 @@ impl Names {
             names.ports.insert(id, ports.collect());
         }
         names
+    }
+
+    /// Takes the workloads behind Services from these pods as well: those of nodes that did not answer.
+    pub fn also(&mut self, pods: &[Pod], services: &[Service]) {
+        for pod in pods.iter().filter(|pod| !pod.is_ended()) {
+            for service in services
+                .iter()
+                .filter(|service| service.selects(&pod.metadata.namespace, &pod.metadata.labels))
+            {
+                let workloads = self.by_service.entry(service.metadata.id()).or_default();
+                workloads.insert(pod.workload());
+            }
+        }
+    }
+
+    /// There are nodes of which nothing is known.
+    pub fn know_some(&mut self) {
+        self.asked = Asked::Some;
     }
 
     /// What an end is called; nothing if no one knows.
@@ -80,8 +114,22 @@ impl Names {
 
     /// The one workload behind a Service, if it is one.
     fn only(&self, service: &str) -> Option<&str> {
+        let namespace = service.split('/').next();
+        match &self.asked {
+            Asked::Every => {}
+            Asked::Namespace(asked) if namespace == Some(asked) => {}
+            Asked::Namespace(_) | Asked::Some => return None,
+        }
         let behind = self.by_service.get(service)?;
         behind.first().filter(|_| behind.len() == 1).map(String::as_str)
+    }
+
+    /// Whether a workload that is one of these may answer for an end: it is behind the Service that is known alone.
+    #[must_use]
+    pub(crate) fn may_be(&self, end: &End, workloads: &BTreeSet<String>) -> bool {
+        let service = end.name.as_deref().filter(|_| end.kind == "service");
+        let behind = service.and_then(|service| self.by_service.get(service));
+        behind.is_some_and(|behind| !behind.is_disjoint(workloads))
     }
 
     /// What the accepting end of a flow is called, on whichever node its pods are: a Service of one workload is

@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 pub use select::Ends;
 use select::{Peer, Ports};
 
-use super::edges::{Counted, counted};
+use super::edges::{Counted, all_flows};
 use super::naming::Names;
 use crate::seen::clean;
-use crate::seen::report::Report;
+use crate::seen::report::{Flow, Report};
 use crate::show::{self, Page};
 use crate::target::Target;
 
@@ -106,6 +106,42 @@ impl Subject {
     fn is(&self, end: Option<&String>) -> bool {
         end.is_some_and(|end| self.workloads.contains(end))
     }
+
+    /// Its flows, as either end's node reports them: of a connection through a Service one of both may know alone who answered.
+    fn flows<'a>(
+        &'a self,
+        reports: &'a [Report],
+        names: &'a Names,
+    ) -> impl Iterator<Item = Concerned<'a>> {
+        all_flows(reports, names).filter_map(|Counted { flow, from, .. }| {
+            // Who answers is known better than by the Service that was used.
+            let to = names.name(&flow.destination);
+            let comes_in = self.is(to.as_ref()) || names.may_be(&flow.destination, &self.workloads);
+            let goes_out = self.is(from.as_ref());
+            (comes_in || goes_out).then_some(Concerned { flow, from, to, comes_in, goes_out })
+        })
+    }
+
+    /// What the ends of its flows are called, and itself.
+    #[must_use]
+    pub fn ends(&self, reports: &[Report], names: &Names) -> BTreeSet<String> {
+        let ends = self.flows(reports, names).flat_map(|flow| [flow.from, flow.to]);
+        ends.flatten().chain(self.workloads.iter().cloned()).collect()
+    }
+}
+
+/// A flow of the subject.
+struct Concerned<'a> {
+    flow: &'a Flow,
+    from: Option<String>,
+    to: Option<String>,
+    comes_in: bool,
+    goes_out: bool,
+}
+
+/// Whether no connection of a flow was ever made: attempts that failed, of which the port may not even be known.
+fn is_attempt(flow: &Flow) -> bool {
+    flow.failed > 0 && flow.opened == 0 && flow.current == 0
 }
 
 impl Policy {
@@ -118,15 +154,16 @@ impl Policy {
     ) -> Result<Self, Refusal> {
         let (mut ingress, mut egress) = (Rules::new(), Rules::new());
         let mut open = BTreeSet::new();
-        for Counted { flow, .. } in counted(reports, names) {
-            // Who answers is known better than by the Service that was used.
-            let (from, to) = (names.name(&flow.source), names.name(&flow.destination));
+        for Concerned { flow, from, to, comes_in, goes_out } in subject.flows(reports, names) {
+            if flow.port == 0 && is_attempt(flow) {
+                continue;
+            }
             let protocol = flow.protocol.to_ascii_uppercase();
             let ports = || ends.ports(&flow.destination, to.as_deref(), flow.port, &protocol);
-            if subject.is(to.as_ref()) {
+            if comes_in {
                 put(&mut ingress, ends.peer(&flow.source, from.as_deref()), ports(), &mut open);
             }
-            if subject.is(from.as_ref()) {
+            if goes_out {
                 put(&mut egress, ends.peer(&flow.destination, to.as_deref()), ports(), &mut open);
             }
         }

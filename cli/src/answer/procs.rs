@@ -139,4 +139,8 @@ impl show::Answer for Procs {
     fn names(&self) -> Vec<String> {
         self.processes.iter().map(|row| row.pid.to_string()).collect()
     }
+
+    fn unasked(&self) -> &[(String, String)] {
+        &self.unasked
+    }
 }

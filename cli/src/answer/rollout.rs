@@ -34,11 +34,14 @@ pub struct Rollout {
     message: String,
 }
 
+/// The phase of a change of which the operator does not know yet.
+const NOT_SEEN: &str = "NotSeen";
+
 /// Where a rollout is, in a word or two.
 #[must_use]
 pub fn phase(config: &Config, status: &ProbeConfigStatus) -> String {
     if status.observed_generation < config.metadata.generation {
-        return "NotSeen".to_owned();
+        return NOT_SEEN.to_owned();
     }
     let phase = match status.rollout.as_ref().map(|rollout| rollout.phase) {
         Some(Phase::Canary) => "Canary",
@@ -69,7 +72,10 @@ impl Rollouts {
     pub fn ended(&self) -> Option<bool> {
         let all = |phase: &str| self.configs.iter().all(|one| one.phase == phase);
         let applied = self.configs.iter().all(|one| one.applied == one.nodes);
-        if self.configs.iter().any(|one| one.phase == "RolledBack" || one.failed > 0) {
+        // What the operator has not seen yet cannot have failed: its counts are those of the content before.
+        let failed =
+            |one: &Rollout| one.phase == "RolledBack" || (one.failed > 0 && one.phase != NOT_SEEN);
+        if self.configs.iter().any(failed) {
             Some(false)
         } else {
             (all("Complete") && applied).then_some(true)

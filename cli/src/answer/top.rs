@@ -12,7 +12,7 @@ use probelet_crds::condition::CONNECTIONS_HEALTHY;
 use serde::Serialize;
 
 use super::map::Map;
-use super::naming::Names;
+use super::naming::{Asked, Names};
 use crate::args::Ranking;
 use crate::seen::probe::{Level, Probe};
 use crate::seen::report::Report;
@@ -28,6 +28,8 @@ pub struct Look {
     pub whole: bool,
     /// Nodes that were asked without success, and why.
     pub unasked: Vec<(String, String)>,
+    /// Which nodes answered.
+    pub asked: Asked,
 }
 
 /// A ranking.
@@ -169,6 +171,14 @@ fn nodes(look: &Look) -> Vec<Row> {
     rows.into_iter().map(Row::Node).collect()
 }
 
+/// Whether the same agents answered both times: sums over others do not compare.
+fn are_same(look: &Look, before: &Look) -> bool {
+    let agents = |look: &Look| -> Vec<(String, String)> {
+        look.reports.iter().map(|one| (one.node.clone(), one.instance.clone())).collect()
+    };
+    agents(look) == agents(before)
+}
+
 /// Seconds between two looks at the same agents.
 fn elapsed(look: &Look, before: &Look) -> Option<f64> {
     let (now, then) = (look.reports.first()?, before.reports.first()?);
@@ -181,20 +191,27 @@ fn rate(now: u64, then: Option<u64>, seconds: Option<f64>) -> Option<f64> {
 }
 
 fn flows(look: &Look, before: Option<&Look>) -> Vec<Row> {
-    let map =
-        |look: &Look| Map::of(&look.reports, &Names::of(&look.reports, &[]), None, true).edges;
+    let map = |look: &Look| {
+        let names = Names::of(&look.reports, &[], look.asked.clone());
+        Map::of(&look.reports, &names, None, true).edges
+    };
+    let before = before.filter(|before| are_same(look, before));
     let seconds = before.and_then(|before| elapsed(look, before));
     let old: BTreeMap<_, _> = before
         .into_iter()
         .flat_map(map)
         .map(|edge| {
-            ((edge.from, edge.to, edge.port), (edge.opened, edge.bytes_sent + edge.bytes_received))
+            (
+                (edge.from, edge.to, edge.port, edge.protocol),
+                (edge.opened, edge.bytes_sent + edge.bytes_received),
+            )
         })
         .collect();
     let mut rows: Vec<FlowRow> = map(look)
         .into_iter()
         .map(|edge| {
-            let then = old.get(&(edge.from.clone(), edge.to.clone(), edge.port));
+            let key = (edge.from.clone(), edge.to.clone(), edge.port, edge.protocol.clone());
+            let then = old.get(&key);
             FlowRow {
                 opened_per_second: rate(edge.opened, then.map(|t| t.0), seconds),
                 bytes_per_second: rate(

@@ -10,7 +10,7 @@ use super::targets::Found;
 use super::{Run, checked, is_unread, print};
 use crate::answer::conns::{Conns, Which};
 use crate::answer::map::Map;
-use crate::answer::naming::Names;
+use crate::answer::naming::{Asked, Names};
 use crate::answer::netpol::{Ends, Policy, Subject};
 use crate::answer::procs::Procs;
 use crate::args::Format;
@@ -27,6 +27,8 @@ pub(super) const LEAST: Duration = Duration::from_millis(500);
 const FOLLOW: Duration = Duration::from_secs(15);
 /// Addresses that are looked up one by one.
 const ADDRESSES: usize = 64;
+/// Nodes without an answer whose pods are looked up.
+const SILENT: usize = 16;
 /// Pods and flows are sent whatever the filter; this one leaves the rest out.
 pub(super) const FLOWS_ONLY: &str = "?pid=1&port=1";
 
@@ -52,10 +54,12 @@ impl Run {
             let now = self.conns_now(&found, which).await;
             let Some(now) = outage.bear(now, |error| self.wait_for(error))? else { continue };
             match self.common.output {
-                Format::Table | Format::Wide => print(&now.since(&before, self.colours)),
+                Format::Table | Format::Wide => {
+                    print(&now.since(&before, self.colours));
+                    before = now.keeping(before);
+                }
                 _ => self.show(&now)?,
             }
-            before = now;
         }
         Ok(())
     }
@@ -103,14 +107,41 @@ impl Run {
         }
         let nodes: Vec<String> = nodes.into_iter().collect();
         let (reports, unasked) = self.reports(&nodes, FLOWS_ONLY, namespace.as_deref()).await?;
-        let names = Names::of(&reports, &self.services(namespace.as_deref()).await);
+        let services = self.services(namespace.as_deref()).await;
+        let asked = namespace.clone().map_or(Asked::Every, Asked::Namespace);
+        let mut names = Names::of(&reports, &services, asked);
+        if !unasked.is_empty() {
+            match self.pods_on(&unasked, namespace.as_deref()).await {
+                Some(pods) => names.also(&pods, &services),
+                None => names.know_some(),
+            }
+        }
         let mut map = Map::of(&reports, &names, namespace.as_deref(), all);
         map.unasked = unasked;
         match map.picture(self.common.output) {
-            Some(picture) => print(&picture),
+            Some(picture) => {
+                print(&picture);
+                self.say_unasked(&map);
+            }
             None => self.show(&map)?,
         }
         Ok(())
+    }
+
+    /// The pods on nodes that could not be asked, of one namespace or of all; nothing if those are too many, or may not be read.
+    async fn pods_on(
+        &self,
+        unasked: &[(String, String)],
+        namespace: Option<&str>,
+    ) -> Option<Vec<Pod>> {
+        let mut pods = Vec::new();
+        for (node, _) in unasked.iter().take(SILENT) {
+            let place = namespace.map_or(String::new(), |name| format!("namespaces/{name}/"));
+            let field = escape(&format!("spec.nodeName={node}"));
+            let path = format!("/api/v1/{place}pods?fieldSelector={field}");
+            pods.extend(self.ask.pages(&path, None, "pods", |pod: Pod| pod).await.ok()?.items);
+        }
+        (unasked.len() <= SILENT).then_some(pods)
     }
 
     /// Services that may be read: without them a port is that of the Service.
@@ -140,6 +171,7 @@ impl Run {
     pub(super) async fn netpol(&self, text: &str) -> Result<(), Error> {
         let Found { target, nodes } = self.find(text).await?;
         let mut subject = self.subject(&target).await?;
+        let nodes = self.nodes_of_subject(&subject, nodes).await?;
         let (reports, unasked) = self
             .reports(&nodes, FLOWS_ONLY, target.namespace().or(self.common.namespace.as_deref()))
             .await?;
@@ -160,7 +192,7 @@ impl Run {
         subject.be_called(&target, &reports);
         let services = self.all_services().await;
         let known = services.as_deref().unwrap_or_default();
-        let names = Names::of(&reports, known);
+        let names = Names::of(&reports, known, Asked::Some);
         let pods = self.peers(&subject, &reports, &names).await?;
         let mut ends = Ends::of(&pods, known);
         ends.called(&reports);
@@ -179,6 +211,23 @@ impl Run {
         Ok(())
     }
 
+    /// The nodes of all its pods: a pod that is named stands for its workload, and the policy is for all of that.
+    async fn nodes_of_subject(
+        &self,
+        subject: &Subject,
+        nodes: Vec<String>,
+    ) -> Result<Vec<String>, Error> {
+        let namespace = subject.called.split('/').next().unwrap_or_default();
+        let pods = self.pods_of(namespace, None).await?;
+        let own = pods.into_iter().filter(|pod| {
+            !pod.is_ended()
+                && !pod.spec.node_name.is_empty()
+                && subject.workloads.contains(&pod.workload())
+        });
+        let all: BTreeSet<String> = own.map(|pod| pod.spec.node_name).chain(nodes).collect();
+        Ok(all.into_iter().collect())
+    }
+
     /// Whom a policy is for.
     async fn subject(&self, target: &Target) -> Result<Subject, Error> {
         let workload = match target {
@@ -195,7 +244,7 @@ impl Run {
                 let workloads = pods.map(Pod::workload).collect();
                 return Ok(Subject { called: called.clone(), workloads });
             }
-            Target::Service(_) | Target::Node(_) => {
+            Target::Service(..) | Target::Node(_) => {
                 return Err(Error::Usage {
                     what: format!("a policy is for a workload, and {target} is not one"),
                     next: "give deploy/NAME, sts/NAME, ds/NAME or a pod".to_owned(),
@@ -213,7 +262,7 @@ impl Run {
         names: &Names,
         ends: &mut Ends,
     ) {
-        let concerned = concerned(subject, reports, names);
+        let concerned = subject.ends(reports, names);
         for id in concerned.iter().take(ADDRESSES) {
             let words: Vec<&str> = id.split('/').collect();
             let [namespace, kind, name] = words.as_slice() else { continue };
@@ -251,7 +300,7 @@ impl Run {
         reports: &[Report],
         names: &Names,
     ) -> Result<Vec<Pod>, Error> {
-        let ends = concerned(subject, reports, names);
+        let ends = subject.ends(reports, names);
         let namespaces: BTreeSet<&str> = ends
             .iter()
             .filter(|end| end.matches('/').count() == 2)
@@ -274,12 +323,4 @@ impl Run {
         }
         Ok(pods)
     }
-}
-
-/// The ends of all flows of the subject, and itself.
-fn concerned(subject: &Subject, reports: &[Report], names: &Names) -> BTreeSet<String> {
-    let map = Map::of(reports, names, None, true);
-    let is = |end: &String| subject.workloads.contains(end);
-    let edges = map.edges.into_iter().filter(|edge| is(&edge.from) || is(&edge.to));
-    edges.flat_map(|edge| [edge.from, edge.to]).chain(subject.workloads.iter().cloned()).collect()
 }

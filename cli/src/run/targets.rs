@@ -109,7 +109,8 @@ impl Run {
         let labels = (!labels.is_empty()).then(|| labels.join(","));
         let pods = self.pods_of(namespace, labels.as_deref()).await?;
         let pods: Vec<&Pod> = pods.iter().collect();
-        found(Target::Service(format!("{namespace}/{name}")), &pods)
+        let selected = pods.iter().filter(|_| labels.is_some()).map(|pod| pod.metadata.id());
+        found(Target::Service(format!("{namespace}/{name}"), selected.collect()), &pods)
             .ok_or_else(|| no_pods(namespace, name))
     }
 
@@ -156,6 +157,9 @@ impl Run {
                     first.get_or_insert(error);
                 }
             }
+        }
+        if first.is_some() {
+            self.forget_agents();
         }
         self.say_what_is_hidden(&reports);
         match first {

@@ -12,6 +12,7 @@ use super::look::LEAST;
 use super::outage::Outage;
 use super::screen::{Key, Screen};
 use super::{Run, checked, look};
+use crate::answer::naming::Asked;
 use crate::answer::top::{Look, Top};
 use crate::args::{Format, Ranking};
 use crate::ask::{Error, probe_path};
@@ -107,6 +108,12 @@ impl Run {
         let query = if ranking == Ranking::Procs { "?port=1" } else { look::FLOWS_ONLY };
         let namespace = Some(self.namespace());
         let (reports, unasked) = self.reports(&nodes, query, namespace).await?;
-        Ok(Look { probes, reports, whole: true, unasked })
+        let asked = match &wanted.node {
+            None if !unasked.is_empty() => Asked::Some,
+            None if probes.is_empty() => Asked::Namespace(self.namespace().to_owned()),
+            None => Asked::Every,
+            Some(_) => Asked::Some,
+        };
+        Ok(Look { probes, reports, whole: true, unasked, asked })
     }
 }

@@ -201,6 +201,12 @@ impl Pod {
         Some(format!("ended with {} ({})", last.exit_code, words.join(": ")))
     }
 
+    /// Whether all that it was for is over: its addresses may be another's.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+
     /// Why it is not ready; nothing if it is.
     #[must_use]
     pub fn why_not(&self) -> Option<String> {

@@ -52,6 +52,10 @@ pub(crate) struct Talk {
     /// How a node names the other end.
     pub(crate) hidden: u8,
     pub(crate) udp: bool,
+    /// Agents say which end they report, and count at the source.
+    pub(crate) modern: bool,
+    /// The port is not known.
+    pub(crate) portless: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -110,22 +114,20 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
         labels,
         target,
     });
-    let talk = (
-        any::<u8>(),
-        any::<u8>(),
-        prop::option::of(0..3_usize),
-        any::<bool>(),
-        any::<u8>(),
-        any::<bool>(),
-    )
-        .prop_map(|(client, server, via, second, hidden, udp)| Talk {
-            client,
-            server,
-            via,
-            second,
-            hidden,
-            udp,
-        });
+    let talk =
+        (
+            any::<u8>(),
+            any::<u8>(),
+            prop::option::of(0..3_usize),
+            any::<bool>(),
+            any::<u8>(),
+            any::<bool>(),
+            any::<bool>(),
+            prop::bool::weighted(0.1),
+        )
+            .prop_map(|(client, server, via, second, hidden, udp, modern, portless)| {
+                Talk { client, server, via, second, hidden, udp, modern, portless }
+            });
     (
         prop::collection::vec(kinds(), 1..6),
         prop::collection::vec(front, 0..4),
@@ -320,14 +322,23 @@ impl World {
             _ => 443,
         };
         let is = |side: &Side| matches!(side, Side::Pod(pod) if pod.workload == subject);
-        let flow = |source: Value, destination: Value, port: u16| json!({"source": source, "destination": destination, "port": port, "protocol": protocol, "opened": 1});
+        let flow = |source: Value, destination: Value, port: u16, reporter: &str| {
+            let port = if talk.portless { 0 } else { port };
+            let mut flow = json!({"source": source, "destination": destination, "port": port, "protocol": protocol, "opened": 1});
+            if talk.modern {
+                flow["reporter"] = reporter.into();
+                let at_a_node = reporter == "destination" && matches!(from, Side::Pod(_));
+                flow["sourceNode"] = if at_a_node { "n1".into() } else { Value::Null };
+            }
+            flow
+        };
         let own = |pod: &Real| json!({"kind": "workload", "name": self.name(pod.workload)});
         let mut flows = Vec::new();
         // The node of the server: it knows the true port.
         if let Side::Pod(server) = &to
             && (is(&to) || talk.hidden & 1 == 0)
         {
-            flows.push(flow(self.other(&from, talk), own(server), port));
+            flows.push(flow(self.other(&from, talk), own(server), port, "destination"));
         }
         // The node of the client: it may know the Service only, or its port only.
         if let Side::Pod(client) = &from
@@ -344,7 +355,9 @@ impl World {
                 (Some(_), to) => (self.other(to, talk), 80),
                 (None, to) => (self.other(to, talk), port),
             };
-            flows.push(flow(own(client), destination.0, destination.1));
+            // Newer agents say which port answers.
+            let dialled = if talk.modern { port } else { destination.1 };
+            flows.push(flow(own(client), destination.0, dialled, "source"));
         }
         Some((Connection { from, to, port, protocol }, flows))
     }

@@ -257,12 +257,7 @@ impl Ends {
     }
 
     fn behind<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a One> + Clone {
-        let namespace = &service.metadata.namespace;
-        self.pods.iter().filter(move |pod| {
-            !service.spec.selector.is_empty()
-                && pod.namespace == *namespace
-                && selects(&service.spec.selector, &pod.labels)
-        })
+        self.pods.iter().filter(move |pod| service.selects(&pod.namespace, &pod.labels))
     }
 
     fn workload(&self, id: &str, namespace: &str) -> Result<Peer, &'static str> {
@@ -280,6 +275,10 @@ impl Ends {
 
     /// The ports on which the accepting pods listen: policies look at those, and a flow may know the Service's only.
     pub(super) fn ports(&self, end: &End, name: Option<&str>, port: u16, protocol: &str) -> Ports {
+        // One end of a connection that went before it was looked at, or flows beyond those that are kept.
+        if port == 0 {
+            return Ports { all: true, ..Ports::default() };
+        }
         let mut ports = Ports::default();
         ports.some.insert((protocol.to_owned(), port));
         let service = end.name.as_deref().filter(|_| end.kind == "service");
@@ -324,8 +323,9 @@ impl Ends {
 }
 
 impl One {
+    /// Whether it is at this address; where a pod ended, another one may be.
     fn has(&self, address: &str) -> bool {
-        self.ips.iter().any(|ip| ip == address)
+        !self.ended && self.ips.iter().any(|ip| ip == address)
     }
 
     fn is(&self, workload: &str) -> bool {
@@ -342,7 +342,7 @@ impl One {
             also: BTreeSet::from([format!("{}/Pod/{}", pod.metadata.namespace, pod.metadata.name)]),
             labels: pod.metadata.labels.clone(),
             host: pod.spec.host_network,
-            ended: matches!(pod.status.phase.as_str(), "Succeeded" | "Failed"),
+            ended: pod.is_ended(),
             ips: pod.status.pod_ips.iter().map(|ip| ip.ip.clone()).collect(),
             ports: containers.map(|port| (port.name.clone(), port.container_port)).collect(),
         }

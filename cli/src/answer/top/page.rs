@@ -57,6 +57,10 @@ impl show::Answer for Top {
         };
         self.rows.iter().map(name).collect()
     }
+
+    fn unasked(&self) -> &[(String, String)] {
+        &self.unasked
+    }
 }
 
 fn table(left: &[&'static str], right: &[&'static str], last: &[&'static str]) -> Table {

@@ -183,7 +183,9 @@ impl Task {
                 if kind == Kind::Agents && !self.placed {
                     world.placement(Placement::default(), now);
                 }
-                world.blind &= kind != Kind::Probes;
+                if kind == Kind::Probes {
+                    world.broken = None;
+                }
                 self.listed[kind as usize] = true;
             }
             Observation::Placement(placement) => {
@@ -193,7 +195,7 @@ impl Task {
             Observation::Node(seen) => world.node(seen),
             Observation::NodeGone(name) => world.node_gone(&name, now),
             Observation::Probe(seen) => {
-                world.blind = false;
+                world.broken = None;
                 world.probe(*seen, now);
             }
             Observation::ProbeGone(name, uid) => world.probe_gone(&name, uid.as_deref(), now),
@@ -201,7 +203,9 @@ impl Task {
             Observation::ConfigGone(name) => world.config_gone(&name),
             Observation::Failed(kind, error) => {
                 self.metrics.watch_failed(kind);
-                world.blind |= kind == Kind::Probes;
+                if kind == Kind::Probes {
+                    world.broken = Some(now);
+                }
                 // A role from before this release: what can never run an agent is known without it.
                 if kind == Kind::Agents && is_forbidden(&error) {
                     world.placement(Placement::default(), now);

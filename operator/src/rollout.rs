@@ -100,6 +100,17 @@ impl Canary {
     }
 }
 
+/// What a node works by before it is given anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried<'a> {
+    /// It has no `NodeProbe`.
+    Nothing,
+    /// Another configuration's, or the built-in one.
+    Others,
+    /// A content of this configuration, by its hash, or one that cannot be read.
+    Own(Option<&'a str>),
+}
+
 /// What a node is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Give {
@@ -107,6 +118,8 @@ pub enum Give {
     Target,
     /// The one before.
     Previous(Edition),
+    /// What it has: an older content, from which the one before had not reached it yet.
+    Keep,
     /// Neither: whatever the next configuration says.
     Nothing,
 }
@@ -127,6 +140,8 @@ pub struct Rollout {
     pub target: Edition,
     /// What was in force before.
     pub previous: Option<Edition>,
+    /// Older contents, by their hashes: nodes that carry one were not reached by what followed, and keep it until their turn.
+    kept: BTreeSet<String>,
     /// How far it has come.
     pub stage: Stage,
     /// The kill switch was pulled: no node waits for a token.
@@ -146,7 +161,25 @@ impl Rollout {
         let per_minute = u32::try_from(rules.max_nodes_per_minute).unwrap_or(1);
         let tokens = Minute::new(per_minute, now);
         let (stage, trial) = (Stage::Rolling, Trial::default());
-        Self { target, previous, stage, urgent, tokens, trial }
+        Self { target, previous, kept: BTreeSet::new(), stage, urgent, tokens, trial }
+    }
+
+    /// Nodes that carry one of these keep it until their turn.
+    #[must_use]
+    pub(crate) fn keeping(mut self, kept: BTreeSet<String>) -> Self {
+        self.kept = kept;
+        self
+    }
+
+    /// What nodes may carry that were not reached by what is rolled out.
+    pub(crate) fn kept(&self) -> &BTreeSet<String> {
+        &self.kept
+    }
+
+    /// Whether this content was in force before: to go back to it needs no canaries.
+    pub(crate) fn was_in_force(&self, content: &Content) -> bool {
+        let is = |previous: &Edition| previous.content.hash == content.hash;
+        self.previous.as_ref().is_some_and(is) || self.kept.contains(&content.hash)
     }
 
     /// Watches these nodes first, each with what it said before.
@@ -221,21 +254,26 @@ impl Rollout {
         }
     }
 
-    /// What a node is given that carries `carried` (a hash) by order of this configuration, or nothing of it.
+    /// What a node is given.
     #[must_use]
-    pub fn give(&self, id: NodeId, is_reported: bool, carried: Option<&str>) -> Give {
+    pub fn give(&self, id: NodeId, carried: Carried<'_>) -> Give {
         let before = || self.previous.clone().map_or(Give::Nothing, Give::Previous);
-        let has_target = carried == Some(self.target.content.hash.as_str());
+        let has_target = carried == Carried::Own(Some(self.target.content.hash.as_str()));
         match &self.stage {
             Stage::Rolling | Stage::Complete => Give::Target,
             // No one is protected by keeping the configuration from a node that has none.
-            _ if !is_reported && self.previous.is_none() => Give::Target,
+            _ if carried == Carried::Nothing && self.previous.is_none() => Give::Target,
             Stage::Canary(watch) if has_target || watch.canaries.contains_key(&id) => Give::Target,
             Stage::RolledBack { canaries, .. }
                 if has_target && self.previous.is_none() && !canaries.contains(&id) =>
             {
                 Give::Target
             }
+            _ if matches!(carried, Carried::Own(Some(hash)) if self.kept.contains(hash)) => {
+                Give::Keep
+            }
+            // It has come under the configuration by the edit that is tried, and goes on by what it has.
+            Stage::Canary(_) if carried == Carried::Others => Give::Nothing,
             Stage::Canary(_) | Stage::RolledBack { .. } => before(),
         }
     }
@@ -272,13 +310,8 @@ impl Rollout {
         }
     }
 
-    /// Judges the canaries. `is_alive` says whether a node's agent is there at all; `name` gives its name.
-    pub fn judge(
-        &mut self,
-        now: Millis,
-        is_alive: impl Fn(NodeId) -> bool,
-        name: impl Fn(NodeId) -> String,
-    ) -> Option<Verdict> {
+    /// Judges the canaries; `name` gives a node's name.
+    pub fn judge(&mut self, now: Millis, name: impl Fn(NodeId) -> String) -> Option<Verdict> {
         let Stage::Canary(watch) = &mut self.stage else { return None };
         let acknowledged = watch.canaries.values().filter(|canary| canary.acknowledged).count();
         let late = now >= watch.began + PATIENCE;
@@ -298,7 +331,7 @@ impl Rollout {
             return Some(Verdict::Failed);
         }
         // Those that stayed silent for so long do not hold up the rest.
-        let all = watch.canaries.iter().all(|(&id, c)| c.acknowledged || late || !is_alive(id));
+        let all = watch.canaries.values().all(|canary| canary.acknowledged || late);
         if !all {
             watch.well_since = None;
             return None;

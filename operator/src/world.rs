@@ -55,8 +55,8 @@ pub struct World {
     deadlines: BTreeSet<(Millis, NodeId)>,
     /// Numbers the nodes that a person should look at, in the order in which they became such.
     turned_bad: u64,
-    /// Whether the watch of `NodeProbes` is broken: then no silence of an agent counts.
-    pub blind: bool,
+    /// When the watch of `NodeProbes` last failed, if nothing came by it since.
+    pub broken: Option<Millis>,
     /// The latest time that was given.
     now: Millis,
     /// Nodes to plan for, configurations whose status may have changed.
@@ -80,7 +80,7 @@ impl Default for World {
             placement: Placement::default(),
             deadlines: BTreeSet::new(),
             turned_bad: 0,
-            blind: false,
+            broken: None,
             now: 0,
             queue: Queue::default(),
             leads: false,
@@ -90,7 +90,15 @@ impl Default for World {
     }
 }
 
+/// A watch that is broken fails again sooner; one that does not fail may have nothing to say.
+const BROKEN: Millis = 120_000;
+
 impl World {
+    /// Whether no one can be heard: then no silence of an agent counts.
+    fn is_blind(&self, now: Millis) -> bool {
+        self.broken.is_some_and(|last| now < last + BROKEN)
+    }
+
     /// A node is there, or its labels or taints changed.
     pub fn node(&mut self, seen: SeenNode) {
         let SeenNode { name, uid, labels, taints, down } = seen;
@@ -150,6 +158,11 @@ impl World {
         node.deaf = said.marked;
         if node.object.is_none() && node.probe.is_none() {
             node.orphan_since = now;
+        }
+        let old = node.probe.as_ref().filter(|old| *old.uid == *uid);
+        // By a shorter interval it would be silent before it could know of it.
+        if old.is_some_and(|old| old.content != content) && node.is_alive(now) {
+            node.assigned = now;
         }
         let old = node.probe.as_ref().filter(|old| *old.uid == *uid);
         let by = origin.as_ref().map(|origin| origin.uid.clone());

@@ -22,7 +22,7 @@ fn watched() -> Rollout {
 }
 
 fn judge(rollout: &mut Rollout, now: Millis) -> Option<Verdict> {
-    rollout.judge(now, |_| true, |id| format!("n{id}"))
+    rollout.judge(now, |id| format!("n{id}"))
 }
 
 fn why(rollout: &Rollout) -> &str {
@@ -36,8 +36,8 @@ fn why(rollout: &Rollout) -> &str {
 fn only_canaries_get_a_change_at_first() {
     let rollout = watched();
 
-    assert_eq!(rollout.give(1, true, None), Give::Target);
-    assert_eq!(rollout.give(3, true, None), Give::Previous(edition(1, 10)));
+    assert_eq!(rollout.give(1, Carried::Own(None)), Give::Target);
+    assert_eq!(rollout.give(3, Carried::Own(None)), Give::Previous(edition(1, 10)));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn canaries_that_stay_well_for_ten_seconds_let_the_others_follow() {
     assert_eq!(rollout.deadline(), Some(12_000));
     assert_eq!(judge(&mut rollout, 11_999), None);
     assert_eq!(judge(&mut rollout, 12_000), Some(Verdict::Passed));
-    assert_eq!(rollout.give(3, true, None), Give::Target);
+    assert_eq!(rollout.give(3, Carried::Own(None)), Give::Target);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_canary_that_refuses_takes_the_change_back_from_all_canaries() {
     assert_eq!(judge(&mut rollout, 1000), Some(Verdict::Failed));
     assert_eq!(why(&rollout), "n2 (Invalid)");
     let target = rollout.target.content.hash.clone();
-    assert_eq!(rollout.give(1, true, Some(&target)), Give::Previous(edition(1, 10)));
+    assert_eq!(rollout.give(1, Carried::Own(Some(&target))), Give::Previous(edition(1, 10)));
     assert_eq!(rollout.status().phase, Phase::RolledBack);
 }
 
@@ -118,16 +118,6 @@ fn one_silent_canary_holds_the_others_up_for_two_minutes_at_most() {
 }
 
 #[test]
-fn an_agent_that_is_not_there_is_not_waited_for() {
-    let mut rollout = watched();
-    rollout.report(1, &fine(), true, false);
-    let alive = |id| id == 1;
-    rollout.judge(1000, alive, |_| String::new());
-
-    assert_eq!(rollout.judge(11_000, alive, |_| String::new()), Some(Verdict::Passed));
-}
-
-#[test]
 fn the_kill_switch_waits_for_no_one() {
     let paused = NodeConfig { paused: true, ..NodeConfig::default() };
     let paused = Edition { content: Arc::new(Content::new(paused)), generation: 2 };
@@ -144,13 +134,13 @@ fn a_configuration_without_a_past_leaves_other_nodes_to_the_next_one() {
     let mut rollout = Rollout::new(edition(1, 20), None, &Rules::default(), 0);
     rollout.watch([(1, &fine())].into_iter(), 0);
 
-    assert_eq!(rollout.give(2, true, Some("other")), Give::Nothing);
-    assert_eq!(rollout.give(2, false, None), Give::Target);
+    assert_eq!(rollout.give(2, Carried::Own(Some("other"))), Give::Nothing);
+    assert_eq!(rollout.give(2, Carried::Nothing), Give::Target);
     rollout.report(1, &fine(), false, true);
     judge(&mut rollout, 1);
     let target = rollout.target.content.hash.clone();
-    assert_eq!(rollout.give(1, true, Some(&target)), Give::Nothing);
-    assert_eq!(rollout.give(9, true, Some(&target)), Give::Target);
+    assert_eq!(rollout.give(1, Carried::Own(Some(&target))), Give::Nothing);
+    assert_eq!(rollout.give(9, Carried::Own(Some(&target))), Give::Target);
 }
 
 #[test]

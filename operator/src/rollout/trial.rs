@@ -78,10 +78,12 @@ impl Trial {
         proven
     }
 
-    /// When [`Trial::look`] may come to something without a report.
+    /// When, after `now`, [`Trial::look`] may come to something without a report.
     #[must_use]
-    pub fn deadline(&self, lasting: Millis) -> Option<Millis> {
-        self.suspects.values().flatten().map(|since| since + lasting).min()
+    pub fn deadline(&self, now: Millis, lasting: Millis) -> Option<Millis> {
+        let times = self.suspects.values().flatten().map(|since| since + lasting);
+        // Whose time has passed waits for the others.
+        times.filter(|at| *at > now).min()
     }
 }
 
@@ -101,7 +103,7 @@ mod tests {
 
         assert!(!trial.look(0, 100, |_| Outcome::Waits));
         assert!(!trial.look(10, 100, |_| Outcome::Bad));
-        assert_eq!(trial.deadline(100), Some(110));
+        assert_eq!(trial.deadline(10, 100), Some(110));
         assert!(!trial.look(109, 100, |_| Outcome::Bad));
         assert!(trial.look(110, 100, |_| Outcome::Bad));
         assert!(trial.excuses(1) && trial.excuses(2) && !trial.excuses(3));
@@ -116,6 +118,18 @@ mod tests {
         trial.look(0, 100, one_is_well);
         assert!(!trial.look(100, 100, one_is_well));
         assert!(!trial.look(1000, 100, |_| Outcome::Bad));
+    }
+
+    #[test]
+    fn whose_time_has_passed_wakes_no_one_while_others_are_waited_for() {
+        let mut trial = opened();
+        let one_waits = |id| if id == 1 { Outcome::Bad } else { Outcome::Waits };
+
+        trial.look(0, 100, one_waits);
+        assert!(!trial.look(100, 100, one_waits));
+        assert_eq!(trial.deadline(100, 100), None);
+        trial.look(150, 100, |_| Outcome::Bad);
+        assert_eq!(trial.deadline(150, 100), Some(250));
     }
 
     #[test]

@@ -70,7 +70,11 @@ pub fn status(
         },
         failures: failures(world, counts),
         fleet: fleet(world, counts),
-        rollout: config.rollout.as_ref().map(crate::rollout::Rollout::status),
+        // Of one that is not in force how far it had come stays: the next good edit goes on from there.
+        rollout: match &config.rollout {
+            Some(rollout) => Some(rollout.status()),
+            None => config.status.rollout.clone(),
+        },
         conditions,
     })
 }

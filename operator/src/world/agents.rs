@@ -97,7 +97,7 @@ impl World {
         while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, id));
             let before = self.nodes.get(id).and_then(|node| self.verdict(node));
-            let blind = self.blind;
+            let blind = self.is_blind(now);
             let Some(node) = self.nodes.get_mut(id) else { continue };
             node.look_at = None;
             // While no one can be heard, no one's silence means anything.

@@ -43,13 +43,20 @@ impl World {
         candidates.into_iter().take(count).map(|(_, id)| id).collect()
     }
 
-    /// How many canaries a change is to have by its rules.
+    /// How many canaries a change is to have by its rules: of the nodes that it is a change for.
     pub(super) fn share(&self, id: ConfigId, rules: &Rules) -> usize {
-        self.effective(id).len() * usize::try_from(rules.canary_percent).unwrap_or(0) / 100
+        let changes = self.effective(id).into_iter().filter(|&id| !self.is_assigned(id)).count();
+        changes * usize::try_from(rules.canary_percent).unwrap_or(0) / 100
     }
 
-    /// Canaries for a rollout that has none of them yet: agents that live, those that are well before others, for only
-    /// they can get worse.
+    /// Whether a node has been given the newest content.
+    fn is_assigned(&self, id: NodeId) -> bool {
+        let verdict = self.nodes.get(id).and_then(|node| self.verdict(node));
+        verdict.is_some_and(|verdict| verdict.assigned)
+    }
+
+    /// Canaries for a rollout that has none of them yet: agents that live and do not have the content, those that are well
+    /// before others, for only they can get worse.
     pub(super) fn fresh(
         &self,
         id: ConfigId,
@@ -61,7 +68,9 @@ impl World {
         let (taken, _) = rollout.canaries();
         let can = |node: &Node| {
             let place = self.nodes.find(&node.name);
-            let free = place.is_some_and(|id| !taken.contains(&id) && !rollout.trial.excuses(id));
+            let free = place.is_some_and(|id| {
+                !taken.contains(&id) && !rollout.trial.excuses(id) && !self.is_assigned(id)
+            });
             free && node.is_alive(now) && !is_down(node)
         };
         let well = |node: &Node| {
@@ -83,8 +92,9 @@ impl World {
         let (own, (canaries, _)) = (id, rollout.canaries());
         let proves = |&id: &NodeId| {
             self.nodes.get(id).is_some_and(|node| {
-                let speaks = node.is_alive(now) || rollout.has_answered(id);
-                node.matches.first() == Some(&own) && !node.absent && !is_down(node) && speaks
+                // One that falls silent once it has the change may do so because of it.
+                let shows = node.is_alive(now) || rollout.has_answered(id) || self.is_assigned(id);
+                node.matches.first() == Some(&own) && !node.absent && !is_down(node) && shows
             })
         };
         let lost: Vec<NodeId> = canaries.iter().copied().filter(|id| !proves(id)).collect();
@@ -138,17 +148,15 @@ impl World {
             return None;
         }
         self.renew(id, now);
-        let hold = self.blind || self.waits(id) || self.is_untried(id);
+        let hold = self.is_blind(now) || self.waits(id) || self.is_untried(id);
         let nodes = &self.nodes;
         let config = self.configs.get_mut(id)?;
         let rollout = config.rollout.as_mut()?;
         if config.rollout_paused || hold {
             rollout.hold(now);
         }
-        let here = |node: &Node| node.matches.first() == Some(&id) && node.is_alive(now);
-        let alive = |id| nodes.get(id).is_some_and(here);
         let name = |id| nodes.get(id).map_or(String::new(), |node| node.name.to_string());
-        let verdict = rollout.judge(now, alive, name)?;
+        let verdict = rollout.judge(now, name)?;
         self.mark(Some(id));
         for node in self.effective(id) {
             self.touch(node);

@@ -4,18 +4,26 @@
 //! where its status says it is: the content before is found in the `NodeProbes` that still carry it. Pure: the time is an
 //! argument.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use probelet_crds::{Phase, condition};
 
+use super::want::{carried, is_by};
 use super::{Config, ConfigId, Counts, Force, Node, State, World};
 use crate::pace::Millis;
 use crate::queue::{Key, NodeId};
-use crate::rollout::{Edition, Rollout, Stage, Verdict};
+use crate::rollout::{Carried, Edition, Rollout, Stage, Verdict};
+
+/// So many contents of a configuration are kept apart, the most carried ones.
+const CONTENTS: usize = 16;
 
 /// What a rollout begins from.
+#[derive(Default)]
 struct Past {
     previous: Option<Edition>,
+    /// Older contents by their hashes, which nodes keep until their turn.
+    kept: BTreeSet<String>,
     /// Taken up where another process left it, with so many canaries.
     resumed: Option<(Phase, i64)>,
     /// The same content is on its way or in force already.
@@ -43,54 +51,31 @@ impl World {
     pub(super) fn begin(&mut self, id: ConfigId, now: Millis) {
         let Some(config) = self.configs.get(id) else { return };
         let Some(force) = config.force.clone() else { return };
-        let Past { previous, resumed, same } = self.past(config, &force);
+        let Past { previous, mut kept, resumed, same } = self.past(config, &force);
         let target = Edition { content: Arc::clone(&force.content), generation: force.generation };
         let mut rollout = Rollout::new(target, previous, &force.rules, now);
-        let old = config.rollout.clone();
-        // Canaries that wait for tokens themselves would be watched before they know.
-        let most = usize::try_from(force.rules.max_nodes_per_minute).unwrap_or(1);
-        let share = self.share(id, &force.rules).min(most);
-        let message = condition::get(&config.status.conditions, condition::DEGRADED)
-            .map_or(String::new(), |degraded| degraded.message.clone());
-        match resumed {
-            Some((Phase::Complete, _)) => rollout.stage = Stage::Complete,
-            Some((Phase::Rolling, _)) => {}
-            Some((phase, count)) => {
-                // All of them had fallen silent, and there were no others.
-                let none = phase == Phase::Canary && count == 0;
-                let count = if none { share.max(1) } else { usize::try_from(count).unwrap_or(0) };
-                // Who has it already was one, no matter who is alive by now.
-                let canaries = self.canaries(id, force.generation, count, |node| {
-                    self.verdict(node).is_some_and(|verdict| verdict.assigned)
-                });
-                if phase == Phase::Canary {
-                    rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
-                    rollout.were_well();
-                    let more = count.saturating_sub(canaries.len());
-                    let others = self.fresh(id, force.generation, more, &rollout, now);
-                    if canaries.is_empty() {
-                        rollout.expect(count, now);
-                    }
-                    let others = others.iter().filter_map(|&id| self.said(id));
-                    others.for_each(|(id, said)| rollout.join(id, said, now));
-                } else {
-                    let canaries = canaries.into_iter().collect();
-                    rollout.stage = Stage::RolledBack { canaries, why: message };
+        let known = kept.remove(&force.content.hash) || rollout.was_in_force(&force.content);
+        rollout = rollout.keeping(kept);
+        match (resumed, same) {
+            (Some((phase, count)), _) => {
+                self.take_up(id, &mut rollout, &force, (phase, count), now)
+            }
+            (None, Some(stage @ Stage::Canary(_))) => {
+                rollout.stage = stage;
+                if let Some(old) = &config.rollout {
+                    rollout.trial = old.trial.clone();
                 }
             }
-            None => {
-                let known = rollout.previous.as_ref().is_some_and(|p| p.content == force.content);
-                let pending = self.pending(id, now);
-                if let Some(stage) = same.filter(|_| !pending) {
-                    rollout.stage = stage;
-                } else if pending && !known && !rollout.urgent {
-                    let canaries = self.fresh(id, force.generation, share, &rollout, now);
-                    rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
-                    if let Some(old) = &old {
-                        rollout.inherit(old);
-                    }
+            (None, Some(stage)) if !self.is_change(id, &stage, now) => rollout.stage = stage,
+            (None, _) if self.pending(id, now) && !known && !rollout.urgent => {
+                let share = self.tokens_and_share(id, &force);
+                let canaries = self.fresh(id, force.generation, share, &rollout, now);
+                rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
+                if let Some(old) = &config.rollout {
+                    rollout.inherit(old);
                 }
             }
+            (None, _) => {}
         }
         if let Some(config) = self.configs.get_mut(id) {
             config.rollout = Some(rollout);
@@ -102,6 +87,69 @@ impl World {
             }
             self.report(node);
             self.touch(node);
+        }
+    }
+
+    /// How many canaries there are to be: those that wait for tokens themselves would be watched before they know.
+    fn tokens_and_share(&self, id: ConfigId, force: &Force) -> usize {
+        let most = usize::try_from(force.rules.max_nodes_per_minute).unwrap_or(1);
+        self.share(id, &force.rules).min(most)
+    }
+
+    /// Whether a content that is on its way, or in force, is a change for nodes that have come under the configuration, or
+    /// for any where all had it.
+    fn is_change(&self, id: ConfigId, stage: &Stage, now: Millis) -> bool {
+        match stage {
+            Stage::Rolling => self.has_newcomers(id, now),
+            _ => self.pending(id, now),
+        }
+    }
+
+    /// Goes on where another process was.
+    fn take_up(
+        &self,
+        id: ConfigId,
+        rollout: &mut Rollout,
+        force: &Force,
+        (phase, count): (Phase, i64),
+        now: Millis,
+    ) {
+        let Some(config) = self.configs.get(id) else { return };
+        let count = match phase {
+            Phase::Complete => {
+                rollout.stage = Stage::Complete;
+                return;
+            }
+            Phase::Rolling => return,
+            // All of them had fallen silent, and there were no others.
+            Phase::Canary if count == 0 => self.tokens_and_share(id, force).max(1),
+            _ => usize::try_from(count).unwrap_or(0),
+        };
+        // Who has it already was one, no matter who is alive by now; where it is no other content than before, who has it
+        // by this edit.
+        let by_edit = |node: &Node| {
+            let origin = node.probe.as_ref().and_then(|probe| probe.origin.as_ref());
+            origin.is_some_and(|origin| origin.generation == force.generation)
+        };
+        let canaries = self.canaries(id, force.generation, count, |node| {
+            self.verdict(node).is_some_and(|verdict| verdict.assigned)
+                && (rollout.previous.is_some() || by_edit(node))
+        });
+        if phase == Phase::Canary {
+            rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
+            rollout.were_well();
+            let more = count.saturating_sub(canaries.len());
+            let others = self.fresh(id, force.generation, more, rollout, now);
+            if canaries.is_empty() {
+                rollout.expect(count, now);
+            }
+            let others = others.iter().filter_map(|&id| self.said(id));
+            others.for_each(|(id, said)| rollout.join(id, said, now));
+        } else {
+            let message = condition::get(&config.status.conditions, condition::DEGRADED);
+            let why = message.map_or(String::new(), |degraded| degraded.message.clone());
+            let canaries = canaries.into_iter().collect();
+            rollout.stage = Stage::RolledBack { canaries, why };
         }
     }
 
@@ -117,44 +165,58 @@ impl World {
             Some(Edition { content, generation })
         };
         if let Some(old) = &config.rollout {
-            let was_same = old.target.content.hash == hash;
-            return match old.stage.clone() {
-                // Nothing new for those that have it; others may have come under it.
-                stage @ (Stage::Rolling | Stage::Complete) if was_same => {
-                    Past { previous: None, resumed: None, same: Some(stage) }
-                }
-                Stage::Rolling | Stage::Complete => {
-                    Past { previous: Some(old.target.clone()), resumed: None, same: None }
-                }
-                Stage::Canary(_) | Stage::RolledBack { .. } => {
-                    Past { previous: old.previous.clone(), resumed: None, same: None }
-                }
-            };
+            return after(old, hash);
         }
-        let Some(status) = &config.status.rollout else {
-            return Past { previous: None, resumed: None, same: None };
-        };
+        let Some(status) = &config.status.rollout else { return Past::default() };
         let before = status.previous_hash.as_deref();
         let generation = status.generation - 1;
         let kept = || Edition::kept(status, generation);
         let before = before.and_then(|word| edition(word, generation).or_else(kept));
-        if status.generation == force.generation && status.hash == hash {
-            let resumed = Some((status.phase, status.canaries));
-            return Past { previous: before, resumed, same: None };
+        let resumed = (status.generation == force.generation && status.hash == hash)
+            .then_some((status.phase, status.canaries));
+        let passed = matches!(status.phase, Phase::Rolling | Phase::Complete);
+        let (previous, same) = match status.phase {
+            _ if resumed.is_some() => (before, None),
+            // Whether all had got it is not known.
+            Phase::Rolling if status.hash == hash => (before, Some(Stage::Rolling)),
+            Phase::Complete if status.hash == hash => (None, Some(Stage::Rolling)),
+            Phase::Rolling | Phase::Complete => (edition(&status.hash, status.generation), None),
+            Phase::Canary | Phase::RolledBack => (before, None),
+        };
+        let mut kept = self.carried_by(config);
+        if !passed {
+            // What was tried and had not passed is taken back.
+            kept.remove(&status.hash);
         }
-        match status.phase {
-            Phase::Rolling | Phase::Complete if status.hash == hash => {
-                let stage = Stage::Rolling;
-                Past { previous: None, resumed: None, same: Some(stage) }
-            }
-            Phase::Rolling | Phase::Complete => {
-                let previous = edition(&status.hash, status.generation);
-                Past { previous, resumed: None, same: None }
-            }
-            Phase::Canary | Phase::RolledBack => {
-                Past { previous: before, resumed: None, same: None }
+        kept.remove(hash);
+        if let Some(previous) = &previous {
+            kept.remove(&previous.content.hash);
+        }
+        Past { previous, kept, resumed, same }
+    }
+
+    /// The contents that nodes carry by order of a configuration, the most carried ones; edits by hand are none.
+    fn carried_by(&self, config: &Config) -> BTreeSet<String> {
+        let mut carried: BTreeMap<&str, usize> = BTreeMap::new();
+        let probes = self.nodes.iter().filter_map(|(_, node)| node.probe.as_ref());
+        for probe in probes.filter(|probe| is_by(config, probe) && !self.is_edited(probe)) {
+            if let Some(content) = &probe.content {
+                *carried.entry(&content.hash).or_default() += 1;
             }
         }
+        let mut carried: Vec<(usize, &str)> = carried.into_iter().map(|(h, n)| (n, h)).collect();
+        carried.sort_unstable_by(|a, b| b.cmp(a));
+        carried.into_iter().take(CONTENTS).map(|(_, hash)| hash.to_owned()).collect()
+    }
+
+    /// Whether a live agent works by another configuration yet.
+    fn has_newcomers(&self, id: ConfigId, now: Millis) -> bool {
+        let Some(config) = self.configs.get(id) else { return false };
+        self.effective(id).into_iter().any(|node| {
+            self.nodes
+                .get(node)
+                .is_some_and(|node| carried(config, node) == Carried::Others && node.is_alive(now))
+        })
     }
 
     /// Whether a live agent works by another content than the configuration's newest.
@@ -274,8 +336,34 @@ impl World {
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let rollouts = || self.configs.iter().filter_map(|(_, config)| config.rollout.as_ref());
-        let trials = rollouts().filter_map(|r| r.trial.deadline(super::canaries::lasting(r)));
+        let trials =
+            rollouts().filter_map(|r| r.trial.deadline(self.now, super::canaries::lasting(r)));
         let silent = self.deadlines.first().map(|(at, _)| *at);
         rollouts().filter_map(Rollout::deadline).chain(trials).chain(silent).min()
+    }
+}
+
+/// What an edit begins from that finds a rollout under way; `hash` is that of its content.
+fn after(old: &Rollout, hash: &str) -> Past {
+    let was_same = old.target.content.hash == hash;
+    let (target, previous) = (Some(old.target.clone()), old.previous.clone());
+    let mut kept = old.kept().clone();
+    match &old.stage {
+        // Other rules for the same content: it goes on.
+        stage @ (Stage::Canary(_) | Stage::Rolling) if was_same => {
+            Past { previous, kept, same: Some(stage.clone()), resumed: None }
+        }
+        // Nothing new for those that have it; others may have come under it.
+        Stage::Complete if was_same => Past { same: Some(Stage::Complete), ..Past::default() },
+        Stage::Complete => Past { previous: target, ..Past::default() },
+        Stage::Rolling => {
+            // It passed, and has not reached all.
+            if kept.len() < CONTENTS {
+                kept.extend(previous.map(|previous| previous.content.hash.clone()));
+            }
+            kept.remove(&old.target.content.hash);
+            Past { previous: target, kept, ..Past::default() }
+        }
+        Stage::Canary(_) | Stage::RolledBack { .. } => Past { previous, kept, ..Past::default() },
     }
 }

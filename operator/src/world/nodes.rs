@@ -44,6 +44,8 @@ pub struct Node {
     pub(crate) bad_since: Option<u64>,
     /// When the agent was last heard of.
     pub heard: Millis,
+    /// When it was last assigned something else, while it was heard of: from then on it has time to say so.
+    pub(crate) assigned: Millis,
     /// When the node went, or no agent was wanted on it any more, while its `NodeProbe` stayed.
     pub orphan_since: Millis,
     pub(crate) object_listed: u32,
@@ -101,6 +103,7 @@ impl Node {
             look_at: None,
             bad_since: None,
             heard: 0,
+            assigned: 0,
             orphan_since: 0,
             object_listed: 0,
             probe_listed: 0,
@@ -124,6 +127,6 @@ impl Node {
         let refresh = content
             .map_or(600, |content| content.config.reporting.refresh_interval.duration().as_secs());
         // Agents refresh after half to one and a half intervals; a minute more is for the way.
-        self.heard + refresh * 1500 + 60_000
+        self.heard.max(self.assigned) + refresh * 1500 + 60_000
     }
 }

@@ -9,7 +9,7 @@ use probelet_crds::Origin;
 
 use super::{Config, ConfigId, Content, Node, Probe, World};
 use crate::queue::NodeId;
-use crate::rollout::{Edition, Give};
+use crate::rollout::{Carried, Edition, Give};
 use crate::seen::ProbeOwner;
 
 /// What a node should work by.
@@ -30,13 +30,9 @@ impl World {
         for &place in &node.matches {
             let Some(config) = self.config_at(place) else { continue };
             let (force, rollout) = (config.force.as_ref()?, config.rollout.as_ref()?);
-            let probe = node.probe.as_ref();
-            let by_it = |probe: &&Probe| {
-                probe.origin.as_ref().is_some_and(|origin| origin.uid == config.uid)
-            };
-            let carried = probe.filter(by_it).and_then(|probe| probe.content.as_ref());
-            let carried = carried.map(|content| content.hash.as_str());
-            match rollout.give(id, probe.is_some(), carried) {
+            let carried = carried(config, node);
+            match rollout.give(id, carried) {
+                Give::Keep => return None,
                 Give::Target => {
                     let origin = Some(origin(config, force.generation));
                     let token = (!rollout.urgent).then_some(place);
@@ -45,7 +41,9 @@ impl World {
                 Give::Previous(Edition { generation, .. }) => {
                     let Some(previous) = &rollout.previous else { continue };
                     let origin = Some(origin(config, generation));
-                    return Some(Want { content: &previous.content, origin, token: None });
+                    // To be taken back is urgent; to come under the configuration is not.
+                    let token = (carried == Carried::Others).then_some(place);
+                    return Some(Want { content: &previous.content, origin, token });
                 }
                 Give::Nothing => {}
             }
@@ -65,6 +63,20 @@ impl World {
         let sound = probe.sound && !self.is_edited(probe);
         token.filter(|_| sound && !others && !same && !admitted)
     }
+}
+
+/// What a node works by, as the rollout of a configuration sees it.
+pub(super) fn carried<'a>(config: &Config, node: &'a Node) -> Carried<'a> {
+    let Some(probe) = &node.probe else { return Carried::Nothing };
+    if !is_by(config, probe) {
+        return Carried::Others;
+    }
+    Carried::Own(probe.content.as_ref().map(|content| content.hash.as_str()))
+}
+
+/// Whether a `NodeProbe` was written by order of this configuration.
+pub(super) fn is_by(config: &Config, probe: &Probe) -> bool {
+    probe.origin.as_ref().is_some_and(|origin| origin.uid == config.uid)
 }
 
 fn origin(config: &Config, generation: i64) -> Origin {

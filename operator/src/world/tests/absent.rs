@@ -137,10 +137,22 @@ fn our_own_word_that_an_agent_is_silent_is_no_sign_of_life() {
 fn while_no_one_can_be_heard_no_one_is_silent() {
     let mut world = settled(1, json!({}));
     let horizon = 600 * 1500 + 60_000;
-    world.blind = true;
+    world.broken = Some(horizon);
 
     assert_eq!(silenced(&mut world, horizon), Vec::<String>::new());
-    world.blind = false;
+    world.broken = None;
     assert_eq!(silenced(&mut world, horizon + 1000), Vec::<String>::new());
+    assert_eq!(silenced(&mut world, 2 * horizon), ["n0"]);
+}
+
+#[test]
+fn a_watch_that_broke_once_and_has_nothing_to_say_hides_no_silence_for_ever() {
+    let mut world = settled(1, json!({}));
+    let horizon = 600 * 1500 + 60_000;
+
+    // All agents are dead, and the watch goes on where it was without a word.
+    world.broken = Some(horizon - 1000);
+
+    assert_eq!(silenced(&mut world, horizon), Vec::<String>::new());
     assert_eq!(silenced(&mut world, 2 * horizon), ["n0"]);
 }

@@ -139,13 +139,67 @@ fn while_the_api_server_is_away_no_canary_is_late() {
         }
     }
     assert_eq!(assigned(&world), 5);
-    world.blind = true;
+    world.broken = Some(600_000);
 
     assert!(world.tick(600_000).is_empty());
-    world.blind = false;
+    world.broken = None;
     assert!(world.tick(719_999).is_empty());
     assert_eq!(phase(&world), Phase::Canary);
     assert_eq!(world.tick(720_000).len(), 1, "then silence counts again");
+}
+
+/// Assigns what waits, and no agent answers.
+fn assigns_without_answers(world: &mut World, now: Millis) -> Vec<String> {
+    let mut names = Vec::new();
+    while let Some(id) = next_node(world, now) {
+        match plan(world, id, now) {
+            Step::Apply(order) => {
+                names.push(order.name.to_string());
+                let said = world.node_at(id).unwrap().probe.as_ref().unwrap().said.clone();
+                world.wrote(id, written(&order, 2, said), now);
+            }
+            step => {
+                assert!(!matches!(step, Step::Silent { .. }), "{step:?}");
+                world.idle(id);
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn canaries_that_fall_silent_with_the_change_stop_it() {
+    let spec =
+        |jitter: i32| json!({"jitterPercent": jitter, "reporting": {"refreshInterval": "1m"}});
+    let mut world = settled(100, spec(10));
+    edit(&mut world, 2, spec(1), 60_000);
+    let tried = assigns_without_answers(&mut world, 60_000);
+    assert_eq!(tried.len(), 5);
+    let others: Vec<String> = (0..100).map(|at| format!("n{at}")).collect();
+    for name in others.iter().filter(|name| !tried.contains(name)) {
+        says(&mut world, name, 100_000, |said| said.beat = "1".into());
+    }
+
+    // An agent would have been heard of by 150 s.
+    assert!(world.tick(179_999).is_empty());
+    assert_eq!(canaries(&world).len(), 5);
+    assert!(tried.iter().all(|name| canaries(&world).contains(name)));
+    assert_eq!(world.tick(180_000).len(), 1);
+    assert_eq!(phase(&world), Phase::RolledBack);
+}
+
+#[test]
+fn a_shorter_interval_makes_no_one_silent_who_cannot_know_of_it_yet() {
+    let spec = |interval: &str| json!({"reporting": {"refreshInterval": interval}});
+    let mut world = settled(100, spec("10m"));
+
+    edit(&mut world, 2, spec("1m"), 600_000);
+    let tried = assigns_without_answers(&mut world, 600_000);
+    world.tick(600_001);
+
+    assert_eq!(assigns_without_answers(&mut world, 600_001), Vec::<String>::new());
+    assert_eq!((tried.len(), canaries(&world).len()), (5, 5));
+    assert!(tried.iter().all(|name| canaries(&world).contains(name)));
 }
 
 #[test]

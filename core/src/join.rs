@@ -10,7 +10,7 @@ mod processes;
 
 use crate::coverage::Opened;
 pub use crate::facts::PortRange;
-use crate::facts::{Comm, Endpoint, Protocol, Role};
+use crate::facts::{Comm, ContainerId, Endpoint, Protocol, Role};
 use crate::hash::HashMap;
 use crate::records::{Direction, Owner};
 pub use processes::Processes;
@@ -21,6 +21,9 @@ const REMEMBER_MS: u64 = 62_000;
 
 /// Listeners that are remembered; a process that opens and closes them in a loop meets this bound.
 const LISTENERS: usize = 65_536;
+/// The last quarter is for those who have few.
+const RESERVED: usize = LISTENERS / 4;
+const FEW: u32 = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct ListenKey {
@@ -38,6 +41,13 @@ impl ListenKey {
     }
 }
 
+/// Whose a listener is: a pod's, by the container that determines it, else a network namespace's.
+type Whose = Result<ContainerId, u32>;
+
+fn whose(key: &ListenKey, owner: &Owner) -> Whose {
+    owner.pod().ok_or(key.netns)
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Remembered {
     owner: Owner,
@@ -50,6 +60,8 @@ struct Remembered {
 #[derive(Debug, Default)]
 pub struct Listeners {
     by_key: HashMap<ListenKey, Remembered>,
+    /// How many each has, counted from when it begins to matter.
+    held: HashMap<Whose, u32>,
     /// When the pass before the present one began: older listeners explain only closed connections.
     previous_ms: u64,
     present_ms: u64,
@@ -61,15 +73,16 @@ impl Listeners {
         self.previous_ms = self.present_ms;
         self.present_ms = mono_ms;
         self.by_key.retain(|_, l| mono_ms.saturating_sub(l.seen_ms) <= REMEMBER_MS);
+        self.held.clear();
     }
 
-    /// Notes a listener of this pass.
-    pub fn saw(&mut self, netns: u32, protocol: Protocol, local: Endpoint, owner: Owner) {
+    /// Notes a listener of this pass; whether there was a place for it.
+    pub fn saw(&mut self, netns: u32, protocol: Protocol, local: Endpoint, owner: Owner) -> bool {
         let owner = served_by(&owner);
         let seen = Remembered { owner, seen_ms: self.present_ms, shared: false };
         let key = ListenKey::new(netns, protocol, local);
-        if self.by_key.len() >= LISTENERS && !self.by_key.contains_key(&key) {
-            return;
+        if !self.by_key.contains_key(&key) && !self.has_room(whose(&key, &owner)) {
+            return false;
         }
         let known = self.by_key.entry(key).or_insert(seen);
         let again = known.seen_ms == self.present_ms;
@@ -77,6 +90,24 @@ impl Listeners {
         let shared = again && (known.shared || differs);
         let known_owner = if owner == Owner::default() { known.owner } else { owner };
         *known = Remembered { owner: known_owner, shared, ..seen };
+        true
+    }
+
+    /// Whether one more of this owner has a place, which it then takes.
+    fn has_room(&mut self, whose: Whose) -> bool {
+        let all = self.by_key.len();
+        if all < LISTENERS - RESERVED {
+            return true;
+        }
+        if self.held.is_empty() {
+            for (key, known) in &self.by_key {
+                *self.held.entry(self::whose(key, &known.owner)).or_default() += 1;
+            }
+        }
+        let held = self.held.entry(whose).or_default();
+        let room = all < LISTENERS && *held < FEW;
+        *held += u32::from(room);
+        room
     }
 
     /// Forgets the listeners of a namespace: its number is another one's now.

@@ -44,6 +44,7 @@ pub struct Bpf {
     source_kind: SourceKind,
     limits: Limits,
     shares: Shares,
+    process_shares: Shares,
     page: u64,
     loaded: Loaded,
     follow: Follow,
@@ -83,6 +84,7 @@ pub fn load(source_kind: SourceKind, limits: Limits) -> Result<Bpf, Error> {
         source_kind,
         limits,
         shares: Shares::default(),
+        process_shares: Shares::default(),
         page: mmap::page_size() as u64,
         loaded: load::load(source_kind)?,
         follow: Follow::default(),
@@ -278,6 +280,7 @@ impl Bpf {
     /// The processes and, when wanted, the sockets that their fds lead to.
     fn tasks(&mut self, want: Want, facts: &mut Facts, pace: &mut dyn Pace) -> Slices {
         facts.processes.clear();
+        self.process_shares.clear();
         self.here.clear();
         self.pids.clear();
         self.held.clear();
@@ -426,10 +429,12 @@ impl Bpf {
             if process.netns != 0 {
                 self.here.insert(process.netns);
             }
-            if facts.processes.len() >= self.limits.max_processes as usize {
-                facts.losses.add(Loss::ProcessesFull, 1);
-            } else if self.pids.insert(process.pid) {
-                facts.processes.push(process);
+            if self.pids.contains(&process.pid) {
+                continue;
+            }
+            let most = self.limits.max_processes;
+            if self.process_shares.push_process(facts, process, most) {
+                self.pids.insert(process.pid);
                 if visit.kept {
                     self.kept.insert(process.pid);
                 }

@@ -42,6 +42,8 @@ pub struct Ceilings {
     most: PathBuf,
     known: HashMap<u32, Known>,
     pass: u32,
+    /// Whose limit was read last: the next pass begins behind it, so that everyone's turn comes.
+    last: u32,
     text: Vec<u8>,
 }
 
@@ -53,6 +55,7 @@ impl Ceilings {
             most: proc.join(MOST),
             known: HashMap::default(),
             pass: 0,
+            last: 0,
             text: Vec::new(),
         })
     }
@@ -61,7 +64,10 @@ impl Ceilings {
     pub fn files(&mut self, processes: &mut [Process], now_ns: u64) {
         self.pass = self.pass.wrapping_add(1);
         let mut reads = READS;
-        for process in processes.iter_mut().filter(|p| p.open_fds.is_some_and(|n| n >= MANY)) {
+        let begin = processes.iter().position(|p| p.pid == self.last).map_or(0, |at| at + 1);
+        let (first, then) = processes.split_at_mut(begin);
+        let in_turn = then.iter_mut().chain(first);
+        for process in in_turn.filter(|p| p.open_fds.is_some_and(|n| n >= MANY)) {
             let known = self.known.get(&process.pid).copied();
             let known = known.filter(|known| known.start_ns == process.start_ns);
             let due = known.is_none_or(|known| {
@@ -72,6 +78,7 @@ impl Ceilings {
             // What is due and not read stays due.
             let known = if due && reads > 0 {
                 reads -= 1;
+                self.last = process.pid;
                 let read = self.root.read(process.pid, "limits", &mut self.text);
                 let limit = read.ok().and_then(|()| open_files(&self.text));
                 let limit = limit.or(known.map(|known| known.limit)).filter(|&limit| limit > 0);
@@ -199,6 +206,28 @@ mod tests {
 
         assert_eq!(with(4096, KEPT_NS + 2), READS);
         assert_eq!(with(4096, KEPT_NS + 3), READS + 1);
+    }
+
+    #[test]
+    fn those_whose_limits_are_always_due_keep_no_one_from_its_turn() {
+        let proc = tempfile::tempdir().unwrap();
+        let many =
+            2 * u32::try_from(READS).unwrap() * u32::try_from(NEAR_NS / 1_000_000_000).unwrap();
+        let last = many + 1;
+        for pid in 1..=last {
+            let dir = proc.path().join(pid.to_string());
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("limits"), LIMITS.replace("1024", "150")).unwrap();
+        }
+        let mut ceilings = Ceilings::new(proc.path()).unwrap();
+        let known = (1..60).find(|second| {
+            let of = |pid| Process { pid, ..process(140)[0] };
+            let mut processes: Vec<_> = (1..=last).map(of).collect();
+            ceilings.files(&mut processes, second * 1_000_000_000);
+            processes.last().unwrap().files_limit == 150
+        });
+
+        assert_eq!(known, Some(u64::from(last.div_ceil(64))));
     }
 
     #[test]

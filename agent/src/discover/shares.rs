@@ -1,20 +1,39 @@
-//! Who may have how many of the sockets that a node remembers, when there are more than that.
+//! Who may have how many of the sockets, or of the processes, that a node remembers, when there are more than that.
 //!
-//! In: the sockets that have a place, and one more. Out: whether it has one. Anyone who opens
-//! sockets by the thousands must not hide those of everybody who is read later. Nothing is counted
-//! before half of the places are taken.
+//! In: those that have a place, and one more. Out: whether it has one. Anyone who has them by the thousands must not hide
+//! those of everybody who is read later. Nothing is counted before half of the places are taken.
 //!
 //! Pure: no I/O.
 
 use super::Limits;
-use probelet_core::facts::{Facts, Loss, Socket};
+use probelet_core::facts::{Facts, Loss, Process, Socket};
 use probelet_core::hash::HashMap;
 
 /// Sockets that everybody may have for as long as there is any place.
 const FEW: usize = 64;
+/// The root of cgroup v2, which everything is in where v1 is in use.
+const ROOT: u64 = 1;
 
-/// By namespace and cgroup: a pod has both for itself, a program of the host has the latter.
-type Owner = (u32, u64);
+/// By cgroup: each container has one, and each program of the host, and may make as many network namespaces as it likes.
+/// Where the cgroup says nothing, by namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// Id of a cgroup.
+    Cgroup(u64),
+    /// Inode number of a network namespace.
+    Netns(u32),
+}
+
+impl Owner {
+    const fn new(netns: u32, cgroup: u64) -> Self {
+        if cgroup > ROOT { Self::Cgroup(cgroup) } else { Self::Netns(netns) }
+    }
+
+    /// Whose process it is.
+    pub const fn of(process: &Process) -> Self {
+        Self::new(process.netns, process.cgroup)
+    }
+}
 
 /// How many each owner has in this reading.
 #[derive(Debug, Default)]
@@ -23,7 +42,7 @@ pub struct Shares {
 }
 
 const fn owner(socket: &Socket) -> Owner {
-    (socket.netns, socket.cgroup)
+    Owner::new(socket.netns, socket.cgroup)
 }
 
 impl Shares {
@@ -59,14 +78,34 @@ impl Shares {
     /// They have them once more.
     pub fn come<'a>(&mut self, sockets: impl Iterator<Item = &'a Socket>) {
         if !self.held.is_empty() {
-            self.count(sockets);
+            self.count(sockets.map(owner));
         }
     }
 
-    fn count<'a>(&mut self, sockets: impl Iterator<Item = &'a Socket>) {
-        for socket in sockets {
-            *self.held.entry(owner(socket)).or_default() += 1;
+    /// One more has a place that it had before.
+    pub fn keep(&mut self, owner: Owner) {
+        if !self.held.is_empty() {
+            self.count(std::iter::once(owner));
         }
+    }
+
+    fn count(&mut self, owners: impl Iterator<Item = Owner>) {
+        for owner in owners {
+            *self.held.entry(owner).or_default() += 1;
+        }
+    }
+
+    /// Adds a process if it has a place; whether it has.
+    pub fn push_process(&mut self, facts: &mut Facts, one: Process, most: u32) -> bool {
+        let list = &facts.processes;
+        let others = list.iter().map(Owner::of);
+        let room = self.admit_owner(list.len(), others, Owner::of(&one), most as usize);
+        if room {
+            facts.processes.push(one);
+        } else {
+            facts.losses.add(Loss::ProcessesFull, 1);
+        }
+        room
     }
 
     /// Whether one more socket has a place beside `all` others, where there are `most` places. Who the
@@ -78,15 +117,25 @@ impl Shares {
         one: &Socket,
         most: usize,
     ) -> bool {
+        self.admit_owner(all, others.map(owner), owner(one), most)
+    }
+
+    fn admit_owner(
+        &mut self,
+        all: usize,
+        others: impl Iterator<Item = Owner>,
+        one: Owner,
+        most: usize,
+    ) -> bool {
         if all < most / 2 {
-            self.come(std::iter::once(one));
+            self.keep(one);
             return true;
         }
         if self.held.is_empty() {
             self.count(others);
         }
         let owners = self.held.len() + 1;
-        let held = self.held.entry(owner(one)).or_default();
+        let held = self.held.entry(one).or_default();
         // The last quarter is for those who have less than their fair share, half of it for those
         // who have few.
         let room = all < most - most / 4
@@ -123,6 +172,42 @@ mod tests {
         // Up to seven eighths of all, and then while it has few.
         assert_eq!(fill(&mut shares, &mut list, 9, 5000), 75);
         assert!(list.len() <= MOST);
+    }
+
+    #[test]
+    fn who_makes_network_namespaces_has_no_more_for_it() {
+        let (mut shares, mut list) = (Shares::default(), Vec::new());
+        for netns in 0..1000 {
+            let socket = Socket { netns, cgroup: 7, ..Socket::default() };
+            if shares.admit(list.len(), list.iter(), &socket, MOST) {
+                list.push(socket);
+            }
+        }
+
+        assert_eq!(list.len(), 750);
+        assert_eq!(fill(&mut shares, &mut list, 8, 50), 50);
+    }
+
+    #[test]
+    fn where_cgroups_say_nothing_namespaces_do() {
+        for cgroup in [0, ROOT] {
+            let (mut shares, mut list) = (Shares::default(), Vec::new());
+            assert_eq!(fill(&mut shares, &mut list, cgroup, 5000), 750);
+            let other = Socket { netns: 2, cgroup, ..Socket::default() };
+            assert!(shares.admit(list.len(), list.iter(), &other, MOST));
+        }
+    }
+
+    #[test]
+    fn who_forks_without_end_leaves_room_for_processes_that_come_later() {
+        let (mut shares, mut facts) = (Shares::default(), Facts::default());
+        let mut fork = |cgroup: u64, count: u32| -> usize {
+            let of = |pid| Process { pid, netns: 1, cgroup, ..Process::default() };
+            (0..count).filter(|&pid| shares.push_process(&mut facts, of(pid), 1000)).count()
+        };
+
+        assert_eq!((fork(7, 5000), fork(8, 3)), (750, 3));
+        assert_eq!(facts.losses.get(Loss::ProcessesFull), 4250);
     }
 
     #[test]

@@ -41,37 +41,63 @@ pub(super) struct Interest {
     pub(super) timing: Timing,
 }
 
-/// When each address may be asked for again.
+/// When each address may be asked for again, and where the last question ended.
 #[derive(Default)]
-struct Asked(HashMap<IpAddr, (Instant, Duration)>);
+struct Asked {
+    known: HashMap<IpAddr, Question>,
+    last: Option<IpAddr>,
+}
+
+/// One address.
+#[derive(Clone, Copy)]
+struct Question {
+    asked: Instant,
+    next: Instant,
+    wait: Duration,
+}
 
 impl Asked {
-    /// Those of `addresses` that are due, each once, as many as fit in a question.
-    fn due(&mut self, addresses: impl Iterator<Item = IpAddr>, now: Instant) -> Vec<IpAddr> {
-        if self.0.len() >= REMEMBERED {
-            self.0.retain(|_, (next, _)| *next > now);
-            if self.0.len() >= REMEMBERED {
-                self.0.clear();
-            }
-        }
+    /// Those of `addresses`, which are in order, that are due, each once, as many as fit in a question. It begins where the
+    /// last one ended: whoever talks to thousands of addresses that no one knows keeps no other's from their turn.
+    fn due(&mut self, addresses: &[IpAddr], now: Instant) -> Vec<IpAddr> {
+        let begin = self.last.map_or(0, |last| addresses.partition_point(|at| *at <= last));
+        let (first, then) = addresses.split_at(begin);
         let mut due = Vec::new();
-        for address in addresses {
-            if due.len() >= MOST_ADDRESSES || self.0.len() >= REMEMBERED {
+        for &address in then.iter().chain(first) {
+            if due.len() >= MOST_ADDRESSES {
                 break;
             }
-            let (next, wait) = self.0.entry(address).or_insert((now, AGAIN.0));
-            if *next <= now {
+            if self.known.len() >= REMEMBERED && !self.known.contains_key(&address) {
+                self.forget_some();
+            }
+            let fresh = Question { asked: now, next: now, wait: AGAIN.0 };
+            let question = self.known.entry(address).or_insert(fresh);
+            if question.next <= now {
                 due.push(address);
-                *next = now + *wait;
-                *wait = (*wait * 2).min(AGAIN.1);
+                let wait = question.wait;
+                let next = (wait * 2).min(AGAIN.1);
+                *question = Question { asked: now, next: now + wait, wait: next };
             }
         }
+        self.last = due.last().copied().or(self.last);
         due
+    }
+
+    /// Makes room: an eighth of the places, of those who were asked for longest ago.
+    fn forget_some(&mut self) {
+        let mut asked: Vec<Instant> = self.known.values().map(|one| one.asked).collect();
+        let (_, &mut eighth, _) = asked.select_nth_unstable(REMEMBERED / 8);
+        let mut room = REMEMBERED / 8;
+        self.known.retain(|_, one| {
+            let goes = room > 0 && one.asked <= eighth;
+            room -= usize::from(goes);
+            !goes
+        });
     }
 
     /// It was found: the next time that it has no name it is a new question.
     fn found(&mut self, address: IpAddr) {
-        self.0.remove(&address);
+        self.known.remove(&address);
     }
 }
 
@@ -89,7 +115,7 @@ pub(super) async fn follow(interest: Interest, events: mpsc::Sender<Vec<Event>>)
             continue;
         }
         let before = cpu();
-        let due = asked.due(unnamed(&snapshots.borrow()).into_iter(), Instant::now());
+        let due = asked.due(&unnamed(&snapshots.borrow()), Instant::now());
         if !due.is_empty() {
             let began = now_ms();
             match ask(&operator, &due, timing.silence).await {
@@ -159,13 +185,13 @@ mod tests {
         let one = addresses(1);
         let mut at = Vec::new();
         for second in 0..700 {
-            let due = asked.due(one.iter().copied(), start + Duration::from_secs(second));
+            let due = asked.due(&one, start + Duration::from_secs(second));
             at.extend(due.first().map(|_| second));
         }
 
         assert_eq!(at, [0, 5, 15, 35, 75, 155, 315, 615]);
         asked.found(one[0]);
-        assert_eq!(asked.due(one.into_iter(), start).len(), 1);
+        assert_eq!(asked.due(&one, start).len(), 1);
     }
 
     #[test]
@@ -173,10 +199,30 @@ mod tests {
         let (mut asked, now) = (Asked::default(), Instant::now());
         let all = addresses(20_000);
 
-        assert_eq!(asked.due(all.iter().copied(), now).len(), MOST_ADDRESSES);
+        assert_eq!(asked.due(&all, now).len(), MOST_ADDRESSES);
         for _ in 0..100 {
-            assert!(asked.due(all.iter().copied(), now).len() <= MOST_ADDRESSES);
+            assert!(asked.due(&all, now).len() <= MOST_ADDRESSES);
         }
-        assert!(asked.0.len() <= REMEMBERED);
+        assert!(asked.known.len() <= REMEMBERED);
+    }
+
+    #[test]
+    fn an_address_among_thousands_that_no_one_knows_has_its_turn() {
+        for others in [REMEMBERED - 1, REMEMBERED, 20_000] {
+            let (mut asked, start) = (Asked::default(), Instant::now());
+            let all = addresses(u16::try_from(others).unwrap());
+            for round in 0..50 {
+                asked.due(&all, start + Duration::from_secs(round * 5));
+            }
+            let last = IpAddr::from([10, 200, 0, 1]);
+            let with = [&all[..], &[last]].concat();
+
+            let rounds = with.len().div_ceil(MOST_ADDRESSES) as u64 + 1;
+            let asks = (50..50 + rounds).any(|round| {
+                asked.due(&with, start + Duration::from_secs(round * 5)).contains(&last)
+            });
+
+            assert!(asks, "{others}");
+        }
     }
 }

@@ -7,7 +7,12 @@ use crate::seen::report::UNSEEN;
 use crate::show;
 
 /// Losses in words, with what a person can do about them, if anything.
-const LOSSES: [(&str, &str, &str); 16] = [
+const LOSSES: [(&str, &str, &str); 17] = [
+    (
+        "listeners_full",
+        "listeners that closed did not fit into what is remembered of them for a minute",
+        "",
+    ),
     ("risks_full", "things that run full did not fit into the list of risks", ""),
     ("vanished", "processes ended while they were read", ""),
     (

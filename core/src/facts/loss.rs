@@ -48,13 +48,15 @@ pub enum Loss {
     RisksFull,
     /// Ends that the kernel had no room to tell; how many is the kernel's own count of what was opened.
     EndsLost,
+    /// Listeners that are not remembered for a minute after they closed: more than that are, or than their owner may have.
+    ListenersFull,
     /// Ends in a network namespace that no process of this node is in, or that came and went between two passes.
     EndsElsewhere,
 }
 
 impl Loss {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Vanished,
         Self::Permission,
         Self::NoOwner,
@@ -74,6 +76,7 @@ impl Loss {
         Self::Overcounted,
         Self::RisksFull,
         Self::EndsLost,
+        Self::ListenersFull,
         Self::EndsElsewhere,
     ];
 
@@ -100,6 +103,7 @@ impl Loss {
             Self::Overcounted => "overcounted",
             Self::RisksFull => "risks_full",
             Self::EndsLost => "ends_lost",
+            Self::ListenersFull => "listeners_full",
             Self::EndsElsewhere => "ends_elsewhere",
         }
     }

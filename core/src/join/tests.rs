@@ -118,3 +118,23 @@ fn listeners_of_two_containers_on_one_port_name_neither() {
     assert_eq!(pass(2000, &[owner(1), owner(2), owner(1)]), Some(Owner::default()));
     assert_eq!(pass(3000, &[owner(2)]), Some(owner(2)));
 }
+
+#[test]
+fn who_opens_and_closes_listeners_without_end_leaves_room_for_others() {
+    let mut listeners = Listeners::default();
+    listeners.begin(1000);
+    let mut saw = |netns: u32, owner: Owner, count: u32| -> usize {
+        let at =
+            |n: u32| Endpoint::v4(Ipv4Addr::from(n.div_euclid(60_000) + 1), (n % 60_000) as u16);
+        (0..count).filter(|&n| listeners.saw(netns, Protocol::Tcp, at(n), owner)).count()
+    };
+    let pod = Owner { container: Some(ContainerId(7)), ..Owner::default() };
+
+    assert_eq!(saw(1, Owner::default(), 100_000), 49_152);
+    assert_eq!(saw(2, Owner::default(), 50), 50);
+    // A pod has no more for having many namespaces.
+    assert_eq!((10..20).map(|netns| saw(netns, pod, 50)).sum::<usize>(), 64);
+    assert!(
+        listeners.listening(2, Protocol::Tcp, Endpoint::v4(Ipv4Addr::from(1), 0), false).is_some()
+    );
+}

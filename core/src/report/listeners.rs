@@ -173,7 +173,9 @@ impl ListenerTable {
                 record.changed = pass.epoch;
                 changed = true;
             }
-            memory.saw(record.netns, record.protocol, record.local, owner);
+            if !memory.saw(record.netns, record.protocol, record.local, owner) {
+                pass.losses.add(Loss::ListenersFull, 1);
+            }
         }
         changed
     }

@@ -8,20 +8,25 @@
 //! Pure: no I/O; time is an argument.
 
 use super::{Now, Removals, Removed};
-use crate::facts::{Endpoint, Loss, Losses};
+use crate::facts::{Comm, ContainerId, Endpoint, Loss, Losses};
 use crate::hash::HashMap;
 use crate::records::{Owner, Risk, RiskRecord};
 use crate::table::{Epoch, Frozen, Slot, Table};
 
 /// Risks that are kept; on a node where that many things run full one more helps no one.
 const MOST: usize = 256;
-/// Of one kind in one network namespace, so that one pod cannot fill the table.
+/// Of one kind of one owner, so that one pod cannot fill the table.
 const MOST_OF_ONE: usize = 16;
+/// The last quarter is for owners that have no more than one of any kind.
+const RESERVED: usize = MOST / 4;
 /// What may fill for a moment is a risk when it is still full so much later, milliseconds.
 const AGAIN_MS: u64 = 800;
 
 /// What distinguishes one thing that can run full from another of its kind.
 pub(super) type Subject = (u32, u64);
+
+/// Whose something is: a pod's, by the container that determines it; a program's of one network namespace; else the namespace's.
+type Whose = (Option<ContainerId>, u32, Comm);
 
 /// How full something is.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +45,7 @@ struct Known {
     /// `None` while it is only suspected.
     slot: Option<Slot>,
     since_ms: u64,
-    netns: u32,
+    whose: Whose,
     pass: u32,
 }
 
@@ -58,6 +63,15 @@ pub(super) struct Risks {
     known: HashMap<(Risk, Subject), Known>,
     pass: u32,
     next_id: u64,
+}
+
+impl Level {
+    fn whose(&self) -> Whose {
+        match self.owner.pod() {
+            Some(pod) => (Some(pod), 0, Comm::default()),
+            None => (None, self.netns, self.owner.comm),
+        }
+    }
 }
 
 impl Default for Risks {
@@ -101,18 +115,18 @@ impl Risks {
     }
 
     fn look(&mut self, risk: Risk, level: &Level, ledger: &mut Ledger<'_>) -> bool {
-        let Level { used, limit, netns, .. } = *level;
+        let Level { used, limit, .. } = *level;
+        let whose = level.whose();
         let key = (risk, level.subject);
         let high = risk.high(used, limit);
         let known = match self.known.get(&key) {
             Some(known) if known.slot.is_some() || high => *known,
             None if high => {
-                let of_one = self.known.iter().filter(|(k, v)| k.0 == risk && v.netns == netns);
-                if self.known.len() >= MOST || of_one.count() >= MOST_OF_ONE {
+                if !self.has_room(risk, &whose) {
                     ledger.losses.add(Loss::RisksFull, 1);
                     return false;
                 }
-                Known { slot: None, since_ms: ledger.now.mono_ms, netns, pass: self.pass }
+                Known { slot: None, since_ms: ledger.now.mono_ms, whose, pass: self.pass }
             }
             _ => return false,
         };
@@ -125,6 +139,14 @@ impl Risks {
         };
         self.known.insert(key, known);
         changed
+    }
+
+    fn has_room(&self, risk: Risk, whose: &Whose) -> bool {
+        let own = || self.known.iter().filter(|(_, known)| known.whose == *whose);
+        let of_kind = own().filter(|(key, _)| key.0 == risk).count();
+        let all = self.known.len();
+        let reserved = all >= MOST - RESERVED;
+        of_kind < MOST_OF_ONE && all < MOST && (!reserved || own().count() < 2)
     }
 
     /// What is a risk already: written only if it differs.
@@ -204,9 +226,18 @@ mod tests {
             let levels: Vec<_> = of.iter().enumerate().map(level).collect();
             let reported: Vec<_> =
                 levels.into_iter().filter(|l| risk.still(l.used, l.limit)).collect();
+            self.judge(risk, &reported)
+        }
+
+        fn judged(&mut self, levels: &[Level]) -> usize {
+            self.ms += 1000;
+            self.judge(Risk::OpenFiles, levels)
+        }
+
+        fn judge(&mut self, risk: Risk, levels: &[Level]) -> usize {
             let now = Now { unix_ms: self.ms, mono_ms: self.ms };
             let Self { risks, removed, losses, .. } = self;
-            risks.judge(risk, &reported, &mut Ledger { now, epoch: self.ms, removed, losses });
+            risks.judge(risk, levels, &mut Ledger { now, epoch: self.ms, removed, losses });
             risks.table.len()
         }
     }
@@ -265,6 +296,34 @@ mod tests {
         assert_eq!(scene.losses.get(Loss::RisksFull), 1000 - MOST_OF_ONE as u64);
 
         assert_eq!(scene.pass(Risk::OpenFiles, &[&many[..], &[(2, 900, 1000)]].concat()), 17);
+    }
+
+    #[test]
+    fn a_program_of_the_host_does_not_take_the_place_of_another() {
+        let mut scene = Scene::new();
+        let level = |comm: &str, n: u64| Level {
+            subject: (1, n),
+            owner: Owner { comm: Comm::new(comm.as_bytes()), ..Owner::default() },
+            netns: 1,
+            port: 0,
+            remote: Endpoint::default(),
+            used: 900,
+            limit: 1000,
+        };
+        let mut levels: Vec<_> = (0..40).map(|n| level("nginx", n)).collect();
+        levels.push(level("kubelet", 99));
+
+        assert_eq!(scene.judged(&levels), MOST_OF_ONE + 1);
+    }
+
+    #[test]
+    fn many_owners_with_many_leave_places_for_those_with_one() {
+        let mut scene = Scene::new();
+        let many: Vec<_> = (0..400).map(|n| (n % 20, 900, 1000)).collect();
+        assert_eq!(scene.pass(Risk::OpenFiles, &many), MOST - RESERVED);
+
+        let one = (77, 900, 1000);
+        assert_eq!(scene.pass(Risk::OpenFiles, &[&many[..], &[one]].concat()), MOST - RESERVED + 1);
     }
 
     #[test]

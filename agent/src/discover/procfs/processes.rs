@@ -17,6 +17,7 @@ use rustix::fs::{OFlags, RawDir, SeekFrom};
 
 use super::root::{Root, is_gone};
 use super::stat::{self, Stat, Units};
+use crate::discover::shares::{Owner, Shares};
 use crate::discover::{Error, Limiter, Pace, Pass};
 use crate::open_files;
 
@@ -71,6 +72,7 @@ pub struct Processes {
     netns_checked: Option<Instant>,
     listing: Vec<u8>,
     pids: Vec<u32>,
+    shares: Shares,
 }
 
 impl Processes {
@@ -96,6 +98,7 @@ impl Processes {
             netns_checked: None,
             listing: Vec::with_capacity(LISTING),
             pids: Vec::new(),
+            shares: Shares::default(),
         }
     }
 
@@ -115,6 +118,7 @@ impl Processes {
             self.netns_checked = Some(Instant::now());
         }
         facts.processes.clear();
+        self.shares.clear();
         let pids = std::mem::take(&mut self.pids);
         let mut outcome = Pass::Complete;
         for (number, &pid) in pids.iter().enumerate() {
@@ -180,25 +184,26 @@ impl Processes {
         let rests = self.entries.get(&pid).is_some_and(|entry| entry.rests(self.pass, want));
         if rests && let Some(entry) = self.entries.get_mut(&pid) {
             entry.seen = self.pass;
+            self.shares.keep(Owner::of(&entry.process));
             facts.processes.push(entry.process);
             return;
         }
         let Some(mut entry) = self.current(root, pid, facts, pace) else { return };
         entry.seen = self.pass;
         if !entry.kernel {
-            if facts.processes.len() >= self.max as usize {
-                facts.losses.add(Loss::ProcessesFull, 1);
-                self.held -= u64::from(entry.stat.is_some());
-                return;
-            }
             if recheck && entry.process.netns != 0 {
                 read_netns(root, &mut entry, &mut facts.losses);
             }
             if entry.denied {
                 facts.losses.add(Loss::Permission, 1);
             }
+            let place = facts.processes.len();
+            if !self.shares.push_process(facts, entry.process, self.max) {
+                self.held -= u64::from(entry.stat.is_some());
+                return;
+            }
             self.count_fds(root, &mut entry, want, &mut facts.losses, pace);
-            facts.processes.push(entry.process);
+            facts.processes[place] = entry.process;
         }
         self.entries.insert(pid, entry);
     }

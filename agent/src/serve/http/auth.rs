@@ -5,6 +5,7 @@
 //!
 //! I/O: asks the API server, through [`Reviewer`]; reads the clock; the file of tokens.
 
+mod awake;
 mod cache;
 mod ledger;
 mod loopback;
@@ -44,8 +45,8 @@ const REVIEW: Duration = Duration::from_micros(500);
 /// can be done without.
 const PATIENCE: Duration = Duration::from_secs(6);
 const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
-/// An answer that is later than that by so much was not waited for: no one was served.
-const SLEPT: Duration = Duration::from_millis(100);
+/// Whoever slept for more than such a part of the time did not wait for the answer: no one was served.
+const SLEPT: u32 = 4;
 /// An outage is said once in so long.
 const WARN: Duration = Duration::from_mins(1);
 
@@ -213,8 +214,8 @@ impl Auth {
             return Err(over_budget(wait));
         }
         let patience = if renewal { LITTLE_PATIENCE } else { PATIENCE };
-        let began = Instant::now();
-        match self.reviewer.review(token, right, patience).await {
+        let (answer, slept) = awake::timed(self.reviewer.review(token, right, patience)).await;
+        match answer {
             Ok(verdict) => {
                 http.review(match verdict {
                     Verdict::Allowed => "allowed",
@@ -225,7 +226,7 @@ impl Auth {
                 Ok(verdict)
             }
             // This thread slept, as the share was used up: that says nothing of the API server.
-            Err(_) if began.elapsed() > patience + SLEPT => {
+            Err(_) if slept * SLEPT > patience => {
                 http.review("budget");
                 let waits = self.state().ledger.bears_waiting(&key, self.now());
                 if waits { Ok(Verdict::Allowed) } else { Err(over_budget(Duration::from_secs(1))) }

@@ -92,6 +92,7 @@ impl Serving {
     async fn run(&self) {
         let (mut inside, mut places) = (JoinSet::new(), Places::new(ALL, EACH));
         let (mut shut, mut quiet) = (None, None);
+        let mut tried: Option<Instant> = None;
         loop {
             tokio::select! {
                 Some(ended) = inside.join_next_with_id(), if !inside.is_empty() => {
@@ -119,7 +120,8 @@ impl Serving {
                         }
                     }
                     shut = self.shut();
-                    if shut.is_some() && quiet.is_none() {
+                    if shut.is_some() && tried.is_none_or(|last| last.elapsed() >= QUIET) {
+                        tried = Some(Instant::now());
                         quiet = self.hear_the_node().then(|| Instant::now() + QUIET);
                     }
                 }
@@ -135,9 +137,16 @@ impl Serving {
         }
     }
 
-    /// Whether from now on only the node's own addresses are heard.
+    /// Whether from now on only the node's own addresses are heard, which `hostPID` shows. Not on the node's own network:
+    /// who asks there has them as well.
     fn hear_the_node(&self) -> bool {
-        let own = own_addresses();
+        if !network_is_a_pods_own() {
+            warn!(
+                "probes use up their share of the CPU budget: a process on the node's own network connects to their port without end; ss -tnp shows it"
+            );
+            return false;
+        }
+        let own: Vec<IpAddr> = node_addresses::all(Path::new("/proc")).into_iter().collect();
         if own.is_empty() {
             warn!(
                 "probes use up their share of the CPU budget, and the node's addresses could not be determined"
@@ -164,16 +173,6 @@ impl Serving {
         if let Err(error) = filter::anybody(self.listener.as_fd()) {
             warn!(%error, "probes stay limited to the node's own addresses");
         }
-    }
-}
-
-/// The addresses of the node, whose first process `hostPID` shows. None where that is on this very network: its addresses are
-/// then those of a pod, and a kubelet has none of them.
-fn own_addresses() -> Vec<IpAddr> {
-    if network_is_a_pods_own() {
-        node_addresses::all(Path::new("/proc")).into_iter().collect()
-    } else {
-        Vec::new()
     }
 }
 

@@ -11,11 +11,11 @@ use super::series::{Sample, Series};
 use crate::snapshot::Snapshot;
 use probelet_core::display::DisplayNames;
 use probelet_core::display::series::{self, RESERVED};
-use probelet_core::facts::Protocol;
+use probelet_core::facts::{ContainerId, Protocol};
 use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowRecord, Risk, RiskRecord, Workload};
 use probelet_core::report::Picture;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 /// What is shown of the health of flows: `spec.metrics.health`.
@@ -74,6 +74,8 @@ pub(super) struct Health {
     /// Counters of each flow at the last scrape, by its id.
     last: HashMap<u64, [u64; 2]>,
     risks: usize,
+    /// Risks that have no place among those that are shown.
+    left_out: usize,
 }
 
 impl Health {
@@ -170,7 +172,8 @@ impl Health {
         let mut risks: Vec<&RiskRecord> = picture.risks.iter().collect();
         risks.sort_by(|a, b| fullness(b).total_cmp(&fullness(a)).then(a.id.cmp(&b.id)));
         let mut shown: BTreeMap<[String; 4], (f64, f64)> = BTreeMap::new();
-        for risk in risks {
+        let mut left_out = BTreeSet::new();
+        for risk in in_turns(risks) {
             let port = if risk.port == 0 { String::new() } else { risk.port.to_string() };
             let pod = risk.owner.pod().and_then(|id| labels.get(id)).and_then(|l| l.pod.as_deref());
             let workload = match risk.owner.pod() {
@@ -183,9 +186,11 @@ impl Health {
             if shown.len() < RISKS || shown.contains_key(&names) {
                 // Of several of one name the fullest came first.
                 shown.entry(names).or_insert_with(|| (float(risk.used), float(risk.limit)));
+            } else {
+                left_out.insert(names);
             }
         }
-        self.risks = shown.len();
+        (self.risks, self.left_out) = (shown.len(), left_out.len());
         let rows: Vec<_> = shown.iter().collect();
         let named = |n: usize| {
             let [pod, port, risk, workload] = rows[n].0;
@@ -212,8 +217,36 @@ impl Health {
     /// Series exported and folded.
     pub(super) fn count(&self) -> (f64, f64) {
         let (exported, folded) = self.flows.count();
-        (float((exported * PER_FLOW + self.risks * 2) as u64), float((folded * PER_FLOW) as u64))
+        let shown = exported * PER_FLOW + self.risks * 2;
+        let left_out = folded * PER_FLOW + self.left_out * 2;
+        (float(shown as u64), float(left_out as u64))
     }
+}
+
+/// What is the node's first, then each owner's in turn, so that no one's risks take the places of another's.
+fn in_turns(risks: Vec<&RiskRecord>) -> Vec<&RiskRecord> {
+    let mut turns: BTreeMap<_, (usize, VecDeque<&RiskRecord>)> = BTreeMap::new();
+    let of_node = |risk: &&RiskRecord| risk.risk == Risk::Conntrack;
+    let (mut order, others): (Vec<_>, Vec<_>) = risks.into_iter().partition(of_node);
+    for (at, risk) in others.into_iter().enumerate() {
+        turns.entry(owner(risk)).or_insert_with(|| (at, VecDeque::new())).1.push_back(risk);
+    }
+    let mut turns: Vec<_> = turns.into_values().collect();
+    // In each turn the nearest to its limit first.
+    turns.sort_by_key(|(first, _)| *first);
+    while !turns.is_empty() {
+        turns.retain_mut(|(_, turn)| {
+            order.extend(turn.pop_front());
+            !turn.is_empty()
+        });
+    }
+    order
+}
+
+/// Whose risk it is: a pod's, else a program's of the host, by its name.
+fn owner(risk: &RiskRecord) -> (Option<ContainerId>, Workload) {
+    let pod = risk.owner.pod();
+    (pod, if pod.is_some() { Workload::Unresolved } else { risk.owner.workload() })
 }
 
 fn sample(flow: &FlowRecord, counters: [u64; 2], before: [u64; 2]) -> FlowSample {
@@ -256,6 +289,8 @@ mod tests {
     use super::*;
     use crate::serve::metrics::text_with;
     use crate::serve::testing::sick;
+    use probelet_core::facts::Comm;
+    use probelet_core::records::Owner;
     use std::sync::Arc;
 
     fn text(health: Shown) -> String {
@@ -290,5 +325,39 @@ mod tests {
             assert!(used[0].ends_with(" 129"), "{used:?}");
             assert!(values(&text, "probelet_risk_limit")[0].ends_with(" 128"));
         }
+    }
+
+    fn risk(id: u64, risk: Risk, comm: &str, used: u64) -> RiskRecord {
+        let owner = Owner { comm: Comm::new(comm.as_bytes()), ..Owner::default() };
+        RiskRecord { id, risk, owner, port: 80, used, limit: 100, ..RiskRecord::default() }
+    }
+
+    #[test]
+    fn the_risks_of_one_take_no_place_of_another_and_none_of_the_node() {
+        let mut risks: Vec<_> =
+            (0..60).map(|id| risk(id, Risk::AcceptQueue, "hostile", 200)).collect();
+        risks.push(risk(60, Risk::OpenFiles, "victim", 90));
+        risks.push(risk(61, Risk::Conntrack, "", 90));
+
+        let order: Vec<u64> = in_turns(risks.iter().collect()).iter().map(|risk| risk.id).collect();
+
+        assert_eq!(order[..4], [61, 0, 60, 1], "{order:?}");
+        assert_eq!(order.len(), risks.len());
+    }
+
+    #[test]
+    fn risks_beyond_those_that_are_shown_are_counted() {
+        let mut table = probelet_core::table::Table::new(256);
+        for id in 0..40 {
+            let port = u16::try_from(8000 + id).unwrap();
+            let one = RiskRecord { port, ..risk(id, Risk::AcceptQueue, "hostile", 200) };
+            table.insert(one, 1).unwrap();
+        }
+        let picture = Picture { risks: table.freeze(), ..Picture::default() };
+        let mut health = Health::default();
+
+        health.risks(&mut Families::default(), &picture, &DisplayNames::default());
+
+        assert_eq!(health.count(), (64.0, 16.0));
     }
 }

@@ -272,13 +272,13 @@ impl Run {
         self.ask.progress.clear();
         print(&text);
         if self.common.output == Format::Name {
-            self.say_unasked(answer);
+            Self::say_unasked(answer);
         }
         Ok(())
     }
 
     /// Says beside an answer, whose format has no room for it, what it lacks.
-    pub(crate) fn say_unasked(&self, answer: &impl Answer) {
+    pub(crate) fn say_unasked(answer: &impl Answer) {
         for (node, why) in answer.unasked() {
             let line = clean::lines(&incomplete(node, why));
             // No one is left to tell that the terminal is gone.

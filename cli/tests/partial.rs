@@ -90,6 +90,7 @@ fn a_pod_that_is_not_ready_is_still_one_of_its_service() {
     assert!(text.contains("BAD   accept-queue 128 of 128"), "{text}");
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "objects are written where they are passed")]
 fn flow(source: &str, destination: Value, port: u16, protocol: &str) -> Value {
     json!({"source": {"kind": "workload", "name": source}, "destination": destination, "port": port,
         "protocol": protocol, "reporter": "source", "opened": 10, "current": 1})

@@ -106,9 +106,10 @@ fn a_policy_is_not_made_of_the_half_that_could_be_asked_and_says_so_once() {
                         "kind": "StatefulSet", "name": "web", "controller": true, "uid": "u"}]);
                     pod
                 });
-                match path.ends_with("/pods/web-0") {
-                    true => (200, owned[0].clone()),
-                    false => (200, json!({"metadata": {}, "items": owned})),
+                if path.ends_with("/pods/web-0") {
+                    (200, owned[0].clone())
+                } else {
+                    (200, json!({"metadata": {}, "items": owned}))
                 }
             }
             _ => (200, json!({"metadata": {}, "items": [pod(node, "probelet", node)]})),

@@ -30,6 +30,7 @@ impl Owner {
     }
 
     /// Whose process it is.
+    #[must_use]
     pub const fn of(process: &Process) -> Self {
         Self::new(process.netns, process.cgroup)
     }

@@ -58,7 +58,7 @@ struct Question {
 
 impl Asked {
     /// Those of `addresses`, which are in order, that are due, each once, as many as fit in a question. It begins where the
-    /// last one ended: whoever talks to thousands of addresses that no one knows keeps no other's from their turn.
+    /// last one ended: an owner that talks to thousands of addresses that no one knows keeps no other's from their turn.
     fn due(&mut self, addresses: &[IpAddr], now: Instant) -> Vec<IpAddr> {
         let begin = self.last.map_or(0, |last| addresses.partition_point(|at| *at <= last));
         let (first, then) = addresses.split_at(begin);

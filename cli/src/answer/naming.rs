@@ -45,7 +45,7 @@ impl Names {
     #[must_use]
     pub fn of(reports: &[Report], services: &[Service], asked: Asked) -> Self {
         let hides = reports.iter().any(Report::is_narrow);
-        let mut names = Self { hides, asked, ..Self::default() };
+        let mut names = Self { asked, hides, ..Self::default() };
         for pod in reports.iter().flat_map(|report| &report.pods) {
             names.by_pod.insert(pod.id(), pod.workload.clone());
             // Whose pod ended has no address any more: it may be another's.

@@ -121,7 +121,7 @@ impl Run {
         match map.picture(self.common.output) {
             Some(picture) => {
                 print(&picture);
-                self.say_unasked(&map);
+                Self::say_unasked(&map);
             }
             None => self.show(&map)?,
         }

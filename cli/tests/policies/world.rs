@@ -43,6 +43,7 @@ pub(crate) struct Front {
 
 /// Who talks to whom, and how its agents tell it.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 pub(crate) struct Talk {
     pub(crate) client: u8,
     pub(crate) server: u8,

@@ -58,7 +58,7 @@ impl World {
         rollout = rollout.keeping(kept);
         match (resumed, same) {
             (Some((phase, count)), _) => {
-                self.take_up(id, &mut rollout, &force, (phase, count), now)
+                self.take_up(id, &mut rollout, &force, (phase, count), now);
             }
             (None, Some(stage @ Stage::Canary(_))) => {
                 rollout.stage = stage;

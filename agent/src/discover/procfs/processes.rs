@@ -197,13 +197,13 @@ impl Processes {
             if entry.denied {
                 facts.losses.add(Loss::Permission, 1);
             }
-            let place = facts.processes.len();
+            let at = facts.processes.len();
             if !self.shares.push_process(facts, entry.process, self.max) {
                 self.held -= u64::from(entry.stat.is_some());
                 return;
             }
             self.count_fds(root, &mut entry, want, &mut facts.losses, pace);
-            facts.processes[place] = entry.process;
+            facts.processes[at] = entry.process;
         }
         self.entries.insert(pid, entry);
     }

@@ -45,7 +45,7 @@ const REVIEW: Duration = Duration::from_micros(500);
 /// can be done without.
 const PATIENCE: Duration = Duration::from_secs(6);
 const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
-/// Whoever slept for more than such a part of the time did not wait for the answer: no one was served.
+/// A thread that slept for more than such a part of the time did not wait for the answer: no one was served.
 const SLEPT: u32 = 4;
 /// An outage is said once in so long.
 const WARN: Duration = Duration::from_mins(1);

@@ -55,7 +55,7 @@ mod tests {
             std::thread::sleep(Duration::from_secs(1));
         });
 
-        let (_, slept) = timed(sleep(Duration::from_secs(1))).await;
+        let ((), slept) = timed(sleep(Duration::from_secs(1))).await;
 
         blocks.await.unwrap();
         assert!(slept > Duration::from_millis(500), "{slept:?}");

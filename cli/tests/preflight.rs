@@ -373,7 +373,7 @@ async fn an_old_kernel_keeps_the_fallback_even_where_the_platform_would_not() {
 
     let values = Playing::plain().with(NODES, nodes).values().await;
 
-    assert_eq!(values["agent"]["capabilities"], json!({"fallback": true, "conntrack": false}));
+    assert_eq!(values["agent"]["capabilities"], json!({"fallback": true}));
 }
 
 #[tokio::test]

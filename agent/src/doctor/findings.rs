@@ -19,6 +19,7 @@ const INITIAL_PID_NS: &str = "pid:[4026531836]";
 pub(super) fn judge(read: &Read, chosen: Option<SourceKind>, places: &Places) -> Vec<Finding> {
     let mut findings = vec![kernel(read), btf(read), unprivileged(read), lockdown(read)];
     findings.extend(Capability::ALL.into_iter().map(|c| capability(read, c, chosen)));
+    findings.push(broadcast(read));
     findings.extend([seccomp(read), pid_namespace(read), hidepid(read), cgroups(read), hash(read)]);
     findings.extend([diag(read, chosen), docker(read, places)]);
     findings.extend([filter(read), files(read), kept(read, chosen)]);
@@ -105,6 +106,17 @@ fn capability(read: &Read, capability: Capability, chosen: Option<SourceKind>) -
     let lost = programs || chosen.is_none_or(|source_kind| capability.serves(source_kind));
     // The remedy stands with the source: `setcap` replaces what was set, so it needs the whole list.
     finding(topic, if lost { Mark::Lost } else { Mark::Note }, "missing").meaning(capability.loss())
+}
+
+/// What no source is chosen by, and all count with.
+fn broadcast(read: &Read) -> Finding {
+    const TOPIC: &str = "CAP_NET_BROADCAST";
+    if read.status.hears_all() {
+        return finding(TOPIC, Mark::Good, "effective");
+    }
+    finding(TOPIC, Mark::Lost, "missing").meaning(
+        "the ends of connections in containers' own network namespaces are not reported: of short ones about half of the ends are counted",
+    )
 }
 
 fn seccomp(read: &Read) -> Finding {

@@ -24,6 +24,11 @@ impl Status {
     pub(super) const fn has(&self, capability: Capability) -> bool {
         (self.effective >> capability.bit()) & 1 == 1
     }
+
+    /// Whether it may hear what the kernel reports of other network namespaces: `CAP_NET_BROADCAST`.
+    pub(super) const fn hears_all(&self) -> bool {
+        (self.effective >> 11) & 1 == 1
+    }
 }
 
 /// Reads the text; lines that are missing or odd leave their field as it is by default.
@@ -55,7 +60,7 @@ mod tests {
     fn root_has_what_the_sources_need() {
         let status = parse(ROOT);
 
-        assert!(Capability::ALL.into_iter().all(|c| status.has(c)));
+        assert!(Capability::ALL.into_iter().all(|c| status.has(c)) && status.hears_all());
         assert_eq!((status.seccomp, status.pid_depth, status.uid), (Some(0), 1, Some(0)));
     }
 

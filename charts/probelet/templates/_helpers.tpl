@@ -15,6 +15,8 @@
 {{- $isFree := has $key $free -}}
 {{- if and $has (kindIs "map" $default) (not $isFree) -}}
 {{- include "probelet.fill" (dict "into" (get $into $key) "from" $default) -}}
+{{- else if and $has $isFree (kindIs "map" (get $into $key)) (ne $key "podSecurityContext") -}}
+{{- include "probelet.withoutNulls" (get $into $key) -}}
 {{- else if $has -}}
 {{- else if $isFree -}}
 {{- $_ := set $into $key dict -}}
@@ -22,6 +24,17 @@
 {{- $_ := set $into $key list -}}
 {{- else if ne $key "priorityClassName" -}}
 {{- $_ := set $into $key $default -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A key without a value takes away what a values file before it has. */}}
+{{- define "probelet.withoutNulls" -}}
+{{- range $key, $value := . -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $ $key -}}
+{{- else if kindIs "map" $value -}}
+{{- include "probelet.withoutNulls" $value -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -69,7 +69,7 @@ impl Preflight {
         findings.extend(ports::ports(cluster, &mut asked));
         findings.extend(metrics(cluster, &mut asked));
         if nodes.as_ref().is_some_and(|nodes| nodes.old > 0) {
-            // Whatever the platform's page says: these nodes would have no source.
+            // Whatever the platform's page says: these nodes would see next to nothing.
             asked.push(json!({"agent": {"capabilities": {"fallback": true}}}));
         }
         let mut values = Value::Object(Map::new());

@@ -6,7 +6,9 @@ I/O: renders the chart.
 
 import json
 
-from chart import BASE, CHART, CI_VALUES, MONITORING
+import yaml
+
+from chart import BASE, CHART, CI_VALUES, LOADER, MONITORING, ROOT
 from expect import says
 
 CONTAINER = {"imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"}
@@ -20,6 +22,13 @@ def nothing_is_left_to_be_added_inside_a_list(helm):
             where = f'{path.name}: {each["kind"]} {each["metadata"]["name"]}'
             wrong += [f"{where}: {what}" for what in _missing(each)]
         assert not wrong, "\n  ".join(wrong[:10])
+
+
+def the_application_of_the_manual_renders(helm):
+    page = (ROOT / "docs" / "user" / "platforms" / "gitops.md").read_text()
+    block = next(part.split("```", 1)[0] for part in page.split("```yaml\n")[1:] if part.startswith("apiVersion: argoproj.io"))
+    values = yaml.load(block.replace("REGISTRY", "registry.example"), LOADER)["spec"]["source"]["helm"]["valuesObject"]
+    assert helm.template({"image": {"registry": ""}, **values}).agent()
 
 
 def _missing(each):

@@ -70,6 +70,21 @@ def a_list_or_a_map_that_is_null_is_empty(helm):
     assert "fargate" in str(pod["affinity"])
 
 
+def a_key_that_is_null_in_a_map_is_taken_away(helm):
+    base = {"agent": {"podLabels": {"team": "a"}, "nodeSelector": {"pool": "a"}}, "commonLabels": {"a": "b"}, "config": {"source": "Netlink", "paused": True}}
+    over = {"agent": {"podLabels": {"team": None}, "nodeSelector": {"pool": None}, "resources": {"limits": {"cpu": None}},
+                      "serviceAccount": {"annotations": {"x": None}}},
+            "commonLabels": {"a": None}, "config": {"source": None, "paused": None}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "base.yaml"
+        path.write_text(json.dumps(base))
+        objects = helm.template(over, files=[path])
+    agent = objects.agent()
+    same((agent.get("nodeSelector"), sorted(agent["containers"][0]["resources"]["limits"])), ({"kubernetes.io/os": "linux"}, ["memory"]))
+    text = json.dumps(list(objects))
+    assert '"team"' not in text and "Netlink" not in text and "null" not in text
+
+
 def values_of_the_chart_around_it_are_taken_where_it_has_none(helm):
     around = {"global": {"imageRegistry": "r.example/all", "imagePullSecrets": [{"name": "a"}, "b"]}, "imagePullSecrets": [{"name": "own"}]}
     objects = helm.template({**around, "image": {"registry": ""}})

@@ -106,6 +106,7 @@ def a_viewer_reads_reports_and_metrics_and_nothing_else(helm):
 
 def roles_of_ones_own_take_the_place_of_ours(helm):
     objects = helm.template({"rbac": {"create": False}})
+    assert "probelet-metrics" in [account["metadata"]["name"] for account in objects.all("ServiceAccount")]
     kinds = {each["kind"] for each in objects}
     assert not kinds & {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}, kinds
     says(helm.refusal({"agent": {"serviceAccount": {"create": False}}}), "agent.serviceAccount.name: ")

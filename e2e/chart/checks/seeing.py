@@ -72,6 +72,9 @@ def alerts_can_be_left_out_and_labelled(helm):
     alerts = lambda **more: {rule["alert"]: rule for rule in _rules(helm.template({"metrics": {"prometheusRule": {"enabled": True, **more}}}, apis=MONITORING)) if "alert" in rule}
     same(alerts(alerts=False), {})
     assert "ProbeletAgentDown" not in alerts(disabledAlerts=["ProbeletAgentDown"])
+    same({rule["labels"]["severity"] for rule in alerts(alertLabels={"severity": "page"}).values()}, {"page"})
+    refusal = helm.refusal({"metrics": {"prometheusRule": {"enabled": True, "disabledAlerts": ["ProbeletAgentDwon"]}}}, apis=MONITORING)
+    says(refusal, "disabledAlerts: there is no alert ProbeletAgentDwon", "ProbeletAgentDown")
     down = alerts(alertLabels={"team": "a"}, runbookUrl="https://docs.example/books/")["ProbeletAgentDown"]
     same((down["labels"], down["annotations"]["runbook_url"]), ({"severity": "warning", "team": "a"}, "https://docs.example/books/agent-down"))
 

@@ -164,13 +164,11 @@ fn in_path(path: &str, node: &Node) -> Shown {
                 let (id, cgroup) = (id.to_owned(), path[..end].to_owned());
                 whole(Container { id, cgroup, ..Container::default() }, Some(uid.clone()))
             };
-            match unnamed {
+            match unnamed.map(|(part, end)| (part.strip_suffix(".scope").unwrap_or(part), end)) {
                 None => Shown::Pod(container(&uid, end)),
                 Some((name, _)) if !is_name(name) || name.contains("conmon") => Shown::Helper,
                 // A runtime that we have not met: its processes are the pod's all the same.
-                Some((name, end)) => {
-                    Shown::Container(container(name.strip_suffix(".scope").unwrap_or(name), end))
-                }
+                Some((name, end)) => Shown::Container(container(name, end)),
             }
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn network(cluster: &Cluster) -> Vec<Finding> {
         found.push(Finding::new(
             Mark::Note,
             "network",
-            "no kube-proxy runs as a DaemonSet: if Cilium takes its place, pods behind Services are known without connection tracking, and agent.capabilities.conntrack=false loses nothing",
+            "no kube-proxy runs as a DaemonSet: if Cilium takes its place, pods behind Services are known without connection tracking; agent.capabilities.conntrack=false then loses half of the ends of short connections in pods, and nothing else",
         ));
     }
     found

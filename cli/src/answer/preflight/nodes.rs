@@ -200,9 +200,9 @@ impl Nodes {
             ),
         };
         if self.old > 0 {
-            return finding.next("agent.capabilities.fallback is in the values below: without it these nodes have no source; RHEL's 5.14 has parts of newer kernels, and an agent tries. What it means: docs/user/security.md#capabilities");
+            return finding.next("agent.capabilities.fallback is in the values below: without it their source is procfs, which sees next to nothing; RHEL's 5.14 has parts of newer kernels, and an agent tries. What it means: docs/user/security.md#capabilities");
         }
-        finding.next("whether a node has BTF cannot be seen from here: ls /sys/kernel/btf/vmlinux on one. One without has no source unless agent.capabilities.fallback is true; what that means: docs/user/security.md#capabilities")
+        finding.next("whether a node has BTF cannot be seen from here: ls /sys/kernel/btf/vmlinux on one. Without it the source is procfs, which sees next to nothing, unless agent.capabilities.fallback is true; what that means: docs/user/security.md#capabilities")
     }
 }
 

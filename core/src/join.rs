@@ -81,7 +81,8 @@ impl Listeners {
         let owner = served_by(&owner);
         let seen = Remembered { owner, seen_ms: self.present_ms, shared: false };
         let key = ListenKey::new(netns, protocol, local);
-        if !self.by_key.contains_key(&key) && !self.has_room(whose(&key, &owner)) {
+        let scarce = self.by_key.len() >= LISTENERS - RESERVED;
+        if scarce && !self.by_key.contains_key(&key) && !self.has_room(whose(&key, &owner)) {
             return false;
         }
         let known = self.by_key.entry(key).or_insert(seen);
@@ -93,12 +94,9 @@ impl Listeners {
         true
     }
 
-    /// Whether one more of this owner has a place, which it then takes.
+    /// Whether one more of this owner has one of the last places, which it then takes.
     fn has_room(&mut self, whose: Whose) -> bool {
         let all = self.by_key.len();
-        if all < LISTENERS - RESERVED {
-            return true;
-        }
         if self.held.is_empty() {
             for (key, known) in &self.by_key {
                 *self.held.entry(self::whose(key, &known.owner)).or_default() += 1;

@@ -154,10 +154,16 @@ impl Service {
     #[must_use]
     pub fn selects(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
         let selector = &self.spec.selector;
-        self.metadata.namespace == namespace
-            && !selector.is_empty()
-            && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        self.metadata.namespace == namespace && !selector.is_empty() && selects(selector, labels)
     }
+}
+
+/// Whether these labels are all there.
+pub(crate) fn selects(
+    selector: &BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
+) -> bool {
+    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// Which pods a Service has, and by which ports.

@@ -141,7 +141,7 @@ pub struct Rollout {
     /// What was in force before.
     pub previous: Option<Edition>,
     /// Older contents, by their hashes: nodes that carry one were not reached by what followed, and keep it until their turn.
-    kept: BTreeSet<String>,
+    pub kept: BTreeSet<String>,
     /// How far it has come.
     pub stage: Stage,
     /// The kill switch was pulled: no node waits for a token.
@@ -162,24 +162,6 @@ impl Rollout {
         let tokens = Minute::new(per_minute, now);
         let (stage, trial) = (Stage::Rolling, Trial::default());
         Self { target, previous, kept: BTreeSet::new(), stage, urgent, tokens, trial }
-    }
-
-    /// Nodes that carry one of these keep it until their turn.
-    #[must_use]
-    pub(crate) fn keeping(mut self, kept: BTreeSet<String>) -> Self {
-        self.kept = kept;
-        self
-    }
-
-    /// What nodes may carry that were not reached by what is rolled out.
-    pub(crate) fn kept(&self) -> &BTreeSet<String> {
-        &self.kept
-    }
-
-    /// Whether this content was in force before: to go back to it needs no canaries.
-    pub(crate) fn was_in_force(&self, content: &Content) -> bool {
-        let is = |previous: &Edition| previous.content.hash == content.hash;
-        self.previous.as_ref().is_some_and(is) || self.kept.contains(&content.hash)
     }
 
     /// Watches these nodes first, each with what it said before.

@@ -160,13 +160,13 @@ impl World {
             node.orphan_since = now;
         }
         let old = node.probe.as_ref().filter(|old| *old.uid == *uid);
-        // By a shorter interval it would be silent before it could know of it.
-        if old.is_some_and(|old| old.content != content) && node.is_alive(now) {
-            node.assigned = now;
-        }
-        let old = node.probe.as_ref().filter(|old| *old.uid == *uid);
+        let is_other = old.is_some_and(|old| old.content != content);
         let by = origin.as_ref().map(|origin| origin.uid.clone());
         let old_by = old.and_then(|old| old.origin.as_ref()).map(|origin| origin.uid.clone());
+        // By a shorter interval it would be silent before it could know of it.
+        if is_other && node.is_alive(now) {
+            node.assigned = now;
+        }
         node.probe =
             Some(Probe { uid: uid.into(), generation, owner, origin, content, hash, sound, said });
         self.place_agent(id);

@@ -21,6 +21,7 @@ mod rights;
 mod series;
 #[cfg(test)]
 mod sums;
+mod turns;
 mod workloads;
 
 use super::Shared;

@@ -111,10 +111,7 @@ impl Conns {
             conns.connections.iter().map(key).collect()
         };
         let (old, new) = (by_key(before), by_key(self));
-        let silent = |conns: &Self| -> BTreeSet<String> {
-            conns.unasked.iter().map(|(node, _)| node.clone()).collect()
-        };
-        let (was_silent, is_silent) = (silent(before), silent(self));
+        let (was_silent, is_silent) = (before.silent(), self.silent());
         let mut page = Page::default();
         let line = |sign: &str, row: &Row| {
             let port = row.port;
@@ -150,14 +147,18 @@ impl Conns {
     /// Keeps what an earlier look had of nodes that do not answer now, for the look after this one.
     #[must_use]
     pub fn keeping(mut self, before: Self) -> Self {
-        let silent: BTreeSet<&String> = self.unasked.iter().map(|(node, _)| node).collect();
-        let mut instances = before.instances;
+        let silent = self.silent();
+        let Self { mut connections, mut instances, .. } = before;
+        connections.retain(|row| silent.contains(&row.node));
         instances.retain(|node, _| silent.contains(node));
-        let kept = before.connections.into_iter().filter(|row| silent.contains(&row.node));
-        let kept: Vec<Row> = kept.collect();
-        self.connections.extend(kept);
+        self.connections.extend(connections);
         self.instances.extend(instances);
         self
+    }
+
+    /// Nodes that could not be asked.
+    fn silent(&self) -> BTreeSet<String> {
+        self.unasked.iter().map(|(node, _)| node.clone()).collect()
     }
 }
 

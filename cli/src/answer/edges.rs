@@ -26,14 +26,6 @@ pub struct Counted<'a> {
     pub counts: bool,
 }
 
-/// The flows that count.
-pub fn counted<'a>(
-    reports: &'a [Report],
-    names: &'a Names,
-) -> impl Iterator<Item = Counted<'a>> + 'a {
-    all_flows(reports, names).filter(|flow| flow.counts)
-}
-
 /// All flows, those as well whose connections the source's node counts: what is known of an edge by its other end.
 pub(crate) fn all_flows<'a>(
     reports: &'a [Report],

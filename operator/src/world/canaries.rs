@@ -45,14 +45,14 @@ impl World {
 
     /// How many canaries a change is to have by its rules: of the nodes that it is a change for.
     pub(super) fn share(&self, id: ConfigId, rules: &Rules) -> usize {
-        let changes = self.effective(id).into_iter().filter(|&id| !self.is_assigned(id)).count();
+        let nodes = self.effective(id).into_iter().filter_map(|id| self.nodes.get(id));
+        let changes = nodes.filter(|node| !self.is_assigned(node)).count();
         changes * usize::try_from(rules.canary_percent).unwrap_or(0) / 100
     }
 
     /// Whether a node has been given the newest content.
-    fn is_assigned(&self, id: NodeId) -> bool {
-        let verdict = self.nodes.get(id).and_then(|node| self.verdict(node));
-        verdict.is_some_and(|verdict| verdict.assigned)
+    pub(super) fn is_assigned(&self, node: &Node) -> bool {
+        self.verdict(node).is_some_and(|verdict| verdict.assigned)
     }
 
     /// Canaries for a rollout that has none of them yet: agents that live and do not have the content, those that are well
@@ -68,10 +68,8 @@ impl World {
         let (taken, _) = rollout.canaries();
         let can = |node: &Node| {
             let place = self.nodes.find(&node.name);
-            let free = place.is_some_and(|id| {
-                !taken.contains(&id) && !rollout.trial.excuses(id) && !self.is_assigned(id)
-            });
-            free && node.is_alive(now) && !is_down(node)
+            let free = place.is_some_and(|id| !taken.contains(&id) && !rollout.trial.excuses(id));
+            free && !self.is_assigned(node) && node.is_alive(now) && !is_down(node)
         };
         let well = |node: &Node| {
             let said = node.speaks().map(|probe| &probe.said);
@@ -93,7 +91,8 @@ impl World {
         let proves = |&id: &NodeId| {
             self.nodes.get(id).is_some_and(|node| {
                 // One that falls silent once it has the change may do so because of it.
-                let shows = node.is_alive(now) || rollout.has_answered(id) || self.is_assigned(id);
+                let shows =
+                    node.is_alive(now) || rollout.has_answered(id) || self.is_assigned(node);
                 node.matches.first() == Some(&own) && !node.absent && !is_down(node) && shows
             })
         };

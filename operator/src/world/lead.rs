@@ -54,8 +54,10 @@ impl World {
         let Past { previous, mut kept, resumed, same } = self.past(config, &force);
         let target = Edition { content: Arc::clone(&force.content), generation: force.generation };
         let mut rollout = Rollout::new(target, previous, &force.rules, now);
-        let known = kept.remove(&force.content.hash) || rollout.was_in_force(&force.content);
-        rollout = rollout.keeping(kept);
+        // To go back to what was in force before needs no canaries.
+        let known = kept.remove(&force.content.hash)
+            || rollout.previous.as_ref().is_some_and(|p| p.content == force.content);
+        rollout.kept = kept;
         match (resumed, same) {
             (Some((phase, count)), _) => {
                 self.take_up(id, &mut rollout, &force, (phase, count), now);
@@ -68,7 +70,7 @@ impl World {
             }
             (None, Some(stage)) if !self.is_change(id, &stage, now) => rollout.stage = stage,
             (None, _) if self.pending(id, now) && !known && !rollout.urgent => {
-                let share = self.tokens_and_share(id, &force);
+                let share = self.canaries_wanted(id, &force);
                 let canaries = self.fresh(id, force.generation, share, &rollout, now);
                 rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
                 if let Some(old) = &config.rollout {
@@ -91,7 +93,7 @@ impl World {
     }
 
     /// How many canaries there are to be: those that wait for tokens themselves would be watched before they know.
-    fn tokens_and_share(&self, id: ConfigId, force: &Force) -> usize {
+    fn canaries_wanted(&self, id: ConfigId, force: &Force) -> usize {
         let most = usize::try_from(force.rules.max_nodes_per_minute).unwrap_or(1);
         self.share(id, &force.rules).min(most)
     }
@@ -122,7 +124,7 @@ impl World {
             }
             Phase::Rolling => return,
             // All of them had fallen silent, and there were no others.
-            Phase::Canary if count == 0 => self.tokens_and_share(id, force).max(1),
+            Phase::Canary if count == 0 => self.canaries_wanted(id, force).max(1),
             _ => usize::try_from(count).unwrap_or(0),
         };
         // Who has it already was one, no matter who is alive by now; where it is no other content than before, who has it
@@ -132,8 +134,7 @@ impl World {
             origin.is_some_and(|origin| origin.generation == force.generation)
         };
         let canaries = self.canaries(id, force.generation, count, |node| {
-            self.verdict(node).is_some_and(|verdict| verdict.assigned)
-                && (rollout.previous.is_some() || by_edit(node))
+            self.is_assigned(node) && (rollout.previous.is_some() || by_edit(node))
         });
         if phase == Phase::Canary {
             rollout.watch(canaries.iter().filter_map(|&id| self.said(id)), now);
@@ -222,10 +223,8 @@ impl World {
     /// Whether a live agent works by another content than the configuration's newest.
     fn pending(&self, id: ConfigId, now: Millis) -> bool {
         self.effective(id).into_iter().any(|node| {
-            self.nodes.get(node).is_some_and(|node| {
-                let assigned = self.verdict(node).is_some_and(|verdict| verdict.assigned);
-                !assigned && node.is_alive(now)
-            })
+            let node = self.nodes.get(node);
+            node.is_some_and(|node| !self.is_assigned(node) && node.is_alive(now))
         })
     }
 
@@ -347,7 +346,7 @@ impl World {
 fn after(old: &Rollout, hash: &str) -> Past {
     let was_same = old.target.content.hash == hash;
     let (target, previous) = (Some(old.target.clone()), old.previous.clone());
-    let mut kept = old.kept().clone();
+    let mut kept = old.kept.clone();
     match &old.stage {
         // Other rules for the same content: it goes on.
         stage @ (Stage::Canary(_) | Stage::Rolling) if was_same => {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 mod absent;
 mod canaries;
+mod edits;
 mod laws;
 mod releases;
 mod rollouts;

@@ -194,13 +194,13 @@ impl Processes {
             if recheck && entry.process.netns != 0 {
                 read_netns(root, &mut entry, &mut facts.losses);
             }
-            if entry.denied {
-                facts.losses.add(Loss::Permission, 1);
-            }
             let at = facts.processes.len();
             if !self.shares.push_process(facts, entry.process, self.max) {
                 self.held -= u64::from(entry.stat.is_some());
                 return;
+            }
+            if entry.denied {
+                facts.losses.add(Loss::Permission, 1);
             }
             self.count_fds(root, &mut entry, want, &mut facts.losses, pace);
             facts.processes[at] = entry.process;

@@ -14,6 +14,7 @@ use super::family::Families;
 use super::flow_key::FlowKey;
 use super::keys::{Keys, Seen};
 use super::series::{Sample, Series};
+use super::turns::in_turns;
 use super::workloads::FLOW_SHARE;
 use crate::snapshot::Snapshot;
 use probelet_core::display::DisplayNames;
@@ -198,17 +199,7 @@ pub(super) fn add_services(families: &mut Families, picture: &Picture) {
         }
     }
     // In turns, so that no namespace takes the places of another.
-    let mut turns: Vec<_> = pairs.into_values().map(BTreeMap::into_iter).collect();
-    let mut rows = Vec::new();
-    while rows.len() < SERVICES && !turns.is_empty() {
-        turns.retain_mut(|turn| {
-            let next = turn.next();
-            let more = next.is_some();
-            rows.extend(next);
-            more
-        });
-    }
-    rows.truncate(SERVICES);
+    let mut rows = in_turns(pairs.into_values(), SERVICES);
     rows.sort_unstable();
     families.gauge(
         "probelet_service_pods",

@@ -8,6 +8,7 @@
 use super::SeriesLimits;
 use super::family::Families;
 use super::series::{Sample, Series};
+use super::turns::in_turns;
 use crate::snapshot::Snapshot;
 use probelet_core::display::DisplayNames;
 use probelet_core::display::series::{self, RESERVED};
@@ -15,7 +16,7 @@ use probelet_core::facts::{ContainerId, Protocol};
 use probelet_core::hash::HashMap;
 use probelet_core::records::{FlowRecord, Risk, RiskRecord, Workload};
 use probelet_core::report::Picture;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// What is shown of the health of flows: `spec.metrics.health`.
@@ -173,7 +174,7 @@ impl Health {
         risks.sort_by(|a, b| fullness(b).total_cmp(&fullness(a)).then(a.id.cmp(&b.id)));
         let mut shown: BTreeMap<[String; 4], (f64, f64)> = BTreeMap::new();
         let mut left_out = BTreeSet::new();
-        for risk in in_turns(risks) {
+        for risk in by_owner(risks) {
             let port = if risk.port == 0 { String::new() } else { risk.port.to_string() };
             let pod = risk.owner.pod().and_then(|id| labels.get(id)).and_then(|l| l.pod.as_deref());
             let workload = match risk.owner.pod() {
@@ -224,22 +225,17 @@ impl Health {
 }
 
 /// What is the node's first, then each owner's in turn, so that no one's risks take the places of another's.
-fn in_turns(risks: Vec<&RiskRecord>) -> Vec<&RiskRecord> {
-    let mut turns: BTreeMap<_, (usize, VecDeque<&RiskRecord>)> = BTreeMap::new();
+fn by_owner(risks: Vec<&RiskRecord>) -> Vec<&RiskRecord> {
+    let mut turns: BTreeMap<_, (usize, Vec<&RiskRecord>)> = BTreeMap::new();
     let of_node = |risk: &&RiskRecord| risk.risk == Risk::Conntrack;
     let (mut order, others): (Vec<_>, Vec<_>) = risks.into_iter().partition(of_node);
     for (at, risk) in others.into_iter().enumerate() {
-        turns.entry(owner(risk)).or_insert_with(|| (at, VecDeque::new())).1.push_back(risk);
+        turns.entry(owner(risk)).or_insert_with(|| (at, Vec::new())).1.push(risk);
     }
     let mut turns: Vec<_> = turns.into_values().collect();
     // In each turn the nearest to its limit first.
     turns.sort_by_key(|(first, _)| *first);
-    while !turns.is_empty() {
-        turns.retain_mut(|(_, turn)| {
-            order.extend(turn.pop_front());
-            !turn.is_empty()
-        });
-    }
+    order.extend(in_turns(turns.into_iter().map(|(_, turn)| turn), usize::MAX));
     order
 }
 
@@ -339,7 +335,7 @@ mod tests {
         risks.push(risk(60, Risk::OpenFiles, "victim", 90));
         risks.push(risk(61, Risk::Conntrack, "", 90));
 
-        let order: Vec<u64> = in_turns(risks.iter().collect()).iter().map(|risk| risk.id).collect();
+        let order: Vec<u64> = by_owner(risks.iter().collect()).iter().map(|risk| risk.id).collect();
 
         assert_eq!(order[..4], [61, 0, 60, 1], "{order:?}");
         assert_eq!(order.len(), risks.len());

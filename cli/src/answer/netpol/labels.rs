@@ -82,11 +82,6 @@ pub(super) fn common<'a>(mut all: impl Iterator<Item = &'a Labels>) -> Labels {
     common
 }
 
-/// Whether a pod with these labels is selected.
-pub(super) fn selects(selector: &Labels, labels: &Labels) -> bool {
-    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,11 +10,11 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::labels::{Labels, common, lasting, selects, usual};
+use super::labels::{Labels, common, lasting, usual};
 use super::{Refusal, Subject};
-use crate::seen::Service;
 use crate::seen::pod::Pod;
 use crate::seen::report::{End, Report};
+use crate::seen::{Service, selects};
 
 /// What ends can be selected by.
 #[derive(Debug, Default)]
